@@ -1,0 +1,47 @@
+/*-------------------------------------------------------------------------
+ *
+ * event_writer.h
+ *	  Appends events to the current leaf of outbox.event.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_EVENT_WRITER_H
+#define OUTBOX_EVENT_WRITER_H
+
+#include "utils/jsonb.h"
+
+/* outbox.event.flags */
+#define OUTBOX_EVENT_SUPERSEDED		0x0001	/* NEW was already updated again by the same transaction */
+#define OUTBOX_EVENT_REDRIVEN		0x0002
+#define OUTBOX_EVENT_LATE			0x0004
+#define OUTBOX_EVENT_TOMBSTONE_AFTER	0x0008	/* a null value follows the event */
+#define OUTBOX_EVENT_TOMBSTONE_ONLY		0x0010	/* the event is published as a null value */
+
+/* What capture knows of an event; identity, order and place are the writer's. */
+typedef struct OutboxEvent
+{
+	int32		contract_id;
+	int32		schema_id;
+	int16		flags;
+	text	   *aggregatetype;
+	text	   *aggregateid;
+	text	   *type;
+	bytea	   *payload;
+	text	   *tracingspancontext;	/* or NULL */
+	Jsonb	   *headers;			/* additional attributes, or NULL */
+} OutboxEvent;
+
+/*
+ * Adds an event to the current (sub)transaction. It is buffered: the rows
+ * reach the leaf in batches, at the latest before commit or prepare, and
+ * disappear with the subtransaction that added them. Assigns id, seq, xid and
+ * occurred_at now, so that the order is that of the calls.
+ */
+extern void OutboxEventAppend(const OutboxEvent *event);
+
+/* Counts a dead letter of this contract for this transaction. */
+extern void OutboxEventCountDeadLetter(int32 contract_id);
+
+extern void OutboxEventWriterInit(void);	/* from _PG_init */
+
+#endif							/* OUTBOX_EVENT_WRITER_H */

@@ -1,0 +1,86 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog.c
+ *	  Our own tables: names and object ids.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "miscadmin.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+
+#include "catalog/catalog.h"
+
+Oid
+OutboxExtensionOid(bool missing_ok)
+{
+	return get_extension_oid("outbox_ext", missing_ok);
+}
+
+/*
+ * The extension's owner, from pg_extension (which has no syscache). Only for
+ * configuration work, never per row.
+ */
+Oid
+OutboxOwner(void)
+{
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			owner = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(OutboxExtensionOid(false)));
+	scan = systable_beginscan(rel, ExtensionOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	if (!OidIsValid(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"outbox_ext\" does not exist")));
+	return owner;
+}
+
+Oid
+OutboxRelationOid(const char *relname)
+{
+	Oid			schema = get_namespace_oid(OUTBOX_SCHEMA, false);
+	Oid			relid = get_relname_relid(relname, schema);
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"%s.%s\" does not exist", OUTBOX_SCHEMA, relname),
+				 errhint("Create the extension outbox_ext in this database.")));
+	return relid;
+}
+
+void
+OutboxOwnerBegin(OutboxOwnerScope *scope)
+{
+	GetUserIdAndSecContext(&scope->user, &scope->sec_context);
+	scope->guc_nest_level = NewGUCNestLevel();
+	SetUserIdAndSecContext(OutboxOwner(), scope->sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+void
+OutboxOwnerEnd(const OutboxOwnerScope *scope)
+{
+	AtEOXact_GUC(false, scope->guc_nest_level);
+	SetUserIdAndSecContext(scope->user, scope->sec_context);
+}

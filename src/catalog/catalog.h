@@ -1,0 +1,55 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog.h
+ *	  Our own tables: names, object ids, attribute numbers.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_CATALOG_H
+#define OUTBOX_CATALOG_H
+
+#define OUTBOX_SCHEMA	"outbox"
+
+/* Attribute numbers of outbox.event and its leaves (sql/10_catalog.sql). */
+enum OutboxEventAttribute
+{
+	Anum_event_seq = 1,
+	Anum_event_xid,
+	Anum_event_occurred_at,
+	Anum_event_id,
+	Anum_event_schema_id,
+	Anum_event_leaf,
+	Anum_event_flags,
+	Anum_event_aggregatetype,
+	Anum_event_aggregateid,
+	Anum_event_type,
+	Anum_event_payload,
+	Anum_event_tracingspancontext,
+	Anum_event_headers
+};
+#define Natts_event		Anum_event_headers
+
+/*
+ * All of these look in the system catalogs (a cached syscache probe) and so
+ * need a transaction. They follow DROP and CREATE EXTENSION: nothing is
+ * remembered beyond the syscache.
+ */
+extern Oid	OutboxExtensionOid(bool missing_ok);
+extern Oid	OutboxOwner(void);				/* owner of the extension: reads and writes our tables */
+extern Oid	OutboxRelationOid(const char *relname);	/* raises when it is not there */
+
+/*
+ * Runs as the extension's owner with search_path = pg_catalog, pg_temp until
+ * OutboxOwnerEnd; for SPI on our tables. An error in between restores both by
+ * itself at transaction (or subtransaction) abort.
+ */
+typedef struct OutboxOwnerScope
+{
+	Oid			user;
+	int			sec_context;
+	int			guc_nest_level;
+} OutboxOwnerScope;
+extern void OutboxOwnerBegin(OutboxOwnerScope *scope);
+extern void OutboxOwnerEnd(const OutboxOwnerScope *scope);
+
+#endif							/* OUTBOX_CATALOG_H */

@@ -1,0 +1,112 @@
+/*-------------------------------------------------------------------------
+ *
+ * guc.c
+ *	  All settings of outbox_ext.
+ *
+ * One short function per subsystem. Settings that size shared memory can only
+ * be set by preloading; the others work in the trial mode too.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "guc.h"
+
+bool		outbox_capture = true;
+char	   *outbox_namespace = NULL;
+int			outbox_max_message_bytes = 1000000;
+int			outbox_max_databases = 8;
+int			outbox_ring_size = 65536;
+int			outbox_poll_interval = 1000;
+int			outbox_drain_timeout = 5000;
+char	   *outbox_sink_libraries = NULL;
+char	   *outbox_site = NULL;
+char	   *outbox_traceparent = NULL;
+char	   *outbox_correlation_id = NULL;
+char	   *outbox_causation_id = NULL;
+
+static void
+define_capture_settings(void)
+{
+	DefineCustomBoolVariable("outbox.capture",
+							 "Captures changes of the contracts' sources.",
+							 "Off stops capture at once: changes made meanwhile produce no event.",
+							 &outbox_capture, true, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("outbox.namespace",
+							   "First part of the Avro namespace of new contracts.",
+							   "Empty: the name of the database.",
+							   &outbox_namespace, "", PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("outbox.max_message_bytes",
+							"Largest event that is captured; a larger one becomes a dead letter.",
+							"Key, payload and headers together; keep it below the broker's limit.",
+							&outbox_max_message_bytes, 1000000, 1024, 512 * 1024 * 1024,
+							PGC_SUSET, GUC_UNIT_BYTE, NULL, NULL, NULL);
+}
+
+static void
+define_trace_settings(void)
+{
+	DefineCustomStringVariable("outbox.traceparent",
+							   "W3C trace context of the events of this transaction.",
+							   NULL, &outbox_traceparent, "", PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("outbox.correlation_id",
+							   "Correlation id of the events of this transaction.",
+							   NULL, &outbox_correlation_id, "", PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("outbox.causation_id",
+							   "Causation id of the events of this transaction.",
+							   NULL, &outbox_causation_id, "", PGC_USERSET, 0, NULL, NULL, NULL);
+}
+
+static void
+define_relay_settings(void)
+{
+	DefineCustomIntVariable("outbox.poll_interval",
+							"Longest time a relay sleeps when nothing wakes it.",
+							NULL, &outbox_poll_interval, 1000, 10, 60000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("outbox.drain_timeout",
+							"How long a stopping relay waits for outstanding acknowledgements.",
+							NULL, &outbox_drain_timeout, 5000, 0, 600000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomStringVariable("outbox.sink_libraries",
+							   "Libraries that may be loaded as sinks, by bare name.",
+							   NULL, &outbox_sink_libraries, "outbox_kafka, outbox_log",
+							   PGC_SUSET, GUC_LIST_INPUT, NULL, NULL, NULL);
+	DefineCustomStringVariable("outbox.site",
+							   "Names this copy of the data, outside the data directory.",
+							   "A sink that was started under another name does not publish until confirmed.",
+							   &outbox_site, "", PGC_SIGHUP, 0, NULL, NULL, NULL);
+}
+
+/* Sizes of shared memory: only settable while preloading, display-only otherwise. */
+static void
+define_shared_memory_settings(void)
+{
+	DefineCustomIntVariable("outbox.max_databases",
+							"How many databases of this server get a hint ring.",
+							"Relays of further databases scan their leaves at every poll.",
+							&outbox_max_databases, 8, 1, 1024,
+							process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_INTERNAL,
+							0, NULL, NULL, NULL);
+	DefineCustomIntVariable("outbox.ring_size",
+							"Entries in a database's hint ring.",
+							"When more transactions commit between two looks of a relay, it scans once.",
+							&outbox_ring_size, 65536, 64, 16 * 1024 * 1024,
+							process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_INTERNAL,
+							0, NULL, NULL, NULL);
+}
+
+void
+OutboxDefineSettings(void)
+{
+	define_capture_settings();
+	define_trace_settings();
+	define_relay_settings();
+	define_shared_memory_settings();
+	MarkGUCPrefixReserved("outbox");
+}

@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ *
+ * guc.h
+ *	  All settings of outbox_ext.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_GUC_H
+#define OUTBOX_GUC_H
+
+extern bool outbox_capture;			/* outbox.capture: the DBA's kill switch */
+extern char *outbox_namespace;		/* outbox.namespace: NULL or '' = derived from the database's name */
+extern int	outbox_max_message_bytes;
+extern int	outbox_max_databases;
+extern int	outbox_ring_size;
+extern int	outbox_poll_interval;	/* ms */
+extern int	outbox_drain_timeout;	/* ms a stopping relay waits for acks */
+extern char *outbox_sink_libraries; /* comma-separated names that may be loaded as sinks */
+extern char *outbox_site;			/* names this copy of the data, outside the data directory */
+extern char *outbox_traceparent;
+extern char *outbox_correlation_id;
+extern char *outbox_causation_id;
+
+extern void OutboxDefineSettings(void);
+
+#endif							/* OUTBOX_GUC_H */

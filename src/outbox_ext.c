@@ -1,0 +1,35 @@
+/*-------------------------------------------------------------------------
+ *
+ * outbox_ext.c
+ *	  Entry point of the library: what runs when it is loaded.
+ *
+ * Loaded by shared_preload_libraries in production, by the first use of a
+ * function otherwise (the trial mode). Every subsystem has its own init.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+
+#include "capture/event_writer.h"
+#include "guc.h"
+#include "relay/launcher.h"
+#include "shared/outbox_shared.h"
+
+PG_MODULE_MAGIC;
+
+extern void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	OutboxDefineSettings();
+	OutboxEventWriterInit();
+	if (process_shared_preload_libraries_in_progress)
+	{
+		OutboxSharedInit();
+		OutboxLauncherRegister();
+	}
+}

@@ -1,0 +1,124 @@
+/*-------------------------------------------------------------------------
+ *
+ * outbox_shared.h
+ *	  Where capture and the relay meet in shared memory: hints, wake-up,
+ *	  the current leaf, relay slots, counters.
+ *
+ * Everything here is an accelerator or a display.  Nothing is lost when the
+ * shared memory is empty (after a start or a crash), when a ring overflows,
+ * or when the library was not preloaded: the relay then scans the leaves.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_SHARED_H
+#define OUTBOX_SHARED_H
+
+#include "datatype/timestamp.h"
+#include "storage/block.h"
+
+/*
+ * "Transaction xid wrote events into blocks first..last of this leaf's storage."
+ * A hint only says where to look; the reader's snapshots decide what is new.
+ */
+typedef struct OutboxHint
+{
+	uint64		xid;			/* top-level, 64 bits */
+	Oid			relfilenumber;	/* the leaf's storage when the rows were written */
+	BlockNumber first;
+	BlockNumber last;
+} OutboxHint;
+
+/* A relay's own place in the ring of its database. */
+typedef struct OutboxRingCursor
+{
+	uint64		tail;
+	bool		attached;
+} OutboxRingCursor;
+
+#define OUTBOX_ERROR_LEN 512
+
+typedef enum OutboxRelayState
+{
+	OUTBOX_RELAY_STARTING,
+	OUTBOX_RELAY_RUNNING,		/* publishing or idle */
+	OUTBOX_RELAY_BACKOFF,		/* transport trouble, trying again */
+	OUTBOX_RELAY_BLOCKED,		/* a rejected event: a person must act */
+	OUTBOX_RELAY_STOPPING
+} OutboxRelayState;
+
+/* What a relay says about itself; written by the relay only, copied out under the slot's lock. */
+typedef struct OutboxRelayReport
+{
+	OutboxRelayState state;
+	uint64		published;		/* messages handed to the sink since this relay started */
+	uint64		acked;			/* messages acknowledged since this relay started */
+	uint64		queued;			/* events read or known that are not acked yet */
+	int64		seq_seen;		/* event_seq's last value before the newest window was opened */
+	TimestampTz oldest_unacked;	/* occurred_at of the oldest such event; 0 = none */
+	uint64		scans;			/* fallback scans of whole leaves */
+	uint64		cycles;
+	TimestampTz last_error_at;	/* 0 = none since start */
+	char		last_error[OUTBOX_ERROR_LEN];
+} OutboxRelayReport;
+
+/* A relay as the launcher, status and stop_relay see it. */
+typedef struct OutboxRelayInfo
+{
+	Oid			dboid;
+	int32		sink_id;
+	uint32		slot_generation;	/* counts the uses of the slot */
+	int			pid;				/* 0 = being started */
+	OutboxRelayReport report;
+} OutboxRelayInfo;
+
+/* Called from _PG_init while shared_preload_libraries are loaded. */
+extern void OutboxSharedInit(void);
+
+/* True when the library was preloaded: ring, relay slots and counters exist. */
+extern bool OutboxSharedAvailable(void);
+
+/* ---- the writer's side ---- */
+
+/* Pushes hints of MyDatabaseId's transaction; callable at PRE_COMMIT and PRE_PREPARE. Never raises. */
+extern void OutboxHintsPush(const OutboxHint *hints, int n);
+
+/* Sets the latches of this database's relays. Safe in a commit callback: no lock that can wait long, no error. */
+extern void OutboxWakeRelays(void);
+
+/*
+ * The leaf that writers use now, from shared memory; the first caller after a
+ * start loads it from outbox.leaf with a fresh snapshot.  Without preloading
+ * it is read from the catalog.
+ */
+extern int	OutboxCurrentLeaf(void);
+
+/* Adds to a contract's counters (since server start). Never raises; no-op without shared memory. */
+extern void OutboxCountCaptured(int32 contract_id, uint64 events, uint64 dead_letters);
+extern bool OutboxGetCounters(int32 contract_id, uint64 *events, uint64 *dead_letters);
+
+/* ---- the relay's side ---- */
+
+/* Claims the slot that the launcher reserved and registers MyLatch; false if it is gone. Detaches at exit. */
+extern bool OutboxRelayAttach(int slot, uint32 slot_generation);
+extern void OutboxRelaySetReport(const OutboxRelayReport *report);
+
+/*
+ * Copies the new hints since the cursor into *hints (palloc'd array, reused
+ * and grown by the function, in cursor's memory context) and returns how many;
+ * -1: hints were lost (first call, overflow, no shared memory), scan the leaves.
+ * Must be called AFTER the snapshot it serves was taken.
+ */
+extern int	OutboxHintsDrain(OutboxRingCursor *cursor, OutboxHint **hints, int *capacity);
+
+/* Is there something in the ring beyond the cursor? Unlocked, cheap. */
+extern bool OutboxHintsWaiting(const OutboxRingCursor *cursor);
+
+/* ---- the launcher's side, and status ---- */
+extern int	OutboxRelayReserve(Oid dboid, int32 sink_id, uint32 *slot_generation);	/* -1: none free or already there */
+extern void OutboxRelayRelease(int slot, uint32 slot_generation);
+extern bool OutboxRelayLookup(Oid dboid, int32 sink_id, OutboxRelayInfo *info);
+extern void OutboxLauncherAttach(void);		/* the launcher registers its latch */
+extern void OutboxLauncherPoke(Oid dboid);	/* "look at this database again"; safe in a commit callback */
+extern bool OutboxLauncherNextPoked(Oid *dboid);
+
+#endif							/* OUTBOX_SHARED_H */
