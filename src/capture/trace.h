@@ -1,0 +1,24 @@
+/*-------------------------------------------------------------------------
+ *
+ * trace.h
+ *	  The trace context and correlation ids of the running transaction.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_TRACE_H
+#define OUTBOX_TRACE_H
+
+#include "utils/jsonb.h"
+
+/*
+ * Both return memory that is valid until the next call in this backend, so
+ * the result goes straight into an OutboxEvent; neither is ever an error.
+ */
+
+/* "traceparent=<value>" (java.util.Properties text), NULL when none or malformed. */
+extern text *OutboxTraceContext(void);
+
+/* {"correlationid": ..., "causationid": ...}, NULL when neither is set. */
+extern Jsonb *OutboxCorrelationHeaders(void);
+
+#endif							/* OUTBOX_TRACE_H */
