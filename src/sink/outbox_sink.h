@@ -30,13 +30,13 @@
 #include "datatype/timestamp.h"
 #include "port.h"
 
-#define OUTBOX_SINK_MAGIC	0x4F425831	/* changes with every change of this file's layout */
+#define OUTBOX_SINK_MAGIC 0x4F425831 /* changes with every change of this file's layout */
 
 /* A counted string; data == NULL is SQL NULL. Not terminated unless said. */
 typedef struct OutboxSlice
 {
 	const char *data;
-	Size		len;
+	Size len;
 } OutboxSlice;
 
 /*
@@ -46,25 +46,25 @@ typedef struct OutboxSlice
  */
 typedef struct OutboxPosition
 {
-	uint32		attempt;
-	uint64		index;
+	uint32 attempt;
+	uint64 index;
 } OutboxPosition;
 
 /* One option of create_sink; secrets given as {"file": ...} arrive resolved. */
 typedef struct OutboxSinkOption
 {
 	const char *name;
-	const char *value;			/* strings as they are; numbers and booleans as text */
+	const char *value; /* strings as they are; numbers and booleans as text */
 } OutboxSinkOption;
 
 /* The schema of a payload; the struct outlives the sink's attempt. */
 typedef struct OutboxSchema
 {
-	int32		id;				/* outbox.event_schema.id, unique in this database */
-	const char *text;			/* the original Avro schema, JSON */
-	const char *full_name;		/* namespace.Name */
-	uint64		fingerprint;	/* CRC-64-AVRO of the canonical form */
-	int32		registered_id;	/* what a registry assigned earlier for this sink, 0 = unknown */
+	int32 id;              /* outbox.event_schema.id, unique in this database */
+	const char *text;      /* the original Avro schema, JSON */
+	const char *full_name; /* namespace.Name */
+	uint64 fingerprint;    /* CRC-64-AVRO of the canonical form */
+	int32 registered_id;   /* what a registry assigned earlier for this sink, 0 = unknown */
 } OutboxSchema;
 
 /* An additional attribute: a CloudEvents extension name ([a-z0-9]) and its value. */
@@ -77,89 +77,89 @@ typedef struct OutboxAttribute
 typedef struct OutboxMessage
 {
 	OutboxPosition position;
-	const char *destination;	/* topic, terminated */
-	OutboxSlice key;			/* aggregateid: the unit of order */
-	OutboxSlice payload;		/* Avro binary without framing; data == NULL: a tombstone */
+	const char *destination; /* topic, terminated */
+	OutboxSlice key;         /* aggregateid: the unit of order */
+	OutboxSlice payload;     /* Avro binary without framing; data == NULL: a tombstone */
 	const OutboxSchema *schema;
 
 	/* the event's identity */
-	uint8		id[16];
-	int64		seq;
-	uint32		timeline;
+	uint8 id[16];
+	int64 seq;
+	uint32 timeline;
 	TimestampTz occurred_at;
 	OutboxSlice event_type;
-	const char *ce_type;		/* terminated */
+	const char *ce_type; /* terminated */
 	OutboxSlice aggregate_type;
-	OutboxSlice traceparent;	/* data == NULL: none */
+	OutboxSlice traceparent; /* data == NULL: none */
 	const OutboxAttribute *attributes;
-	int			nattributes;
+	int nattributes;
 } OutboxMessage;
 
 typedef enum OutboxAckStatus
 {
-	OUTBOX_ACK_OK,				/* the broker has it for good */
-	OUTBOX_ACK_RETRY,			/* not sent: the relay hands it over again, in order */
-	OUTBOX_ACK_REJECT			/* the broker will never take this record */
+	OUTBOX_ACK_OK,    /* the broker has it for good */
+	OUTBOX_ACK_RETRY, /* not sent: the relay hands it over again, in order */
+	OUTBOX_ACK_REJECT /* the broker will never take this record */
 } OutboxAckStatus;
 
 typedef struct OutboxAck
 {
 	OutboxPosition position;
 	OutboxAckStatus status;
-	const char *detail;			/* for RETRY and REJECT; valid until the next callback */
-	int32		schema_id;		/* with registered_id: a registration to remember, else 0 */
-	int32		registered_id;
+	const char *detail; /* for RETRY and REJECT; valid until the next callback */
+	int32 schema_id;    /* with registered_id: a registration to remember, else 0 */
+	int32 registered_id;
 } OutboxAck;
 
 typedef struct OutboxSinkState
 {
-	MemoryContext context;		/* lives from startup_cb to shutdown_cb */
+	MemoryContext context; /* lives from startup_cb to shutdown_cb */
 	const char *sink_name;
 	const char *database;
 	const OutboxSinkOption *options;
-	int			noptions;
-	uint32		attempt;
-	void	   *private_data;	/* the sink's own */
+	int noptions;
+	uint32 attempt;
+	void *private_data; /* the sink's own */
 } OutboxSinkState;
 
 typedef struct OutboxSinkCallbacks
 {
-	uint32		magic;
+	uint32 magic;
 
-	/* Raises for a bad option. Starts no thread, opens no connection. */
-	void		(*validate_cb) (const OutboxSinkOption *options, int noptions);
+	/* Required: raises for a bad option. Starts no thread, opens no connection. */
+	void (*validate_cb)(const OutboxSinkOption *options, int noptions);
 
-	/* Prepares the connection. Must not wait for the broker. */
-	void		(*startup_cb) (OutboxSinkState *state);
+	/* Required: prepares the connection. Must not wait for the broker. */
+	void (*startup_cb)(OutboxSinkState *state);
 
 	/* Optional: false while the sink cannot publish yet, *detail says why. */
-	bool		(*check_configured_cb) (OutboxSinkState *state, const char **detail);
+	bool (*check_configured_cb)(OutboxSinkState *state, const char **detail);
 
 	/* Required: takes messages in order, returns how many were taken (0..n). */
-	int			(*publish_cb) (OutboxSinkState *state, const OutboxMessage *messages, int n);
+	int (*publish_cb)(OutboxSinkState *state, const OutboxMessage *messages, int n);
 
 	/* Required: fills up to max acks, waiting at most timeout_ms for the first; returns how many. */
-	int			(*poll_cb) (OutboxSinkState *state, OutboxAck *acks, int max, long timeout_ms);
+	int (*poll_cb)(OutboxSinkState *state, OutboxAck *acks, int max, long timeout_ms);
 
 	/* Optional: a descriptor that turns readable when poll_cb has something to do. */
-	pgsocket	(*socket_cb) (OutboxSinkState *state);
+	pgsocket (*socket_cb)(OutboxSinkState *state);
 
 	/* Optional: the transport's present trouble in the broker's words, NULL when all is well. */
-	const char *(*trouble_cb) (OutboxSinkState *state);
+	const char *(*trouble_cb)(OutboxSinkState *state);
 
 	/*
 	 * Optional: waits at most timeout_ms until everything taken is finished or
 	 * gives up; poll_cb still reports the outcome.  Called before shutdown.
 	 */
-	void		(*flush_cb) (OutboxSinkState *state, long timeout_ms);
+	void (*flush_cb)(OutboxSinkState *state, long timeout_ms);
 
-	/* Releases everything. Called on every path, also after an error in startup_cb. Must not raise. */
-	void		(*shutdown_cb) (OutboxSinkState *state);
+	/* Required: releases everything. Called on every path, also after an error in startup_cb. Must not raise. */
+	void (*shutdown_cb)(OutboxSinkState *state);
 } OutboxSinkCallbacks;
 
-typedef const OutboxSinkCallbacks *(*OutboxSinkInit) (void);
+typedef const OutboxSinkCallbacks *(*OutboxSinkInit)(void);
 
 /* What a sink library exports. */
 extern PGDLLEXPORT const OutboxSinkCallbacks *_PG_outbox_sink_init(void);
 
-#endif							/* OUTBOX_SINK_H */
+#endif /* OUTBOX_SINK_H */

@@ -1,0 +1,174 @@
+/*-------------------------------------------------------------------------
+ *
+ * sink_options.c
+ *	  A sink's jsonb options as strings.
+ *
+ * Sinks are configured with strings, as every broker's client library is.
+ * A secret need not stand in the table: {"file": "/path"} is read when the
+ * options are checked and each time the relay starts the sink, so that a
+ * rotated password needs no SQL.  Error messages never show a value.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <sys/stat.h>
+
+#include "catalog/pg_authid.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/numeric.h"
+
+#include "sink/sink_loader.h"
+
+/* Certificates and keys are some kilobytes; a mistyped path may be anything. */
+#define OPTION_FILE_MAX_BYTES (1024 * 1024)
+
+static const char *option_value(const char *name, const JsonbValue *value, bool check_privileges);
+static const char *file_path(const char *name, JsonbContainer *object);
+static const char *read_option_file(const char *name, const char *path, bool check_privileges);
+static const char *file_content(const char *name, const char *path);
+static void refuse_value(const char *name, const char *what) pg_attribute_noreturn();
+
+OutboxSinkOption *
+OutboxSinkOptions(Jsonb *options, bool check_privileges, int *n)
+{
+	OutboxSinkOption *result;
+	JsonbIterator *it;
+	JsonbValue v;
+	JsonbIteratorToken token;
+
+	if (!JB_ROOT_IS_OBJECT(options))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("sink options must be a JSON object"),
+				 errhint("Write options => '{\"name\": \"value\"}'.")));
+
+	*n = 0;
+	result = palloc0(sizeof(OutboxSinkOption) * (JB_ROOT_COUNT(options) + 1));
+	it = JsonbIteratorInit(&options->root);
+	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			result[*n].name = pnstrdup(v.val.string.val, v.val.string.len);
+		else if (token == WJB_VALUE)
+		{
+			result[*n].value = option_value(result[*n].name, &v, check_privileges);
+			(*n)++;
+		}
+	}
+	return result;
+}
+
+static const char *
+option_value(const char *name, const JsonbValue *value, bool check_privileges)
+{
+	if (name[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a sink option has an empty name"),
+				 errhint("Write options => '{\"name\": \"value\"}'.")));
+
+	switch (value->type)
+	{
+		case jbvString:
+			return pnstrdup(value->val.string.val, value->val.string.len);
+		case jbvNumeric:
+			return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+		case jbvBool:
+			return value->val.boolean ? "true" : "false";
+		case jbvBinary:
+			if (JsonContainerIsArray(value->val.binary.data))
+				refuse_value(name, "an array");
+			return read_option_file(name, file_path(name, value->val.binary.data), check_privileges);
+		default:
+			refuse_value(name, "null");
+	}
+}
+
+/* The path of {"file": "/path"}; any other object is refused. */
+static const char *
+file_path(const char *name, JsonbContainer *object)
+{
+	JsonbValue path;
+
+	if (JsonContainerSize(object) != 1 ||
+		getKeyJsonValueFromContainer(object, "file", strlen("file"), &path) == NULL ||
+		path.type != jbvString)
+		refuse_value(name, "an object other than {\"file\": \"/path\"}");
+	return pnstrdup(path.val.string.val, path.val.string.len);
+}
+
+static const char *
+read_option_file(const char *name, const char *path, bool check_privileges)
+{
+	struct stat st;
+
+	if (check_privileges && !has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to read sink option \"%s\" from a file", name),
+				 errdetail("Only members of role pg_read_server_files may name files of the server."),
+				 errhint("Have such a member create the sink, or give the value itself.")));
+	if (!is_absolute_path(path))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("file \"%s\" of sink option \"%s\" has a relative path", path, name),
+				 errhint("Give the absolute path of a file on the server.")));
+
+	/* Opening a pipe would wait for its writer. */
+	if (stat(path, &st) == 0 && (!S_ISREG(st.st_mode) || st.st_size > OPTION_FILE_MAX_BYTES))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("file \"%s\" of sink option \"%s\" is not an ordinary file of at most %d bytes",
+						path, name, OPTION_FILE_MAX_BYTES),
+				 errhint("Name the file that holds the value.")));
+	return file_content(name, path);
+}
+
+static const char *
+file_content(const char *name, const char *path)
+{
+	FILE *file = AllocateFile(path, PG_BINARY_R);
+	char *content;
+	Size len;
+
+	if (file == NULL)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open file \"%s\" of sink option \"%s\": %m", path, name),
+				 errhint("The file must exist and be readable by the server's operating system user.")));
+
+	content = palloc(OPTION_FILE_MAX_BYTES + 1);
+	len = fread(content, 1, OPTION_FILE_MAX_BYTES, file);
+	if (ferror(file))
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not read file \"%s\" of sink option \"%s\": %m", path, name)));
+	FreeFile(file);
+	if (memchr(content, '\0', len) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("file \"%s\" of sink option \"%s\" contains a zero byte", path, name),
+				 errhint("Name a text file that holds the value.")));
+
+	/* The newline that editors and echo add is not part of a secret. */
+	if (len > 0 && content[len - 1] == '\n')
+		len--;
+	if (len > 0 && content[len - 1] == '\r')
+		len--;
+	content[len] = '\0';
+	return repalloc(content, len + 1);
+}
+
+static void
+refuse_value(const char *name, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value of sink option \"%s\"", name),
+			 errdetail("It is %s.", what),
+			 errhint("Give a string, a number, a boolean, or {\"file\": \"/path\"}.")));
+}
