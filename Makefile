@@ -1,13 +1,14 @@
-# outbox_ext: build with PGXS. `make demo` and `make test` install what they need
-# and run private servers; see README.md.
+# outbox_ext: an ordinary PGXS build (make, make install, make installcheck), and two commands
+# that need nothing but a Debian machine: make demo and make test install what is missing and run
+# everything in private servers. See README.md and CONTRIBUTING.md.
 EXTENSION    = outbox_ext
 EXTVERSION   = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" outbox_ext.control)
 MODULE_big   = outbox_ext
 
-# One folder per layer; layers depend downwards only (docs/architecture.md).
+# One folder per layer; layers depend downwards only.
 LAYERS       = src src/catalog src/contract src/avro src/capture src/shared src/deadletter src/relay src/sink
 OBJS         = $(patsubst %.c,%.o,$(sort $(foreach d,$(LAYERS),$(wildcard $(d)/*.c))))
-SINKS        = src/sinks/log src/sinks/kafka
+SINKS        = $(patsubst %/Makefile,%,$(sort $(wildcard src/sinks/*/Makefile)))
 
 # The order of the parts is the order of the script; a name sorts itself.
 SQL_PARTS    = $(sort $(wildcard sql/[0-9][0-9]_*.sql))
@@ -15,21 +16,31 @@ SQL_SCRIPT   = outbox_ext--$(EXTVERSION).sql
 DATA_built   = $(SQL_SCRIPT)
 HEADERS_outbox_ext = src/sink/outbox_sink.h
 
-REGRESS      = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
-REGRESS_OPTS = --inputdir=test --outputdir=build/regress --load-extension=outbox_ext
+# installcheck runs against the server that PGHOST and PGPORT name. A test whose first line says
+# "needs preloading" is left out there unless PRELOADED=1 says that the server preloads outbox_ext.
+REGRESS_ALL  = $(sort $(wildcard test/sql/*.sql))
+REGRESS_PRELOADED = $(shell for t in $(REGRESS_ALL); do sed -n '1{/needs preloading/!q;F}' $$t; done)
+REGRESS      = $(patsubst test/sql/%.sql,%,$(if $(PRELOADED),$(REGRESS_ALL),$(filter-out $(REGRESS_PRELOADED),$(REGRESS_ALL))))
+REGRESS_OPTS = --inputdir=test --load-extension=outbox_ext
 ISOLATION    = $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))
-ISOLATION_OPTS = --inputdir=test/isolation --outputdir=build/isolation --load-extension=outbox_ext
+ISOLATION_OPTS = --inputdir=test/isolation --load-extension=outbox_ext
 
 PG_CPPFLAGS  = -I$(srcdir)/src -DOUTBOX_VERSION='"$(EXTVERSION)"'
-PG_CFLAGS    = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-cast-function-type
+PG_CFLAGS    = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-cast-function-type
 SHLIB_LINK   = -lavro -ljansson
-EXTRA_CLEAN  = $(SQL_SCRIPT) build
+EXTRA_CLEAN  = $(SQL_SCRIPT) build/regress build/tap build/log
 
 PG_CONFIG   ?= pg_config
-PGXS        := $(shell $(PG_CONFIG) --pgxs)
-include $(PGXS)
 
+# These goals must work where no PostgreSQL is installed yet.
+TOOL_GOALS   = demo test lint deps
+# Bitcode for JIT inlining is of no use to a trigger, and its compiler need not be there.
 override with_llvm = no
+ifeq ($(filter $(TOOL_GOALS),$(MAKECMDGOALS)),)
+PGXS        := $(shell $(PG_CONFIG) --pgxs)
+$(if $(PGXS),,$(error $(PG_CONFIG) does not run: install PostgreSQL with its development files, or say where with PG_CONFIG=))
+include $(PGXS)
+endif
 
 $(SQL_SCRIPT): $(SQL_PARTS) outbox_ext.control
 	cat $(SQL_PARTS) > $@
@@ -40,6 +51,32 @@ $(OBJS): $(wildcard src/*.h src/*/*.h)
 all: sinks
 install: install-sinks
 clean: clean-sinks
-.PHONY: sinks install-sinks clean-sinks
+distclean: clean-build
+.PHONY: sinks install-sinks clean-sinks clean-build
 sinks install-sinks clean-sinks:
-	@set -e; for d in $(SINKS); do $(MAKE) --no-print-directory -C $$d PG_CONFIG='$(PG_CONFIG)' $(patsubst sinks,all,$(patsubst %-sinks,%,$@)); done
+	@set -e; for d in $(SINKS); do $(MAKE) --no-print-directory -C $$d PG_CONFIG='$(abspath-config)' $(patsubst sinks,all,$(patsubst %-sinks,%,$@)); done
+clean-build:
+	rm -rf build
+
+# The demo's and the tests' broker: librdkafka's mock cluster in a program of its own.
+build/mock_broker: tools/mock_broker.c
+	mkdir -p build
+	$(CC) -O2 -Wall -Wextra -Werror -o $@ $< $(shell pkg-config --cflags --libs rdkafka)
+
+# A relative PG_CONFIG must mean the same in a sub-directory.
+abspath-config = $(if $(findstring /,$(PG_CONFIG)),$(abspath $(PG_CONFIG)),$(PG_CONFIG))
+
+# ---- the two commands, and their parts ----------------------------------------------------------
+.PHONY: $(TOOL_GOALS)
+demo:
+	@BROKER='$(BROKER)' REGISTRY='$(REGISTRY)' tools/demo.sh
+
+# make test ONLY="lint regress tap" runs some parts; PROVE_TESTS="test/t/x.pl" some TAP files.
+test:
+	@ONLY='$(ONLY)' PROVE_TESTS='$(PROVE_TESTS)' test/run/all.sh
+
+lint:
+	@test/lint.sh
+
+deps:
+	@tools/install_deps.sh test

@@ -1,0 +1,94 @@
+#!/bin/bash
+# The rules that a grep can hold: boundaries between the layers, and habits that cost more than they save.
+#   lint.sh       prints every breach with its place; exit status 1 if there is one
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+breaches=0
+rules=0
+
+# forbid WHAT PATTERN FILE...: no line of the files may match.
+forbid()
+{
+    local what=$1 pattern=$2 found
+    shift 2
+    rules=$((rules + 1))
+    [ $# -gt 0 ] || return 0
+    found=$(grep -nHE -- "$pattern" "$@") || return 0
+    breaches=$((breaches + 1))
+    printf 'lint: %s\n%s\n' "$what" "$found"
+}
+
+# The files of the shipped sources that match a name and are not below the excluded folder.
+sources()
+{
+    find src -name '*.[ch]' ${1:+-not -path "$1/*"} | sort
+}
+
+mapfile -t all < <(sources)
+mapfile -t outside_avro < <(sources src/avro)
+mapfile -t outside_kafka < <(sources src/sinks/kafka)
+mapfile -t core < <(sources src/sinks)
+mapfile -t not_compat < <(sources | grep -v '^src/compat\.h$')
+mapfile -t headers < <(find src -name '*.h' | sort)
+mapfile -t capture < <(find src/capture -name '*.[ch]' | sort)
+mapfile -t relay < <(find src/relay -name '*.[ch]' | sort)
+mapfile -t scripts < <(find sql src tools test bench examples Makefile -type f \
+    \( -name '*.[ch]' -o -name '*.sql' -o -name '*.p[lmy]' -o -name '*.sh' -o -name Makefile \) -not -path test/lint.sh 2>/dev/null | sort)
+
+# Boundaries
+forbid 'libavro belongs to src/avro/' '#include <avro(\.h|/)' "${outside_avro[@]}"
+forbid 'librdkafka belongs to src/sinks/kafka/' '#include <librdkafka/' "${outside_kafka[@]}"
+forbid 'libcurl belongs to src/sinks/' '#include <curl/' "${core[@]}"
+forbid 'capture/ does not include relay/' '#include "(\.\./)?relay/' "${capture[@]}"
+forbid 'relay/ does not include capture/' '#include "(\.\./)?capture/' "${relay[@]}"
+forbid 'the core names no broker' '[Kk]afka|rdkafka|[Rr]abbit|\bNATS\b' \
+    $(printf '%s\n' "${core[@]}" | grep -v '^src/guc\.c$')
+forbid 'version tests belong to src/compat.h' 'PG_VERSION_NUM' "${not_compat[@]}"
+
+# Capture of a row contract runs no query.
+forbid 'no SPI in the row path of capture' '\bSPI_|executor/spi\.h' "${capture[@]}"
+
+# Habits
+forbid 'headers do not include postgres.h' '#include "postgres\.h"' "${headers[@]}"
+forbid 'wait on a latch or poll, never sleep' '\bpg_sleep\b|\bpg_usleep\b|\busleep *\(|\bnanosleep *\(|[^_.a-zA-Z]sleep *\([0-9]' "${scripts[@]}"
+forbid 'no leftovers' '\b(TODO|FIXME|XXX|HACK)\b' "${scripts[@]}"
+forbid 'no elog(WARNING/NOTICE) and no text to a legacy session' '\b(elog|ereport)\((WARNING|NOTICE|INFO)\b' "${capture[@]}"
+
+# Every error carries an SQLSTATE: errcode, or one of the functions that set it.
+check_errcode()
+{
+    rules=$((rules + 1))
+    local found
+    found=$(awk '
+        FNR == 1 { pending = 0 }
+        /ereport\((ERROR|FATAL),/ { pending = 1; line = FNR; text = ""; }
+        pending { text = text $0
+            if (/;[ \t]*$/) {
+                if (text !~ /errcode|err_[a-z_]*\(/) print FILENAME ":" line ": ereport without an errcode"
+                pending = 0
+            } }' "${all[@]}")
+    [ -z "$found" ] || { breaches=$((breaches + 1)); printf 'lint: every error has an errcode\n%s\n' "$found"; }
+}
+
+# A header that needs what its includer happened to include breaks the next includer.
+check_headers()
+{
+    rules=$((rules + 1))
+    local header include cflags found=
+    include=$(${PG_CONFIG:-pg_config} --includedir-server 2>/dev/null) || { echo "lint: no pg_config, headers not compiled"; return; }
+    cflags="-fsyntax-only -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Isrc -I$include -D_GNU_SOURCE"
+    for header in "${headers[@]}"; do
+        printf '#include "postgres.h"\n#include "%s"\n' "${header#src/}" \
+            | ${CC:-cc} $cflags -I"$(dirname "$header")" -x c - 2>build/lint.err || found+="$header"$'\n'"$(head -5 build/lint.err)"$'\n'
+    done
+    [ -z "$found" ] || { breaches=$((breaches + 1)); printf 'lint: every header compiles alone after postgres.h\n%s\n' "$found"; }
+}
+
+# The scripts must not lean on the machine they were written on.
+forbid 'no path of a developer machine' '(/home|/root)/[a-z]' "${scripts[@]}"
+
+mkdir -p build
+check_errcode
+check_headers
+echo "lint: $rules rules over ${#scripts[@]} files, $breaches broken"
+[ $breaches = 0 ]

@@ -1,0 +1,153 @@
+# Brokers for TAP tests: librdkafka's mock cluster, and a real Kafka with a real schema registry.
+#
+# The mock starts in milliseconds, speaks the Kafka protocol and dies with the test; the real ones
+# take seconds and are started once per run: the runner exports OUTBOX_TEST_BROKERS, the directory
+# where they live; a test that is run alone starts its own there and stops them at its end.
+package OutboxBroker;
+
+use strict;
+use warnings;
+
+use Cwd ();
+use File::Basename ();
+use IPC::Run ();
+use JSON::PP ();
+use PostgreSQL::Test::Utils ();
+
+my $TOP = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../..');
+my %started;	# directories of the real brokers that this process has to stop
+
+# An embedded broker on loopback. It accepts every topic.
+sub mock
+{
+	my ($class) = @_;
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	my $self = bless { kind => 'mock', stdin => '' }, $class;
+
+	$self->{harness} = IPC::Run::start([ "$TOP/build/mock_broker", "$dir/address" ],
+		'<', \$self->{stdin}, '>', "$dir/out", '2>', "$dir/err");
+	$self->{address} = _poll_file("$dir/address", 30)
+	  or die 'the mock broker did not start: ' . PostgreSQL::Test::Utils::slurp_file("$dir/err");
+	return $self;
+}
+
+# A real Kafka (one node). Topics must be named apart by the tests: it is shared by the run.
+sub kafka
+{
+	my ($class) = @_;
+	my $self = bless { kind => 'kafka', dir => _brokers_dir() . '/kafka' }, $class;
+
+	return $self->_up;
+}
+
+# The base URL of a real schema registry with the Confluent API.
+sub registry
+{
+	my ($class) = @_;
+	my $self = bless { kind => 'registry', dir => _brokers_dir() . '/registry' }, $class;
+
+	return $self->_up;
+}
+
+# host:port, or for a registry its URL
+sub address
+{
+	my ($self) = @_;
+	return $self->{address};
+}
+
+sub stop
+{
+	my ($self, %opt) = @_;
+
+	if ($self->{kind} eq 'mock')
+	{
+		$self->{harness}->finish if $self->{harness};
+		delete $self->{harness};
+		return;
+	}
+	_script("$self->{kind}-down.sh", $self->{dir}, $opt{kill} ? '--kill' : ());
+	return;
+}
+
+# Starts a stopped real broker again, on the same port and with the same data.
+sub start
+{
+	my ($self) = @_;
+	return $self->_up;
+}
+
+# The messages of topics, in the order of each partition: a list of hashes with topic, partition,
+# offset, key, headers and value. See tools/consume.py for the options.
+sub consume
+{
+	my ($self, $topics, %opt) = @_;
+	my @args = ('--bootstrap', $self->address, '--topics', ref $topics ? join(',', @$topics) : $topics);
+
+	for my $name (sort keys %opt)
+	{
+		(my $flag = "--$name") =~ tr/_/-/;
+		push @args, $flag, $opt{$name};
+	}
+	my ($out, $err) = ('', '');
+	IPC::Run::run([ "$TOP/build/venv/bin/python", "$TOP/tools/consume.py", @args ], '<', \undef, '>', \$out, '2>', \$err)
+	  or die "consume.py failed: $err";
+	return [ map { JSON::PP::decode_json($_) } split /\n/, $out ];
+}
+
+sub _up
+{
+	my ($self) = @_;
+
+	$started{ $self->{dir} } = $self->{kind}
+	  if !$ENV{OUTBOX_TEST_BROKERS} && !-e "$self->{dir}/pid";
+	$self->{address} = _script("$self->{kind}-up.sh", $self->{dir});
+	return $self;
+}
+
+sub _brokers_dir
+{
+	return $ENV{OUTBOX_TEST_BROKERS} || "$PostgreSQL::Test::Utils::tmp_check/brokers";
+}
+
+# Runs a script of test/brokers, returns the last line of its output.
+sub _script
+{
+	my ($script, @args) = @_;
+	my ($out, $err) = ('', '');
+
+	IPC::Run::run([ "$TOP/test/brokers/$script", @args ], '<', \undef, '>', \$out, '2>', \$err)
+	  or die "$script failed: $err";
+	chomp $out;
+	return (split /\n/, $out)[-1];
+}
+
+# The first line of a file that another process writes, once it is complete.
+sub _poll_file
+{
+	my ($path, $seconds) = @_;
+	my $deadline = time + $seconds;
+
+	while (time < $deadline)
+	{
+		if (-s $path)
+		{
+			my $text = PostgreSQL::Test::Utils::slurp_file($path);
+			return $1 if $text =~ /^(\S+)\n/;
+		}
+		select(undef, undef, undef, 0.02);
+	}
+	return undef;
+}
+
+END
+{
+	my $status = $?;
+	for my $dir (keys %started)
+	{
+		eval { _script("$started{$dir}-down.sh", $dir, '--wipe') };
+	}
+	$? = $status;
+}
+
+1;

@@ -1,0 +1,168 @@
+# A PostgreSQL server for TAP tests with outbox_ext preloaded, and what tests of the relay ask of it.
+#
+# Built on PostgreSQL::Test::Cluster: everything it offers works here too (safe_psql, restart,
+# kill9, append_conf, ...). Nothing here sleeps: every wait polls for a fact, is bounded, and says
+# on failure what status and the server's log knew.
+#
+#	my $node   = OutboxCluster->create('main');
+#	my $broker = OutboxBroker->mock;
+#	$node->create_sink('kafka', $broker);
+#	...
+#	$node->wait_published('kafka');
+#	my $events = $broker->consume('shop.orders');
+package OutboxCluster;
+
+use strict;
+use warnings;
+
+use parent -norequire, 'PostgreSQL::Test::Cluster';
+
+use JSON::PP ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils ();
+use Test::More ();
+
+use OutboxBroker;
+
+my $SETTINGS = <<'CONF';
+shared_preload_libraries = 'outbox_ext'
+restart_after_crash = on
+wal_level = replica
+max_wal_senders = 4
+max_prepared_transactions = 10
+max_connections = 40
+shared_buffers = 32MB
+outbox.poll_interval = '200ms'
+outbox.ring_size = 64
+CONF
+
+# A running server. preload => 0: the trial mode; conf: more settings, which win;
+# extension => 0: CREATE EXTENSION is left to the test; start => 0: so is the start.
+sub create
+{
+	my ($class, $name, %opt) = @_;
+	my $settings = $SETTINGS;
+
+	$settings =~ s/^(shared_preload_libraries|outbox\.ring_size).*\n//mg
+	  if defined $opt{preload} && !$opt{preload};
+
+	my $node = $class->new($name);
+	$node->init(extra => [ '--encoding=UTF8', '--locale=C.UTF-8' ]);
+	$node->append_conf('postgresql.conf', $settings);
+	$node->append_conf('postgresql.conf', $opt{conf}) if defined $opt{conf};
+	return $node if defined $opt{start} && !$opt{start};
+
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE EXTENSION outbox_ext')
+	  unless defined $opt{extension} && !$opt{extension};
+	return $node;
+}
+
+# Runs SQL in database postgres; dies with the server's words if it fails.
+sub sql
+{
+	my ($self, $sql) = @_;
+	return $self->safe_psql('postgres', $sql);
+}
+
+# The SQLSTATE and words with which a statement fails; fails the test when it succeeds.
+sub sql_error
+{
+	my ($self, $sql) = @_;
+	my ($rc, $out, $err) = $self->psql('postgres', $sql,
+		extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+
+	Test::More::fail("statement was expected to fail: $sql") if $rc == 0;
+	return $err;
+}
+
+# Polls until the query returns the expected text (default: t). Dies, showing status, when time is up.
+sub poll_until
+{
+	my ($self, $query, $expected, %opt) = @_;
+
+	$expected = 't' unless defined $expected;
+	local $PostgreSQL::Test::Utils::timeout_default =
+	  $opt{timeout} || $PostgreSQL::Test::Utils::timeout_default;
+	return if $self->poll_query_until('postgres', $query, $expected);
+	$self->_show_state;
+	die "time is up, still not $expected: $query\n";
+}
+
+# Creates a sink for a broker and starts its relay. %options are added to the sink's own.
+sub create_sink
+{
+	my ($self, $sink, $broker, %options) = @_;
+	my %all = ('bootstrap.servers' => $broker->address, %options);
+	my $json = JSON::PP->new->canonical->encode(\%all);
+
+	$json =~ s/'/''/g;
+	$self->sql("SELECT outbox.create_sink('$sink', library => 'outbox_kafka', options => '$json');
+		SELECT outbox.start_relay('$sink');");
+	return;
+}
+
+# Waits until a sink has everything that is committed now.
+sub wait_published
+{
+	my ($self, $sink, %opt) = @_;
+	$self->poll_until(
+		"SELECT s.pending = 0
+			AND p.acked >= (SELECT count(*) FROM outbox.event)
+		 FROM outbox.status s, outbox.sink k JOIN outbox.relay_progress p ON p.sink_id = k.id
+		 WHERE s.kind = 'sink' AND s.name = '$sink' AND k.name = '$sink'", 't', %opt);
+	return;
+}
+
+# The process id of a sink's relay; waits until there is one.
+sub relay_pid
+{
+	my ($self, $sink) = @_;
+	my $query = "SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'outbox relay%'"
+	  . (defined $sink ? " AND backend_type LIKE '%$sink'" : '')
+	  . ' LIMIT 1';
+
+	$self->poll_until("SELECT EXISTS ($query)");
+	return $self->sql($query);
+}
+
+# kill -9 of a relay: the server restarts all its processes. Waits until it answers again.
+sub kill_relay
+{
+	my ($self, $sink) = @_;
+	my $pid = $self->relay_pid($sink);
+
+	kill 'KILL', $pid or die "could not kill relay $pid: $!";
+	$self->wait_for_recovery($pid);
+	return $pid;
+}
+
+# Waits until the server answers and a killed process is gone from it.
+sub wait_for_recovery
+{
+	my ($self, $pid) = @_;
+	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+
+	while (time < $deadline)
+	{
+		my ($rc, $out) = $self->psql('postgres',
+			"SELECT count(*) FROM pg_stat_activity WHERE pid = $pid", timeout => 10);
+		return if defined $rc && $rc == 0 && $out eq '0';
+		select(undef, undef, undef, 0.05);
+	}
+	die "the server did not come back after process $pid was killed\n";
+}
+
+# What a failed wait should have shown: status, and the end of the server's log.
+sub _show_state
+{
+	my ($self) = @_;
+	my ($rc, $out) = $self->psql('postgres', 'SELECT * FROM outbox.status', extra_params => ['-x']);
+	my $log = PostgreSQL::Test::Utils::slurp_file($self->logfile);
+
+	Test::More::diag($out || 'outbox.status cannot be read');
+	Test::More::diag(substr($log, -4000));
+	return;
+}
+
+1;

@@ -1,0 +1,182 @@
+#!/bin/bash
+# The whole suite, from nothing: what is missing is installed, everything is built with -Werror
+# into a private copy of PostgreSQL and run against private servers, which are gone at the end.
+#   all.sh                 every part
+#   ONLY="regress tap"     some: lint unit regress isolation pgtap tap
+#   PROVE_TESTS=...        some TAP files
+# Every part runs even when an earlier one failed; the exit status is 1 if any did.
+set -uo pipefail
+. "$(dirname "$0")/../../tools/lib.sh"
+cd "$TOP" || exit 1
+
+parts=${ONLY:-lint unit regress isolation pgtap tap}
+failed=()
+scratch=
+
+cleanup()
+{
+    if [ -n "$scratch" ]; then
+        server_stop "$scratch"
+        [ ! -d "$scratch/brokers/kafka" ] || as_server test/brokers/kafka-down.sh "$scratch/brokers/kafka" --wipe >/dev/null 2>&1
+        [ ! -d "$scratch/brokers/registry" ] || as_server test/brokers/registry-down.sh "$scratch/brokers/registry" --wipe >/dev/null 2>&1
+        rm -rf "$scratch"
+    fi
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+title()
+{
+    printf '\n== %s\n' "$*"
+}
+
+# A directory below build/ that the server's user may write to, empty.
+output_dir()
+{
+    rm -rf "build/$1"
+    mkdir -p "build/$1"
+    [ "$(id -u)" != 0 ] || chown "$(server_user):" "build/$1"
+}
+
+# Runs a command quietly; shows the end of its log when it fails.
+quietly()
+{
+    local name=$1
+    shift
+    mkdir -p build/log
+    "$@" >"build/log/$name.log" 2>&1 && return 0
+    tail -40 "build/log/$name.log" >&2
+    return 1
+}
+
+build()
+{
+    title "Build"
+    use_private_postgres
+    local module
+    quietly build make -j2 PG_CONFIG="$PG_CONFIG" COPT=-Werror all || die "the build failed (build/log/build.log)"
+    quietly install make PG_CONFIG="$PG_CONFIG" COPT=-Werror install || die "the installation failed (build/log/install.log)"
+    for module in test/modules/*/; do
+        [ -f "${module}Makefile" ] || continue
+        quietly "module-$(basename "$module")" make -C "$module" PG_CONFIG="$PG_CONFIG" COPT=-Werror all install \
+            || die "the test module $module did not build"
+    done
+    [ ! -f tools/mock_broker.c ] || quietly mock_broker make -s build/mock_broker PG_CONFIG="$PG_CONFIG" \
+        || die "tools/mock_broker.c did not build"
+    echo "warning-free with -Wall -Wextra -Werror, $("$PG_CONFIG" --version)"
+}
+
+# One server for the parts that use SQL only.
+start_shared_server()
+{
+    [ -z "$scratch" ] || return 0
+    scratch=$(scratch_dir)
+    server_start "$scratch" "shared_preload_libraries = 'outbox_ext, pg_stat_statements'" \
+        "max_prepared_transactions = 10" "outbox.ring_size = 64" "outbox.poll_interval = '200ms'"
+}
+
+names()
+{
+    local f
+    for f in "$1"/*"$2"; do
+        [ ! -f "$f" ] || basename "$f" "$2"
+    done
+}
+
+# pg_regress looks for expected/ beside its output (15) or below the current directory (16 and later).
+regress_with()
+{
+    local part=$1 program=$2 inputdir=$3 rc=0
+    shift 3
+    [ $# -gt 0 ] || { echo "no tests"; return 0; }
+    start_shared_server
+    output_dir "$part"
+    [ "$part" != regress ] || ln -s "$TOP/expected" build/regress/expected
+    as_server "$program" --inputdir="$inputdir" --outputdir="build/$part" --bindir="$PG_BIN" --dbname="outbox_$part" \
+        --host="$PGHOST" --port="$PGPORT" --user=postgres --load-extension=outbox_ext "$@" || rc=1
+    [ $rc = 0 ] || { head -200 "build/$part/regression.diffs"; show_server_log; }
+    return $rc
+}
+
+show_server_log()
+{
+    echo "-- end of the server's log"
+    tail -40 "$scratch/server.log"
+}
+
+run_lint()
+{
+    test/lint.sh
+}
+
+run_unit()
+{
+    [ -f test/unit/Makefile ] || { echo "no tests"; return 0; }
+    make -s -C test/unit check PG_CONFIG="$PG_CONFIG"
+}
+
+run_regress()
+{
+    mapfile -t tests < <(names test/sql .sql)
+    regress_with regress "$PGXS_TESTS/regress/pg_regress" test "${tests[@]}"
+}
+
+run_isolation()
+{
+    mapfile -t tests < <(names test/isolation/specs .spec)
+    regress_with isolation "$PGXS_TESTS/isolation/pg_isolation_regress" test/isolation "${tests[@]}"
+}
+
+# Every file gets a database of its own, with pgtap and outbox_ext.
+run_pgtap()
+{
+    local rc=0 t db
+    compgen -G 'test/pgtap/*.sql' >/dev/null || { echo "no tests"; return 0; }
+    start_shared_server
+    as_server psql -Xq -v ON_ERROR_STOP=1 -c 'CREATE DATABASE outbox_pgtap' \
+        -c '\c outbox_pgtap' -c 'CREATE EXTENSION pgtap' -c 'CREATE EXTENSION outbox_ext' || return 1
+    as_server pg_prove --dbname outbox_pgtap test/pgtap/*.sql || rc=1
+    [ $rc = 0 ] || show_server_log
+    return $rc
+}
+
+# The real brokers are fetched and started before the tests, when one of them asks for them.
+run_tap()
+{
+    local tests=${PROVE_TESTS:-} rc=0
+    [ -n "$tests" ] || tests=$(ls test/t/*.pl 2>/dev/null) || { echo "no tests"; return 0; }
+    [ -n "$scratch" ] || scratch=$(scratch_dir)
+    # shellcheck disable=SC2086
+    if grep -lqE 'OutboxBroker->(kafka|registry)' $tests; then
+        test/brokers/kafka-fetch.sh && test/brokers/registry-fetch.sh || return 1
+    fi
+    as_server mkdir -p "$scratch/brokers"
+    output_dir tap
+    # shellcheck disable=SC2086
+    as_server env HOME="$scratch" TESTDIR="$TOP/build/tap" PG_REGRESS="$PGXS_TESTS/regress/pg_regress" \
+        PERL5LIB="$PGXS_TESTS/perl:$TOP/test/perl" PG_TEST_TIMEOUT_DEFAULT="${PG_TEST_TIMEOUT_DEFAULT:-60}" \
+        OUTBOX_TEST_BROKERS="$scratch/brokers" prove --timer $tests || rc=1
+    if [ $rc != 0 ]; then
+        echo "-- end of the newest logs (build/tap/tmp_check/log)"
+        for f in $(ls -t build/tap/tmp_check/log/*_*.log build/tap/tmp_check/log/regress_log_* 2>/dev/null | head -3); do
+            echo "-- $f"
+            tail -30 "$f"
+        done
+    fi
+    return $rc
+}
+
+tools/install_deps.sh test || exit 1
+run_in_readable_copy test/run/all.sh
+build
+PGXS_TESTS=$(dirname "$("$PG_CONFIG" --pgxs)")/../test
+for part in $parts; do
+    title "$part"
+    "run_$part" || failed+=("$part")
+done
+echo
+if [ ${#failed[@]} -gt 0 ]; then
+    echo "test: FAILED: ${failed[*]}"
+    exit 1
+fi
+echo "test: ok: $parts"
