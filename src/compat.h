@@ -8,7 +8,13 @@
 #ifndef OUTBOX_COMPAT_H
 #define OUTBOX_COMPAT_H
 
+#include "access/htup_details.h"
+#include "catalog/pg_attribute.h"
+#include "nodes/parsenodes.h"
+#include "parser/parse_relation.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #if PG_VERSION_NUM < 150000
 #error "outbox_ext needs PostgreSQL 15 or later"
@@ -26,6 +32,54 @@ OutboxRelFileNumber(Relation rel)
 	return rel->rd_locator.relNumber;
 #else
 	return rel->rd_node.relNode;
+#endif
+}
+
+/*
+ * Who reads the relation of a view's range table entry, and which columns:
+ * part of the entry until 15, a record of its own since 16.
+ */
+static inline void
+OutboxGetSelectAccess(Query *query, RangeTblEntry *rte, Oid *role, Bitmapset **columns)
+{
+#if PG_VERSION_NUM >= 160000
+	RTEPermissionInfo *info = getRTEPermissionInfo(query->rteperminfos, rte);
+
+	*role = info->checkAsUser;
+	*columns = info->selectedCols;
+#else
+	*role = rte->checkAsUser;
+	*columns = rte->selectedCols;
+#endif
+}
+
+/* Substitutes a subquery's target list for the Vars that refer to it. */
+static inline Node *
+OutboxReplaceVars(Node *node, int varno, RangeTblEntry *rte, List *columns)
+{
+#if PG_VERSION_NUM >= 180000
+	return ReplaceVarsFromTargetList(node, varno, 0, rte, columns, 0, REPLACEVARS_REPORT_ERROR, 0, NULL);
+#else
+	return ReplaceVarsFromTargetList(node, varno, 0, rte, columns, REPLACEVARS_REPORT_ERROR, 0, NULL);
+#endif
+}
+
+/* Is it a generated column without storage? They exist since 18. */
+static inline bool
+OutboxAttributeIsVirtual(Oid relation, AttrNumber attno)
+{
+#if PG_VERSION_NUM >= 180000
+	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(attno));
+	bool		result = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		result = ((Form_pg_attribute) GETSTRUCT(tuple))->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL;
+		ReleaseSysCache(tuple);
+	}
+	return result;
+#else
+	return false;
 #endif
 }
 

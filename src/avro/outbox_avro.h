@@ -72,6 +72,9 @@ extern bool OutboxAvroEncode(const OutboxAvroEncoder *encoder, const Datum *valu
  */
 extern bool OutboxAvroColumnEqual(const OutboxAvroEncoder *encoder, int column, Datum a, Datum b);
 
+/* Does the schema have a field for this column (index into the columns given to OutboxAvroCompile)? */
+extern bool OutboxAvroHasColumn(const OutboxAvroEncoder *encoder, int column);
+
 /* May encoding raise (user-defined output functions, conversion from another server encoding)? */
 extern bool OutboxAvroMayRaise(const OutboxAvroEncoder *encoder);
 

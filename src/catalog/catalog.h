@@ -37,6 +37,7 @@ enum OutboxEventAttribute
 extern Oid	OutboxExtensionOid(bool missing_ok);
 extern Oid	OutboxOwner(void);				/* owner of the extension: reads and writes our tables */
 extern Oid	OutboxRelationOid(const char *relname);	/* raises when it is not there */
+extern Oid	OutboxRelationOwner(Oid relation);	/* raises when it is not there */
 
 /*
  * Runs as the extension's owner with search_path = pg_catalog, pg_temp until

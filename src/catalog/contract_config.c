@@ -1,0 +1,360 @@
+/*-------------------------------------------------------------------------
+ *
+ * contract_config.c
+ *	  Configuration rows of a contract -> plain structs.
+ *
+ * Runs in the capture path (when a contract is compiled), so it uses index
+ * scans on our own tables and no SPI, and a snapshot taken now.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "catalog/catalog.h"
+#include "catalog/contract_config.h"
+
+enum
+{
+	Anum_contract_id = 1, Anum_contract_name, Anum_contract_aggregate_type, Anum_contract_key,
+	Anum_contract_aggregate_id, Anum_contract_required, Anum_contract_namespace, Anum_contract_evaluate,
+	Anum_contract_on_invalid, Anum_contract_enabled
+};
+
+enum
+{
+	Anum_version_contract_id = 1, Anum_version_version, Anum_version_view
+};
+
+enum
+{
+	Anum_source_contract_id = 1, Anum_source_relation, Anum_source_role
+};
+
+enum
+{
+	Anum_event_type_id = 1, Anum_event_type_contract_id, Anum_event_type_name, Anum_event_type_emit,
+	Anum_event_type_condition, Anum_event_type_previous, Anum_event_type_topic, Anum_event_type_ce_type,
+	Anum_event_type_tombstone
+};
+
+enum
+{
+	Anum_schema_id = 1, Anum_schema_event_type_id, Anum_schema_contract, Anum_schema_event_type,
+	Anum_schema_version, Anum_schema_topic, Anum_schema_ce_type, Anum_schema_previous, Anum_schema_schema
+};
+
+/* A scan of one of our tables by one key column of an index. */
+typedef struct ConfigScan
+{
+	Relation	rel;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+} ConfigScan;
+
+static void scan_begin(ConfigScan *scan, const char *table, const char *index, AttrNumber column,
+					   RegProcedure equal, Datum value, Snapshot snapshot);
+static bool scan_next(ConfigScan *scan);
+static void scan_end(ConfigScan *scan);
+static char *get_text(ConfigScan *scan, AttrNumber column);
+static Datum get_datum(ConfigScan *scan, AttrNumber column);
+static List *get_names(ConfigScan *scan, AttrNumber column);
+static void load_version(OutboxContractConfig *config, Snapshot snapshot);
+static void load_root(OutboxContractConfig *config, Snapshot snapshot);
+static void load_event_types(OutboxContractConfig *config, Snapshot snapshot);
+static void load_schema(OutboxEventTypeConfig *type, int32 version, Snapshot snapshot);
+static OutboxEmit parse_emit(const char *text);
+static OutboxTombstone parse_tombstone(const char *text);
+
+OutboxContractConfig *
+OutboxContractLoad(const char *name)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	OutboxContractConfig *config = NULL;
+	ConfigScan	scan;
+
+	scan_begin(&scan, "contract", "contract_name_key", Anum_contract_name,
+			   F_TEXTEQ, CStringGetTextDatum(name), snapshot);
+	if (scan_next(&scan))
+	{
+		config = palloc0(sizeof(OutboxContractConfig));
+		config->id = DatumGetInt32(get_datum(&scan, Anum_contract_id));
+		config->name = get_text(&scan, Anum_contract_name);
+		config->aggregate_type = get_text(&scan, Anum_contract_aggregate_type);
+		config->key = get_names(&scan, Anum_contract_key);
+		config->aggregate_id = get_names(&scan, Anum_contract_aggregate_id);
+		config->required = get_names(&scan, Anum_contract_required);
+		config->name_space = get_text(&scan, Anum_contract_namespace);
+		config->at_commit = strcmp(get_text(&scan, Anum_contract_evaluate), "commit") == 0;
+		config->abort_on_invalid = strcmp(get_text(&scan, Anum_contract_on_invalid), "abort") == 0;
+		config->enabled = DatumGetBool(get_datum(&scan, Anum_contract_enabled));
+	}
+	scan_end(&scan);
+	if (config)
+	{
+		load_version(config, snapshot);
+		load_root(config, snapshot);
+		load_event_types(config, snapshot);
+	}
+	UnregisterSnapshot(snapshot);
+	return config;
+}
+
+OutboxContractConfig *
+OutboxContractGet(const char *name)
+{
+	OutboxContractConfig *config = OutboxContractLoad(name);
+
+	if (config == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("contract \"%s\" does not exist", name),
+				 errhint("SELECT name FROM outbox.status WHERE kind = 'contract' lists the contracts.")));
+	return config;
+}
+
+OutboxEventTypeConfig *
+OutboxContractEventType(const OutboxContractConfig *config, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, config->event_types)
+	{
+		OutboxEventTypeConfig *type = lfirst(lc);
+
+		if (strcmp(type->name, name) == 0)
+			return type;
+	}
+	return NULL;
+}
+
+const char *
+OutboxEmitName(OutboxEmit emit)
+{
+	switch (emit)
+	{
+		case OUTBOX_EMIT_CREATED:
+			return "created";
+		case OUTBOX_EMIT_CHANGED:
+			return "changed";
+		case OUTBOX_EMIT_DELETED:
+			return "deleted";
+		case OUTBOX_EMIT_ALWAYS:
+			return "always";
+	}
+	return NULL;
+}
+
+bool
+OutboxNameListMember(const List *names, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+List *
+OutboxNameList(Datum array, const char *argument)
+{
+	ArrayType  *arr = DatumGetArrayTypeP(array);
+	Datum	   *elements;
+	bool	   *nulls;
+	int			count;
+	List	   *names = NIL;
+
+	if (ARR_NDIM(arr) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("\"%s\" must be a one-dimensional array of column names", argument)));
+	deconstruct_array(arr, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
+	for (int i = 0; i < count; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("\"%s\" must not contain NULL", argument)));
+		names = lappend(names, TextDatumGetCString(elements[i]));
+	}
+	return names;
+}
+
+static void
+scan_begin(ConfigScan *scan, const char *table, const char *index, AttrNumber column,
+		   RegProcedure equal, Datum value, Snapshot snapshot)
+{
+	ScanKeyData key;
+
+	scan->rel = table_open(OutboxRelationOid(table), AccessShareLock);
+	ScanKeyInit(&key, column, BTEqualStrategyNumber, equal, value);
+	if (equal == F_TEXTEQ)
+		key.sk_collation = TupleDescAttr(RelationGetDescr(scan->rel), column - 1)->attcollation;
+	scan->scan = systable_beginscan(scan->rel, OutboxRelationOid(index), true, snapshot, 1, &key);
+	scan->tuple = NULL;
+}
+
+static bool
+scan_next(ConfigScan *scan)
+{
+	scan->tuple = systable_getnext(scan->scan);
+	return HeapTupleIsValid(scan->tuple);
+}
+
+static void
+scan_end(ConfigScan *scan)
+{
+	systable_endscan(scan->scan);
+	table_close(scan->rel, AccessShareLock);
+}
+
+/* A column that is declared NOT NULL. */
+static Datum
+get_datum(ConfigScan *scan, AttrNumber column)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(scan->tuple, column, RelationGetDescr(scan->rel), &isnull);
+
+	if (isnull)
+		elog(ERROR, "column %d of \"%s\" is NULL", column, RelationGetRelationName(scan->rel));
+	return value;
+}
+
+/* A text column; NULL for NULL. */
+static char *
+get_text(ConfigScan *scan, AttrNumber column)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(scan->tuple, column, RelationGetDescr(scan->rel), &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+static List *
+get_names(ConfigScan *scan, AttrNumber column)
+{
+	return OutboxNameList(get_datum(scan, column), "names");
+}
+
+/* The newest version that is not retired. */
+static void
+load_version(OutboxContractConfig *config, Snapshot snapshot)
+{
+	ConfigScan	scan;
+
+	scan_begin(&scan, "contract_version", "contract_version_pkey", Anum_version_contract_id,
+			   F_INT4EQ, Int32GetDatum(config->id), snapshot);
+	while (scan_next(&scan))
+	{
+		int32		version = DatumGetInt32(get_datum(&scan, Anum_version_version));
+
+		if (version > config->version)
+		{
+			config->version = version;
+			config->view = DatumGetObjectId(get_datum(&scan, Anum_version_view));
+		}
+	}
+	scan_end(&scan);
+}
+
+static void
+load_root(OutboxContractConfig *config, Snapshot snapshot)
+{
+	ConfigScan	scan;
+
+	scan_begin(&scan, "source", "source_pkey", Anum_source_contract_id,
+			   F_INT4EQ, Int32GetDatum(config->id), snapshot);
+	while (scan_next(&scan))
+	{
+		if (strcmp(get_text(&scan, Anum_source_role), "root") == 0)
+			config->root = DatumGetObjectId(get_datum(&scan, Anum_source_relation));
+	}
+	scan_end(&scan);
+}
+
+static int
+compare_event_type_id(const ListCell *a, const ListCell *b)
+{
+	int32		left = ((OutboxEventTypeConfig *) lfirst(a))->id;
+	int32		right = ((OutboxEventTypeConfig *) lfirst(b))->id;
+
+	return left < right ? -1 : left > right;
+}
+
+static void
+load_event_types(OutboxContractConfig *config, Snapshot snapshot)
+{
+	ConfigScan	scan;
+	ListCell   *lc;
+
+	scan_begin(&scan, "event_type", "event_type_contract_id_idx", Anum_event_type_contract_id,
+			   F_INT4EQ, Int32GetDatum(config->id), snapshot);
+	while (scan_next(&scan))
+	{
+		OutboxEventTypeConfig *type = palloc0(sizeof(OutboxEventTypeConfig));
+
+		type->id = DatumGetInt32(get_datum(&scan, Anum_event_type_id));
+		type->name = get_text(&scan, Anum_event_type_name);
+		type->emit = parse_emit(get_text(&scan, Anum_event_type_emit));
+		type->condition = get_text(&scan, Anum_event_type_condition);
+		type->previous = get_names(&scan, Anum_event_type_previous);
+		type->topic = get_text(&scan, Anum_event_type_topic);
+		type->ce_type = get_text(&scan, Anum_event_type_ce_type);
+		type->tombstone = parse_tombstone(get_text(&scan, Anum_event_type_tombstone));
+		config->event_types = lappend(config->event_types, type);
+	}
+	scan_end(&scan);
+	list_sort(config->event_types, compare_event_type_id);
+	foreach(lc, config->event_types)
+		load_schema(lfirst(lc), config->version, snapshot);
+}
+
+static void
+load_schema(OutboxEventTypeConfig *type, int32 version, Snapshot snapshot)
+{
+	ConfigScan	scan;
+
+	scan_begin(&scan, "event_schema", "event_schema_event_type_id_version_key", Anum_schema_event_type_id,
+			   F_INT4EQ, Int32GetDatum(type->id), snapshot);
+	while (scan_next(&scan))
+	{
+		if (DatumGetInt32(get_datum(&scan, Anum_schema_version)) != version)
+			continue;
+		type->schema_id = DatumGetInt32(get_datum(&scan, Anum_schema_id));
+		type->schema_text = get_text(&scan, Anum_schema_schema);
+	}
+	scan_end(&scan);
+}
+
+static OutboxEmit
+parse_emit(const char *text)
+{
+	for (OutboxEmit emit = OUTBOX_EMIT_CREATED; emit <= OUTBOX_EMIT_ALWAYS; emit++)
+	{
+		if (strcmp(text, OutboxEmitName(emit)) == 0)
+			return emit;
+	}
+	elog(ERROR, "unknown emit \"%s\"", text);
+}
+
+static OutboxTombstone
+parse_tombstone(const char *text)
+{
+	if (strcmp(text, "after") == 0)
+		return OUTBOX_TOMBSTONE_AFTER;
+	if (strcmp(text, "instead") == 0)
+		return OUTBOX_TOMBSTONE_INSTEAD;
+	return OUTBOX_TOMBSTONE_NONE;
+}

@@ -1,0 +1,418 @@
+/*-------------------------------------------------------------------------
+ *
+ * compile.c
+ *	  A contract's configuration -> what evaluates and encodes its rows.
+ *
+ * All expressions of a contract, its columns, its WHERE clause and the
+ * conditions of its event types, go into one cached expression: the plan
+ * cache then tells us when a function or a type behind any of them changed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/sysattr.h"
+#include "catalog/pg_class.h"
+#include "commands/comment.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "capture/event_writer.h"
+#include "catalog/catalog.h"
+#include "compat.h"
+#include "contract/compile.h"
+#include "contract/expression.h"
+#include "contract/view_expand.h"
+
+static void compile_as_owner(OutboxCompiledContract *contract, Oid source, bool draft);
+static OutboxViewExpansion *expand(OutboxCompiledContract *contract, Oid source);
+static void resolve_names(OutboxCompiledContract *contract);
+static int	column_number(const OutboxCompiledContract *contract, const char *name);
+static int *column_numbers(const OutboxCompiledContract *contract, List *names, int *count);
+static void compile_event_types(OutboxCompiledContract *contract, bool draft);
+static void compile_event_type(OutboxCompiledContract *contract, OutboxCompiledEventType *type);
+static void plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansion);
+static Bitmapset *used_columns(const OutboxCompiledContract *contract, List *conditions);
+static void note_reads(OutboxCompiledContract *contract, Bitmapset *root_columns);
+static ProjectionInfo *build_projection(OutboxCompiledContract *contract, TupleTableSlot *slot, bool key_only);
+
+OutboxCompiledContract *
+OutboxCompileContract(OutboxContractConfig *config, Oid source, bool draft)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "outbox contract", ALLOCSET_SMALL_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	OutboxCompiledContract *contract = palloc0(sizeof(OutboxCompiledContract));
+	Oid			user;
+	int			sec_context;
+	int			nest_level = NewGUCNestLevel();
+
+	MemoryContextCopyAndSetIdentifier(context, config->name);
+	contract->context = context;
+	contract->config = config;
+	if (get_rel_relkind(config->view) != RELKIND_VIEW)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("the view of contract \"%s\" does not exist any more", config->name),
+				 errhint("Create the view and the contract again.")));
+	contract->owner = OutboxRelationOwner(config->view);
+	GetUserIdAndSecContext(&user, &sec_context);
+	SetUserIdAndSecContext(contract->owner, sec_context | SECURITY_RESTRICTED_OPERATION);
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+
+	compile_as_owner(contract, source, draft);
+
+	AtEOXact_GUC(false, nest_level);
+	SetUserIdAndSecContext(user, sec_context);
+	MemoryContextSwitchTo(caller);
+	return contract;
+}
+
+void
+OutboxFreeContract(OutboxCompiledContract *contract)
+{
+	FreeCachedExpression(contract->cached);
+	MemoryContextDelete(contract->context);
+}
+
+static void
+compile_as_owner(OutboxCompiledContract *contract, Oid source, bool draft)
+{
+	OutboxViewExpansion *expansion = expand(contract, source);
+
+	resolve_names(contract);
+	compile_event_types(contract, draft);
+	plan_expressions(contract, expansion);
+	note_reads(contract, expansion->root_columns);
+	contract->relations = lappend_oid(expansion->relations, OutboxRelationOid("contract"));
+	contract->row_context = AllocSetContextCreate(contract->context, "outbox row", ALLOCSET_DEFAULT_SIZES);
+	contract->exec_context = AllocSetContextCreate(contract->context, "outbox executor state",
+												   ALLOCSET_DEFAULT_SIZES);
+	OutboxResetExecutor(contract);
+}
+
+static OutboxViewExpansion *
+expand(OutboxCompiledContract *contract, Oid source)
+{
+	OutboxContractConfig *config = contract->config;
+	OutboxViewExpansion *expansion = OutboxExpandView(config->view);
+	Relation	view;
+
+	if (expansion->blocker)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("contract \"%s\" cannot be evaluated per row", config->name),
+				 errdetail("Its view \"%s\" contains %s.", get_rel_name(config->view), expansion->blocker)));
+	if (expansion->root != source)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the view of contract \"%s\" does not read the source \"%s\" any more",
+						config->name, get_rel_name(source)),
+				 errhint("Drop the contract and create it again with the present source.")));
+	OutboxCheckViewAccess(expansion);
+
+	view = relation_open(config->view, AccessShareLock);
+	contract->row_desc = CreateTupleDescCopy(RelationGetDescr(view));
+	contract->ncolumns = contract->row_desc->natts;
+	relation_close(view, NoLock);
+	return expansion;
+}
+
+static void
+resolve_names(OutboxCompiledContract *contract)
+{
+	OutboxContractConfig *config = contract->config;
+
+	contract->aggregatetype = cstring_to_text(config->aggregate_type);
+	contract->key = column_numbers(contract, config->key, &contract->nkey);
+	contract->aggregate = column_numbers(contract, config->aggregate_id, &contract->naggregate);
+	contract->aggregate_out = palloc0(sizeof(FmgrInfo) * contract->naggregate);
+	for (int i = 0; i < contract->naggregate; i++)
+	{
+		Oid			output;
+		bool		is_varlena;
+
+		getTypeOutputInfo(TupleDescAttr(contract->row_desc, contract->aggregate[i])->atttypid,
+						  &output, &is_varlena);
+		fmgr_info(output, &contract->aggregate_out[i]);
+		if (func_volatile(output) != PROVOLATILE_IMMUTABLE)
+			contract->needs_settings = true;
+	}
+}
+
+/* The column's number from 0; raises when the view has no such column. */
+static int
+column_number(const OutboxCompiledContract *contract, const char *name)
+{
+	for (int i = 0; i < contract->ncolumns; i++)
+	{
+		if (strcmp(NameStr(TupleDescAttr(contract->row_desc, i)->attname), name) == 0)
+			return i;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("column \"%s\" of contract \"%s\" does not exist", name, contract->config->name),
+			 errdetail("The view \"%s\" has no column of that name.", get_rel_name(contract->config->view)),
+			 errhint("Restore the column with CREATE OR REPLACE VIEW, or drop the contract and create it again.")));
+}
+
+static int *
+column_numbers(const OutboxCompiledContract *contract, List *names, int *count)
+{
+	int		   *numbers = palloc0(sizeof(int) * Max(list_length(names), 1));
+	ListCell   *lc;
+
+	*count = 0;
+	foreach(lc, names)
+		numbers[(*count)++] = column_number(contract, lfirst(lc));
+	return numbers;
+}
+
+static void
+compile_event_types(OutboxCompiledContract *contract, bool draft)
+{
+	ListCell   *lc;
+
+	contract->compared = palloc0(sizeof(bool) * contract->ncolumns);
+	contract->types = palloc0(sizeof(OutboxCompiledEventType) * Max(list_length(contract->config->event_types), 1));
+	foreach(lc, contract->config->event_types)
+	{
+		OutboxEventTypeConfig *config = lfirst(lc);
+		OutboxCompiledEventType *type;
+
+		if (config->schema_text == NULL && !draft)
+			continue;
+		if (config->schema_text == NULL)
+			config->schema_text = OutboxDraftSchema(contract->config, config);
+		type = &contract->types[contract->ntypes++];
+		type->config = config;
+		compile_event_type(contract, type);
+	}
+}
+
+static void
+compile_event_type(OutboxCompiledContract *contract, OutboxCompiledEventType *type)
+{
+	OutboxEventTypeConfig *config = type->config;
+	int			ncolumns;
+	OutboxAvroColumn *columns = OutboxContractColumns(contract->config, config, &ncolumns);
+
+	type->type = cstring_to_text(config->name);
+	if (config->tombstone == OUTBOX_TOMBSTONE_AFTER)
+		type->flags = OUTBOX_EVENT_TOMBSTONE_AFTER;
+	else if (config->tombstone == OUTBOX_TOMBSTONE_INSTEAD)
+		type->flags = OUTBOX_EVENT_TOMBSTONE_ONLY;
+	type->previous = column_numbers(contract, config->previous, &type->nprevious);
+	type->encoder = OutboxAvroCompile(config->schema_text, columns, ncolumns, &type->mismatch);
+	if (type->encoder == NULL)
+		return;
+	contract->may_raise |= OutboxAvroMayRaise(type->encoder);
+	contract->needs_settings |= OutboxAvroNeedsSettings(type->encoder);
+	for (int i = 0; i < contract->ncolumns; i++)
+		contract->compared[i] |= OutboxAvroHasColumn(type->encoder, i);
+}
+
+/*
+ * Plans columns, WHERE clause and conditions together. Columns that no schema,
+ * key or condition uses become NULL: a column appended to the view later must
+ * neither cost nor fail.
+ */
+static void
+plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansion)
+{
+	List	   *expressions = NIL;
+	List	   *conditions = NIL;
+	Bitmapset  *used;
+	ListCell   *lc;
+	int			column = 0;
+	int			first_condition;
+
+	for (int i = 0; i < contract->ntypes; i++)
+	{
+		OutboxEventTypeConfig *type = contract->types[i].config;
+
+		conditions = lappend(conditions, type->condition == NULL ? NULL :
+							 OutboxParseCondition(type->condition, contract->config->view,
+												  psprintf("condition of event type \"%s\"", type->name)));
+	}
+	used = used_columns(contract, conditions);
+	foreach(lc, expansion->columns)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, lc);
+
+		if (bms_is_member(column++, used))
+			expressions = lappend(expressions, entry->expr);
+		else
+			expressions = lappend(expressions, makeNullConst(exprType((Node *) entry->expr),
+															 exprTypmod((Node *) entry->expr),
+															 exprCollation((Node *) entry->expr)));
+	}
+	expressions = lappend(expressions, make_ands_implicit((Expr *) expansion->qual));
+	first_condition = list_length(expressions);
+	expressions = list_concat(expressions, conditions);
+
+	contract->cached = GetCachedExpression((Node *) expressions);
+	expressions = copyObject((List *) contract->cached->expr);
+	contract->may_raise |= OutboxExpressionMayRaise((Node *) expressions);
+	contract->needs_settings |= OutboxExpressionNeedsSettings((Node *) expressions);
+
+	contract->columns = list_copy_head(expressions, contract->ncolumns);
+	contract->qual = (List *) list_nth(expressions, contract->ncolumns);
+	for (int i = 0; i < contract->ntypes; i++)
+	{
+		Node	   *condition = list_nth(expressions, first_condition + i);
+
+		if (condition == NULL)
+			continue;
+		ChangeVarNodes(condition, OUTBOX_OLD_VARNO, INNER_VAR, 0);
+		ChangeVarNodes(condition, OUTBOX_NEW_VARNO, OUTER_VAR, 0);
+		contract->types[i].condition = (Expr *) condition;
+	}
+}
+
+static Bitmapset *
+used_columns(const OutboxCompiledContract *contract, List *conditions)
+{
+	Bitmapset  *attributes = NULL;
+	Bitmapset  *used = NULL;
+	int			attribute = -1;
+
+	pull_varattnos((Node *) conditions, OUTBOX_OLD_VARNO, &attributes);
+	pull_varattnos((Node *) conditions, OUTBOX_NEW_VARNO, &attributes);
+	while ((attribute = bms_next_member(attributes, attribute)) >= 0)
+		used = bms_add_member(used, attribute + FirstLowInvalidHeapAttributeNumber - 1);
+	for (int i = 0; i < contract->ncolumns; i++)
+	{
+		if (contract->compared[i])
+			used = bms_add_member(used, i);
+	}
+	for (int i = 0; i < contract->nkey; i++)
+		used = bms_add_member(used, contract->key[i]);
+	for (int i = 0; i < contract->naggregate; i++)
+		used = bms_add_member(used, contract->aggregate[i]);
+	for (int i = 0; i < contract->ntypes; i++)
+	{
+		for (int j = 0; j < contract->types[i].nprevious; j++)
+			used = bms_add_member(used, contract->types[i].previous[j]);
+	}
+	return used;
+}
+
+static void
+note_reads(OutboxCompiledContract *contract, Bitmapset *root_columns)
+{
+	int			column = -1;
+
+	contract->read = palloc0(sizeof(AttrNumber) * (bms_num_members(root_columns) + 1));
+	while ((column = bms_next_member(root_columns, column)) >= 0)
+	{
+		AttrNumber	attno = column + FirstLowInvalidHeapAttributeNumber;
+
+		contract->read[contract->nread++] = attno;
+		contract->max_read = Max(contract->max_read, attno);
+	}
+}
+
+void
+OutboxResetExecutor(OutboxCompiledContract *contract)
+{
+	MemoryContext caller;
+
+	MemoryContextReset(contract->exec_context);
+	caller = MemoryContextSwitchTo(contract->exec_context);
+	contract->econtext = CreateStandaloneExprContext();
+	contract->before = MakeSingleTupleTableSlot(contract->row_desc, &TTSOpsVirtual);
+	contract->after = MakeSingleTupleTableSlot(contract->row_desc, &TTSOpsVirtual);
+	contract->key_row = MakeSingleTupleTableSlot(contract->row_desc, &TTSOpsVirtual);
+	contract->qual_state = contract->qual ? ExecInitQual(contract->qual, NULL) : NULL;
+	contract->project_before = build_projection(contract, contract->before, false);
+	contract->project_after = build_projection(contract, contract->after, false);
+	contract->project_key = build_projection(contract, contract->key_row, true);
+	for (int i = 0; i < contract->ntypes; i++)
+	{
+		Expr	   *condition = contract->types[i].condition;
+
+		contract->types[i].condition_state = condition ? ExecInitExpr(condition, NULL) : NULL;
+	}
+	MemoryContextSwitchTo(caller);
+}
+
+static ProjectionInfo *
+build_projection(OutboxCompiledContract *contract, TupleTableSlot *slot, bool key_only)
+{
+	List	   *targets = NIL;
+	ListCell   *lc;
+	int			column = 0;
+
+	foreach(lc, contract->columns)
+	{
+		Expr	   *expression = lfirst(lc);
+		bool		is_key = false;
+
+		for (int i = 0; i < contract->nkey; i++)
+			is_key |= contract->key[i] == column;
+		if (key_only && !is_key)
+			expression = (Expr *) makeNullConst(exprType((Node *) expression), -1, InvalidOid);
+		targets = lappend(targets, makeTargetEntry(expression, ++column, NULL, false));
+	}
+	return ExecBuildProjectionInfo(targets, contract->econtext, slot, NULL, NULL);
+}
+
+OutboxAvroColumn *
+OutboxContractColumns(const OutboxContractConfig *config, const OutboxEventTypeConfig *type, int *ncolumns)
+{
+	Relation	view = relation_open(config->view, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(view);
+	int			nprevious = type ? list_length(type->previous) : 0;
+	OutboxAvroColumn *columns = palloc0(sizeof(OutboxAvroColumn) * (desc->natts + nprevious));
+	ListCell   *lc;
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		columns[i].name = pstrdup(NameStr(attribute->attname));
+		columns[i].type = attribute->atttypid;
+		columns[i].typmod = attribute->atttypmod;
+		columns[i].required = OutboxNameListMember(config->required, columns[i].name);
+		columns[i].doc = GetComment(config->view, RelationRelationId, i + 1);
+	}
+	*ncolumns = desc->natts;
+	if (nprevious > 0)
+	{
+		foreach(lc, type->previous)
+		{
+			for (int i = 0; i < desc->natts; i++)
+			{
+				if (strcmp(columns[i].name, lfirst(lc)) != 0)
+					continue;
+				columns[*ncolumns] = columns[i];
+				columns[*ncolumns].name = psprintf("previous_%s", columns[i].name);
+				columns[*ncolumns].required = false;
+				columns[(*ncolumns)++].doc = NULL;
+				break;
+			}
+		}
+	}
+	relation_close(view, NoLock);
+	return columns;
+}
+
+char *
+OutboxDraftSchema(const OutboxContractConfig *config, const OutboxEventTypeConfig *type)
+{
+	int			ncolumns;
+	OutboxAvroColumn *columns = OutboxContractColumns(config, type, &ncolumns);
+
+	return OutboxAvroBuildSchema(get_rel_name(config->view), config->name_space, type->name,
+								 GetComment(config->view, RelationRelationId, 0), columns, ncolumns);
+}

@@ -1,0 +1,95 @@
+/*-------------------------------------------------------------------------
+ *
+ * compile.h
+ *	  A contract's configuration -> what evaluates and encodes its rows.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_COMPILE_H
+#define OUTBOX_COMPILE_H
+
+#include "executor/tuptable.h"
+#include "nodes/execnodes.h"
+#include "utils/plancache.h"
+
+#include "avro/outbox_avro.h"
+#include "catalog/contract_config.h"
+
+typedef struct OutboxCompiledEventType
+{
+	OutboxEventTypeConfig *config;
+	text	   *type;			/* its name as a value */
+	int16		flags;			/* OUTBOX_EVENT_* from its tombstone */
+	Expr	   *condition;		/* planned; NULL: always true */
+	ExprState  *condition_state;	/* rebuilt with the executor state */
+	int			nprevious;
+	int		   *previous;		/* column numbers (from 0) of the contract */
+	OutboxAvroEncoder *encoder; /* NULL: the view no longer fits the pinned schema */
+	OutboxAvroError mismatch;	/* why */
+} OutboxCompiledEventType;
+
+typedef struct OutboxCompiledContract
+{
+	MemoryContext context;		/* owns everything here */
+	OutboxContractConfig *config;
+	Oid			owner;			/* evaluates with this role's rights */
+	List	   *relations;		/* OIDs whose invalidation outdates it */
+	bool		may_raise;		/* evaluate inside a subtransaction */
+	bool		needs_settings; /* pin search_path and output settings */
+
+	int			ncolumns;
+	TupleDesc	row_desc;
+	bool	   *compared;		/* per column: part of a pinned schema, so of the rows' equality */
+	int			nkey;
+	int		   *key;			/* column numbers (from 0), as the next */
+	int			naggregate;
+	int		   *aggregate;
+	FmgrInfo   *aggregate_out;	/* output functions of these columns */
+	text	   *aggregatetype;
+	int			nread;			/* source columns that are read at all */
+	AttrNumber *read;
+	AttrNumber	max_read;
+
+	List	   *columns;		/* planned expressions, one per column; NULL constants for unused ones */
+	List	   *qual;			/* planned, implicitly ANDed */
+	CachedExpression *cached;	/* tracks functions and types behind the expressions */
+	int			ntypes;
+	OutboxCompiledEventType *types; /* in creation order */
+
+	/* Executor state: thrown away and built anew after a caught error. */
+	MemoryContext exec_context;
+	ExprContext *econtext;
+	ExprState  *qual_state;
+	ProjectionInfo *project_before;
+	ProjectionInfo *project_after;
+	ProjectionInfo *project_key;	/* key columns only, the others NULL */
+	TupleTableSlot *before;		/* contract rows */
+	TupleTableSlot *after;
+	TupleTableSlot *key_row;
+
+	MemoryContext row_context;	/* scratch of one changed row */
+} OutboxCompiledContract;
+
+/*
+ * Compiles in a child of CurrentMemoryContext, as the view's owner. The caller
+ * runs it inside a subtransaction when an error must not reach a writer; the
+ * context is then freed with that subtransaction's memory. Raises for a view
+ * that does not fit its configuration any more. Event types without a pinned
+ * schema are left out unless `draft`, which builds their schemas on the fly.
+ */
+extern OutboxCompiledContract *OutboxCompileContract(OutboxContractConfig *config, Oid source, bool draft);
+
+/* Frees it, cached expression included. */
+extern void OutboxFreeContract(OutboxCompiledContract *contract);
+
+/* Builds the executor state anew. */
+extern void OutboxResetExecutor(OutboxCompiledContract *contract);
+
+/* The columns of the contract's view for the schema of one event type (type may be NULL). */
+extern OutboxAvroColumn *OutboxContractColumns(const OutboxContractConfig *config,
+											   const OutboxEventTypeConfig *type, int *ncolumns);
+
+/* The schema of an event type as the view stands now. */
+extern char *OutboxDraftSchema(const OutboxContractConfig *config, const OutboxEventTypeConfig *type);
+
+#endif							/* OUTBOX_COMPILE_H */

@@ -1,0 +1,320 @@
+/*-------------------------------------------------------------------------
+ *
+ * expression.c
+ *	  Conditions over a contract's rows, and what expressions may do.
+ *
+ * Two questions decide what evaluating a row costs: may an expression raise
+ * (then it runs in a subtransaction), and does it depend on the session's
+ * settings (then they are pinned)? Both answers err on the side of yes: a
+ * wrong no would break a customer's write or make events depend on who wrote.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/transam.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_expr.h"
+#include "parser/parse_relation.h"
+#include "parser/parser.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "contract/expression.h"
+
+static Node *parse_expression_text(const char *text, const char *owner);
+static void add_row(ParseState *pstate, Relation rel, const char *alias);
+static void check_condition(ParseState *pstate, Node *expression, const char *owner);
+static void condition_error_context(void *owner);
+static bool is_whole_row(Node *node, void *context);
+static bool is_volatile(Oid function, void *name);
+static bool is_sql_function(Oid function, void *name);
+static bool is_user_function(Oid function, void *context);
+static bool sql_function_walker(Node *node, void *name);
+static bool volatile_walker(Node *node, void *name);
+static bool user_function_walker(Node *node, void *context);
+static bool may_raise_walker(Node *node, void *context);
+static bool function_may_raise(Oid function, Oid input_collation, List *args);
+
+Node *
+OutboxParseCondition(const char *text, Oid view, const char *owner)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	ErrorContextCallback callback = {.callback = condition_error_context, .arg = unconstify(char *, owner)};
+	Relation	rel = relation_open(view, AccessShareLock);
+	int			nest_level = NewGUCNestLevel();
+	Node	   *expression;
+
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	pstate->p_sourcetext = text;
+	add_row(pstate, rel, "old");
+	add_row(pstate, rel, "new");
+	expression = transformExpr(pstate, parse_expression_text(text, owner), EXPR_KIND_OTHER);
+	expression = coerce_to_boolean(pstate, expression, "condition");
+	assign_expr_collations(pstate, expression);
+	check_condition(pstate, expression, owner);
+	OutboxRefuseVolatile(expression, owner);
+	AtEOXact_GUC(true, nest_level);
+	error_context_stack = callback.previous;
+	relation_close(rel, NoLock);
+	free_parsestate(pstate);
+	return expression;
+}
+
+/* The raw tree of an expression: parsed as SELECT's only column, everything else refused. */
+static Node *
+parse_expression_text(const char *text, const char *owner)
+{
+	List	   *statements = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
+	SelectStmt *select = (SelectStmt *) linitial_node(RawStmt, statements)->stmt;
+
+	if (!IsA(select, SelectStmt) || list_length(select->targetList) != 1 || select->fromClause ||
+		select->whereClause || select->groupClause || select->havingClause || select->windowClause ||
+		select->sortClause || select->limitCount || select->limitOffset || select->lockingClause ||
+		select->withClause || select->op != SETOP_NONE || select->distinctClause)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("%s is not an expression", owner),
+				 errhint("Write one boolean expression over old.<column> and new.<column>.")));
+	return linitial_node(ResTarget, select->targetList)->val;
+}
+
+/* Makes a row visible under its alias only: unqualified column names are refused. */
+static void
+add_row(ParseState *pstate, Relation rel, const char *alias)
+{
+	ParseNamespaceItem *item = addRangeTableEntryForRelation(pstate, rel, AccessShareLock,
+															 makeAlias(alias, NIL), false, false);
+
+	addNSItemToQuery(pstate, item, false, true, false);
+}
+
+static void
+condition_error_context(void *owner)
+{
+	errcontext("%s", (char *) owner);
+}
+
+static void
+check_condition(ParseState *pstate, Node *expression, const char *owner)
+{
+	const char *construct = NULL;
+
+	if (pstate->p_hasSubLinks)
+		construct = "a subquery";
+	else if (pstate->p_hasAggs)
+		construct = "an aggregate function";
+	else if (pstate->p_hasWindowFuncs)
+		construct = "a window function";
+	else if (pstate->p_hasTargetSRFs || expression_returns_set(expression))
+		construct = "a set-returning function";
+	else if (is_whole_row(expression, NULL))
+		construct = "a whole row";
+	if (construct)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s must not use %s", owner, construct),
+				 errdetail("It is evaluated for every changed row, on the contract's rows before and after alone."),
+				 errhint("Compute it as a column of the contract's view, or compare old.<column> and new.<column>.")));
+}
+
+static bool
+is_whole_row(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+		return ((Var *) node)->varattno == InvalidAttrNumber;
+	return expression_tree_walker(node, is_whole_row, context);
+}
+
+void
+OutboxRefuseVolatile(Node *expression, const char *owner)
+{
+	char	   *name = NULL;
+
+	if (!contain_volatile_functions(expression))
+		return;
+	(void) volatile_walker(expression, &name);
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("%s must not use the volatile function \"%s\"", owner, name ? name : "?"),
+			 errdetail("It would give another value at every look, and could write."),
+			 errhint("Use an immutable or stable expression, or store the value in the source table.")));
+}
+
+char *
+OutboxFindSqlFunction(Node *planned)
+{
+	char	   *name = NULL;
+
+	(void) sql_function_walker(planned, &name);
+	return name;
+}
+
+bool
+OutboxExpressionMayRaise(Node *planned)
+{
+	return may_raise_walker(planned, NULL);
+}
+
+bool
+OutboxExpressionNeedsSettings(Node *planned)
+{
+	return contain_mutable_functions(planned) || user_function_walker(planned, NULL);
+}
+
+static bool
+is_volatile(Oid function, void *name)
+{
+	if (func_volatile(function) != PROVOLATILE_VOLATILE)
+		return false;
+	*(char **) name = get_func_name(function);
+	return true;
+}
+
+static bool
+volatile_walker(Node *node, void *name)
+{
+	if (node == NULL)
+		return false;
+	if (check_functions_in_node(node, is_volatile, name))
+		return true;
+	return expression_tree_walker(node, volatile_walker, name);
+}
+
+static bool
+is_sql_function(Oid function, void *name)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	result = ((Form_pg_proc) GETSTRUCT(tuple))->prolang == SQLlanguageId;
+	ReleaseSysCache(tuple);
+	if (result)
+		*(char **) name = get_func_name(function);
+	return result;
+}
+
+static bool
+sql_function_walker(Node *node, void *name)
+{
+	if (node == NULL)
+		return false;
+	if (check_functions_in_node(node, is_sql_function, name))
+		return true;
+	return expression_tree_walker(node, sql_function_walker, name);
+}
+
+static bool
+is_user_function(Oid function, void *context)
+{
+	return function >= FirstNormalObjectId;
+}
+
+static bool
+user_function_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (check_functions_in_node(node, is_user_function, context))
+		return true;
+	return expression_tree_walker(node, user_function_walker, context);
+}
+
+static bool
+may_raise_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_List:
+		case T_TargetEntry:
+		case T_Var:
+		case T_Const:
+		case T_RelabelType:
+		case T_CaseExpr:
+		case T_CaseWhen:
+		case T_CaseTestExpr:
+		case T_CoalesceExpr:
+		case T_BoolExpr:
+		case T_NullTest:
+		case T_BooleanTest:
+			break;
+		case T_FuncExpr:
+			if (function_may_raise(((FuncExpr *) node)->funcid, ((FuncExpr *) node)->inputcollid,
+								   ((FuncExpr *) node)->args))
+				return true;
+			break;
+		case T_OpExpr:
+		case T_DistinctExpr:	/* the same struct */
+		case T_NullIfExpr:
+			if (function_may_raise(((OpExpr *) node)->opfuncid, ((OpExpr *) node)->inputcollid,
+								   ((OpExpr *) node)->args))
+				return true;
+			break;
+		case T_ScalarArrayOpExpr:
+			if (function_may_raise(((ScalarArrayOpExpr *) node)->opfuncid,
+								   ((ScalarArrayOpExpr *) node)->inputcollid,
+								   ((ScalarArrayOpExpr *) node)->args))
+				return true;
+			break;
+		default:
+			return true;
+	}
+	return expression_tree_walker(node, may_raise_walker, context);
+}
+
+/*
+ * Leakproof functions do not raise, with one exception: a text comparison
+ * whose collation could not be determined. Beyond them only conversions that
+ * cannot lose anything.
+ */
+static bool
+function_may_raise(Oid function, Oid input_collation, List *args)
+{
+	ListCell   *lc;
+
+	if (!OidIsValid(input_collation))
+	{
+		foreach(lc, args)
+		{
+			if (OidIsValid(get_typcollation(exprType(lfirst(lc)))))
+				return true;
+		}
+	}
+	switch (function)
+	{
+		case F_INT8_INT2:
+		case F_INT8_INT4:
+		case F_INT4_INT2:
+		case F_FLOAT8_INT2:
+		case F_FLOAT8_INT4:
+		case F_FLOAT8_INT8:
+		case F_FLOAT8_FLOAT4:
+		case F_NUMERIC_INT2:
+		case F_NUMERIC_INT4:
+		case F_NUMERIC_INT8:
+		case F_TEXT_BPCHAR:
+			return false;
+		default:
+			return !get_func_leakproof(function);
+	}
+}

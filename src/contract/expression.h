@@ -1,0 +1,40 @@
+/*-------------------------------------------------------------------------
+ *
+ * expression.h
+ *	  Conditions over a contract's rows, and what expressions may do.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_EXPRESSION_H
+#define OUTBOX_EXPRESSION_H
+
+#include "nodes/nodes.h"
+
+/* Vars of a parsed condition: the contract row before and after. */
+#define OUTBOX_OLD_VARNO	1
+#define OUTBOX_NEW_VARNO	2
+
+/*
+ * Parses a boolean expression over old.<column> and new.<column> of a view.
+ * Names are looked up in pg_catalog alone, so that the meaning does not
+ * depend on who writes when. `owner` says whose condition it is in messages
+ * ("condition of event type \"X\"").
+ */
+extern Node *OutboxParseCondition(const char *text, Oid view, const char *owner);
+
+/*
+ * Sets what a message calls it, refuses what must not run while a row is
+ * written: volatile functions. `owner` as above.
+ */
+extern void OutboxRefuseVolatile(Node *expression, const char *owner);
+
+/* The name of an SQL function that was not inlined (it would cost 10 µs per row), or NULL. */
+extern char *OutboxFindSqlFunction(Node *planned);
+
+/* May evaluation raise an error (other than out of memory and corruption)? Errs on the side of yes. */
+extern bool OutboxExpressionMayRaise(Node *planned);
+
+/* Does the result depend on session settings (search_path, TimeZone, DateStyle, ...)? */
+extern bool OutboxExpressionNeedsSettings(Node *planned);
+
+#endif							/* OUTBOX_EXPRESSION_H */
