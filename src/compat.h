@@ -9,10 +9,14 @@
 #define OUTBOX_COMPAT_H
 
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "catalog/pg_attribute.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_relation.h"
+#include "pgstat.h"
 #include "rewrite/rewriteManip.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
@@ -22,6 +26,12 @@
 
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
+#endif
+#if PG_VERSION_NUM >= 170000
+#include "utils/wait_event.h"
+#endif
+#if PG_VERSION_NUM >= 180000
+#include "storage/waiteventset.h"
 #endif
 
 /* A relation's storage file number: its node was renamed to a locator in 16. */
@@ -80,6 +90,39 @@ OutboxAttributeIsVirtual(Oid relation, AttrNumber attno)
 	return result;
 #else
 	return false;
+#endif
+}
+
+/* The oldest xid whose commit status may be asked for; hold XactTruncationLock. */
+static inline TransactionId
+OutboxOldestClogXid(void)
+{
+#if PG_VERSION_NUM >= 170000
+	return TransamVariables->oldestClogXid;
+#else
+	return ShmemVariableCache->oldestClogXid;
+#endif
+}
+
+/* A wait event set that its creator frees; it belongs to no transaction. */
+static inline WaitEventSet *
+OutboxCreateWaitEventSet(int nevents)
+{
+#if PG_VERSION_NUM >= 170000
+	return CreateWaitEventSet(NULL, nevents);
+#else
+	return CreateWaitEventSet(TopMemoryContext, nevents);
+#endif
+}
+
+/* The number of a named wait event; before 17 every extension waits as "Extension". */
+static inline uint32
+OutboxWaitEvent(const char *name)
+{
+#if PG_VERSION_NUM >= 170000
+	return WaitEventExtensionNew(name);
+#else
+	return PG_WAIT_EXTENSION;
 #endif
 }
 

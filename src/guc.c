@@ -24,6 +24,9 @@ int			outbox_max_databases = 8;
 int			outbox_ring_size = 65536;
 int			outbox_poll_interval = 1000;
 int			outbox_drain_timeout = 5000;
+int			outbox_max_in_flight = 65536;
+int			outbox_max_in_flight_size = 65536;
+int			outbox_max_sorted_events = 1048576;
 char	   *outbox_sink_libraries = NULL;
 char	   *outbox_site = NULL;
 char	   *outbox_traceparent = NULL;
@@ -73,6 +76,21 @@ define_relay_settings(void)
 							"How long a stopping relay waits for outstanding acknowledgements.",
 							NULL, &outbox_drain_timeout, 5000, 0, 600000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("outbox.max_in_flight",
+							"Most messages that a relay has handed to its sink and not seen acknowledged.",
+							"Takes effect when a relay starts or reconnects.",
+							&outbox_max_in_flight, 65536, 1, 1048576,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("outbox.max_in_flight_size",
+							"Most bytes of messages that a relay has handed to its sink and not seen acknowledged.",
+							"One message always fits.",
+							&outbox_max_in_flight_size, 65536, 64, 4 * 1024 * 1024,
+							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("outbox.max_sorted_events",
+							"Most events that a relay puts in order at a time.",
+							"A larger backlog is read in several passes; an event takes up to 32 bytes meanwhile.",
+							&outbox_max_sorted_events, 1048576, 16, 16 * 1024 * 1024,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("outbox.sink_libraries",
 							   "Libraries that may be loaded as sinks, by bare name.",
 							   NULL, &outbox_sink_libraries, "outbox_kafka, outbox_log",

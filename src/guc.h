@@ -15,6 +15,9 @@ extern int	outbox_max_databases;
 extern int	outbox_ring_size;
 extern int	outbox_poll_interval;	/* ms */
 extern int	outbox_drain_timeout;	/* ms a stopping relay waits for acks */
+extern int	outbox_max_in_flight;	/* messages handed to a sink and not acknowledged */
+extern int	outbox_max_in_flight_size;	/* kB, the same */
+extern int	outbox_max_sorted_events;	/* what a relay sorts at a time */
 extern char *outbox_sink_libraries; /* comma-separated names that may be loaded as sinks */
 extern char *outbox_site;			/* names this copy of the data, outside the data directory */
 extern char *outbox_traceparent;

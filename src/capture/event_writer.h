@@ -10,12 +10,7 @@
 
 #include "utils/jsonb.h"
 
-/* outbox.event.flags */
-#define OUTBOX_EVENT_SUPERSEDED		0x0001	/* NEW was already updated again by the same transaction */
-#define OUTBOX_EVENT_REDRIVEN		0x0002
-#define OUTBOX_EVENT_LATE			0x0004
-#define OUTBOX_EVENT_TOMBSTONE_AFTER	0x0008	/* a null value follows the event */
-#define OUTBOX_EVENT_TOMBSTONE_ONLY		0x0010	/* the event is published as a null value */
+#include "catalog/catalog.h"
 
 /* What capture knows of an event; identity, order and place are the writer's. */
 typedef struct OutboxEvent

@@ -29,6 +29,13 @@ enum OutboxEventAttribute
 };
 #define Natts_event		Anum_event_headers
 
+/* outbox.event.flags */
+#define OUTBOX_EVENT_SUPERSEDED		0x0001	/* NEW was already updated again by the same transaction */
+#define OUTBOX_EVENT_REDRIVEN		0x0002
+#define OUTBOX_EVENT_LATE			0x0004
+#define OUTBOX_EVENT_TOMBSTONE_AFTER	0x0008	/* a null value follows the event */
+#define OUTBOX_EVENT_TOMBSTONE_ONLY		0x0010	/* the event is published as a null value */
+
 /*
  * All of these look in the system catalogs (a cached syscache probe) and so
  * need a transaction. They follow DROP and CREATE EXTENSION: nothing is
