@@ -1,0 +1,186 @@
+/*-------------------------------------------------------------------------
+ *
+ * log_sink.c
+ *	  A sink that writes one line per event to the server log.
+ *
+ * The smallest complete implementation of outbox_sink.h: read it before
+ * writing another.  It also lets a contract be tried without a broker.  The
+ * payload is personal data as often as not, so it is logged only on request.
+ *
+ * There is nothing to wait for: what was logged is acknowledged by the next
+ * poll_cb.  No descriptor, no trouble, nothing to release.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/base64.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "sink/outbox_sink.h"
+
+PG_MODULE_MAGIC;
+
+/* Logged and not yet reported; a real sink's limit is what its client can hold. */
+#define LOG_SINK_MAX_UNREPORTED 1024
+
+#define UUID_TEXT_LEN 36
+
+typedef struct LogSink
+{
+	bool payload;
+	MemoryContext scratch; /* reset after each message */
+	OutboxPosition unreported[LOG_SINK_MAX_UNREPORTED];
+	int nunreported;
+} LogSink;
+
+static bool wants_payload(const OutboxSinkOption *options, int noptions);
+static void log_message(LogSink *sink, const OutboxSinkState *state, const OutboxMessage *message);
+static const char *payload_text(const OutboxSlice *payload);
+static void format_uuid(const uint8 *id, char *text);
+
+static void
+log_validate(const OutboxSinkOption *options, int noptions)
+{
+	(void) wants_payload(options, noptions);
+}
+
+static void
+log_startup(OutboxSinkState *state)
+{
+	LogSink *sink = MemoryContextAllocZero(state->context, sizeof(LogSink));
+
+	sink->payload = wants_payload(state->options, state->noptions);
+	sink->scratch = AllocSetContextCreate(state->context, "outbox log sink message", ALLOCSET_DEFAULT_SIZES);
+	state->private_data = sink;
+}
+
+static int
+log_publish(OutboxSinkState *state, const OutboxMessage *messages, int n)
+{
+	LogSink *sink = state->private_data;
+	int taken;
+
+	for (taken = 0; taken < n && sink->nunreported < LOG_SINK_MAX_UNREPORTED; taken++)
+	{
+		log_message(sink, state, &messages[taken]);
+		sink->unreported[sink->nunreported++] = messages[taken].position;
+	}
+	return taken;
+}
+
+static int
+log_poll(OutboxSinkState *state, OutboxAck *acks, int max, long timeout_ms)
+{
+	LogSink *sink = state->private_data;
+	int n = Min(max, sink->nunreported);
+	int i;
+
+	for (i = 0; i < n; i++)
+		acks[i] = (OutboxAck){.position = sink->unreported[i], .status = OUTBOX_ACK_OK};
+	sink->nunreported -= n;
+	memmove(sink->unreported, sink->unreported + n, sizeof(OutboxPosition) * sink->nunreported);
+	return n;
+}
+
+/* Everything lives in state->context, which the relay deletes. */
+static void
+log_shutdown(OutboxSinkState *state)
+{
+	state->private_data = NULL;
+}
+
+static const OutboxSinkCallbacks log_callbacks = {
+	.magic = OUTBOX_SINK_MAGIC,
+	.validate_cb = log_validate,
+	.startup_cb = log_startup,
+	.publish_cb = log_publish,
+	.poll_cb = log_poll,
+	.shutdown_cb = log_shutdown,
+};
+
+const OutboxSinkCallbacks *
+_PG_outbox_sink_init(void)
+{
+	return &log_callbacks;
+}
+
+static bool
+wants_payload(const OutboxSinkOption *options, int noptions)
+{
+	bool payload = false;
+	int i;
+
+	for (i = 0; i < noptions; i++)
+	{
+		if (strcmp(options[i].name, "payload") != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("unknown option \"%s\" of a log sink", options[i].name),
+					 errhint("The only option is \"payload\".")));
+		if (!parse_bool(options[i].value, &payload))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("invalid value of sink option \"%s\": \"%s\"", options[i].name, options[i].value),
+					 errhint("Give true or false.")));
+	}
+	return payload;
+}
+
+/* LOG, because these lines are what the sink was created for. */
+static void
+log_message(LogSink *sink, const OutboxSinkState *state, const OutboxMessage *message)
+{
+	MemoryContext caller = MemoryContextSwitchTo(sink->scratch);
+	char id[UUID_TEXT_LEN + 1];
+
+	format_uuid(message->id, id);
+	ereport(LOG,
+			(errmsg("sink \"%s\": topic=%s key=%.*s type=%.*s id=%s size=%zu%s%s",
+					state->sink_name, message->destination,
+					(int) message->key.len, message->key.data ? message->key.data : "",
+					(int) message->event_type.len, message->event_type.data,
+					id, message->payload.len,
+					sink->payload ? " payload=" : "",
+					sink->payload ? payload_text(&message->payload) : ""),
+			 errhidestmt(true), errhidecontext(true)));
+
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(sink->scratch);
+}
+
+/* The Avro bytes in base64; a tombstone has none. */
+static const char *
+payload_text(const OutboxSlice *payload)
+{
+	int size;
+	int len;
+	char *text;
+
+	if (payload->data == NULL)
+		return "null";
+	size = pg_b64_enc_len(payload->len);
+	text = palloc(size + 1);
+	len = pg_b64_encode((const void *) payload->data, /* char * before 18, uint8 * since */
+						payload->len, text, size);
+	text[Max(len, 0)] = '\0';
+	return text;
+}
+
+static void
+format_uuid(const uint8 *id, char *text)
+{
+	static const char hex[] = "0123456789abcdef";
+	int i;
+
+	for (i = 0; i < 16; i++)
+	{
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*text++ = '-';
+		*text++ = hex[id[i] >> 4];
+		*text++ = hex[id[i] & 0xF];
+	}
+	*text = '\0';
+}
