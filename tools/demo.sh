@@ -1,0 +1,202 @@
+#!/bin/bash
+# make demo: legacy rows in, decoded Avro events out of a broker, from nothing.
+#   BROKER=host:port REGISTRY=url     a real Kafka, and a schema registry, instead of the embedded broker
+# Everything runs in a private server and a scratch directory that are gone at the end. The last line is
+#   demo: ok captured=N published=N consumed=N dead_letters=M
+# and the exit status is 1 when the three counts differ.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+cd "$TOP"
+broker=${BROKER:-}
+registry=${REGISTRY:-}
+prefix=
+scratch=
+
+cleanup()
+{
+    local status=$?
+    [ -z "$scratch" ] || {
+        exec 3>&-
+        [ $status = 0 ] || show_failure
+        server_stop "$scratch"
+        rm -rf "$scratch"
+    }
+    exit $status
+}
+
+show_failure()
+{
+    {
+        echo "demo: failed; the end of the server's log:"
+        tail -15 "$scratch/server.log" 2>/dev/null || :
+        [ ! -s "$scratch/step.log" ] || { echo "and of the last step:"; tail -15 "$scratch/step.log"; }
+        echo "hint:  Build leftovers are the usual cause: make distclean, then make demo again."
+        [ -z "$broker" ] || [ -z "${BROKER:-}" ] || echo "hint:  Is $broker reachable, and does it create topics on demand or hold $prefix* already?"
+    } >&2
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+title()
+{
+    printf '\n== %s\n' "$*"
+}
+
+# Runs a step quietly; its words are shown if it fails.
+step()
+{
+    say "$1"
+    shift
+    "$@" >"${scratch:-build}/step.log" 2>&1 || { [ -n "$scratch" ] || tail -25 build/step.log >&2; exit 1; }
+}
+
+query()
+{
+    as_server psql -XAtq -v ON_ERROR_STOP=1 -c "$1"
+}
+
+table()
+{
+    as_server psql -Xq -v ON_ERROR_STOP=1 -P footer=off -P null=- -c "$1"
+}
+
+build()
+{
+    use_private_postgres
+    make -j2 PG_CONFIG="$PG_CONFIG" all
+    make PG_CONFIG="$PG_CONFIG" install
+    make -s build/mock_broker PG_CONFIG="$PG_CONFIG"
+}
+
+# poll SECONDS COMMAND...: until the command succeeds; false when time is up.
+poll()
+{
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ $SECONDS -lt $deadline ] || return 1
+        read -r -t 0.1 <> <(:) || :
+    done
+}
+
+# The embedded broker lives as long as descriptor 3 is open.
+start_broker()
+{
+    [ -z "$broker" ] || { prefix="demo_$(date +%Y%m%d%H%M%S)."; return 0; }
+    exec 3> >(exec build/mock_broker "$scratch/broker" >"$scratch/broker.log" 2>&1)
+    poll 20 test -s "$scratch/broker" || { cat "$scratch/broker.log" >&2; die "the embedded broker did not start"; }
+    broker=$(cat "$scratch/broker")
+}
+
+load_example()
+{
+    as_server psql -Xq -d postgres -c 'CREATE DATABASE northwind'
+    cd examples/northwind
+    as_server psql -Xq -v ON_ERROR_STOP=1 -d northwind -f 01_schema.sql
+    as_server psql -Xq -v ON_ERROR_STOP=1 -d northwind -v topic_prefix="$prefix" -f 02_contracts.sql
+    as_server psql -Xq -v ON_ERROR_STOP=1 -d northwind -v options="$(sink_options)" <<'SQL'
+SELECT outbox.create_sink('kafka', library => 'outbox_kafka', options => :'options');
+SELECT outbox.start_relay('kafka');
+SQL
+}
+
+sink_options()
+{
+    printf '{"bootstrap.servers":"%s"%s}' "$broker" "${registry:+,\"schema.registry.url\":\"$registry\"}"
+}
+
+everything_published()
+{
+    [ "$(query "SELECT acked = (SELECT count(*) FROM outbox.event) FROM outbox.relay_progress")" = t ]
+}
+
+run_writes()
+{
+    (cd examples/northwind && as_server psql -Xq -v ON_ERROR_STOP=1 -f 03_writes.sql)
+    poll 60 everything_published || {
+        as_server psql -Xxq -c "SELECT * FROM outbox.status WHERE kind = 'sink'"
+        die "the relay did not publish everything in 60 s" "The status above says what it waits for."
+    }
+}
+
+# Reads every topic to its end with an independent client that knows the schemas from the registry,
+# or (without one) from the table where they are pinned.
+consume()
+{
+    local schemas=$scratch/schemas.jsonl topics
+    query "SELECT json_build_object('fingerprint', fingerprint::text, 'schema', schema) FROM outbox.event_schema" >"$schemas"
+    topics=$(query "SELECT string_agg(DISTINCT topic, ',') FROM outbox.event_schema")
+    build/venv/bin/python tools/consume.py --bootstrap "$broker" --topics "$topics" \
+        ${registry:+--registry "$registry"} --schemas "$schemas" >"$scratch/messages.jsonl"
+}
+
+show_mapping()
+{
+    title Mapping
+    table "SELECT s.relation AS \"legacy table\", c.name AS contract, e.name AS \"event type\", e.emit,
+                  coalesce(e.condition, '') AS condition, e.topic
+           FROM outbox.event_type e JOIN outbox.contract c ON c.id = e.contract_id
+           JOIN outbox.source s ON s.contract_id = c.id ORDER BY e.id"
+    echo "The Avro schema of PriceChanged:"
+    table "SELECT f ->> 'name' AS field, f -> 'type' AS type, coalesce(f ->> 'doc', '') AS doc
+           FROM jsonb_array_elements(outbox.avro_schema('PriceChanged')::jsonb -> 'fields') AS f"
+}
+
+show_status()
+{
+    title Status
+    table "SELECT kind, name, state, captured, published, pending, dead_letters, advice FROM outbox.status"
+}
+
+show_first_events()
+{
+    title "First events"
+    build/venv/bin/python tools/demo_report.py first "$scratch/messages.jsonl"
+}
+
+show_counts()
+{
+    title Counts
+    query "SELECT type || E'\t' || count(*) FROM outbox.event GROUP BY type ORDER BY min(seq)" >"$scratch/captured"
+    build/venv/bin/python tools/demo_report.py counts "$scratch/messages.jsonl" "$scratch/captured"
+}
+
+show_dead_letters()
+{
+    title "Dead letters"
+    table "SELECT id, contract, coalesce(event_type, emit) AS \"event type\", key, stage, message, state
+           FROM outbox.dead_letter ORDER BY id"
+}
+
+mkdir -p build
+started=$SECONDS
+tools/install_deps.sh demo
+run_in_readable_copy tools/demo.sh
+installed=$SECONDS
+step "Building" build
+use_private_postgres
+scratch=$(scratch_dir)
+say "Starting a private PostgreSQL in $scratch"
+server_start "$scratch" "shared_preload_libraries = 'outbox_ext'"
+start_broker
+step "Installing the contracts of examples/northwind; publishing to ${BROKER:-an embedded broker at} $broker" load_example
+export PGDATABASE=northwind
+show_mapping
+step "Letting the legacy application write" run_writes
+step "Consuming" consume
+show_status
+show_first_events
+show_counts
+show_dead_letters
+
+captured=$(query "SELECT count(*) FROM outbox.event")
+published=$(query "SELECT acked FROM outbox.relay_progress")
+consumed=$(build/venv/bin/python tools/demo_report.py consumed "$scratch/messages.jsonl")
+dead=$(query "SELECT count(*) FROM outbox.dead_letter")
+say ""
+say "Installed in $((installed - started)) s, ran in $((SECONDS - installed)) s."
+result=ok
+[ "$captured" = "$published" ] && [ "$published" = "$consumed" ] && [ "$captured" != 0 ] || result=FAILED
+echo
+echo "demo: $result captured=$captured published=$published consumed=$consumed dead_letters=$dead"
+[ $result = ok ]
