@@ -117,13 +117,17 @@ def read_messages(bootstrap, topics, count=None, timeout=30.0):
             partitions = partitions_of(consumer, topics)
         ends = {(p.topic, p.partition): consumer.get_watermark_offsets(p, timeout=30)[1] for p in partitions}
         left = {place for place, end in ends.items() if end > 0}
-        consumer.assign(partitions)
+        consumer.incremental_assign(partitions)
         seen = 0
         while (seen < count) if count is not None else left:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{seen} messages in {timeout:.0f} s, expected {count or sum(ends.values())}")
             message = consumer.poll(0.2)
             if message is None:
+                if count is not None and len({p.topic for p in partitions}) < len(topics):
+                    new = [p for p in partitions_of(consumer, topics) if p not in partitions]
+                    consumer.incremental_assign(new)
+                    partitions += new
                 continue
             if message.error():
                 raise KafkaException(message.error())

@@ -63,8 +63,8 @@ table()
 build()
 {
     use_private_postgres
-    make -j2 PG_CONFIG="$PG_CONFIG" all
-    make PG_CONFIG="$PG_CONFIG" install
+    make -s -j2 PG_CONFIG="$PG_CONFIG" all
+    make -s PG_CONFIG="$PG_CONFIG" install
     make -s build/mock_broker PG_CONFIG="$PG_CONFIG"
 }
 

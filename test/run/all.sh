@@ -54,11 +54,11 @@ build()
     title "Build"
     use_private_postgres
     local module
-    quietly build make -j2 PG_CONFIG="$PG_CONFIG" COPT=-Werror all || die "the build failed (build/log/build.log)"
-    quietly install make PG_CONFIG="$PG_CONFIG" COPT=-Werror install || die "the installation failed (build/log/install.log)"
+    quietly build make -s -j2 PG_CONFIG="$PG_CONFIG" COPT=-Werror all || die "the build failed (build/log/build.log)"
+    quietly install make -s PG_CONFIG="$PG_CONFIG" COPT=-Werror install || die "the installation failed (build/log/install.log)"
     for module in test/modules/*/; do
         [ -f "${module}Makefile" ] || continue
-        quietly "module-$(basename "$module")" make -C "$module" PG_CONFIG="$PG_CONFIG" COPT=-Werror all install \
+        quietly "module-$(basename "$module")" make -s -C "$module" PG_CONFIG="$PG_CONFIG" COPT=-Werror all install \
             || die "the test module $module did not build"
     done
     [ ! -f tools/mock_broker.c ] || quietly mock_broker make -s build/mock_broker PG_CONFIG="$PG_CONFIG" \
