@@ -56,6 +56,15 @@ OutboxOwner(void)
 	return owner;
 }
 
+/* Two syscache probes: cheap enough for every transaction, which pg_extension is not. */
+Oid
+OutboxInstallation(void)
+{
+	Oid			schema = get_namespace_oid(OUTBOX_SCHEMA, true);
+
+	return OidIsValid(schema) ? get_relname_relid("event_seq", schema) : InvalidOid;
+}
+
 Oid
 OutboxRelationOid(const char *relname)
 {

@@ -118,7 +118,7 @@ extern int	OutboxRelayReserve(Oid dboid, int32 sink_id, uint32 *slot_generation)
 extern void OutboxRelayRelease(int slot, uint32 slot_generation);
 extern bool OutboxRelayLookup(Oid dboid, int32 sink_id, OutboxRelayInfo *info);
 extern void OutboxLauncherAttach(void);		/* the launcher registers its latch */
-extern void OutboxLauncherPoke(Oid dboid);	/* "look at this database again"; safe in a commit callback */
+extern void OutboxLauncherPoke(Oid dboid);	/* "look at this database again", InvalidOid: at all; safe in a commit callback */
 extern bool OutboxLauncherNextPoked(Oid *dboid);
 
 #endif							/* OUTBOX_SHARED_H */

@@ -1,0 +1,301 @@
+/*-------------------------------------------------------------------------
+ *
+ * relay_slots.c
+ *	  Who relays which sink, and what it says about itself.
+ *
+ * One lock guards all slots: they change at the pace of process starts, and
+ * reports are copied whole.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "utils/timestamp.h"
+
+#include "shared/relay_slots.h"
+
+/* A relay that ran for this long was no failure. */
+#define STEADY_MS			60000
+#define THROTTLE_FIRST_MS	1000
+#define THROTTLE_MAX_MS		60000
+
+static int	my_slot = -1;
+static uint32 my_generation = 0;
+
+static void detach(int code, Datum arg);
+
+int
+OutboxMyRelaySlot(void)
+{
+	return my_slot;
+}
+
+/* Lock held. */
+static int
+find_slot(Oid dboid, int32 sink_id)
+{
+	for (int i = 0; i < OUTBOX_MAX_RELAYS; i++)
+	{
+		const OutboxRelaySlot *slot = &outbox_shared->relays[i];
+
+		if (slot->in_use && slot->dboid == dboid && slot->sink_id == sink_id)
+			return i;
+	}
+	return -1;
+}
+
+/* Lock held exclusively; -1 when all are taken. */
+static int
+take_slot(Oid dboid, int32 sink_id)
+{
+	for (int i = 0; i < OUTBOX_MAX_RELAYS; i++)
+	{
+		OutboxRelaySlot *slot = &outbox_shared->relays[i];
+		uint32		generation = slot->generation + 1;
+
+		if (slot->in_use)
+			continue;
+		memset(slot, 0, sizeof(*slot));
+		slot->in_use = true;
+		slot->wanted = true;
+		slot->generation = generation;
+		slot->dboid = dboid;
+		slot->sink_id = sink_id;
+		slot->phase = OUTBOX_PHASE_IDLE;
+		slot->phase_since = GetCurrentTimestamp();
+		return i;
+	}
+	return -1;
+}
+
+/* Lock held exclusively. */
+static void
+set_phase(OutboxRelaySlot *slot, OutboxRelayPhase phase)
+{
+	slot->phase = phase;
+	slot->phase_since = GetCurrentTimestamp();
+}
+
+/* Lock held exclusively: a start that failed, or did not last, delays the next one. */
+static void
+throttle(OutboxRelaySlot *slot)
+{
+	int			delay;
+
+	slot->failures++;
+	delay = THROTTLE_FIRST_MS << Min(slot->failures - 1, 6);
+	slot->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												   Min(delay, THROTTLE_MAX_MS));
+}
+
+/* ---- the relay ------------------------------------------------------------ */
+
+bool
+OutboxRelayAttach(int slot_number, uint32 slot_generation)
+{
+	OutboxRelaySlot *slot;
+	bool		attached = false;
+
+	if (outbox_shared == NULL || slot_number < 0 || slot_number >= OUTBOX_MAX_RELAYS)
+		return false;
+	slot = &outbox_shared->relays[slot_number];
+	LWLockAcquire(outbox_shared->relays_lock, LW_EXCLUSIVE);
+	if (slot->in_use && slot->generation == slot_generation &&
+		slot->phase == OUTBOX_PHASE_STARTING && slot->wanted)
+	{
+		memset(&slot->report, 0, sizeof(slot->report));
+		slot->pid = MyProcPid;
+		slot->latch = MyLatch;
+		set_phase(slot, OUTBOX_PHASE_RUNNING);
+		attached = true;
+	}
+	LWLockRelease(outbox_shared->relays_lock);
+	if (attached)
+	{
+		my_slot = slot_number;
+		my_generation = slot_generation;
+		before_shmem_exit(detach, 0);
+	}
+	return attached;
+}
+
+/*
+ * The slot stays, with the last report: the launcher starts the relay again
+ * if it is still wanted, and frees the slot otherwise.
+ */
+static void
+detach(int code, Datum arg)
+{
+	OutboxRelaySlot *slot = &outbox_shared->relays[my_slot];
+	OutboxDatabase *db = OutboxMyDatabaseCached();
+	Oid			dboid = slot->dboid;
+
+	if (db != NULL)
+		pg_atomic_fetch_and_u64(&db->relays, ~(UINT64CONST(1) << my_slot));
+	LWLockAcquire(outbox_shared->relays_lock, LW_EXCLUSIVE);
+	if (slot->in_use && slot->generation == my_generation)
+	{
+		if (TimestampDifferenceExceeds(slot->phase_since, GetCurrentTimestamp(), STEADY_MS))
+			slot->failures = 0;
+		throttle(slot);
+		slot->pid = 0;
+		slot->latch = NULL;
+		set_phase(slot, OUTBOX_PHASE_IDLE);
+	}
+	LWLockRelease(outbox_shared->relays_lock);
+	my_slot = -1;
+	OutboxLauncherPoke(dboid);
+}
+
+void
+OutboxRelaySetReport(const OutboxRelayReport *report)
+{
+	if (my_slot < 0)
+		return;
+	LWLockAcquire(outbox_shared->relays_lock, LW_EXCLUSIVE);
+	outbox_shared->relays[my_slot].report = *report;
+	LWLockRelease(outbox_shared->relays_lock);
+}
+
+/* ---- launcher, probe, status ---------------------------------------------- */
+
+int
+OutboxRelayReserve(Oid dboid, int32 sink_id, uint32 *slot_generation)
+{
+	int			slot = -1;
+
+	if (outbox_shared == NULL)
+		return -1;
+	LWLockAcquire(outbox_shared->relays_lock, LW_EXCLUSIVE);
+	if (find_slot(dboid, sink_id) < 0)
+		slot = take_slot(dboid, sink_id);
+	if (slot >= 0)
+		*slot_generation = outbox_shared->relays[slot].generation;
+	LWLockRelease(outbox_shared->relays_lock);
+	return slot;
+}
+
+void
+OutboxRelayRelease(int slot_number, uint32 slot_generation)
+{
+	OutboxRelaySlot *slot = &outbox_shared->relays[slot_number];
+
+	LWLockAcquire(outbox_shared->relays_lock, LW_EXCLUSIVE);
+	if (slot->generation == slot_generation && slot->phase != OUTBOX_PHASE_RUNNING)
+		slot->in_use = false;
+	LWLockRelease(outbox_shared->relays_lock);
+}
+
+int
+OutboxRelayWant(Oid dboid, const int32 *sink_ids, int n)
+{
+	int			refused = 0;
+
+	LWLockAcquire(outbox_shared->relays_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < OUTBOX_MAX_RELAYS; i++)
+	{
+		OutboxRelaySlot *slot = &outbox_shared->relays[i];
+
+		if (slot->in_use && slot->dboid == dboid)
+		{
+			slot->wanted = false;
+			for (int s = 0; s < n; s++)
+				slot->wanted |= slot->sink_id == sink_ids[s];
+		}
+	}
+	for (int s = 0; s < n; s++)
+	{
+		if (find_slot(dboid, sink_ids[s]) < 0 && take_slot(dboid, sink_ids[s]) < 0)
+			refused++;
+	}
+	LWLockRelease(outbox_shared->relays_lock);
+	return refused;
+}
+
+bool
+OutboxRelayLookup(Oid dboid, int32 sink_id, OutboxRelayInfo *info)
+{
+	int			i;
+
+	if (outbox_shared == NULL)
+		return false;
+	LWLockAcquire(outbox_shared->relays_lock, LW_SHARED);
+	i = find_slot(dboid, sink_id);
+	if (i >= 0)
+	{
+		const OutboxRelaySlot *slot = &outbox_shared->relays[i];
+
+		info->dboid = slot->dboid;
+		info->sink_id = slot->sink_id;
+		info->slot_generation = slot->generation;
+		info->pid = slot->pid;
+		info->report = slot->report;
+	}
+	LWLockRelease(outbox_shared->relays_lock);
+	return i >= 0;
+}
+
+void
+OutboxRelayGet(int slot_number, OutboxRelayView *view)
+{
+	const OutboxRelaySlot *slot = &outbox_shared->relays[slot_number];
+
+	LWLockAcquire(outbox_shared->relays_lock, LW_SHARED);
+	view->in_use = slot->in_use;
+	view->wanted = slot->wanted;
+	view->generation = slot->generation;
+	view->dboid = slot->dboid;
+	view->sink_id = slot->sink_id;
+	view->phase = slot->phase;
+	view->phase_since = slot->phase_since;
+	view->not_before = slot->not_before;
+	LWLockRelease(outbox_shared->relays_lock);
+}
+
+uint32
+OutboxRelayBeginStart(int slot_number)
+{
+	OutboxRelaySlot *slot = &outbox_shared->relays[slot_number];
+	uint32		generation = 0;
+
+	LWLockAcquire(outbox_shared->relays_lock, LW_EXCLUSIVE);
+	if (slot->in_use && slot->wanted && slot->phase == OUTBOX_PHASE_IDLE)
+	{
+		generation = ++slot->generation;
+		set_phase(slot, OUTBOX_PHASE_STARTING);
+	}
+	LWLockRelease(outbox_shared->relays_lock);
+	return generation;
+}
+
+void
+OutboxRelayAbandonStart(int slot_number, uint32 generation, bool counts, TimestampTz not_before)
+{
+	OutboxRelaySlot *slot = &outbox_shared->relays[slot_number];
+
+	LWLockAcquire(outbox_shared->relays_lock, LW_EXCLUSIVE);
+	if (slot->in_use && slot->generation == generation && slot->phase == OUTBOX_PHASE_STARTING)
+	{
+		if (counts)
+			throttle(slot);
+		else
+			slot->not_before = not_before;
+		set_phase(slot, OUTBOX_PHASE_IDLE);
+	}
+	LWLockRelease(outbox_shared->relays_lock);
+}
+
+void
+OutboxRelayTerminate(int slot_number, uint32 generation)
+{
+	const OutboxRelaySlot *slot = &outbox_shared->relays[slot_number];
+
+	LWLockAcquire(outbox_shared->relays_lock, LW_SHARED);
+	if (slot->in_use && slot->generation == generation && slot->pid != 0)
+		kill(slot->pid, SIGTERM);
+	LWLockRelease(outbox_shared->relays_lock);
+}

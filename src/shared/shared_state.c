@@ -1,0 +1,120 @@
+/*-------------------------------------------------------------------------
+ *
+ * shared_state.c
+ *	  Requests and initialises the shared memory.
+ *
+ * Everything starts empty after a start and after a crash; the relays then
+ * scan the leaves once, and the first writer of a database loads its current
+ * leaf.  Nothing here is ever the only copy of something.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+
+#include "guc.h"
+#include "shared/shared_state.h"
+
+#define REGISTRY_TRANCHE	"outbox_registry"
+#define RELAYS_TRANCHE		"outbox_relays"
+#define RING_TRANCHE		"outbox_ring"
+
+OutboxShared *outbox_shared = NULL;
+
+static char *databases = NULL;
+static shmem_request_hook_type previous_request = NULL;
+static shmem_startup_hook_type previous_startup = NULL;
+
+static void shared_request(void);
+static void shared_startup(void);
+
+void
+OutboxSharedInit(void)
+{
+	previous_request = shmem_request_hook;
+	shmem_request_hook = shared_request;
+	previous_startup = shmem_startup_hook;
+	shmem_startup_hook = shared_startup;
+}
+
+bool
+OutboxSharedAvailable(void)
+{
+	return outbox_shared != NULL;
+}
+
+static Size
+database_size(void)
+{
+	return CACHELINEALIGN(add_size(offsetof(OutboxDatabase, ring),
+								   mul_size(sizeof(OutboxHint), outbox_ring_size)));
+}
+
+OutboxDatabase *
+OutboxDatabaseSlot(int i)
+{
+	return (OutboxDatabase *) (databases + i * database_size());
+}
+
+static void
+shared_request(void)
+{
+	if (previous_request)
+		previous_request();
+	RequestAddinShmemSpace(MAXALIGN(sizeof(OutboxShared)));
+	RequestAddinShmemSpace(add_size(mul_size(database_size(), outbox_max_databases),
+									PG_CACHE_LINE_SIZE));
+	RequestNamedLWLockTranche(REGISTRY_TRANCHE, 1);
+	RequestNamedLWLockTranche(RELAYS_TRANCHE, 1);
+	RequestNamedLWLockTranche(RING_TRANCHE, outbox_max_databases);
+}
+
+static void
+initialise_databases(void)
+{
+	LWLockPadded *locks = GetNamedLWLockTranche(RING_TRANCHE);
+
+	for (int i = 0; i < outbox_max_databases; i++)
+	{
+		OutboxDatabase *db = OutboxDatabaseSlot(i);
+
+		pg_atomic_init_u64(&db->owner, 0);
+		pg_atomic_init_u64(&db->head, 0);
+		pg_atomic_init_u64(&db->relays, 0);
+		pg_atomic_init_u32(&db->current_leaf, 0);
+		db->ring_lock = &locks[i].lock;
+		for (int c = 0; c < OUTBOX_COUNTERS; c++)
+		{
+			pg_atomic_init_u32(&db->counters[c].contract_id, 0);
+			pg_atomic_init_u64(&db->counters[c].events, 0);
+			pg_atomic_init_u64(&db->counters[c].dead_letters, 0);
+		}
+	}
+}
+
+static void
+shared_startup(void)
+{
+	bool		found;
+
+	if (previous_startup)
+		previous_startup();
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	outbox_shared = ShmemInitStruct("outbox_ext", sizeof(OutboxShared), &found);
+	if (!found)
+	{
+		memset(outbox_shared, 0, sizeof(OutboxShared));
+		outbox_shared->registry_lock = &GetNamedLWLockTranche(REGISTRY_TRANCHE)[0].lock;
+		outbox_shared->relays_lock = &GetNamedLWLockTranche(RELAYS_TRANCHE)[0].lock;
+		SpinLockInit(&outbox_shared->launcher_lock);
+	}
+	databases = ShmemInitStruct("outbox_ext databases",
+								mul_size(database_size(), outbox_max_databases), &found);
+	if (!found)
+		initialise_databases();
+	LWLockRelease(AddinShmemInitLock);
+}
