@@ -17,6 +17,7 @@
 #include "rewrite/rewriteManip.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
+#include "storage/proc.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
@@ -42,6 +43,17 @@ OutboxRelFileNumber(Relation rel)
 	return rel->rd_locator.relNumber;
 #else
 	return rel->rd_node.relNode;
+#endif
+}
+
+/* The number of this backend's running transaction; moved inside PGPROC in 17. */
+static inline LocalTransactionId
+OutboxLocalTransactionId(void)
+{
+#if PG_VERSION_NUM >= 170000
+	return MyProc->vxid.lxid;
+#else
+	return MyProc->lxid;
 #endif
 }
 

@@ -37,7 +37,7 @@ enum
 
 enum
 {
-	Anum_source_contract_id = 1, Anum_source_relation, Anum_source_role
+	Anum_source_contract_id = 1, Anum_source_relation, Anum_source_role, Anum_source_key_columns
 };
 
 enum
@@ -278,8 +278,10 @@ load_root(OutboxContractConfig *config, Snapshot snapshot)
 			   F_INT4EQ, Int32GetDatum(config->id), snapshot);
 	while (scan_next(&scan))
 	{
-		if (strcmp(get_text(&scan, Anum_source_role), "root") == 0)
-			config->root = DatumGetObjectId(get_datum(&scan, Anum_source_relation));
+		if (strcmp(get_text(&scan, Anum_source_role), "root") != 0)
+			continue;
+		config->root = DatumGetObjectId(get_datum(&scan, Anum_source_relation));
+		config->root_key = get_names(&scan, Anum_source_key_columns);
 	}
 	scan_end(&scan);
 }

@@ -59,6 +59,7 @@ typedef struct OutboxContractConfig
 	int32		version;		/* of the contract's newest version */
 	Oid			view;
 	Oid			root;			/* the root source */
+	List	   *root_key;		/* of char *: the root's columns behind the key */
 	List	   *event_types;	/* of OutboxEventTypeConfig *, in creation order */
 } OutboxContractConfig;
 

@@ -14,6 +14,7 @@
 #include "access/relation.h"
 #include "access/sysattr.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
 #include "commands/comment.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -22,11 +23,11 @@
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-#include "capture/event_writer.h"
 #include "catalog/catalog.h"
 #include "compat.h"
 #include "contract/compile.h"
@@ -43,6 +44,7 @@ static void compile_event_type(OutboxCompiledContract *contract, OutboxCompiledE
 static void plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansion);
 static Bitmapset *used_columns(const OutboxCompiledContract *contract, List *conditions);
 static void note_reads(OutboxCompiledContract *contract, Bitmapset *root_columns);
+static Datum *copy_row(OutboxCompiledContract *contract, TupleTableSlot *slot, bool **isnull);
 static ProjectionInfo *build_projection(OutboxCompiledContract *contract, TupleTableSlot *slot, bool key_only);
 
 OutboxCompiledContract *
@@ -69,7 +71,18 @@ OutboxCompileContract(OutboxContractConfig *config, Oid source, bool draft)
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 
-	compile_as_owner(contract, source, draft);
+	PG_TRY();
+	{
+		compile_as_owner(contract, source, draft);
+	}
+	PG_CATCH();
+	{
+		/* The cached expression is the only thing that outlives the caller's memory. */
+		if (contract->cached)
+			FreeCachedExpression(contract->cached);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 
 	AtEOXact_GUC(false, nest_level);
 	SetUserIdAndSecContext(user, sec_context);
@@ -344,6 +357,64 @@ OutboxResetExecutor(OutboxCompiledContract *contract)
 		contract->types[i].condition_state = condition ? ExecInitExpr(condition, NULL) : NULL;
 	}
 	MemoryContextSwitchTo(caller);
+}
+
+void
+OutboxResetExecutorKeepingRows(OutboxCompiledContract *contract)
+{
+	TupleTableSlot **slots[] = {&contract->before, &contract->after, &contract->key_row};
+	int			natts = contract->ncolumns;
+	Datum	   *values[lengthof(slots)];
+	bool	   *isnull[lengthof(slots)];
+
+	for (int i = 0; i < lengthof(slots); i++)
+		values[i] = copy_row(contract, *slots[i], &isnull[i]);
+	OutboxResetExecutor(contract);
+	for (int i = 0; i < lengthof(slots); i++)
+	{
+		if (values[i] == NULL)
+			continue;
+		memcpy((*slots[i])->tts_values, values[i], sizeof(Datum) * natts);
+		memcpy((*slots[i])->tts_isnull, isnull[i], sizeof(bool) * natts);
+		ExecStoreVirtualTuple(*slots[i]);
+	}
+}
+
+/* A row's values in row_context; NULL for an empty slot. */
+static Datum *
+copy_row(OutboxCompiledContract *contract, TupleTableSlot *slot, bool **isnull)
+{
+	MemoryContext caller;
+	Datum	   *values;
+
+	*isnull = NULL;
+	if (TTS_EMPTY(slot))
+		return NULL;
+	caller = MemoryContextSwitchTo(contract->row_context);
+	values = palloc(sizeof(Datum) * contract->ncolumns);
+	*isnull = palloc(sizeof(bool) * contract->ncolumns);
+	for (int i = 0; i < contract->ncolumns; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(contract->row_desc, i);
+
+		(*isnull)[i] = slot->tts_isnull[i];
+		values[i] = (Datum) 0;
+		if (!slot->tts_isnull[i])
+			values[i] = datumCopy(slot->tts_values[i], attribute->attbyval, attribute->attlen);
+	}
+	MemoryContextSwitchTo(caller);
+	return values;
+}
+
+uint64
+OutboxCountFailure(OutboxCompiledContract *contract)
+{
+	if (contract->failing_transaction != OutboxLocalTransactionId())
+	{
+		contract->failing_transaction = OutboxLocalTransactionId();
+		contract->failures = 0;
+	}
+	return ++contract->failures;
 }
 
 static ProjectionInfo *

@@ -10,6 +10,7 @@
 
 #include "executor/tuptable.h"
 #include "nodes/execnodes.h"
+#include "storage/lock.h"
 #include "utils/plancache.h"
 
 #include "avro/outbox_avro.h"
@@ -68,6 +69,9 @@ typedef struct OutboxCompiledContract
 	TupleTableSlot *key_row;
 
 	MemoryContext row_context;	/* scratch of one changed row */
+
+	LocalTransactionId failing_transaction; /* the last one with failures, and how many */
+	uint64		failures;
 } OutboxCompiledContract;
 
 /*
@@ -84,6 +88,12 @@ extern void OutboxFreeContract(OutboxCompiledContract *contract);
 
 /* Builds the executor state anew. */
 extern void OutboxResetExecutor(OutboxCompiledContract *contract);
+
+/* The same after a caught error, with the rows computed so far copied to row_context and kept. */
+extern void OutboxResetExecutorKeepingRows(OutboxCompiledContract *contract);
+
+/* Counts a failure of this contract in this transaction; returns how many there are now. */
+extern uint64 OutboxCountFailure(OutboxCompiledContract *contract);
 
 /* The columns of the contract's view for the schema of one event type (type may be NULL). */
 extern OutboxAvroColumn *OutboxContractColumns(const OutboxContractConfig *config,

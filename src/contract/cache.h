@@ -1,0 +1,50 @@
+/*-------------------------------------------------------------------------
+ *
+ * cache.h
+ *	  Compiled contracts of this backend, by trigger and relation.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_CONTRACT_CACHE_H
+#define OUTBOX_CONTRACT_CACHE_H
+
+#include "utils/rel.h"
+#include "utils/reltrigger.h"
+
+#include "contract/compile.h"
+
+typedef enum OutboxContractState
+{
+	OUTBOX_CONTRACT_READY,
+	OUTBOX_CONTRACT_DISABLED,	/* configured, switched off */
+	OUTBOX_CONTRACT_MISSING,	/* no row in outbox.contract for this trigger */
+	OUTBOX_CONTRACT_BROKEN		/* cannot be compiled: error says why */
+} OutboxContractState;
+
+typedef struct OutboxCachedContract
+{
+	OutboxContractState state;
+	OutboxCompiledContract *compiled;	/* READY */
+	OutboxContractConfig *config;	/* all but MISSING; may be NULL for BROKEN */
+	ErrorData  *error;			/* BROKEN */
+} OutboxCachedContract;
+
+/*
+ * The contract behind a trigger, compiled for this relation. Never raises for
+ * trouble with the contract (state says so). Reserved for the caller until
+ * OutboxContractRelease: a re-entrant change of the same source gets another
+ * copy. Release it on every path.
+ */
+extern OutboxCachedContract *OutboxContractAcquire(const Trigger *trigger, Relation rel);
+extern void OutboxContractRelease(OutboxCachedContract *contract);
+
+/* The contract that a trigger's name says. */
+extern const char *OutboxTriggerContract(const Trigger *trigger);
+
+/* True once per trigger and transaction: a missing contract leaves one gap. */
+extern bool OutboxContractFirstGap(OutboxCachedContract *contract);
+
+/* Outdates every backend's copies at commit of the present transaction. */
+extern void OutboxContractsChanged(void);
+
+#endif							/* OUTBOX_CONTRACT_CACHE_H */

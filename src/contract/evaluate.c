@@ -1,0 +1,288 @@
+/*-------------------------------------------------------------------------
+ *
+ * evaluate.c
+ *	  A compiled contract applied to rows of its source.
+ *
+ * No query, no planner: the projections run on the tuples that are at hand.
+ * This is the hot path of capture, and what preview shows.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "contract/evaluate.h"
+
+#define INITIAL_PAYLOAD_SIZE	512
+
+static bool evaluate_row(OutboxCompiledContract *contract, TupleTableSlot *source, ProjectionInfo *project);
+static bool columns_equal(const OutboxCompiledContract *contract, int column);
+static void append_key_part(StringInfo out, OutboxCompiledContract *contract, int part, Datum value, Oid type);
+static void append_escaped(StringInfo out, const char *text, int len);
+
+void
+OutboxEvaluateReset(OutboxCompiledContract *contract)
+{
+	ExecClearTuple(contract->before);
+	ExecClearTuple(contract->after);
+	ExecClearTuple(contract->key_row);
+	ResetExprContext(contract->econtext);
+	MemoryContextReset(contract->row_context);
+}
+
+bool
+OutboxEvaluateBefore(OutboxCompiledContract *contract, TupleTableSlot *source)
+{
+	return evaluate_row(contract, source, contract->project_before);
+}
+
+bool
+OutboxEvaluateAfter(OutboxCompiledContract *contract, TupleTableSlot *source)
+{
+	return evaluate_row(contract, source, contract->project_after);
+}
+
+void
+OutboxEvaluateKey(OutboxCompiledContract *contract, TupleTableSlot *source)
+{
+	contract->econtext->ecxt_scantuple = source;
+	ExecProject(contract->project_key);
+}
+
+void
+OutboxBeforeFromKey(OutboxCompiledContract *contract)
+{
+	TupleTableSlot *slot = contract->before;
+
+	ExecStoreAllNullTuple(slot);
+	if (TTS_EMPTY(contract->key_row))
+		return;
+	for (int i = 0; i < contract->nkey; i++)
+	{
+		slot->tts_values[contract->key[i]] = contract->key_row->tts_values[contract->key[i]];
+		slot->tts_isnull[contract->key[i]] = contract->key_row->tts_isnull[contract->key[i]];
+	}
+}
+
+static bool
+evaluate_row(OutboxCompiledContract *contract, TupleTableSlot *source, ProjectionInfo *project)
+{
+	contract->econtext->ecxt_scantuple = source;
+	if (contract->qual_state && !ExecQual(contract->qual_state, contract->econtext))
+		return false;
+	ExecProject(project);
+	return true;
+}
+
+bool
+OutboxSourceReadsEqual(const OutboxCompiledContract *contract, TupleTableSlot *before, TupleTableSlot *after)
+{
+	if (contract->max_read == 0)
+		return true;
+	slot_getsomeattrs(before, contract->max_read);
+	slot_getsomeattrs(after, contract->max_read);
+	for (int i = 0; i < contract->nread; i++)
+	{
+		int			column = contract->read[i] - 1;
+		Form_pg_attribute attribute = TupleDescAttr(before->tts_tupleDescriptor, column);
+
+		if (before->tts_isnull[column] != after->tts_isnull[column])
+			return false;
+		if (!before->tts_isnull[column] &&
+			!datumIsEqual(before->tts_values[column], after->tts_values[column],
+						  attribute->attbyval, attribute->attlen))
+			return false;
+	}
+	return true;
+}
+
+bool
+OutboxKeysEqual(OutboxCompiledContract *contract)
+{
+	for (int i = 0; i < contract->nkey; i++)
+	{
+		if (!OutboxSameValue(contract, contract->key[i], contract->before, contract->after))
+			return false;
+	}
+	return true;
+}
+
+bool
+OutboxRowsEqual(OutboxCompiledContract *contract)
+{
+	for (int i = 0; i < contract->ncolumns; i++)
+	{
+		if (contract->compared[i] && !columns_equal(contract, i))
+			return false;
+	}
+	return true;
+}
+
+bool
+OutboxSameValue(const OutboxCompiledContract *contract, int column, TupleTableSlot *left, TupleTableSlot *right)
+{
+	Form_pg_attribute attribute = TupleDescAttr(contract->row_desc, column);
+
+	if (left->tts_isnull[column] || right->tts_isnull[column])
+		return left->tts_isnull[column] == right->tts_isnull[column];
+	return datum_image_eq(left->tts_values[column], right->tts_values[column],
+						  attribute->attbyval, attribute->attlen);
+}
+
+/*
+ * Equal rows are rows with equal encoded bytes. Equal images encode equally;
+ * different ones may (1.0 and 1.00), so only then the encoder decides.
+ */
+static bool
+columns_equal(const OutboxCompiledContract *contract, int column)
+{
+	if (OutboxSameValue(contract, column, contract->before, contract->after))
+		return true;
+	if (contract->before->tts_isnull[column] || contract->after->tts_isnull[column])
+		return false;
+	for (int i = 0; i < contract->ntypes; i++)
+	{
+		OutboxAvroEncoder *encoder = contract->types[i].encoder;
+
+		if (encoder && OutboxAvroHasColumn(encoder, column))
+			return OutboxAvroColumnEqual(encoder, column, contract->before->tts_values[column],
+										 contract->after->tts_values[column]);
+	}
+	return false;
+}
+
+bool
+OutboxConditionHolds(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
+					 TupleTableSlot *before, TupleTableSlot *after)
+{
+	TupleTableSlot *absent = contract->key_row;
+	MemoryContext caller;
+	Datum		result;
+	bool		isnull;
+
+	if (type->condition_state == NULL)
+		return true;
+	if (before == NULL || after == NULL)
+		ExecStoreAllNullTuple(absent);
+	contract->econtext->ecxt_innertuple = before ? before : absent;
+	contract->econtext->ecxt_outertuple = after ? after : absent;
+	caller = MemoryContextSwitchTo(contract->econtext->ecxt_per_tuple_memory);
+	result = ExecEvalExpr(type->condition_state, contract->econtext, &isnull);
+	MemoryContextSwitchTo(caller);
+	return !isnull && DatumGetBool(result);
+}
+
+text *
+OutboxAggregateId(OutboxCompiledContract *contract, TupleTableSlot *row)
+{
+	StringInfoData out;
+	text	   *result;
+
+	initStringInfo(&out);
+	appendStringInfoSpaces(&out, VARHDRSZ);
+	for (int i = 0; i < contract->naggregate; i++)
+	{
+		int			column = contract->aggregate[i];
+
+		if (row->tts_isnull[column])
+			return NULL;
+		if (i > 0)
+			appendStringInfoChar(&out, ',');
+		append_key_part(&out, contract, i, row->tts_values[column],
+						TupleDescAttr(contract->row_desc, column)->atttypid);
+	}
+	result = (text *) out.data;
+	SET_VARSIZE(result, out.len);
+	return result;
+}
+
+/* One value's text; only composite keys need escaping of the separator. */
+static void
+append_key_part(StringInfo out, OutboxCompiledContract *contract, int part, Datum value, Oid type)
+{
+	char		number[MAXINT8LEN + 1];
+
+	switch (type)
+	{
+		case INT2OID:
+			appendBinaryStringInfo(out, number, pg_ltoa(DatumGetInt16(value), number));
+			return;
+		case INT4OID:
+			appendBinaryStringInfo(out, number, pg_ltoa(DatumGetInt32(value), number));
+			return;
+		case INT8OID:
+			appendBinaryStringInfo(out, number, pg_lltoa(DatumGetInt64(value), number));
+			return;
+		case TEXTOID:
+		case VARCHAROID:
+			{
+				text	   *string = DatumGetTextPP(value);
+
+				if (contract->naggregate == 1)
+					appendBinaryStringInfo(out, VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string));
+				else
+					append_escaped(out, VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string));
+				return;
+			}
+		default:
+			{
+				char	   *string = OutputFunctionCall(&contract->aggregate_out[part], value);
+
+				if (contract->naggregate == 1)
+					appendStringInfoString(out, string);
+				else
+					append_escaped(out, string, strlen(string));
+			}
+	}
+}
+
+static void
+append_escaped(StringInfo out, const char *text, int len)
+{
+	for (int i = 0; i < len; i++)
+	{
+		if (text[i] == ',' || text[i] == '\\')
+			appendStringInfoChar(out, '\\');
+		appendStringInfoChar(out, text[i]);
+	}
+}
+
+bytea *
+OutboxEncodeEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
+				  TupleTableSlot *row, TupleTableSlot *before, OutboxAvroError *error)
+{
+	StringInfoData out;
+	Datum	   *values = row->tts_values;
+	bool	   *isnull = row->tts_isnull;
+
+	if (type->nprevious > 0)
+	{
+		int			total = contract->ncolumns + type->nprevious;
+
+		values = palloc(sizeof(Datum) * total);
+		isnull = palloc(sizeof(bool) * total);
+		memcpy(values, row->tts_values, sizeof(Datum) * contract->ncolumns);
+		memcpy(isnull, row->tts_isnull, sizeof(bool) * contract->ncolumns);
+		for (int i = 0; i < type->nprevious; i++)
+		{
+			int			column = type->previous[i];
+
+			isnull[contract->ncolumns + i] = before == NULL || before->tts_isnull[column];
+			values[contract->ncolumns + i] = before ? before->tts_values[column] : (Datum) 0;
+		}
+	}
+	out.data = palloc(INITIAL_PAYLOAD_SIZE);
+	out.maxlen = INITIAL_PAYLOAD_SIZE;
+	out.len = VARHDRSZ;
+	out.cursor = 0;
+	if (!OutboxAvroEncode(type->encoder, values, isnull, &out, error))
+		return NULL;
+	SET_VARSIZE(out.data, out.len);
+	return (bytea *) out.data;
+}

@@ -1,0 +1,56 @@
+/*-------------------------------------------------------------------------
+ *
+ * evaluate.h
+ *	  A compiled contract applied to rows of its source.
+ *
+ * These run between OutboxEvaluationBegin and OutboxEvaluationEnd, in the
+ * contract's row_context; they may raise only if contract->may_raise (then the
+ * caller guards them and calls OutboxResetExecutor after an error).
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_EVALUATE_H
+#define OUTBOX_EVALUATE_H
+
+#include "contract/compile.h"
+
+/* Forgets the previous row's values. */
+extern void OutboxEvaluateReset(OutboxCompiledContract *contract);
+
+/* Fills contract->before or contract->after; false: the row is not in the view. */
+extern bool OutboxEvaluateBefore(OutboxCompiledContract *contract, TupleTableSlot *source);
+extern bool OutboxEvaluateAfter(OutboxCompiledContract *contract, TupleTableSlot *source);
+
+/* Fills contract->key_row: the key columns, everything else NULL. */
+extern void OutboxEvaluateKey(OutboxCompiledContract *contract, TupleTableSlot *source);
+
+/* The same for the unknown row before: its key columns from key_row, everything else NULL. */
+extern void OutboxBeforeFromKey(OutboxCompiledContract *contract);
+
+/* True when the source columns that the contract reads are the same bytes. Never raises. */
+extern bool OutboxSourceReadsEqual(const OutboxCompiledContract *contract,
+								   TupleTableSlot *before, TupleTableSlot *after);
+
+/* Do before and after have the same key? the same published columns? May detoast. */
+extern bool OutboxKeysEqual(OutboxCompiledContract *contract);
+extern bool OutboxRowsEqual(OutboxCompiledContract *contract);
+
+/* Is this column the same value, to the byte, in two rows of the contract? May detoast. */
+extern bool OutboxSameValue(const OutboxCompiledContract *contract, int column,
+							TupleTableSlot *left, TupleTableSlot *right);
+
+/* Is the event type's condition true of these rows (NULL slots: all columns NULL)? */
+extern bool OutboxConditionHolds(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
+								 TupleTableSlot *before, TupleTableSlot *after);
+
+/* The message key of a contract row; NULL when one of its columns is NULL. */
+extern text *OutboxAggregateId(OutboxCompiledContract *contract, TupleTableSlot *row);
+
+/*
+ * The payload of an event type: the published row, then previous_* from
+ * `before` (NULL: all null). A palloc'd bytea, or NULL with *error.
+ */
+extern bytea *OutboxEncodeEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
+								TupleTableSlot *row, TupleTableSlot *before, OutboxAvroError *error);
+
+#endif							/* OUTBOX_EVALUATE_H */

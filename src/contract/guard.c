@@ -1,0 +1,110 @@
+/*-------------------------------------------------------------------------
+ *
+ * guard.c
+ *	  Running what may raise inside a customer's transaction.
+ *
+ * An error can only be caught safely by rolling a subtransaction back:
+ * otherwise locks, buffer pins and snapshots of the failed code stay behind.
+ * The subtransaction writes nothing, so it never gets a transaction id.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#include "contract/guard.h"
+
+static bool must_rethrow(int sqlerrcode);
+static void pin_setting(const char *name, const char *value);
+
+ErrorData *
+OutboxRunGuarded(OutboxGuardedStep step, void *arg, MemoryContext context)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		step(arg);
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(caller);
+		CurrentResourceOwner = owner;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (must_rethrow(error->sqlerrcode))
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(caller);
+		CurrentResourceOwner = owner;
+	}
+	PG_END_TRY();
+	return error;
+}
+
+/*
+ * The writer asked for it (cancel, shutdown), must retry it (serialization),
+ * or the server is in trouble that hiding would make worse.
+ */
+static bool
+must_rethrow(int sqlerrcode)
+{
+	switch (sqlerrcode)
+	{
+		case ERRCODE_QUERY_CANCELED:
+		case ERRCODE_T_R_SERIALIZATION_FAILURE:
+		case ERRCODE_DISK_FULL:
+		case ERRCODE_DATA_CORRUPTED:
+		case ERRCODE_INDEX_CORRUPTED:
+		case ERRCODE_ADMIN_SHUTDOWN:
+		case ERRCODE_CRASH_SHUTDOWN:
+		case ERRCODE_CANNOT_CONNECT_NOW:
+		case ERRCODE_DATABASE_DROPPED:
+		case ERRCODE_IDLE_SESSION_TIMEOUT:
+			return true;
+		default:
+			return ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR);
+	}
+}
+
+void
+OutboxEvaluationBegin(OutboxEvaluationScope *scope, Oid owner, bool pin_settings)
+{
+	GetUserIdAndSecContext(&scope->user, &scope->sec_context);
+	SetUserIdAndSecContext(owner, scope->sec_context | SECURITY_RESTRICTED_OPERATION);
+	scope->guc_nest_level = 0;
+	if (!pin_settings)
+		return;
+	scope->guc_nest_level = NewGUCNestLevel();
+	pin_setting("search_path", "pg_catalog, pg_temp");
+	pin_setting("DateStyle", "ISO, YMD");
+	pin_setting("IntervalStyle", "iso_8601");
+	pin_setting("TimeZone", "UTC");
+	pin_setting("extra_float_digits", "1");
+	pin_setting("bytea_output", "hex");
+}
+
+void
+OutboxEvaluationEnd(const OutboxEvaluationScope *scope)
+{
+	if (scope->guc_nest_level > 0)
+		AtEOXact_GUC(false, scope->guc_nest_level);
+	SetUserIdAndSecContext(scope->user, scope->sec_context);
+}
+
+static void
+pin_setting(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}

@@ -1,0 +1,193 @@
+/*-------------------------------------------------------------------------
+ *
+ * dead_letter.c
+ *	  Keeping aside what could not become an event, and recording gaps.
+ *
+ * Written from inside a customer's write, with the heap interface: the writer
+ * has no rights on our tables and must not pay for a planner.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_type.h"
+#include "commands/sequence.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/numeric.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+#include "utils/xid8.h"
+
+#include "catalog/catalog.h"
+#include "deadletter/dead_letter.h"
+#include "mb/pg_wchar.h"
+
+#define MAX_COLUMN_BYTES	8192
+
+enum
+{
+	Anum_letter_id = 1, Anum_letter_contract, Anum_letter_event_type, Anum_letter_emit, Anum_letter_key,
+	Anum_letter_stage, Anum_letter_sqlstate, Anum_letter_message, Anum_letter_detail, Anum_letter_hint,
+	Anum_letter_source_columns, Anum_letter_before, Anum_letter_sink, Anum_letter_event_id, Anum_letter_payload,
+	Anum_letter_created_at, Anum_letter_state, Anum_letter_attempts, Anum_letter_resolved_at,
+	Anum_letter_resolved_by
+};
+#define Natts_letter	Anum_letter_resolved_by
+
+enum
+{
+	Anum_gap_id = 1, Anum_gap_contract, Anum_gap_source, Anum_gap_reason, Anum_gap_xid, Anum_gap_created_at,
+	Anum_gap_resolved_at
+};
+#define Natts_gap		Anum_gap_resolved_at
+
+static void insert_row(const char *table, const char *sequence, Datum *values, bool *nulls);
+static void set_text(Datum *values, bool *nulls, AttrNumber column, const char *text);
+static void set_jsonb(Datum *values, bool *nulls, AttrNumber column, Jsonb *value);
+static void push_value(JsonbParseState **state, Oid type, Datum value);
+
+void
+OutboxDeadLetterInsert(const OutboxDeadLetter *letter)
+{
+	Datum		values[Natts_letter];
+	bool		nulls[Natts_letter];
+
+	memset(nulls, true, sizeof(nulls));
+	set_text(values, nulls, Anum_letter_contract, letter->contract);
+	set_text(values, nulls, Anum_letter_event_type, letter->event_type);
+	set_text(values, nulls, Anum_letter_emit, letter->emit);
+	set_text(values, nulls, Anum_letter_stage, letter->stage);
+	set_text(values, nulls, Anum_letter_sqlstate, unpack_sql_state(letter->sqlerrcode));
+	set_text(values, nulls, Anum_letter_message, letter->message ? letter->message : "");
+	set_text(values, nulls, Anum_letter_detail, letter->detail);
+	set_text(values, nulls, Anum_letter_hint, letter->hint);
+	set_jsonb(values, nulls, Anum_letter_key, letter->key);
+	set_jsonb(values, nulls, Anum_letter_source_columns, letter->source_columns);
+	set_jsonb(values, nulls, Anum_letter_before, letter->before);
+	set_text(values, nulls, Anum_letter_state, "open");
+	values[Anum_letter_created_at - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	nulls[Anum_letter_created_at - 1] = false;
+	values[Anum_letter_attempts - 1] = Int32GetDatum(0);
+	nulls[Anum_letter_attempts - 1] = false;
+	insert_row("dead_letter_entry", "dead_letter_entry_id_seq", values, nulls);
+}
+
+void
+OutboxGapInsert(const char *contract, Oid source, const char *reason)
+{
+	Datum		values[Natts_gap];
+	bool		nulls[Natts_gap];
+
+	memset(nulls, true, sizeof(nulls));
+	set_text(values, nulls, Anum_gap_contract, contract);
+	set_text(values, nulls, Anum_gap_reason, reason);
+	values[Anum_gap_source - 1] = ObjectIdGetDatum(source);
+	nulls[Anum_gap_source - 1] = false;
+	values[Anum_gap_xid - 1] = FullTransactionIdGetDatum(GetTopFullTransactionId());
+	nulls[Anum_gap_xid - 1] = false;
+	values[Anum_gap_created_at - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	nulls[Anum_gap_created_at - 1] = false;
+	insert_row("gap", "gap_id_seq", values, nulls);
+}
+
+Jsonb *
+OutboxColumnsToJsonb(TupleDesc desc, const Datum *values, const bool *isnull,
+					 const int *columns, int ncolumns)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue	name;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < ncolumns; i++)
+	{
+		int			column = columns[i];
+		Form_pg_attribute attribute = TupleDescAttr(desc, column);
+
+		if (attribute->attisdropped)
+			continue;
+		name.type = jbvString;
+		name.val.string.val = NameStr(attribute->attname);
+		name.val.string.len = strlen(name.val.string.val);
+		pushJsonbValue(&state, WJB_KEY, &name);
+		if (isnull[column])
+		{
+			JsonbValue	null = {.type = jbvNull};
+
+			pushJsonbValue(&state, WJB_VALUE, &null);
+		}
+		else
+			push_value(&state, attribute->atttypid, values[column]);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+static void
+push_value(JsonbParseState **state, Oid type, Datum value)
+{
+	JsonbValue	json;
+	Oid			output;
+	bool		is_varlena;
+
+	switch (type)
+	{
+		case BOOLOID:
+			json.type = jbvBool;
+			json.val.boolean = DatumGetBool(value);
+			break;
+		case INT2OID:
+			json.type = jbvNumeric;
+			json.val.numeric = int64_to_numeric(DatumGetInt16(value));
+			break;
+		case INT4OID:
+			json.type = jbvNumeric;
+			json.val.numeric = int64_to_numeric(DatumGetInt32(value));
+			break;
+		case INT8OID:
+			json.type = jbvNumeric;
+			json.val.numeric = int64_to_numeric(DatumGetInt64(value));
+			break;
+		default:
+			getTypeOutputInfo(type, &output, &is_varlena);
+			json.type = jbvString;
+			json.val.string.val = OidOutputFunctionCall(output, value);
+			json.val.string.len = pg_mbcliplen(json.val.string.val, strlen(json.val.string.val), MAX_COLUMN_BYTES);
+			break;
+	}
+	pushJsonbValue(state, WJB_VALUE, &json);
+}
+
+static void
+insert_row(const char *table, const char *sequence, Datum *values, bool *nulls)
+{
+	Relation	rel = table_open(OutboxRelationOid(table), RowExclusiveLock);
+	HeapTuple	tuple;
+
+	values[0] = Int64GetDatum(nextval_internal(OutboxRelationOid(sequence), false));
+	nulls[0] = false;
+	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
+	CatalogTupleInsert(rel, tuple);
+	heap_freetuple(tuple);
+	table_close(rel, NoLock);
+}
+
+static void
+set_text(Datum *values, bool *nulls, AttrNumber column, const char *text)
+{
+	nulls[column - 1] = text == NULL;
+	if (text)
+		values[column - 1] = CStringGetTextDatum(text);
+}
+
+static void
+set_jsonb(Datum *values, bool *nulls, AttrNumber column, Jsonb *value)
+{
+	nulls[column - 1] = value == NULL;
+	if (value)
+		values[column - 1] = JsonbPGetDatum(value);
+}
