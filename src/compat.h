@@ -35,6 +35,17 @@
 #include "storage/waiteventset.h"
 #endif
 
+/* Where a relation is stored: the node was renamed to a locator in 16. */
+#if PG_VERSION_NUM >= 160000
+typedef RelFileLocator OutboxRelLocator;
+#define OutboxRelLocatorOf(rel)		((rel)->rd_locator)
+#define OutboxSequenceRecordLocator locator
+#else
+typedef RelFileNode OutboxRelLocator;
+#define OutboxRelLocatorOf(rel)		((rel)->rd_node)
+#define OutboxSequenceRecordLocator node
+#endif
+
 /* A relation's storage file number: its node was renamed to a locator in 16. */
 static inline Oid
 OutboxRelFileNumber(Relation rel)

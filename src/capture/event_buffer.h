@@ -1,0 +1,41 @@
+/*-------------------------------------------------------------------------
+ *
+ * event_buffer.h
+ *	  Events that were appended but are not in the leaf yet.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_EVENT_BUFFER_H
+#define OUTBOX_EVENT_BUFFER_H
+
+#include "access/htup.h"
+
+#include "shared/outbox_shared.h"
+
+/* Adopts the row type of outbox.event; forgets what was buffered for another installation. */
+extern void OutboxEventBufferBind(Oid installation);
+
+/*
+ * Adds a row (columns of outbox.event but leaf, which the flush fills in) to
+ * this nest level.  True when the level's rows should be flushed now.
+ */
+extern bool OutboxEventBufferAdd(int nest_level, Datum *values, bool *isnull);
+
+/* True when a subtransaction should write its rows before it is released. */
+extern bool OutboxEventBufferCrowded(void);
+
+/* Writes this level's rows into the current leaf, with the current subtransaction's xid. */
+extern void OutboxEventBufferFlush(int nest_level);
+
+/* The rows of this level and deeper belong to the parent now, or are gone. */
+extern void OutboxEventBufferPromote(int nest_level);
+extern void OutboxEventBufferDrop(int nest_level);
+
+/* End of transaction: empties the buffer. Never raises. */
+extern void OutboxEventBufferReset(void);
+
+/* Where the transaction's rows went so far; the caller fills in xid. */
+extern int	OutboxEventBufferHints(OutboxHint **hints);
+extern void OutboxEventBufferForgetHints(void);
+
+#endif							/* OUTBOX_EVENT_BUFFER_H */
