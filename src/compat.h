@@ -149,4 +149,7 @@ OutboxWaitEvent(const char *name)
 #endif
 }
 
+/* pg_database.datconnlimit of a database whose removal was interrupted; named since 15.4. */
+#define OUTBOX_DATCONNLIMIT_INVALID	(-2)
+
 #endif							/* OUTBOX_COMPAT_H */

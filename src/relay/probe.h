@@ -1,0 +1,19 @@
+/*-------------------------------------------------------------------------
+ *
+ * probe.h
+ *	  Short workers that tell the launcher what a database wants.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_PROBE_H
+#define OUTBOX_PROBE_H
+
+#include "datatype/timestamp.h"
+
+/* ---- in the launcher ---- */
+extern void OutboxProbeQueue(Oid dboid);
+extern void OutboxProbeQueueAll(void);	/* reads pg_database in a transaction of its own */
+extern bool OutboxProbeIsDue(Oid dboid);	/* queued for now, or running */
+extern void OutboxProbeStep(TimestampTz *next);
+
+#endif							/* OUTBOX_PROBE_H */
