@@ -18,6 +18,7 @@
 #include "storage/latch.h"
 #include "utils/memutils.h"
 #include "storage/proc.h"
+#include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
@@ -83,6 +84,17 @@ OutboxGetSelectAccess(Query *query, RangeTblEntry *rte, Oid *role, Bitmapset **c
 #else
 	*role = rte->checkAsUser;
 	*columns = rte->selectedCols;
+#endif
+}
+
+/* "schema.name" as a list; got an error context argument in 16. */
+static inline List *
+OutboxQualifiedNameList(const char *name)
+{
+#if PG_VERSION_NUM >= 160000
+	return stringToQualifiedNameList(name, NULL);
+#else
+	return stringToQualifiedNameList(name);
 #endif
 }
 

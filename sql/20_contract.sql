@@ -1,0 +1,73 @@
+-- Contracts and event types: the functions of a migration file.
+
+CREATE FUNCTION outbox.create_contract(
+    name text, view text, source text, key text[],
+    required text[] DEFAULT NULL, aggregate_type text DEFAULT NULL, aggregate_id text[] DEFAULT NULL,
+    evaluate text DEFAULT NULL, on_invalid text DEFAULT 'dead_letter')
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_create_contract';
+COMMENT ON FUNCTION outbox.create_contract(text, text, text, text[], text[], text, text[], text, text) IS
+'Declares a view as a contract. view and source are names as search_path has them; key, required and aggregate_id are columns of the view. required: never null in an event (default: the key). aggregate_type: default the name. aggregate_id: the message key, default the key. evaluate: row, NULL = derived. on_invalid: dead_letter or abort. Raises when the key is not proven unique, a type has no Avro form, or the view needs more than a row of its source.';
+
+CREATE FUNCTION outbox.drop_contract(name text)
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_drop_contract';
+COMMENT ON FUNCTION outbox.drop_contract(text) IS
+'Removes a contract, its event types and its triggers. Events that are already in the outbox are still published.';
+
+CREATE FUNCTION outbox.create_event_type(
+    name text, contract text, emit text,
+    condition text DEFAULT NULL, previous text[] DEFAULT NULL, topic text DEFAULT NULL,
+    ce_type text DEFAULT NULL, tombstone text DEFAULT 'none')
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_create_event_type';
+COMMENT ON FUNCTION outbox.create_event_type(text, text, text, text, text[], text, text, text) IS
+'Declares a transition of a contract''s row as an event. emit: created, changed, deleted or always. condition: SQL over old.<column> and new.<column>, names outside pg_catalog qualified. previous: columns whose former value is added as previous_<column>. topic: default the aggregate type. tombstone: none, after or instead (emit deleted only). On an enabled contract it is live at commit.';
+
+CREATE FUNCTION outbox.drop_event_type(name text)
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_drop_event_type';
+COMMENT ON FUNCTION outbox.drop_event_type(text) IS
+'Removes an event type. Events that are already in the outbox are still published.';
+
+CREATE FUNCTION outbox.enable(contract text)
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_enable';
+COMMENT ON FUNCTION outbox.enable(text) IS
+'Pins the Avro schemas of the contract''s event types, puts its triggers on the source, and captures from commit on. Takes SHARE ROW EXCLUSIVE on the source the first time, in short attempts; raises lock_not_available when it is in use.';
+
+CREATE FUNCTION outbox.disable(contract text)
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_disable';
+COMMENT ON FUNCTION outbox.disable(text) IS
+'Stops capture of the contract at commit. Takes no lock on the source; the triggers stay and cost next to nothing.';
+
+CREATE FUNCTION outbox.preview(
+    contract text, event_type text DEFAULT NULL, max_rows int DEFAULT 10,
+    OUT event_type text, OUT emit text, OUT topic text, OUT key text,
+    OUT headers jsonb, OUT payload jsonb, OUT error text)
+RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_preview';
+COMMENT ON FUNCTION outbox.preview(text, text, int) IS
+'What the first max_rows rows of the source that are in the view would be published as, one result row per event type; error says why a row could not be. Conditions are not applied and the row before counts as unknown. Writes nothing.';
+
+CREATE FUNCTION outbox.avro_schema(event_type text, version int DEFAULT NULL)
+RETURNS text LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_avro_schema';
+COMMENT ON FUNCTION outbox.avro_schema(text, int) IS
+'The Avro schema of an event type as JSON text: the pinned one of that version (NULL: the newest), or, before enable(), the one that would be pinned.';
+
+-- ---- configuration changes reach every backend --------------------------------------------------
+
+CREATE FUNCTION outbox.config_changed()
+RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_config_changed';
+COMMENT ON FUNCTION outbox.config_changed() IS
+'Trigger of the configuration tables: at commit every backend compiles its contracts anew';
+
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox.contract
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox.contract_version
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox.source
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox.event_type
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox.event_schema
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+ALTER TABLE outbox.contract ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE outbox.contract_version ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE outbox.source ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE outbox.event_type ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE outbox.event_schema ENABLE ALWAYS TRIGGER config_changed;

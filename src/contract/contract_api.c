@@ -1,0 +1,168 @@
+/*-------------------------------------------------------------------------
+ *
+ * contract_api.c
+ *	  What the SQL functions on contracts share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/varlena.h"
+
+#include "avro/outbox_avro.h"
+#include "catalog/catalog.h"
+#include "compat.h"
+#include "contract/compile.h"
+#include "contract/contract_api.h"
+
+void
+OutboxCheckName(const char *kind, const char *name, int max_bytes)
+{
+	bool		valid = name[0] != '\0' && !(name[0] >= '0' && name[0] <= '9');
+
+	for (const char *c = name; *c; c++)
+		valid &= (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '_';
+	if (!valid)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("invalid %s name \"%s\"", kind, name),
+				 errdetail("Names become Avro names, topics and trigger names."),
+				 errhint("Use letters, digits and underscores, not starting with a digit.")));
+	if (strlen(name) > max_bytes)
+		ereport(ERROR,
+				(errcode(ERRCODE_NAME_TOO_LONG),
+				 errmsg("%s name \"%s\" is too long", kind, name),
+				 errdetail("It has %zu bytes; at most %d are allowed.", strlen(name), max_bytes),
+				 errhint("Choose a shorter name.")));
+}
+
+Oid
+OutboxResolveRelation(const char *argument, const char *name)
+{
+	RangeVar   *range = makeRangeVarFromNameList(OutboxQualifiedNameList(name));
+	Oid			relation = RangeVarGetRelid(range, AccessShareLock, true);
+
+	if (!OidIsValid(relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("the %s \"%s\" does not exist", argument, name),
+				 errhint("Qualify the name with its schema, or set search_path.")));
+	return relation;
+}
+
+void
+OutboxCheckContractRights(Oid view, Oid source)
+{
+	Oid			view_owner = OutboxRelationOwner(view);
+
+	if (pg_class_aclcheck(source, GetUserId(), ACL_TRIGGER) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for the source \"%s\"", get_rel_name(source)),
+				 errdetail("A contract puts triggers on its source."),
+				 errhint("Ask its owner to GRANT TRIGGER ON %s TO %s.", quote_identifier(get_rel_name(source)),
+						 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
+	if (!has_privs_of_role(GetUserId(), view_owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must have the rights of role \"%s\", the owner of the view \"%s\"",
+						GetUserNameFromId(view_owner, false), get_rel_name(view)),
+				 errdetail("A contract is evaluated with the rights of its view's owner."),
+				 errhint("Become a member of that role, or own the view.")));
+}
+
+void
+OutboxPinSchema(const OutboxContractConfig *config, OutboxEventTypeConfig *type)
+{
+	char	   *schema = OutboxDraftSchema(config, type);
+	const char *args[] = {psprintf("%d", type->id), config->name, type->name, psprintf("%d", config->version),
+		type->topic, type->ce_type, OutboxNamesToArray(type->previous), schema,
+	psprintf(INT64_FORMAT, (int64) OutboxAvroFingerprint(schema))};
+
+	(void) OutboxExecute("INSERT INTO outbox.event_schema (event_type_id, contract, event_type, version, topic,"
+						 " ce_type, previous, schema, fingerprint)"
+						 " VALUES ($1::int, $2, $3, $4::int, $5, $6, $7::text[], $8, $9::bigint)",
+						 lengthof(args), args);
+}
+
+char *
+OutboxExecute(const char *query, int nargs, const char *const *args)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Oid		   *types = palloc(sizeof(Oid) * Max(nargs, 1));
+	Datum	   *values = palloc0(sizeof(Datum) * Max(nargs, 1));
+	char	   *nulls = palloc(nargs + 1);
+	char	   *result = NULL;
+	OutboxOwnerScope scope;
+	int			rc;
+
+	for (int i = 0; i < nargs; i++)
+	{
+		types[i] = TEXTOID;
+		nulls[i] = args[i] ? ' ' : 'n';
+		if (args[i])
+			values[i] = CStringGetTextDatum(args[i]);
+	}
+	OutboxOwnerBegin(&scope);
+	SPI_connect();
+	rc = SPI_execute_with_args(query, nargs, types, values, nulls, false, 0);
+	if (rc < 0)
+		elog(ERROR, "SPI_execute_with_args failed: %s", SPI_result_code_string(rc));
+	if (SPI_tuptable && SPI_processed > 0)
+	{
+		char	   *text = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+
+		if (text)
+			result = MemoryContextStrdup(caller, text);
+	}
+	SPI_finish();
+	OutboxOwnerEnd(&scope);
+	return result;
+}
+
+List *
+OutboxNameListArg(FunctionCallInfo fcinfo, int arg, const char *argument)
+{
+	return PG_ARGISNULL(arg) ? NIL : OutboxNameList(PG_GETARG_DATUM(arg), argument);
+}
+
+char *
+OutboxTextArg(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+char *
+OutboxRequiredTextArg(FunctionCallInfo fcinfo, int arg, const char *argument)
+{
+	if (PG_ARGISNULL(arg))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("\"%s\" must not be NULL", argument)));
+	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+char *
+OutboxNamesToArray(const List *names)
+{
+	Datum	   *elements = palloc(sizeof(Datum) * Max(list_length(names), 1));
+	ArrayType  *array;
+	int			count = 0;
+	ListCell   *lc;
+	Oid			output;
+	bool		is_varlena;
+
+	foreach(lc, names)
+		elements[count++] = CStringGetTextDatum(lfirst(lc));
+	array = construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT);
+	getTypeOutputInfo(TEXTARRAYOID, &output, &is_varlena);
+	return OidOutputFunctionCall(output, PointerGetDatum(array));
+}

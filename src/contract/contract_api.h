@@ -1,0 +1,48 @@
+/*-------------------------------------------------------------------------
+ *
+ * contract_api.h
+ *	  What the SQL functions on contracts share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_CONTRACT_API_H
+#define OUTBOX_CONTRACT_API_H
+
+#include "fmgr.h"
+
+#include "catalog/contract_config.h"
+
+/* Raises unless the name is [A-Za-z_][A-Za-z0-9_]* of at most max_bytes. `kind` is "contract", "event type", ... */
+extern void OutboxCheckName(const char *kind, const char *name, int max_bytes);
+
+/* The relation of a possibly qualified name as the caller's search_path has it; raises, naming `argument`. */
+extern Oid	OutboxResolveRelation(const char *argument, const char *name);
+
+/*
+ * Raises unless the caller may have triggers on the source and has the rights
+ * of the view's owner: a contract evaluates with these.
+ */
+extern void OutboxCheckContractRights(Oid view, Oid source);
+
+/* Pins the schema of an event type for the contract's present version (SPI inside). */
+extern void OutboxPinSchema(const OutboxContractConfig *config, OutboxEventTypeConfig *type);
+
+/*
+ * Runs one statement on our own tables as the extension's owner. Arguments are
+ * text; NULL is NULL. Returns the first column of the first row as text, or NULL.
+ */
+extern char *OutboxExecute(const char *query, int nargs, const char *const *args);
+
+/* The elements of a text[] argument, NIL for SQL NULL. */
+extern List *OutboxNameListArg(FunctionCallInfo fcinfo, int arg, const char *argument);
+
+/* A text argument; NULL for SQL NULL. */
+extern char *OutboxTextArg(FunctionCallInfo fcinfo, int arg);
+
+/* The same, where NULL is refused. */
+extern char *OutboxRequiredTextArg(FunctionCallInfo fcinfo, int arg, const char *argument);
+
+/* A list of names as the text of a text[] value. */
+extern char *OutboxNamesToArray(const List *names);
+
+#endif							/* OUTBOX_CONTRACT_API_H */

@@ -1,0 +1,338 @@
+/*-------------------------------------------------------------------------
+ *
+ * contract_sql.c
+ *	  outbox.create_contract() and outbox.drop_contract().
+ *
+ * Creation proves what capture relies on, so that a mistake is an error in
+ * the migration that makes it and not a dead letter at night.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/transam.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "commands/dbcommands.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "avro/outbox_avro.h"
+#include "catalog/catalog.h"
+#include "contract/contract_api.h"
+#include "contract/expression.h"
+#include "contract/key.h"
+#include "contract/source_trigger.h"
+#include "contract/compile.h"
+#include "guc.h"
+
+PG_FUNCTION_INFO_V1(outbox_create_contract);
+PG_FUNCTION_INFO_V1(outbox_drop_contract);
+
+/* The arguments of create_contract, resolved. */
+typedef struct NewContract
+{
+	OutboxContractConfig config;
+	const char *evaluate;
+	const char *on_invalid;
+	List	   *key_columns;	/* the source's */
+} NewContract;
+
+static void read_arguments(FunctionCallInfo fcinfo, NewContract *contract);
+static void check_source(Oid source);
+static void check_view(NewContract *contract);
+static void check_columns(const OutboxContractConfig *config, const char *argument, const List *names);
+static void check_expressions(const OutboxContractConfig *config, const OutboxViewExpansion *expansion);
+static void check_types(const OutboxContractConfig *config);
+static char *default_namespace(const char *contract);
+static List *merge_names(List *names, const List *more);
+static void insert_contract(const NewContract *contract);
+
+/*
+ * create_contract(name, view, source, key, required, aggregate_type, aggregate_id, evaluate, on_invalid)
+ */
+Datum
+outbox_create_contract(PG_FUNCTION_ARGS)
+{
+	NewContract contract = {0};
+	OutboxContractConfig *config = &contract.config;
+
+	read_arguments(fcinfo, &contract);
+	check_source(config->root);
+	OutboxCheckContractRights(config->view, config->root);
+	if (OutboxContractLoad(config->name))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("contract \"%s\" already exists", config->name),
+				 errhint("Drop it first: SELECT outbox.drop_contract('%s').", config->name)));
+	check_view(&contract);
+	insert_contract(&contract);
+	PG_RETURN_VOID();
+}
+
+/* drop_contract(name): its triggers, event types and configuration; pinned schemas stay for their events. */
+Datum
+outbox_drop_contract(PG_FUNCTION_ARGS)
+{
+	OutboxContractConfig *config = OutboxContractGet(OutboxRequiredTextArg(fcinfo, 0, "name"));
+	const char *args[] = {psprintf("%d", config->id)};
+
+	if (get_rel_relkind(config->root) != '\0')
+	{
+		if (get_rel_relkind(config->view) != '\0')
+			OutboxCheckContractRights(config->view, config->root);
+		OutboxDropTriggers(config);
+	}
+	(void) OutboxExecute("DELETE FROM outbox.contract WHERE id = $1::int", 1, args);
+	PG_RETURN_VOID();
+}
+
+static void
+read_arguments(FunctionCallInfo fcinfo, NewContract *contract)
+{
+	OutboxContractConfig *config = &contract->config;
+
+	config->name = OutboxRequiredTextArg(fcinfo, 0, "name");
+	OutboxCheckName("contract", config->name, OUTBOX_MAX_CONTRACT_NAME);
+	config->view = OutboxResolveRelation("view", OutboxRequiredTextArg(fcinfo, 1, "view"));
+	config->root = OutboxResolveRelation("source", OutboxRequiredTextArg(fcinfo, 2, "source"));
+	config->key = OutboxNameListArg(fcinfo, 3, "key");
+	config->required = OutboxNameListArg(fcinfo, 4, "required");
+	config->aggregate_type = OutboxTextArg(fcinfo, 5);
+	config->aggregate_id = OutboxNameListArg(fcinfo, 6, "aggregate_id");
+	contract->evaluate = OutboxTextArg(fcinfo, 7);
+	contract->on_invalid = OutboxTextArg(fcinfo, 8);
+
+	if (config->key == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("contract \"%s\" needs a key", config->name),
+				 errhint("Name the columns that identify a row, for example key => '{order_id}'.")));
+	if (config->aggregate_type == NULL)
+		config->aggregate_type = config->name;
+	OutboxCheckName("aggregate type", config->aggregate_type, 249);
+	if (config->aggregate_id == NIL)
+		config->aggregate_id = config->key;
+	config->required = merge_names(merge_names(list_copy(config->key), config->aggregate_id), config->required);
+	config->name_space = default_namespace(config->name);
+	config->version = 1;
+
+	if (contract->evaluate && strcmp(contract->evaluate, "row") != 0 && strcmp(contract->evaluate, "commit") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown value \"%s\" for \"evaluate\"", contract->evaluate),
+				 errhint("Use 'row' or 'commit', or leave it out.")));
+	if (contract->on_invalid == NULL)
+		contract->on_invalid = "dead_letter";
+	if (strcmp(contract->on_invalid, "dead_letter") != 0 && strcmp(contract->on_invalid, "abort") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown value \"%s\" for \"on_invalid\"", contract->on_invalid),
+				 errhint("Use 'dead_letter' or 'abort'.")));
+}
+
+static void
+check_source(Oid source)
+{
+	const char *kind = NULL;
+	Relation	rel = relation_open(source, AccessShareLock);
+
+	switch (rel->rd_rel->relkind)
+	{
+		case RELKIND_RELATION:
+			if (rel->rd_rel->relispartition)
+				kind = "a partition";
+			else if (has_subclass(source) || has_superclass(source))
+				kind = "part of an inheritance tree";
+			else if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+				kind = "a temporary table";
+			else if (source < FirstNormalObjectId)
+				kind = "a system catalog";
+			break;
+		case RELKIND_PARTITIONED_TABLE:
+			kind = "a partitioned table";
+			break;
+		case RELKIND_FOREIGN_TABLE:
+			kind = "a foreign table";
+			break;
+		case RELKIND_VIEW:
+			kind = "a view";
+			break;
+		case RELKIND_MATVIEW:
+			kind = "a materialized view";
+			break;
+		default:
+			kind = "not a table";
+	}
+	relation_close(rel, NoLock);
+	if (kind)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the source \"%s\" is %s", get_rel_name(source), kind),
+				 errdetail("Changes are captured from ordinary tables only."),
+				 errhint("Name the table that the application writes to.")));
+}
+
+/* Everything that evaluation per row relies on. */
+static void
+check_view(NewContract *contract)
+{
+	OutboxContractConfig *config = &contract->config;
+	OutboxViewExpansion *expansion = OutboxExpandView(config->view);
+
+	if (contract->evaluate && strcmp(contract->evaluate, "commit") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("evaluation at commit is not supported by this version"),
+				 errhint("Leave \"evaluate\" out: a view that reads only its source is evaluated per row.")));
+	if (expansion->blocker)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the view \"%s\" cannot be evaluated per row", get_rel_name(config->view)),
+				 errdetail("It contains %s and would have to be evaluated at commit, which this version does not support.",
+						   expansion->blocker),
+				 errhint("Let the view read the columns of \"%s\" alone.", get_rel_name(config->root))));
+	if (expansion->root != config->root)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the view \"%s\" does not read the source \"%s\"",
+						get_rel_name(config->view), get_rel_name(config->root)),
+				 errdetail("It reads \"%s\".", get_rel_name(expansion->root)),
+				 errhint("Name the table that the view reads as the source.")));
+	contract->evaluate = "row";
+	OutboxCheckViewAccess(expansion);
+	check_columns(config, "key", config->key);
+	check_columns(config, "aggregate_id", config->aggregate_id);
+	check_columns(config, "required", config->required);
+	check_expressions(config, expansion);
+	contract->key_columns = OutboxProveKey(expansion, config->key);
+	check_types(config);
+}
+
+/* Every name is a column of the view, and none stands twice. */
+static void
+check_columns(const OutboxContractConfig *config, const char *argument, const List *names)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		const char *name = lfirst(lc);
+		ListCell   *other;
+
+		if (strchr(name, '.'))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("nested field \"%s\" in \"%s\" is not supported by this version", name, argument),
+					 errhint("Name a column of the view.")));
+		if (get_attnum(config->view, name) <= 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" in \"%s\" does not exist", name, argument),
+					 errdetail("The view \"%s\" has no column of that name.", get_rel_name(config->view)),
+					 errhint("Name columns of the view, not of the source.")));
+		for_each_cell(other, names, lnext(names, lc))
+		{
+			if (strcmp(lfirst(other), name) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_COLUMN),
+						 errmsg("column \"%s\" stands twice in \"%s\"", name, argument)));
+		}
+	}
+}
+
+/* No volatile function, no SQL function that would run as a query. */
+static void
+check_expressions(const OutboxContractConfig *config, const OutboxViewExpansion *expansion)
+{
+	List	   *expressions = list_make1(copyObject(expansion->qual));
+	ListCell   *lc;
+	char	   *function;
+
+	OutboxRefuseVolatile(expansion->qual, psprintf("the WHERE clause of view \"%s\"", get_rel_name(config->view)));
+	foreach(lc, expansion->columns)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, lc);
+
+		OutboxRefuseVolatile((Node *) entry->expr, psprintf("column \"%s\" of view \"%s\"", entry->resname,
+															get_rel_name(config->view)));
+		expressions = lappend(expressions, copyObject(entry->expr));
+	}
+	function = OutboxFindSqlFunction((Node *) expression_planner((Expr *) expressions));
+	if (function)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the SQL function \"%s\" in view \"%s\" cannot be inlined", function, get_rel_name(config->view)),
+				 errdetail("It would run a query for every changed row."),
+				 errhint("Make it one SELECT of an expression, immutable or stable, not SECURITY DEFINER and without SET; or write the expression into the view.")));
+}
+
+/* The columns have Avro types; raises with a hint for the first that has none. */
+static void
+check_types(const OutboxContractConfig *config)
+{
+	OutboxEventTypeConfig type = {.name = config->name};
+
+	(void) OutboxDraftSchema(config, &type);
+}
+
+/* outbox.namespace, or the database's name made fit, and the contract's name. */
+static char *
+default_namespace(const char *contract)
+{
+	char	   *first = outbox_namespace;
+
+	if (first == NULL || first[0] == '\0')
+	{
+		first = get_database_name(MyDatabaseId);
+		for (char *c = first; *c; c++)
+		{
+			bool		digit = *c >= '0' && *c <= '9';
+
+			if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || *c == '_' || (digit && c > first)))
+				*c = '_';
+		}
+	}
+	return psprintf("%s.%s", first, contract);
+}
+
+static List *
+merge_names(List *names, const List *more)
+{
+	ListCell   *lc;
+
+	foreach(lc, more)
+	{
+		if (!OutboxNameListMember(names, lfirst(lc)))
+			names = lappend(names, lfirst(lc));
+	}
+	return names;
+}
+
+static void
+insert_contract(const NewContract *contract)
+{
+	const OutboxContractConfig *config = &contract->config;
+	const char *contract_args[] = {config->name, config->aggregate_type, OutboxNamesToArray(config->key),
+		OutboxNamesToArray(config->aggregate_id), OutboxNamesToArray(config->required), config->name_space,
+	contract->evaluate, contract->on_invalid};
+	char	   *id = OutboxExecute("INSERT INTO outbox.contract (name, aggregate_type, key, aggregate_id, required,"
+								   " namespace, evaluate, on_invalid)"
+								   " VALUES ($1, $2, $3::text[], $4::text[], $5::text[], $6, $7, $8) RETURNING id",
+								   lengthof(contract_args), contract_args);
+	const char *version_args[] = {id, psprintf("%u", config->view)};
+	const char *source_args[] = {id, psprintf("%u", config->root), OutboxNamesToArray(contract->key_columns)};
+
+	(void) OutboxExecute("INSERT INTO outbox.contract_version (contract_id, version, view, state)"
+						 " VALUES ($1::int, 1, $2::oid, 'draft')", lengthof(version_args), version_args);
+	(void) OutboxExecute("INSERT INTO outbox.source (contract_id, relation, role, key_columns)"
+						 " VALUES ($1::int, $2::oid, 'root', $3::text[])", lengthof(source_args), source_args);
+}

@@ -1,0 +1,86 @@
+/*-------------------------------------------------------------------------
+ *
+ * enable_sql.c
+ *	  outbox.enable() and outbox.disable().
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "contract/compile.h"
+#include "contract/contract_api.h"
+#include "contract/source_trigger.h"
+
+PG_FUNCTION_INFO_V1(outbox_enable);
+PG_FUNCTION_INFO_V1(outbox_disable);
+
+static void set_enabled(const OutboxContractConfig *config, bool enabled);
+static void check_relations(const OutboxContractConfig *config);
+
+/*
+ * enable(contract): pins the schemas of event types that have none, puts the
+ * triggers on the source, and switches capture on at commit.
+ */
+Datum
+outbox_enable(PG_FUNCTION_ARGS)
+{
+	OutboxContractConfig *config = OutboxContractGet(OutboxRequiredTextArg(fcinfo, 0, "contract"));
+	const char *args[] = {psprintf("%d", config->id), psprintf("%d", config->version)};
+	ListCell   *lc;
+
+	check_relations(config);
+	OutboxCheckContractRights(config->view, config->root);
+	foreach(lc, config->event_types)
+	{
+		OutboxEventTypeConfig *type = lfirst(lc);
+
+		if (type->schema_id == 0)
+			OutboxPinSchema(config, type);
+	}
+	(void) OutboxExecute("UPDATE outbox.contract_version SET state = 'active'"
+						 " WHERE contract_id = $1::int AND version = $2::int AND state = 'draft'", lengthof(args), args);
+
+	/* The whole contract must compile as capture will compile it. */
+	OutboxFreeContract(OutboxCompileContract(OutboxContractGet(config->name), config->root, false));
+	OutboxCreateTriggers(config);
+	set_enabled(config, true);
+	PG_RETURN_VOID();
+}
+
+/* disable(contract): capture stops at commit; takes no lock on the source. */
+Datum
+outbox_disable(PG_FUNCTION_ARGS)
+{
+	OutboxContractConfig *config = OutboxContractGet(OutboxRequiredTextArg(fcinfo, 0, "contract"));
+
+	if (get_rel_relkind(config->view) != '\0' && get_rel_relkind(config->root) != '\0')
+		OutboxCheckContractRights(config->view, config->root);
+	set_enabled(config, false);
+	PG_RETURN_VOID();
+}
+
+static void
+set_enabled(const OutboxContractConfig *config, bool enabled)
+{
+	const char *args[] = {psprintf("%d", config->id), enabled ? "true" : "false"};
+
+	(void) OutboxExecute("UPDATE outbox.contract SET enabled = $2::bool WHERE id = $1::int AND enabled <> $2::bool",
+						 lengthof(args), args);
+}
+
+static void
+check_relations(const OutboxContractConfig *config)
+{
+	bool		view_there = get_rel_relkind(config->view) != '\0';
+
+	if (view_there && get_rel_relkind(config->root) != '\0')
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("the %s of contract \"%s\" does not exist any more", view_there ? "source" : "view", config->name),
+			 errhint("Drop the contract and create it again.")));
+}

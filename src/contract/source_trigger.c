@@ -1,0 +1,166 @@
+/*-------------------------------------------------------------------------
+ *
+ * source_trigger.c
+ *	  The triggers that a contract has on its source.
+ *
+ * A lock request that waits makes every later writer wait behind it. So the
+ * lock is asked for with a short lock_timeout, several times, with a pause in
+ * between in which the application runs; then the caller is told who holds it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/resowner.h"
+#include "utils/wait_event.h"
+
+#include "catalog/catalog.h"
+#include "contract/source_trigger.h"
+
+#define LOCK_TIMEOUT		"2s"
+#define LOCK_ATTEMPTS		5
+#define PAUSE_MS			500L
+
+static void lock_source(Oid source, LOCKMODE mode, const char *contract);
+static bool try_lock(Oid source, LOCKMODE mode);
+static void pause_between_attempts(void);
+static void create_trigger(Oid source, const char *name, const char *events, const char *rest);
+static void execute_as_caller(const char *command);
+static char *qualified_name(Oid relation);
+
+void
+OutboxCreateTriggers(const OutboxContractConfig *config)
+{
+	char	   *row = psprintf(OUTBOX_TRIGGER_PREFIX "%s", config->name);
+	char	   *truncate = psprintf(OUTBOX_TRUNCATE_TRIGGER_PREFIX "%s", config->name);
+
+	if (OidIsValid(get_trigger_oid(config->root, row, true)) &&
+		OidIsValid(get_trigger_oid(config->root, truncate, true)))
+		return;
+	lock_source(config->root, ShareRowExclusiveLock, config->name);
+	create_trigger(config->root, row, "INSERT OR UPDATE OR DELETE", "FOR EACH ROW EXECUTE FUNCTION outbox.capture()");
+	create_trigger(config->root, truncate, "TRUNCATE",
+						  "FOR EACH STATEMENT EXECUTE FUNCTION outbox.capture_truncate()");
+}
+
+void
+OutboxDropTriggers(const OutboxContractConfig *config)
+{
+	const char *names[] = {psprintf(OUTBOX_TRIGGER_PREFIX "%s", config->name),
+	psprintf(OUTBOX_TRUNCATE_TRIGGER_PREFIX "%s", config->name)};
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (!OidIsValid(get_trigger_oid(config->root, names[i], true)))
+			continue;
+		lock_source(config->root, AccessExclusiveLock, config->name);
+		execute_as_caller(psprintf("DROP TRIGGER %s ON %s", quote_identifier(names[i]), qualified_name(config->root)));
+	}
+}
+
+/* The trigger, with a dependency that lets DROP EXTENSION take it along. */
+static void
+create_trigger(Oid source, const char *name, const char *events, const char *rest)
+{
+	ObjectAddress trigger;
+	ObjectAddress extension;
+
+	if (OidIsValid(get_trigger_oid(source, name, true)))
+		return;
+	execute_as_caller(psprintf("CREATE TRIGGER %s AFTER %s ON %s %s", quote_identifier(name), events,
+							   qualified_name(source), rest));
+	ObjectAddressSet(trigger, TriggerRelationId, get_trigger_oid(source, name, false));
+	ObjectAddressSet(extension, ExtensionRelationId, OutboxExtensionOid(false));
+	recordDependencyOn(&trigger, &extension, DEPENDENCY_AUTO_EXTENSION);
+}
+
+static void
+lock_source(Oid source, LOCKMODE mode, const char *contract)
+{
+	for (int attempt = 1; attempt <= LOCK_ATTEMPTS; attempt++)
+	{
+		if (try_lock(source, mode))
+			return;
+		if (attempt < LOCK_ATTEMPTS)
+			pause_between_attempts();
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+			 errmsg("could not lock the source \"%s\" of contract \"%s\"", get_rel_name(source), contract),
+			 errdetail("%d attempts of %s each found it in use.", LOCK_ATTEMPTS, LOCK_TIMEOUT),
+			 errhint("Long transactions on it stand in pg_locks (relation = '%s'::regclass); try again when they are over.",
+					 qualified_name(source))));
+}
+
+/* Waits at most LOCK_TIMEOUT; false when the lock was not to be had. */
+static bool
+try_lock(Oid source, LOCKMODE mode)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool locked = false;
+
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		int			nest_level = NewGUCNestLevel();
+
+		(void) set_config_option("lock_timeout", LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+		LockRelationOid(source, mode);
+		AtEOXact_GUC(true, nest_level);
+		ReleaseCurrentSubTransaction();
+		locked = true;
+	}
+	PG_CATCH();
+	{
+		if (geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	return locked;
+}
+
+static void
+pause_between_attempts(void)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, PAUSE_MS, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/* DDL on the source is the caller's, with the caller's rights. */
+static void
+execute_as_caller(const char *command)
+{
+	int			rc;
+
+	SPI_connect();
+	rc = SPI_execute(command, false, 0);
+	if (rc < 0)
+		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(rc));
+	SPI_finish();
+}
+
+static char *
+qualified_name(Oid relation)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation));
+}
