@@ -1,0 +1,110 @@
+-- What an operator and a consumer team look at.
+
+CREATE FUNCTION outbox.preloaded()
+RETURNS boolean LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'outbox_preloaded';
+COMMENT ON FUNCTION outbox.preloaded() IS
+'Whether the server was started with outbox_ext in shared_preload_libraries: without it there is no relay';
+
+CREATE VIEW outbox.event_json AS
+SELECT e.seq, e.id, e.type, e.aggregatetype, e.aggregateid, d.payload_json AS payload, e.occurred_at,
+       s.contract, s.version, s.topic,
+       pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
+           'traceparent', pg_catalog.substring(e.tracingspancontext, 'traceparent=(\S+)'),
+           'superseded', CASE WHEN e.flags & 1 <> 0 THEN true END,
+           'redriven', CASE WHEN e.flags & 2 <> 0 THEN true END,
+           'late', CASE WHEN e.flags & 4 <> 0 THEN true END,
+           'tombstone', CASE WHEN e.flags & 8 <> 0 THEN 'after' WHEN e.flags & 16 <> 0 THEN 'instead' END))
+         || coalesce(e.headers, '{}') AS headers,
+       e.xid,
+       CASE WHEN s.id IS NULL THEN 'unknown schema ' || e.schema_id ELSE d.error END AS error
+FROM outbox.event e
+LEFT JOIN outbox.event_schema s ON s.id = e.schema_id
+LEFT JOIN LATERAL outbox.decode_payload(e.schema_id, e.payload) d ON s.id IS NOT NULL;
+COMMENT ON VIEW outbox.event_json IS
+'Events of the outbox, decoded: decimals as numbers, times as ISO 8601 in UTC, bytes as base64. A row that cannot be decoded says why in error. Order: seq inside one transaction; see the documentation for order between transactions';
+
+CREATE VIEW outbox.dead_letter AS
+SELECT id, contract, event_type, emit, key, stage, sqlstate, message, detail, hint, source_columns, before,
+       sink, event_id, payload, created_at, state, attempts, resolved_at, resolved_by
+FROM outbox.dead_letter_entry;
+COMMENT ON VIEW outbox.dead_letter IS
+'Changes that could not become events (stages map, condition, check, encode, size, flush) and events that a broker rejected (stage publish). event_type is null when the contract''s row itself could not be mapped; source_columns holds only columns that the contract reads';
+
+CREATE VIEW outbox.status AS
+WITH seq AS (
+    SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last_value FROM outbox.event_seq
+), contracts AS (
+    SELECT c.id, c.name, c.enabled, v.view, s.relation AS source,
+           EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = v.view) AS view_there,
+           EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = s.relation) AS source_there,
+           t.tgenabled,
+           (SELECT pg_catalog.count(*) FROM outbox.event_type e WHERE e.contract_id = c.id) AS event_types,
+           (SELECT pg_catalog.count(*) FROM outbox.dead_letter_entry d
+            WHERE d.contract = c.name AND d.state = 'open') AS dead_letters,
+           (SELECT pg_catalog.count(*) FROM outbox.gap g
+            WHERE g.contract = c.name AND g.resolved_at IS NULL) AS gaps,
+           last.message, last.created_at AS last_error_at, n.captured
+    FROM outbox.contract c
+    JOIN outbox.contract_version v ON v.contract_id = c.id
+         AND v.version = (SELECT pg_catalog.max(version) FROM outbox.contract_version WHERE contract_id = c.id)
+    JOIN outbox.source s ON s.contract_id = c.id AND s.role = 'root'
+    LEFT JOIN pg_catalog.pg_trigger t ON t.tgrelid = s.relation AND t.tgname = '!outbox_' || c.name
+    LEFT JOIN LATERAL (SELECT d.message, d.created_at FROM outbox.dead_letter_entry d
+                       WHERE d.contract = c.name AND d.state = 'open' ORDER BY d.id DESC LIMIT 1) last ON true
+    LEFT JOIN outbox.contract_counters() n ON n.contract_id = c.id
+), sinks AS (
+    SELECT s.name, s.desired_state, r.state AS relay_state, coalesce(p.acked, 0) AS published,
+           greatest(seq.last_value - greatest(r.seq_seen, p.seq_seen, 0), 0) + coalesce(r.queued, 0) AS pending,
+           CASE WHEN r.oldest_unacked IS NOT NULL THEN pg_catalog.clock_timestamp() - r.oldest_unacked END AS oldest_age,
+           r.last_error, r.last_error_at
+    FROM outbox.sink s
+    CROSS JOIN seq
+    LEFT JOIN outbox.relay_progress p ON p.sink_id = s.id
+    LEFT JOIN outbox.relay_report() r ON r.sink_id = s.id
+)
+SELECT 'extension' AS kind, 'outbox_ext' AS name,
+       CASE WHEN NOT outbox.preloaded() THEN 'not preloaded'
+            WHEN NOT pg_catalog.current_setting('outbox.capture')::bool THEN 'capture off'
+            ELSE 'active' END AS state,
+       seq.last_value AS captured,
+       (SELECT pg_catalog.min(published) FROM sinks) AS published,
+       (SELECT pg_catalog.max(pending) FROM sinks) AS pending,
+       (SELECT pg_catalog.max(oldest_age) FROM sinks) AS oldest_age,
+       (SELECT pg_catalog.count(*) FROM outbox.dead_letter_entry WHERE state = 'open') AS dead_letters,
+       (SELECT pg_catalog.count(*) FROM outbox.gap WHERE resolved_at IS NULL) AS gaps,
+       NULL::text AS last_error, NULL::timestamptz AS last_error_at,
+       CASE WHEN NOT outbox.preloaded() THEN
+                'Add outbox_ext to shared_preload_libraries and restart; nothing is published until then.'
+            WHEN NOT pg_catalog.current_setting('outbox.capture')::bool THEN
+                'Changes produce no events while outbox.capture is off.'
+            WHEN NOT EXISTS (SELECT FROM outbox.sink) THEN 'Create a sink: SELECT outbox.create_sink(...).' END AS advice
+FROM seq
+UNION ALL
+SELECT 'contract', c.name,
+       CASE WHEN NOT (c.view_there AND c.source_there) THEN 'broken'
+            WHEN NOT c.enabled THEN 'disabled'
+            WHEN c.tgenabled IS NULL OR c.tgenabled NOT IN ('O', 'A') THEN 'not captured'
+            ELSE 'enabled' END,
+       c.captured, NULL, NULL, NULL, c.dead_letters, c.gaps, c.message, c.last_error_at,
+       CASE WHEN NOT c.view_there THEN 'Its view does not exist any more: create it and the contract again.'
+            WHEN NOT c.source_there THEN 'Its source does not exist any more: drop the contract.'
+            WHEN NOT c.enabled THEN 'SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ') starts capture.'
+            WHEN c.tgenabled IS NULL THEN 'Its trigger is missing: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ').'
+            WHEN c.tgenabled NOT IN ('O', 'A') THEN 'Its trigger on ' || c.source || ' is disabled: ALTER TABLE ... ENABLE TRIGGER "!outbox_' || c.name || '".'
+            WHEN c.event_types = 0 THEN 'It has no event types: SELECT outbox.create_event_type(...).'
+            WHEN c.dead_letters > 0 THEN 'SELECT * FROM outbox.dead_letter WHERE contract = ' || pg_catalog.quote_literal(c.name) || ' AND state = ''open''.'
+            WHEN c.gaps > 0 THEN 'Changes produced no events: SELECT * FROM outbox.gap WHERE contract = ' || pg_catalog.quote_literal(c.name) || '.' END
+FROM contracts c
+UNION ALL
+SELECT 'sink', s.name,
+       CASE WHEN s.desired_state <> 'running' THEN s.desired_state ELSE coalesce(s.relay_state, 'not running') END,
+       NULL, s.published, s.pending, s.oldest_age, NULL, NULL, s.last_error, s.last_error_at,
+       CASE WHEN s.desired_state <> 'running' THEN 'SELECT outbox.start_relay(' || pg_catalog.quote_literal(s.name) || ') starts its relay.'
+            WHEN NOT outbox.preloaded() THEN 'Add outbox_ext to shared_preload_libraries and restart.'
+            WHEN s.relay_state IS NULL THEN 'Its relay is not up yet: the server log says why (max_worker_processes?).'
+            WHEN s.relay_state = 'blocked' THEN 'The relay waits at an event that cannot be published; last_error names it and the reason.'
+            WHEN s.relay_state = 'backoff' THEN 'The broker cannot be reached; events are kept and published when it is back.' END
+FROM sinks s;
+COMMENT ON VIEW outbox.status IS
+'One row per extension, contract and sink: what is going on and what to do. captured: of the extension an upper bound (the last seq, rolled-back ones included), of a contract the events since the server started; published: messages that the broker acknowledged; pending: an upper bound; oldest_age: of the oldest event that is read but not acknowledged';
+COMMENT ON COLUMN outbox.status.state IS 'extension: active, capture off, not preloaded; contract: enabled, disabled, not captured, broken; sink: starting, running, backoff, blocked, stopping, not running, paused, stopped';

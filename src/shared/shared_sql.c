@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ *
+ * shared_sql.c
+ *	  SQL functions on the shared memory.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "shared/outbox_shared.h"
+
+PG_FUNCTION_INFO_V1(outbox_preloaded);
+
+/* outbox.preloaded(): was the library loaded with the server? */
+Datum
+outbox_preloaded(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(OutboxSharedAvailable());
+}
