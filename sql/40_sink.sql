@@ -1,0 +1,17 @@
+-- Sinks: configured brokers.
+
+CREATE FUNCTION outbox.create_sink(name text, library text, options jsonb DEFAULT '{}', start_at text DEFAULT 'earliest')
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outbox_create_sink';
+COMMENT ON FUNCTION outbox.create_sink(text, text, jsonb, text) IS
+'Configures a broker. library: bare name of a sink library listed in outbox.sink_libraries. options: object of strings, numbers, booleans or {"file": "/path"}, checked by the library. start_at: earliest (every event that is kept) or now (events after this moment). The sink is created stopped. Errors: invalid_name, duplicate_object, invalid_parameter_value, insufficient_privilege';
+REVOKE ALL ON FUNCTION outbox.create_sink(text, text, jsonb, text) FROM PUBLIC;
+
+CREATE FUNCTION outbox.drop_sink(name text)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outbox_drop_sink';
+COMMENT ON FUNCTION outbox.drop_sink(text) IS
+'Forgets a stopped sink and its position; events that only it had not acknowledged are no longer kept for it. Errors: undefined_object, object_in_use';
+REVOKE ALL ON FUNCTION outbox.drop_sink(text) FROM PUBLIC;

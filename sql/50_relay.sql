@@ -1,0 +1,37 @@
+-- Relays: the background workers that publish, one per sink.
+
+CREATE FUNCTION outbox.start_relay(sink text DEFAULT NULL)
+RETURNS text
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outbox_start_relay';
+COMMENT ON FUNCTION outbox.start_relay(text) IS
+'Wants the relay of this sink (null: of every sink) running, from the commit on and after every restart; also confirms that this copy of the data may publish. Returns what happens. Errors: object_not_in_prerequisite_state (not preloaded), undefined_object';
+REVOKE ALL ON FUNCTION outbox.start_relay(text) FROM PUBLIC;
+
+CREATE FUNCTION outbox.stop_relay(sink text)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outbox_stop_relay';
+COMMENT ON FUNCTION outbox.stop_relay(text) IS
+'Wants the relay of this sink stopped, from the commit on; it waits up to outbox.drain_timeout for outstanding acknowledgements. Errors: undefined_object';
+REVOKE ALL ON FUNCTION outbox.stop_relay(text) FROM PUBLIC;
+
+CREATE FUNCTION outbox.relay_report(
+    OUT sink_id int, OUT sink text, OUT state text, OUT pid int,
+    OUT published bigint, OUT acked bigint, OUT queued bigint, OUT seq_seen bigint,
+    OUT oldest_unacked timestamptz, OUT scans bigint, OUT cycles bigint,
+    OUT last_error text, OUT last_error_at timestamptz)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'outbox_relay_report';
+COMMENT ON FUNCTION outbox.relay_report() IS
+'One row per sink, as its relay last reported. state: stopped, paused, waiting (for the launcher), starting, running, backoff (transport trouble), blocked (a rejected event), stopping. published and acked count messages of the present relay process, queued its events read but not acknowledged; null without a relay';
+REVOKE ALL ON FUNCTION outbox.relay_report() FROM PUBLIC;
+
+CREATE FUNCTION outbox.contract_counters(OUT contract_id int, OUT captured bigint, OUT dead_letters bigint)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'outbox_contract_counters';
+COMMENT ON FUNCTION outbox.contract_counters() IS
+'Events and dead letters per contract since the server started, prepared transactions included; no rows when the library is not preloaded';
+REVOKE ALL ON FUNCTION outbox.contract_counters() FROM PUBLIC;
