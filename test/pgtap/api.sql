@@ -1,0 +1,129 @@
+-- The SQL API is a contract: names, arguments with their defaults, results, comments and grants.
+\set ON_ERROR_STOP on
+\set QUIET on
+\pset format unaligned
+\pset tuples_only on
+\pset pager off
+BEGIN;
+SELECT * FROM no_plan();
+
+-- ---- functions -----------------------------------------------------------------------------------
+
+CREATE FUNCTION pg_temp.signature(name text) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(pg_get_function_arguments(oid) || ' -> ' || pg_get_function_result(oid), '; ')
+    FROM pg_proc WHERE pronamespace = 'outbox'::regnamespace AND proname = $1
+$$;
+
+SELECT is(pg_temp.signature('create_contract'),
+    'name text, view text, source text, key text[], required text[] DEFAULT NULL::text[], aggregate_type text DEFAULT NULL::text, '
+    'aggregate_id text[] DEFAULT NULL::text[], evaluate text DEFAULT NULL::text, on_invalid text DEFAULT ''dead_letter''::text -> void',
+    'create_contract');
+SELECT is(pg_temp.signature('drop_contract'), 'name text -> void', 'drop_contract');
+SELECT is(pg_temp.signature('create_event_type'),
+    'name text, contract text, emit text, condition text DEFAULT NULL::text, previous text[] DEFAULT NULL::text[], '
+    'topic text DEFAULT NULL::text, ce_type text DEFAULT NULL::text, tombstone text DEFAULT ''none''::text -> void',
+    'create_event_type');
+SELECT is(pg_temp.signature('drop_event_type'), 'name text -> void', 'drop_event_type');
+SELECT is(pg_temp.signature('enable'), 'contract text -> void', 'enable');
+SELECT is(pg_temp.signature('disable'), 'contract text -> void', 'disable');
+SELECT is(pg_temp.signature('preview'),
+    'contract text, event_type text DEFAULT NULL::text, max_rows integer DEFAULT 10, OUT event_type text, OUT emit text, OUT topic text, '
+    'OUT key text, OUT headers jsonb, OUT payload jsonb, OUT error text -> SETOF record', 'preview');
+SELECT is(pg_temp.signature('avro_schema'), 'event_type text, version integer DEFAULT NULL::integer -> text', 'avro_schema');
+SELECT is(pg_temp.signature('create_sink'),
+    'name text, library text, options jsonb DEFAULT ''{}''::jsonb, start_at text DEFAULT ''earliest''::text -> void', 'create_sink');
+SELECT is(pg_temp.signature('drop_sink'), 'name text -> void', 'drop_sink');
+SELECT is(pg_temp.signature('start_relay'), 'sink text DEFAULT NULL::text -> text', 'start_relay');
+SELECT is(pg_temp.signature('stop_relay'), 'sink text -> void', 'stop_relay');
+
+-- ---- relations -----------------------------------------------------------------------------------
+
+CREATE FUNCTION pg_temp.columns(relation regclass) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum)
+    FROM pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped
+$$;
+
+SELECT is(pg_temp.columns('outbox.event'),
+    'seq bigint, xid xid8, occurred_at timestamp with time zone, id uuid, schema_id integer, leaf smallint, flags smallint, '
+    'aggregatetype text, aggregateid text, type text, payload bytea, tracingspancontext text, headers jsonb', 'event');
+SELECT is(pg_temp.columns('outbox.event_json'),
+    'seq bigint, id uuid, type text, aggregatetype text, aggregateid text, payload jsonb, occurred_at timestamp with time zone, '
+    'contract text, version integer, topic text, headers jsonb, xid xid8, error text', 'event_json');
+SELECT is(pg_temp.columns('outbox.dead_letter'),
+    'id bigint, contract text, event_type text, emit text, key jsonb, stage text, sqlstate text, message text, detail text, hint text, '
+    'source_columns jsonb, before jsonb, sink text, event_id uuid, payload bytea, created_at timestamp with time zone, state text, '
+    'attempts integer, resolved_at timestamp with time zone, resolved_by text', 'dead_letter');
+SELECT is(pg_temp.columns('outbox.status'),
+    'kind text, name text, state text, captured bigint, published bigint, pending bigint, oldest_age interval, dead_letters bigint, '
+    'gaps bigint, last_error text, last_error_at timestamp with time zone, advice text', 'status');
+
+-- ---- documentation -------------------------------------------------------------------------------
+
+SELECT is_empty($$
+    SELECT oid::regprocedure FROM pg_proc
+    WHERE pronamespace = 'outbox'::regnamespace AND obj_description(oid, 'pg_proc') IS NULL$$,
+    'every function has a comment');
+SELECT is_empty($$
+    SELECT oid::regclass FROM pg_class
+    WHERE relnamespace = 'outbox'::regnamespace AND relkind IN ('r', 'p', 'v') AND obj_description(oid, 'pg_class') IS NULL$$,
+    'every table and view has a comment');
+SELECT is_empty($$
+    SELECT oid::regtype FROM pg_type
+    WHERE typnamespace = 'outbox'::regnamespace AND typtype IN ('d', 'e') AND obj_description(oid, 'pg_type') IS NULL$$,
+    'every type has a comment');
+
+-- ---- safety --------------------------------------------------------------------------------------
+
+SELECT set_eq($$
+    SELECT p.proname::text FROM pg_proc p
+    WHERE pronamespace = 'outbox'::regnamespace AND EXISTS (
+        SELECT FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) a WHERE a.grantee = 0)$$,
+    ARRAY['capture', 'capture_truncate'], 'PUBLIC may execute the trigger functions of sources only');
+SELECT is_empty($$
+    SELECT oid::regclass FROM pg_class
+    WHERE relnamespace = 'outbox'::regnamespace AND EXISTS (SELECT FROM aclexplode(relacl) a WHERE a.grantee = 0)$$,
+    'PUBLIC has no right on any relation');
+SELECT is_empty($$
+    SELECT oid::regprocedure FROM pg_proc
+    WHERE pronamespace = 'outbox'::regnamespace AND prosecdef
+    AND NOT coalesce(proconfig, '{}') @> ARRAY['search_path=pg_catalog, pg_temp']$$,
+    'every SECURITY DEFINER function pins search_path');
+SELECT is_empty($$
+    SELECT oid::regprocedure FROM pg_proc
+    WHERE pronamespace = 'outbox'::regnamespace AND proargnames IS NULL AND pronargs > 0$$,
+    'every argument has a name');
+SELECT is_empty($$
+    SELECT c.oid::regclass FROM pg_class c
+    WHERE relnamespace = 'outbox'::regnamespace AND relkind = 'r' AND NOT relispartition
+    AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)$$,
+    'every table that is not a leaf has a primary key');
+SELECT is_empty($$
+    SELECT t.tgrelid::regclass, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+    WHERE c.relnamespace = 'outbox'::regnamespace AND NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgenabled <> 'A'$$,
+    'the triggers of our tables fire in every replication role');
+
+-- ---- belonging -----------------------------------------------------------------------------------
+
+SELECT is_empty($$
+    SELECT pg_describe_object(classid, objid, 0) FROM pg_depend
+    WHERE refclassid = 'pg_extension'::regclass AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'outbox_ext')
+    AND deptype = 'e'
+    AND pg_describe_object(classid, objid, 0) !~ '\moutbox\M|event trigger'$$,
+    'everything that the extension owns is in schema outbox');
+SELECT set_eq($$
+    SELECT c::regclass::text FROM unnest((SELECT extconfig FROM pg_extension WHERE extname = 'outbox_ext')) c
+    WHERE (SELECT relkind FROM pg_class WHERE oid = c) = 'r'$$,
+    ARRAY['outbox.contract', 'outbox.contract_version', 'outbox.source', 'outbox.event_type', 'outbox.event_schema',
+          'outbox.dead_letter_entry', 'outbox.gap', 'outbox.sink'], 'configuration is dumped, events and positions are not');
+SELECT is_empty($$
+    SELECT s.oid::regclass FROM pg_class s
+    JOIN pg_depend d ON d.objid = s.oid AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.refclassid = 'pg_class'::regclass
+    WHERE s.relkind = 'S' AND s.relnamespace = 'outbox'::regnamespace
+    AND d.refobjid = ANY ((SELECT extconfig FROM pg_extension WHERE extname = 'outbox_ext')::oid[])
+    AND s.oid <> ALL ((SELECT extconfig FROM pg_extension WHERE extname = 'outbox_ext')::oid[])$$,
+    'so are the sequences of configuration tables');
+SELECT lives_ok('DROP EXTENSION outbox_ext', 'the extension can be dropped');
+SELECT hasnt_schema('outbox', 'and takes its schema along');
+
+SELECT * FROM finish();
+ROLLBACK;
