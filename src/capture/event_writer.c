@@ -25,9 +25,9 @@
 
 #include "capture/event_buffer.h"
 #include "capture/event_id.h"
-#include "capture/event_seq.h"
 #include "capture/event_writer.h"
 #include "catalog/catalog.h"
+#include "catalog/sequence.h"
 #include "shared/outbox_shared.h"
 
 /* What one nest level did for one contract; a stack, as the buffer is. */
@@ -52,6 +52,8 @@ static struct
 	int			ntallies;
 	int			capacity;
 } writer;
+
+static OutboxSequence event_seq;
 
 static bool bind_installation(void);
 static void count(int32 contract_id, uint64 events, uint64 dead_letters);
@@ -84,7 +86,7 @@ OutboxEventAppend(const OutboxEvent *event)
 		(void) OutboxRelationOid("event_seq");	/* raises: there is no outbox to write to */
 	OutboxEventId(&id, now);
 
-	values[Anum_event_seq - 1] = Int64GetDatum(OutboxEventSeqNext());
+	values[Anum_event_seq - 1] = Int64GetDatum(OutboxSequenceNext(&event_seq));
 	values[Anum_event_xid - 1] = UInt64GetDatum(writer.xid);
 	values[Anum_event_occurred_at - 1] = TimestampTzGetDatum(now);
 	values[Anum_event_id - 1] = UUIDPGetDatum(&id);
@@ -139,7 +141,7 @@ bind_installation(void)
 		writer.bound = false;
 		return false;
 	}
-	OutboxEventSeqBind(installation, !writer.bound || writer.installation != installation);
+	OutboxSequenceBind(&event_seq, installation, !writer.bound || writer.installation != installation);
 	OutboxEventBufferBind(installation);
 	writer.installation = installation;
 	writer.bound_command = command;

@@ -15,7 +15,6 @@
 #include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_type.h"
-#include "commands/sequence.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
@@ -25,6 +24,7 @@
 #include "utils/xid8.h"
 
 #include "catalog/catalog.h"
+#include "catalog/sequence.h"
 #include "deadletter/dead_letter.h"
 #include "mb/pg_wchar.h"
 
@@ -166,9 +166,11 @@ static void
 insert_row(const char *table, const char *sequence, Datum *values, bool *nulls)
 {
 	Relation	rel = table_open(OutboxRelationOid(table), RowExclusiveLock);
+	OutboxSequence numbers = {0};
 	HeapTuple	tuple;
 
-	values[0] = Int64GetDatum(nextval_internal(OutboxRelationOid(sequence), false));
+	OutboxSequenceBind(&numbers, OutboxRelationOid(sequence), true);
+	values[0] = Int64GetDatum(OutboxSequenceNext(&numbers));
 	nulls[0] = false;
 	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
 	CatalogTupleInsert(rel, tuple);

@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
- * event_seq.c
- *	  Numbers from outbox.event_seq, without the session noticing.
+ * sequence.c
+ *	  Numbers from our sequences, without the session noticing.
  *
  * nextval() makes the sequence the one that lastval() reports: an application
  * that inserts a row and asks for lastval(), as many old ones do, would get
- * the number of our event.  It also refuses in a transaction that was set
- * read only before its deferred triggers ran, and hands out cached numbers
- * when somebody altered the sequence, which breaks the order of events.  So
- * the page is advanced here, with the same WAL record and under the same lock
- * as commands/sequence.c does it: always by one, never cached.
+ * the number of our event or dead letter.  It also refuses in a transaction
+ * that was set read only before its deferred triggers ran, and hands out
+ * cached numbers when somebody altered the sequence, which breaks the order
+ * of events.  So the page is advanced here, with the same WAL record and under
+ * the same lock as commands/sequence.c does it: always by one, never cached.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,6 +17,7 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "access/xloginsert.h"
 #include "commands/sequence.h"
@@ -26,24 +27,16 @@
 #include "utils/rel.h"
 #include "utils/resowner.h"
 
-#include "capture/event_seq.h"
+#include "catalog/sequence.h"
 #include "compat.h"
 
 /* Numbers that one WAL record covers: lost by a crash, and 100 bytes of WAL per so many events. */
 #define LOG_AHEAD		128
 
-static struct
-{
-	Oid			relid;
-	OutboxRelLocator locator;
-	bool		needs_wal;
-	Buffer		buffer;			/* where the page was last; only a guess */
-} sequence;
-
-static Buffer pin_page(void);
+static Buffer pin_page(OutboxSequence *sequence);
 
 void
-OutboxEventSeqBind(Oid relid, bool lock)
+OutboxSequenceBind(OutboxSequence *sequence, Oid relid, bool lock)
 {
 	Relation	rel;
 
@@ -51,29 +44,31 @@ OutboxEventSeqBind(Oid relid, bool lock)
 	{
 		ResourceOwner owner = CurrentResourceOwner;
 
+		/* a number that is logged is flushed by the commit of a transaction with an xid */
+		(void) GetTopTransactionId();
 		CurrentResourceOwner = TopTransactionResourceOwner;
 		LockRelationOid(relid, RowExclusiveLock);
 		CurrentResourceOwner = owner;
 	}
 	rel = relation_open(relid, NoLock);
-	sequence.relid = relid;
-	sequence.locator = OutboxRelLocatorOf(rel);
-	sequence.needs_wal = RelationNeedsWAL(rel);
+	sequence->relid = relid;
+	sequence->locator = OutboxRelLocatorOf(rel);
+	sequence->needs_wal = RelationNeedsWAL(rel);
 	relation_close(rel, NoLock);
 }
 
 static Buffer
-pin_page(void)
+pin_page(OutboxSequence *sequence)
 {
 	Relation	rel;
 
-	if (BufferIsValid(sequence.buffer) &&
-		ReadRecentBuffer(sequence.locator, MAIN_FORKNUM, 0, sequence.buffer))
-		return sequence.buffer;
-	rel = relation_open(sequence.relid, NoLock);
-	sequence.buffer = ReadBuffer(rel, 0);
+	if (BufferIsValid(sequence->buffer) &&
+		ReadRecentBuffer(sequence->locator, MAIN_FORKNUM, 0, sequence->buffer))
+		return sequence->buffer;
+	rel = relation_open(sequence->relid, NoLock);
+	sequence->buffer = ReadBuffer(rel, 0);
 	relation_close(rel, NoLock);
-	return sequence.buffer;
+	return sequence->buffer;
 }
 
 /*
@@ -81,7 +76,7 @@ pin_page(void)
  * there.  In a critical section, the page locked and marked dirty.
  */
 static void
-log_ahead(Page page, HeapTupleHeader tuple, Size len, int64 last)
+log_ahead(const OutboxSequence *sequence, Page page, HeapTupleHeader tuple, Size len, int64 last)
 {
 	Form_pg_sequence_data data = (Form_pg_sequence_data) ((char *) tuple + tuple->t_hoff);
 	xl_seq_rec	record;
@@ -90,18 +85,18 @@ log_ahead(Page page, HeapTupleHeader tuple, Size len, int64 last)
 	data->is_called = true;
 	data->log_cnt = 0;
 
-	record.OutboxSequenceRecordLocator = sequence.locator;
+	record.OutboxSequenceRecordLocator = sequence->locator;
 	XLogBeginInsert();
-	XLogRegisterBuffer(0, sequence.buffer, REGBUF_WILL_INIT);
+	XLogRegisterBuffer(0, sequence->buffer, REGBUF_WILL_INIT);
 	XLogRegisterData((char *) &record, sizeof(record));
 	XLogRegisterData((char *) tuple, len);
 	PageSetLSN(page, XLogInsert(RM_SEQ_ID, XLOG_SEQ_LOG));
 }
 
 int64
-OutboxEventSeqNext(void)
+OutboxSequenceNext(OutboxSequence *sequence)
 {
-	Buffer		buffer = pin_page();
+	Buffer		buffer = pin_page(sequence);
 	Page		page = BufferGetPage(buffer);
 	ItemId		item;
 	HeapTupleHeader tuple;
@@ -123,8 +118,8 @@ OutboxEventSeqNext(void)
 	if (!data->is_called || logged < 0 || PageGetLSN(page) <= GetRedoRecPtr())
 	{
 		logged = LOG_AHEAD;
-		if (sequence.needs_wal)
-			log_ahead(page, tuple, ItemIdGetLength(item), result + LOG_AHEAD);
+		if (sequence->needs_wal)
+			log_ahead(sequence, page, tuple, ItemIdGetLength(item), result + LOG_AHEAD);
 	}
 	data->last_value = result;
 	data->is_called = true;
