@@ -210,10 +210,19 @@ COMMENT ON TABLE outbox.schema_registration IS 'Ids that a schema registry assig
 
 -- ---- dump and restore ------------------------------------------------------------------------
 
-SELECT pg_catalog.pg_extension_config_dump(t, '')
-FROM pg_catalog.unnest(ARRAY[
-    'outbox.contract', 'outbox.contract_version', 'outbox.source', 'outbox.event_type', 'outbox.event_schema',
-    'outbox.dead_letter_entry', 'outbox.gap', 'outbox.sink',
-    'outbox.contract_id_seq', 'outbox.event_type_id_seq', 'outbox.event_schema_id_seq',
-    'outbox.dead_letter_entry_id_seq', 'outbox.gap_id_seq', 'outbox.sink_id_seq',
-    'outbox.event_seq']::regclass[]) AS t;
+-- One command each: two updates of one pg_extension row in a command fail.
+SELECT pg_catalog.pg_extension_config_dump('outbox.contract', '');
+SELECT pg_catalog.pg_extension_config_dump('outbox.contract_version', '');
+SELECT pg_catalog.pg_extension_config_dump('outbox.source', '');
+SELECT pg_catalog.pg_extension_config_dump('outbox.event_type', '');
+SELECT pg_catalog.pg_extension_config_dump('outbox.event_schema', '');
+SELECT pg_catalog.pg_extension_config_dump('outbox.dead_letter_entry', '');
+SELECT pg_catalog.pg_extension_config_dump('outbox.gap', '');
+SELECT pg_catalog.pg_extension_config_dump('outbox.sink', '');
+SELECT pg_catalog.pg_extension_config_dump('outbox.contract_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('outbox.event_type_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('outbox.event_schema_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('outbox.dead_letter_entry_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('outbox.gap_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('outbox.sink_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('outbox.event_seq', '');
