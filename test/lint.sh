@@ -80,7 +80,7 @@ check_headers()
     cflags="-fsyntax-only -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Isrc -I$include -D_GNU_SOURCE"
     for header in "${headers[@]}"; do
         printf '#include "postgres.h"\n#include "%s"\n' "${header#src/}" \
-            | ${CC:-cc} $cflags -I"$(dirname "$header")" -x c - 2>build/lint.err || found+="$header"$'\n'"$(head -5 build/lint.err)"$'\n'
+            | ${CC:-cc} $cflags -I"$(dirname "$header")" -x c - 2>build/lint.err || found+="$header"$'\n'"$(head -n 5 build/lint.err)"$'\n'
     done
     [ -z "$found" ] || { breaches=$((breaches + 1)); printf 'lint: every header compiles alone after postgres.h\n%s\n' "$found"; }
 }

@@ -28,8 +28,8 @@ show_failure()
 {
     {
         echo "demo: failed; the end of the server's log:"
-        tail -15 "$scratch/server.log" 2>/dev/null || :
-        [ ! -s "$scratch/step.log" ] || { echo "and of the last step:"; tail -15 "$scratch/step.log"; }
+        tail -n 15 "$scratch/server.log" 2>/dev/null || :
+        [ ! -s "$scratch/step.log" ] || { echo "and of the last step:"; tail -n 15 "$scratch/step.log"; }
         echo "hint:  Build leftovers are the usual cause: make distclean, then make demo again."
         [ -z "$broker" ] || [ -z "${BROKER:-}" ] || echo "hint:  Is $broker reachable, and does it create topics on demand or hold $prefix* already?"
     } >&2
@@ -47,7 +47,7 @@ step()
 {
     say "$1"
     shift
-    "$@" >"${scratch:-build}/step.log" 2>&1 || { [ -n "$scratch" ] || tail -25 build/step.log >&2; exit 1; }
+    "$@" >"${scratch:-build}/step.log" 2>&1 || { [ -n "$scratch" ] || tail -n 25 build/step.log >&2; exit 1; }
 }
 
 query()

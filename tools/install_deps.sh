@@ -36,7 +36,7 @@ as_root()
     [ "$(id -u)" = 0 ] || prefix=(sudo)
     log=$(mktemp)
     "${prefix[@]}" "$@" >"$log" 2>&1 || rc=$?
-    [ $rc = 0 ] || tail -25 "$log" >&2
+    [ $rc = 0 ] || tail -n 25 "$log" >&2
     rm -f "$log"
     return $rc
 }
@@ -87,7 +87,7 @@ install_python()
     [ -x build/venv/bin/pip ] || { cat "$log" >&2; die "could not create a Python environment in build/venv" \
         "Install python3-venv."; }
     build/venv/bin/pip install -q --disable-pip-version-check -r test/requirements.txt >"$log" 2>&1 \
-        || { tail -15 "$log" >&2; die "could not install the Python packages of test/requirements.txt" \
+        || { tail -n 15 "$log" >&2; die "could not install the Python packages of test/requirements.txt" \
             "They come from the package index that pip is configured for; check that it can be reached."; }
     rm -f "$log"
     printf '%s\n' "$stamp" >build/venv/.requirements

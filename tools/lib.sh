@@ -87,7 +87,7 @@ server_start()
         for setting in "$@"; do printf '%s\n' "$setting"; done
     } | as_server tee -a "$dir/data/postgresql.conf" >/dev/null
     as_server pg_ctl -D "$dir/data" -l "$dir/server.log" -w -t 60 -s start >"$dir/pg_ctl.log" 2>&1 \
-        || { tail -25 "$dir/server.log" "$dir/pg_ctl.log" >&2; die "the private PostgreSQL server did not start"; }
+        || { tail -n 25 "$dir/server.log" "$dir/pg_ctl.log" >&2; die "the private PostgreSQL server did not start"; }
 }
 
 # server_stop DIR: safe to call twice and before a start.

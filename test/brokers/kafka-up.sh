@@ -46,7 +46,7 @@ run=(java -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -Dorg.slf4j.simpleLogger
 if [ ! -f "$dir/data/meta.properties" ]; then
     id=$(perl -MMIME::Base64 -e 'my $u = encode_base64(join("", map { chr(int(rand(256))) } 1 .. 16), ""); $u =~ tr!+/!ab!; print substr($u, 0, 22)')
     "${run[@]}" -cp "$kafka_dir/*" kafka.tools.StorageTool format -t "$id" -c "$dir/server.properties" >"$dir/log" 2>&1 \
-        || { tail -20 "$dir/log" >&2; die "the storage of Kafka could not be formatted"; }
+        || { tail -n 20 "$dir/log" >&2; die "the storage of Kafka could not be formatted"; }
 fi
 setsid nohup "${run[@]}" -Xms128m -Xmx384m -XX:+UseSerialGC -XX:MaxDirectMemorySize=128m ${KAFKA_JAVA_OPTS:--XX:TieredStopAtLevel=1} \
     -cp "$kafka_dir/*" kafka.Kafka "$dir/server.properties" >>"$dir/log" 2>&1 </dev/null &

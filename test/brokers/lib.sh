@@ -21,7 +21,7 @@ maven()
     local log
     log=$(mktemp)
     if ! mvn -B -q "$@" >"$log" 2>&1; then
-        tail -15 "$log" >&2
+        tail -n 15 "$log" >&2
         rm -f "$log"
         die "Maven could not fetch the artefacts; check that its repositories can be reached"
     fi
@@ -54,7 +54,7 @@ wait_for()
     shift 2
     until "$@" >/dev/null 2>&1; do
         if ! is_up "$dir" || [ $SECONDS -ge $deadline ]; then
-            tail -30 "$dir/log" >&2
+            tail -n 30 "$dir/log" >&2
             die "$(basename "$dir") did not become ready; its log is above"
         fi
         read -r -t 0.1 <> <(:) || :

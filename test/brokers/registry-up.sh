@@ -17,7 +17,7 @@ if is_up "$dir"; then
     exit 0
 fi
 
-jar=$(find "$registry_dir" -name '*run*.jar' | sort | head -1)
+jar=$(find "$registry_dir" -name '*run*.jar' | sort | head -n 1)
 setsid nohup java -Xms64m -Xmx320m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
     -Dquarkus.http.host=127.0.0.1 "-Dquarkus.http.port=$port" \
     -Dquarkus.management.host=127.0.0.1 "-Dquarkus.management.port=$management" \

@@ -45,7 +45,7 @@ quietly()
     shift
     mkdir -p build/log
     "$@" >"build/log/$name.log" 2>&1 && return 0
-    tail -40 "build/log/$name.log" >&2
+    tail -n 40 "build/log/$name.log" >&2
     return 1
 }
 
@@ -94,14 +94,14 @@ regress_with()
     [ "$part" != regress ] || ln -s "$TOP/expected" build/regress/expected
     as_server "$program" --inputdir="$inputdir" --outputdir="build/$part" --bindir="$PG_BIN" --dbname="outbox_$part" \
         --host="$PGHOST" --port="$PGPORT" --user=postgres --load-extension=outbox_ext "$@" || rc=1
-    [ $rc = 0 ] || { head -200 "build/$part/regression.diffs"; show_server_log; }
+    [ $rc = 0 ] || { head -n 200 "build/$part/regression.diffs"; show_server_log; }
     return $rc
 }
 
 show_server_log()
 {
     echo "-- end of the server's log"
-    tail -40 "$scratch/server.log"
+    tail -n 40 "$scratch/server.log"
 }
 
 run_lint()
@@ -158,9 +158,9 @@ run_tap()
         OUTBOX_TEST_BROKERS="$scratch/brokers" prove --timer $tests || rc=1
     if [ $rc != 0 ]; then
         echo "-- end of the newest logs (build/tap/tmp_check/log)"
-        for f in $(ls -t build/tap/tmp_check/log/*_*.log build/tap/tmp_check/log/regress_log_* 2>/dev/null | head -3); do
+        for f in $(ls -t build/tap/tmp_check/log/*_*.log build/tap/tmp_check/log/regress_log_* 2>/dev/null | head -n 3); do
             echo "-- $f"
-            tail -30 "$f"
+            tail -n 30 "$f"
         done
     fi
     return $rc
