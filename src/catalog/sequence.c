@@ -80,6 +80,7 @@ log_ahead(const OutboxSequence *sequence, Page page, HeapTupleHeader tuple, Size
 {
 	Form_pg_sequence_data data = (Form_pg_sequence_data) ((char *) tuple + tuple->t_hoff);
 	xl_seq_rec	record;
+	XLogRecPtr	recptr;
 
 	data->last_value = last;
 	data->is_called = true;
@@ -90,7 +91,8 @@ log_ahead(const OutboxSequence *sequence, Page page, HeapTupleHeader tuple, Size
 	XLogRegisterBuffer(0, sequence->buffer, REGBUF_WILL_INIT);
 	XLogRegisterData((char *) &record, sizeof(record));
 	XLogRegisterData((char *) tuple, len);
-	PageSetLSN(page, XLogInsert(RM_SEQ_ID, XLOG_SEQ_LOG));
+	recptr = XLogInsert(RM_SEQ_ID, XLOG_SEQ_LOG);
+	PageSetLSN(page, recptr);
 }
 
 int64
