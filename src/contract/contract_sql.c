@@ -177,8 +177,8 @@ check_source(Oid source)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("the source \"%s\" is %s", get_rel_name(source), kind),
-				 errdetail("Changes are captured from ordinary tables only."),
-				 errhint("Name the table that the application writes to.")));
+				 errdetail("This version captures changes of ordinary tables that are neither partitioned nor inherited."),
+				 errhint("Name such a table that the application writes to.")));
 }
 
 /* Everything that evaluation per row relies on. */

@@ -33,10 +33,17 @@
 
 #include "contract/expression.h"
 
+/* What is being parsed, for messages. */
+typedef struct ConditionSource
+{
+	const char *owner;
+	const char *text;
+} ConditionSource;
+
 static Node *parse_expression_text(const char *text, const char *owner);
 static void add_row(ParseState *pstate, Relation rel, const char *alias);
 static void check_condition(ParseState *pstate, Node *expression, const char *owner);
-static void condition_error_context(void *owner);
+static void condition_error_context(void *arg);
 static bool is_whole_row(Node *node, void *context);
 static bool is_volatile(Oid function, void *name);
 static bool is_sql_function(Oid function, void *name);
@@ -51,7 +58,8 @@ Node *
 OutboxParseCondition(const char *text, Oid view, const char *owner)
 {
 	ParseState *pstate = make_parsestate(NULL);
-	ErrorContextCallback callback = {.callback = condition_error_context, .arg = unconstify(char *, owner)};
+	ConditionSource source = {.owner = owner, .text = text};
+	ErrorContextCallback callback = {.callback = condition_error_context, .arg = &source};
 	Relation	rel = relation_open(view, AccessShareLock);
 	int			nest_level = NewGUCNestLevel();
 	Node	   *expression;
@@ -103,10 +111,20 @@ add_row(ParseState *pstate, Relation rel, const char *alias)
 	addNSItemToQuery(pstate, item, false, true, false);
 }
 
+/* Points errors into the condition's text instead of the statement that brought it. */
 static void
-condition_error_context(void *owner)
+condition_error_context(void *arg)
 {
-	errcontext("%s", (char *) owner);
+	ConditionSource *source = arg;
+	int			position = geterrposition();
+
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery(source->text);
+	}
+	errcontext("%s", source->owner);
 }
 
 static void

@@ -126,7 +126,7 @@ expand_view(OutboxViewExpansion *expansion, Relation rel, List **columns, Node *
 	expansion->relations = list_append_unique_oid(expansion->relations, RelationGetRelid(rel));
 	if (RelationHasSecurityInvoker(rel))
 	{
-		expansion->blocker = psprintf("security_invoker of the view \"%s\"", RelationGetRelationName(rel));
+		expansion->blocker = psprintf("the option security_invoker of the view \"%s\"", RelationGetRelationName(rel));
 		return false;
 	}
 	return expand_query(expansion, copyObject(get_view_query(rel)), columns, qual);
