@@ -79,7 +79,7 @@ check_sink_name(const char *name)
 				 errmsg("invalid sink name: \"%s\"", name),
 				 errdetail("A name starts with a letter or underscore, goes on with letters, digits and underscores, and has at most %d bytes.",
 						   MAX_NAME_BYTES),
-				 errhint("Choose a name such as \"kafka\".")));
+				 errhint("Choose a name such as \"main_broker\".")));
 }
 
 /* Sinks by name, or all; rows are locked against concurrent changes. Within SPI. */
