@@ -1,0 +1,134 @@
+/*-------------------------------------------------------------------------
+ *
+ * duties.c
+ *	  What a relay owes the others: its position on disk, its report in
+ *	  shared memory.
+ *
+ * Both are written at most ten times a second while events flow. When only
+ * snapshots move on (rolled-back sequence values, transactions of others) the
+ * position is written much less often: a relay's own write takes a transaction
+ * id, and an idle database must not be kept busy by its relays.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "utils/timestamp.h"
+
+#include "relay/session.h"
+#include "relay/worker.h"
+
+#define BUSY_INTERVAL_MS 100
+#define IDLE_INTERVAL_MS 10000
+
+/* Others' transactions after which an idle position is worth a write. */
+#define IDLE_XIDS 10000
+
+static bool moved(const OutboxRelay *relay);
+static bool drifted(const OutboxRelay *relay);
+static void fill_report(OutboxRelay *relay);
+
+/* Were events acknowledged, or schemas registered, since the last write? */
+static bool
+moved(const OutboxRelay *relay)
+{
+	return relay->dispatch.tail != relay->saved_tail || relay->schemas.nunsaved > 0;
+}
+
+/* Did only snapshots move on? */
+static bool
+drifted(const OutboxRelay *relay)
+{
+	const OutboxProgress *progress = &relay->dispatch.progress;
+
+	return progress->seq_seen != relay->saved_seq_seen ||
+		(progress->last != NULL && progress->last->xmax > relay->saved_xmax + IDLE_XIDS);
+}
+
+void
+OutboxRelaySave(OutboxRelay *relay, bool force)
+{
+	const OutboxProgress *progress = &relay->dispatch.progress;
+	bool due = force ? moved(relay) || drifted(relay) : OutboxRelaySaveDue(relay, 1) == 0;
+	OutboxOwnerScope scope;
+
+	if (!due)
+		return;
+	OutboxSessionBeginQuery(&scope);
+	OutboxProgressSave(&relay->progress_row, progress);
+	OutboxSchemaSaveRegistrations(&relay->schemas);
+	OutboxSessionEndQuery(&scope);
+
+	relay->schemas.nunsaved = 0;
+	relay->saved_at = relay->now;
+	relay->saved_tail = relay->dispatch.tail;
+	relay->saved_seq_seen = progress->seq_seen;
+	relay->saved_xmax = progress->last != NULL ? progress->last->xmax : 0;
+}
+
+long
+OutboxRelaySaveDue(const OutboxRelay *relay, long limit)
+{
+	long interval;
+	long passed;
+
+	if (moved(relay))
+		interval = BUSY_INTERVAL_MS;
+	else if (drifted(relay))
+		interval = IDLE_INTERVAL_MS;
+	else
+		return limit;
+	passed = TimestampDifferenceMilliseconds(relay->saved_at, relay->now);
+	return Min(limit, Max(0, interval - passed));
+}
+
+void
+OutboxRelayReportNow(OutboxRelay *relay, bool force)
+{
+	if (!force && !TimestampDifferenceExceeds(relay->reported_at, relay->now, BUSY_INTERVAL_MS))
+		return;
+	if (!relay->report_changed && !force)
+		return;
+	if (relay->prepared)
+		fill_report(relay);
+	OutboxRelaySetReport(&relay->report);
+	relay->reported_at = relay->now;
+	relay->report_changed = false;
+}
+
+static void
+fill_report(OutboxRelay *relay)
+{
+	const OutboxDispatch *dispatch = &relay->dispatch;
+	const OutboxChunk *chunk = &relay->chunk;
+	const OutboxPlace *oldest = OutboxDispatchOldest(dispatch);
+	int waiting = chunk->n - chunk->next;
+
+	if (oldest == NULL && waiting > 0)
+		oldest = &chunk->places[chunk->next];
+	relay->report.queued = OutboxDispatchInFlight(dispatch) + waiting + OutboxReaderRemaining(&relay->reader);
+	relay->report.oldest_unacked = oldest != NULL ? oldest->occurred_at : 0;
+	relay->report.scans = relay->reader.scans;
+	relay->report.cycles = relay->reader.windows;
+}
+
+void
+OutboxRelayNoteError(OutboxRelay *relay, const char *text)
+{
+	int len = pg_mbcliplen(text, strlen(text), OUTBOX_ERROR_LEN - 1);
+
+	memcpy(relay->report.last_error, text, len);
+	relay->report.last_error[len] = '\0';
+	relay->report.last_error_at = GetCurrentTimestamp();
+	relay->report_changed = true;
+}
+
+void
+OutboxRelaySetState(OutboxRelay *relay, OutboxRelayState state)
+{
+	if (relay->report.state == state)
+		return;
+	relay->report.state = state;
+	relay->report_changed = true;
+}

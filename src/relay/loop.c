@@ -1,0 +1,443 @@
+/*-------------------------------------------------------------------------
+ *
+ * loop.c
+ *	  The relay at work: read, publish, take acknowledgements, record, wait.
+ *
+ * No transaction is open while the sink works, and reading goes on while
+ * messages are under way. The latch is reset before anything is looked at, so
+ * that a commit during a turn is seen in the next one.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/interrupt.h"
+#include "storage/latch.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "guc.h"
+#include "relay/session.h"
+#include "relay/worker.h"
+
+/* Messages per call of publish_cb, acknowledgements per call of poll_cb. */
+#define PUBLISH_BATCH 256
+#define ACK_BATCH 1024
+
+#define CONFIGURE_INTERVAL_MS 1000
+/* A wake-up that brings nothing may mean that the sink's row changed. */
+#define CONFIGURE_POKED_MS 100
+/* How often a sink with messages under way is looked after, with and without a descriptor. */
+#define SINK_INTERVAL_MS 100
+#define SINK_POLL_MS 10
+
+typedef struct LoopWait
+{
+	WaitEventSet *set;
+	pgsocket socket;
+} LoopWait;
+
+static LoopWait loop_wait = {NULL, PGINVALID_SOCKET};
+
+static bool sink_is_ready(OutboxRelay *relay);
+static OutboxAttemptEnd publish(OutboxRelay *relay, bool *busy);
+static bool read_some(OutboxRelay *relay);
+static bool hand_over(OutboxRelay *relay);
+static int batch_size(OutboxRelay *relay);
+static void take_acks(OutboxRelay *relay);
+static void take_ack(OutboxRelay *relay, const OutboxAck *ack);
+static void check_trouble(OutboxRelay *relay);
+static bool is_idle(const OutboxRelay *relay);
+static void wait_for_work(OutboxRelay *relay, bool busy);
+static long wait_time(OutboxRelay *relay);
+static bool wait_event(OutboxRelay *relay, long timeout);
+static void prepare_wait(OutboxRelay *relay);
+
+OutboxAttemptEnd
+OutboxRelayLoop(OutboxRelay *relay)
+{
+	OutboxAttemptEnd end;
+
+	relay->look = true;
+	for (;;)
+	{
+		bool busy = false;
+
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		relay->now = GetCurrentTimestamp();
+		end = OutboxRelayConfigure(relay, CONFIGURE_INTERVAL_MS);
+		if (end != OUTBOX_ATTEMPT_GOES_ON)
+			return end;
+		if (sink_is_ready(relay))
+		{
+			end = publish(relay, &busy);
+			if (end != OUTBOX_ATTEMPT_GOES_ON)
+				return end;
+		}
+		OutboxRelaySave(relay, false);
+		check_trouble(relay);
+		OutboxRelayReportNow(relay, relay->report_changed && is_idle(relay));
+		wait_for_work(relay, busy);
+	}
+}
+
+/* A step of each kind. *busy: the next turn has something to do without waiting. */
+static OutboxAttemptEnd
+publish(OutboxRelay *relay, bool *busy)
+{
+	uint64 windows = relay->reader.windows;
+	bool empty;
+
+	*busy = read_some(relay);
+	empty = relay->reader.windows != windows && relay->chunk.n == 0;
+	/* the wait for a standby may have been given up: what was read must not leave */
+	if (OutboxSessionStopRequested())
+		return OUTBOX_ATTEMPT_STOP;
+	*busy |= hand_over(relay);
+	take_acks(relay);
+	if (relay->failure != OUTBOX_ATTEMPT_GOES_ON)
+		return relay->failure;
+
+	/* woken for nothing: somebody may have changed the sink's row */
+	return empty ? OutboxRelayConfigure(relay, CONFIGURE_POKED_MS) : OUTBOX_ATTEMPT_GOES_ON;
+}
+
+OutboxAttemptEnd
+OutboxRelayConfigure(OutboxRelay *relay, long every_ms)
+{
+	bool reloaded = false;
+
+	if (OutboxSessionStopRequested())
+		return OUTBOX_ATTEMPT_STOP;
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+		reloaded = true;
+	}
+	if (!reloaded && !TimestampDifferenceExceeds(relay->configured_at, relay->now, every_ms))
+		return OUTBOX_ATTEMPT_GOES_ON;
+
+	relay->configured_at = relay->now;
+	pgstat_report_stat(false);
+	switch (OutboxSinkRowLoad(&relay->row))
+	{
+		case OUTBOX_SINK_STOP:
+			return OUTBOX_ATTEMPT_STOP;
+		case OUTBOX_SINK_CHANGED:
+			return OUTBOX_ATTEMPT_RECONNECT;
+		case OUTBOX_SINK_RUN:
+			break;
+	}
+	/* a copy of the data, or a new site: the worker knows what to say */
+	return relay->row.copy_error != NULL ? OUTBOX_ATTEMPT_RECONNECT : OUTBOX_ATTEMPT_GOES_ON;
+}
+
+static bool
+sink_is_ready(OutboxRelay *relay)
+{
+	const char *detail = NULL;
+
+	if (relay->ready)
+		return true;
+	if (relay->callbacks->check_configured_cb != NULL &&
+		!relay->callbacks->check_configured_cb(&relay->sink, &detail))
+	{
+		OutboxRelayNoteError(relay, detail != NULL ? detail : "The sink is not configured.");
+		OutboxRelaySetState(relay, OUTBOX_RELAY_BACKOFF);
+		return false;
+	}
+	relay->ready = true;
+	if (relay->barrier_seq == 0)
+		OutboxRelaySetState(relay, OUTBOX_RELAY_RUNNING);
+	return true;
+}
+
+/* Fills the chunk when it is empty and there is, or may be, something to read. */
+static bool
+read_some(OutboxRelay *relay)
+{
+	OutboxReader *reader = &relay->reader;
+	OutboxChunk *chunk = &relay->chunk;
+
+	if (chunk->next < chunk->n || chunk->closes)
+		return false;
+	if (!relay->look && !OutboxReaderHasMore(reader))
+		return false;
+
+	if (!reader->window.open)
+	{
+		relay->look = false;
+		relay->looked_at = relay->now;
+	}
+	switch (OutboxReaderRead(reader, &relay->schemas, chunk))
+	{
+		case OUTBOX_READ_AGAIN:
+			return true;
+		case OUTBOX_READ_NOTHING:
+			OutboxDispatchExtend(&relay->dispatch, chunk->opens, chunk->seq_seen);
+			chunk->closes = false;
+			break;
+		case OUTBOX_READ_EVENTS:
+			if (chunk->opens != NULL)
+				OutboxDispatchOpen(&relay->dispatch, chunk->opens, chunk->seq_seen);
+			break;
+	}
+	if (chunk->opens != NULL && relay->report.seq_seen != chunk->seq_seen)
+	{
+		relay->report.seq_seen = chunk->seq_seen;
+		relay->report_changed = true;
+	}
+	return chunk->n > 0 || OutboxReaderHasMore(reader);
+}
+
+/* Hands the chunk over as far as the bounds and the sink allow. True: all of it was taken, there may be more to read. */
+static bool
+hand_over(OutboxRelay *relay)
+{
+	OutboxChunk *chunk = &relay->chunk;
+	OutboxDispatch *dispatch = &relay->dispatch;
+
+	while (chunk->next < chunk->n)
+	{
+		OutboxMessage *messages = &chunk->messages[chunk->next];
+		int n = batch_size(relay);
+		int taken;
+
+		if (n == 0)
+			return false;
+		for (int i = 0; i < n; i++)
+			messages[i].position = (OutboxPosition){.attempt = relay->attempt, .index = dispatch->head + i};
+		taken = relay->callbacks->publish_cb(&relay->sink, messages, n);
+		if (taken > 0)
+		{
+			if (relay->barrier_seq != 0 && chunk->places[chunk->next + taken - 1].seq == relay->barrier_seq &&
+				chunk->places[chunk->next + taken - 1].completes)
+				relay->barrier_handed = true;
+			OutboxDispatchTook(dispatch, chunk, taken);
+			relay->report.published += taken;
+			relay->report_changed = true;
+		}
+		if (taken < n)
+			return false;
+	}
+	if (chunk->closes)
+	{
+		chunk->closes = false;
+		OutboxDispatchClose(dispatch);
+	}
+	return OutboxReaderHasMore(&relay->reader);
+}
+
+/* Messages for the next call of publish_cb; 0: none may be handed over now. */
+static int
+batch_size(OutboxRelay *relay)
+{
+	const OutboxChunk *chunk = &relay->chunk;
+	int n = Min(OutboxDispatchRoom(&relay->dispatch, chunk), PUBLISH_BATCH);
+
+	if (relay->barrier_seq == 0)
+		return n;
+	if (relay->barrier_handed)
+		return 0;
+	for (int i = 0; i < n; i++)
+	{
+		const OutboxPlace *place = &chunk->places[chunk->next + i];
+
+		if (place->seq == relay->barrier_seq && place->completes)
+			return i + 1;
+	}
+	return n;
+}
+
+static void
+take_acks(OutboxRelay *relay)
+{
+	static OutboxAck acks[ACK_BATCH];
+	OutboxDispatch *dispatch = &relay->dispatch;
+	uint64 acked = dispatch->acked;
+	int n;
+
+	do
+	{
+		n = relay->callbacks->poll_cb(&relay->sink, acks, ACK_BATCH, 0);
+		for (int i = 0; i < n; i++)
+			take_ack(relay, &acks[i]);
+		if (n > 0)
+			OutboxDispatchAdvance(dispatch);
+	} while (n == ACK_BATCH);
+
+	if (dispatch->acked != acked)
+	{
+		relay->report.acked += dispatch->acked - acked;
+		relay->report_changed = true;
+	}
+	if (relay->barrier_handed && OutboxDispatchInFlight(dispatch) == 0)
+	{
+		ereport(LOG, (errmsg("sink \"%s\" took the event that it had rejected", relay->row.name)));
+		relay->barrier_seq = 0;
+		relay->barrier_handed = false;
+		OutboxRelaySetState(relay, OUTBOX_RELAY_RUNNING);
+	}
+}
+
+/* A rejection outranks a retry; of several the first message counts. */
+static void
+take_ack(OutboxRelay *relay, const OutboxAck *ack)
+{
+	OutboxPlace *place;
+	OutboxAttemptEnd failure;
+
+	if (ack->registered_id != 0)
+		OutboxSchemaRegistered(&relay->schemas, ack->schema_id, ack->registered_id);
+	/* late news of an attempt that is over */
+	if (ack->position.attempt != relay->attempt)
+		return;
+	place = OutboxDispatchFind(&relay->dispatch, ack->position.index);
+	if (place == NULL)
+		return;
+	if (ack->status == OUTBOX_ACK_OK)
+	{
+		place->acked = true;
+		return;
+	}
+
+	failure = ack->status == OUTBOX_ACK_REJECT ? OUTBOX_ATTEMPT_REJECTED : OUTBOX_ATTEMPT_RETRY;
+	if (failure < relay->failure || (failure == relay->failure && ack->position.index > relay->failed_index))
+		return;
+	relay->failure = failure;
+	relay->failed_index = ack->position.index;
+	OutboxRelayNoteError(relay, ack->detail != NULL ? ack->detail : "The sink gave no reason.");
+}
+
+/* The transport's trouble is shown, never counted: the sink keeps trying. */
+static void
+check_trouble(OutboxRelay *relay)
+{
+	const char *trouble;
+	bool was_troubled = relay->report.state == OUTBOX_RELAY_BACKOFF;
+
+	if (relay->callbacks->trouble_cb == NULL || !relay->ready)
+		return;
+	trouble = relay->callbacks->trouble_cb(&relay->sink);
+	if (trouble == NULL)
+	{
+		if (!was_troubled)
+			return;
+		OutboxRelaySetState(relay, OUTBOX_RELAY_RUNNING);
+		ereport(LOG, (errmsg("sink \"%s\" works again", relay->row.name)));
+		return;
+	}
+	if (!was_troubled)
+		ereport(LOG, (errmsg("sink \"%s\" cannot publish at present, it keeps trying", relay->row.name), errdetail_internal("%s", trouble)));
+	if (!was_troubled || strncmp(trouble, relay->report.last_error, OUTBOX_ERROR_LEN - 1) != 0)
+		OutboxRelayNoteError(relay, trouble);
+	OutboxRelaySetState(relay, OUTBOX_RELAY_BACKOFF);
+}
+
+static bool
+is_idle(const OutboxRelay *relay)
+{
+	return OutboxDispatchInFlight(&relay->dispatch) == 0 && relay->chunk.next >= relay->chunk.n;
+}
+
+static void
+wait_for_work(OutboxRelay *relay, bool busy)
+{
+	if (wait_event(relay, busy ? 0 : wait_time(relay)) ||
+		TimestampDifferenceExceeds(relay->looked_at, GetCurrentTimestamp(), outbox_poll_interval))
+		relay->look = true;
+}
+
+static long
+wait_time(OutboxRelay *relay)
+{
+	long timeout = Min(outbox_poll_interval, CONFIGURE_INTERVAL_MS);
+	bool chunk_left = relay->chunk.next < relay->chunk.n;
+
+	/* hints that came since the ring was drained: their wake-up may be lost to a lock wait */
+	if (relay->ready && !chunk_left && (relay->look || OutboxReaderHasMore(&relay->reader)))
+		return 0;
+	timeout = OutboxRelaySaveDue(relay, timeout);
+	if (chunk_left || OutboxDispatchInFlight(&relay->dispatch) > 0)
+		timeout = Min(timeout, loop_wait.socket == PGINVALID_SOCKET ? SINK_POLL_MS : SINK_INTERVAL_MS);
+	else if (relay->report_changed)
+		timeout = Min(timeout, SINK_INTERVAL_MS);
+	return timeout;
+}
+
+/* True: the latch was set. */
+static bool
+wait_event(OutboxRelay *relay, long timeout)
+{
+	static uint32 wait_event_info = 0;
+	WaitEvent events[3];
+	int n;
+
+	if (wait_event_info == 0)
+		wait_event_info = OutboxWaitEvent("OutboxRelayMain");
+	prepare_wait(relay);
+	n = WaitEventSetWait(loop_wait.set, timeout, events, lengthof(events), wait_event_info);
+	for (int i = 0; i < n; i++)
+	{
+		if ((events[i].events & WL_LATCH_SET) != 0)
+			return true;
+	}
+	return false;
+}
+
+/* The set is kept from turn to turn, until the sink waits on another descriptor. */
+static void
+prepare_wait(OutboxRelay *relay)
+{
+	pgsocket socket = relay->callbacks->socket_cb != NULL ? relay->callbacks->socket_cb(&relay->sink) : PGINVALID_SOCKET;
+
+	if (loop_wait.set != NULL && loop_wait.socket == socket)
+		return;
+	OutboxRelayForgetWait();
+	loop_wait.set = OutboxCreateWaitEventSet(3);
+	loop_wait.socket = socket;
+	AddWaitEventToSet(loop_wait.set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(loop_wait.set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	if (socket != PGINVALID_SOCKET)
+		AddWaitEventToSet(loop_wait.set, WL_SOCKET_READABLE, socket, NULL, NULL);
+}
+
+void
+OutboxRelayForgetWait(void)
+{
+	if (loop_wait.set != NULL)
+		FreeWaitEventSet(loop_wait.set);
+	loop_wait.set = NULL;
+	loop_wait.socket = PGINVALID_SOCKET;
+}
+
+void
+OutboxRelayDrain(OutboxRelay *relay)
+{
+	OutboxDispatch *dispatch = &relay->dispatch;
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), outbox_drain_timeout);
+
+	/* the position cannot pass a message that failed */
+	while (dispatch->tail < (relay->failure == OUTBOX_ATTEMPT_GOES_ON ? dispatch->head : relay->failed_index))
+	{
+		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+
+		if (left <= 0)
+			break;
+		left = Min(left, SINK_INTERVAL_MS);
+		if (relay->callbacks->flush_cb != NULL)
+			relay->callbacks->flush_cb(&relay->sink, left);
+		else
+		{
+			(void) wait_event(relay, loop_wait.socket == PGINVALID_SOCKET ? SINK_POLL_MS : left);
+			ResetLatch(MyLatch);
+		}
+		take_acks(relay);
+		CHECK_FOR_INTERRUPTS();
+	}
+}

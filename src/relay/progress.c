@@ -1,0 +1,169 @@
+/*-------------------------------------------------------------------------
+ *
+ * progress.c
+ *	  The position of a relay, as it is kept in outbox.relay_progress.
+ *
+ * One small row per sink, written many times a minute. The index would have
+ * to be walked past all the versions that a long-running transaction keeps
+ * from being pruned, so a write goes to where the row was last.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xlog.h"
+#include "catalog/pg_type_d.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+
+#include "catalog/catalog.h"
+#include "relay/progress.h"
+#include "relay/session.h"
+
+#define NPARAMS 10
+
+static bool read_row(OutboxProgressRow *row, OutboxProgress *progress, MemoryContext context);
+static const char *why_void(uint64 system_identifier, Oid database, const OutboxProgress *progress);
+static OutboxSnapshot *get_snapshot(int column, MemoryContext context);
+static Datum get_value(int column, bool *isnull);
+static bool write_row(OutboxProgressRow *row, const char *query, const OutboxProgress *progress);
+
+void
+OutboxProgressLoad(OutboxProgressRow *row, OutboxProgress *progress)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	OutboxOwnerScope scope;
+
+	memset(progress, 0, sizeof(*progress));
+	row->known = false;
+	OutboxSessionBeginQuery(&scope);
+	if (!read_row(row, progress, caller))
+		memset(progress, 0, sizeof(*progress));
+	OutboxSessionEndQuery(&scope);
+	MemoryContextSwitchTo(caller);
+}
+
+/* False: there is no row, or it is void. */
+static bool
+read_row(OutboxProgressRow *row, OutboxProgress *progress, MemoryContext context)
+{
+	static const char query[] =
+		"SELECT ctid, snap_last, snap_cur, cursor, acked, seq_seen, system_identifier, database_oid"
+		" FROM outbox.relay_progress WHERE sink_id = $1";
+	Oid types[1] = {INT4OID};
+	Datum values[1] = {Int32GetDatum(row->sink_id)};
+	const char *reason;
+	bool isnull;
+
+	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read outbox.relay_progress");
+	if (SPI_processed == 0)
+		return false;
+
+	row->tid = *(ItemPointer) DatumGetPointer(get_value(1, &isnull));
+	row->known = true;
+	progress->last = get_snapshot(2, context);
+	progress->cur = get_snapshot(3, context);
+	progress->cursor = DatumGetInt64(get_value(4, &isnull));
+	progress->acked = (uint64) DatumGetInt64(get_value(5, &isnull));
+	progress->seq_seen = DatumGetInt64(get_value(6, &isnull));
+	if (progress->cur == NULL)
+		progress->cursor = 0;
+
+	reason = why_void((uint64) DatumGetInt64(get_value(7, &isnull)), DatumGetObjectId(get_value(8, &isnull)), progress);
+	if (reason == NULL)
+		return true;
+	ereport(LOG,
+			(errmsg("position of sink %d is void, starting from the beginning of the outbox", row->sink_id),
+			 errdetail_internal("%s", reason)));
+	return false;
+}
+
+/* Why a position cannot be meant for this copy of the data; NULL: it can. */
+static const char *
+why_void(uint64 system_identifier, Oid database, const OutboxProgress *progress)
+{
+	uint64 next = U64FromFullTransactionId(ReadNextFullTransactionId());
+
+	if (system_identifier != GetSystemIdentifier())
+		return "It was recorded by another database system.";
+	if (database != MyDatabaseId)
+		return "It was recorded in another database.";
+	if ((progress->last != NULL && progress->last->xmax > next) ||
+		(progress->cur != NULL && progress->cur->xmax > next))
+		return "It lies ahead of the next transaction id.";
+	return NULL;
+}
+
+static Datum
+get_value(int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, isnull);
+}
+
+static OutboxSnapshot *
+get_snapshot(int column, MemoryContext context)
+{
+	bool isnull;
+	Datum value = get_value(column, &isnull);
+	MemoryContext old;
+	OutboxSnapshot *snapshot;
+
+	if (isnull)
+		return NULL;
+	old = MemoryContextSwitchTo(context);
+	snapshot = OutboxSnapshotFromDatum(value);
+	MemoryContextSwitchTo(old);
+	return snapshot;
+}
+
+void
+OutboxProgressSave(OutboxProgressRow *row, const OutboxProgress *progress)
+{
+	static const char update[] =
+		"UPDATE outbox.relay_progress SET snap_last = $3, snap_cur = $4, cursor = $5, acked = $6, seq_seen = $7,"
+		" system_identifier = $8, database_oid = $9, timeline = $10, updated_at = clock_timestamp()"
+		" WHERE ctid = $2 AND sink_id = $1 RETURNING ctid";
+	static const char upsert[] =
+		"INSERT INTO outbox.relay_progress"
+		" (sink_id, snap_last, snap_cur, cursor, acked, seq_seen, system_identifier, database_oid, timeline, updated_at)"
+		" VALUES ($1, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp())"
+		" ON CONFLICT (sink_id) DO UPDATE SET snap_last = $3, snap_cur = $4, cursor = $5, acked = $6, seq_seen = $7,"
+		" system_identifier = $8, database_oid = $9, timeline = $10, updated_at = clock_timestamp()"
+		" RETURNING ctid";
+
+	if (row->known && write_row(row, update, progress))
+		return;
+	if (!write_row(row, upsert, progress))
+		elog(ERROR, "could not write outbox.relay_progress");
+}
+
+/* False: the row is not there. */
+static bool
+write_row(OutboxProgressRow *row, const char *query, const OutboxProgress *progress)
+{
+	Oid types[NPARAMS] = {INT4OID, TIDOID, PG_SNAPSHOTOID, PG_SNAPSHOTOID, INT8OID,
+						  INT8OID, INT8OID, INT8OID, OIDOID, INT8OID};
+	Datum values[NPARAMS] = {
+		Int32GetDatum(row->sink_id), PointerGetDatum(&row->tid),
+		PointerGetDatum(progress->last), PointerGetDatum(progress->cur), Int64GetDatum(progress->cursor),
+		Int64GetDatum((int64) progress->acked), Int64GetDatum(progress->seq_seen),
+		Int64GetDatum((int64) GetSystemIdentifier()), ObjectIdGetDatum(MyDatabaseId),
+		Int64GetDatum((int64) GetWALInsertionTimeLine())};
+	char nulls[NPARAMS + 1] = "          ";
+	bool isnull;
+
+	if (!row->known)
+		nulls[1] = 'n';
+	if (progress->last == NULL)
+		nulls[2] = 'n';
+	if (progress->cur == NULL)
+		nulls[3] = 'n';
+	if (SPI_execute_with_args(query, NPARAMS, types, values, nulls, false, 0) < 0)
+		elog(ERROR, "could not write outbox.relay_progress");
+	row->known = SPI_processed == 1;
+	if (row->known)
+		row->tid = *(ItemPointer) DatumGetPointer(get_value(1, &isnull));
+	return row->known;
+}

@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ *
+ * progress.h
+ *	  The position of a relay, as it is kept in outbox.relay_progress.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_PROGRESS_H
+#define OUTBOX_PROGRESS_H
+
+#include "storage/itemptr.h"
+
+#include "relay/window.h"
+
+/* Everything that last sees is acknowledged, and of the window up to cur every seq up to cursor. */
+typedef struct OutboxProgress
+{
+	OutboxSnapshot *last; /* NULL: the beginning */
+	OutboxSnapshot *cur;  /* NULL: no window was begun */
+	int64 cursor;         /* 0: nothing of that window */
+	uint64 acked;         /* events since the sink was created */
+	int64 seq_seen;
+} OutboxProgress;
+
+/* Where the row is, so that a write needs no index that old row versions have filled. */
+typedef struct OutboxProgressRow
+{
+	int32 sink_id;
+	bool known;
+	ItemPointerData tid;
+} OutboxProgressRow;
+
+/*
+ * Loads the position into *progress, snapshots in the current memory context.
+ * A position that belongs to another copy of the data, or to a future that was
+ * lost, is void: the relay starts from the beginning, and the log says so.
+ */
+extern void OutboxProgressLoad(OutboxProgressRow *row, OutboxProgress *progress);
+
+/* Writes the position; within OutboxSessionBeginQuery. */
+extern void OutboxProgressSave(OutboxProgressRow *row, const OutboxProgress *progress);
+
+#endif /* OUTBOX_PROGRESS_H */

@@ -1,0 +1,406 @@
+/*-------------------------------------------------------------------------
+ *
+ * relay_main.c
+ *	  The life of a relay: start, one attempt after the other, end.
+ *
+ * An attempt is one life of the sink. Whatever goes wrong in it (an error
+ * raised by the sink or by the server, a message given back, an event
+ * rejected) ends the attempt, not the process: the position is recorded, the
+ * sink is shut down, and after a pause a new attempt starts from the
+ * position. So there is one way to recover, and it is the way to start.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/dbcommands.h"
+#include "common/pg_prng.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "relay/relay.h"
+#include "relay/relay_args.h"
+#include "relay/session.h"
+#include "relay/worker.h"
+#include "sink/sink_loader.h"
+
+/* Pause after the first failure in a row, and the longest one. */
+#define RETRY_FIRST_MS 100
+#define RETRY_LONGEST_MS 30000
+
+/* Pause before a rejected event is offered again. */
+#define REJECTED_MS 30000
+
+/* How often a waiting relay looks at its sink's row. */
+#define CONFIGURE_INTERVAL_MS 1000
+
+#define CHUNK_MESSAGES 2048
+
+static OutboxRelay *new_relay(const OutboxRelayArgs *args);
+static void on_exit_shutdown(int code, Datum arg);
+static bool claim_sink(OutboxRelay *relay);
+static OutboxAttemptEnd run_attempt(OutboxRelay *relay);
+static void start_attempt(OutboxRelay *relay);
+static void start_sink(OutboxRelay *relay);
+static void note_caught_error(OutboxRelay *relay);
+static void end_attempt(OutboxRelay *relay);
+static void save_position(OutboxRelay *relay);
+static void shutdown_sink(OutboxRelay *relay);
+static bool pause_after(OutboxRelay *relay, OutboxAttemptEnd end, int failures);
+static void set_barrier(OutboxRelay *relay);
+static bool pause_relay(OutboxRelay *relay, long ms);
+static OutboxAttemptEnd configure_safely(OutboxRelay *relay);
+
+void
+OutboxRelayMain(Datum main_arg)
+{
+	OutboxRelayArgs args;
+	OutboxRelay *relay;
+	OutboxAttemptEnd end;
+	int failures = 0;
+
+	memcpy(&args, MyBgworkerEntry->bgw_extra, sizeof(args));
+	OutboxSessionSignals();
+	if (!OutboxRelayAttach(DatumGetInt32(main_arg), args.slot_generation))
+		proc_exit(0);
+	BackgroundWorkerInitializeConnectionByOid(args.dboid, InvalidOid, 0);
+	OutboxSessionPinSettings();
+
+	relay = new_relay(&args);
+	before_shmem_exit(on_exit_shutdown, PointerGetDatum(relay));
+	if (!claim_sink(relay))
+		proc_exit(0);
+
+	ereport(LOG, (errmsg("relay of sink \"%s\" started", relay->row.name)));
+	do
+	{
+		uint64 acked = relay->report.acked;
+
+		end = run_attempt(relay);
+		/* a streak ends with an attempt that got somewhere */
+		failures = relay->report.acked != acked ? 1 : failures + 1;
+	} while (end != OUTBOX_ATTEMPT_STOP && pause_after(relay, end, failures));
+
+	OutboxRelaySetState(relay, OUTBOX_RELAY_STOPPING);
+	OutboxRelayReportNow(relay, true);
+	ereport(LOG, (errmsg("relay of sink \"%s\" stopped", relay->row.name)));
+	proc_exit(0);
+}
+
+static OutboxRelay *
+new_relay(const OutboxRelayArgs *args)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "outbox relay", ALLOCSET_DEFAULT_SIZES);
+	OutboxRelay *relay = MemoryContextAllocZero(context, sizeof(OutboxRelay));
+
+	relay->context = context;
+	relay->attempt_context = AllocSetContextCreate(context, "outbox relay attempt", ALLOCSET_DEFAULT_SIZES);
+	relay->progress_row.sink_id = args->sink_id;
+	OutboxSinkRowInit(&relay->row, args->sink_id, context);
+	OutboxReaderInit(&relay->reader, context);
+	OutboxChunkInit(&relay->chunk, context, CHUNK_MESSAGES);
+	relay->report.state = OUTBOX_RELAY_STARTING;
+	MemoryContextSwitchTo(context);
+	return relay;
+}
+
+/* Also when the process ends by an error that is not ours to catch: threads of a sink must not outlive it. */
+static void
+on_exit_shutdown(int code, Datum arg)
+{
+	shutdown_sink((OutboxRelay *) DatumGetPointer(arg));
+}
+
+/* False: there is nothing to do for this process. */
+static bool
+claim_sink(OutboxRelay *relay)
+{
+	if (OutboxSinkRowLoad(&relay->row) == OUTBOX_SINK_STOP)
+		return false;
+	if (OutboxSinkRowLock(&relay->row))
+		return true;
+	ereport(LOG,
+			(errmsg("sink \"%s\" has a relay already", relay->row.name),
+			 errhint("Two relays of one sink never run; the older one goes on.")));
+	return false;
+}
+
+static OutboxAttemptEnd
+run_attempt(OutboxRelay *relay)
+{
+	volatile OutboxAttemptEnd end = OUTBOX_ATTEMPT_FAILED;
+
+	relay->now = GetCurrentTimestamp();
+	/* status shows why; the worker looks again until somebody confirms the copy */
+	if (relay->row.copy_error != NULL)
+		return OUTBOX_ATTEMPT_RECONNECT;
+
+	PG_TRY();
+	{
+		start_attempt(relay);
+		pgstat_report_activity(STATE_RUNNING, psprintf("publishing to sink \"%s\"", relay->row.name));
+		end = OutboxRelayLoop(relay);
+		OutboxSessionStopping(end == OUTBOX_ATTEMPT_STOP);
+		OutboxRelayDrain(relay);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(relay->context);
+		note_caught_error(relay);
+		end = OutboxSessionStopRequested() ? OUTBOX_ATTEMPT_STOP : OUTBOX_ATTEMPT_FAILED;
+	}
+	PG_END_TRY();
+
+	OutboxSessionStopping(end == OUTBOX_ATTEMPT_STOP);
+	if (end == OUTBOX_ATTEMPT_REJECTED)
+		set_barrier(relay);
+	end_attempt(relay);
+	return end;
+}
+
+/* Everything from the recorded position on, with a new sink. Old reports cannot be mistaken for new ones. */
+static void
+start_attempt(OutboxRelay *relay)
+{
+	OutboxProgress position;
+
+	MemoryContextReset(relay->attempt_context);
+	MemoryContextSwitchTo(relay->attempt_context);
+	relay->attempt++;
+	relay->ready = false;
+	relay->failure = OUTBOX_ATTEMPT_GOES_ON;
+	relay->barrier_handed = false;
+	OutboxChunkReset(&relay->chunk);
+
+	OutboxProgressLoad(&relay->progress_row, &position);
+	OutboxReaderReset(&relay->reader, &position);
+	OutboxSchemaCacheInit(&relay->schemas, relay->row.id, relay->attempt_context);
+	OutboxDispatchInit(&relay->dispatch, relay->attempt_context, &position);
+	relay->saved_at = 0;
+	relay->saved_tail = 0;
+	relay->saved_seq_seen = position.seq_seen;
+	relay->saved_xmax = position.last != NULL ? position.last->xmax : 0;
+	relay->report.seq_seen = position.seq_seen;
+	relay->report_changed = true;
+	relay->prepared = true;
+
+	start_sink(relay);
+}
+
+static void
+start_sink(OutboxRelay *relay)
+{
+	OutboxSinkState *sink = &relay->sink;
+
+	relay->callbacks = OutboxSinkLoad(relay->row.library);
+	memset(sink, 0, sizeof(*sink));
+	sink->context = AllocSetContextCreate(relay->attempt_context, "outbox sink", ALLOCSET_DEFAULT_SIZES);
+	sink->sink_name = pstrdup(relay->row.name);
+	OutboxSessionBegin();
+	sink->database = MemoryContextStrdup(relay->attempt_context, get_database_name(MyDatabaseId));
+	OutboxSessionCommit();
+	MemoryContextSwitchTo(relay->attempt_context);
+	sink->options = OutboxSinkOptions(relay->row.options, false, &sink->noptions);
+	sink->attempt = relay->attempt;
+
+	relay->started = true;
+	relay->callbacks->startup_cb(sink);
+}
+
+/* Says the first failure of a streak in the log, the others only to status. */
+static void
+note_caught_error(OutboxRelay *relay)
+{
+	ErrorData *error = CopyErrorData();
+	bool first = relay->report.state != OUTBOX_RELAY_BACKOFF;
+
+	FlushErrorState();
+	LWLockReleaseAll();
+	pgstat_report_wait_end();
+	OutboxSessionAbort();
+	OutboxReaderAborted(&relay->reader);
+	MemoryContextSwitchTo(relay->context);
+
+	if (!OutboxSessionStopRequested())
+	{
+		char *text = psprintf("%s%s%s%s%s", error->message,
+							  error->detail != NULL ? ". " : "", error->detail != NULL ? error->detail : "",
+							  error->hint != NULL ? " HINT: " : "", error->hint != NULL ? error->hint : "");
+
+		ereport(first ? LOG : DEBUG1,
+				(errcode(error->sqlerrcode),
+				 errmsg("relay of sink \"%s\" failed and will try again: %s", relay->row.name, error->message),
+				 error->detail != NULL ? errdetail_internal("%s", error->detail) : 0,
+				 error->hint != NULL ? errhint("%s", error->hint) : 0));
+		OutboxRelayNoteError(relay, text);
+		OutboxRelaySetState(relay, OUTBOX_RELAY_BACKOFF);
+		pfree(text);
+	}
+	FreeErrorData(error);
+}
+
+static void
+end_attempt(OutboxRelay *relay)
+{
+	OutboxRelayForgetWait();
+	shutdown_sink(relay);
+	save_position(relay);
+	OutboxRelayReportNow(relay, true);
+	relay->prepared = false;
+	/* until the next attempt all that is not acknowledged is a backlog again */
+	relay->report.queued = 0;
+	relay->report.oldest_unacked = 0;
+	relay->report.seq_seen = relay->dispatch.progress.seq_seen;
+}
+
+/* What was acknowledged is recorded even after an error, else a sink that fails often would get nowhere. */
+static void
+save_position(OutboxRelay *relay)
+{
+	if (!relay->prepared)
+		return;
+	PG_TRY();
+	{
+		relay->now = GetCurrentTimestamp();
+		OutboxRelaySave(relay, true);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(relay->context);
+		note_caught_error(relay);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(relay->context);
+}
+
+static void
+shutdown_sink(OutboxRelay *relay)
+{
+	if (!relay->started)
+		return;
+	relay->started = false;
+	relay->callbacks->shutdown_cb(&relay->sink);
+}
+
+/* False: the relay shall end. */
+static bool
+pause_after(OutboxRelay *relay, OutboxAttemptEnd end, int failures)
+{
+	long ms;
+
+	switch (end)
+	{
+		case OUTBOX_ATTEMPT_RECONNECT:
+			if (relay->row.copy_error == NULL)
+				return true;
+			OutboxRelayNoteError(relay, psprintf("%s. HINT: %s", relay->row.copy_error, relay->row.copy_hint));
+			if (relay->report.state != OUTBOX_RELAY_BLOCKED)
+				ereport(LOG, (errmsg("relay does not publish: %s", relay->row.copy_error), errhint("%s", relay->row.copy_hint)));
+			OutboxRelaySetState(relay, OUTBOX_RELAY_BLOCKED);
+			return pause_relay(relay, RETRY_LONGEST_MS);
+		case OUTBOX_ATTEMPT_REJECTED:
+			OutboxRelaySetState(relay, OUTBOX_RELAY_BLOCKED);
+			return pause_relay(relay, REJECTED_MS);
+		default:
+			break;
+	}
+
+	if (end == OUTBOX_ATTEMPT_RETRY)
+		OutboxRelaySetState(relay, OUTBOX_RELAY_BACKOFF);
+	ms = Min(RETRY_LONGEST_MS, (long) RETRY_FIRST_MS << Min(failures - 1, 16));
+	ms = (long) (ms * (0.5 + pg_prng_double(&pg_global_prng_state)));
+	return pause_relay(relay, ms);
+}
+
+/* Names the rejected event for status, and lets nothing past it until the broker takes it. */
+static void
+set_barrier(OutboxRelay *relay)
+{
+	OutboxPlace *place = OutboxDispatchFind(&relay->dispatch, relay->failed_index);
+	bool first = place->seq != relay->barrier_seq;
+	char *reason = pstrdup(relay->report.last_error);
+	char *text;
+
+	relay->barrier_seq = place->seq;
+	PG_TRY();
+	{
+		char *event = OutboxReaderDescribe(&relay->reader, place);
+
+		text = psprintf("The broker rejected %s: %s", event, reason);
+		OutboxRelayNoteError(relay, text);
+		if (first)
+			ereport(LOG, (errmsg("relay of sink \"%s\" stops at a rejected event", relay->row.name), errdetail_internal("%s", text), errhint("Nothing behind it is published; it is offered again every %d s.", REJECTED_MS / 1000)));
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(relay->context);
+		note_caught_error(relay);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(relay->context);
+	pfree(reason);
+}
+
+/* Waits, but not past a change of the sink's row or a SIGHUP. False: the relay shall end. */
+static bool
+pause_relay(OutboxRelay *relay, long ms)
+{
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+	bool foreign_copy = relay->row.copy_error != NULL;
+
+	pgstat_report_activity(STATE_IDLE, NULL);
+	OutboxRelayReportNow(relay, true);
+	for (;;)
+	{
+		bool reload = ConfigReloadPending;
+		long left;
+
+		relay->now = GetCurrentTimestamp();
+		left = TimestampDifferenceMilliseconds(relay->now, until);
+		if (left <= 0)
+			return true;
+		switch (configure_safely(relay))
+		{
+			case OUTBOX_ATTEMPT_STOP:
+				return false;
+			case OUTBOX_ATTEMPT_RECONNECT:
+				if (!foreign_copy)
+					return true;
+				break;
+			default:
+				/* somebody confirmed the copy, or asks for another try now */
+				if ((foreign_copy && relay->row.copy_error == NULL) || reload)
+					return true;
+				break;
+		}
+		OutboxSessionWait(Min(left, CONFIGURE_INTERVAL_MS));
+	}
+}
+
+static OutboxAttemptEnd
+configure_safely(OutboxRelay *relay)
+{
+	volatile OutboxAttemptEnd end = OUTBOX_ATTEMPT_GOES_ON;
+
+	PG_TRY();
+	{
+		end = OutboxRelayConfigure(relay, CONFIGURE_INTERVAL_MS);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(relay->context);
+		note_caught_error(relay);
+		if (OutboxSessionStopRequested())
+			end = OUTBOX_ATTEMPT_STOP;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(relay->context);
+	return end;
+}

@@ -1,0 +1,46 @@
+/*-------------------------------------------------------------------------
+ *
+ * session.h
+ *	  The relay as a session of the server: signals, settings, transactions.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_SESSION_H
+#define OUTBOX_SESSION_H
+
+#include "catalog/catalog.h"
+
+/* Signal handlers; unblocks signals. Before the database is connected. */
+extern void OutboxSessionSignals(void);
+
+/* Settings that no ALTER ROLE, ALTER DATABASE or configuration file may change for a relay. */
+extern void OutboxSessionPinSettings(void);
+
+/* Has SIGTERM arrived? */
+extern bool OutboxSessionStopRequested(void);
+
+/*
+ * While true, a stop request that has arrived no longer cancels what a
+ * transaction waits for: the relay is recording its last position.
+ */
+extern void OutboxSessionStopping(bool yes);
+
+/*
+ * Around every use of tables. The active snapshot is set by those who read;
+ * OutboxSessionBeginQuery adds SPI, as the extension's owner, and its end wakes
+ * the relay once more, because a lock wait may have swallowed a wake-up.
+ */
+extern void OutboxSessionBegin(void);
+extern void OutboxSessionCommit(void);
+extern void OutboxSessionAbort(void);
+extern void OutboxSessionBeginQuery(OutboxOwnerScope *scope);
+extern void OutboxSessionEndQuery(const OutboxOwnerScope *scope);
+
+/* Around a wait of the server's own outside of a transaction: a stop request cancels it. */
+extern void OutboxSessionBeginWait(void);
+extern void OutboxSessionEndWait(void);
+
+/* Waits until the latch is set or the time has passed; the latch is reset. */
+extern void OutboxSessionWait(long timeout_ms);
+
+#endif /* OUTBOX_SESSION_H */

@@ -1,0 +1,45 @@
+/*-------------------------------------------------------------------------
+ *
+ * sink_row.h
+ *	  The relay's own row of outbox.sink: what to publish to, whether to run,
+ *	  and whether this copy of the data may publish at all.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_SINK_ROW_H
+#define OUTBOX_SINK_ROW_H
+
+#include "utils/jsonb.h"
+
+typedef enum OutboxSinkWish
+{
+	OUTBOX_SINK_RUN,
+	OUTBOX_SINK_CHANGED, /* library or options differ: connect anew */
+	OUTBOX_SINK_STOP     /* stopped, paused, dropped, or the extension is gone */
+} OutboxSinkWish;
+
+typedef struct OutboxSinkRow
+{
+	int32 id;
+	Oid extension;         /* outbox_ext as of the relay's start */
+	MemoryContext context; /* of the strings below, reset at each load */
+	bool loaded;
+	char *name;
+	char *library;
+	Jsonb *options;
+	char *copy_error; /* this copy of the data must not publish: why; else NULL */
+	char *copy_hint;
+} OutboxSinkRow;
+
+extern void OutboxSinkRowInit(OutboxSinkRow *row, int32 id, MemoryContext context);
+
+/* Reads the row, in a transaction of its own, and says what it wants of the relay. */
+extern OutboxSinkWish OutboxSinkRowLoad(OutboxSinkRow *row);
+
+/*
+ * A lock that only relays know and that ends with the process: two relays of
+ * one sink never run. False: there is one.
+ */
+extern bool OutboxSinkRowLock(const OutboxSinkRow *row);
+
+#endif /* OUTBOX_SINK_ROW_H */

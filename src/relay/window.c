@@ -1,0 +1,63 @@
+/*-------------------------------------------------------------------------
+ *
+ * window.c
+ *	  Snapshots as values, the two ends of a window of new events.
+ *
+ * New events are the rows whose top-level transaction one snapshot sees as
+ * ended and the one before did not. Asking "is it still running" at any other
+ * moment (TransactionIdIsInProgress) or with 32-bit ids loses events: the
+ * answer must be the snapshot's.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/fmgrprotos.h"
+
+#include "compat.h"
+#include "relay/window.h"
+
+OutboxSnapshot *
+OutboxSnapshotActive(void)
+{
+	return (OutboxSnapshot *) DatumGetPointer(DirectFunctionCall1(pg_current_snapshot, (Datum) 0));
+}
+
+OutboxSnapshot *
+OutboxSnapshotCopy(const OutboxSnapshot *snapshot)
+{
+	OutboxSnapshot *copy;
+
+	if (snapshot == NULL)
+		return NULL;
+	copy = palloc(VARSIZE(snapshot));
+	memcpy(copy, snapshot, VARSIZE(snapshot));
+	return copy;
+}
+
+OutboxSnapshot *
+OutboxSnapshotFromDatum(Datum datum)
+{
+	return (OutboxSnapshot *) PG_DETOAST_DATUM_COPY(datum);
+}
+
+bool
+OutboxSnapshotListsRunning(const OutboxSnapshot *snapshot, uint64 xid)
+{
+	uint32 low = 0;
+	uint32 high = snapshot->nxip;
+
+	while (low < high)
+	{
+		uint32 middle = low + (high - low) / 2;
+
+		if (snapshot->xip[middle] == xid)
+			return true;
+		if (snapshot->xip[middle] < xid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
+}

@@ -1,0 +1,98 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.h
+ *	  The parts of a relay, and how its attempts end.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_WORKER_H
+#define OUTBOX_WORKER_H
+
+#include "relay/dispatch.h"
+#include "relay/message.h"
+#include "relay/progress.h"
+#include "relay/reader.h"
+#include "relay/schema_cache.h"
+#include "relay/sink_row.h"
+#include "shared/outbox_shared.h"
+#include "sink/outbox_sink.h"
+
+/* An attempt is one life of the sink: from startup_cb to shutdown_cb. */
+typedef enum OutboxAttemptEnd
+{
+	OUTBOX_ATTEMPT_GOES_ON,
+	OUTBOX_ATTEMPT_STOP,      /* the relay shall end */
+	OUTBOX_ATTEMPT_RECONNECT, /* the sink's options changed */
+	OUTBOX_ATTEMPT_RETRY,     /* the sink gave a message back */
+	OUTBOX_ATTEMPT_REJECTED,  /* the broker refuses an event for good */
+	OUTBOX_ATTEMPT_FAILED     /* an error was raised */
+} OutboxAttemptEnd;
+
+typedef struct OutboxRelay
+{
+	MemoryContext context;         /* lives as long as the process */
+	MemoryContext attempt_context; /* reset at each attempt */
+	OutboxSinkRow row;
+	OutboxProgressRow progress_row;
+	OutboxReader reader;
+	OutboxRelayReport report;
+
+	/* the present attempt */
+	uint32 attempt;
+	bool prepared; /* dispatch and schemas are set up */
+	bool started;  /* startup_cb was called: shutdown_cb is due */
+	bool ready;    /* check_configured_cb agreed */
+	const OutboxSinkCallbacks *callbacks;
+	OutboxSinkState sink;
+	OutboxSchemaCache schemas;
+	OutboxChunk chunk;
+	OutboxDispatch dispatch;
+	OutboxAttemptEnd failure; /* RETRY or REJECTED: what the sink said of a message, else GOES_ON */
+	uint64 failed_index;      /* of that message */
+	bool look;                /* open a window when the present one is read */
+
+	/* a rejected event is offered again alone: nothing behind it leaves before it is taken */
+	int64 barrier_seq; /* 0 = none */
+	bool barrier_handed;
+
+	/* what is due when */
+	TimestampTz now;           /* as of the present turn of the loop */
+	TimestampTz looked_at;     /* the newest window */
+	TimestampTz configured_at; /* the sink's row was read */
+	TimestampTz saved_at;      /* the position was written */
+	TimestampTz reported_at;
+	bool report_changed;
+	uint64 saved_tail; /* what the written position covers */
+	int64 saved_seq_seen;
+	uint64 saved_xmax;
+} OutboxRelay;
+
+/* ---- loop.c: publishes until something ends the attempt ---- */
+extern OutboxAttemptEnd OutboxRelayLoop(OutboxRelay *relay);
+
+/* Waits, at most outbox.drain_timeout, for what can still move the position. */
+extern void OutboxRelayDrain(OutboxRelay *relay);
+
+/* Frees what waiting needs, before the sink that gave its descriptor goes away. */
+extern void OutboxRelayForgetWait(void);
+
+/* Settings after SIGHUP and, when due, the sink's row. */
+extern OutboxAttemptEnd OutboxRelayConfigure(OutboxRelay *relay, long every_ms);
+
+/* ---- duties.c: position and report ---- */
+
+/* Writes the position if it moved; with force, whatever the clock says. */
+extern void OutboxRelaySave(OutboxRelay *relay, bool force);
+
+/* Milliseconds until OutboxRelaySave has something to do, at most `limit`. */
+extern long OutboxRelaySaveDue(const OutboxRelay *relay, long limit);
+
+/* Publishes the report if it changed; with force, whatever the clock says. */
+extern void OutboxRelayReportNow(OutboxRelay *relay, bool force);
+
+/* Remembers what went wrong, for status. */
+extern void OutboxRelayNoteError(OutboxRelay *relay, const char *text);
+
+extern void OutboxRelaySetState(OutboxRelay *relay, OutboxRelayState state);
+
+#endif /* OUTBOX_WORKER_H */
