@@ -98,10 +98,13 @@ regress_with()
     return $rc
 }
 
+# A failed test's own errors are in its output; here is what the server did not survive.
 show_server_log()
 {
-    echo "-- end of the server's log"
-    tail -n 40 "$scratch/server.log"
+    mkdir -p build/log
+    cp "$scratch/server.log" build/log/server.log
+    grep -E 'PANIC|FATAL|TRAP:|terminated by signal|terminating any other' build/log/server.log | tail -n 20
+    echo "-- the whole server log: build/log/server.log"
 }
 
 run_lint()
