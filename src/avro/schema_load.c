@@ -1,0 +1,64 @@
+/*-------------------------------------------------------------------------
+ *
+ * schema_load.c
+ *	  Schemas in memory contexts, and their fingerprints.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "utils/memutils.h"
+
+#include "avro/outbox_avro.h"
+#include "avro/schema_load.h"
+
+/* NULL instead of an error: the parser holds foreign memory while it allocates. */
+static void *
+arena_alloc(void *context, size_t size)
+{
+	if (!AllocSizeIsValid(size))
+		return NULL;
+	return MemoryContextAllocExtended((MemoryContext) context, size, MCXT_ALLOC_NO_OOM);
+}
+
+AvroArena
+OutboxSchemaArena(MemoryContext context)
+{
+	AvroArena	arena = {.alloc = arena_alloc, .context = context};
+
+	return arena;
+}
+
+AvroNode *
+OutboxLoadSchema(const char *schema_text, AvroFault *fault)
+{
+	AvroArena	arena = OutboxSchemaArena(CurrentMemoryContext);
+	char	   *utf8 = pg_server_to_any(schema_text, strlen(schema_text), PG_UTF8);
+
+	return AvroParseSchema(&arena, utf8, strlen(utf8), fault);
+}
+
+uint64
+OutboxAvroFingerprint(const char *schema_text)
+{
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "outbox schema fingerprint",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(scratch);
+	AvroArena	arena = OutboxSchemaArena(scratch);
+	AvroFault	fault;
+	AvroNode   *schema = OutboxLoadSchema(schema_text, &fault);
+	char	   *form = schema != NULL ? AvroCanonicalForm(&arena, schema, &fault) : NULL;
+	uint64		fingerprint;
+
+	if (form == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_SCHEMA_DEFINITION),
+				 errmsg("the text is not a valid Avro schema"),
+				 errdetail("%s.", fault.text),
+				 errhint("Schemas are written by outbox.enable(); restore the text that it pinned.")));
+	fingerprint = AvroCrc64(form, strlen(form));
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(scratch);
+	return fingerprint;
+}
