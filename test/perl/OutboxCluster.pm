@@ -114,16 +114,14 @@ sub wait_published
 	return;
 }
 
-# The process id of a sink's relay; waits until there is one.
+# The process id of a sink's relay; waits until it publishes or tries to.
 sub relay_pid
 {
 	my ($self, $sink) = @_;
-	my $query = "SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'outbox relay%'"
-	  . (defined $sink ? " AND backend_type LIKE '%$sink'" : '')
-	  . ' LIMIT 1';
+	my $relay = "FROM outbox.relay_report() WHERE sink = '$sink' AND state IN ('running', 'backoff', 'blocked')";
 
-	$self->poll_until("SELECT EXISTS ($query)");
-	return $self->sql($query);
+	$self->poll_until("SELECT EXISTS (SELECT $relay)");
+	return $self->sql("SELECT pid $relay");
 }
 
 # kill -9 of a relay: the server restarts all its processes. Waits until it answers again.
