@@ -1,0 +1,312 @@
+/*-------------------------------------------------------------------------
+ *
+ * kafka_config.c
+ *	  Options of a Kafka sink: ours, librdkafka's, and the refused ones.
+ *
+ * A few names are ours; every other option is a property of librdkafka and is
+ * checked by it.  Refused are the properties that run code or load libraries
+ * of the caller's choice in the server, and those that the promises rest on:
+ * order, acknowledgement by all replicas, no silent giving up.
+ *
+ * Used by a backend too (create_sink): nothing here starts a thread.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "kafka_sink.h"
+
+typedef struct KafkaProperty
+{
+	const char *name;
+	const char *value; /* or the reason, in the list of refused ones */
+} KafkaProperty;
+
+/*
+ * What a user need not know; each may be overridden.  linger.ms: batches form
+ * by themselves while a backlog is drained, because messages arrive faster
+ * than requests leave; a single event should not wait.
+ */
+static const KafkaProperty defaults[] = {
+	{"client.id", "outbox_ext"},
+	{"partitioner", "murmur2_random"}, /* Java's: consumers that join topics must find equal keys in equal partitions */
+	{"linger.ms", "0"},
+	{"compression.codec", "lz4"},
+	{"message.max.bytes", "1048576"}, /* outbox.max_message_bytes + frame + headers */
+	{"socket.nagle.disable", "true"},
+	{"reconnect.backoff.max.ms", "1000"},
+	{"log.connection.close", "false"}, /* brokers close idle connections */
+	{"queue.buffering.max.messages", "30000"},
+	{"queue.buffering.max.kbytes", "65536"},
+	{"topic.metadata.refresh.fast.interval.ms", "100"},
+};
+
+/* What the promises rest on; see refused[]. */
+static const KafkaProperty fixed[] = {
+	{"enable.idempotence", "true"},
+	{"enable.gapless.guarantee", "true"},
+	{"acks", "all"},
+	{"message.timeout.ms", "0"},
+	{"queuing.strategy", "fifo"},
+	{"log.queue", "true"},
+	{"delivery.report.only.error", "false"},
+};
+
+#define RUNS_CODE "It makes the server run a program or load a library."
+#define KEEPS_ORDER "The order and completeness of events rest on its value."
+#define KEEPS_REPORTS "Acknowledgements reach the relay through its value."
+#define IS_ALWAYS_ALL "An event counts as published only when all in-sync replicas have it."
+#define NEVER_GIVES_UP "Events are never given up: an outage only delays them."
+#define NOT_FOR_SINKS "Events are acknowledged one by one, not in transactions."
+
+static const KafkaProperty refused[] = {
+	{"plugin.library.paths", RUNS_CODE},
+	{"sasl.kerberos.kinit.cmd", RUNS_CODE},
+	{"ssl.engine.location", RUNS_CODE},
+	{"ssl.engine.id", RUNS_CODE},
+	{"ssl.providers", RUNS_CODE},
+	{"enable.idempotence", KEEPS_ORDER},
+	{"enable.gapless.guarantee", KEEPS_ORDER},
+	{"queuing.strategy", KEEPS_ORDER},
+	{"acks", IS_ALWAYS_ALL},
+	{"request.required.acks", IS_ALWAYS_ALL},
+	{"message.timeout.ms", NEVER_GIVES_UP},
+	{"delivery.timeout.ms", NEVER_GIVES_UP},
+	{"retries", NEVER_GIVES_UP},
+	{"message.send.max.retries", NEVER_GIVES_UP},
+	{"transactional.id", NOT_FOR_SINKS},
+	{"log.queue", KEEPS_REPORTS},
+	{"delivery.report.only.error", KEEPS_REPORTS},
+	{"enabled_events", KEEPS_REPORTS},
+	{"opaque", KEEPS_REPORTS},
+	{"interceptors", RUNS_CODE},
+	{"default_topic_conf", KEEPS_REPORTS},
+};
+
+static bool is_ours(const char *name);
+static void check_refused(const char *name);
+static void parse_ours(const OutboxSinkOption *option, KafkaConfig *config);
+static void check_url(const char *url);
+static char *trim_slashes(const char *url);
+static void bad_value(const OutboxSinkOption *option, const char *hint) pg_attribute_noreturn();
+static void set_property(rd_kafka_conf_t *conf, const char *name, const char *value);
+static void limit_property(rd_kafka_conf_t *conf, const char *name, int limit);
+
+void
+KafkaParseOptions(const OutboxSinkOption *options, int noptions, KafkaConfig *config)
+{
+	bool has_servers = false;
+	int i;
+
+	*config = (KafkaConfig){.headers = KAFKA_HEADERS_CLOUDEVENTS, .subject = KAFKA_SUBJECT_TOPIC_RECORD_NAME};
+	for (i = 0; i < noptions; i++)
+	{
+		const char *name = options[i].name;
+
+		check_refused(name);
+		if (is_ours(name))
+			parse_ours(&options[i], config);
+		if ((strcmp(name, "bootstrap.servers") == 0 || strcmp(name, "metadata.broker.list") == 0) &&
+			options[i].value[0] != '\0')
+			has_servers = true;
+	}
+
+	if (!has_servers)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"bootstrap.servers\" of a Kafka sink is missing"),
+				 errhint("Add \"bootstrap.servers\": \"host:port\" to the options.")));
+	if (config->registry_url == NULL && (config->registry_auth != NULL || config->registry_ca != NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"schema.registry.url\" of a Kafka sink is missing"),
+				 errdetail("Another option says how to reach the registry."),
+				 errhint("Add \"schema.registry.url\": \"https://host:port\", or leave the other one out.")));
+}
+
+rd_kafka_conf_t *
+KafkaBuildConf(const OutboxSinkOption *options, int noptions, const KafkaBatchLimits *limits)
+{
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	int i;
+
+	for (i = 0; i < lengthof(defaults); i++)
+		set_property(conf, defaults[i].name, defaults[i].value);
+	for (i = 0; i < noptions; i++)
+	{
+		if (!is_ours(options[i].name))
+			set_property(conf, options[i].name, options[i].value);
+	}
+	for (i = 0; i < lengthof(fixed); i++)
+		set_property(conf, fixed[i].name, fixed[i].value);
+
+	limit_property(conf, "batch.num.messages", limits->messages);
+	limit_property(conf, "batch.size", limits->bytes);
+	return conf;
+}
+
+static bool
+is_ours(const char *name)
+{
+	return strncmp(name, "schema.registry.", strlen("schema.registry.")) == 0 ||
+		strcmp(name, "subject.strategy") == 0 ||
+		strcmp(name, "headers") == 0 ||
+		strcmp(name, "source") == 0;
+}
+
+static void
+check_refused(const char *name)
+{
+	int i;
+
+	for (i = 0; i < lengthof(refused); i++)
+	{
+		if (strcmp(name, refused[i].name) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("option \"%s\" cannot be set for a Kafka sink", name),
+					 errdetail("%s", refused[i].value),
+					 errhint("Leave it out.")));
+	}
+}
+
+static void
+parse_ours(const OutboxSinkOption *option, KafkaConfig *config)
+{
+	const char *name = option->name;
+	const char *value = option->value;
+
+	if (strcmp(name, "headers") == 0)
+	{
+		if (strcmp(value, "cloudevents") == 0)
+			config->headers = KAFKA_HEADERS_CLOUDEVENTS;
+		else if (strcmp(value, "minimal") == 0)
+			config->headers = KAFKA_HEADERS_MINIMAL;
+		else if (strcmp(value, "none") == 0)
+			config->headers = KAFKA_HEADERS_NONE;
+		else
+			bad_value(option, "Give cloudevents, minimal or none.");
+	}
+	else if (strcmp(name, "subject.strategy") == 0)
+	{
+		if (strcmp(value, "TopicRecordName") == 0)
+			config->subject = KAFKA_SUBJECT_TOPIC_RECORD_NAME;
+		else if (strcmp(value, "TopicName") == 0)
+			config->subject = KAFKA_SUBJECT_TOPIC_NAME;
+		else if (strcmp(value, "RecordName") == 0)
+			config->subject = KAFKA_SUBJECT_RECORD_NAME;
+		else
+			bad_value(option, "Give TopicRecordName, TopicName or RecordName.");
+	}
+	else if (strcmp(name, "source") == 0)
+	{
+		if (value[0] == '\0' || strpbrk(value, " \t\r\n") != NULL)
+			bad_value(option, "Give a URI reference such as /orders or https://shop.example.com/db.");
+		config->source = value;
+	}
+	else if (strcmp(name, "schema.registry.url") == 0)
+	{
+		check_url(value);
+		config->registry_url = trim_slashes(value);
+	}
+	else if (strcmp(name, "schema.registry.basic.auth") == 0)
+	{
+		if (strchr(value, ':') == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("invalid value of sink option \"%s\"", name),
+					 errhint("Give user:password, or {\"file\": \"/path\"} with this content.")));
+		config->registry_auth = value;
+	}
+	else if (strcmp(name, "schema.registry.ssl.ca.location") == 0)
+		config->registry_ca = value;
+	else
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown option \"%s\" of a Kafka sink", name),
+				 errhint("Of the registry there are schema.registry.url, schema.registry.basic.auth and schema.registry.ssl.ca.location.")));
+}
+
+/* The URL appears in the headers of every event, so it must not hold a password. */
+static void
+check_url(const char *url)
+{
+	const char *host = NULL;
+	Size host_len;
+
+	if (strncmp(url, "http://", strlen("http://")) == 0)
+		host = url + strlen("http://");
+	else if (strncmp(url, "https://", strlen("https://")) == 0)
+		host = url + strlen("https://");
+	host_len = host ? strcspn(host, "/") : 0;
+	if (host_len == 0 || strpbrk(url, " \t\r\n?#") != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value of sink option \"%s\"", "schema.registry.url"),
+				 errhint("Give http://host:port or https://host:port, with a path where the registry has one.")));
+	if (memchr(host, '@', host_len) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("sink option \"%s\" contains a user name or password", "schema.registry.url"),
+				 errdetail("The URL is published in the headers of events."),
+				 errhint("Use the option \"schema.registry.basic.auth\": \"user:password\".")));
+}
+
+static char *
+trim_slashes(const char *url)
+{
+	Size len = strlen(url);
+
+	while (len > 0 && url[len - 1] == '/')
+		len--;
+	return pnstrdup(url, len);
+}
+
+static void
+bad_value(const OutboxSinkOption *option, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value of sink option \"%s\": \"%s\"", option->name, option->value),
+			 errhint("%s", hint)));
+}
+
+/* Frees conf before it raises: it is not memory of ours. */
+static void
+set_property(rd_kafka_conf_t *conf, const char *name, const char *value)
+{
+	char reason[512];
+	rd_kafka_conf_res_t result;
+
+	result = rd_kafka_conf_set(conf, name, value, reason, sizeof(reason));
+	if (result == RD_KAFKA_CONF_OK)
+		return;
+
+	rd_kafka_conf_destroy(conf);
+	if (result == RD_KAFKA_CONF_UNKNOWN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown option \"%s\" of a Kafka sink", name),
+				 errdetail("It is neither an option of the sink nor a property of librdkafka %s.", rd_kafka_version_str()),
+				 errhint("See the list of properties in librdkafka's CONFIGURATION.md.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value of sink option \"%s\"", name),
+			 errdetail("librdkafka says: %s.", reason),
+			 errhint("See the property's range in librdkafka's CONFIGURATION.md.")));
+}
+
+/* Lowers a numeric property to the limit, where there is one. */
+static void
+limit_property(rd_kafka_conf_t *conf, const char *name, int limit)
+{
+	char value[32];
+	size_t size = sizeof(value);
+
+	if (limit <= 0 ||
+		rd_kafka_conf_get(conf, name, value, &size) != RD_KAFKA_CONF_OK ||
+		atoi(value) <= limit)
+		return;
+	snprintf(value, sizeof(value), "%d", limit);
+	set_property(conf, name, value);
+}

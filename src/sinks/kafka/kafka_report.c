@@ -1,0 +1,303 @@
+/*-------------------------------------------------------------------------
+ *
+ * kafka_report.c
+ *	  What librdkafka reports, turned into acks and trouble.
+ *
+ * Everything arrives as events on one queue and is read in the relay's own
+ * thread.  Which error means what is decided here (README.md, "What a failed
+ * message means"): a record that the broker will never take is rejected,
+ * everything else is retried by a new attempt, and nothing that was merely
+ * purged or "possibly persisted" is acknowledged.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <unistd.h>
+
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "kafka_sink.h"
+
+/* The attempt's low 16 bits, then 48 bits of index: an opaque is one pointer. */
+#define OPAQUE_INDEX_BITS 48
+#define OPAQUE_INDEX_MASK ((UINT64CONST(1) << OPAQUE_INDEX_BITS) - 1)
+
+/* librdkafka uses syslog's levels. */
+#define LOG_CRIT_LEVEL 2
+#define LOG_DEBUG_LEVEL 7
+
+typedef enum FailureKind
+{
+	FAILURE_CONSEQUENCE, /* of an earlier failure: thrown out, or behind a failed batch */
+	FAILURE_TOO_LARGE,   /* the record, or the batch it was in */
+	FAILURE_REFUSED,     /* the record, or another one of its batch */
+	FAILURE_TRANSPORT    /* anything that another attempt may get over */
+} FailureKind;
+
+static void serve_reports(KafkaSink *sink, rd_kafka_event_t *event);
+static void serve_failure(KafkaSink *sink, const rd_kafka_message_t *report, OutboxPosition position);
+static FailureKind classify(rd_kafka_resp_err_t err);
+static bool was_alone(const KafkaSink *sink, const rd_kafka_message_t *report, FailureKind kind);
+static void serve_error(KafkaSink *sink, rd_kafka_event_t *event);
+static void serve_log(KafkaSink *sink, rd_kafka_event_t *event);
+
+void *
+KafkaOpaque(OutboxPosition position)
+{
+	if (position.index > OPAQUE_INDEX_MASK)
+		elog(ERROR, "message index " UINT64_FORMAT " does not fit into an opaque", position.index);
+	return (void *) (uintptr_t) (((uint64) (position.attempt & 0xFFFF) << OPAQUE_INDEX_BITS) | position.index);
+}
+
+/* Room for n more acks on top of those that librdkafka still owes, so that reading reports cannot run out of memory. */
+void
+KafkaReserveAcks(KafkaSink *sink, int n)
+{
+	KafkaAckQueue *acks = &sink->acks;
+	Size needed = (acks->tail - acks->head) + sink->outstanding + n;
+
+	if (acks->head > 0)
+	{
+		memmove(acks->items, acks->items + acks->head, sizeof(OutboxAck) * (acks->tail - acks->head));
+		acks->tail -= acks->head;
+		acks->head = 0;
+	}
+	if (needed <= acks->capacity)
+		return;
+	needed = Max(needed, (Size) acks->capacity * 2);
+	if (acks->items == NULL)
+		acks->items = MemoryContextAllocHuge(sink->state->context, sizeof(OutboxAck) * needed);
+	else
+		acks->items = repalloc_huge(acks->items, sizeof(OutboxAck) * needed);
+	acks->capacity = needed;
+}
+
+void
+KafkaAddAck(KafkaSink *sink, const OutboxAck *ack)
+{
+	Assert(sink->acks.tail < sink->acks.capacity);
+	sink->acks.items[sink->acks.tail++] = *ack;
+}
+
+/* A message that never got as far as librdkafka. */
+void
+KafkaReject(KafkaSink *sink, const OutboxMessage *message, const char *detail)
+{
+	OutboxAck ack = {.position = message->position, .status = OUTBOX_ACK_REJECT};
+
+	ack.detail = MemoryContextStrdup(sink->report_context, detail);
+	KafkaAddAck(sink, &ack);
+	KafkaSignalSelf(sink);
+}
+
+/* Hands over up to max acks; a registration travels with the first. */
+int
+KafkaTakeAcks(KafkaSink *sink, OutboxAck *acks, int max)
+{
+	KafkaAckQueue *queue = &sink->acks;
+	int n = Min(max, queue->tail - queue->head);
+	int i;
+
+	if (n <= 0)
+		return 0;
+	memcpy(acks, queue->items + queue->head, sizeof(OutboxAck) * n);
+	queue->head += n;
+	for (i = 0; sink->registry != NULL && i < n; i++)
+	{
+		if (!KafkaRegistryNews(sink->registry, &acks[i].schema_id, &acks[i].registered_id))
+			break;
+	}
+	return n;
+}
+
+/* Makes the descriptor readable again: there is more than one call could take. */
+void
+KafkaSignalSelf(KafkaSink *sink)
+{
+	uint64 one = 1;
+
+	if (write(sink->event_fd, &one, sizeof(one)) < 0)
+		return; /* the counter is full, so it is readable */
+}
+
+void
+KafkaServeEvents(KafkaSink *sink, int enough)
+{
+	rd_kafka_event_t *event;
+	uint64 count;
+
+	/* Read before the queue is: what arrives in between makes it readable again. */
+	if (read(sink->event_fd, &count, sizeof(count)) < 0)
+		count = 0;
+
+	while (sink->acks.tail - sink->acks.head < enough)
+	{
+		event = rd_kafka_queue_poll(sink->queue, 0);
+		if (event == NULL)
+			return;
+		switch (rd_kafka_event_type(event))
+		{
+			case RD_KAFKA_EVENT_DR:
+				serve_reports(sink, event);
+				break;
+			case RD_KAFKA_EVENT_ERROR:
+				serve_error(sink, event);
+				break;
+			case RD_KAFKA_EVENT_LOG:
+				serve_log(sink, event);
+				break;
+			default:
+				break;
+		}
+		rd_kafka_event_destroy(event);
+	}
+	KafkaSignalSelf(sink);
+}
+
+static void
+serve_reports(KafkaSink *sink, rd_kafka_event_t *event)
+{
+	const rd_kafka_message_t *report;
+	uint32 attempt = sink->state->attempt;
+	bool progress = false;
+
+	while ((report = rd_kafka_event_message_next(event)) != NULL)
+	{
+		uint64 opaque = (uint64) (uintptr_t) report->_private;
+		OutboxAck ack = {.position = {.attempt = attempt, .index = opaque & OPAQUE_INDEX_MASK}};
+
+		sink->outstanding--;
+		if (unlikely((opaque >> OPAQUE_INDEX_BITS) != (attempt & 0xFFFF)))
+			continue;
+		if (unlikely(report->err != RD_KAFKA_RESP_ERR_NO_ERROR))
+		{
+			serve_failure(sink, report, ack.position);
+			continue;
+		}
+		ack.status = OUTBOX_ACK_OK;
+		KafkaAddAck(sink, &ack);
+		progress = true;
+		if (unlikely(sink->isolating))
+			KafkaIsolatedMessageDone();
+	}
+	if (progress)
+	{
+		sink->progress_at = GetCurrentTimestamp();
+		sink->error[0] = '\0';
+	}
+}
+
+static void
+serve_failure(KafkaSink *sink, const rd_kafka_message_t *report, OutboxPosition position)
+{
+	FailureKind kind = classify(report->err);
+	OutboxAck ack = {.position = position, .status = OUTBOX_ACK_RETRY};
+	MemoryContext caller;
+	char reason[512];
+
+	if (kind == FAILURE_CONSEQUENCE && sink->failed)
+		return;
+
+	snprintf(reason, sizeof(reason), "topic \"%s\": %s", rd_kafka_topic_name(report->rkt), rd_kafka_err2str(report->err));
+	if ((kind == FAILURE_TOO_LARGE || kind == FAILURE_REFUSED) && was_alone(sink, report, kind))
+		ack.status = OUTBOX_ACK_REJECT;
+	if (!sink->blamed)
+	{
+		if (ack.status == OUTBOX_ACK_RETRY && (kind == FAILURE_TOO_LARGE || kind == FAILURE_REFUSED))
+			KafkaShrinkBatches(sink, kind == FAILURE_TOO_LARGE);
+		KafkaFail(sink, reason);
+		strlcpy(sink->failure, reason, sizeof(sink->failure));
+		sink->blamed = true;
+	}
+
+	caller = MemoryContextSwitchTo(sink->report_context);
+	ack.detail = pstrdup(reason);
+	MemoryContextSwitchTo(caller);
+	KafkaAddAck(sink, &ack);
+}
+
+static FailureKind
+classify(rd_kafka_resp_err_t err)
+{
+	switch (err)
+	{
+		case RD_KAFKA_RESP_ERR__PURGE_QUEUE:
+		case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
+		case RD_KAFKA_RESP_ERR__FATAL:
+		case RD_KAFKA_RESP_ERR__DESTROY:
+		case RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER:
+			return FAILURE_CONSEQUENCE;
+		case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+		case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
+			return FAILURE_TOO_LARGE;
+		case RD_KAFKA_RESP_ERR__BAD_MSG:
+		case RD_KAFKA_RESP_ERR_INVALID_MSG:
+		case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
+		case RD_KAFKA_RESP_ERR_INVALID_RECORD:
+		case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
+		case RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT:
+			return FAILURE_REFUSED;
+		default:
+			return FAILURE_TRANSPORT;
+	}
+}
+
+/* Whether the broker's answer can only have meant this record. */
+static bool
+was_alone(const KafkaSink *sink, const rd_kafka_message_t *report, FailureKind kind)
+{
+	if (sink->isolating)
+		return true;
+	return kind == FAILURE_TOO_LARGE && report->len + report->key_len >= sink->batch_bytes;
+}
+
+/*
+ * After the first failure nothing more is taken and what librdkafka has not
+ * sent yet is thrown out, so that nothing overtakes the failed message.
+ */
+void
+KafkaFail(KafkaSink *sink, const char *reason)
+{
+	if (!sink->failed)
+	{
+		strlcpy(sink->failure, reason, sizeof(sink->failure));
+		sink->failed_at = GetCurrentTimestamp();
+		(void) rd_kafka_purge(sink->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
+	}
+	sink->failed = true;
+}
+
+static void
+serve_error(KafkaSink *sink, rd_kafka_event_t *event)
+{
+	rd_kafka_resp_err_t err = rd_kafka_event_error(event);
+	char reason[512];
+
+	if (err == RD_KAFKA_RESP_ERR__FATAL)
+	{
+		err = rd_kafka_fatal_error(sink->rk, reason, sizeof(reason));
+		KafkaFail(sink, reason);
+		return;
+	}
+	/* Keep the first words of a streak: "all brokers are down" says less than why. */
+	if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && sink->error[0] != '\0')
+		return;
+	strlcpy(sink->error, rd_kafka_event_error_string(event), sizeof(sink->error));
+	sink->error_at = GetCurrentTimestamp();
+}
+
+/* librdkafka's own lines repeat what trouble_cb says, so they are for debugging; "debug" asks for them. */
+static void
+serve_log(KafkaSink *sink, rd_kafka_event_t *event)
+{
+	const char *facility;
+	const char *text;
+	int level;
+
+	if (rd_kafka_event_log(event, &facility, &text, &level) != 0)
+		return;
+	ereport(level <= LOG_CRIT_LEVEL || level >= LOG_DEBUG_LEVEL ? LOG : DEBUG1,
+			(errmsg_internal("sink \"%s\": librdkafka %s: %s", sink->state->sink_name, facility, text)));
+}

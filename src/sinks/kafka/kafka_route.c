@@ -1,0 +1,121 @@
+/*-------------------------------------------------------------------------
+ *
+ * kafka_route.c
+ *	  Topic handle, frame and constant header values per schema and topic.
+ *
+ * A schema belongs to one event type and so nearly always to one topic; an
+ * event type whose topic was changed has two for a while.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "kafka_sink.h"
+
+static KafkaRoute *add_route(KafkaSink *sink, KafkaRouteEntry *entry, const OutboxMessage *message);
+static void complete_route(KafkaSink *sink, KafkaRoute *route);
+
+/*
+ * The route of a message.  Its frame_len is 0 while the registry has not
+ * answered, or when it refused the schema (then refusal says why).  Raises
+ * when librdkafka does not accept the topic's name.
+ */
+KafkaRoute *
+KafkaFindRoute(KafkaSink *sink, const OutboxMessage *message)
+{
+	KafkaRoute *route = sink->last_route;
+
+	if (route == NULL || route->schema != message->schema || strcmp(route->topic_name, message->destination) != 0)
+	{
+		KafkaRouteEntry *entry;
+		bool found;
+
+		entry = hash_search(sink->routes, &message->schema->id, HASH_ENTER, &found);
+		if (!found)
+			entry->first = NULL;
+		for (route = entry->first; route != NULL; route = route->next)
+		{
+			if (strcmp(route->topic_name, message->destination) == 0)
+				break;
+		}
+		if (route == NULL)
+			route = add_route(sink, entry, message);
+		route->schema = message->schema;
+		sink->last_route = route;
+	}
+
+	if (route->frame_len == 0)
+		complete_route(sink, route);
+	return route;
+}
+
+static KafkaRoute *
+add_route(KafkaSink *sink, KafkaRouteEntry *entry, const OutboxMessage *message)
+{
+	KafkaRoute *route = MemoryContextAllocZero(sink->state->context, sizeof(KafkaRoute));
+
+	route->schema = message->schema;
+	route->topic_name = MemoryContextStrdup(sink->state->context, message->destination);
+	route->registered_id = message->schema->registered_id;
+	route->topic = rd_kafka_topic_new(sink->rk, route->topic_name, NULL);
+	if (route->topic == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("could not use topic \"%s\": %s", route->topic_name, rd_kafka_err2str(rd_kafka_last_error())),
+				 errhint("Topic names have up to 249 letters, digits, dots, underscores and hyphens.")));
+	route->next = entry->first;
+	entry->first = route;
+	return route;
+}
+
+/* Frame and constant header values, once the registered id is known. */
+static void
+complete_route(KafkaSink *sink, KafkaRoute *route)
+{
+	MemoryContext context = sink->state->context;
+	char text[64];
+
+	if (sink->registry == NULL)
+	{
+		snprintf(text, sizeof(text), "urn:avro:crc64:%016llx", (unsigned long long) route->schema->fingerprint);
+		route->dataschema = MemoryContextStrdup(context, text);
+	}
+	else
+	{
+		MemoryContext caller;
+
+		if (route->registered_id == 0 && !KafkaRegistryResolve(sink->registry, route))
+			return;
+		if (route->refusal != NULL)
+			return;
+		caller = MemoryContextSwitchTo(context);
+		route->dataschema = psprintf("%s/schemas/ids/%d", sink->config.registry_url, route->registered_id);
+		MemoryContextSwitchTo(caller);
+	}
+	route->dataschema_len = strlen(route->dataschema);
+	KafkaPrepareFrame(route, sink->registry != NULL);
+}
+
+/* Releases the topic handles; to be called before the producer goes. Never raises. */
+void
+KafkaForgetRoutes(KafkaSink *sink)
+{
+	HASH_SEQ_STATUS scan;
+	KafkaRouteEntry *entry;
+
+	if (sink->routes == NULL)
+		return;
+	hash_seq_init(&scan, sink->routes);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		KafkaRoute *route;
+
+		for (route = entry->first; route != NULL; route = route->next)
+			rd_kafka_topic_destroy(route->topic);
+	}
+	hash_destroy(sink->routes);
+	sink->routes = NULL;
+	sink->last_route = NULL;
+}

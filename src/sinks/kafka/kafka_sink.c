@@ -1,0 +1,378 @@
+/*-------------------------------------------------------------------------
+ *
+ * kafka_sink.c
+ *	  Publishes to Kafka: the callbacks of outbox_sink.h.
+ *
+ * One idempotent producer per attempt.  All callbacks run in the relay's main
+ * thread and never wait for the broker or the registry: what comes back is
+ * read from librdkafka's queue (kafka_report.c) and from libcurl's sockets
+ * (kafka_registry.c), both of which make one descriptor readable.
+ *
+ * Order and what happens when a message fails: README.md in this folder.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "kafka_sink.h"
+
+PG_MODULE_MAGIC;
+
+/* Reports of what was on the way when a message failed come quickly, or not at all. */
+#define FAILURE_DRAIN_MS 3000
+
+/* Without any report for so long, say so; brokers answer within milliseconds. */
+#define STALL_MS 10000
+
+/* How long an error is shown while nothing is under way that could prove it outdated. */
+#define IDLE_ERROR_MS 60000
+
+/* Between two looks at librdkafka's queue while producing. */
+#define PRODUCE_SLICE 256
+
+/* Acks that wait for poll_cb; more are not collected while publishing. */
+#define UNREPORTED_MAX 65536
+
+static void open_descriptors(KafkaSink *sink);
+static bool watch(KafkaSink *sink, int fd);
+static bool take_message(KafkaSink *sink, const OutboxMessage *message);
+static rd_kafka_resp_err_t produce(KafkaSink *sink, const KafkaRoute *route, const OutboxMessage *message);
+static rd_kafka_resp_err_t produce_with_headers(KafkaSink *sink, const KafkaRoute *route, const OutboxMessage *message,
+												rd_kafka_headers_t *headers, void *value, size_t len);
+static bool produce_failed(KafkaSink *sink, const OutboxMessage *message, rd_kafka_resp_err_t err);
+static void serve(KafkaSink *sink, int enough);
+static void end_isolation(KafkaSink *sink);
+static void raise_failure(KafkaSink *sink);
+static bool older_than(TimestampTz at, int ms);
+
+static void
+kafka_validate(const OutboxSinkOption *options, int noptions)
+{
+	KafkaConfig config;
+	KafkaBatchLimits unlimited = {0};
+
+	KafkaParseOptions(options, noptions, &config);
+	rd_kafka_conf_destroy(KafkaBuildConf(options, noptions, &unlimited));
+}
+
+static void
+kafka_startup(OutboxSinkState *state)
+{
+	KafkaSink *sink = MemoryContextAllocZero(state->context, sizeof(KafkaSink));
+	MemoryContext caller = MemoryContextSwitchTo(state->context);
+
+	sink->state = state;
+	sink->event_fd = -1;
+	sink->wait_fd = -1;
+	state->private_data = sink; /* from here on shutdown_cb releases what there is */
+
+	KafkaParseOptions(state->options, state->noptions, &sink->config);
+	sink->source = sink->config.source ? sink->config.source : psprintf("/%s", state->database);
+	sink->source_len = strlen(sink->source);
+	initStringInfo(&sink->value);
+	sink->report_context = AllocSetContextCreate(state->context, "outbox kafka reports", ALLOCSET_SMALL_SIZES);
+	sink->progress_at = GetCurrentTimestamp();
+
+	if (sink->config.registry_url != NULL)
+		sink->registry = KafkaRegistryCreate(state->context, &sink->config);
+	open_descriptors(sink);
+	KafkaProducerOpen(sink);
+	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * Takes messages until librdkafka's queue is full, the registry has to answer
+ * first, or something failed.
+ */
+static int
+kafka_publish(OutboxSinkState *state, const OutboxMessage *messages, int n)
+{
+	KafkaSink *sink = state->private_data;
+	int taken;
+
+	KafkaReserveAcks(sink, n);
+	if (sink->outstanding == 0)
+		sink->progress_at = GetCurrentTimestamp();
+	for (taken = 0; taken < n; taken++)
+	{
+		/* A failure that has happened by now must stop what comes after it. */
+		if (taken % PRODUCE_SLICE == 0)
+			KafkaServeEvents(sink, UNREPORTED_MAX);
+		if (sink->failed || KafkaIsolationOver(sink) || sink->acks.tail - sink->acks.head >= UNREPORTED_MAX ||
+			!take_message(sink, &messages[taken]))
+			break;
+	}
+	if (sink->acks.head < sink->acks.tail)
+		KafkaSignalSelf(sink);
+	return taken;
+}
+
+static int
+kafka_poll(OutboxSinkState *state, OutboxAck *acks, int max, long timeout_ms)
+{
+	KafkaSink *sink = state->private_data;
+	int n;
+
+	if (sink->acks.head == sink->acks.tail)
+	{
+		sink->acks.head = sink->acks.tail = 0;
+		MemoryContextReset(sink->report_context);
+	}
+	serve(sink, max);
+	if (sink->acks.head == sink->acks.tail && timeout_ms > 0 && !sink->failed)
+	{
+		(void) WaitLatchOrSocket(MyLatch, WL_LATCH_SET | WL_SOCKET_READABLE | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+								 sink->wait_fd, timeout_ms, PG_WAIT_EXTENSION);
+		serve(sink, max);
+	}
+
+	n = KafkaTakeAcks(sink, acks, max);
+	if (sink->acks.head < sink->acks.tail)
+		KafkaSignalSelf(sink);
+	if (n == 0 && sink->failed)
+		raise_failure(sink);
+	return n;
+}
+
+static pgsocket
+kafka_socket(OutboxSinkState *state)
+{
+	return ((KafkaSink *) state->private_data)->wait_fd;
+}
+
+static const char *
+kafka_trouble(OutboxSinkState *state)
+{
+	KafkaSink *sink = state->private_data;
+	const char *registry = sink->registry ? KafkaRegistryTrouble(sink->registry) : NULL;
+
+	if (sink->failed)
+		return sink->failure;
+	if (registry != NULL)
+		return registry;
+	if (sink->outstanding == 0 && sink->error[0] != '\0' && older_than(sink->error_at, IDLE_ERROR_MS))
+		sink->error[0] = '\0';
+	if (sink->error[0] != '\0')
+		return sink->error;
+	if (sink->outstanding > 0 && older_than(sink->progress_at, STALL_MS))
+	{
+		snprintf(sink->trouble, sizeof(sink->trouble),
+				 "no acknowledgement for more than %d s, " UINT64_FORMAT " messages are under way",
+				 STALL_MS / 1000, sink->outstanding);
+		return sink->trouble;
+	}
+	return NULL;
+}
+
+/* Collects reports for poll_cb. Nothing lingers for long, so there is nothing to push. */
+static void
+kafka_flush(OutboxSinkState *state, long timeout_ms)
+{
+	KafkaSink *sink = state->private_data;
+	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+
+	serve(sink, INT_MAX);
+	while (sink->outstanding > 0 && !sink->failed)
+	{
+		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
+		struct epoll_event event;
+
+		if (left <= 0)
+			return;
+		/* Not the latch: whoever stops the relay has set it already. */
+		(void) epoll_wait(sink->wait_fd, &event, 1, left);
+		serve(sink, INT_MAX);
+	}
+}
+
+static void
+kafka_shutdown(OutboxSinkState *state)
+{
+	KafkaSink *sink = state->private_data;
+
+	if (sink == NULL)
+		return;
+	state->private_data = NULL;
+	if (sink->registry != NULL)
+		KafkaRegistryDestroy(sink->registry);
+	KafkaProducerClose(sink);
+	if (sink->event_fd >= 0)
+		close(sink->event_fd);
+	if (sink->wait_fd >= 0)
+		close(sink->wait_fd);
+}
+
+static const OutboxSinkCallbacks kafka_callbacks = {
+	.magic = OUTBOX_SINK_MAGIC,
+	.validate_cb = kafka_validate,
+	.startup_cb = kafka_startup,
+	.publish_cb = kafka_publish,
+	.poll_cb = kafka_poll,
+	.socket_cb = kafka_socket,
+	.trouble_cb = kafka_trouble,
+	.flush_cb = kafka_flush,
+	.shutdown_cb = kafka_shutdown,
+};
+
+const OutboxSinkCallbacks *
+_PG_outbox_sink_init(void)
+{
+	return &kafka_callbacks;
+}
+
+static void
+open_descriptors(KafkaSink *sink)
+{
+	sink->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	sink->wait_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (!watch(sink, sink->event_fd) ||
+		(sink->registry != NULL && !watch(sink, KafkaRegistryDescriptor(sink->registry))))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("could not create descriptors for sink \"%s\": %m", sink->state->sink_name),
+				 errhint("Raise the operating system's limit of open files.")));
+}
+
+static bool
+watch(KafkaSink *sink, int fd)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+
+	return epoll_ctl(sink->wait_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+/* False: not taken, offer it again. */
+static bool
+take_message(KafkaSink *sink, const OutboxMessage *message)
+{
+	KafkaRoute *route = KafkaFindRoute(sink, message);
+	rd_kafka_resp_err_t err;
+
+	if (unlikely(route->refusal != NULL))
+	{
+		KafkaReject(sink, message, route->refusal);
+		return true;
+	}
+	if (unlikely(route->frame_len == 0))
+		return false;
+
+	err = produce(sink, route, message);
+	if (unlikely(err != RD_KAFKA_RESP_ERR_NO_ERROR))
+		return produce_failed(sink, message, err);
+	sink->outstanding++;
+	return true;
+}
+
+/* No forced partition and no headers in the call's own list: 2.0.2 frees those twice when the topic is unknown. */
+static rd_kafka_resp_err_t
+produce(KafkaSink *sink, const KafkaRoute *route, const OutboxMessage *message)
+{
+	rd_kafka_headers_t *headers = KafkaBuildHeaders(sink, route, message);
+	void *value;
+	size_t len;
+
+	KafkaFrameValue(sink, route, &message->payload, &value, &len);
+	if (headers != NULL)
+		return produce_with_headers(sink, route, message, headers, value, len);
+	if (rd_kafka_produce(route->topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, value, len,
+						 message->key.data, message->key.len, KafkaOpaque(message->position)) == 0)
+		return RD_KAFKA_RESP_ERR_NO_ERROR;
+	return rd_kafka_last_error();
+}
+
+static rd_kafka_resp_err_t
+produce_with_headers(KafkaSink *sink, const KafkaRoute *route, const OutboxMessage *message,
+					 rd_kafka_headers_t *headers, void *value, size_t len)
+{
+	rd_kafka_vu_t parts[] = {
+		{.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = route->topic},
+		{.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+		{.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {.ptr = value, .size = len}},
+		{.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {.ptr = (void *) message->key.data, .size = message->key.len}},
+		{.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
+		{.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = KafkaOpaque(message->position)},
+	};
+	rd_kafka_error_t *error = rd_kafka_produceva(sink->rk, parts, lengthof(parts));
+	rd_kafka_resp_err_t err;
+
+	if (likely(error == NULL))
+		return RD_KAFKA_RESP_ERR_NO_ERROR;
+	err = rd_kafka_error_code(error);
+	rd_kafka_error_destroy(error);
+	rd_kafka_headers_destroy(headers); /* ours again */
+	return err;
+}
+
+/* True: dealt with. False: the message was not taken. */
+static bool
+produce_failed(KafkaSink *sink, const OutboxMessage *message, rd_kafka_resp_err_t err)
+{
+	char reason[512];
+
+	switch (err)
+	{
+		case RD_KAFKA_RESP_ERR__QUEUE_FULL:
+			return false;
+		case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+			snprintf(reason, sizeof(reason), "topic \"%s\": the message is larger than the sink's message.max.bytes",
+					 message->destination);
+			KafkaReject(sink, message, reason);
+			return true;
+		default:
+			/* Unknown topic, no permission, a fatal error: a new producer asks the brokers again. */
+			snprintf(reason, sizeof(reason), "topic \"%s\": %s", message->destination, rd_kafka_err2str(err));
+			KafkaFail(sink, reason);
+			KafkaSignalSelf(sink);
+			return false;
+	}
+}
+
+/* Reads whatever has arrived, until `enough` acks wait to be handed over. */
+static void
+serve(KafkaSink *sink, int enough)
+{
+	if (sink->registry != NULL)
+		KafkaRegistryServe(sink->registry);
+	KafkaServeEvents(sink, enough);
+	if (sink->outstanding == 0 && !sink->failed && KafkaIsolationOver(sink))
+		end_isolation(sink);
+}
+
+/* Nothing is under way, so a new producer with ordinary batches cannot change the order. */
+static void
+end_isolation(KafkaSink *sink)
+{
+	KafkaProducerClose(sink);
+	KafkaProducerOpen(sink);
+}
+
+/* Called when every report there is was handed over. */
+static void
+raise_failure(KafkaSink *sink)
+{
+	if (sink->outstanding > 0 && !older_than(sink->failed_at, FAILURE_DRAIN_MS))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_FAILURE),
+			 errmsg("sink \"%s\" has to start its producer again", sink->state->sink_name),
+			 errdetail("%s.", sink->failure),
+			 errhint("The relay tries again by itself; if this goes on, see the broker's log.")));
+}
+
+static bool
+older_than(TimestampTz at, int ms)
+{
+	return TimestampDifferenceExceeds(at, GetCurrentTimestamp(), ms);
+}

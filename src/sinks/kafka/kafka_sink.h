@@ -1,0 +1,203 @@
+/*-------------------------------------------------------------------------
+ *
+ * kafka_sink.h
+ *	  What the files of the Kafka sink share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_KAFKA_SINK_H
+#define OUTBOX_KAFKA_SINK_H
+
+#include <librdkafka/rdkafka.h>
+#include <signal.h>
+
+#include "lib/stringinfo.h"
+#include "utils/hsearch.h"
+
+#include "sink/outbox_sink.h"
+
+typedef enum KafkaHeaderMode
+{
+	KAFKA_HEADERS_CLOUDEVENTS,
+	KAFKA_HEADERS_MINIMAL, /* ce_id, ce_type, content-type */
+	KAFKA_HEADERS_NONE
+} KafkaHeaderMode;
+
+typedef enum KafkaSubjectStrategy
+{
+	KAFKA_SUBJECT_TOPIC_RECORD_NAME,
+	KAFKA_SUBJECT_TOPIC_NAME,
+	KAFKA_SUBJECT_RECORD_NAME
+} KafkaSubjectStrategy;
+
+/* The options that are ours; everything else is a property of librdkafka. */
+typedef struct KafkaConfig
+{
+	KafkaHeaderMode headers;
+	KafkaSubjectStrategy subject;
+	const char *source;        /* ce_source; NULL: from the database's name */
+	const char *registry_url;  /* NULL: no registry, single-object encoding */
+	const char *registry_auth; /* user:password, or NULL */
+	const char *registry_ca;   /* file of trusted certificates, or NULL: the system's */
+} KafkaConfig;
+
+/*
+ * How much may go into one batch; 0 = as configured.  A broker refuses a batch
+ * as a whole, so after a refusal batches shrink until the guilty record is
+ * alone (README.md, "A refused batch").
+ */
+typedef struct KafkaBatchLimits
+{
+	int messages;
+	int bytes;
+} KafkaBatchLimits;
+
+/* "0x00, schema id" or "0xC3 0x01, fingerprint". */
+#define KAFKA_FRAME_MAX 10
+
+/*
+ * Where and how events of one schema and topic go: made at the first such
+ * message, so that per message only what varies is computed.
+ */
+typedef struct KafkaRoute
+{
+	struct KafkaRoute *next; /* same schema, another topic */
+	const OutboxSchema *schema;
+	const char *topic_name;
+	rd_kafka_topic_t *topic;
+	int32 registered_id;    /* 0: not known (yet) */
+	const char *refusal;    /* the registry's words when it refused the schema */
+	const char *dataschema; /* value of ce_dataschema */
+	Size dataschema_len;
+	char frame[KAFKA_FRAME_MAX];
+	int frame_len; /* 0: not ready, the registry has to be asked */
+} KafkaRoute;
+
+typedef struct KafkaRouteEntry
+{
+	int32 schema_id; /* hash key */
+	KafkaRoute *first;
+} KafkaRouteEntry;
+
+/* Reports not handed to the relay yet, oldest at head. */
+typedef struct KafkaAckQueue
+{
+	OutboxAck *items;
+	int head;
+	int tail;
+	int capacity;
+} KafkaAckQueue;
+
+typedef struct KafkaRegistry KafkaRegistry;
+
+typedef struct KafkaSink
+{
+	OutboxSinkState *state;
+	KafkaConfig config;
+	const char *source;
+	Size source_len;
+
+	rd_kafka_t *rk;
+	rd_kafka_queue_t *queue; /* librdkafka's main queue: reports, errors, log lines */
+	int event_fd;            /* readable: the queue or the acks have something */
+	int wait_fd;             /* an epoll descriptor over event_fd and the registry's; what the relay waits on */
+
+	HTAB *routes;
+	KafkaRoute *last_route;
+	KafkaRegistry *registry; /* NULL: none configured */
+	StringInfoData value;    /* frame + payload of the message at hand */
+
+	KafkaAckQueue acks;
+	MemoryContext report_context; /* texts of acks; reset when all are handed over */
+	uint64 outstanding;           /* taken, not reported by librdkafka yet */
+	bool isolating;               /* batches of one, to find a refused record */
+	Size batch_bytes;             /* a record at least this large is alone in its batch */
+
+	/*
+	 * Once a message failed, nothing more is taken: what comes after it in its
+	 * partition must not overtake it.
+	 */
+	bool failed;
+	bool blamed; /* failure names the message's error, not only librdkafka's verdict on itself */
+	TimestampTz failed_at;
+	char failure[512];
+
+	char error[512]; /* librdkafka's last error, '' = none */
+	TimestampTz error_at;
+	TimestampTz progress_at; /* last report, or first message after a pause */
+	char trouble[640];       /* what trouble_cb last returned */
+} KafkaSink;
+
+/* ---- kafka_config.c ---- */
+
+/* Our options; raises for a bad one. The strings of *config point into options. */
+extern void KafkaParseOptions(const OutboxSinkOption *options, int noptions, KafkaConfig *config);
+
+/* librdkafka's configuration from our defaults and the rest of the options; raises for a bad one. The caller owns it. */
+extern rd_kafka_conf_t *KafkaBuildConf(const OutboxSinkOption *options, int noptions, const KafkaBatchLimits *limits);
+
+/* ---- kafka_producer.c ---- */
+
+/* librdkafka and libcurl start threads that must not receive our signals. */
+extern void KafkaBlockSignals(sigset_t *saved);
+extern void KafkaRestoreSignals(const sigset_t *saved);
+
+extern void KafkaProducerOpen(KafkaSink *sink);  /* raises; does not wait for the broker */
+extern void KafkaProducerClose(KafkaSink *sink); /* never raises, bounded in time */
+
+/*
+ * After a refused batch: smaller ones from the next producer on.  Isolation
+ * ends when as many messages went through as were under way.
+ */
+extern void KafkaShrinkBatches(KafkaSink *sink, bool too_large);
+extern void KafkaIsolatedMessageDone(void);
+extern bool KafkaIsolationOver(const KafkaSink *sink);
+
+/* ---- kafka_report.c ---- */
+
+extern void *KafkaOpaque(OutboxPosition position);
+extern void KafkaReserveAcks(KafkaSink *sink, int n);
+extern void KafkaAddAck(KafkaSink *sink, const OutboxAck *ack);
+extern void KafkaReject(KafkaSink *sink, const OutboxMessage *message, const char *detail);
+extern int KafkaTakeAcks(KafkaSink *sink, OutboxAck *acks, int max);
+
+/* Reads librdkafka's queue until it is empty or `enough` reports wait to be handed over. */
+extern void KafkaServeEvents(KafkaSink *sink, int enough);
+extern void KafkaSignalSelf(KafkaSink *sink);
+extern void KafkaFail(KafkaSink *sink, const char *reason);
+
+/* ---- kafka_route.c ---- */
+
+extern KafkaRoute *KafkaFindRoute(KafkaSink *sink, const OutboxMessage *message);
+extern void KafkaForgetRoutes(KafkaSink *sink);
+
+/* ---- kafka_frame.c ---- */
+
+extern void KafkaPrepareFrame(KafkaRoute *route, bool with_registry);
+
+/* Frame and payload in sink->value; *value is NULL for a tombstone. Valid until the next call. */
+extern void KafkaFrameValue(KafkaSink *sink, const KafkaRoute *route, const OutboxSlice *payload, void **value, size_t *len);
+
+/* ---- kafka_headers.c ---- */
+
+/* The headers of a message, owned by the caller; NULL when the mode is none. */
+extern rd_kafka_headers_t *KafkaBuildHeaders(KafkaSink *sink, const KafkaRoute *route, const OutboxMessage *message);
+
+/* ---- kafka_registry.c ---- */
+
+extern KafkaRegistry *KafkaRegistryCreate(MemoryContext parent, const KafkaConfig *config); /* raises */
+extern int KafkaRegistryDescriptor(const KafkaRegistry *registry);                          /* readable: serve it */
+
+/*
+ * Makes progress on the route's registration without waiting.  True when there
+ * is an answer: route->registered_id or route->refusal is set.
+ */
+extern bool KafkaRegistryResolve(KafkaRegistry *registry, KafkaRoute *route);
+extern void KafkaRegistryServe(KafkaRegistry *registry);
+extern const char *KafkaRegistryTrouble(const KafkaRegistry *registry);
+
+/* A registration that was not reported yet; false: none. */
+extern bool KafkaRegistryNews(KafkaRegistry *registry, int32 *schema_id, int32 *registered_id);
+extern void KafkaRegistryDestroy(KafkaRegistry *registry); /* never raises */
+
+#endif /* OUTBOX_KAFKA_SINK_H */
