@@ -56,6 +56,7 @@ typedef struct BufferedRow
 	Size		offset;			/* of the tuple in the arena */
 	uint32		len;
 	int			nest_level;
+	Oid			installation;	/* a row whose installation is gone when it is flushed goes with it */
 	bool		toast;			/* may need out-of-line storage */
 } BufferedRow;
 
@@ -134,34 +135,51 @@ fixed_offset(TupleDesc desc, int attnum)
 	return offset;
 }
 
+static void
+forget_slots(void)
+{
+	if (buffer.slots != NULL)
+	{
+		pfree(buffer.slots);
+		pfree(buffer.slot_pointers);
+	}
+	buffer.slots = NULL;
+	buffer.slot_pointers = NULL;
+	buffer.nslots = 0;
+}
+
 void
 OutboxEventBufferBind(Oid installation)
 {
 	Relation	rel;
+	TupleDesc	desc;
 	MemoryContext old;
 
 	if (buffer.installation == installation)
 		return;
 	if (buffer.context == NULL)
+	{
 		buffer.context = AllocSetContextCreate(TopMemoryContext, "outbox event buffer",
 											   ALLOCSET_DEFAULT_SIZES);
-	OutboxEventBufferReset();
-	buffer.installation = InvalidOid;
-
-	rel = table_open(OutboxRelationOid("event"), AccessShareLock);
-	old = MemoryContextSwitchTo(buffer.context);
-	if (buffer.desc != NULL)
-		FreeTupleDesc(buffer.desc);
-	buffer.desc = NULL;
-	if (RelationGetDescr(rel)->natts < Natts_event)
-		elog(ERROR, "outbox.event has only %d columns", RelationGetDescr(rel)->natts);
-	buffer.desc = CreateTupleDescCopy(RelationGetDescr(rel));
-	buffer.leaf_offset = fixed_offset(buffer.desc, Anum_event_leaf);
-	MemoryContextSwitchTo(old);
-	table_close(rel, NoLock);
-	if (buffer.flush_context == NULL)
 		buffer.flush_context = AllocSetContextCreate(buffer.context, "outbox event flush",
 													 ALLOCSET_DEFAULT_SIZES);
+	}
+	buffer.installation = InvalidOid;
+	buffer.locked_leaf = 0;
+
+	rel = table_open(OutboxRelationOid("event"), AccessShareLock);
+	if (RelationGetDescr(rel)->natts < Natts_event)
+		elog(ERROR, "outbox.event has only %d columns", RelationGetDescr(rel)->natts);
+	old = MemoryContextSwitchTo(buffer.context);
+	desc = CreateTupleDescCopy(RelationGetDescr(rel));
+	MemoryContextSwitchTo(old);
+	table_close(rel, NoLock);
+
+	forget_slots();
+	if (buffer.desc != NULL)
+		FreeTupleDesc(buffer.desc);
+	buffer.desc = desc;
+	buffer.leaf_offset = fixed_offset(desc, Anum_event_leaf);
 	buffer.installation = installation;
 }
 
@@ -232,6 +250,7 @@ OutboxEventBufferAdd(int nest_level, Datum *values, bool *isnull)
 	row->offset = buffer.arena_used;
 	row->len = (uint32) len;
 	row->nest_level = nest_level;
+	row->installation = buffer.installation;
 	row->toast = len > TOAST_TUPLE_THRESHOLD;
 	buffer.arena_used += MAXALIGN(len);
 	buffer.nrows++;
@@ -360,19 +379,43 @@ add_hint(Oid relfilenumber, BlockNumber block)
 
 /* ---- flushing --------------------------------------------------------------- */
 
+/*
+ * Drops the rows from first on whose installation this transaction has
+ * dropped meanwhile; false when none is left.
+ */
+static bool
+keep_ours(int first, bool *toast)
+{
+	Size		start = buffer.rows[first].offset;
+	int			kept = first;
+
+	*toast = false;
+	for (int i = first; i < buffer.nrows; i++)
+	{
+		if (buffer.rows[i].installation != buffer.installation)
+			continue;
+		*toast |= buffer.rows[i].toast;
+		buffer.rows[kept++] = buffer.rows[i];
+	}
+	buffer.nrows = kept;
+	if (kept == first)
+		buffer.arena_used = start;
+	return kept > first;
+}
+
 void
 OutboxEventBufferFlush(int nest_level)
 {
 	int			first = level_start(nest_level);
+	Size		start;
 	MemoryContext old;
 	Relation	rel;
 	int16		leaf;
-	bool		toast = false;
+	bool		toast;
 
-	if (first == buffer.nrows)
+	if (first == buffer.nrows || !keep_ours(first, &toast))
 		return;
-	for (int i = first; i < buffer.nrows; i++)
-		toast |= buffer.rows[i].toast;
+	start = first > 0 ? buffer.rows[first - 1].offset + MAXALIGN(buffer.rows[first - 1].len) : 0;
 	MemoryContextReset(buffer.flush_context);
 	old = MemoryContextSwitchTo(buffer.flush_context);
 	rel = open_current_leaf(&leaf);
@@ -386,7 +429,8 @@ OutboxEventBufferFlush(int nest_level)
 		PopActiveSnapshot();
 	table_close(rel, NoLock);
 	MemoryContextSwitchTo(old);
-	cut(first);
+	buffer.nrows = first;
+	buffer.arena_used = start;
 	shrink();
 }
 
@@ -424,12 +468,7 @@ grow_slots(int n)
 
 	if (n <= buffer.nslots)
 		return;
-	if (buffer.slots != NULL)
-	{
-		pfree(buffer.slots);
-		pfree(buffer.slot_pointers);
-		buffer.nslots = 0;
-	}
+	forget_slots();
 	buffer.slots = MemoryContextAllocZero(buffer.context, size * sizeof(RowSlot));
 	buffer.slot_pointers = MemoryContextAlloc(buffer.context, size * sizeof(TupleTableSlot *));
 	for (int i = 0; i < size; i++)

@@ -12,7 +12,7 @@
 
 #include "shared/outbox_shared.h"
 
-/* Adopts the row type of outbox.event; forgets what was buffered for another installation. */
+/* Adopts the row type of outbox.event; rows added from now on belong to this installation. */
 extern void OutboxEventBufferBind(Oid installation);
 
 /*

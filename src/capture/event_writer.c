@@ -121,11 +121,7 @@ OutboxEventCountDeadLetter(int32 contract_id)
 	count(contract_id, 0, 1);
 }
 
-/*
- * Finds the outbox of this database, once per command; false when there is
- * none.  Rows that were buffered for an installation that this transaction
- * dropped are forgotten with it.
- */
+/* Finds the outbox of this database, once per command; false when there is none. */
 static bool
 bind_installation(void)
 {
@@ -137,7 +133,6 @@ bind_installation(void)
 	installation = OutboxInstallation();
 	if (!OidIsValid(installation))
 	{
-		OutboxEventBufferReset();
 		writer.bound = false;
 		return false;
 	}
@@ -153,8 +148,12 @@ bind_installation(void)
 static void
 write_rows(void)
 {
+	int			nest_level = GetCurrentTransactionNestLevel();
+
 	if (bind_installation())
-		OutboxEventBufferFlush(GetCurrentTransactionNestLevel());
+		OutboxEventBufferFlush(nest_level);
+	else
+		OutboxEventBufferDrop(nest_level);	/* this transaction dropped the extension */
 }
 
 static void

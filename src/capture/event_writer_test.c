@@ -10,19 +10,26 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "capture/event_writer.h"
 #include "capture/trace.h"
 #include "compat.h"
+#include "shared/outbox_shared.h"
 
 PG_FUNCTION_INFO_V1(outbox_test_append);
 PG_FUNCTION_INFO_V1(outbox_test_trigger);
 PG_FUNCTION_INFO_V1(outbox_test_noop_trigger);
+PG_FUNCTION_INFO_V1(outbox_test_drain);
+PG_FUNCTION_INFO_V1(outbox_test_append_late);
+
+static char *late_key = NULL;
 
 static bytea *
 test_payload(int len)
@@ -105,4 +112,48 @@ Datum
 outbox_test_noop_trigger(PG_FUNCTION_ARGS)
 {
 	return PointerGetDatum(NULL);
+}
+
+/*
+ * What a relay that looks now would get: the number of new hints, -1 for
+ * "scan". The session's own cursor.
+ */
+Datum
+outbox_test_drain(PG_FUNCTION_ARGS)
+{
+	static OutboxRingCursor cursor;
+	static OutboxHint *hints = NULL;
+	static int	capacity = 0;
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	int			n = OutboxHintsDrain(&cursor, &hints, &capacity);
+
+	MemoryContextSwitchTo(old);
+	PG_RETURN_INT32(n);
+}
+
+static void
+append_late(XactEvent event, void *arg)
+{
+	OutboxEvent late = {.contract_id = 1, .schema_id = 1};
+
+	if (event == XACT_EVENT_PRE_COMMIT && late_key != NULL)
+	{
+		late.aggregatetype = late.type = cstring_to_text("Late");
+		late.aggregateid = cstring_to_text(late_key);
+		late.payload = test_payload(10);
+		OutboxEventAppend(&late);
+	}
+	late_key = NULL;
+}
+
+/* (key text): appends an event in a pre-commit callback that runs after the writer's own. */
+Datum
+outbox_test_append_late(PG_FUNCTION_ARGS)
+{
+	/* callbacks run last-registered first: take the writer's place at the end of the list */
+	UnregisterXactCallback(append_late, NULL);
+	RegisterXactCallback(append_late, NULL);
+	OutboxEventWriterInit();
+	late_key = MemoryContextStrdup(TopTransactionContext, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	PG_RETURN_VOID();
 }
