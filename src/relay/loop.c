@@ -90,6 +90,7 @@ static OutboxAttemptEnd
 publish(OutboxRelay *relay, bool *busy)
 {
 	uint64 windows = relay->reader.windows;
+	uint64 acknowledged;
 	bool empty;
 
 	*busy = read_some(relay);
@@ -98,7 +99,11 @@ publish(OutboxRelay *relay, bool *busy)
 	if (OutboxSessionStopRequested())
 		return OUTBOX_ATTEMPT_STOP;
 	*busy |= hand_over(relay);
+	acknowledged = relay->dispatch.tail;
 	take_acks(relay);
+	/* there is room for what the bounds held back */
+	if (relay->dispatch.tail != acknowledged && relay->chunk.next < relay->chunk.n)
+		*busy = true;
 	if (relay->failure != OUTBOX_ATTEMPT_GOES_ON)
 		return relay->failure;
 

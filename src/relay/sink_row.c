@@ -134,8 +134,7 @@ check_copy(OutboxSinkRow *row)
 		row->copy_error = psprintf("sink \"%s\" was started at site \"%s\", but outbox.site is \"%s\"",
 								   row->name, TextDatumGetCString(site), outbox_site);
 	if (row->copy_error != NULL)
-		row->copy_hint = psprintf("This looks like a copy of the data. If it shall publish, run: "
-								  "UPDATE outbox.sink SET system_identifier = NULL, database_oid = NULL, site = NULL WHERE name = '%s'",
+		row->copy_hint = psprintf("This looks like a copy of the data. If it shall publish, confirm it: SELECT outbox.start_relay('%s');",
 								  row->name);
 }
 

@@ -1,0 +1,111 @@
+/*-------------------------------------------------------------------------
+ *
+ * fault_control.c
+ *	  What the fault-injecting sink is told to do wrong.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <unistd.h>
+
+#include "storage/fd.h"
+
+#include "fault_control.h"
+
+static void set_defaults(FaultControl *control);
+static void set_value(FaultControl *control, const char *name, const char *value);
+
+void
+FaultControlInit(FaultControl *control, const OutboxSinkOption *options, int noptions)
+{
+	memset(control, 0, sizeof(*control));
+	set_defaults(control);
+	for (int i = 0; i < noptions; i++)
+	{
+		if (strcmp(options[i].name, "file") == 0)
+			strlcpy(control->file, options[i].value, sizeof(control->file));
+		else if (strcmp(options[i].name, "control") == 0)
+			strlcpy(control->control, options[i].value, sizeof(control->control));
+		else
+			set_value(control, options[i].name, options[i].value);
+	}
+}
+
+static void
+set_defaults(FaultControl *control)
+{
+	control->down = false;
+	control->reverse = false;
+	control->unconfigured = false;
+	control->delay_ms = 0;
+	control->capacity = 100000;
+	control->raise_after = 0;
+	control->retry_after = 0;
+	control->registered_id = 0;
+	control->raise[0] = '\0';
+	control->reject_key[0] = '\0';
+}
+
+static void
+set_value(FaultControl *control, const char *name, const char *value)
+{
+	if (strcmp(name, "down") == 0)
+		control->down = atoi(value) != 0;
+	else if (strcmp(name, "reverse") == 0)
+		control->reverse = atoi(value) != 0;
+	else if (strcmp(name, "unconfigured") == 0)
+		control->unconfigured = atoi(value) != 0;
+	else if (strcmp(name, "delay_ms") == 0)
+		control->delay_ms = atoi(value);
+	else if (strcmp(name, "capacity") == 0)
+		control->capacity = atoi(value);
+	else if (strcmp(name, "raise_after") == 0)
+		control->raise_after = atoi(value);
+	else if (strcmp(name, "retry_after") == 0)
+		control->retry_after = atoi(value);
+	else if (strcmp(name, "register") == 0)
+		control->registered_id = atoi(value);
+	else if (strcmp(name, "raise") == 0)
+		strlcpy(control->raise, value, sizeof(control->raise));
+	else if (strcmp(name, "reject_key") == 0)
+		strlcpy(control->reject_key, value, sizeof(control->reject_key));
+	else
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown name in the control of a fault sink: \"%s\"", name)));
+}
+
+/* No file: nothing goes wrong. */
+void
+FaultControlRefresh(FaultControl *control)
+{
+	struct stat now;
+	FILE *file;
+	char line[2 * FAULT_TEXT_LEN];
+
+	if (control->control[0] == '\0')
+		return;
+	if (stat(control->control, &now) != 0)
+		memset(&now, 0, sizeof(now));
+	if (now.st_ino == control->seen.st_ino && now.st_size == control->seen.st_size &&
+		now.st_mtim.tv_sec == control->seen.st_mtim.tv_sec && now.st_mtim.tv_nsec == control->seen.st_mtim.tv_nsec)
+		return;
+	control->seen = now;
+	set_defaults(control);
+
+	file = AllocateFile(control->control, "r");
+	if (file == NULL)
+		return;
+	while (fgets(line, sizeof(line), file) != NULL)
+	{
+		char *value = strchr(line, '=');
+
+		if (value == NULL)
+			continue;
+		*value++ = '\0';
+		value[strcspn(value, "\n")] = '\0';
+		set_value(control, line, value);
+	}
+	FreeFile(file);
+}

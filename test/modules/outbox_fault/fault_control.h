@@ -1,0 +1,40 @@
+/*-------------------------------------------------------------------------
+ *
+ * fault_control.h
+ *	  What the fault-injecting sink is told to do wrong.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FAULT_CONTROL_H
+#define FAULT_CONTROL_H
+
+#include <sys/stat.h>
+
+#include "sink/outbox_sink.h"
+
+#define FAULT_TEXT_LEN 256
+
+typedef struct FaultControl
+{
+	bool down;
+	bool reverse;
+	bool unconfigured;
+	int delay_ms;
+	int capacity;
+	int raise_after;   /* 0 = never */
+	int retry_after;   /* 0 = never */
+	int registered_id; /* 0 = none */
+	char raise[FAULT_TEXT_LEN];
+	char reject_key[FAULT_TEXT_LEN];
+	char file[MAXPGPATH];
+	char control[MAXPGPATH];
+	struct stat seen; /* the control file as it was read last */
+} FaultControl;
+
+/* From the sink's options. Raises for an unknown name. */
+extern void FaultControlInit(FaultControl *control, const OutboxSinkOption *options, int noptions);
+
+/* Reads the control file if it changed. */
+extern void FaultControlRefresh(FaultControl *control);
+
+#endif /* FAULT_CONTROL_H */

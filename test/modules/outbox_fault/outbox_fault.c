@@ -1,0 +1,309 @@
+/*-------------------------------------------------------------------------
+ *
+ * outbox_fault.c
+ *	  A sink whose broker is a file and which fails on request.
+ *
+ * Tests of the relay drive it: see README.md.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "fault_control.h"
+
+PG_MODULE_MAGIC;
+
+typedef struct FaultMessage
+{
+	OutboxPosition position;
+	TimestampTz due;
+	int32 schema_id; /* to register, else 0 */
+	bool rejected;
+	char *line;
+} FaultMessage;
+
+typedef struct FaultSink
+{
+	FaultControl control;
+	FaultMessage *queue; /* ring */
+	int capacity;
+	uint64 head;
+	uint64 tail;
+	int delivered; /* in this attempt */
+	int file;
+	int timer;
+	int32 registered; /* schema that was reported last */
+} FaultSink;
+
+static char *format_line(const OutboxSinkState *state, const OutboxMessage *message);
+static void append_uuid(StringInfo line, const uint8 *id);
+static void raise_if(const FaultSink *sink, const char *where);
+static void write_lines(const FaultSink *sink, StringInfo lines);
+static void arm_timer(FaultSink *sink);
+
+static void
+fault_validate(const OutboxSinkOption *options, int noptions)
+{
+	FaultControl control;
+
+	FaultControlInit(&control, options, noptions);
+}
+
+static void
+fault_startup(OutboxSinkState *state)
+{
+	FaultSink *sink = MemoryContextAllocZero(state->context, sizeof(FaultSink));
+
+	FaultControlInit(&sink->control, state->options, state->noptions);
+	FaultControlRefresh(&sink->control);
+	sink->capacity = 1 << 17;
+	sink->queue = MemoryContextAllocHuge(state->context, sizeof(FaultMessage) * sink->capacity);
+	sink->file = -1;
+	sink->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	state->private_data = sink;
+	if (sink->control.file[0] != '\0')
+	{
+		sink->file = open(sink->control.file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+		if (sink->file < 0)
+			ereport(ERROR,
+					(errcode_for_file_access(),
+					 errmsg("could not open file \"%s\": %m", sink->control.file)));
+	}
+	raise_if(sink, "startup");
+}
+
+static bool
+fault_check_configured(OutboxSinkState *state, const char **detail)
+{
+	FaultSink *sink = state->private_data;
+
+	FaultControlRefresh(&sink->control);
+	*detail = "The control file says that the sink is not configured.";
+	return !sink->control.unconfigured;
+}
+
+static int
+fault_publish(OutboxSinkState *state, const OutboxMessage *messages, int n)
+{
+	FaultSink *sink = state->private_data;
+	TimestampTz due;
+	int taken;
+
+	FaultControlRefresh(&sink->control);
+	raise_if(sink, "publish");
+	due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), sink->control.delay_ms);
+	for (taken = 0; taken < n; taken++)
+	{
+		const OutboxMessage *message = &messages[taken];
+		FaultMessage *queued;
+
+		if (sink->head - sink->tail >= Min(sink->capacity, sink->control.capacity))
+			break;
+		queued = &sink->queue[sink->head++ % sink->capacity];
+		queued->position = message->position;
+		queued->due = due;
+		queued->rejected = sink->control.reject_key[0] != '\0' &&
+			message->key.len == strlen(sink->control.reject_key) &&
+			memcmp(message->key.data, sink->control.reject_key, message->key.len) == 0;
+		queued->schema_id = sink->control.registered_id != 0 &&
+				message->schema->registered_id != sink->control.registered_id
+			? message->schema->id
+			: 0;
+		queued->line = sink->file >= 0 ? format_line(state, message) : NULL;
+	}
+	arm_timer(sink);
+	return taken;
+}
+
+static int
+fault_poll(OutboxSinkState *state, OutboxAck *acks, int max, long timeout_ms)
+{
+	FaultSink *sink = state->private_data;
+	TimestampTz now = GetCurrentTimestamp();
+	StringInfoData lines;
+	int n = 0;
+
+	FaultControlRefresh(&sink->control);
+	raise_if(sink, "poll");
+	if (sink->control.down)
+		return 0;
+	initStringInfo(&lines);
+	while (n < max && sink->tail < sink->head)
+	{
+		FaultMessage *message = &sink->queue[sink->tail % sink->capacity];
+		bool back = sink->control.retry_after != 0 && sink->delivered == sink->control.retry_after;
+
+		if (message->due > now)
+			break;
+		if (sink->control.raise_after != 0 && sink->delivered >= sink->control.raise_after)
+		{
+			write_lines(sink, &lines);
+			ereport(ERROR,
+					(errcode(ERRCODE_CONNECTION_FAILURE),
+					 errmsg("fault sink raises after %d deliveries", sink->delivered)));
+		}
+		acks[n] = (OutboxAck){.position = message->position, .status = OUTBOX_ACK_OK};
+		if (message->schema_id != 0)
+		{
+			acks[n].schema_id = message->schema_id;
+			acks[n].registered_id = sink->control.registered_id;
+		}
+		if (message->rejected)
+		{
+			acks[n].status = OUTBOX_ACK_REJECT;
+			acks[n].detail = "Broker: I do not like this key.";
+		}
+		else if (back)
+		{
+			acks[n].status = OUTBOX_ACK_RETRY;
+			acks[n].detail = "Broker: not now.";
+		}
+		else if (message->line != NULL)
+			appendStringInfoString(&lines, message->line);
+		if (message->line != NULL)
+			pfree(message->line);
+		sink->delivered++;
+		sink->tail++;
+		n++;
+	}
+	write_lines(sink, &lines);
+	pfree(lines.data);
+	for (int i = 0; sink->control.reverse && i < n / 2; i++)
+	{
+		OutboxAck swap = acks[i];
+
+		acks[i] = acks[n - 1 - i];
+		acks[n - 1 - i] = swap;
+	}
+	arm_timer(sink);
+	return n;
+}
+
+static pgsocket
+fault_socket(OutboxSinkState *state)
+{
+	return ((FaultSink *) state->private_data)->timer;
+}
+
+static const char *
+fault_trouble(OutboxSinkState *state)
+{
+	FaultSink *sink = state->private_data;
+
+	FaultControlRefresh(&sink->control);
+	return sink->control.down ? "fault broker is down" : NULL;
+}
+
+static void
+fault_shutdown(OutboxSinkState *state)
+{
+	FaultSink *sink = state->private_data;
+
+	if (sink == NULL)
+		return;
+	if (sink->file >= 0)
+		close(sink->file);
+	close(sink->timer);
+	state->private_data = NULL;
+}
+
+static const OutboxSinkCallbacks fault_callbacks = {
+	.magic = OUTBOX_SINK_MAGIC,
+	.validate_cb = fault_validate,
+	.startup_cb = fault_startup,
+	.check_configured_cb = fault_check_configured,
+	.publish_cb = fault_publish,
+	.poll_cb = fault_poll,
+	.socket_cb = fault_socket,
+	.trouble_cb = fault_trouble,
+	.shutdown_cb = fault_shutdown,
+};
+
+const OutboxSinkCallbacks *
+_PG_outbox_sink_init(void)
+{
+	return &fault_callbacks;
+}
+
+static char *
+format_line(const OutboxSinkState *state, const OutboxMessage *message)
+{
+	MemoryContext caller = MemoryContextSwitchTo(state->context);
+	StringInfoData line;
+
+	initStringInfo(&line);
+	appendStringInfo(&line, "%lld\t", (long long) message->seq);
+	append_uuid(&line, message->id);
+	appendStringInfo(&line, "\t%.*s\t%.*s\t%s\t%u\t%.*s\t",
+					 (int) message->key.len, message->key.data,
+					 (int) message->event_type.len, message->event_type.data,
+					 message->payload.data != NULL ? "value" : "null", state->attempt,
+					 (int) message->traceparent.len, message->traceparent.data != NULL ? message->traceparent.data : "");
+	for (int i = 0; i < message->nattributes; i++)
+		appendStringInfo(&line, "%s%.*s=%.*s", i > 0 ? "," : "",
+						 (int) message->attributes[i].name.len, message->attributes[i].name.data,
+						 (int) message->attributes[i].value.len, message->attributes[i].value.data);
+	appendStringInfoChar(&line, '\n');
+	MemoryContextSwitchTo(caller);
+	return line.data;
+}
+
+static void
+append_uuid(StringInfo line, const uint8 *id)
+{
+	for (int i = 0; i < 16; i++)
+		appendStringInfo(line, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", id[i]);
+}
+
+static void
+raise_if(const FaultSink *sink, const char *where)
+{
+	if (strcmp(sink->control.raise, where) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("fault sink raises in %s", where),
+				 errhint("Change the control file.")));
+}
+
+static void
+write_lines(const FaultSink *sink, StringInfo lines)
+{
+	int done = 0;
+
+	while (sink->file >= 0 && done < lines->len)
+	{
+		int written = write(sink->file, lines->data + done, lines->len - done);
+
+		if (written < 0)
+			ereport(ERROR,
+					(errcode_for_file_access(),
+					 errmsg("could not write file \"%s\": %m", sink->control.file)));
+		done += written;
+	}
+}
+
+/* Readable when the oldest message is due. */
+static void
+arm_timer(FaultSink *sink)
+{
+	struct itimerspec when = {0};
+
+	if (sink->tail < sink->head && !sink->control.down)
+	{
+		int64 us = sink->queue[sink->tail % sink->capacity].due - GetCurrentTimestamp();
+
+		us = Max(us, 1);
+		when.it_value.tv_sec = us / USECS_PER_SEC;
+		when.it_value.tv_nsec = (us % USECS_PER_SEC) * 1000;
+	}
+	timerfd_settime(sink->timer, 0, &when, NULL);
+}
