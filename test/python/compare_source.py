@@ -134,7 +134,7 @@ def main():
     parser.add_argument("--fields", type=json.loads, default={})
     options = parser.parse_args()
     with psycopg.connect(options.dsn, autocommit=True) as connection:
-        connection.execute("SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; "
+        connection.execute("SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'iso_8601'; "
                            "SET extra_float_digits = 1; SET bytea_output = 'hex'")
         texts = () if options.registry else [r[0] for r in connection.execute("SELECT schema FROM outbox.event_schema")]
         schemas = consume.Schemas(options.registry, texts, plain=True)

@@ -67,7 +67,7 @@ INSERT INTO legacy.every_type VALUES (2, true, 32767, 2147483647, 92233720368547
     '3.4028235e38', '1.7976931348623157e308', repeat('x', 100000), repeat('v', 40), 'cccccccc', repeat('n', 63), repeat('C', 3000),
     decode(repeat('ff', 100000), 'hex'),
     9999999999999999999999999999.9999999999, 99999, 0.9999, repeat('9', 1000)::numeric,
-    '9999-12-31', '24:00:00', '9999-12-31 23:59:59.999999+00', 'ffffffff-ffff-ffff-ffff-ffffffffffff',
+    '9999-12-31', '23:59:59.999999', '9999-12-31 23:59:59.999999+00', 'ffffffff-ffff-ffff-ffff-ffffffffffff',
     '{"a" :  [1, 2.50], "a": "kept as written"}', '{"b": 1e10, "a": [true, null]}', 'happy', 'ABCDEFGHIJKL',
     '178000000 years 11 mons 27 days 23:59:59.999999', 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff', '255.255.255.255/32',
     'ff:ff:ff:ff:ff:ff', '[1,2147483647)', '{[1,3),[5,7)}', '[2000-01-01 00:00:00+00,9999-12-31 00:00:00+00]',
