@@ -87,7 +87,8 @@ OutboxLauncherMain(Datum main_arg)
 	OutboxLauncherAttach();
 	ereport(DEBUG1, (errmsg_internal("outbox launcher started")));
 	launcher_loop();
-	proc_exit(0);
+	/* a worker that exits with 0 is never started again */
+	proc_exit(1);
 }
 
 /* Brings the moment of the next wake-up forward. */
