@@ -127,7 +127,7 @@ get_slice(OutboxChunk *chunk, Datum value, bool isnull)
 	if (isnull)
 		return (OutboxSlice){NULL, 0};
 	datum = (struct varlena *) DatumGetPointer(value);
-	if (unlikely(VARATT_IS_EXTENDED(datum) && !VARATT_IS_SHORT(datum)))
+	if (unlikely(VARATT_IS_EXTERNAL(datum) || VARATT_IS_COMPRESSED(datum)))
 	{
 		MemoryContext old = MemoryContextSwitchTo(chunk->scratch);
 

@@ -23,12 +23,13 @@ import psycopg
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 import consume  # noqa: E402
 
-# How the server is asked for a value that Avro carries in another form.
+# How the server is asked for a value that Avro carries in another form; other types: their output.
 EXPRESSIONS = {
     "date": "({0} - DATE '1970-01-01')",
     "time": "(extract(epoch FROM {0}) * 1000000)::bigint",
     "timestamptz": "(extract(epoch FROM {0}) * 1000000)::bigint",
     "float4": "{0}::float8",
+    "bpchar": "{0}::text",
     "bool": "{0}", "int2": "{0}", "int4": "{0}", "int8": "{0}", "float8": "{0}", "bytea": "{0}", "numeric": "{0}",
 }
 
@@ -45,7 +46,7 @@ def expression(connection, table, field, given):
         return sql
     if kind == "c":
         return f"to_jsonb({sql})"
-    return EXPRESSIONS.get(name, "{0}::text").format(f"({sql})")
+    return EXPRESSIONS.get(name, "CASE WHEN {0} IS NOT NULL THEN format('%s', {0}) END").format(f"({sql})")
 
 
 def branch(avro_type):
