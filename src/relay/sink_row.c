@@ -169,6 +169,8 @@ OutboxSinkRowLock(const OutboxSinkRow *row)
 
 	OutboxSessionBegin();
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, OutboxRelationOid("sink"), row->id, 0);
+	/* of the session locks only those of the user method are released when a process exits */
+	tag.locktag_lockmethodid = USER_LOCKMETHOD;
 	granted = LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
 	OutboxSessionCommit();
 	return granted;
