@@ -1,0 +1,26 @@
+-- Events of prepared transactions exist when they are committed; needs preloading (max_prepared_transactions > 0).
+SET client_min_messages = warning;
+CREATE SCHEMA pr;
+SET search_path = pr, public;
+CREATE TABLE t (id int PRIMARY KEY, v text);
+CREATE VIEW t_v AS SELECT id, v FROM t;
+SELECT outbox.create_contract('pr_t', view => 't_v', source => 't', key => '{id}');
+SELECT outbox.create_event_type('PrCreated', contract => 'pr_t', emit => 'created');
+SELECT outbox.enable('pr_t');
+BEGIN;
+INSERT INTO t VALUES (1, 'prepared');
+SAVEPOINT a;
+INSERT INTO t VALUES (2, 'rolled back');
+ROLLBACK TO a;
+INSERT INTO t VALUES (3, 'prepared');
+PREPARE TRANSACTION 'pr1';
+BEGIN;
+INSERT INTO t VALUES (4, 'prepared, rolled back');
+PREPARE TRANSACTION 'pr2';
+INSERT INTO t VALUES (5, 'later, committed first');
+SELECT aggregateid FROM outbox.event_json WHERE contract = 'pr_t' ORDER BY seq;
+COMMIT PREPARED 'pr1';
+ROLLBACK PREPARED 'pr2';
+SELECT aggregateid FROM outbox.event_json WHERE contract = 'pr_t' ORDER BY seq;
+SELECT outbox.drop_contract('pr_t');
+DROP SCHEMA pr CASCADE;
