@@ -232,9 +232,9 @@ AvroMeasure(AvroNode *nodes, AvroFault *fault)
 	}
 	for (node = nodes; node != NULL; node = node->previous)
 	{
-		if (node->min_size == UINT64_MAX)
-			return AvroFail(fault, "type %s contains itself without end",
-							node->name != NULL ? node->name : "(unnamed)");
+		/* Only a record can; what it is wrapped in has no name. */
+		if (node->min_size == UINT64_MAX && node->kind == AVRO_KIND_RECORD)
+			return AvroFail(fault, "type \"%.100s\" contains itself without end", node->name);
 	}
 	return true;
 }

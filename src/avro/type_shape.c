@@ -37,6 +37,7 @@ typedef struct ShapeContext
 	const char *relation;		/* or NULL */
 	OutboxRefusal *refusal;
 	int			depth;
+	const char *suffix;			/* of the casts in hints: "[]" inside an array */
 } ShapeContext;
 
 static OutboxShape *shape_of(ShapeContext *context, const char *path, Oid type, int32 typmod);
@@ -155,7 +156,8 @@ shape_of_numeric(ShapeContext *context, const char *path, OutboxShape *shape, in
 					  psprintf("%s has type numeric without precision and scale",
 							   column_words(context->relation, path)),
 					  pstrdup("An Avro decimal needs both; they get lost in sum(), round(), coalesce() with a bare constant and CASE without ELSE."),
-					  psprintf("Cast the whole expression, for example (...)::numeric(18,2) AS %s.", alias));
+					  psprintf("Cast the whole expression, for example (...)::numeric(18,2)%s AS %s.",
+							   context->suffix, alias));
 	shape->precision = ((typmod - VARHDRSZ) >> 16) & 0xffff;
 	shape->scale = (((typmod - VARHDRSZ) & 0x7ff) ^ 1024) - 1024;
 	if (shape->scale < 0 || shape->scale > shape->precision)
@@ -163,9 +165,9 @@ shape_of_numeric(ShapeContext *context, const char *path, OutboxShape *shape, in
 					  psprintf("%s has type numeric(%d,%d), which an event cannot carry",
 							   column_words(context->relation, path), shape->precision, shape->scale),
 					  pstrdup("The scale of an Avro decimal lies between 0 and its precision."),
-					  psprintf("Cast it, for example (...)::numeric(%d,%d) AS %s.",
+					  psprintf("Cast it, for example (...)::numeric(%d,%d)%s AS %s.",
 							   shape->scale < 0 ? Min(shape->precision - shape->scale, 1000) : shape->scale,
-							   Max(shape->scale, 0), alias));
+							   Max(shape->scale, 0), context->suffix, alias));
 	return shape;
 }
 
@@ -231,7 +233,7 @@ shape_of_enum(ShapeContext *context, const char *path, OutboxShape *shape)
 	if (shape->nlabels == 0)
 		return refuse_type(context, path, shape->type,
 						   pstrdup("The enum has no labels."),
-						   psprintf("Cast it to text: (...)::text AS %s.", alias));
+						   psprintf("Cast it to text: (...)::text%s AS %s.", context->suffix, alias));
 	for (i = 0; i < shape->nlabels; i++)
 	{
 		if (!AvroIsName(shape->labels[i].name, strlen(shape->labels[i].name)))
@@ -240,7 +242,7 @@ shape_of_enum(ShapeContext *context, const char *path, OutboxShape *shape)
 								   column_words(context->relation, path),
 								   format_type_be(shape->type), shape->labels[i].name),
 						  pstrdup("Labels consist of letters, digits and underscores and do not start with a digit."),
-						  psprintf("Cast it to text: (...)::text AS %s.", alias));
+						  psprintf("Cast it to text: (...)::text%s AS %s.", context->suffix, alias));
 	}
 	return shape;
 }
@@ -253,6 +255,7 @@ shape_of_composite(ShapeContext *context, const char *path, OutboxShape *shape)
 
 	if (!name_type(context, path, shape))
 		return NULL;
+	context->suffix = "";
 	shape->tupdesc = lookup_rowtype_tupdesc_copy(shape->type, -1);
 	shape->doc = GetComment(relid, RelationRelationId, 0);
 	if (shape->doc == NULL)
@@ -287,22 +290,29 @@ shape_of_other(ShapeContext *context, const char *path, OutboxShape *shape, int3
 
 	if (OidIsValid(element))
 	{
+		const char *outer_suffix = context->suffix;
+
 		shape->kind = SHAPE_ARRAY;
+		context->suffix = "[]";
 		shape->element = shape_of(context, path, element, typmod);
+		context->suffix = outer_suffix;
 		return shape->element != NULL ? shape : NULL;
 	}
 	if (shape->type == TIMESTAMPOID)
 		return refuse_type(context, path, shape->type,
 						   pstrdup("Without a time zone it does not say which instant it means."),
-						   psprintf("Name the zone it was recorded in, for example (...) AT TIME ZONE 'America/New_York' AS %s.", alias));
+						   context->suffix[0] == '\0' ?
+						   psprintf("Name the zone it was recorded in, for example (...) AT TIME ZONE 'America/New_York' AS %s.", alias) :
+						   psprintf("Name the zone of the elements, for example ARRAY(SELECT t AT TIME ZONE 'America/New_York' FROM unnest(...) AS t) AS %s.", alias));
 	if (shape->type == CASHOID)
 		return refuse_type(context, path, shape->type,
 						   pstrdup("Its text and its number of decimals depend on lc_monetary."),
-						   psprintf("Cast it: (...)::numeric(18,2) AS %s.", alias));
+						   psprintf("Cast it: (...)::numeric(18,2)%s AS %s.", context->suffix, alias));
 	if (shape->type == TSVECTOROID)
 		return refuse_type(context, path, shape->type,
 						   pstrdup("It is an index of a text, not data."),
-						   psprintf("Leave it out of the view, or cast it: (...)::text AS %s.", alias));
+						   psprintf("Leave it out of the view, or cast it: (...)::text%s AS %s.",
+								   context->suffix, alias));
 	switch (get_typtype(shape->type))
 	{
 		case TYPTYPE_ENUM:
@@ -318,7 +328,8 @@ shape_of_other(ShapeContext *context, const char *path, OutboxShape *shape, int3
 								   psprintf("Cast it to a composite type: ROW(...)::some_type AS %s.", alias));
 			return refuse_type(context, path, shape->type,
 							   pstrdup("It is a pseudo-type."),
-							   psprintf("Leave it out of the view, or cast it: (...)::text AS %s.", alias));
+							   psprintf("Leave it out of the view, or cast it: (...)::text%s AS %s.",
+								   context->suffix, alias));
 		default:
 			break;
 	}
@@ -359,7 +370,7 @@ shape_of(ShapeContext *context, const char *path, Oid type, int32 typmod)
 OutboxShape *
 OutboxShapeOf(const char *relation, const char *column, Oid type, int32 typmod, OutboxRefusal *refusal)
 {
-	ShapeContext context = {.relation = relation, .refusal = refusal};
+	ShapeContext context = {.relation = relation, .refusal = refusal, .suffix = ""};
 
 	return shape_of(&context, column, type, typmod);
 }
