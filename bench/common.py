@@ -1,0 +1,142 @@
+"""What the benchmarks share: the machine's description, rounds of alternated contenders, result files, tables."""
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import time
+
+import psycopg
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+SQL = TOP / "bench" / "sql"
+
+
+def options(description, rounds, **defaults):
+    """Every option has a default and ends up in the result file."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--rounds", type=int, default=rounds, help="rounds that count (default %(default)s)")
+    parser.add_argument("--output", help="name of the result file (default: the benchmark's name)")
+    for name, value in defaults.items():
+        parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value, help="default %(default)s")
+    return parser.parse_args()
+
+
+def connect(dbname="postgres"):
+    """The private server that run.sh started (PGHOST, PGPORT, PGUSER)."""
+    return psycopg.connect(dbname=dbname, autocommit=True)
+
+
+def run_sql_file(conn, file, **variables):
+    """A file of bench/sql; {name} in it is replaced."""
+    text = (SQL / file).read_text()
+    for key, value in variables.items():
+        text = text.replace("{" + key + "}", str(value))
+    conn.execute(text)
+
+
+def scalar(conn, query, params=None):
+    return conn.execute(query, params).fetchone()[0]
+
+
+def cpu_seconds(pid):
+    """User and system time of all threads of a process so far; to 10 ms."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def run_nanoseconds(pid):
+    """Time the main thread of a process has been running so far."""
+    return int(pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+
+
+def resident_bytes(pid):
+    """Private memory of a process: resident, without what is shared with the other servers."""
+    fields = pathlib.Path(f"/proc/{pid}/statm").read_text().split()
+    return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGE_SIZE")
+
+
+def poll(condition, seconds, what, interval=0.005):
+    """Waits until condition() is true; raises when time is up."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"time is up: {what}")
+        time.sleep(interval)
+
+
+def rotated(contenders, number):
+    """The contenders in another order each round, so that none always follows the same one."""
+    shift = number % len(contenders)
+    order = contenders[shift:] + contenders[:shift]
+    return order if number % 2 == 0 else order[::-1]
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def paired(runs, contender, base, field):
+    """Median over the rounds of contender / base: what disturbs a whole round cancels out."""
+    rounds = sorted({r["round"] for r in runs})
+    value = {(r["round"], r["contender"]): r[field] for r in runs}
+    return median([value[n, contender] / value[n, base] for n in rounds])
+
+
+def machine(conn):
+    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8")
+                  if line.startswith("model name")), "unknown")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    described = subprocess.run(["git", "-c", f"safe.directory={TOP}", "-C", str(TOP), "describe", "--always", "--dirty"],
+                               capture_output=True, text=True, check=False).stdout.strip()
+    return {
+        "cpus": os.cpu_count(),
+        "cpu_model": model,
+        "memory_gb": round(memory),
+        "kernel": os.uname().release,
+        "postgresql": scalar(conn, "SHOW server_version"),
+        "git": described or "unknown",
+        "load_at_start": round(os.getloadavg()[0], 2),
+        "settings": {name: scalar(conn, f"SHOW {name}") for name in
+                     ("fsync", "shared_buffers", "max_wal_size", "wal_level", "full_page_writes", "autovacuum")},
+    }
+
+
+def save(name, about, runs, summary, targets):
+    """bench/results/NAME.json: every run's raw figures, and what was made of them."""
+    path = TOP / "bench" / "results" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    document = {
+        "benchmark": name,
+        "date": datetime.date.today().isoformat(),
+        "command": os.environ.get("BENCH_COMMAND", ""),
+        "machine": about,
+        "targets": targets,
+        "summary": summary,
+        "runs": "RUNS",
+    }
+    lines = ",\n    ".join(json.dumps(run) for run in runs)
+    path.write_text(json.dumps(document, indent=2).replace('"RUNS"', f"[\n    {lines}\n  ]") + "\n")
+    print(f"\nRaw figures: {path.relative_to(TOP)}")
+    print(f"Again with:  {document['command']}")
+
+
+def table(rows, columns):
+    """Prints dicts as a table; columns: (title, field, format)."""
+    cells = [[title for title, _, _ in columns]]
+    for row in rows:
+        cells.append(["" if row.get(field) is None else format(row[field], form) for _, field, form in columns])
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    for number, line in enumerate(cells):
+        print("  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths))))
+        if number == 0:
+            print("  ".join("-" * w for w in widths))
+
+
+def verdict(text, value, limit, at_most=True):
+    """One line: a target, and whether it was met."""
+    met = value <= limit if at_most else value >= limit
+    print(f"{'met ' if met else 'MISSED'}  {text}: {value:.3g} (target {'<=' if at_most else '>='} {limit})")
+    return {"target": text, "value": round(value, 4), "limit": limit, "met": met}
