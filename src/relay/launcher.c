@@ -165,7 +165,7 @@ tend_relay(int slot, TimestampTz *next)
 		case OUTBOX_PHASE_IDLE:
 			if (!view.wanted)
 				OutboxRelayRelease(slot, view.generation);
-			else if (OutboxProbeIsDue(view.dboid))
+			else if (OutboxProbeIsPending(view.dboid))
 				break;			/* it may be unwanted by now: the probe's end brings us back */
 			else if (view.not_before <= GetCurrentTimestamp())
 				start_relay(slot, next);

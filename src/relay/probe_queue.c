@@ -96,13 +96,10 @@ OutboxProbeQueue(Oid dboid)
 }
 
 bool
-OutboxProbeIsDue(Oid dboid)
+OutboxProbeIsPending(Oid dboid)
 {
-	QueuedProbe *probe = find_queued(dboid);
-
-	if (running.handle != NULL && running.probe.dboid == dboid)
-		return true;
-	return probe != NULL && probe->due <= GetCurrentTimestamp();
+	return find_queued(dboid) != NULL ||
+		(running.handle != NULL && running.probe.dboid == dboid);
 }
 
 /* ---- pg_database ------------------------------------------------------------ */
