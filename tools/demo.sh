@@ -42,12 +42,12 @@ title()
     printf '\n== %s\n' "$*"
 }
 
-# Runs a step quietly; its words are shown if it fails.
+# Runs a step quietly, in a subshell; its words are shown if it fails.
 step()
 {
     say "$1"
     shift
-    "$@" >"${scratch:-build}/step.log" 2>&1 || { [ -n "$scratch" ] || tail -n 25 build/step.log >&2; exit 1; }
+    ("$@") >"${scratch:-build}/step.log" 2>&1 || { [ -n "$scratch" ] || tail -n 25 build/step.log >&2; exit 1; }
 }
 
 query()

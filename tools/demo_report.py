@@ -21,7 +21,7 @@ def event_type(message):
 
 def print_first(events):
     seen = set()
-    for message in events:
+    for message in sorted(events, key=lambda m: m["headers"]["ce_sequence"]):
         name = event_type(message)
         if name in seen:
             continue
