@@ -179,7 +179,7 @@ scratch=$(scratch_dir)
 say "Starting a private PostgreSQL in $scratch"
 server_start "$scratch" "shared_preload_libraries = 'outbox_ext'"
 start_broker
-step "Installing the contracts of examples/northwind; publishing to ${BROKER:-an embedded broker at} $broker" load_example
+step "Installing the contracts of examples/northwind; publishing to ${BROKER:-an embedded broker, $broker}" load_example
 export PGDATABASE=northwind
 show_mapping
 step "Letting the legacy application write" run_writes
