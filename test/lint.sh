@@ -51,7 +51,9 @@ forbid 'no SPI in the row path of capture' '\bSPI_|executor/spi\.h' "${capture[@
 
 # Habits
 forbid 'headers do not include postgres.h' '#include "postgres\.h"' "${headers[@]}"
-forbid 'wait on a latch or poll, never sleep' '\bpg_sleep\b|\bpg_usleep\b|\busleep *\(|\bnanosleep *\(|[^_.a-zA-Z]sleep *\([0-9]' "${scripts[@]}"
+# The pause of a polling loop in SQL is all that pg_sleep() is for.
+forbid 'wait on a latch or poll, never sleep' \
+    '\bpg_sleep *\(([^0]|0[^.]|0\.[^0])|\bpg_usleep\b|\busleep *\(|\bnanosleep *\(|[^_.a-zA-Z]sleep *\([0-9]' "${scripts[@]}"
 forbid 'no leftovers' '\b(TODO|FIXME|XXX|HACK)\b' "${scripts[@]}"
 forbid 'no elog(WARNING/NOTICE) and no text to a legacy session' '\b(elog|ereport)\((WARNING|NOTICE|INFO)\b' "${capture[@]}"
 

@@ -84,15 +84,16 @@ names()
 }
 
 # pg_regress looks for expected/ beside its output (15) or below the current directory (16 and later).
+# The databases have the names that installcheck gives them.
 regress_with()
 {
-    local part=$1 program=$2 inputdir=$3 rc=0
-    shift 3
+    local part=$1 program=$2 inputdir=$3 database=$4 rc=0
+    shift 4
     [ $# -gt 0 ] || { echo "no tests"; return 0; }
     start_shared_server
     output_dir "$part"
     [ "$part" != regress ] || ln -s "$TOP/expected" build/regress/expected
-    as_server "$program" --inputdir="$inputdir" --outputdir="build/$part" --bindir="$PG_BIN" --dbname="outbox_$part" \
+    as_server "$program" --inputdir="$inputdir" --outputdir="build/$part" --bindir="$PG_BIN" --dbname="$database" \
         --host="$PGHOST" --port="$PGPORT" --user=postgres --load-extension=outbox_ext "$@" || rc=1
     [ $rc = 0 ] || { head -n 200 "build/$part/regression.diffs"; show_server_log; }
     return $rc
@@ -121,13 +122,13 @@ run_unit()
 run_regress()
 {
     mapfile -t tests < <(names test/sql .sql)
-    regress_with regress "$PGXS_TESTS/regress/pg_regress" test "${tests[@]}"
+    regress_with regress "$PGXS_TESTS/regress/pg_regress" test contrib_regression "${tests[@]}"
 }
 
 run_isolation()
 {
     mapfile -t tests < <(names test/isolation/specs .spec)
-    regress_with isolation "$PGXS_TESTS/isolation/pg_isolation_regress" test/isolation "${tests[@]}"
+    regress_with isolation "$PGXS_TESTS/isolation/pg_isolation_regress" test/isolation isolation_regression "${tests[@]}"
 }
 
 # Every file gets a database of its own, with pgtap and outbox_ext.
