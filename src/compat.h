@@ -47,6 +47,9 @@ typedef RelFileNode OutboxRelLocator;
 #define OutboxSequenceRecordLocator node
 #endif
 
+/* Marks a function that only raises; PostgreSQL's own marker changed its place in 18. */
+#define OUTBOX_NORETURN	__attribute__((noreturn))
+
 /* A relation's storage file number: its node was renamed to a locator in 16. */
 static inline Oid
 OutboxRelFileNumber(Relation rel)

@@ -100,7 +100,7 @@ static void describe_letters(void *arg);
 static Jsonb *key_of(Change *change, const OutboxDeadLetter *letter);
 static Jsonb *source_columns_of(Change *change, const OutboxDeadLetter *letter);
 static Jsonb *row_to_jsonb(OutboxCompiledContract *contract, TupleTableSlot *row);
-static void refuse_write(const OutboxDeadLetter *letter) pg_attribute_noreturn();
+OUTBOX_NORETURN static void refuse_write(const OutboxDeadLetter *letter);
 static void invalid_event(Change *change, const OutboxCompiledEventType *type, OutboxEmit emit,
 						  const char *stage, int sqlerrcode, const char *message, const char *detail,
 						  const char *hint);

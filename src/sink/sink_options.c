@@ -22,6 +22,7 @@
 #include "utils/numeric.h"
 
 #include "sink/sink_loader.h"
+#include "compat.h"
 
 /* Certificates and keys are some kilobytes; a mistyped path may be anything. */
 #define OPTION_FILE_MAX_BYTES (1024 * 1024)
@@ -30,7 +31,7 @@ static const char *option_value(const char *name, const JsonbValue *value, bool 
 static const char *file_path(const char *name, JsonbContainer *object);
 static const char *read_option_file(const char *name, const char *path, bool check_privileges);
 static const char *file_content(const char *name, const char *path);
-static void refuse_value(const char *name, const char *what) pg_attribute_noreturn();
+OUTBOX_NORETURN static void refuse_value(const char *name, const char *what);
 
 OutboxSinkOption *
 OutboxSinkOptions(Jsonb *options, bool check_privileges, int *n)

@@ -25,7 +25,7 @@ CREATE TYPE deep AS (name text, pairs pair[], mood mood);
 CREATE DOMAIN amount AS numeric(12,2);
 
 -- One value of one type: bytes, JSON, what libavro says, or the error.
-CREATE FUNCTION tried(type text, value text, OUT bytes text, OUT json jsonb, OUT problem text) LANGUAGE plpgsql AS $$
+CREATE FUNCTION tried(type text, value text, OUT bytes text, OUT decoded jsonb, OUT problem text) LANGUAGE plpgsql AS $$
 DECLARE
     schema text;
     encoded bytea;
@@ -37,9 +37,9 @@ BEGIN
     DROP VIEW one;
     bytes := CASE WHEN length(encoded) <= 24 THEN encode(encoded, 'hex')
              ELSE encode(substr(encoded, 1, 8), 'hex') || '..' || length(encoded) || '..' || encode(substr(encoded, length(encoded) - 7), 'hex') END;
-    json := avro_decode(schema, encoded) -> 'v';
-    IF length(json::text) > 60 THEN
-        json := to_jsonb('md5 ' || md5(json::text));
+    decoded := avro_decode(schema, encoded) -> 'v';
+    IF length(decoded::text) > 60 THEN
+        decoded := to_jsonb('md5 ' || md5(decoded::text));
     END IF;
     problem := avro_second_opinion(schema, encoded);
 EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded THEN

@@ -127,7 +127,9 @@ SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'inserted');
 SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'new.amount >');
 SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'true; DROP TABLE ordr');
 SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'new.colour = 1');
+\set VERBOSITY terse
 SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'amount > 1');
+\set VERBOSITY default
 SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'new.amount');
 SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'exists (SELECT FROM ce.ordr)');
 SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'sum(new.amount) > 1');

@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "kafka_sink.h"
+#include "compat.h"
 
 typedef struct KafkaProperty
 {
@@ -88,7 +89,7 @@ static void check_refused(const char *name);
 static void parse_ours(const OutboxSinkOption *option, KafkaConfig *config);
 static void check_url(const char *url);
 static char *trim_slashes(const char *url);
-static void bad_value(const OutboxSinkOption *option, const char *hint) pg_attribute_noreturn();
+OUTBOX_NORETURN static void bad_value(const OutboxSinkOption *option, const char *hint);
 static void set_property(rd_kafka_conf_t *conf, const char *name, const char *value);
 static void limit_property(rd_kafka_conf_t *conf, const char *name, int limit);
 
