@@ -182,6 +182,8 @@ read_some(OutboxRelay *relay)
 	switch (OutboxReaderRead(reader, &relay->schemas, chunk))
 	{
 		case OUTBOX_READ_AGAIN:
+			/* a leaf that went may have gone with the extension */
+			relay->configured_at = 0;
 			return true;
 		case OUTBOX_READ_NOTHING:
 			OutboxDispatchExtend(&relay->dispatch, chunk->opens, chunk->seq_seen);
@@ -192,7 +194,7 @@ read_some(OutboxRelay *relay)
 				OutboxDispatchOpen(&relay->dispatch, chunk->opens, chunk->seq_seen);
 			break;
 	}
-	if (chunk->opens != NULL && relay->report.seq_seen != chunk->seq_seen)
+	if (chunk->opens != NULL)
 	{
 		relay->report.seq_seen = chunk->seq_seen;
 		relay->report_changed = true;

@@ -228,6 +228,8 @@ note_caught_error(OutboxRelay *relay)
 	OutboxReaderAborted(&relay->reader);
 	MemoryContextSwitchTo(relay->context);
 
+	/* whatever it was, it may have to do with the sink's row */
+	relay->configured_at = 0;
 	if (!OutboxSessionStopRequested())
 	{
 		char *text = psprintf("%s%s%s%s%s", error->message,
