@@ -24,8 +24,7 @@
 #define OPAQUE_INDEX_BITS 48
 #define OPAQUE_INDEX_MASK ((UINT64CONST(1) << OPAQUE_INDEX_BITS) - 1)
 
-/* librdkafka uses syslog's levels. */
-#define LOG_CRIT_LEVEL 2
+/* syslog's level, as librdkafka has it */
 #define LOG_DEBUG_LEVEL 7
 
 typedef enum FailureKind
@@ -264,9 +263,16 @@ KafkaFail(KafkaSink *sink, const char *reason)
 	{
 		strlcpy(sink->failure, reason, sizeof(sink->failure));
 		sink->failed_at = GetCurrentTimestamp();
-		(void) rd_kafka_purge(sink->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
+		KafkaPurgeQueue(sink);
 	}
 	sink->failed = true;
+}
+
+/* Throws out what was not sent yet; each such message comes back as a report. */
+void
+KafkaPurgeQueue(KafkaSink *sink)
+{
+	(void) rd_kafka_purge(sink->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
 }
 
 static void
@@ -298,6 +304,6 @@ serve_log(KafkaSink *sink, rd_kafka_event_t *event)
 
 	if (rd_kafka_event_log(event, &facility, &text, &level) != 0)
 		return;
-	ereport(level <= LOG_CRIT_LEVEL || level >= LOG_DEBUG_LEVEL ? LOG : DEBUG1,
+	ereport(level >= LOG_DEBUG_LEVEL ? LOG : DEBUG1,
 			(errmsg_internal("sink \"%s\": librdkafka %s: %s", sink->state->sink_name, facility, text)));
 }

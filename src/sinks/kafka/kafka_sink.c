@@ -131,7 +131,7 @@ kafka_poll(OutboxSinkState *state, OutboxAck *acks, int max, long timeout_ms)
 		MemoryContextReset(sink->report_context);
 	}
 	serve(sink, max);
-	if (sink->acks.head == sink->acks.tail && timeout_ms > 0 && !sink->failed)
+	if (sink->acks.head == sink->acks.tail && timeout_ms > 0)
 	{
 		(void) WaitLatchOrSocket(MyLatch, WL_LATCH_SET | WL_SOCKET_READABLE | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 								 sink->wait_fd, timeout_ms, PG_WAIT_EXTENSION);
@@ -363,7 +363,11 @@ static void
 raise_failure(KafkaSink *sink)
 {
 	if (sink->outstanding > 0 && !older_than(sink->failed_at, FAILURE_DRAIN_MS))
+	{
+		/* What was on the way behind the failed message has been put back meanwhile. */
+		KafkaPurgeQueue(sink);
 		return;
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_CONNECTION_FAILURE),
 			 errmsg("sink \"%s\" has to start its producer again", sink->state->sink_name),

@@ -164,6 +164,7 @@ extern int KafkaTakeAcks(KafkaSink *sink, OutboxAck *acks, int max);
 /* Reads librdkafka's queue until it is empty or `enough` reports wait to be handed over. */
 extern void KafkaServeEvents(KafkaSink *sink, int enough);
 extern void KafkaSignalSelf(KafkaSink *sink);
+extern void KafkaPurgeQueue(KafkaSink *sink);
 extern void KafkaFail(KafkaSink *sink, const char *reason);
 
 /* ---- kafka_route.c ---- */

@@ -16,6 +16,7 @@
 
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/json.h"
@@ -29,6 +30,9 @@
 PG_MODULE_MAGIC;
 
 #define ACKS_MAX 4096
+
+/* Payloads are pieces of this: half of their bits are random, as in real records. */
+#define PAYLOAD_POOL 1048576
 
 /* The loader is compiled into this module, which works with and without outbox_ext. */
 char *outbox_sink_libraries = NULL;
@@ -138,14 +142,19 @@ load_options(const char *library, Jsonb *options, Driver *driver)
 static void
 prepare(Driver *driver)
 {
+	int size;
+	int i;
+
 	driver->schema.id = 1;
 	driver->schema.full_name = "test.Driven";
 	driver->schema.fingerprint = UINT64CONST(0x0123456789ABCDEF);
-	driver->payload = palloc0(Max(driver->payload_bytes, driver->large_bytes) + 8);
+	size = PAYLOAD_POOL + Max(driver->payload_bytes, driver->large_bytes);
+	driver->payload = palloc(size);
+	for (i = 0; i < size; i++)
+		driver->payload[i] = 'a' + (random() & 15);
 	driver->messages = palloc0(sizeof(OutboxMessage) * driver->batch);
 	driver->key_texts = palloc0(sizeof(*driver->key_texts) * driver->batch);
 	driver->done = MemoryContextAllocExtended(CurrentMemoryContext, driver->n + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	memset(driver->payload, 'x', Max(driver->payload_bytes, driver->large_bytes));
 }
 
 /* True: finished, or out of time. */
@@ -235,7 +244,7 @@ fill_message(Driver *driver, int slot, int64 index)
 	message->destination = driver->topic;
 	message->key.data = index == driver->keyless_at ? NULL : driver->key_texts[slot];
 	message->key.len = message->key.data ? pg_lltoa(index % driver->keys, driver->key_texts[slot]) : 0;
-	message->payload.data = index == driver->tombstone_at ? NULL : driver->payload;
+	message->payload.data = index == driver->tombstone_at ? NULL : driver->payload + index * 61 % PAYLOAD_POOL;
 	message->payload.len = index == driver->tombstone_at ? 0 : driver->payload_bytes;
 	if (index == driver->large_at)
 		message->payload.len = driver->large_bytes;
@@ -254,9 +263,11 @@ static void
 collect(Driver *driver, long timeout_ms)
 {
 	OutboxAck acks[ACKS_MAX];
-	int n = driver->sink->poll_cb(&driver->state, acks, ACKS_MAX, timeout_ms);
+	int n;
 	int i;
 
+	ResetLatch(MyLatch);
+	n = driver->sink->poll_cb(&driver->state, acks, ACKS_MAX, timeout_ms);
 	for (i = 0; i < n; i++)
 	{
 		if (acks[i].position.attempt != driver->state.attempt)
