@@ -24,6 +24,7 @@
 #include "utils/typcache.h"
 
 #include "avro/decimal.h"
+#include "avro/numeric_digits.h"
 #include "avro/outbox_avro.h"
 #include "compat.h"
 
@@ -40,17 +41,17 @@ PG_FUNCTION_INFO_V1(outbox_test_avro_decimal);
 /* A record datum taken apart. */
 typedef struct Row
 {
-	int			natts;
+	int natts;
 	OutboxAvroColumn *columns;
-	Datum	   *values;
-	bool	   *isnull;
+	Datum *values;
+	bool *isnull;
 } Row;
 
 static OutboxAvroColumn *
 columns_of(TupleDesc tupdesc, Oid relid)
 {
 	OutboxAvroColumn *columns = palloc0(sizeof(OutboxAvroColumn) * Max(tupdesc->natts, 1));
-	int			i;
+	int i;
 
 	for (i = 0; i < tupdesc->natts; i++)
 	{
@@ -68,10 +69,10 @@ columns_of(TupleDesc tupdesc, Oid relid)
 static Row
 take_apart(HeapTupleHeader header)
 {
-	TupleDesc	tupdesc = lookup_rowtype_tupdesc_copy(HeapTupleHeaderGetTypeId(header),
-													  HeapTupleHeaderGetTypMod(header));
+	TupleDesc tupdesc = lookup_rowtype_tupdesc_copy(HeapTupleHeaderGetTypeId(header),
+													HeapTupleHeaderGetTypMod(header));
 	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header};
-	Row			row = {.natts = tupdesc->natts, .columns = columns_of(tupdesc, InvalidOid)};
+	Row row = {.natts = tupdesc->natts, .columns = columns_of(tupdesc, InvalidOid)};
 
 	row.values = palloc(sizeof(Datum) * Max(row.natts, 1));
 	row.isnull = palloc(sizeof(bool) * Max(row.natts, 1));
@@ -104,19 +105,19 @@ compile(const char *schema, const Row *row)
 Datum
 outbox_test_avro_schema(PG_FUNCTION_ARGS)
 {
-	Oid			relid = PG_GETARG_OID(0);
-	char	   *space = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	char	   *record = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	ArrayType  *required = PG_GETARG_ARRAYTYPE_P(3);
-	Relation	relation = relation_open(relid, AccessShareLock);
+	Oid relid = PG_GETARG_OID(0);
+	char *space = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char *record = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	ArrayType *required = PG_GETARG_ARRAYTYPE_P(3);
+	Relation relation = relation_open(relid, AccessShareLock);
 	OutboxAvroColumn *columns = columns_of(RelationGetDescr(relation), relid);
-	int			natts = RelationGetDescr(relation)->natts;
-	char	   *name = psprintf("%s.%s", get_namespace_name(RelationGetNamespace(relation)),
-								RelationGetRelationName(relation));
-	Datum	   *names;
-	int			nnames;
-	int			i;
-	int			j;
+	int natts = RelationGetDescr(relation)->natts;
+	char *name = psprintf("%s.%s", get_namespace_name(RelationGetNamespace(relation)),
+						  RelationGetRelationName(relation));
+	Datum *names;
+	int nnames;
+	int i;
+	int j;
 
 	deconstruct_array(required, TEXTOID, -1, false, TYPALIGN_INT, &names, NULL, &nnames);
 	for (i = 0; i < nnames; i++)
@@ -144,8 +145,8 @@ outbox_test_avro_fingerprint(PG_FUNCTION_ARGS)
 Datum
 outbox_test_avro_encode(PG_FUNCTION_ARGS)
 {
-	char	   *schema = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	Row			row = take_apart(PG_GETARG_HEAPTUPLEHEADER(1));
+	char *schema = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Row row = take_apart(PG_GETARG_HEAPTUPLEHEADER(1));
 	OutboxAvroEncoder *encoder = compile(schema, &row);
 	OutboxAvroError error;
 	StringInfoData out;
@@ -166,9 +167,9 @@ Datum
 outbox_test_avro_decode(PG_FUNCTION_ARGS)
 {
 	OutboxAvroDecoder *decoder = OutboxAvroDecoderCreate(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	bytea	   *bytes = PG_GETARG_BYTEA_PP(1);
-	char	   *error;
-	Jsonb	   *json = OutboxAvroDecode(decoder, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), &error);
+	bytea *bytes = PG_GETARG_BYTEA_PP(1);
+	char *error;
+	Jsonb *json = OutboxAvroDecode(decoder, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), &error);
 
 	if (json == NULL)
 		ereport(ERROR,
@@ -181,9 +182,9 @@ outbox_test_avro_decode(PG_FUNCTION_ARGS)
 Datum
 outbox_test_avro_second_opinion(PG_FUNCTION_ARGS)
 {
-	char	   *schema = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	bytea	   *bytes = PG_GETARG_BYTEA_PP(1);
-	char	   *difference = OutboxAvroSecondOpinion(schema, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+	char *schema = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	bytea *bytes = PG_GETARG_BYTEA_PP(1);
+	char *difference = OutboxAvroSecondOpinion(schema, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
 
 	if (difference == NULL)
 		PG_RETURN_NULL();
@@ -194,10 +195,10 @@ outbox_test_avro_second_opinion(PG_FUNCTION_ARGS)
 Datum
 outbox_test_avro_equal(PG_FUNCTION_ARGS)
 {
-	char	   *schema = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	Row			a = take_apart(PG_GETARG_HEAPTUPLEHEADER(1));
-	Row			b = take_apart(PG_GETARG_HEAPTUPLEHEADER(2));
-	int			column = PG_GETARG_INT32(3) - 1;
+	char *schema = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Row a = take_apart(PG_GETARG_HEAPTUPLEHEADER(1));
+	Row b = take_apart(PG_GETARG_HEAPTUPLEHEADER(2));
+	int column = PG_GETARG_INT32(3) - 1;
 
 	PG_RETURN_BOOL(OutboxAvroColumnEqual(compile(schema, &a), column, a.values[column], b.values[column]));
 }
@@ -206,7 +207,7 @@ outbox_test_avro_equal(PG_FUNCTION_ARGS)
 Datum
 outbox_test_avro_traits(PG_FUNCTION_ARGS)
 {
-	Row			row = take_apart(PG_GETARG_HEAPTUPLEHEADER(1));
+	Row row = take_apart(PG_GETARG_HEAPTUPLEHEADER(1));
 	OutboxAvroEncoder *encoder = compile(text_to_cstring(PG_GETARG_TEXT_PP(0)), &row);
 
 	PG_RETURN_TEXT_P(cstring_to_text(psprintf("may raise: %s, needs settings: %s",
@@ -218,14 +219,14 @@ outbox_test_avro_traits(PG_FUNCTION_ARGS)
 Datum
 outbox_test_avro_time(PG_FUNCTION_ARGS)
 {
-	Row			row = take_apart(PG_GETARG_HEAPTUPLEHEADER(1));
+	Row row = take_apart(PG_GETARG_HEAPTUPLEHEADER(1));
 	OutboxAvroEncoder *encoder = compile(text_to_cstring(PG_GETARG_TEXT_PP(0)), &row);
-	int			loops = PG_GETARG_INT32(2);
+	int loops = PG_GETARG_INT32(2);
 	OutboxAvroError error;
 	StringInfoData out;
-	instr_time	start;
-	instr_time	end;
-	int			i;
+	instr_time start;
+	instr_time end;
+	int i;
 
 	initStringInfo(&out);
 	INSTR_TIME_SET_CURRENT(start);
@@ -248,15 +249,15 @@ Datum
 outbox_test_avro_decimal(PG_FUNCTION_ARGS)
 {
 	static const char *const faults[] = {"ok", "not finite", "too large", "too fine"};
-	int			precision = PG_GETARG_INT32(1);
-	int			scale = PG_GETARG_INT32(2);
-	char	   *stored = palloc(OutboxDecimalReserve(precision));
-	char	   *sent = palloc(OutboxDecimalReserve(precision));
+	int precision = PG_GETARG_INT32(1);
+	int scale = PG_GETARG_INT32(2);
+	char *stored = palloc(OutboxDecimalReserve(precision));
+	char *sent = palloc(OutboxDecimalReserve(precision));
 	OutboxDecimalFault stored_fault;
 	OutboxDecimalFault sent_fault;
-	char	   *stored_end = OutboxPutDecimal(stored, PG_GETARG_DATUM(0), precision, scale, false, &stored_fault);
-	char	   *sent_end = OutboxPutDecimal(sent, PG_GETARG_DATUM(0), precision, scale, true, &sent_fault);
-	int			skip;
+	char *stored_end = OutboxPutDecimal(stored, PG_GETARG_DATUM(0), precision, scale, false, &stored_fault);
+	char *sent_end = OutboxPutDecimal(sent, PG_GETARG_DATUM(0), precision, scale, true, &sent_fault);
+	int skip;
 
 	if (!OutboxNumericLayoutKnown())
 		elog(ERROR, "numerics are not stored as expected");

@@ -27,8 +27,8 @@ typedef struct Seen
 
 typedef struct Canonical
 {
-	AvroText	text;
-	Seen	   *seen;
+	AvroText text;
+	Seen *seen;
 } Canonical;
 
 static void write_type(Canonical *canonical, const AvroNode *node);
@@ -37,7 +37,7 @@ static void write_type(Canonical *canonical, const AvroNode *node);
 static bool
 seen_before(Canonical *canonical, const AvroNode *node)
 {
-	Seen	   *seen;
+	Seen *seen;
 
 	for (seen = canonical->seen; seen != NULL; seen = seen->next)
 	{
@@ -59,9 +59,9 @@ seen_before(Canonical *canonical, const AvroNode *node)
 static void
 write_named(Canonical *canonical, const AvroNode *node)
 {
-	AvroText   *text = &canonical->text;
-	char		number[32];
-	int			i;
+	AvroText *text = &canonical->text;
+	char number[32];
+	int i;
 
 	AvroTextAddString(text, "{\"name\":");
 	AvroTextAddQuoted(text, node->name);
@@ -100,8 +100,8 @@ write_named(Canonical *canonical, const AvroNode *node)
 static void
 write_type(Canonical *canonical, const AvroNode *node)
 {
-	AvroText   *text = &canonical->text;
-	int			i;
+	AvroText *text = &canonical->text;
+	int i;
 
 	switch (node->kind)
 	{
@@ -142,24 +142,24 @@ write_type(Canonical *canonical, const AvroNode *node)
 char *
 AvroCanonicalForm(AvroArena *arena, const AvroNode *schema, AvroFault *fault)
 {
-	Canonical	canonical = {.text = {.arena = arena, .fault = fault}};
+	Canonical canonical = {.text = {.arena = arena, .fault = fault}};
 
 	write_type(&canonical, schema);
 	return canonical.text.failed ? NULL : canonical.text.data;
 }
 
-#define AVRO_CRC64_EMPTY	UINT64_C(0xc15d213aa4d7a795)
+#define AVRO_CRC64_EMPTY UINT64_C(0xc15d213aa4d7a795)
 
 uint64_t
 AvroCrc64(const char *bytes, size_t length)
 {
-	uint64_t	crc = AVRO_CRC64_EMPTY;
-	size_t		i;
-	int			bit;
+	uint64_t crc = AVRO_CRC64_EMPTY;
+	size_t i;
+	int bit;
 
 	for (i = 0; i < length; i++)
 	{
-		uint64_t	entry = (crc ^ (unsigned char) bytes[i]) & 0xff;
+		uint64_t entry = (crc ^ (unsigned char) bytes[i]) & 0xff;
 
 		for (bit = 0; bit < 8; bit++)
 			entry = (entry >> 1) ^ (AVRO_CRC64_EMPTY & -(entry & 1));

@@ -7,11 +7,6 @@
  * Avro wants is accumulated from them in 64 or 128 bits, which covers 36
  * decimal places, and in an array of words beyond that.
  *
- * The stored layout is private to the server's numeric.c, though pg_upgrade
- * has kept it as it is since 9.1. We therefore read stored digits only after
- * comparing what we read of a set of numbers with numeric_send(), whose format
- * is public; if they ever differ, numeric_send() is used throughout.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -22,144 +17,12 @@
 #include "utils/numeric.h"
 
 #include "avro/decimal.h"
+#include "avro/numeric_digits.h"
 #include "avro/wire.h"
 #include "compat.h"
 
 /* A word array holds 10^1000 after rounding up to whole base-10000 digits: 1007 places, 3346 bits. */
-#define MAX_WORDS			108
-
-/* Header of a stored numeric (server's numeric.c). */
-#define STORED_SHORT		0x8000
-#define STORED_SPECIAL		0xC000
-#define STORED_LONG_NEGATIVE 0x4000
-#define STORED_SHORT_NEGATIVE 0x2000
-#define STORED_SHORT_WEIGHT_SIGN 0x0040
-#define STORED_SHORT_WEIGHT	0x003F
-
-/* Sign values of numeric_send (and of a long header). */
-#define SENT_NEGATIVE		0x4000
-#define SENT_SPECIAL		0xC000
-
-typedef struct Digits
-{
-	bool		special;		/* NaN or an infinity */
-	bool		negative;
-	int			weight;			/* the first digit counts 10000^weight */
-	int			count;
-	const char *stored;			/* count int16, perhaps unaligned */
-} Digits;
-
-static inline int
-digit_at(const Digits *digits, int i)
-{
-	int16		digit;
-
-	memcpy(&digit, digits->stored + i * sizeof(int16), sizeof(int16));
-	return digit;
-}
-
-/* Points into the datum, which must stay. */
-static inline void
-read_stored(struct varlena *numeric, Digits *digits)
-{
-	const char *data = VARDATA_ANY(numeric);
-	int			length = VARSIZE_ANY_EXHDR(numeric);
-	uint16		header;
-	int16		weight;
-
-	memcpy(&header, data, sizeof(header));
-	digits->special = (header & STORED_SPECIAL) == STORED_SPECIAL;
-	if (header & STORED_SHORT)
-	{
-		digits->negative = (header & STORED_SHORT_NEGATIVE) != 0;
-		digits->weight = (header & STORED_SHORT_WEIGHT_SIGN) ?
-			(int) (header & STORED_SHORT_WEIGHT) - (STORED_SHORT_WEIGHT + 1) :
-			(int) (header & STORED_SHORT_WEIGHT);
-		digits->stored = data + sizeof(header);
-		digits->count = (length - (int) sizeof(header)) / (int) sizeof(int16);
-		return;
-	}
-	memcpy(&weight, data + sizeof(header), sizeof(weight));
-	digits->negative = (header & STORED_SPECIAL) == STORED_LONG_NEGATIVE;
-	digits->weight = weight;
-	digits->stored = data + sizeof(header) + sizeof(weight);
-	digits->count = (length - (int) (sizeof(header) + sizeof(weight))) / (int) sizeof(int16);
-}
-
-static int
-sent_int16(const char *sent, int i)
-{
-	uint16		value;
-
-	memcpy(&value, sent + i * sizeof(value), sizeof(value));
-	return (int16) pg_ntoh16(value);
-}
-
-/* Copies the digits into palloc'd memory. */
-static void
-read_sent(Datum numeric, Digits *digits)
-{
-	bytea	   *message = DatumGetByteaPP(DirectFunctionCall1(numeric_send, numeric));
-	const char *sent = VARDATA_ANY(message);
-	int16	   *copy;
-	int			i;
-
-	digits->count = sent_int16(sent, 0);
-	digits->weight = sent_int16(sent, 1);
-	digits->special = (sent_int16(sent, 2) & SENT_SPECIAL) == SENT_SPECIAL;
-	digits->negative = (sent_int16(sent, 2) & SENT_SPECIAL) == SENT_NEGATIVE;
-	copy = palloc(sizeof(int16) * Max(digits->count, 1));
-	for (i = 0; i < digits->count; i++)
-		copy[i] = (int16) sent_int16(sent, 4 + i);
-	digits->stored = (char *) copy;
-	pfree(message);
-}
-
-static bool
-same_digits(const Digits *a, const Digits *b)
-{
-	if (a->special || b->special)
-		return a->special && b->special;
-	if (a->count == 0 && b->count == 0)
-		return true;
-	return a->negative == b->negative && a->weight == b->weight && a->count == b->count &&
-		memcmp(a->stored, b->stored, a->count * sizeof(int16)) == 0;
-}
-
-bool
-OutboxNumericLayoutKnown(void)
-{
-	static const char *const samples[] = {
-		"0", "0.000", "1", "-1", "10000", "-9999.9999", "0.0001", "-0.00000000000000000001",
-		"123456789012345678901234567890.123456789", "1e300", "-1e-300", "12345678901234567890e200",
-		"0.1234567890123456789012345678901234567890123456789012345678901234567890", "NaN", "Infinity", "-Infinity"
-	};
-	static enum
-	{
-		UNCHECKED, KNOWN, UNKNOWN
-	}			answer = UNCHECKED;
-	int			i;
-
-	if (answer != UNCHECKED)
-		return answer == KNOWN;
-	for (i = 0; i < lengthof(samples); i++)
-	{
-		Datum		numeric = DirectFunctionCall3(numeric_in, CStringGetDatum(samples[i]),
-												  ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
-		Digits		stored;
-		Digits		sent;
-
-		read_stored((struct varlena *) DatumGetPointer(numeric), &stored);
-		read_sent(numeric, &sent);
-		if (!same_digits(&stored, &sent))
-		{
-			answer = UNKNOWN;
-			return false;
-		}
-	}
-	answer = KNOWN;
-	return true;
-}
+#define MAX_WORDS 108
 
 Size
 OutboxDecimalReserve(int precision)
@@ -171,8 +34,8 @@ OutboxDecimalReserve(int precision)
 static inline char *
 put_word(char *p, int64 value)
 {
-	int			n = (64 - __builtin_clrsbll(value) + 7) / 8;
-	uint64		bytes = pg_hton64((uint64) value << (64 - 8 * n));
+	int n = (64 - __builtin_clrsbll(value) + 7) / 8;
+	uint64 bytes = pg_hton64((uint64) value << (64 - 8 * n));
 
 	*p++ = (char) (n << 1);
 	memcpy(p, &bytes, sizeof(bytes));
@@ -184,14 +47,14 @@ static char *
 put_words(char *p, const uint32 *words, int count, bool negative)
 {
 	unsigned char bytes[MAX_WORDS * sizeof(uint32) + 1];
-	int			size = count * (int) sizeof(uint32) + 1;
-	int			carry = 1;
-	int			start = 0;
-	int			i;
+	int size = count * (int) sizeof(uint32) + 1;
+	int carry = 1;
+	int start = 0;
+	int i;
 
 	for (i = 0; i < size; i++)
 	{
-		int			byte = i / 4 < count ? (words[i / 4] >> (i % 4 * 8)) & 0xff : 0;
+		int byte = i / 4 < count ? (words[i / 4] >> (i % 4 * 8)) & 0xff : 0;
 
 		if (negative)
 		{
@@ -216,8 +79,8 @@ static const uint32 power_of_ten[] = {1, 10, 100, 1000};
 static int
 multiply_add(uint32 *words, int count, uint32 factor, uint32 addend)
 {
-	uint64		carry = addend;
-	int			i;
+	uint64 carry = addend;
+	int i;
 
 	for (i = 0; i < count; i++)
 	{
@@ -234,8 +97,8 @@ multiply_add(uint32 *words, int count, uint32 factor, uint32 addend)
 static uint32
 divide(uint32 *words, int count, uint32 divisor)
 {
-	uint64		rest = 0;
-	int			i;
+	uint64 rest = 0;
+	int i;
 
 	for (i = count - 1; i >= 0; i--)
 	{
@@ -248,14 +111,14 @@ divide(uint32 *words, int count, uint32 divisor)
 
 /* The general case of put_digits. */
 static char *
-put_many_digits(char *p, const Digits *digits, int groups, uint32 surplus, OutboxDecimalFault *fault)
+put_many_digits(char *p, const OutboxDigits *digits, int groups, uint32 surplus, OutboxDecimalFault *fault)
 {
-	uint32		words[MAX_WORDS];
-	int			count = 0;
-	int			i;
+	uint32 words[MAX_WORDS];
+	int count = 0;
+	int i;
 
 	for (i = 0; i < groups; i++)
-		count = multiply_add(words, count, 10000, i < digits->count ? (uint32) digit_at(digits, i) : 0);
+		count = multiply_add(words, count, 10000, i < digits->count ? (uint32) OutboxDigitAt(digits, i) : 0);
 	if (divide(words, count, surplus) != 0)
 	{
 		*fault = DECIMAL_TOO_FINE;
@@ -266,14 +129,14 @@ put_many_digits(char *p, const Digits *digits, int groups, uint32 surplus, Outbo
 
 /* Up to 36 places. */
 static char *
-put_up_to_128_bits(char *p, const Digits *digits, int groups, uint32 surplus, OutboxDecimalFault *fault)
+put_up_to_128_bits(char *p, const OutboxDigits *digits, int groups, uint32 surplus, OutboxDecimalFault *fault)
 {
 	unsigned __int128 sum = 0;
-	uint32		words[4];
-	int			i;
+	uint32 words[4];
+	int i;
 
 	for (i = 0; i < groups; i++)
-		sum = sum * 10000 + (i < digits->count ? (uint32) digit_at(digits, i) : 0);
+		sum = sum * 10000 + (i < digits->count ? (uint32) OutboxDigitAt(digits, i) : 0);
 	if (surplus > 1)
 	{
 		if (sum % surplus != 0)
@@ -292,14 +155,14 @@ put_up_to_128_bits(char *p, const Digits *digits, int groups, uint32 surplus, Ou
 
 /* Up to 16 places, that is nearly always. */
 static inline char *
-put_up_to_64_bits(char *p, const Digits *digits, int groups, int extra, OutboxDecimalFault *fault)
+put_up_to_64_bits(char *p, const OutboxDigits *digits, int groups, int extra, OutboxDecimalFault *fault)
 {
-	uint64		sum = 0;
-	uint64		rest = 0;
-	int			i;
+	uint64 sum = 0;
+	uint64 rest = 0;
+	int i;
 
 	for (i = 0; i < groups; i++)
-		sum = sum * 10000 + (i < digits->count ? (uint32) digit_at(digits, i) : 0);
+		sum = sum * 10000 + (i < digits->count ? (uint32) OutboxDigitAt(digits, i) : 0);
 	/* Divisors as constants: several times faster than a variable one. */
 	switch (extra)
 	{
@@ -329,15 +192,17 @@ put_up_to_64_bits(char *p, const Digits *digits, int groups, int extra, OutboxDe
 static inline int
 places(int digit)
 {
-	return digit >= 1000 ? 4 : digit >= 100 ? 3 : digit >= 10 ? 2 : 1;
+	return digit >= 1000 ? 4 : digit >= 100 ? 3
+		: digit >= 10                       ? 2
+											: 1;
 }
 
 static inline char *
-put_digits(char *p, const Digits *digits, int precision, int scale, OutboxDecimalFault *fault)
+put_digits(char *p, const OutboxDigits *digits, int precision, int scale, OutboxDecimalFault *fault)
 {
-	int			fraction = (scale + 3) / 4;
-	int			groups = digits->weight + 1 + fraction;
-	int			extra = fraction * 4 - scale;
+	int fraction = (scale + 3) / 4;
+	int groups = digits->weight + 1 + fraction;
+	int extra = fraction * 4 - scale;
 
 	if (unlikely(digits->special))
 	{
@@ -347,7 +212,7 @@ put_digits(char *p, const Digits *digits, int precision, int scale, OutboxDecima
 	if (digits->count == 0)
 		return put_word(p, 0);
 	/* The first digit is never zero, so this is the number of integer places (negative below 0.1). */
-	if (unlikely(digits->weight * 4 + places(digit_at(digits, 0)) > precision - scale))
+	if (unlikely(digits->weight * 4 + places(OutboxDigitAt(digits, 0)) > precision - scale))
 	{
 		*fault = DECIMAL_TOO_LARGE;
 		return NULL;
@@ -369,18 +234,18 @@ char *
 OutboxPutDecimal(char *p, Datum value, int precision, int scale, bool portable, OutboxDecimalFault *fault)
 {
 	struct varlena *numeric;
-	Digits		digits;
+	OutboxDigits digits;
 
 	*fault = DECIMAL_OK;
 	if (unlikely(portable))
 	{
-		read_sent(value, &digits);
+		OutboxReadSent(value, &digits);
 		p = put_digits(p, &digits, precision, scale, fault);
 		pfree(unconstify(char *, digits.stored));
 		return p;
 	}
 	numeric = PG_DETOAST_DATUM_PACKED(value);
-	read_stored(numeric, &digits);
+	OutboxReadStored(numeric, &digits);
 	p = put_digits(p, &digits, precision, scale, fault);
 	if (unlikely((Pointer) numeric != DatumGetPointer(value)))
 		pfree(numeric);
@@ -391,14 +256,14 @@ OutboxPutDecimal(char *p, Datum value, int precision, int scale, bool portable, 
 static int
 words_of_bytes(const unsigned char *bytes, int length, bool negative, uint32 *words)
 {
-	int			carry = 1;
-	int			count = (length + 3) / 4;
-	int			i;
+	int carry = 1;
+	int count = (length + 3) / 4;
+	int i;
 
 	memset(words, 0, count * sizeof(uint32));
 	for (i = 0; i < length; i++)
 	{
-		int			byte = bytes[length - 1 - i];
+		int byte = bytes[length - 1 - i];
 
 		if (negative)
 		{
@@ -415,13 +280,13 @@ words_of_bytes(const unsigned char *bytes, int length, bool negative, uint32 *wo
 char *
 OutboxDecimalText(const char *bytes, Size length, int scale)
 {
-	uint32		words[MAX_WORDS];
-	bool		negative = length > 0 && (bytes[0] & 0x80) != 0;
-	char		reversed[MAX_WORDS * 10 + 1];
-	int			n = 0;
-	int			count;
-	char	   *text;
-	char	   *p;
+	uint32 words[MAX_WORDS];
+	bool negative = length > 0 && (bytes[0] & 0x80) != 0;
+	char reversed[MAX_WORDS * 10 + 1];
+	int n = 0;
+	int count;
+	char *text;
+	char *p;
 
 	if (length > (MAX_WORDS - 1) * sizeof(uint32) || scale > OUTBOX_DECIMAL_MAX_PRECISION)
 		return NULL;

@@ -9,14 +9,14 @@
 #define OUTBOX_AVRO_DECIMAL_H
 
 /* numeric's own limit of a declared precision. */
-#define OUTBOX_DECIMAL_MAX_PRECISION	1000
+#define OUTBOX_DECIMAL_MAX_PRECISION 1000
 
 typedef enum OutboxDecimalFault
 {
 	DECIMAL_OK,
-	DECIMAL_NOT_FINITE,			/* NaN, Infinity */
-	DECIMAL_TOO_LARGE,			/* more integer digits than precision - scale */
-	DECIMAL_TOO_FINE			/* digits beyond the scale */
+	DECIMAL_NOT_FINITE, /* NaN, Infinity */
+	DECIMAL_TOO_LARGE,  /* more integer digits than precision - scale */
+	DECIMAL_TOO_FINE    /* digits beyond the scale */
 } OutboxDecimalFault;
 
 /* Room that OutboxPutDecimal needs, its length included. */
@@ -31,10 +31,7 @@ extern Size OutboxDecimalReserve(int precision);
 extern char *OutboxPutDecimal(char *p, Datum value, int precision, int scale, bool portable,
 							  OutboxDecimalFault *fault);
 
-/* Checked once per process: are numerics stored as we expect? */
-extern bool OutboxNumericLayoutKnown(void);
-
 /* The decimal as text, palloc'd; NULL when it has more than 1000 digits. */
 extern char *OutboxDecimalText(const char *bytes, Size length, int scale);
 
-#endif							/* OUTBOX_AVRO_DECIMAL_H */
+#endif /* OUTBOX_AVRO_DECIMAL_H */

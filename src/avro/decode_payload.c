@@ -26,17 +26,17 @@
 #include "compat.h"
 
 /* When so many decoders are kept, all are dropped: far more than schemas in use. */
-#define MAX_DECODERS	512
+#define MAX_DECODERS 512
 
 typedef struct DecoderKey
 {
-	Oid			relation;		/* outbox.event_schema */
-	int32		schema_id;
+	Oid relation; /* outbox.event_schema */
+	int32 schema_id;
 } DecoderKey;
 
 typedef struct DecoderEntry
 {
-	DecoderKey	key;
+	DecoderKey key;
 	OutboxAvroDecoder *decoder;
 } DecoderEntry;
 
@@ -49,7 +49,7 @@ PG_FUNCTION_INFO_V1(outbox_decode_payload);
 static void
 start_cache(void)
 {
-	HASHCTL		control = {.keysize = sizeof(DecoderKey), .entrysize = sizeof(DecoderEntry)};
+	HASHCTL control = {.keysize = sizeof(DecoderKey), .entrysize = sizeof(DecoderEntry)};
 
 	if (decoders != NULL && hash_get_num_entries(decoders) < MAX_DECODERS)
 		return;
@@ -67,9 +67,9 @@ read_schema(int32 schema_id)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	OutboxOwnerScope scope;
-	Oid			types[1] = {INT4OID};
-	Datum		values[1] = {Int32GetDatum(schema_id)};
-	char	   *schema = NULL;
+	Oid types[1] = {INT4OID};
+	Datum values[1] = {Int32GetDatum(schema_id)};
+	char *schema = NULL;
 
 	OutboxOwnerBegin(&scope);
 	SPI_connect();
@@ -87,12 +87,12 @@ read_schema(int32 schema_id)
 static OutboxAvroDecoder *
 find_decoder(int32 schema_id, char **error)
 {
-	DecoderKey	key = {.relation = OutboxRelationOid("event_schema"), .schema_id = schema_id};
+	DecoderKey key = {.relation = OutboxRelationOid("event_schema"), .schema_id = schema_id};
 	DecoderEntry *entry = decoders != NULL ? hash_search(decoders, &key, HASH_FIND, NULL) : NULL;
 	OutboxAvroDecoder *decoder;
 	MemoryContext caller;
-	AvroFault	fault;
-	char	   *schema;
+	AvroFault fault;
+	char *schema;
 
 	if (entry != NULL)
 		return entry->decoder;
@@ -121,7 +121,7 @@ find_decoder(int32 schema_id, char **error)
 static TupleDesc
 result_type(FunctionCallInfo fcinfo)
 {
-	TupleDesc	tupdesc = fcinfo->flinfo->fn_extra;
+	TupleDesc tupdesc = fcinfo->flinfo->fn_extra;
 	MemoryContext caller;
 
 	if (tupdesc != NULL)
@@ -139,14 +139,14 @@ result_type(FunctionCallInfo fcinfo)
 Datum
 outbox_decode_payload(PG_FUNCTION_ARGS)
 {
-	int32		schema_id = PG_GETARG_INT32(0);
-	bytea	   *payload = PG_GETARG_BYTEA_PP(1);
-	TupleDesc	tupdesc = result_type(fcinfo);
-	char	   *error = NULL;
+	int32 schema_id = PG_GETARG_INT32(0);
+	bytea *payload = PG_GETARG_BYTEA_PP(1);
+	TupleDesc tupdesc = result_type(fcinfo);
+	char *error = NULL;
 	OutboxAvroDecoder *decoder = find_decoder(schema_id, &error);
-	Jsonb	   *json = NULL;
-	Datum		values[2] = {0};
-	bool		isnull[2];
+	Jsonb *json = NULL;
+	Datum values[2] = {0};
+	bool isnull[2];
 
 	if (decoder != NULL)
 		json = OutboxAvroDecode(decoder, VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload), &error);

@@ -31,8 +31,8 @@ typedef enum OutboxOpCode
 	OP_TIME,
 	OP_TIMESTAMPTZ,
 	OP_UUID,
-	OP_DECIMAL,					/* reads the digits as they are stored */
-	OP_DECIMAL_PORTABLE,		/* reads them through numeric_send */
+	OP_DECIMAL,          /* reads the digits as they are stored */
+	OP_DECIMAL_PORTABLE, /* reads them through numeric_send */
 	OP_ENUM,
 	OP_TEXT,
 	OP_BPCHAR,
@@ -47,73 +47,73 @@ typedef enum OutboxOpCode
 
 typedef struct OutboxEnumEntry
 {
-	Oid			label;
-	int			index;			/* of the schema's symbol; -1: not in the schema */
+	Oid label;
+	int index; /* of the schema's symbol; -1: not in the schema */
 } OutboxEnumEntry;
 
 typedef struct OutboxEnumMap
 {
-	int			count;
-	OutboxEnumEntry *entries;	/* ascending by label */
-	int			nsymbols;
-	const char **symbols;		/* of the schema */
+	int count;
+	OutboxEnumEntry *entries; /* ascending by label */
+	int nsymbols;
+	const char **symbols; /* of the schema */
 } OutboxEnumMap;
 
 typedef struct OutboxOp
 {
-	uint8		code;
-	bool		nullable;		/* the field is a union with null */
-	char		null_branch;	/* its encoded index in the union */
-	char		value_branch;
-	int			column;			/* index into values[] */
-	const char *field;			/* dotted path, for errors */
+	uint8 code;
+	bool nullable;    /* the field is a union with null */
+	char null_branch; /* its encoded index in the union */
+	char value_branch;
+	int column;        /* index into values[] */
+	const char *field; /* dotted path, for errors */
 	union
 	{
 		struct
 		{
-			int			precision;
-			int			scale;
-		}			decimal;
+			int precision;
+			int scale;
+		} decimal;
 		OutboxEnumMap *labels;
-		FmgrInfo   *output;
+		FmgrInfo *output;
 		struct OutboxRecordOp *record;
 		struct OutboxArrayOp *array;
-	}			u;
+	} u;
 } OutboxOp;
 
 typedef struct OutboxProgram
 {
-	int			nops;
-	Size		reserve;		/* bytes that all ops need beside their variable parts */
-	OutboxOp   *ops;
+	int nops;
+	Size reserve; /* bytes that all ops need beside their variable parts */
+	OutboxOp *ops;
 } OutboxProgram;
 
 typedef struct OutboxRecordOp
 {
 	OutboxProgram program;
-	Oid			type;
-	TupleDesc	tupdesc;		/* what the program was compiled for */
-	TypeCacheEntry *entry;		/* never freed by the server */
-	uint64		tupdesc_id;		/* identifier under which entry was last found equal to tupdesc */
+	Oid type;
+	TupleDesc tupdesc;     /* what the program was compiled for */
+	TypeCacheEntry *entry; /* never freed by the server */
+	uint64 tupdesc_id;     /* identifier under which entry was last found equal to tupdesc */
 } OutboxRecordOp;
 
 typedef struct OutboxArrayOp
 {
-	OutboxProgram item;			/* one op, column 0 */
-	Oid			element_type;
-	int16		typlen;
-	bool		typbyval;
-	char		typalign;
+	OutboxProgram item; /* one op, column 0 */
+	Oid element_type;
+	int16 typlen;
+	bool typbyval;
+	char typalign;
 } OutboxArrayOp;
 
 struct OutboxAvroEncoder
 {
 	OutboxProgram program;
 	OutboxTextRule text;
-	bool		may_raise;
-	bool		needs_settings;
-	int			ncolumns;
-	int		   *op_of_column;	/* -1: the schema does not have it */
+	bool may_raise;
+	bool needs_settings;
+	int ncolumns;
+	int *op_of_column; /* -1: the schema does not have it */
 };
 
-#endif							/* OUTBOX_AVRO_ENCODER_H */
+#endif /* OUTBOX_AVRO_ENCODER_H */

@@ -12,17 +12,15 @@
  */
 #include "postgres.h"
 
-#include "access/transam.h"
-#include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "avro/decimal.h"
-#include "avro/encoder.h"
+#include "avro/encoder_ops.h"
+#include "avro/numeric_digits.h"
 #include "avro/schema_load.h"
 #include "avro/type_shape.h"
-#include "avro/wire.h"
 
 typedef struct Compile
 {
@@ -60,106 +58,11 @@ node_words(const AvroNode *node)
 static bool
 misfit(Compile *compile, const char *path, const AvroNode *node, const OutboxShape *shape)
 {
-	char	   *type = shape->kind == SHAPE_NUMERIC ?
-		psprintf("numeric(%d,%d)", shape->precision, shape->scale) : format_type_be(shape->type);
+	char *type = shape->kind == SHAPE_NUMERIC ? psprintf("numeric(%d,%d)", shape->precision, shape->scale) : format_type_be(shape->type);
 
 	return compile_fail(compile, path, ERRCODE_DATATYPE_MISMATCH,
 						psprintf("column \"%s\" no longer fits the pinned schema", path),
 						psprintf("The column has type %s, the schema has %s.", type, node_words(node)));
-}
-
-/* An op for a scalar that needs nothing beside its code; false when there is none. */
-static bool
-simple_op(const AvroNode *node, const OutboxShape *shape, uint8 *code)
-{
-	static const struct
-	{
-		OutboxShapeKind shape;
-		AvroKind	kind;
-		AvroLogical logical;
-		OutboxOpCode code;
-	}			map[] = {
-		{SHAPE_BOOL, AVRO_KIND_BOOLEAN, AVRO_LOGICAL_NONE, OP_BOOL},
-		{SHAPE_INT2, AVRO_KIND_INT, AVRO_LOGICAL_NONE, OP_INT2},
-		{SHAPE_INT2, AVRO_KIND_LONG, AVRO_LOGICAL_NONE, OP_INT2},
-		{SHAPE_INT4, AVRO_KIND_INT, AVRO_LOGICAL_NONE, OP_INT4},
-		{SHAPE_INT4, AVRO_KIND_LONG, AVRO_LOGICAL_NONE, OP_INT4},
-		{SHAPE_INT8, AVRO_KIND_LONG, AVRO_LOGICAL_NONE, OP_INT8},
-		{SHAPE_FLOAT4, AVRO_KIND_FLOAT, AVRO_LOGICAL_NONE, OP_FLOAT4},
-		{SHAPE_FLOAT4, AVRO_KIND_DOUBLE, AVRO_LOGICAL_NONE, OP_FLOAT4_AS_DOUBLE},
-		{SHAPE_FLOAT8, AVRO_KIND_DOUBLE, AVRO_LOGICAL_NONE, OP_FLOAT8},
-		{SHAPE_DATE, AVRO_KIND_INT, AVRO_LOGICAL_DATE, OP_DATE},
-		{SHAPE_TIME, AVRO_KIND_LONG, AVRO_LOGICAL_TIME_MICROS, OP_TIME},
-		{SHAPE_TIMESTAMPTZ, AVRO_KIND_LONG, AVRO_LOGICAL_TIMESTAMP_MICROS, OP_TIMESTAMPTZ},
-		{SHAPE_UUID, AVRO_KIND_STRING, AVRO_LOGICAL_UUID, OP_UUID},
-		{SHAPE_TEXT, AVRO_KIND_STRING, AVRO_LOGICAL_NONE, OP_TEXT},
-		{SHAPE_BPCHAR, AVRO_KIND_STRING, AVRO_LOGICAL_NONE, OP_BPCHAR},
-		{SHAPE_NAME, AVRO_KIND_STRING, AVRO_LOGICAL_NONE, OP_NAME},
-		{SHAPE_BYTEA, AVRO_KIND_BYTES, AVRO_LOGICAL_NONE, OP_BYTEA},
-		{SHAPE_JSONB, AVRO_KIND_STRING, AVRO_LOGICAL_NONE, OP_JSONB},
-		{SHAPE_OUTPUT, AVRO_KIND_STRING, AVRO_LOGICAL_NONE, OP_OUTPUT}
-	};
-	int			i;
-
-	for (i = 0; i < lengthof(map); i++)
-	{
-		if (map[i].shape == shape->kind && map[i].kind == node->kind && map[i].logical == node->logical)
-		{
-			*code = map[i].code;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* Built-in types whose text is the same in every session. */
-static bool
-text_is_fixed(Oid type)
-{
-	switch (type)
-	{
-		case INETOID:
-		case CIDROID:
-		case MACADDROID:
-		case MACADDR8OID:
-		case BITOID:
-		case VARBITOID:
-		case OIDOID:
-		case XIDOID:
-		case XID8OID:
-		case CIDOID:
-		case TIDOID:
-		case PG_LSNOID:
-		case CHAROID:
-		case XMLOID:
-		case JSONPATHOID:
-		case TIMETZOID:
-		case INT4RANGEOID:
-		case INT8RANGEOID:
-		case NUMRANGEOID:
-		case INT4MULTIRANGEOID:
-		case INT8MULTIRANGEOID:
-		case NUMMULTIRANGEOID:
-			return true;
-		default:
-			return false;
-	}
-}
-
-static void
-compile_output(Compile *compile, OutboxOp *op, Oid type)
-{
-	Oid			function;
-	bool		is_varlena;
-
-	getTypeOutputInfo(type, &function, &is_varlena);
-	op->u.output = palloc(sizeof(FmgrInfo));
-	fmgr_info_cxt(function, op->u.output, CurrentMemoryContext);
-	/* A range of a user's type calls the user's function, too. */
-	if (type >= FirstNormalObjectId || function >= FirstNormalObjectId)
-		compile->encoder->may_raise = true;
-	if (!text_is_fixed(type))
-		compile->encoder->needs_settings = true;
 }
 
 static bool
@@ -179,16 +82,17 @@ compile_decimal(Compile *compile, OutboxOp *op, const char *path,
 static int
 compare_entries(const void *a, const void *b)
 {
-	Oid			x = ((const OutboxEnumEntry *) a)->label;
-	Oid			y = ((const OutboxEnumEntry *) b)->label;
+	Oid x = ((const OutboxEnumEntry *) a)->label;
+	Oid y = ((const OutboxEnumEntry *) b)->label;
 
-	return x < y ? -1 : x > y ? 1 : 0;
+	return x < y ? -1 : x > y ? 1
+							  : 0;
 }
 
 static int
 symbol_index(const AvroNode *node, const char *label)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < node->count; i++)
 	{
@@ -204,7 +108,7 @@ compile_enum(Compile *compile, OutboxOp *op, const char *path,
 			 const AvroNode *node, const OutboxShape *shape)
 {
 	OutboxEnumMap *map;
-	int			i;
+	int i;
 
 	if (node->kind != AVRO_KIND_ENUM)
 		return misfit(compile, path, node, shape);
@@ -227,7 +131,7 @@ compile_enum(Compile *compile, OutboxOp *op, const char *path,
 static const AvroNode *
 unwrap_union(const AvroNode *node, OutboxOp *op)
 {
-	int			null_index;
+	int null_index;
 
 	op->nullable = false;
 	if (node->kind != AVRO_KIND_UNION)
@@ -246,28 +150,12 @@ unwrap_union(const AvroNode *node, OutboxOp *op)
 	return node->branches[1 - null_index];
 }
 
-/* Bytes that an op writes at most, without the part whose length the value decides. */
-static Size
-op_reserve(const OutboxOp *op)
-{
-	switch (op->code)
-	{
-		case OP_DECIMAL:
-		case OP_DECIMAL_PORTABLE:
-			return 1 + OutboxDecimalReserve(op->u.decimal.precision);
-		case OP_UUID:
-			return 1 + 37;
-		default:
-			return 1 + AVRO_LONG_BYTES;
-	}
-}
-
 static bool
 compile_array(Compile *compile, OutboxOp *op, const char *path,
 			  const AvroNode *node, const OutboxShape *shape)
 {
 	OutboxArrayOp *array = palloc0(sizeof(OutboxArrayOp));
-	OutboxOp   *item = palloc0(sizeof(OutboxOp));
+	OutboxOp *item = palloc0(sizeof(OutboxOp));
 	const AvroNode *items;
 
 	if (node->kind != AVRO_KIND_ARRAY)
@@ -281,7 +169,7 @@ compile_array(Compile *compile, OutboxOp *op, const char *path,
 		return false;
 	array->item.nops = 1;
 	array->item.ops = item;
-	array->item.reserve = op_reserve(item);
+	array->item.reserve = OutboxOpReserve(item);
 	array->element_type = get_element_type(shape->type);
 	get_typlenbyvalalign(array->element_type, &array->typlen, &array->typbyval, &array->typalign);
 	return true;
@@ -290,7 +178,7 @@ compile_array(Compile *compile, OutboxOp *op, const char *path,
 static const OutboxShapeField *
 find_shape_field(const OutboxShape *shape, const char *name)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < shape->nfields; i++)
 	{
@@ -305,7 +193,7 @@ compile_record(Compile *compile, OutboxOp *op, const char *path,
 			   const AvroNode *node, const OutboxShape *shape)
 {
 	OutboxRecordOp *record = palloc0(sizeof(OutboxRecordOp));
-	int			i;
+	int i;
 
 	if (node->kind != AVRO_KIND_RECORD)
 		return misfit(compile, path, node, shape);
@@ -319,10 +207,10 @@ compile_record(Compile *compile, OutboxOp *op, const char *path,
 	record->program.ops = palloc0(sizeof(OutboxOp) * Max(node->count, 1));
 	for (i = 0; i < node->count; i++)
 	{
-		OutboxOp   *member = &record->program.ops[i];
+		OutboxOp *member = &record->program.ops[i];
 		const AvroNode *type = unwrap_union(node->fields[i].type, member);
 		const OutboxShapeField *field = find_shape_field(shape, node->fields[i].name);
-		char	   *member_path = psprintf("%s.%s", path, node->fields[i].name);
+		char *member_path = psprintf("%s.%s", path, node->fields[i].name);
 
 		if (field == NULL)
 			return compile_fail(compile, member_path, ERRCODE_UNDEFINED_COLUMN,
@@ -333,7 +221,7 @@ compile_record(Compile *compile, OutboxOp *op, const char *path,
 		member->column = field->attnum - 1;
 		if (!compile_op(compile, member, member_path, type, field->shape))
 			return false;
-		record->program.reserve += op_reserve(member);
+		record->program.reserve += OutboxOpReserve(member);
 	}
 	return true;
 }
@@ -359,10 +247,10 @@ compile_op(Compile *compile, OutboxOp *op, const char *path,
 				return misfit(compile, path, node, shape);
 			return true;
 		default:
-			if (!simple_op(node, shape, &op->code))
+			if (!OutboxFindScalarOp(node, shape, &op->code))
 				return misfit(compile, path, node, shape);
 			if (op->code == OP_OUTPUT)
-				compile_output(compile, op, shape->type);
+				OutboxCompileOutput(compile->encoder, op, shape->type);
 			return true;
 	}
 }
@@ -370,7 +258,7 @@ compile_op(Compile *compile, OutboxOp *op, const char *path,
 static int
 find_column(const OutboxAvroColumn *columns, int ncolumns, const char *name)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < ncolumns; i++)
 	{
@@ -384,7 +272,7 @@ static bool
 compile_field(Compile *compile, OutboxOp *op, const AvroField *field,
 			  const OutboxAvroColumn *columns, int ncolumns)
 {
-	int			column = find_column(columns, ncolumns, field->name);
+	int column = find_column(columns, ncolumns, field->name);
 	const AvroNode *node = unwrap_union(field->type, op);
 	OutboxRefusal refusal;
 	OutboxShape *shape;
@@ -407,10 +295,10 @@ OutboxAvroCompile(const char *schema_text, const OutboxAvroColumn *columns, int 
 				  OutboxAvroError *error)
 {
 	OutboxAvroEncoder *encoder = palloc0(sizeof(OutboxAvroEncoder));
-	Compile		compile = {.encoder = encoder, .error = error};
-	AvroFault	fault;
-	AvroNode   *schema = OutboxLoadSchema(schema_text, &fault);
-	int			i;
+	Compile compile = {.encoder = encoder, .error = error};
+	AvroFault fault;
+	AvroNode *schema = OutboxLoadSchema(schema_text, &fault);
+	int i;
 
 	memset(error, 0, sizeof(*error));
 	if (schema == NULL || schema->kind != AVRO_KIND_RECORD)
@@ -429,12 +317,12 @@ OutboxAvroCompile(const char *schema_text, const OutboxAvroColumn *columns, int 
 	encoder->program.ops = palloc0(sizeof(OutboxOp) * Max(schema->count, 1));
 	for (i = 0; i < schema->count; i++)
 	{
-		OutboxOp   *op = &encoder->program.ops[i];
+		OutboxOp *op = &encoder->program.ops[i];
 
 		if (!compile_field(&compile, op, &schema->fields[i], columns, ncolumns))
 			return NULL;
 		encoder->op_of_column[op->column] = i;
-		encoder->program.reserve += op_reserve(op);
+		encoder->program.reserve += OutboxOpReserve(op);
 	}
 	return encoder;
 }

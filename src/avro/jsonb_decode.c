@@ -29,12 +29,12 @@
 #include "avro/wire_decode.h"
 
 /* jsonb ends at 256 MB; what numbers and nesting add is counted in. */
-#define MAX_JSONB_BYTES		(200 * 1024 * 1024)
-#define VALUE_OVERHEAD		32
+#define MAX_JSONB_BYTES (200 * 1024 * 1024)
+#define VALUE_OVERHEAD 32
 
 struct OutboxAvroDecoder
 {
-	AvroNode   *schema;
+	AvroNode *schema;
 	OutboxTextRule text;
 };
 
@@ -43,10 +43,10 @@ typedef struct JsonState
 	const OutboxAvroDecoder *decoder;
 	JsonbParseState *parse;
 	JsonbValue *result;
-	AvroFault  *fault;
-	Size		bytes;			/* of the jsonb so far, roughly */
-	int			depth;
-	bool		in_array[AVRO_MAX_VALUE_DEPTH + 1];
+	AvroFault *fault;
+	Size bytes; /* of the jsonb so far, roughly */
+	int depth;
+	bool in_array[AVRO_MAX_VALUE_DEPTH + 1];
 } JsonState;
 
 static bool
@@ -72,7 +72,7 @@ push(JsonState *state, JsonbValue *value)
 static bool
 push_text(JsonState *state, const char *text, Size length)
 {
-	JsonbValue	value = {.type = jbvString};
+	JsonbValue value = {.type = jbvString};
 
 	value.val.string.val = unconstify(char *, text);
 	value.val.string.len = (int) length;
@@ -82,7 +82,7 @@ push_text(JsonState *state, const char *text, Size length)
 static bool
 push_number(JsonState *state, const char *text)
 {
-	JsonbValue	value = {.type = jbvNumeric};
+	JsonbValue value = {.type = jbvNumeric};
 
 	value.val.numeric = DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text),
 															ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
@@ -92,7 +92,7 @@ push_number(JsonState *state, const char *text)
 static bool
 push_integer(JsonState *state, int64 integer)
 {
-	JsonbValue	value = {.type = jbvNumeric};
+	JsonbValue value = {.type = jbvNumeric};
 
 	value.val.numeric = int64_to_numeric(integer);
 	return push(state, &value);
@@ -131,8 +131,8 @@ push_string(JsonState *state, const char *utf8, Size length)
 static bool
 push_bytes(JsonState *state, const char *bytes, Size length)
 {
-	int			size;
-	char	   *text;
+	int size;
+	char *text;
 
 	if (length > MAX_JSONB_BYTES / 2)
 		return AvroFail(state->fault, "the event is too large for jsonb");
@@ -145,7 +145,7 @@ push_bytes(JsonState *state, const char *bytes, Size length)
 static bool
 push_decimal(JsonState *state, const AvroNode *node, const AvroScalar *scalar)
 {
-	char	   *text = OutboxDecimalText(scalar->bytes, scalar->length, node->scale);
+	char *text = OutboxDecimalText(scalar->bytes, scalar->length, node->scale);
 
 	if (text == NULL)
 		return AvroFail(state->fault, "a decimal has more than %d digits", OUTBOX_DECIMAL_MAX_PRECISION);
@@ -155,7 +155,7 @@ push_decimal(JsonState *state, const AvroNode *node, const AvroScalar *scalar)
 static bool
 push_float(JsonState *state, double number, const AvroScalar *scalar, bool is_double)
 {
-	char		text[DOUBLE_SHORTEST_DECIMAL_LEN];
+	char text[DOUBLE_SHORTEST_DECIMAL_LEN];
 
 	if (isnan(number))
 		return push_text(state, "NaN", 3);
@@ -171,10 +171,10 @@ push_float(JsonState *state, double number, const AvroScalar *scalar, bool is_do
 static bool
 push_date(JsonState *state, int64 days)
 {
-	char		text[32];
-	int			year;
-	int			month;
-	int			day;
+	char text[32];
+	int year;
+	int month;
+	int day;
 
 	days -= OUTBOX_EPOCH_DAYS;
 	if (days < OUTBOX_MIN_DATE || days > OUTBOX_MAX_DATE)
@@ -188,7 +188,7 @@ push_date(JsonState *state, int64 days)
 static void
 format_time(char *text, Size size, int64 micros)
 {
-	int			seconds = (int) (micros / USECS_PER_SEC);
+	int seconds = (int) (micros / USECS_PER_SEC);
 
 	snprintf(text, size, "%02d:%02d:%02d.%06d", seconds / SECS_PER_HOUR,
 			 seconds / SECS_PER_MINUTE % 60, seconds % 60, (int) (micros % USECS_PER_SEC));
@@ -197,7 +197,7 @@ format_time(char *text, Size size, int64 micros)
 static bool
 push_time(JsonState *state, int64 micros)
 {
-	char		text[32];
+	char text[32];
 
 	if (micros < 0 || micros >= USECS_PER_DAY)
 		return AvroFail(state->fault, "a time is out of range");
@@ -208,12 +208,12 @@ push_time(JsonState *state, int64 micros)
 static bool
 push_timestamp(JsonState *state, int64 micros)
 {
-	char		time[32];
-	char		text[64];
-	int64		days = micros / USECS_PER_DAY;
-	int			year;
-	int			month;
-	int			day;
+	char time[32];
+	char text[64];
+	int64 days = micros / USECS_PER_DAY;
+	int year;
+	int month;
+	int day;
 
 	micros -= days * USECS_PER_DAY;
 	if (micros < 0)
@@ -249,8 +249,8 @@ push_whole(JsonState *state, const AvroNode *node, int64 integer)
 static bool
 visit_scalar(void *data, const AvroNode *node, const AvroScalar *scalar)
 {
-	JsonState  *state = data;
-	JsonbValue	value = {.type = jbvNull};
+	JsonState *state = data;
+	JsonbValue value = {.type = jbvNull};
 
 	switch (node->kind)
 	{
@@ -283,8 +283,8 @@ visit_scalar(void *data, const AvroNode *node, const AvroScalar *scalar)
 static bool
 visit_begin(void *data, const AvroNode *node)
 {
-	JsonState  *state = data;
-	bool		is_array = node->kind == AVRO_KIND_ARRAY;
+	JsonState *state = data;
+	bool is_array = node->kind == AVRO_KIND_ARRAY;
 
 	if (!count_bytes(state, 0))
 		return false;
@@ -296,8 +296,8 @@ visit_begin(void *data, const AvroNode *node)
 static bool
 visit_member(void *data, const AvroNode *node, const char *name, size_t length)
 {
-	JsonState  *state = data;
-	JsonbValue	key = {.type = jbvString};
+	JsonState *state = data;
+	JsonbValue key = {.type = jbvString};
 	const char *text = server_text(state, name, &length);
 
 	if (text == NULL || !count_bytes(state, length))
@@ -311,7 +311,7 @@ visit_member(void *data, const AvroNode *node, const char *name, size_t length)
 static bool
 visit_end(void *data, const AvroNode *node)
 {
-	JsonState  *state = data;
+	JsonState *state = data;
 
 	state->depth--;
 	state->result = pushJsonbValue(&state->parse,
@@ -339,7 +339,7 @@ OutboxDecoderLoad(const char *schema_text, AvroFault *fault)
 OutboxAvroDecoder *
 OutboxAvroDecoderCreate(const char *schema_text)
 {
-	AvroFault	fault;
+	AvroFault fault;
 	OutboxAvroDecoder *decoder = OutboxDecoderLoad(schema_text, &fault);
 
 	if (decoder == NULL)
@@ -358,10 +358,9 @@ OutboxAvroDecode(const OutboxAvroDecoder *decoder, const char *bytes, Size len, 
 		.scalar = visit_scalar,
 		.begin = visit_begin,
 		.member = visit_member,
-		.end = visit_end
-	};
-	AvroFault	fault;
-	JsonState	state = {.decoder = decoder, .fault = &fault};
+		.end = visit_end};
+	AvroFault fault;
+	JsonState state = {.decoder = decoder, .fault = &fault};
 
 	if (!AvroDecode(decoder->schema, bytes, len, &visitor, &state, &fault))
 	{

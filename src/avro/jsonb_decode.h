@@ -14,4 +14,4 @@
 /* As OutboxAvroDecoderCreate, but NULL with *fault for a text that is no schema of a record. */
 extern OutboxAvroDecoder *OutboxDecoderLoad(const char *schema_text, AvroFault *fault);
 
-#endif							/* OUTBOX_AVRO_JSONB_DECODE_H */
+#endif /* OUTBOX_AVRO_JSONB_DECODE_H */

@@ -20,19 +20,19 @@
 typedef struct OutboxAvroColumn
 {
 	const char *name;
-	Oid			type;
-	int32		typmod;
-	bool		required;		/* plain type; otherwise ["null", T] with default null */
-	const char *doc;			/* or NULL */
+	Oid type;
+	int32 typmod;
+	bool required;   /* plain type; otherwise ["null", T] with default null */
+	const char *doc; /* or NULL */
 } OutboxAvroColumn;
 
 /* Why a row could not be encoded. Strings live in the caller's memory context. */
 typedef struct OutboxAvroError
 {
-	int			sqlerrcode;
-	const char *field;			/* name (dotted for nested ones) */
-	char	   *message;		/* errmsg style, names the field */
-	char	   *detail;			/* or NULL */
+	int sqlerrcode;
+	const char *field; /* name (dotted for nested ones) */
+	char *message;     /* errmsg style, names the field */
+	char *detail;      /* or NULL */
 } OutboxAvroError;
 
 typedef struct OutboxAvroEncoder OutboxAvroEncoder;
@@ -92,4 +92,4 @@ extern Jsonb *OutboxAvroDecode(const OutboxAvroDecoder *decoder, const char *byt
  */
 extern char *OutboxAvroSecondOpinion(const char *schema_text, const char *bytes, Size len);
 
-#endif							/* OUTBOX_AVRO_H */
+#endif /* OUTBOX_AVRO_H */

@@ -23,15 +23,15 @@
 /* A record or enum that has a name in the schema, and the type it stands for. */
 typedef struct NamedType
 {
-	Oid			type;
-	AvroNode   *node;
+	Oid type;
+	AvroNode *node;
 } NamedType;
 
 typedef struct SchemaBuild
 {
 	const char *relation;
 	const char *name_space;
-	List	   *named;			/* of NamedType */
+	List *named; /* of NamedType */
 } SchemaBuild;
 
 static AvroNode *node_of_shape(SchemaBuild *build, const char *path, const OutboxShape *shape);
@@ -49,7 +49,7 @@ raise_refusal(const OutboxRefusal *refusal)
 static AvroNode *
 make_node(AvroKind kind, AvroLogical logical)
 {
-	AvroNode   *node = palloc0(sizeof(AvroNode));
+	AvroNode *node = palloc0(sizeof(AvroNode));
 
 	node->kind = kind;
 	node->logical = logical;
@@ -78,9 +78,9 @@ qualified_name(const SchemaBuild *build, const char *name)
 static AvroNode *
 named_node(SchemaBuild *build, const char *path, const OutboxShape *shape, AvroKind kind, bool *found)
 {
-	char	   *name = qualified_name(build, shape->name);
-	NamedType  *named;
-	ListCell   *lc;
+	char *name = qualified_name(build, shape->name);
+	NamedType *named;
+	ListCell *lc;
 
 	*found = true;
 	foreach (lc, build->named)
@@ -94,9 +94,7 @@ named_node(SchemaBuild *build, const char *path, const OutboxShape *shape, AvroK
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("column \"%s\" of view \"%s\" has type %s, whose name \"%s\" is already used in the schema",
 						path, build->relation, format_type_be_qualified(shape->type), name),
-				 OidIsValid(named->type) ?
-				 errdetail("It stands for type %s.", format_type_be_qualified(named->type)) :
-				 errdetail("It is the name of the event's own record."),
+				 OidIsValid(named->type) ? errdetail("It stands for type %s.", format_type_be_qualified(named->type)) : errdetail("It is the name of the event's own record."),
 				 errhint("Rename one of them: the name of a nested record or enum is the name of its type, without the schema.")));
 	}
 	*found = false;
@@ -129,9 +127,9 @@ set_field(AvroField *field, const char *name, const char *doc, AvroNode *type, b
 static AvroNode *
 node_of_composite(SchemaBuild *build, const char *path, const OutboxShape *shape)
 {
-	bool		found;
-	AvroNode   *node = named_node(build, path, shape, AVRO_KIND_RECORD, &found);
-	int			i;
+	bool found;
+	AvroNode *node = named_node(build, path, shape, AVRO_KIND_RECORD, &found);
+	int i;
 
 	if (found)
 		return node;
@@ -140,7 +138,7 @@ node_of_composite(SchemaBuild *build, const char *path, const OutboxShape *shape
 	for (i = 0; i < shape->nfields; i++)
 	{
 		const OutboxShapeField *field = &shape->fields[i];
-		char	   *field_path = psprintf("%s.%s", path, field->name);
+		char *field_path = psprintf("%s.%s", path, field->name);
 
 		set_field(&node->fields[i], field->name, field->doc,
 				  node_of_shape(build, field_path, field->shape), false);
@@ -151,9 +149,9 @@ node_of_composite(SchemaBuild *build, const char *path, const OutboxShape *shape
 static AvroNode *
 node_of_enum(SchemaBuild *build, const char *path, const OutboxShape *shape)
 {
-	bool		found;
-	AvroNode   *node = named_node(build, path, shape, AVRO_KIND_ENUM, &found);
-	int			i;
+	bool found;
+	AvroNode *node = named_node(build, path, shape, AVRO_KIND_ENUM, &found);
+	int i;
 
 	if (found)
 		return node;
@@ -167,7 +165,7 @@ node_of_enum(SchemaBuild *build, const char *path, const OutboxShape *shape)
 static AvroNode *
 node_of_shape(SchemaBuild *build, const char *path, const OutboxShape *shape)
 {
-	AvroNode   *node;
+	AvroNode *node;
 
 	switch (shape->kind)
 	{
@@ -241,9 +239,9 @@ static AvroNode *
 build_record(SchemaBuild *build, const char *record, const char *doc,
 			 const OutboxAvroColumn *columns, int ncolumns)
 {
-	NamedType  *own = palloc0(sizeof(NamedType));
-	AvroNode   *node = make_node(AVRO_KIND_RECORD, AVRO_LOGICAL_NONE);
-	int			i;
+	NamedType *own = palloc0(sizeof(NamedType));
+	AvroNode *node = make_node(AVRO_KIND_RECORD, AVRO_LOGICAL_NONE);
+	int i;
 
 	node->name = qualified_name(build, record);
 	node->doc = utf8_doc(doc);
@@ -273,11 +271,11 @@ OutboxAvroBuildSchema(const char *relation, const char *name_space, const char *
 					  const char *doc, const OutboxAvroColumn *columns, int ncolumns)
 {
 	SchemaBuild build = {.relation = relation, .name_space = name_space};
-	AvroArena	arena = OutboxSchemaArena(CurrentMemoryContext);
-	AvroFault	fault;
-	AvroNode   *node;
-	char	   *text;
-	char	   *problem = NULL;
+	AvroArena arena = OutboxSchemaArena(CurrentMemoryContext);
+	AvroFault fault;
+	AvroNode *node;
+	char *text;
+	char *problem = NULL;
 
 	check_names(name_space, record);
 	node = build_record(&build, record, doc, columns, ncolumns);

@@ -25,7 +25,7 @@ arena_alloc(void *context, size_t size)
 AvroArena
 OutboxSchemaArena(MemoryContext context)
 {
-	AvroArena	arena = {.alloc = arena_alloc, .context = context};
+	AvroArena arena = {.alloc = arena_alloc, .context = context};
 
 	return arena;
 }
@@ -33,8 +33,8 @@ OutboxSchemaArena(MemoryContext context)
 AvroNode *
 OutboxLoadSchema(const char *schema_text, AvroFault *fault)
 {
-	AvroArena	arena = OutboxSchemaArena(CurrentMemoryContext);
-	char	   *utf8 = pg_server_to_any(schema_text, strlen(schema_text), PG_UTF8);
+	AvroArena arena = OutboxSchemaArena(CurrentMemoryContext);
+	char *utf8 = pg_server_to_any(schema_text, strlen(schema_text), PG_UTF8);
 
 	return AvroParseSchema(&arena, utf8, strlen(utf8), fault);
 }
@@ -45,11 +45,11 @@ OutboxAvroFingerprint(const char *schema_text)
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "outbox schema fingerprint",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(scratch);
-	AvroArena	arena = OutboxSchemaArena(scratch);
-	AvroFault	fault;
-	AvroNode   *schema = OutboxLoadSchema(schema_text, &fault);
-	char	   *form = schema != NULL ? AvroCanonicalForm(&arena, schema, &fault) : NULL;
-	uint64		fingerprint;
+	AvroArena arena = OutboxSchemaArena(scratch);
+	AvroFault fault;
+	AvroNode *schema = OutboxLoadSchema(schema_text, &fault);
+	char *form = schema != NULL ? AvroCanonicalForm(&arena, schema, &fault) : NULL;
+	uint64 fingerprint;
 
 	if (form == NULL)
 		ereport(ERROR,

@@ -16,4 +16,4 @@ extern AvroArena OutboxSchemaArena(MemoryContext context);
 /* A schema text in the server's encoding, parsed into CurrentMemoryContext. NULL with *fault. */
 extern AvroNode *OutboxLoadSchema(const char *schema_text, AvroFault *fault);
 
-#endif							/* OUTBOX_AVRO_SCHEMA_LOAD_H */
+#endif /* OUTBOX_AVRO_SCHEMA_LOAD_H */

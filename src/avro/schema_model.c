@@ -14,22 +14,20 @@
 #include "avro/schema_model.h"
 
 const char *const avro_primitive_names[AVRO_PRIMITIVE_KINDS] = {
-	"null", "boolean", "int", "long", "float", "double", "bytes", "string"
-};
+	"null", "boolean", "int", "long", "float", "double", "bytes", "string"};
 
 const char *const avro_logical_names[AVRO_LOGICAL_KINDS] = {
-	NULL, "decimal", "uuid", "date", "time-micros", "timestamp-micros"
-};
+	NULL, "decimal", "uuid", "date", "time-micros", "timestamp-micros"};
 
 /*
  * Always false, so that a caller can return it. The text is kept to ASCII: it
  * may quote half a character of the input and has to be valid in any encoding.
  */
 bool
-AvroFail(AvroFault *fault, const char *format,...)
+AvroFail(AvroFault *fault, const char *format, ...)
 {
-	va_list		args;
-	char	   *s;
+	va_list args;
+	char *s;
 
 	va_start(args, format);
 	vsnprintf(fault->text, sizeof(fault->text), format, args);
@@ -46,8 +44,8 @@ AvroFail(AvroFault *fault, const char *format,...)
 void *
 AvroAlloc(AvroArena *arena, size_t count, size_t size, AvroFault *fault)
 {
-	void	   *result = NULL;
-	size_t		total;
+	void *result = NULL;
+	size_t total;
 
 	if (!__builtin_mul_overflow(count, size, &total))
 		result = arena->alloc(arena->context, total > 0 ? total : 1);
@@ -62,7 +60,7 @@ AvroAlloc(AvroArena *arena, size_t count, size_t size, AvroFault *fault)
 char *
 AvroCopyText(AvroArena *arena, const char *text, size_t length, AvroFault *fault)
 {
-	char	   *copy = AvroAlloc(arena, length + 1, 1, fault);
+	char *copy = AvroAlloc(arena, length + 1, 1, fault);
 
 	if (copy != NULL)
 		memcpy(copy, text, length);
@@ -72,11 +70,11 @@ AvroCopyText(AvroArena *arena, const char *text, size_t length, AvroFault *fault
 bool
 AvroIsName(const char *name, size_t length)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < length; i++)
 	{
-		char		c = name[i];
+		char c = name[i];
 
 		if ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_')
 			continue;
@@ -90,8 +88,8 @@ AvroIsName(const char *name, size_t length)
 bool
 AvroIsFullName(const char *name, size_t length)
 {
-	size_t		start = 0;
-	size_t		i;
+	size_t start = 0;
+	size_t i;
 
 	for (i = 0; i <= length; i++)
 	{
@@ -118,8 +116,8 @@ utf8_character(const unsigned char *s, size_t left)
 {
 	unsigned char low = 0x80;
 	unsigned char high = 0xBF;
-	size_t		length;
-	size_t		i;
+	size_t length;
+	size_t i;
 
 	if (s[0] < 0x80)
 		return 1;
@@ -156,11 +154,11 @@ utf8_character(const unsigned char *s, size_t left)
 bool
 AvroIsUtf8(const char *text, size_t length)
 {
-	size_t		i = 0;
+	size_t i = 0;
 
 	while (i < length)
 	{
-		size_t		step = utf8_character((const unsigned char *) text + i, length - i);
+		size_t step = utf8_character((const unsigned char *) text + i, length - i);
 
 		if (step == 0)
 			return false;
@@ -179,8 +177,8 @@ add_size(uint64_t a, uint64_t b)
 static uint64_t
 node_min_size(const AvroNode *node)
 {
-	uint64_t	size;
-	int			i;
+	uint64_t size;
+	int i;
 
 	switch (node->kind)
 	{
@@ -213,8 +211,8 @@ node_min_size(const AvroNode *node)
 bool
 AvroMeasure(AvroNode *nodes, AvroFault *fault)
 {
-	AvroNode   *node;
-	bool		changed = true;
+	AvroNode *node;
+	bool changed = true;
 
 	/* Sizes only ever shrink from "not finite", so this comes to rest. */
 	for (node = nodes; node != NULL; node = node->previous)
@@ -224,7 +222,7 @@ AvroMeasure(AvroNode *nodes, AvroFault *fault)
 		changed = false;
 		for (node = nodes; node != NULL; node = node->previous)
 		{
-			uint64_t	size = node_min_size(node);
+			uint64_t size = node_min_size(node);
 
 			changed |= size != node->min_size;
 			node->min_size = size;

@@ -22,17 +22,17 @@
 #include <stdint.h>
 
 /* Types nested deeper than this are refused: every walk is recursive. */
-#define AVRO_MAX_SCHEMA_DEPTH	64
+#define AVRO_MAX_SCHEMA_DEPTH 64
 
 typedef struct AvroArena
 {
-	void	   *(*alloc) (void *context, size_t size);
-	void	   *context;
+	void *(*alloc)(void *context, size_t size);
+	void *context;
 } AvroArena;
 
 typedef struct AvroFault
 {
-	char		text[512];
+	char text[512];
 } AvroFault;
 
 /* Primitive kinds come first, in the order of avro_primitive_names. */
@@ -53,7 +53,7 @@ typedef enum AvroKind
 	AVRO_KIND_MAP,
 	AVRO_KIND_UNION
 } AvroKind;
-#define AVRO_PRIMITIVE_KINDS	AVRO_KIND_RECORD
+#define AVRO_PRIMITIVE_KINDS AVRO_KIND_RECORD
 
 /* Logical types we write; any other is read as its base type, as the specification says. */
 typedef enum AvroLogical
@@ -65,16 +65,16 @@ typedef enum AvroLogical
 	AVRO_LOGICAL_TIME_MICROS,
 	AVRO_LOGICAL_TIMESTAMP_MICROS
 } AvroLogical;
-#define AVRO_LOGICAL_KINDS		(AVRO_LOGICAL_TIMESTAMP_MICROS + 1)
+#define AVRO_LOGICAL_KINDS (AVRO_LOGICAL_TIMESTAMP_MICROS + 1)
 
 typedef struct AvroNode AvroNode;
 
 typedef struct AvroField
 {
 	const char *name;
-	const char *doc;			/* or NULL */
-	AvroNode   *type;
-	bool		null_default;	/* "default": null */
+	const char *doc; /* or NULL */
+	AvroNode *type;
+	bool null_default; /* "default": null */
 } AvroField;
 
 /*
@@ -83,20 +83,20 @@ typedef struct AvroField
  */
 struct AvroNode
 {
-	AvroKind	kind;
+	AvroKind kind;
 	AvroLogical logical;
-	int			precision;		/* of a decimal */
-	int			scale;
-	int64_t		size;			/* of a fixed */
-	uint64_t	min_size;		/* bytes of the shortest value */
-	const char *name;			/* full name of a record, enum or fixed */
-	const char *doc;			/* or NULL */
-	int			count;			/* fields, symbols or branches */
-	AvroField  *fields;
+	int precision; /* of a decimal */
+	int scale;
+	int64_t size;      /* of a fixed */
+	uint64_t min_size; /* bytes of the shortest value */
+	const char *name;  /* full name of a record, enum or fixed */
+	const char *doc;   /* or NULL */
+	int count;         /* fields, symbols or branches */
+	AvroField *fields;
 	const char **symbols;
-	AvroNode  **branches;
-	AvroNode   *items;			/* of an array; the values of a map */
-	AvroNode   *previous;		/* the node made before, for walks over all */
+	AvroNode **branches;
+	AvroNode *items;    /* of an array; the values of a map */
+	AvroNode *previous; /* the node made before, for walks over all */
 };
 
 /* schema_model.c */
@@ -105,8 +105,8 @@ extern const char *const avro_logical_names[AVRO_LOGICAL_KINDS];
 
 extern void *AvroAlloc(AvroArena *arena, size_t count, size_t size, AvroFault *fault);
 extern char *AvroCopyText(AvroArena *arena, const char *text, size_t length, AvroFault *fault);
-extern bool AvroFail(AvroFault *fault, const char *format,...)
-			__attribute__((format(printf, 2, 3)));
+extern bool AvroFail(AvroFault *fault, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* A simple name ([A-Za-z_][A-Za-z0-9_]*), or several with dots between. */
 extern bool AvroIsName(const char *name, size_t length);
@@ -136,4 +136,4 @@ extern char *AvroSchemaText(AvroArena *arena, const AvroNode *schema, AvroFault 
 extern char *AvroCanonicalForm(AvroArena *arena, const AvroNode *schema, AvroFault *fault);
 extern uint64_t AvroCrc64(const char *bytes, size_t length);
 
-#endif							/* OUTBOX_AVRO_SCHEMA_MODEL_H */
+#endif /* OUTBOX_AVRO_SCHEMA_MODEL_H */

@@ -25,8 +25,8 @@ typedef struct Written
 
 typedef struct SchemaWriter
 {
-	AvroText	text;
-	Written    *written;
+	AvroText text;
+	Written *written;
 } SchemaWriter;
 
 static void write_type(SchemaWriter *writer, const AvroNode *node, const char *space, int indent);
@@ -34,7 +34,7 @@ static void write_type(SchemaWriter *writer, const AvroNode *node, const char *s
 static bool
 written_before(SchemaWriter *writer, const AvroNode *node)
 {
-	Written    *written;
+	Written *written;
 
 	for (written = writer->written; written != NULL; written = written->next)
 	{
@@ -75,7 +75,7 @@ write_attribute(AvroText *text, const char *key, const char *value)
 static void
 write_field(SchemaWriter *writer, const AvroField *field, const char *space, int indent)
 {
-	AvroText   *text = &writer->text;
+	AvroText *text = &writer->text;
 
 	AvroTextAddString(text, "{\"name\": ");
 	AvroTextAddQuoted(text, field->name);
@@ -90,19 +90,19 @@ write_field(SchemaWriter *writer, const AvroField *field, const char *space, int
 static void
 write_named(SchemaWriter *writer, const AvroNode *node, const char *space, int indent)
 {
-	AvroText   *text = &writer->text;
-	size_t		length = AvroNamespaceLength(node->name);
-	char	   *own_space = AvroCopyText(text->arena, node->name, length, text->fault);
-	char		number[32];
-	int			i;
+	AvroText *text = &writer->text;
+	size_t length = AvroNamespaceLength(node->name);
+	char *own_space = AvroCopyText(text->arena, node->name, length, text->fault);
+	char number[32];
+	int i;
 
 	if (own_space == NULL)
 	{
 		text->failed = true;
 		return;
 	}
-	AvroTextAddString(text, node->kind == AVRO_KIND_RECORD ? "{\"type\": \"record\"" :
-					  node->kind == AVRO_KIND_ENUM ? "{\"type\": \"enum\"" : "{\"type\": \"fixed\"");
+	AvroTextAddString(text, node->kind == AVRO_KIND_RECORD ? "{\"type\": \"record\"" : node->kind == AVRO_KIND_ENUM ? "{\"type\": \"enum\""
+																													: "{\"type\": \"fixed\"");
 	write_attribute(text, "name", node->name + (length > 0 ? length + 1 : 0));
 	if (strcmp(space, own_space) != 0)
 		write_attribute(text, "namespace", own_space);
@@ -140,7 +140,7 @@ write_named(SchemaWriter *writer, const AvroNode *node, const char *space, int i
 static void
 write_primitive(AvroText *text, const AvroNode *node)
 {
-	char		number[64];
+	char number[64];
 
 	if (node->logical == AVRO_LOGICAL_NONE)
 	{
@@ -161,8 +161,8 @@ write_primitive(AvroText *text, const AvroNode *node)
 static void
 write_type(SchemaWriter *writer, const AvroNode *node, const char *space, int indent)
 {
-	AvroText   *text = &writer->text;
-	int			i;
+	AvroText *text = &writer->text;
+	int i;
 
 	switch (node->kind)
 	{

@@ -32,17 +32,17 @@
 typedef struct Level
 {
 	avro_value_t value;
-	size_t		next;			/* members seen */
+	size_t next; /* members seen */
 } Level;
 
 typedef struct Comparison
 {
-	avro_value_t current;		/* the value that the next callback is about */
-	Level		levels[AVRO_MAX_VALUE_DEPTH + 1];
-	int			depth;
-	const char *field;			/* of the outermost record; not NUL-terminated in general */
-	size_t		field_length;
-	AvroFault	difference;
+	avro_value_t current; /* the value that the next callback is about */
+	Level levels[AVRO_MAX_VALUE_DEPTH + 1];
+	int depth;
+	const char *field; /* of the outermost record; not NUL-terminated in general */
+	size_t field_length;
+	AvroFault difference;
 } Comparison;
 
 /* All handles of one question, NULL where there is none. */
@@ -51,7 +51,7 @@ typedef struct Handles
 	avro_schema_t schema;
 	avro_value_iface_t *iface;
 	avro_value_t value;
-	bool		has_value;
+	bool has_value;
 	avro_reader_t reader;
 } Handles;
 
@@ -68,7 +68,7 @@ static bool
 same_string(avro_value_t *value, const AvroScalar *scalar)
 {
 	const char *bytes;
-	size_t		size;
+	size_t size;
 
 	/* libavro counts the NUL at the end. */
 	return avro_value_get_string(value, &bytes, &size) == 0 && size == scalar->length + 1 &&
@@ -79,8 +79,8 @@ static bool
 same_bytes(avro_value_t *value, const AvroScalar *scalar, bool fixed)
 {
 	const void *bytes;
-	size_t		size;
-	int			result;
+	size_t size;
+	int result;
 
 	if (fixed)
 		result = avro_value_get_fixed(value, &bytes, &size);
@@ -93,12 +93,12 @@ same_bytes(avro_value_t *value, const AvroScalar *scalar, bool fixed)
 static bool
 same_number(avro_value_t *value, const AvroNode *node, const AvroScalar *scalar)
 {
-	int			boolean;
-	int			symbol;
-	int32_t		i32;
-	int64_t		i64;
-	float		single;
-	double		number;
+	int boolean;
+	int symbol;
+	int32_t i32;
+	int64_t i64;
+	float single;
+	double number;
 
 	switch (node->kind)
 	{
@@ -125,7 +125,7 @@ static bool
 compare_scalar(void *state, const AvroNode *node, const AvroScalar *scalar)
 {
 	Comparison *comparison = state;
-	bool		same;
+	bool same;
 
 	switch (node->kind)
 	{
@@ -147,9 +147,9 @@ static bool
 compare_begin(void *state, const AvroNode *node)
 {
 	Comparison *comparison = state;
-	avro_type_t expected = node->kind == AVRO_KIND_RECORD ? AVRO_RECORD :
-		node->kind == AVRO_KIND_ARRAY ? AVRO_ARRAY : AVRO_MAP;
-	Level	   *level;
+	avro_type_t expected = node->kind == AVRO_KIND_RECORD ? AVRO_RECORD : node->kind == AVRO_KIND_ARRAY ? AVRO_ARRAY
+																										: AVRO_MAP;
+	Level *level;
 
 	if (avro_value_get_type(&comparison->current) != expected)
 		return differs(comparison, "type");
@@ -163,7 +163,7 @@ compare_begin(void *state, const AvroNode *node)
 static bool
 next_part(Comparison *comparison, const char **name)
 {
-	Level	   *level = &comparison->levels[comparison->depth];
+	Level *level = &comparison->levels[comparison->depth];
 
 	return avro_value_get_by_index(&level->value, level->next++, &comparison->current, name) == 0;
 }
@@ -197,8 +197,8 @@ static bool
 compare_end(void *state, const AvroNode *node)
 {
 	Comparison *comparison = state;
-	Level	   *level = &comparison->levels[comparison->depth];
-	size_t		size;
+	Level *level = &comparison->levels[comparison->depth];
+	size_t size;
 
 	if (avro_value_get_size(&level->value, &size) != 0 || size != level->next)
 		return differs(comparison, "number of items");
@@ -211,7 +211,7 @@ compare_branch(void *state, const AvroNode *node, int index)
 {
 	Comparison *comparison = state;
 	avro_value_t branch;
-	int			discriminant;
+	int discriminant;
 
 	if (avro_value_get_discriminant(&comparison->current, &discriminant) != 0 || discriminant != index ||
 		avro_value_get_current_branch(&comparison->current, &branch) != 0)
@@ -246,7 +246,7 @@ free_handles(Handles *handles)
 static bool
 read_by_libavro(Handles *handles, const char *schema_utf8, const char *bytes, Size len, AvroFault *fault)
 {
-	char		next;
+	char next;
 
 	if (!parse_by_libavro(schema_utf8, &handles->schema, fault))
 		return false;
@@ -267,7 +267,7 @@ char *
 OutboxLibavroRefuses(const char *schema_utf8)
 {
 	avro_schema_t schema;
-	AvroFault	fault;
+	AvroFault fault;
 
 	if (!parse_by_libavro(schema_utf8, &schema, &fault))
 		return pstrdup(fault.text);
@@ -301,22 +301,20 @@ OutboxAvroSecondOpinion(const char *schema_text, const char *bytes, Size len)
 		.scalar = ignore_scalar,
 		.begin = ignore_node,
 		.member = ignore_member,
-		.end = ignore_node
-	};
+		.end = ignore_node};
 	static const AvroVisitor compare = {
 		.scalar = compare_scalar,
 		.begin = compare_begin,
 		.member = compare_member,
 		.end = compare_end,
 		.branch = compare_branch,
-		.item = compare_item
-	};
-	AvroFault	fault;
-	AvroNode   *schema = OutboxLoadSchema(schema_text, &fault);
-	char	   *schema_utf8 = pg_server_to_any(schema_text, strlen(schema_text), PG_UTF8);
+		.item = compare_item};
+	AvroFault fault;
+	AvroNode *schema = OutboxLoadSchema(schema_text, &fault);
+	char *schema_utf8 = pg_server_to_any(schema_text, strlen(schema_text), PG_UTF8);
 	Comparison *comparison = palloc0(sizeof(Comparison));
-	Handles		handles = {NULL};
-	bool		agreed;
+	Handles handles = {NULL};
+	bool agreed;
 
 	if (schema == NULL || !AvroDecode(schema, bytes, len, &ignore, NULL, &fault))
 		return psprintf("our own decoder does not read the record: %s", fault.text);

@@ -14,4 +14,4 @@
  */
 extern char *OutboxLibavroRefuses(const char *schema_utf8);
 
-#endif							/* OUTBOX_AVRO_SECOND_OPINION_H */
+#endif /* OUTBOX_AVRO_SECOND_OPINION_H */

@@ -16,12 +16,12 @@
 
 typedef struct AvroText
 {
-	AvroArena  *arena;
-	AvroFault  *fault;
-	char	   *data;			/* NUL-terminated; NULL before the first append */
-	size_t		length;
-	size_t		size;
-	bool		failed;
+	AvroArena *arena;
+	AvroFault *fault;
+	char *data; /* NUL-terminated; NULL before the first append */
+	size_t length;
+	size_t size;
+	bool failed;
 } AvroText;
 
 static inline void
@@ -31,8 +31,8 @@ AvroTextAdd(AvroText *text, const char *bytes, size_t n)
 		return;
 	if (n >= text->size - text->length)
 	{
-		size_t		size = (text->size + n + 1) * 2 + 1024;
-		char	   *data = AvroAlloc(text->arena, size, 1, text->fault);
+		size_t size = (text->size + n + 1) * 2 + 1024;
+		char *data = AvroAlloc(text->arena, size, 1, text->fault);
 
 		if (data == NULL)
 		{
@@ -73,7 +73,7 @@ AvroTextAddQuoted(AvroText *text, const char *string)
 			AvroTextAdd(text, "\\n", 2);
 		else if (c < 0x20)
 		{
-			char		escape[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+			char escape[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
 
 			AvroTextAdd(text, escape, 6);
 		}
@@ -83,4 +83,4 @@ AvroTextAddQuoted(AvroText *text, const char *string)
 	AvroTextAdd(text, "\"", 1);
 }
 
-#endif							/* OUTBOX_AVRO_TEXT_BUFFER_H */
+#endif /* OUTBOX_AVRO_TEXT_BUFFER_H */

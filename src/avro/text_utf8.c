@@ -21,7 +21,7 @@ OutboxTextRule
 OutboxTextRuleOfDatabase(void)
 {
 	OutboxTextRule rule = {.action = TEXT_AS_IS};
-	int			encoding = GetDatabaseEncoding();
+	int encoding = GetDatabaseEncoding();
 
 	if (encoding == PG_UTF8)
 		return rule;
@@ -43,7 +43,7 @@ OutboxTextRuleOfDatabase(void)
 static bool
 is_ascii(const char *text, Size length)
 {
-	Size		i;
+	Size i;
 
 	for (i = 0; i < length; i++)
 	{
@@ -56,8 +56,8 @@ is_ascii(const char *text, Size length)
 static const char *
 convert(Oid procedure, int from, int to, const char *text, Size *length)
 {
-	Size		size;
-	char	   *result;
+	Size size;
+	char *result;
 
 	if (*length >= MaxAllocSize / MAX_CONVERSION_GROWTH)
 		return NULL;

@@ -10,8 +10,8 @@
 
 typedef enum OutboxTextAction
 {
-	TEXT_AS_IS,					/* the server's encoding is UTF-8 */
-	TEXT_CHECK,					/* SQL_ASCII: bytes of no known encoding, UTF-8 by luck */
+	TEXT_AS_IS, /* the server's encoding is UTF-8 */
+	TEXT_CHECK, /* SQL_ASCII: bytes of no known encoding, UTF-8 by luck */
 	TEXT_CONVERT
 } OutboxTextAction;
 
@@ -19,8 +19,8 @@ typedef enum OutboxTextAction
 typedef struct OutboxTextRule
 {
 	OutboxTextAction action;
-	Oid			to_utf8;		/* conversion procedures */
-	Oid			from_utf8;
+	Oid to_utf8; /* conversion procedures */
+	Oid from_utf8;
 } OutboxTextRule;
 
 /* Looks in the system catalogs unless the server's encoding is UTF-8. */
@@ -34,4 +34,4 @@ extern OutboxTextRule OutboxTextRuleOfDatabase(void);
 extern const char *OutboxTextToUtf8(const OutboxTextRule *rule, const char *text, Size *length);
 extern const char *OutboxTextFromUtf8(const OutboxTextRule *rule, const char *text, Size *length);
 
-#endif							/* OUTBOX_AVRO_TEXT_UTF8_H */
+#endif /* OUTBOX_AVRO_TEXT_UTF8_H */

@@ -30,14 +30,14 @@
 #include "catalog/catalog.h"
 
 /* Composites and arrays inside one another. */
-#define MAX_SHAPE_DEPTH		16
+#define MAX_SHAPE_DEPTH 16
 
 typedef struct ShapeContext
 {
-	const char *relation;		/* or NULL */
+	const char *relation; /* or NULL */
 	OutboxRefusal *refusal;
-	int			depth;
-	const char *suffix;			/* of the casts in hints: "[]" inside an array */
+	int depth;
+	const char *suffix; /* of the casts in hints: "[]" inside an array */
 } ShapeContext;
 
 static OutboxShape *shape_of(ShapeContext *context, const char *path, Oid type, int32 typmod);
@@ -85,9 +85,9 @@ plain_kind(Oid type, OutboxShapeKind *kind)
 {
 	static const struct
 	{
-		Oid			type;
+		Oid type;
 		OutboxShapeKind kind;
-	}			map[] = {
+	} map[] = {
 		{BOOLOID, SHAPE_BOOL},
 		{INT2OID, SHAPE_INT2},
 		{INT4OID, SHAPE_INT4},
@@ -107,7 +107,7 @@ plain_kind(Oid type, OutboxShapeKind *kind)
 		{UUIDOID, SHAPE_UUID},
 		{JSONBOID, SHAPE_JSONB},
 	};
-	int			i;
+	int i;
 
 	for (i = 0; i < lengthof(map); i++)
 	{
@@ -124,8 +124,8 @@ plain_kind(Oid type, OutboxShapeKind *kind)
 static bool
 is_string_map(Oid type)
 {
-	Oid			space = get_namespace_oid(OUTBOX_SCHEMA, true);
-	Oid			string_map;
+	Oid space = get_namespace_oid(OUTBOX_SCHEMA, true);
+	Oid string_map;
 
 	if (!OidIsValid(space))
 		return false;
@@ -133,7 +133,7 @@ is_string_map(Oid type)
 								 CStringGetDatum("string_map"), ObjectIdGetDatum(space));
 	while (OidIsValid(string_map) && get_typtype(type) == TYPTYPE_DOMAIN)
 	{
-		HeapTuple	tuple;
+		HeapTuple tuple;
 
 		if (type == string_map)
 			return true;
@@ -174,17 +174,18 @@ shape_of_numeric(ShapeContext *context, const char *path, OutboxShape *shape, in
 static int
 compare_labels(const void *a, const void *b)
 {
-	float4		x = ((const OutboxShapeLabel *) a)->sort_order;
-	float4		y = ((const OutboxShapeLabel *) b)->sort_order;
+	float4 x = ((const OutboxShapeLabel *) a)->sort_order;
+	float4 y = ((const OutboxShapeLabel *) b)->sort_order;
 
-	return x < y ? -1 : x > y ? 1 : 0;
+	return x < y ? -1 : x > y ? 1
+							  : 0;
 }
 
 static void
 read_labels(OutboxShape *shape)
 {
-	CatCList   *list = SearchSysCacheList1(ENUMTYPOIDNAME, ObjectIdGetDatum(shape->type));
-	int			i;
+	CatCList *list = SearchSysCacheList1(ENUMTYPOIDNAME, ObjectIdGetDatum(shape->type));
+	int i;
 
 	shape->nlabels = list->n_members;
 	shape->labels = palloc0(sizeof(OutboxShapeLabel) * Max(list->n_members, 1));
@@ -204,7 +205,7 @@ read_labels(OutboxShape *shape)
 static bool
 name_type(ShapeContext *context, const char *path, OutboxShape *shape)
 {
-	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(shape->type));
+	HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(shape->type));
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for type %u", shape->type);
@@ -224,7 +225,7 @@ static OutboxShape *
 shape_of_enum(ShapeContext *context, const char *path, OutboxShape *shape)
 {
 	const char *alias = column_alias(path);
-	int			i;
+	int i;
 
 	if (!name_type(context, path, shape))
 		return NULL;
@@ -250,8 +251,8 @@ shape_of_enum(ShapeContext *context, const char *path, OutboxShape *shape)
 static OutboxShape *
 shape_of_composite(ShapeContext *context, const char *path, OutboxShape *shape)
 {
-	Oid			relid = get_typ_typrelid(shape->type);
-	int			i;
+	Oid relid = get_typ_typrelid(shape->type);
+	int i;
 
 	if (!name_type(context, path, shape))
 		return NULL;
@@ -286,7 +287,7 @@ static OutboxShape *
 shape_of_other(ShapeContext *context, const char *path, OutboxShape *shape, int32 typmod)
 {
 	const char *alias = column_alias(path);
-	Oid			element = get_element_type(shape->type);
+	Oid element = get_element_type(shape->type);
 
 	if (OidIsValid(element))
 	{
@@ -301,9 +302,7 @@ shape_of_other(ShapeContext *context, const char *path, OutboxShape *shape, int3
 	if (shape->type == TIMESTAMPOID)
 		return refuse_type(context, path, shape->type,
 						   pstrdup("Without a time zone it does not say which instant it means."),
-						   context->suffix[0] == '\0' ?
-						   psprintf("Name the zone it was recorded in, for example (...) AT TIME ZONE 'America/New_York' AS %s.", alias) :
-						   psprintf("Name the zone of the elements, for example ARRAY(SELECT t AT TIME ZONE 'America/New_York' FROM unnest(...) AS t) AS %s.", alias));
+						   context->suffix[0] == '\0' ? psprintf("Name the zone it was recorded in, for example (...) AT TIME ZONE 'America/New_York' AS %s.", alias) : psprintf("Name the zone of the elements, for example ARRAY(SELECT t AT TIME ZONE 'America/New_York' FROM unnest(...) AS t) AS %s.", alias));
 	if (shape->type == CASHOID)
 		return refuse_type(context, path, shape->type,
 						   pstrdup("Its text and its number of decimals depend on lc_monetary."),
@@ -312,7 +311,7 @@ shape_of_other(ShapeContext *context, const char *path, OutboxShape *shape, int3
 		return refuse_type(context, path, shape->type,
 						   pstrdup("It is an index of a text, not data."),
 						   psprintf("Leave it out of the view, or cast it: (...)::text%s AS %s.",
-								   context->suffix, alias));
+									context->suffix, alias));
 	switch (get_typtype(shape->type))
 	{
 		case TYPTYPE_ENUM:
@@ -329,7 +328,7 @@ shape_of_other(ShapeContext *context, const char *path, OutboxShape *shape, int3
 			return refuse_type(context, path, shape->type,
 							   pstrdup("It is a pseudo-type."),
 							   psprintf("Leave it out of the view, or cast it: (...)::text%s AS %s.",
-								   context->suffix, alias));
+										context->suffix, alias));
 		default:
 			break;
 	}

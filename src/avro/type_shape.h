@@ -21,7 +21,7 @@ typedef enum OutboxShapeKind
 	SHAPE_INT8,
 	SHAPE_FLOAT4,
 	SHAPE_FLOAT8,
-	SHAPE_TEXT,					/* any varlena whose bytes are its text */
+	SHAPE_TEXT, /* any varlena whose bytes are its text */
 	SHAPE_BPCHAR,
 	SHAPE_NAME,
 	SHAPE_BYTEA,
@@ -31,8 +31,8 @@ typedef enum OutboxShapeKind
 	SHAPE_TIMESTAMPTZ,
 	SHAPE_UUID,
 	SHAPE_JSONB,
-	SHAPE_STRING_MAP,			/* domain outbox.string_map */
-	SHAPE_OUTPUT,				/* a string through the type's output function */
+	SHAPE_STRING_MAP, /* domain outbox.string_map */
+	SHAPE_OUTPUT,     /* a string through the type's output function */
 	SHAPE_ENUM,
 	SHAPE_ARRAY,
 	SHAPE_COMPOSITE
@@ -43,41 +43,41 @@ typedef struct OutboxShape OutboxShape;
 typedef struct OutboxShapeField
 {
 	const char *name;
-	const char *doc;			/* or NULL */
-	AttrNumber	attnum;
+	const char *doc; /* or NULL */
+	AttrNumber attnum;
 	OutboxShape *shape;
 } OutboxShapeField;
 
 typedef struct OutboxShapeLabel
 {
-	Oid			oid;
-	float4		sort_order;
+	Oid oid;
+	float4 sort_order;
 	const char *name;
 } OutboxShapeLabel;
 
 struct OutboxShape
 {
 	OutboxShapeKind kind;
-	Oid			type;			/* domains removed */
-	int			precision;		/* SHAPE_NUMERIC */
-	int			scale;
-	const char *name;			/* pg_type name of an enum or composite */
-	const char *doc;			/* its comment, or NULL */
-	OutboxShape *element;		/* SHAPE_ARRAY */
-	TupleDesc	tupdesc;		/* SHAPE_COMPOSITE: a copy */
-	int			nfields;
-	OutboxShapeField *fields;	/* without dropped attributes */
-	int			nlabels;
-	OutboxShapeLabel *labels;	/* SHAPE_ENUM: in their order */
+	Oid type;      /* domains removed */
+	int precision; /* SHAPE_NUMERIC */
+	int scale;
+	const char *name;     /* pg_type name of an enum or composite */
+	const char *doc;      /* its comment, or NULL */
+	OutboxShape *element; /* SHAPE_ARRAY */
+	TupleDesc tupdesc;    /* SHAPE_COMPOSITE: a copy */
+	int nfields;
+	OutboxShapeField *fields; /* without dropped attributes */
+	int nlabels;
+	OutboxShapeLabel *labels; /* SHAPE_ENUM: in their order */
 };
 
 /* Why there is no shape: the parts of an error report, palloc'd. */
 typedef struct OutboxRefusal
 {
-	int			sqlerrcode;
-	char	   *message;
-	char	   *detail;			/* or NULL */
-	char	   *hint;			/* or NULL */
+	int sqlerrcode;
+	char *message;
+	char *detail; /* or NULL */
+	char *hint;   /* or NULL */
 } OutboxRefusal;
 
 /*
@@ -91,4 +91,4 @@ extern OutboxShape *OutboxShapeOf(const char *relation, const char *column,
 /* False with *refusal filled when a column cannot be a field because of its name. */
 extern bool OutboxShapeCheckName(const char *relation, const char *column, OutboxRefusal *refusal);
 
-#endif							/* OUTBOX_AVRO_TYPE_SHAPE_H */
+#endif /* OUTBOX_AVRO_TYPE_SHAPE_H */

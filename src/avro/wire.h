@@ -20,8 +20,8 @@
 #include <string.h>
 
 /* The longest varint of a 64-bit and of a 32-bit number. */
-#define AVRO_LONG_BYTES		10
-#define AVRO_INT_BYTES		5
+#define AVRO_LONG_BYTES 10
+#define AVRO_INT_BYTES 5
 
 static inline uint64_t
 AvroZigzag(int64_t value)
@@ -33,7 +33,7 @@ AvroZigzag(int64_t value)
 static inline char *
 AvroPutLong(char *p, int64_t value)
 {
-	uint64_t	n = AvroZigzag(value);
+	uint64_t n = AvroZigzag(value);
 
 	while (n >= 0x80)
 	{
@@ -47,7 +47,7 @@ AvroPutLong(char *p, int64_t value)
 static inline char *
 AvroPutFloat(char *p, float value)
 {
-	uint32_t	bits;
+	uint32_t bits;
 
 	memcpy(&bits, &value, sizeof(bits));
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
@@ -60,7 +60,7 @@ AvroPutFloat(char *p, float value)
 static inline char *
 AvroPutDouble(char *p, double value)
 {
-	uint64_t	bits;
+	uint64_t bits;
 
 	memcpy(&bits, &value, sizeof(bits));
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
@@ -87,8 +87,8 @@ AvroLeft(const AvroInput *in)
 static inline bool
 AvroGetLong(AvroInput *in, int64_t *value)
 {
-	uint64_t	n = 0;
-	int			shift;
+	uint64_t n = 0;
+	int shift;
 
 	for (shift = 0; shift < 70; shift += 7)
 	{
@@ -112,7 +112,7 @@ AvroGetLong(AvroInput *in, int64_t *value)
 static inline bool
 AvroGetFloat(AvroInput *in, float *value)
 {
-	uint32_t	bits;
+	uint32_t bits;
 
 	if (AvroLeft(in) < sizeof(bits))
 		return false;
@@ -128,7 +128,7 @@ AvroGetFloat(AvroInput *in, float *value)
 static inline bool
 AvroGetDouble(AvroInput *in, double *value)
 {
-	uint64_t	bits;
+	uint64_t bits;
 
 	if (AvroLeft(in) < sizeof(bits))
 		return false;
@@ -141,4 +141,4 @@ AvroGetDouble(AvroInput *in, double *value)
 	return true;
 }
 
-#endif							/* OUTBOX_AVRO_WIRE_H */
+#endif /* OUTBOX_AVRO_WIRE_H */

@@ -15,13 +15,13 @@
 
 typedef struct Walk
 {
-	AvroInput	in;
+	AvroInput in;
 	const char *start;
 	const AvroVisitor *visitor;
-	void	   *state;
-	AvroFault  *fault;
-	int			depth;
-	int			values;
+	void *state;
+	AvroFault *fault;
+	int depth;
+	int values;
 } Walk;
 
 static bool decode_value(Walk *walk, const AvroNode *node);
@@ -32,8 +32,7 @@ ends_early(Walk *walk, const AvroNode *node)
 	static const char *const compound[] = {"record", "enum", "fixed", "array", "map", "union"};
 
 	return AvroFail(walk->fault, "no valid %s at byte %zu",
-					node->kind < AVRO_PRIMITIVE_KINDS ? avro_primitive_names[node->kind] :
-					compound[node->kind - AVRO_PRIMITIVE_KINDS],
+					node->kind < AVRO_PRIMITIVE_KINDS ? avro_primitive_names[node->kind] : compound[node->kind - AVRO_PRIMITIVE_KINDS],
 					(size_t) (walk->in.next - walk->start));
 }
 
@@ -41,7 +40,7 @@ ends_early(Walk *walk, const AvroNode *node)
 static bool
 get_bytes(Walk *walk, const AvroNode *node, const char **bytes, size_t *length)
 {
-	int64_t		n;
+	int64_t n;
 
 	if (!AvroGetLong(&walk->in, &n) || n < 0 || (uint64_t) n > AvroLeft(&walk->in))
 		return ends_early(walk, node);
@@ -65,8 +64,8 @@ get_string(Walk *walk, const AvroNode *node, const char **bytes, size_t *length)
 static bool
 decode_scalar(Walk *walk, const AvroNode *node)
 {
-	AvroScalar	value = {0};
-	bool		read = true;
+	AvroScalar value = {0};
+	bool read = true;
 
 	switch (node->kind)
 	{
@@ -109,7 +108,7 @@ decode_scalar(Walk *walk, const AvroNode *node)
 			if (!get_string(walk, node, &value.bytes, &value.length))
 				return false;
 			break;
-		default:				/* null */
+		default: /* null */
 			break;
 	}
 	if (!read)
@@ -121,7 +120,7 @@ static bool
 decode_record(Walk *walk, const AvroNode *node)
 {
 	const AvroVisitor *visitor = walk->visitor;
-	int			i;
+	int i;
 
 	if (!visitor->begin(walk->state, node))
 		return false;
@@ -150,7 +149,7 @@ decode_items(Walk *walk, const AvroNode *node, int64_t count)
 		if (node->kind == AVRO_KIND_MAP)
 		{
 			const char *key;
-			size_t		length;
+			size_t length;
 
 			if (!get_string(walk, node, &key, &length) ||
 				!visitor->member(walk->state, node, key, length))
@@ -171,8 +170,8 @@ decode_blocks(Walk *walk, const AvroNode *node)
 		return false;
 	for (;;)
 	{
-		int64_t		count;
-		int64_t		size;
+		int64_t count;
+		int64_t size;
 
 		if (!AvroGetLong(&walk->in, &count) || count == INT64_MIN)
 			return ends_early(walk, node);
@@ -193,7 +192,7 @@ decode_blocks(Walk *walk, const AvroNode *node)
 static bool
 decode_union(Walk *walk, const AvroNode *node)
 {
-	int64_t		index;
+	int64_t index;
 
 	if (!AvroGetLong(&walk->in, &index) || index < 0 || index >= node->count)
 		return ends_early(walk, node);
@@ -205,7 +204,7 @@ decode_union(Walk *walk, const AvroNode *node)
 static bool
 decode_value(Walk *walk, const AvroNode *node)
 {
-	bool		result;
+	bool result;
 
 	if (++walk->values > AVRO_MAX_VALUES)
 		return AvroFail(walk->fault, "more than %d values", AVRO_MAX_VALUES);
@@ -236,13 +235,12 @@ bool
 AvroDecode(const AvroNode *schema, const char *bytes, size_t length,
 		   const AvroVisitor *visitor, void *state, AvroFault *fault)
 {
-	Walk		walk = {
+	Walk walk = {
 		.in = {.next = bytes, .end = bytes + length},
 		.start = bytes,
 		.visitor = visitor,
 		.state = state,
-		.fault = fault
-	};
+		.fault = fault};
 
 	fault->text[0] = '\0';
 	if (!decode_value(&walk, schema))

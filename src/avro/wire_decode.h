@@ -15,18 +15,18 @@
 #include "avro/schema_model.h"
 
 /* Values inside one datum, and how deep they may be nested. */
-#define AVRO_MAX_VALUES			1000000
-#define AVRO_MAX_VALUE_DEPTH	128
+#define AVRO_MAX_VALUES 1000000
+#define AVRO_MAX_VALUE_DEPTH 128
 
 /* A value without parts; which member is set follows from the node's kind. */
 typedef struct AvroScalar
 {
-	bool		boolean;
-	int64_t		integer;		/* int and long; the index of an enum's symbol */
-	float		single;
-	double		number;
-	const char *bytes;			/* bytes, string (valid UTF-8) and fixed: not NUL-terminated */
-	size_t		length;
+	bool boolean;
+	int64_t integer; /* int and long; the index of an enum's symbol */
+	float single;
+	double number;
+	const char *bytes; /* bytes, string (valid UTF-8) and fixed: not NUL-terminated */
+	size_t length;
 } AvroScalar;
 
 /*
@@ -35,19 +35,19 @@ typedef struct AvroScalar
  */
 typedef struct AvroVisitor
 {
-	bool		(*scalar) (void *state, const AvroNode *node, const AvroScalar *value);
+	bool (*scalar)(void *state, const AvroNode *node, const AvroScalar *value);
 	/* A record, array or map. Members of a record and map are preceded by member. */
-	bool		(*begin) (void *state, const AvroNode *node);
-	bool		(*member) (void *state, const AvroNode *node, const char *name, size_t length);
-	bool		(*end) (void *state, const AvroNode *node);
+	bool (*begin)(void *state, const AvroNode *node);
+	bool (*member)(void *state, const AvroNode *node, const char *name, size_t length);
+	bool (*end)(void *state, const AvroNode *node);
 	/* The branch of a union that follows; optional. */
-	bool		(*branch) (void *state, const AvroNode *node, int index);
+	bool (*branch)(void *state, const AvroNode *node, int index);
 	/* Before each item of an array; optional. */
-	bool		(*item) (void *state, const AvroNode *node);
+	bool (*item)(void *state, const AvroNode *node);
 } AvroVisitor;
 
 /* True when the bytes are exactly one value of the schema and the visitor took all of it. */
 extern bool AvroDecode(const AvroNode *schema, const char *bytes, size_t length,
 					   const AvroVisitor *visitor, void *state, AvroFault *fault);
 
-#endif							/* OUTBOX_AVRO_WIRE_DECODE_H */
+#endif /* OUTBOX_AVRO_WIRE_DECODE_H */

@@ -17,17 +17,18 @@
 #include "avro/wire.h"
 #include "avro/wire_decode.h"
 
-static int	checks = 0;
-static int	failures = 0;
+static int checks = 0;
+static int failures = 0;
 
-#define CHECK(condition) \
-	do { \
-		checks++; \
-		if (!(condition)) \
-		{ \
-			failures++; \
+#define CHECK(condition)                                                     \
+	do                                                                       \
+	{                                                                        \
+		checks++;                                                            \
+		if (!(condition))                                                    \
+		{                                                                    \
+			failures++;                                                      \
 			printf("%s:%d: not true: %s\n", __FILE__, __LINE__, #condition); \
-		} \
+		}                                                                    \
 	} while (0)
 
 /* Memory that is counted, may be refused, and is freed as a whole. */
@@ -38,15 +39,15 @@ typedef struct Block
 
 typedef struct Memory
 {
-	Block	   *blocks;
-	long		left;			/* allocations before it runs out; -1: endless */
+	Block *blocks;
+	long left; /* allocations before it runs out; -1: endless */
 } Memory;
 
 static void *
 memory_alloc(void *context, size_t size)
 {
-	Memory	   *memory = context;
-	Block	   *block;
+	Memory *memory = context;
+	Block *block;
 
 	if (memory->left == 0)
 		return NULL;
@@ -65,7 +66,7 @@ memory_free(Memory *memory)
 {
 	while (memory->blocks != NULL)
 	{
-		Block	   *next = memory->blocks->next;
+		Block *next = memory->blocks->next;
 
 		free(memory->blocks);
 		memory->blocks = next;
@@ -84,16 +85,16 @@ random_number(void)
 /* A visitor that reads every byte it is shown. */
 typedef struct Sum
 {
-	uint64_t	sum;
-	int			scalars;
-	int			open;
-	int64_t		last;
+	uint64_t sum;
+	int scalars;
+	int open;
+	int64_t last;
 } Sum;
 
 static bool
 sum_bytes(Sum *sum, const char *bytes, size_t length)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < length; i++)
 		sum->sum += (unsigned char) bytes[i];
@@ -103,7 +104,7 @@ sum_bytes(Sum *sum, const char *bytes, size_t length)
 static bool
 sum_scalar(void *state, const AvroNode *node, const AvroScalar *value)
 {
-	Sum		   *sum = state;
+	Sum *sum = state;
 
 	sum->scalars++;
 	sum->last = value->integer;
@@ -139,8 +140,7 @@ static const AvroVisitor sum_visitor = {
 	.scalar = sum_scalar,
 	.begin = sum_begin,
 	.member = sum_member,
-	.end = sum_end
-};
+	.end = sum_end};
 
 static const char *const schemas[] = {
 	"\"long\"",
@@ -158,14 +158,13 @@ static const char *const schemas[] = {
 	"{\"type\": \"record\", \"name\": \"List\", \"fields\": [{\"name\": \"next\", \"type\": [\"null\", \"List\"], \"default\": null}]}",
 	"{\"type\": \"array\", \"items\": \"null\"}",
 	"{\"type\": \"array\", \"items\": {\"type\": \"record\", \"name\": \"Nothing\", \"fields\": []}}",
-	"{\"type\": \"array\", \"items\": {\"type\": \"array\", \"items\": {\"type\": \"map\", \"values\": \"string\"}}}"
-};
+	"{\"type\": \"array\", \"items\": {\"type\": \"array\", \"items\": {\"type\": \"map\", \"values\": \"string\"}}}"};
 
 static AvroNode *
 parse(Memory *memory, const char *text, size_t length)
 {
-	AvroArena	arena = {.alloc = memory_alloc, .context = memory};
-	AvroFault	fault;
+	AvroArena arena = {.alloc = memory_alloc, .context = memory};
+	AvroFault fault;
 
 	return AvroParseSchema(&arena, text, length, &fault);
 }
@@ -174,17 +173,16 @@ static void
 test_numbers(void)
 {
 	static const int64_t values[] = {
-		0, -1, 1, 63, 64, -64, -65, 8191, 8192, INT32_MAX, INT32_MIN, INT64_C(1) << 62, INT64_MAX, INT64_MIN
-	};
-	char		bytes[AVRO_LONG_BYTES + 1];
-	size_t		i;
-	size_t		cut;
+		0, -1, 1, 63, 64, -64, -65, 8191, 8192, INT32_MAX, INT32_MIN, INT64_C(1) << 62, INT64_MAX, INT64_MIN};
+	char bytes[AVRO_LONG_BYTES + 1];
+	size_t i;
+	size_t cut;
 
 	for (i = 0; i < sizeof(values) / sizeof(values[0]); i++)
 	{
-		char	   *end = AvroPutLong(bytes, values[i]);
-		AvroInput	in = {.next = bytes, .end = end};
-		int64_t		back;
+		char *end = AvroPutLong(bytes, values[i]);
+		AvroInput in = {.next = bytes, .end = end};
+		int64_t back;
 
 		CHECK(end - bytes <= AVRO_LONG_BYTES);
 		CHECK(values[i] < INT32_MIN || values[i] > INT32_MAX || end - bytes <= AVRO_INT_BYTES);
@@ -219,16 +217,16 @@ test_utf8(void)
 static void
 test_texts(void)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < sizeof(schemas) / sizeof(schemas[0]); i++)
 	{
-		Memory		memory = {.left = -1};
-		AvroArena	arena = {.alloc = memory_alloc, .context = &memory};
-		AvroFault	fault;
-		AvroNode   *schema = parse(&memory, schemas[i], strlen(schemas[i]));
-		char	   *text = schema != NULL ? AvroSchemaText(&arena, schema, &fault) : NULL;
-		AvroNode   *again = text != NULL ? parse(&memory, text, strlen(text)) : NULL;
+		Memory memory = {.left = -1};
+		AvroArena arena = {.alloc = memory_alloc, .context = &memory};
+		AvroFault fault;
+		AvroNode *schema = parse(&memory, schemas[i], strlen(schemas[i]));
+		char *text = schema != NULL ? AvroSchemaText(&arena, schema, &fault) : NULL;
+		AvroNode *again = text != NULL ? parse(&memory, text, strlen(text)) : NULL;
 
 		CHECK(again != NULL);
 		if (again != NULL)
@@ -254,15 +252,15 @@ static void
 test_memory_runs_out(void)
 {
 	const char *text = schemas[1];
-	long		n;
+	long n;
 
 	for (n = 0; n < 500; n++)
 	{
-		Memory		memory = {.left = n};
-		AvroArena	arena = {.alloc = memory_alloc, .context = &memory};
-		AvroFault	fault = {""};
-		AvroNode   *schema = AvroParseSchema(&arena, text, strlen(text), &fault);
-		bool		done = schema != NULL && AvroSchemaText(&arena, schema, &fault) != NULL &&
+		Memory memory = {.left = n};
+		AvroArena arena = {.alloc = memory_alloc, .context = &memory};
+		AvroFault fault = {""};
+		AvroNode *schema = AvroParseSchema(&arena, text, strlen(text), &fault);
+		bool done = schema != NULL && AvroSchemaText(&arena, schema, &fault) != NULL &&
 			AvroCanonicalForm(&arena, schema, &fault) != NULL;
 
 		memory_free(&memory);
@@ -277,9 +275,9 @@ static bool
 decodes(const AvroNode *schema, const char *bytes, size_t length, Sum *sum)
 {
 	/* A copy of exact size, so that a read beyond it is caught. */
-	char	   *copy = malloc(length > 0 ? length : 1);
-	AvroFault	fault;
-	bool		result;
+	char *copy = malloc(length > 0 ? length : 1);
+	AvroFault fault;
+	bool result;
 
 	memcpy(copy, bytes, length);
 	memset(sum, 0, sizeof(*sum));
@@ -293,21 +291,21 @@ decodes(const AvroNode *schema, const char *bytes, size_t length, Sum *sum)
 static void
 test_limits(void)
 {
-	Memory		memory = {.left = -1};
-	AvroNode   *list = parse(&memory, schemas[2], strlen(schemas[2]));
-	AvroNode   *nulls = parse(&memory, schemas[3], strlen(schemas[3]));
-	AvroNode   *nothings = parse(&memory, schemas[4], strlen(schemas[4]));
-	AvroNode   *number = parse(&memory, schemas[0], strlen(schemas[0]));
-	char		bytes[200];
-	char	   *end;
-	Sum			sum;
+	Memory memory = {.left = -1};
+	AvroNode *list = parse(&memory, schemas[2], strlen(schemas[2]));
+	AvroNode *nulls = parse(&memory, schemas[3], strlen(schemas[3]));
+	AvroNode *nothings = parse(&memory, schemas[4], strlen(schemas[4]));
+	AvroNode *number = parse(&memory, schemas[0], strlen(schemas[0]));
+	char bytes[200];
+	char *end;
+	Sum sum;
 
 	memset(bytes, 2, sizeof(bytes));
 	bytes[20] = 0;
 	CHECK(decodes(list, bytes, 21, &sum) && sum.scalars == 1);
 	bytes[20] = 2;
 	bytes[199] = 0;
-	CHECK(!decodes(list, bytes, 200, &sum));	/* deeper than AVRO_MAX_VALUE_DEPTH */
+	CHECK(!decodes(list, bytes, 200, &sum)); /* deeper than AVRO_MAX_VALUE_DEPTH */
 
 	end = AvroPutLong(bytes, 1000);
 	*end++ = 0;
@@ -339,21 +337,21 @@ test_limits(void)
 static void
 test_random_records(int rounds)
 {
-	Memory		memory = {.left = -1};
-	char		bytes[256];
-	size_t		i;
-	int			accepted = 0;
+	Memory memory = {.left = -1};
+	char bytes[256];
+	size_t i;
+	int accepted = 0;
 
 	for (i = 0; i < sizeof(schemas) / sizeof(schemas[0]); i++)
 	{
-		AvroNode   *schema = parse(&memory, schemas[i], strlen(schemas[i]));
-		int			round;
+		AvroNode *schema = parse(&memory, schemas[i], strlen(schemas[i]));
+		int round;
 
 		for (round = 0; round < rounds; round++)
 		{
-			size_t		length = random_number() % sizeof(bytes);
-			size_t		k;
-			Sum			sum;
+			size_t length = random_number() % sizeof(bytes);
+			size_t k;
+			Sum sum;
 
 			/* Small numbers keep the walk going longer than uniform bytes would. */
 			for (k = 0; k < length; k++)
@@ -369,25 +367,25 @@ test_random_records(int rounds)
 static void
 test_mutated_schemas(int rounds)
 {
-	char		text[4096];
-	int			accepted = 0;
-	int			round;
+	char text[4096];
+	int accepted = 0;
+	int round;
 
 	for (round = 0; round < rounds; round++)
 	{
 		const char *source = schemas[random_number() % (sizeof(schemas) / sizeof(schemas[0]))];
-		size_t		length = strlen(source);
-		int			changes = (int) (random_number() % 4);
-		Memory		memory = {.left = -1};
-		AvroArena	arena = {.alloc = memory_alloc, .context = &memory};
-		AvroFault	fault;
-		AvroNode   *schema;
+		size_t length = strlen(source);
+		int changes = (int) (random_number() % 4);
+		Memory memory = {.left = -1};
+		AvroArena arena = {.alloc = memory_alloc, .context = &memory};
+		AvroFault fault;
+		AvroNode *schema;
 
 		memcpy(text, source, length);
 		while (changes-- > 0)
 		{
-			size_t		at = random_number() % length;
-			size_t		n = random_number() % 16;
+			size_t at = random_number() % length;
+			size_t n = random_number() % 16;
 
 			if (n > length - at)
 				n = length - at;
