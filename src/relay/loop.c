@@ -428,9 +428,10 @@ OutboxRelayDrain(OutboxRelay *relay)
 {
 	OutboxDispatch *dispatch = &relay->dispatch;
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), outbox_drain_timeout);
+	bool more = true; /* may the sink still report something? */
 
 	/* the position cannot pass a message that failed */
-	while (dispatch->tail < (relay->failure == OUTBOX_ATTEMPT_GOES_ON ? dispatch->head : relay->failed_index))
+	while (more && dispatch->tail < (relay->failure == OUTBOX_ATTEMPT_GOES_ON ? dispatch->head : relay->failed_index))
 	{
 		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 
@@ -438,7 +439,7 @@ OutboxRelayDrain(OutboxRelay *relay)
 			break;
 		left = Min(left, SINK_INTERVAL_MS);
 		if (relay->callbacks->flush_cb != NULL)
-			relay->callbacks->flush_cb(&relay->sink, left);
+			more = relay->callbacks->flush_cb(&relay->sink, left);
 		else
 		{
 			(void) wait_event(relay, loop_wait.socket == PGINVALID_SOCKET ? SINK_POLL_MS : left);

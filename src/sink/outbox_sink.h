@@ -30,7 +30,7 @@
 #include "datatype/timestamp.h"
 #include "port.h"
 
-#define OUTBOX_SINK_MAGIC 0x4F425831 /* changes with every change of this file's layout */
+#define OUTBOX_SINK_MAGIC 0x4F425832 /* changes with every change of this file's layout */
 
 /* A counted string; data == NULL is SQL NULL. Not terminated unless said. */
 typedef struct OutboxSlice
@@ -148,10 +148,12 @@ typedef struct OutboxSinkCallbacks
 	const char *(*trouble_cb)(OutboxSinkState *state);
 
 	/*
-	 * Optional: waits at most timeout_ms until everything taken is finished or
-	 * gives up; poll_cb still reports the outcome.  Called before shutdown.
+	 * Optional: waits at most timeout_ms for what was taken to be finished;
+	 * poll_cb reports the outcome.  False: there is nothing left to wait for,
+	 * what poll_cb does not report now it never will.  Called before shutdown,
+	 * also after a message failed.
 	 */
-	void (*flush_cb)(OutboxSinkState *state, long timeout_ms);
+	bool (*flush_cb)(OutboxSinkState *state, long timeout_ms);
 
 	/* Required: releases everything. Called on every path, also after an error in startup_cb. Must not raise. */
 	void (*shutdown_cb)(OutboxSinkState *state);

@@ -14,8 +14,8 @@
  */
 #include "postgres.h"
 
-#include "kafka_sink.h"
 #include "compat.h"
+#include "kafka_sink.h"
 
 typedef struct KafkaProperty
 {

@@ -102,6 +102,8 @@ kafka_publish(OutboxSinkState *state, const OutboxMessage *messages, int n)
 	KafkaSink *sink = state->private_data;
 	int taken;
 
+	if (sink->failed)
+		raise_failure(sink);
 	KafkaReserveAcks(sink, n);
 	if (sink->outstanding == 0)
 		sink->progress_at = GetCurrentTimestamp();
@@ -141,8 +143,8 @@ kafka_poll(OutboxSinkState *state, OutboxAck *acks, int max, long timeout_ms)
 	n = KafkaTakeAcks(sink, acks, max);
 	if (sink->acks.head < sink->acks.tail)
 		KafkaSignalSelf(sink);
-	if (n == 0 && sink->failed)
-		raise_failure(sink);
+	if (n == 0 && sink->failed && !sink->blamed)
+		raise_failure(sink); /* otherwise the relay knows from the message's ack */
 	return n;
 }
 
@@ -177,24 +179,27 @@ kafka_trouble(OutboxSinkState *state)
 }
 
 /* Collects reports for poll_cb. Nothing lingers for long, so there is nothing to push. */
-static void
+static bool
 kafka_flush(OutboxSinkState *state, long timeout_ms)
 {
 	KafkaSink *sink = state->private_data;
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
 
 	serve(sink, INT_MAX);
-	while (sink->outstanding > 0 && !sink->failed)
+	while (sink->outstanding > 0)
 	{
 		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
 		struct epoll_event event;
 
 		if (left <= 0)
-			return;
+			return true;
+		if (sink->failed)
+			KafkaPurgeQueue(sink);
 		/* Not the latch: whoever stops the relay has set it already. */
 		(void) epoll_wait(sink->wait_fd, &event, 1, left);
 		serve(sink, INT_MAX);
 	}
+	return false;
 }
 
 static void
@@ -358,10 +363,12 @@ end_isolation(KafkaSink *sink)
 	KafkaProducerOpen(sink);
 }
 
-/* Called when every report there is was handed over. */
+/* Once every report there is was handed over: only a new attempt gets any further. */
 static void
 raise_failure(KafkaSink *sink)
 {
+	if (sink->acks.head < sink->acks.tail)
+		return;
 	if (sink->outstanding > 0 && !older_than(sink->failed_at, FAILURE_DRAIN_MS))
 	{
 		/* What was on the way behind the failed message has been put back meanwhile. */
