@@ -114,6 +114,18 @@ sub wait_published
 	return;
 }
 
+# All messages of topics, decoded with the schemas that are pinned here; see OutboxBroker::consume.
+sub consume
+{
+	my ($self, $broker, $topics, %opt) = @_;
+	my $file = $self->basedir . '/schemas.jsonl';
+
+	unlink $file;
+	PostgreSQL::Test::Utils::append_to_file($file,
+		$self->sql("SELECT json_build_object('schema', schema) FROM outbox.event_schema") . "\n");
+	return $broker->consume($topics, schemas => $file, %opt);
+}
+
 # The process id of a sink's relay; waits until it publishes or tries to.
 sub relay_pid
 {
