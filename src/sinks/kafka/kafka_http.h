@@ -1,0 +1,40 @@
+/*-------------------------------------------------------------------------
+ *
+ * kafka_http.h
+ *	  A client for one HTTP request at a time that never waits.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_KAFKA_HTTP_H
+#define OUTBOX_KAFKA_HTTP_H
+
+#include "utils/palloc.h"
+
+typedef struct KafkaHttp KafkaHttp;
+
+typedef struct KafkaHttpAnswer
+{
+	long status;       /* 0: there was none, error says why */
+	const char *body;  /* terminated; its encoding is whatever was sent */
+	const char *error; /* valid, like body, until the next request */
+} KafkaHttpAnswer;
+
+/* auth is user:password or NULL, ca_file a file of trusted certificates or NULL for the system's. Raises. */
+extern KafkaHttp *KafkaHttpCreate(MemoryContext parent, const char *auth, const char *ca_file);
+extern void KafkaHttpDestroy(KafkaHttp *http); /* never raises */
+
+/* Readable when KafkaHttpServe has something to do. */
+extern int KafkaHttpDescriptor(const KafkaHttp *http);
+
+/* Starts a request; none may be running. */
+extern void KafkaHttpPost(KafkaHttp *http, const char *url, const char *content_type, const char *body);
+extern bool KafkaHttpBusy(const KafkaHttp *http);
+
+/* Works on what is ready. True: the request is finished. */
+extern bool KafkaHttpServe(KafkaHttp *http, KafkaHttpAnswer *answer);
+
+/* While no request runs: makes the descriptor readable after some time; KafkaHttpPausing is true until then. */
+extern void KafkaHttpPause(KafkaHttp *http, long ms);
+extern bool KafkaHttpPausing(const KafkaHttp *http);
+
+#endif /* OUTBOX_KAFKA_HTTP_H */
