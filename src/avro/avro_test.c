@@ -122,9 +122,18 @@ outbox_test_avro_schema(PG_FUNCTION_ARGS)
 	deconstruct_array(required, TEXTOID, -1, false, TYPALIGN_INT, &names, NULL, &nnames);
 	for (i = 0; i < nnames; i++)
 	{
+		char *path = TextDatumGetCString(names[i]);
+		char *dot = strchr(path, '.');
+
+		if (dot != NULL)
+			*dot = '\0';
 		for (j = 0; j < natts; j++)
 		{
-			if (strcmp(columns[j].name, TextDatumGetCString(names[i])) == 0)
+			if (strcmp(columns[j].name, path) != 0)
+				continue;
+			if (dot != NULL)
+				columns[j].required_fields = lappend(unconstify(List *, columns[j].required_fields), dot + 1);
+			else
 				columns[j].required = true;
 		}
 	}

@@ -14,6 +14,7 @@
 #define OUTBOX_AVRO_H
 
 #include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
 /* A column that becomes a field. */
@@ -22,8 +23,9 @@ typedef struct OutboxAvroColumn
 	const char *name;
 	Oid type;
 	int32 typmod;
-	bool required;   /* plain type; otherwise ["null", T] with default null */
-	const char *doc; /* or NULL */
+	bool required;               /* plain type; otherwise ["null", T] with default null */
+	const char *doc;             /* or NULL */
+	const List *required_fields; /* of char *: parts of a nested column that are never null, as "sku" or "address.zip" */
 } OutboxAvroColumn;
 
 /* Why a row could not be encoded. Strings live in the caller's memory context. */

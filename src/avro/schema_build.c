@@ -18,6 +18,7 @@
 #include "avro/outbox_avro.h"
 #include "avro/schema_load.h"
 #include "avro/second_opinion.h"
+#include "avro/text_utf8.h"
 #include "avro/type_shape.h"
 
 /* A record or enum that has a name in the schema, and the type it stands for. */
@@ -31,10 +32,11 @@ typedef struct SchemaBuild
 {
 	const char *relation;
 	const char *name_space;
+	OutboxTextRule text;
 	List *named; /* of NamedType */
 } SchemaBuild;
 
-static AvroNode *node_of_shape(SchemaBuild *build, const char *path, const OutboxShape *shape);
+static AvroNode *node_of_shape(SchemaBuild *build, const char *path, const OutboxShape *shape, const List *required);
 
 static void
 raise_refusal(const OutboxRefusal *refusal)
@@ -58,9 +60,22 @@ make_node(AvroKind kind, AvroLogical logical)
 
 /* Schema texts are UTF-8 until the end. */
 static const char *
-utf8_doc(const char *doc)
+utf8_doc(SchemaBuild *build, const char *name, const char *doc)
 {
-	return doc == NULL ? NULL : pg_server_to_any(doc, strlen(doc), PG_UTF8);
+	Size length;
+	const char *utf8;
+
+	if (doc == NULL)
+		return NULL;
+	length = strlen(doc);
+	utf8 = OutboxTextToUtf8(&build->text, doc, &length);
+	if (utf8 == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
+				 errmsg("the comment of \"%s\" cannot be converted to UTF-8", name),
+				 errdetail("It becomes the documentation in the schema of view \"%s\".", build->relation),
+				 errhint("Write the comment in ASCII.")));
+	return utf8;
 }
 
 static char *
@@ -102,7 +117,7 @@ named_node(SchemaBuild *build, const char *path, const OutboxShape *shape, AvroK
 	named->type = shape->type;
 	named->node = make_node(kind, AVRO_LOGICAL_NONE);
 	named->node->name = name;
-	named->node->doc = utf8_doc(shape->doc);
+	named->node->doc = utf8_doc(build, shape->name, shape->doc);
 	build->named = lappend(build->named, named);
 	return named->node;
 }
@@ -112,7 +127,7 @@ static void
 set_field(AvroField *field, const char *name, const char *doc, AvroNode *type, bool required)
 {
 	field->name = name;
-	field->doc = utf8_doc(doc);
+	field->doc = doc;
 	field->type = type;
 	if (required)
 		return;
@@ -124,24 +139,104 @@ set_field(AvroField *field, const char *name, const char *doc, AvroNode *type, b
 	field->null_default = true;
 }
 
+/*
+ * What of the required paths concerns a field: true when the field itself is
+ * among them; *inner gets the paths that lead into it.
+ */
+static bool
+split_required(const List *required, const char *field, List **inner)
+{
+	Size length = strlen(field);
+	bool found = false;
+	ListCell *lc;
+
+	*inner = NIL;
+	foreach (lc, required)
+	{
+		char *path = lfirst(lc);
+
+		if (strncmp(path, field, length) != 0)
+			continue;
+		if (path[length] == '\0')
+			found = true;
+		else if (path[length] == '.')
+			*inner = lappend(*inner, path + length + 1);
+	}
+	return found;
+}
+
+/* Raises for a required path that does not begin with a field of the shape (NULL: there is none). */
+static void
+check_required(const SchemaBuild *build, const char *path, const OutboxShape *shape, const List *required)
+{
+	ListCell *lc;
+
+	foreach (lc, required)
+	{
+		const char *name = lfirst(lc);
+		Size length = strcspn(name, ".");
+		bool found = false;
+		int i;
+
+		for (i = 0; shape != NULL && i < shape->nfields; i++)
+			found |= strlen(shape->fields[i].name) == length && strncmp(shape->fields[i].name, name, length) == 0;
+		if (!found)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("required field \"%s.%s\" of view \"%s\" does not exist", path, name, build->relation),
+					 errdetail(shape != NULL ? "The rows of column \"%s\" have no such field." : "Column \"%s\" does not consist of rows.", path),
+					 errhint("Name the fields of nested rows as they are in their view or type.")));
+	}
+}
+
+/* A type has one definition in a schema, so its fields are required everywhere or nowhere. */
+static void
+check_same_required(SchemaBuild *build, const char *path, const OutboxShape *shape,
+					const AvroNode *node, const List *required)
+{
+	int i;
+
+	for (i = 0; i < node->count; i++)
+	{
+		const OutboxShapeField *field = &shape->fields[i];
+		List *inner;
+
+		if (split_required(required, field->name, &inner) != (node->fields[i].type->kind != AVRO_KIND_UNION))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("field \"%s\" of type \"%s\" is required in one place and not in another",
+							field->name, node->name),
+					 errdetail("Column \"%s\" of view \"%s\" uses the type again.", path, build->relation),
+					 errhint("Require the field wherever the type is used, or use two types.")));
+		/* For its checks: types further inside were met before as well. */
+		(void) node_of_shape(build, psprintf("%s.%s", path, field->name), field->shape, inner);
+	}
+}
+
 static AvroNode *
-node_of_composite(SchemaBuild *build, const char *path, const OutboxShape *shape)
+node_of_composite(SchemaBuild *build, const char *path, const OutboxShape *shape, const List *required)
 {
 	bool found;
 	AvroNode *node = named_node(build, path, shape, AVRO_KIND_RECORD, &found);
 	int i;
 
+	check_required(build, path, shape, required);
 	if (found)
+	{
+		check_same_required(build, path, shape, node, required);
 		return node;
+	}
 	node->fields = palloc0(sizeof(AvroField) * Max(shape->nfields, 1));
-	node->count = shape->nfields;
 	for (i = 0; i < shape->nfields; i++)
 	{
 		const OutboxShapeField *field = &shape->fields[i];
 		char *field_path = psprintf("%s.%s", path, field->name);
+		List *inner;
+		bool is_required = split_required(required, field->name, &inner);
 
-		set_field(&node->fields[i], field->name, field->doc,
-				  node_of_shape(build, field_path, field->shape), false);
+		set_field(&node->fields[i], field->name, utf8_doc(build, field_path, field->doc),
+				  node_of_shape(build, field_path, field->shape, inner), is_required);
+		node->count++;
 	}
 	return node;
 }
@@ -163,10 +258,12 @@ node_of_enum(SchemaBuild *build, const char *path, const OutboxShape *shape)
 }
 
 static AvroNode *
-node_of_shape(SchemaBuild *build, const char *path, const OutboxShape *shape)
+node_of_shape(SchemaBuild *build, const char *path, const OutboxShape *shape, const List *required)
 {
 	AvroNode *node;
 
+	if (shape->kind != SHAPE_ARRAY && shape->kind != SHAPE_COMPOSITE)
+		check_required(build, path, NULL, required);
 	switch (shape->kind)
 	{
 		case SHAPE_BOOL:
@@ -207,12 +304,12 @@ node_of_shape(SchemaBuild *build, const char *path, const OutboxShape *shape)
 			return node;
 		case SHAPE_ARRAY:
 			node = make_node(AVRO_KIND_ARRAY, AVRO_LOGICAL_NONE);
-			node->items = node_of_shape(build, path, shape->element);
+			node->items = node_of_shape(build, path, shape->element, required);
 			return node;
 		case SHAPE_ENUM:
 			return node_of_enum(build, path, shape);
 		case SHAPE_COMPOSITE:
-			return node_of_composite(build, path, shape);
+			return node_of_composite(build, path, shape, required);
 	}
 	elog(ERROR, "unknown shape %d", (int) shape->kind);
 }
@@ -244,7 +341,7 @@ build_record(SchemaBuild *build, const char *record, const char *doc,
 	int i;
 
 	node->name = qualified_name(build, record);
-	node->doc = utf8_doc(doc);
+	node->doc = utf8_doc(build, build->relation, doc);
 	node->fields = palloc0(sizeof(AvroField) * Max(ncolumns, 1));
 	node->count = ncolumns;
 	own->node = node;
@@ -260,8 +357,8 @@ build_record(SchemaBuild *build, const char *record, const char *doc,
 		shape = OutboxShapeOf(build->relation, column->name, column->type, column->typmod, &refusal);
 		if (shape == NULL)
 			raise_refusal(&refusal);
-		set_field(&node->fields[i], column->name, column->doc,
-				  node_of_shape(build, column->name, shape), column->required);
+		set_field(&node->fields[i], column->name, utf8_doc(build, column->name, column->doc),
+				  node_of_shape(build, column->name, shape, column->required_fields), column->required);
 	}
 	return node;
 }
@@ -278,6 +375,7 @@ OutboxAvroBuildSchema(const char *relation, const char *name_space, const char *
 	char *problem = NULL;
 
 	check_names(name_space, record);
+	build.text = OutboxTextRuleOfDatabase();
 	node = build_record(&build, record, doc, columns, ncolumns);
 	text = AvroSchemaText(&arena, node, &fault);
 	if (text == NULL || AvroParseSchema(&arena, text, strlen(text), &fault) == NULL)

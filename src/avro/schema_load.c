@@ -7,11 +7,11 @@
  */
 #include "postgres.h"
 
-#include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 
 #include "avro/outbox_avro.h"
 #include "avro/schema_load.h"
+#include "avro/text_utf8.h"
 
 /* NULL instead of an error: the parser holds foreign memory while it allocates. */
 static void *
@@ -34,9 +34,16 @@ AvroNode *
 OutboxLoadSchema(const char *schema_text, AvroFault *fault)
 {
 	AvroArena arena = OutboxSchemaArena(CurrentMemoryContext);
-	char *utf8 = pg_server_to_any(schema_text, strlen(schema_text), PG_UTF8);
+	OutboxTextRule rule = OutboxTextRuleOfDatabase();
+	Size length = strlen(schema_text);
+	const char *utf8 = OutboxTextToUtf8(&rule, schema_text, &length);
 
-	return AvroParseSchema(&arena, utf8, strlen(utf8), fault);
+	if (utf8 == NULL)
+	{
+		AvroFail(fault, "the schema cannot be converted to UTF-8");
+		return NULL;
+	}
+	return AvroParseSchema(&arena, utf8, length, fault);
 }
 
 uint64

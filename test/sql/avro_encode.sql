@@ -124,6 +124,11 @@ SELECT encode(avro_encode(avro_schema('required', 't', 'E', '{a,b}'), required),
 DO $$ BEGIN PERFORM avro_encode(avro_schema('required', 't', 'E', '{a,b}'), required) FROM required;
 EXCEPTION WHEN OTHERS THEN RAISE WARNING '% %', SQLSTATE, SQLERRM; END $$;
 
+CREATE TABLE nested_required (p pair, ps pair[]);
+INSERT INTO nested_required VALUES ('(1,)', '{"(2,)"}'), ('(1,)', '{"(2,)","(,3)"}');
+SELECT avro_encode(avro_schema('nested_required', 't', 'E', '{p.a,ps.a}'), nested_required) FROM nested_required WHERE cardinality(ps) = 1;
+SELECT avro_encode(avro_schema('nested_required', 't', 'E', '{p.a,ps.a}'), nested_required) FROM nested_required WHERE cardinality(ps) = 2;
+
 -- both readers of numeric agree, and all digits come back
 SELECT p, s, count(*) FILTER (WHERE avro_decimal(v, p, s) = v::text) AS exact, count(*) AS of
 FROM (VALUES (4, 2), (9, 3), (17, 5), (18, 18), (30, 7), (38, 38), (60, 11), (250, 100), (1000, 998)) AS d(p, s),

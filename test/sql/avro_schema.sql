@@ -101,6 +101,18 @@ COMMENT ON VIEW whole IS U&'Gr\00F6\00DFe';
 COMMENT ON COLUMN whole.note IS 'May be empty';
 SELECT avro_schema('whole', 'shop.order', 'OrderPlaced', '{order_id,lines}');
 SELECT avro_schema('whole', '', 'OrderPlaced', '{order_id,lines}');
+
+-- required fields of nested rows; an array is passed through
+SELECT avro_schema('whole', 'shop', 'OrderPlaced', '{lines,lines.sku,lines.order_id,first_line.sku,first_line.order_id}');
+SELECT avro_schema('whole', 'shop', 'OrderPlaced', '{lines.sku}');
+SELECT avro_schema('whole', 'shop', 'OrderPlaced', '{lines.color}');
+SELECT avro_schema('whole', 'shop', 'OrderPlaced', '{lines.sku.color,first_line.sku}');
+CREATE VIEW outer_row AS SELECT ROW(NULL, NULL, NULL)::outer_pair AS o;
+SELECT avro_schema('outer_row', 'shop', 'E', '{o.left_pair.a,o.right_pair.a,o.moods}');
+CREATE VIEW outer_rows AS SELECT NULL::outer_pair AS o, ARRAY[]::outer_pair[] AS more;
+SELECT avro_schema('outer_rows', 'shop', 'E', '{o.left_pair.a,o.right_pair.a,o.moods,more.moods}');
+SELECT avro_schema('outer_rows', 'shop', 'E', '{o.left_pair.a,o.moods}');
+
 CREATE VIEW empty AS SELECT;
 SELECT avro_schema('empty', 'test', 'Event', '{}');
 
