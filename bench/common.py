@@ -37,6 +37,18 @@ def run_sql_file(conn, file, **variables):
     conn.execute(text)
 
 
+def create_plpgsql(conn, name, mapped=False, key="bigserial"):
+    """The table legacy.NAME's trigger as teams write it; mapped: with the expressions of contract_mapped.sql."""
+    document = (SQL / ("document_mapped.sql" if mapped else "document_plain.sql")).read_text()
+    run_sql_file(conn, "plpgsql.sql", document="\n" + document.rstrip("\n"), name=name, id=key)
+
+
+def create_contract(conn, name, topic, mapped=False):
+    """A contract over the table legacy.NAME, enabled, with one event type for inserts."""
+    run_sql_file(conn, "contract_mapped.sql" if mapped else "contract_plain.sql", name=name)
+    run_sql_file(conn, "contract.sql", name=name, event_type="Placed_" + name, topic=topic)
+
+
 def scalar(conn, query, params=None):
     return conn.execute(query, params).fetchone()[0]
 

@@ -59,8 +59,9 @@ case $name in
     latency) build_driver latency $(pkg-config --cflags --libs rdkafka) -I"$("$PG_CONFIG" --includedir)" -lpq -lpthread ;;
 esac
 scratch=$(scratch_dir)
+# WAL segments are recycled, as in a server that has been running for a while: new ones cost a write of zeros.
 server_start "$scratch" "shared_preload_libraries = 'outbox_ext'" "fsync = on" "shared_buffers = 512MB" \
-    "max_wal_size = 16GB" "checkpoint_timeout = 1h" "autovacuum = off" "max_connections = 40" "max_worker_processes = 16"
+    "max_wal_size = 16GB" "min_wal_size = 4GB" "checkpoint_timeout = 1h" "autovacuum = off" "max_connections = 40" "max_worker_processes = 16"
 case $name in drain | latency) start_kafka ;; esac
 # The parent's command is what reproduces the figures.
 BENCH_COMMAND="bench/run.sh $name${*:+ $*}" build/venv/bin/python "bench/$name.py" "$@"

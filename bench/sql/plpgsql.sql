@@ -1,5 +1,5 @@
 -- What teams write: a row trigger that puts a jsonb document into an outbox table with a primary key.
--- {id}: bigserial, or uuid with a random default.
+-- The type of its key and the pairs of the document are filled in.
 CREATE TABLE legacy.outbox_{name} (
     id              {id} PRIMARY KEY,
     aggregatetype   varchar(255) NOT NULL,
@@ -13,17 +13,7 @@ LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO legacy.outbox_{name} (aggregatetype, aggregateid, type, payload)
     VALUES ('order', NEW.ordr_no::text, 'OrderPlaced',
-        jsonb_build_object(
-            'order_id', NEW.ordr_no,
-            'customer_id', NEW.cust_no,
-            'status', NEW.stat_cd,
-            'placed_at', NEW.ordr_tms,
-            'changed_at', NEW.chg_tms,
-            'due', NEW.due_dt,
-            'total', NEW.tot_amt,
-            'priority', NEW.prio_flg,
-            'city', NEW.shp_city,
-            'remark', NEW.rmrk));
+        jsonb_build_object({document}));
     RETURN NULL;
 END
 $$;

@@ -1,0 +1,10 @@
+            'order_id', NEW.ordr_no,
+            'customer_id', NEW.cust_no,
+            'status', NEW.stat_cd,
+            'placed_at', NEW.ordr_tms,
+            'changed_at', NEW.chg_tms,
+            'due', NEW.due_dt,
+            'total', NEW.tot_amt,
+            'priority', NEW.prio_flg,
+            'city', NEW.shp_city,
+            'remark', NEW.rmrk
