@@ -42,7 +42,7 @@ share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 PROPERTIES
 
-run=(java -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -Dorg.slf4j.simpleLogger.showDateTime=true)
+run=(java -XX:-UsePerfData -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -Dorg.slf4j.simpleLogger.showDateTime=true)
 if [ ! -f "$dir/data/meta.properties" ]; then
     id=$(perl -MMIME::Base64 -e 'my $u = encode_base64(join("", map { chr(int(rand(256))) } 1 .. 16), ""); $u =~ tr!+/!ab!; print substr($u, 0, 22)')
     "${run[@]}" -cp "$kafka_dir/*" kafka.tools.StorageTool format -t "$id" -c "$dir/server.properties" >"$dir/log" 2>&1 \

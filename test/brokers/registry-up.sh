@@ -18,7 +18,7 @@ if is_up "$dir"; then
 fi
 
 jar=$(find "$registry_dir" -name '*run*.jar' | sort | head -n 1)
-setsid nohup java -Xms64m -Xmx320m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
+setsid nohup java -XX:-UsePerfData -Xms64m -Xmx320m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
     -Dquarkus.http.host=127.0.0.1 "-Dquarkus.http.port=$port" \
     -Dquarkus.management.host=127.0.0.1 "-Dquarkus.management.port=$management" \
     -Dapicurio.storage.kind=sql -Dapicurio.storage.sql.kind=h2 "-Dapicurio.datasource.url=jdbc:h2:file:$dir/registry" \

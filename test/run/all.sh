@@ -157,7 +157,7 @@ run_tap()
     as_server mkdir -p "$scratch/brokers"
     output_dir tap
     # shellcheck disable=SC2086
-    as_server env HOME="$scratch" TESTDIR="$TOP/build/tap" PG_REGRESS="$PGXS_TESTS/regress/pg_regress" \
+    as_server env HOME="$scratch" TMPDIR="$scratch" TESTDIR="$TOP/build/tap" PG_REGRESS="$PGXS_TESTS/regress/pg_regress" \
         PERL5LIB="$PGXS_TESTS/perl:$TOP/test/perl" PG_TEST_TIMEOUT_DEFAULT="${PG_TEST_TIMEOUT_DEFAULT:-60}" \
         OUTBOX_TEST_BROKERS="$scratch/brokers" prove --timer $tests || rc=1
     if [ $rc != 0 ]; then
