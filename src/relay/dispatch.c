@@ -160,7 +160,14 @@ OutboxDispatchAdvance(OutboxDispatch *dispatch)
 	pass_windows(dispatch);
 
 	/* a cursor means something only together with the end of its window */
-	if (dispatch->progress.cursor != 0 && dispatch->progress.cur == NULL && dispatch->first != NULL)
+	if (dispatch->progress.cursor != 0)
+		OutboxDispatchPin(dispatch);
+}
+
+void
+OutboxDispatchPin(OutboxDispatch *dispatch)
+{
+	if (dispatch->progress.cur == NULL && dispatch->first != NULL)
 		replace_snapshot(dispatch, &dispatch->progress.cur, dispatch->first->cur);
 }
 

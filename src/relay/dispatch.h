@@ -60,6 +60,9 @@ extern OutboxPlace *OutboxDispatchFind(OutboxDispatch *dispatch, uint64 index);
 /* After places were marked acknowledged: moves the position forward. */
 extern void OutboxDispatchAdvance(OutboxDispatch *dispatch);
 
+/* From here on the position names the window that was begun, so that it is read again with the same end. */
+extern void OutboxDispatchPin(OutboxDispatch *dispatch);
+
 static inline uint64
 OutboxDispatchInFlight(const OutboxDispatch *dispatch)
 {

@@ -33,7 +33,9 @@ static void fill_report(OutboxRelay *relay);
 static bool
 moved(const OutboxRelay *relay)
 {
-	return relay->dispatch.tail != relay->saved_tail || relay->schemas.nunsaved > 0;
+	return relay->dispatch.tail != relay->saved_tail ||
+		(relay->dispatch.progress.cur != NULL) != relay->saved_begun ||
+		relay->schemas.nunsaved > 0;
 }
 
 /* Did only snapshots move on? */
@@ -63,6 +65,7 @@ OutboxRelaySave(OutboxRelay *relay, bool force)
 	relay->schemas.nunsaved = 0;
 	relay->saved_at = relay->now;
 	relay->saved_tail = relay->dispatch.tail;
+	relay->saved_begun = progress->cur != NULL;
 	relay->saved_seq_seen = progress->seq_seen;
 	relay->saved_xmax = progress->last != NULL ? progress->last->xmax : 0;
 }

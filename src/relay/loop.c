@@ -247,6 +247,14 @@ batch_size(OutboxRelay *relay)
 	const OutboxChunk *chunk = &relay->chunk;
 	int n = Min(OutboxDispatchRoom(&relay->dispatch, chunk), PUBLISH_BATCH);
 
+	if (relay->probing)
+	{
+		if (relay->dispatch.head == 0)
+			return Min(n, 1);
+		if (OutboxDispatchInFlight(&relay->dispatch) > 0)
+			return 0;
+		relay->probing = false;
+	}
 	if (relay->barrier_seq == 0)
 		return n;
 	if (relay->barrier_handed)

@@ -177,6 +177,7 @@ start_attempt(OutboxRelay *relay)
 	relay->ready = false;
 	relay->failure = OUTBOX_ATTEMPT_GOES_ON;
 	relay->barrier_handed = false;
+	relay->probing = relay->attempt == 1;
 	OutboxChunkReset(&relay->chunk);
 
 	OutboxProgressLoad(&relay->progress_row, &position);
@@ -185,6 +186,7 @@ start_attempt(OutboxRelay *relay)
 	OutboxDispatchInit(&relay->dispatch, relay->attempt_context, &position);
 	relay->saved_at = 0;
 	relay->saved_tail = 0;
+	relay->saved_begun = position.cur != NULL;
 	relay->saved_seq_seen = position.seq_seen;
 	relay->saved_xmax = position.last != NULL ? position.last->xmax : 0;
 	relay->report.seq_seen = position.seq_seen;
@@ -234,7 +236,9 @@ note_caught_error(OutboxRelay *relay)
 	{
 		char *text = psprintf("%s%s%s%s%s", error->message,
 							  error->detail != NULL ? ". " : "", error->detail != NULL ? error->detail : "",
-							  error->hint != NULL ? " HINT: " : "", error->hint != NULL ? error->hint : "");
+							  error->hint == NULL ? "" : error->detail != NULL ? " HINT: "
+																			   : ". HINT: ",
+							  error->hint != NULL ? error->hint : "");
 
 		ereport(first ? LOG : DEBUG1,
 				(errcode(error->sqlerrcode),
@@ -331,6 +335,8 @@ set_barrier(OutboxRelay *relay)
 	char *text;
 
 	relay->barrier_seq = place->seq;
+	/* whoever resumes, this process or another, meets the event first */
+	OutboxDispatchPin(&relay->dispatch);
 	PG_TRY();
 	{
 		char *event = OutboxReaderDescribe(&relay->reader, place);

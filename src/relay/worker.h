@@ -51,7 +51,12 @@ typedef struct OutboxRelay
 	uint64 failed_index;      /* of that message */
 	bool look;                /* open a window when the present one is read */
 
-	/* a rejected event is offered again alone: nothing behind it leaves before it is taken */
+	/*
+	 * A rejected event is offered again alone: nothing behind it leaves before
+	 * it is taken. A new process does not know whether there is one, so its
+	 * first message goes alone.
+	 */
+	bool probing;
 	int64 barrier_seq; /* 0 = none */
 	bool barrier_handed;
 
@@ -63,6 +68,7 @@ typedef struct OutboxRelay
 	TimestampTz reported_at;
 	bool report_changed;
 	uint64 saved_tail; /* what the written position covers */
+	bool saved_begun;
 	int64 saved_seq_seen;
 	uint64 saved_xmax;
 } OutboxRelay;

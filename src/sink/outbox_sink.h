@@ -98,7 +98,7 @@ typedef struct OutboxMessage
 typedef enum OutboxAckStatus
 {
 	OUTBOX_ACK_OK,    /* the broker has it for good */
-	OUTBOX_ACK_RETRY, /* not sent: the relay hands it over again, in order */
+	OUTBOX_ACK_RETRY, /* not sent, nor any later message of its key: the relay hands them over again, in order */
 	OUTBOX_ACK_REJECT /* the broker will never take this record */
 } OutboxAckStatus;
 

@@ -90,6 +90,9 @@ $writer->finish;
 $fault->wait_published;
 $fault->check('rewrites and restarts under load');
 
+unlike(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/failed and will try again/,
+	'rewrites are noticed before a row is missed');
+
 # ---- another leaf appears ----
 $node->sql(<<'SQL');
 BEGIN;

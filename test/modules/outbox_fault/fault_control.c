@@ -77,7 +77,7 @@ set_value(FaultControl *control, const char *name, const char *value)
 }
 
 /* No file: nothing goes wrong. */
-void
+bool
 FaultControlRefresh(FaultControl *control)
 {
 	struct stat now;
@@ -85,18 +85,18 @@ FaultControlRefresh(FaultControl *control)
 	char line[2 * FAULT_TEXT_LEN];
 
 	if (control->control[0] == '\0')
-		return;
+		return false;
 	if (stat(control->control, &now) != 0)
 		memset(&now, 0, sizeof(now));
 	if (now.st_ino == control->seen.st_ino && now.st_size == control->seen.st_size &&
 		now.st_mtim.tv_sec == control->seen.st_mtim.tv_sec && now.st_mtim.tv_nsec == control->seen.st_mtim.tv_nsec)
-		return;
+		return false;
 	control->seen = now;
 	set_defaults(control);
 
 	file = AllocateFile(control->control, "r");
 	if (file == NULL)
-		return;
+		return true;
 	while (fgets(line, sizeof(line), file) != NULL)
 	{
 		char *value = strchr(line, '=');
@@ -108,4 +108,5 @@ FaultControlRefresh(FaultControl *control)
 		set_value(control, line, value);
 	}
 	FreeFile(file);
+	return true;
 }

@@ -34,7 +34,7 @@ typedef struct FaultControl
 /* From the sink's options. Raises for an unknown name. */
 extern void FaultControlInit(FaultControl *control, const OutboxSinkOption *options, int noptions);
 
-/* Reads the control file if it changed. */
-extern void FaultControlRefresh(FaultControl *control);
+/* Reads the control file if it changed; true when it did. */
+extern bool FaultControlRefresh(FaultControl *control);
 
 #endif /* FAULT_CONTROL_H */

@@ -38,7 +38,7 @@ typedef struct FaultSink
 	int capacity;
 	uint64 head;
 	uint64 tail;
-	int delivered; /* in this attempt */
+	int delivered; /* in this attempt, under the present control */
 	int file;
 	int timer;
 	int32 registered; /* schema that was reported last */
@@ -64,7 +64,7 @@ fault_startup(OutboxSinkState *state)
 	FaultSink *sink = MemoryContextAllocZero(state->context, sizeof(FaultSink));
 
 	FaultControlInit(&sink->control, state->options, state->noptions);
-	FaultControlRefresh(&sink->control);
+	(void) FaultControlRefresh(&sink->control);
 	sink->capacity = 1 << 17;
 	sink->queue = MemoryContextAllocHuge(state->context, sizeof(FaultMessage) * sink->capacity);
 	sink->file = -1;
@@ -86,7 +86,7 @@ fault_check_configured(OutboxSinkState *state, const char **detail)
 {
 	FaultSink *sink = state->private_data;
 
-	FaultControlRefresh(&sink->control);
+	(void) FaultControlRefresh(&sink->control);
 	*detail = "The control file says that the sink is not configured.";
 	return !sink->control.unconfigured;
 }
@@ -98,7 +98,8 @@ fault_publish(OutboxSinkState *state, const OutboxMessage *messages, int n)
 	TimestampTz due;
 	int taken;
 
-	FaultControlRefresh(&sink->control);
+	if (FaultControlRefresh(&sink->control))
+		sink->delivered = 0;
 	raise_if(sink, "publish");
 	due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), sink->control.delay_ms);
 	for (taken = 0; taken < n; taken++)
@@ -132,7 +133,8 @@ fault_poll(OutboxSinkState *state, OutboxAck *acks, int max, long timeout_ms)
 	StringInfoData lines;
 	int n = 0;
 
-	FaultControlRefresh(&sink->control);
+	if (FaultControlRefresh(&sink->control))
+		sink->delivered = 0;
 	raise_if(sink, "poll");
 	if (sink->control.down)
 		return 0;
@@ -140,13 +142,16 @@ fault_poll(OutboxSinkState *state, OutboxAck *acks, int max, long timeout_ms)
 	while (n < max && sink->tail < sink->head)
 	{
 		FaultMessage *message = &sink->queue[sink->tail % sink->capacity];
-		bool back = sink->control.retry_after != 0 && sink->delivered == sink->control.retry_after;
+		/* once a message is given back, so is every later one: order per key is the sink's affair too */
+		bool back = sink->control.retry_after != 0 && sink->delivered >= sink->control.retry_after;
 
 		if (message->due > now)
 			break;
 		if (sink->control.raise_after != 0 && sink->delivered >= sink->control.raise_after)
 		{
-			write_lines(sink, &lines);
+			/* what was delivered is reported first */
+			if (n > 0)
+				break;
 			ereport(ERROR,
 					(errcode(ERRCODE_CONNECTION_FAILURE),
 					 errmsg("fault sink raises after %d deliveries", sink->delivered)));
@@ -199,7 +204,8 @@ fault_trouble(OutboxSinkState *state)
 {
 	FaultSink *sink = state->private_data;
 
-	FaultControlRefresh(&sink->control);
+	if (FaultControlRefresh(&sink->control))
+		sink->delivered = 0;
 	return sink->control.down ? "fault broker is down" : NULL;
 }
 
