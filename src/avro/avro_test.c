@@ -34,6 +34,7 @@ PG_FUNCTION_INFO_V1(outbox_test_avro_encode);
 PG_FUNCTION_INFO_V1(outbox_test_avro_decode);
 PG_FUNCTION_INFO_V1(outbox_test_avro_second_opinion);
 PG_FUNCTION_INFO_V1(outbox_test_avro_equal);
+PG_FUNCTION_INFO_V1(outbox_test_avro_equal_time);
 PG_FUNCTION_INFO_V1(outbox_test_avro_traits);
 PG_FUNCTION_INFO_V1(outbox_test_avro_time);
 PG_FUNCTION_INFO_V1(outbox_test_avro_decimal);
@@ -210,6 +211,29 @@ outbox_test_avro_equal(PG_FUNCTION_ARGS)
 	int column = PG_GETARG_INT32(3) - 1;
 
 	PG_RETURN_BOOL(OutboxAvroColumnEqual(compile(schema, &a), column, a.values[column], b.values[column]));
+}
+
+/* (schema text, a record, b record, column int from 1, loops int) returns float8: nanoseconds per comparison */
+Datum
+outbox_test_avro_equal_time(PG_FUNCTION_ARGS)
+{
+	char *schema = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Row a = take_apart(PG_GETARG_HEAPTUPLEHEADER(1));
+	Row b = take_apart(PG_GETARG_HEAPTUPLEHEADER(2));
+	int column = PG_GETARG_INT32(3) - 1;
+	int loops = PG_GETARG_INT32(4);
+	OutboxAvroEncoder *encoder = compile(schema, &a);
+	instr_time start;
+	instr_time end;
+	volatile int equal = 0;
+	int i;
+
+	INSTR_TIME_SET_CURRENT(start);
+	for (i = 0; i < loops; i++)
+		equal += OutboxAvroColumnEqual(encoder, column, a.values[column], b.values[column]);
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, start);
+	PG_RETURN_FLOAT8(INSTR_TIME_GET_DOUBLE(end) * 1e9 / Max(loops, 1));
 }
 
 /* (schema text, row record) returns text */

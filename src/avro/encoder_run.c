@@ -304,9 +304,9 @@ OutboxRunProgram(OutboxEncodeState *state, char *p, const OutboxProgram *program
 	return p;
 }
 
-static bool
-encode(const OutboxAvroEncoder *encoder, const OutboxProgram *program, const Datum *values, const bool *isnull,
-	   StringInfo out, OutboxAvroError *error)
+bool
+OutboxEncodeProgram(const OutboxAvroEncoder *encoder, const OutboxProgram *program,
+					const Datum *values, const bool *isnull, StringInfo out, OutboxAvroError *error)
 {
 	OutboxEncodeState state = {
 		.out = out,
@@ -325,57 +325,5 @@ bool
 OutboxAvroEncode(const OutboxAvroEncoder *encoder, const Datum *values, const bool *isnull,
 				 StringInfo out, OutboxAvroError *error)
 {
-	return encode(encoder, &encoder->program, values, isnull, out, error);
-}
-
-/* Equal when it is certain without encoding: the same bits, of a type all of whose values can be encoded. */
-static bool
-same_image(const OutboxAvroEncoder *encoder, const OutboxOp *op, Datum a, Datum b)
-{
-	switch (op->code)
-	{
-		case OP_BOOL:
-		case OP_INT2:
-		case OP_INT4:
-		case OP_INT8:
-			return a == b;
-		case OP_TEXT:
-		case OP_BYTEA:
-			/* Two pointers to the same toasted value. */
-			if (op->code == OP_TEXT && encoder->text.action != TEXT_AS_IS)
-				return false;
-			return VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(a)) &&
-				VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(b)) &&
-				memcmp(DatumGetPointer(a), DatumGetPointer(b), VARSIZE_EXTERNAL(DatumGetPointer(a))) == 0;
-		default:
-			return false;
-	}
-}
-
-bool
-OutboxAvroColumnEqual(const OutboxAvroEncoder *encoder, int column, Datum a, Datum b)
-{
-	int index = encoder->op_of_column[column];
-	OutboxOp op;
-	OutboxProgram program = {.nops = 1, .ops = &op};
-	OutboxAvroError error;
-	StringInfoData bytes;
-	bool isnull = false;
-	bool equal;
-	int length;
-
-	if (index < 0)
-		return true;
-	op = encoder->program.ops[index];
-	if (same_image(encoder, &op, a, b))
-		return true;
-	op.column = 0;
-	program.reserve = encoder->program.reserve;
-	initStringInfo(&bytes);
-	equal = encode(encoder, &program, &a, &isnull, &bytes, &error);
-	length = bytes.len;
-	equal = equal && encode(encoder, &program, &b, &isnull, &bytes, &error) &&
-		bytes.len == 2 * length && memcmp(bytes.data, bytes.data + length, length) == 0;
-	pfree(bytes.data);
-	return equal;
+	return OutboxEncodeProgram(encoder, &encoder->program, values, isnull, out, error);
 }

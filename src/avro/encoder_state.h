@@ -34,6 +34,10 @@ extern char *OutboxPutConverted(OutboxEncodeState *state, const OutboxOp *op, ch
 extern char *OutboxRunProgram(OutboxEncodeState *state, char *p, const OutboxProgram *program,
 							  const Datum *values, const bool *isnull, Size reserve);
 
+/* As OutboxAvroEncode, for any program of the encoder. */
+extern bool OutboxEncodeProgram(const OutboxAvroEncoder *encoder, const OutboxProgram *program,
+								const Datum *values, const bool *isnull, StringInfo out, OutboxAvroError *error);
+
 /* encoder_nested.c: the operations that call the server's own functions */
 extern char *OutboxPutNested(OutboxEncodeState *state, const OutboxOp *op, char *p, Datum value, Size reserve);
 
