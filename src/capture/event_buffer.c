@@ -42,22 +42,22 @@
 #include "catalog/catalog.h"
 #include "compat.h"
 
-#define FLUSH_ROWS			512
-#define FLUSH_BYTES			(256 * 1024)
-#define LEVEL_ROWS			64
-#define LEVEL_BYTES			(32 * 1024)
-#define TOTAL_ROWS			2048
-#define TOTAL_BYTES			(1024 * 1024)
-#define ARENA_KEEP			(512 * 1024)	/* a larger arena is freed when it is empty */
-#define MAX_HINTS			256
+#define FLUSH_ROWS 512
+#define FLUSH_BYTES (256 * 1024)
+#define LEVEL_ROWS 64
+#define LEVEL_BYTES (32 * 1024)
+#define TOTAL_ROWS 2048
+#define TOTAL_BYTES (1024 * 1024)
+#define ARENA_KEEP (512 * 1024) /* a larger arena is freed when it is empty */
+#define MAX_HINTS 256
 
 typedef struct BufferedRow
 {
-	Size		offset;			/* of the tuple in the arena */
-	uint32		len;
-	int			nest_level;
-	Oid			installation;	/* a row whose installation is gone when it is flushed goes with it */
-	bool		toast;			/* may need out-of-line storage */
+	Size offset; /* of the tuple in the arena */
+	uint32 len;
+	int nest_level;
+	Oid installation; /* a row whose installation is gone when it is flushed goes with it */
+	bool toast;       /* may need out-of-line storage */
 } BufferedRow;
 
 /* The least that heap_multi_insert needs of a slot: a tuple that is ours and stays where it is. */
@@ -69,26 +69,26 @@ typedef struct RowSlot
 
 static struct
 {
-	MemoryContext context;		/* arena, rows, slots, row type: lives as long as the backend */
-	MemoryContext flush_context;	/* what one flush allocates */
-	Oid			installation;
-	TupleDesc	desc;
-	int			leaf_offset;	/* of column leaf in a tuple's data */
+	MemoryContext context;       /* arena, rows, slots, row type: lives as long as the backend */
+	MemoryContext flush_context; /* what one flush allocates */
+	Oid installation;
+	TupleDesc desc;
+	int leaf_offset; /* of column leaf in a tuple's data */
 
-	char	   *arena;
-	Size		arena_size;
-	Size		arena_used;
+	char *arena;
+	Size arena_size;
+	Size arena_used;
 	BufferedRow *rows;
-	int			nrows;
-	int			capacity;
-	RowSlot    *slots;
+	int nrows;
+	int capacity;
+	RowSlot *slots;
 	TupleTableSlot **slot_pointers;
-	int			nslots;
+	int nslots;
 
-	OutboxHint	hints[MAX_HINTS];
-	int			nhints;
-	int			locked_leaf;	/* leaf that this transaction locked last, 0 = none */
-	Oid			locked_relid;
+	OutboxHint hints[MAX_HINTS];
+	int nhints;
+	int locked_leaf; /* leaf that this transaction locked last, 0 = none */
+	Oid locked_relid;
 } buffer;
 
 static void row_slot_noop(TupleTableSlot *slot);
@@ -120,7 +120,7 @@ row_slot_tuple(TupleTableSlot *slot)
 static int
 fixed_offset(TupleDesc desc, int attnum)
 {
-	int			offset = 0;
+	int offset = 0;
 
 	for (int i = 0; i < attnum; i++)
 	{
@@ -151,8 +151,8 @@ forget_slots(void)
 void
 OutboxEventBufferBind(Oid installation)
 {
-	Relation	rel;
-	TupleDesc	desc;
+	Relation rel;
+	TupleDesc desc;
 	MemoryContext old;
 
 	if (buffer.installation == installation)
@@ -190,7 +190,7 @@ reserve(Size len)
 {
 	if (buffer.nrows == buffer.capacity)
 	{
-		int			capacity = Max(buffer.capacity * 2, LEVEL_ROWS);
+		int capacity = Max(buffer.capacity * 2, LEVEL_ROWS);
 
 		if (buffer.rows == NULL)
 			buffer.rows = MemoryContextAlloc(buffer.context, capacity * sizeof(BufferedRow));
@@ -200,7 +200,7 @@ reserve(Size len)
 	}
 	if (buffer.arena_used + len > buffer.arena_size)
 	{
-		Size		size = Max(Max(buffer.arena_size * 2, buffer.arena_used + len), LEVEL_BYTES);
+		Size size = Max(Max(buffer.arena_size * 2, buffer.arena_used + len), LEVEL_BYTES);
 
 		if (buffer.arena == NULL)
 			buffer.arena = MemoryContextAllocHuge(buffer.context, size);
@@ -214,7 +214,7 @@ reserve(Size len)
 static int
 level_start(int nest_level)
 {
-	int			first = buffer.nrows;
+	int first = buffer.nrows;
 
 	while (first > 0 && buffer.rows[first - 1].nest_level >= nest_level)
 		first--;
@@ -224,10 +224,10 @@ level_start(int nest_level)
 bool
 OutboxEventBufferAdd(int nest_level, Datum *values, bool *isnull)
 {
-	bool		hasnull = false;
-	Size		data_len;
-	Size		len;
-	int			hoff;
+	bool hasnull = false;
+	Size data_len;
+	Size len;
+	int hoff;
 	HeapTupleHeader header;
 	BufferedRow *row;
 
@@ -259,7 +259,7 @@ OutboxEventBufferAdd(int nest_level, Datum *values, bool *isnull)
 		return false;
 	else
 	{
-		int			first = level_start(nest_level);
+		int first = level_start(nest_level);
 
 		return first == 0 || buffer.nrows - first >= LEVEL_ROWS ||
 			buffer.arena_used - buffer.rows[first].offset >= LEVEL_BYTES;
@@ -337,12 +337,12 @@ OutboxEventBufferForgetHints(void)
 static void
 collapse_hints(void)
 {
-	int			n = 0;
+	int n = 0;
 
 	for (int i = 0; i < buffer.nhints; i++)
 	{
-		OutboxHint	hint = buffer.hints[i];
-		int			j;
+		OutboxHint hint = buffer.hints[i];
+		int j;
 
 		for (j = 0; j < n && buffer.hints[j].relfilenumber != hint.relfilenumber; j++)
 			;
@@ -372,9 +372,8 @@ add_hint(Oid relfilenumber, BlockNumber block)
 	}
 	if (buffer.nhints == MAX_HINTS)
 		collapse_hints();
-	buffer.hints[buffer.nhints++] = (OutboxHint) {
-		.relfilenumber = relfilenumber, .first = block, .last = block
-	};
+	buffer.hints[buffer.nhints++] = (OutboxHint){
+		.relfilenumber = relfilenumber, .first = block, .last = block};
 }
 
 /* ---- flushing --------------------------------------------------------------- */
@@ -386,8 +385,8 @@ add_hint(Oid relfilenumber, BlockNumber block)
 static bool
 keep_ours(int first, bool *toast)
 {
-	Size		start = buffer.rows[first].offset;
-	int			kept = first;
+	Size start = buffer.rows[first].offset;
+	int kept = first;
 
 	*toast = false;
 	for (int i = first; i < buffer.nrows; i++)
@@ -406,12 +405,12 @@ keep_ours(int first, bool *toast)
 void
 OutboxEventBufferFlush(int nest_level)
 {
-	int			first = level_start(nest_level);
-	Size		start;
+	int first = level_start(nest_level);
+	Size start;
 	MemoryContext old;
-	Relation	rel;
-	int16		leaf;
-	bool		toast;
+	Relation rel;
+	int16 leaf;
+	bool toast;
 
 	if (first == buffer.nrows || !keep_ours(first, &toast))
 		return;
@@ -442,12 +441,12 @@ OutboxEventBufferFlush(int nest_level)
 static Relation
 open_current_leaf(int16 *leaf)
 {
-	int			current = OutboxCurrentLeaf();
+	int current = OutboxCurrentLeaf();
 
 	while (current != buffer.locked_leaf)
 	{
 		ResourceOwner owner = CurrentResourceOwner;
-		Oid			relid = OutboxRelationOid(psprintf("event_%d", current));
+		Oid relid = OutboxRelationOid(psprintf("event_%d", current));
 
 		CurrentResourceOwner = TopTransactionResourceOwner;
 		LockRelationOid(relid, RowExclusiveLock);
@@ -464,7 +463,7 @@ open_current_leaf(int16 *leaf)
 static void
 grow_slots(int n)
 {
-	int			size = Min(Max(n, Max(buffer.nslots * 2, 8)), FLUSH_ROWS);
+	int size = Min(Max(n, Max(buffer.nslots * 2, 8)), FLUSH_ROWS);
 
 	if (n <= buffer.nslots)
 		return;
@@ -488,13 +487,13 @@ grow_slots(int n)
 static void
 insert_rows(Relation rel, int16 leaf, const BufferedRow *rows, int n)
 {
-	CommandId	cid = GetCurrentCommandId(true);
-	Oid			relfilenumber = OutboxRelFileNumber(rel);
+	CommandId cid = GetCurrentCommandId(true);
+	Oid relfilenumber = OutboxRelFileNumber(rel);
 
 	grow_slots(n);
 	for (int i = 0; i < n; i++)
 	{
-		HeapTuple	tuple = &buffer.slots[i].tuple;
+		HeapTuple tuple = &buffer.slots[i].tuple;
 
 		tuple->t_len = rows[i].len;
 		tuple->t_data = (HeapTupleHeader) (buffer.arena + rows[i].offset);

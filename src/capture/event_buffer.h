@@ -35,7 +35,7 @@ extern void OutboxEventBufferDrop(int nest_level);
 extern void OutboxEventBufferReset(void);
 
 /* Where the transaction's rows went so far; the caller fills in xid. */
-extern int	OutboxEventBufferHints(OutboxHint **hints);
+extern int OutboxEventBufferHints(OutboxHint **hints);
 extern void OutboxEventBufferForgetHints(void);
 
-#endif							/* OUTBOX_EVENT_BUFFER_H */
+#endif /* OUTBOX_EVENT_BUFFER_H */

@@ -19,13 +19,13 @@
 
 #include "capture/event_id.h"
 
-#define RANDOM_PAGE			2048
-#define RANDOM_PER_ID		8
-#define UNIX_EPOCH_OFFSET	((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+#define RANDOM_PAGE 2048
+#define RANDOM_PER_ID 8
+#define UNIX_EPOCH_OFFSET ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
 static unsigned char random_page[RANDOM_PAGE];
-static int	random_used = RANDOM_PAGE;
-static int	random_pid = 0;
+static int random_used = RANDOM_PAGE;
+static int random_pid = 0;
 
 /* Without a source of strong random numbers ids are still unique enough: no write fails for it. */
 static void
@@ -35,7 +35,7 @@ refill(void)
 	{
 		for (int i = 0; i < RANDOM_PAGE; i += sizeof(uint64))
 		{
-			uint64		word = pg_prng_uint64(&pg_global_prng_state);
+			uint64 word = pg_prng_uint64(&pg_global_prng_state);
 
 			memcpy(random_page + i, &word, sizeof(word));
 		}
@@ -47,9 +47,9 @@ refill(void)
 void
 OutboxEventId(pg_uuid_t *id, TimestampTz now)
 {
-	uint64		usec = (uint64) (now + UNIX_EPOCH_OFFSET);
-	uint64		msec = usec / 1000;
-	uint32		fraction = (uint32) (usec % 1000) * 4096 / 1000;
+	uint64 usec = (uint64) (now + UNIX_EPOCH_OFFSET);
+	uint64 msec = usec / 1000;
+	uint32 fraction = (uint32) (usec % 1000) * 4096 / 1000;
 
 	if (random_used > RANDOM_PAGE - RANDOM_PER_ID || random_pid != MyProcPid)
 		refill();

@@ -14,4 +14,4 @@
 /* Fills a new UUID version 7 (RFC 9562, section 5.7) for this moment. Never raises. */
 extern void OutboxEventId(pg_uuid_t *id, TimestampTz now);
 
-#endif							/* OUTBOX_EVENT_ID_H */
+#endif /* OUTBOX_EVENT_ID_H */

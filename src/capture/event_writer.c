@@ -33,24 +33,24 @@
 /* What one nest level did for one contract; a stack, as the buffer is. */
 typedef struct Tally
 {
-	int32		contract_id;
-	int			nest_level;
-	uint64		events;
-	uint64		dead_letters;
+	int32 contract_id;
+	int nest_level;
+	uint64 events;
+	uint64 dead_letters;
 } Tally;
 
 /* This transaction. */
 static struct
 {
-	bool		active;			/* something was appended or counted: the callbacks have work */
-	bool		bound;			/* the sequence is locked */
-	bool		finishing;		/* our pre-commit callback has run */
-	CommandId	bound_command;	/* the command in which the installation was looked up */
-	Oid			installation;
-	uint64		xid;			/* 0 = nothing appended */
-	Tally	   *tallies;		/* in TopTransactionContext */
-	int			ntallies;
-	int			capacity;
+	bool active;             /* something was appended or counted: the callbacks have work */
+	bool bound;              /* the sequence is locked */
+	bool finishing;          /* our pre-commit callback has run */
+	CommandId bound_command; /* the command in which the installation was looked up */
+	Oid installation;
+	uint64 xid;     /* 0 = nothing appended */
+	Tally *tallies; /* in TopTransactionContext */
+	int ntallies;
+	int capacity;
 } writer;
 
 static OutboxSequence event_seq;
@@ -73,17 +73,17 @@ OutboxEventWriterInit(void)
 void
 OutboxEventAppend(const OutboxEvent *event)
 {
-	Datum		values[Natts_event];
-	bool		isnull[Natts_event] = {0};
-	pg_uuid_t	id;
+	Datum values[Natts_event];
+	bool isnull[Natts_event] = {0};
+	pg_uuid_t id;
 	TimestampTz now = GetCurrentTimestamp();
-	bool		full;
+	bool full;
 
 	if (writer.xid == 0)
 		writer.xid = U64FromFullTransactionId(GetTopFullTransactionId());
 	writer.active = true;
 	if (!bind_installation())
-		(void) OutboxRelationOid("event_seq");	/* raises: there is no outbox to write to */
+		(void) OutboxRelationOid("event_seq"); /* raises: there is no outbox to write to */
 	OutboxEventId(&id, now);
 
 	values[Anum_event_seq - 1] = Int64GetDatum(OutboxSequenceNext(&event_seq));
@@ -125,8 +125,8 @@ OutboxEventCountDeadLetter(int32 contract_id)
 static bool
 bind_installation(void)
 {
-	CommandId	command = GetCurrentCommandId(false);
-	Oid			installation;
+	CommandId command = GetCurrentCommandId(false);
+	Oid installation;
 
 	if (likely(writer.bound && writer.bound_command == command))
 		return true;
@@ -148,19 +148,19 @@ bind_installation(void)
 static void
 write_rows(void)
 {
-	int			nest_level = GetCurrentTransactionNestLevel();
+	int nest_level = GetCurrentTransactionNestLevel();
 
 	if (bind_installation())
 		OutboxEventBufferFlush(nest_level);
 	else
-		OutboxEventBufferDrop(nest_level);	/* this transaction dropped the extension */
+		OutboxEventBufferDrop(nest_level); /* this transaction dropped the extension */
 }
 
 static void
 push_hints(void)
 {
 	OutboxHint *hints;
-	int			n = OutboxEventBufferHints(&hints);
+	int n = OutboxEventBufferHints(&hints);
 
 	for (int i = 0; i < n; i++)
 		hints[i].xid = writer.xid;
@@ -173,8 +173,8 @@ push_hints(void)
 static void
 count(int32 contract_id, uint64 events, uint64 dead_letters)
 {
-	int			nest_level = GetCurrentTransactionNestLevel();
-	Tally	   *tally;
+	int nest_level = GetCurrentTransactionNestLevel();
+	Tally *tally;
 
 	for (int i = writer.ntallies - 1; i >= 0 && writer.tallies[i].nest_level == nest_level; i--)
 	{
@@ -188,7 +188,7 @@ count(int32 contract_id, uint64 events, uint64 dead_letters)
 	}
 	if (writer.ntallies == writer.capacity)
 	{
-		int			capacity = Max(writer.capacity * 2, 8);
+		int capacity = Max(writer.capacity * 2, 8);
 
 		if (writer.tallies == NULL)
 			writer.tallies = MemoryContextAlloc(TopTransactionContext, capacity * sizeof(Tally));
@@ -196,19 +196,17 @@ count(int32 contract_id, uint64 events, uint64 dead_letters)
 			writer.tallies = repalloc(writer.tallies, capacity * sizeof(Tally));
 		writer.capacity = capacity;
 	}
-	writer.tallies[writer.ntallies++] = (Tally) {
-		.contract_id = contract_id, .nest_level = nest_level,
-		.events = events, .dead_letters = dead_letters
-	};
+	writer.tallies[writer.ntallies++] = (Tally){
+		.contract_id = contract_id, .nest_level = nest_level, .events = events, .dead_letters = dead_letters};
 }
 
 /* Merges the level into its parent, so that the stack stays as small as contracts times depth. */
 static void
 promote_tallies(int nest_level)
 {
-	int			first = writer.ntallies;
-	int			parent;
-	int			kept;
+	int first = writer.ntallies;
+	int parent;
+	int kept;
 
 	while (first > 0 && writer.tallies[first - 1].nest_level >= nest_level)
 		first--;
@@ -218,8 +216,8 @@ promote_tallies(int nest_level)
 	kept = first;
 	for (int i = first; i < writer.ntallies; i++)
 	{
-		Tally		tally = writer.tallies[i];
-		int			j;
+		Tally tally = writer.tallies[i];
+		int j;
 
 		for (j = parent; j < kept && writer.tallies[j].contract_id != tally.contract_id; j++)
 			;
@@ -297,7 +295,7 @@ on_transaction(XactEvent event, void *arg)
 static void
 on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
 {
-	int			nest_level = GetCurrentTransactionNestLevel();
+	int nest_level = GetCurrentTransactionNestLevel();
 
 	if (!writer.active)
 		return;

@@ -15,15 +15,15 @@
 /* What capture knows of an event; identity, order and place are the writer's. */
 typedef struct OutboxEvent
 {
-	int32		contract_id;
-	int32		schema_id;
-	int16		flags;
-	text	   *aggregatetype;
-	text	   *aggregateid;
-	text	   *type;
-	bytea	   *payload;
-	text	   *tracingspancontext;	/* or NULL */
-	Jsonb	   *headers;			/* additional attributes, or NULL */
+	int32 contract_id;
+	int32 schema_id;
+	int16 flags;
+	text *aggregatetype;
+	text *aggregateid;
+	text *type;
+	bytea *payload;
+	text *tracingspancontext; /* or NULL */
+	Jsonb *headers;           /* additional attributes, or NULL */
 } OutboxEvent;
 
 /*
@@ -37,6 +37,6 @@ extern void OutboxEventAppend(const OutboxEvent *event);
 /* Counts a dead letter of this contract for this transaction. */
 extern void OutboxEventCountDeadLetter(int32 contract_id);
 
-extern void OutboxEventWriterInit(void);	/* from _PG_init */
+extern void OutboxEventWriterInit(void); /* from _PG_init */
 
-#endif							/* OUTBOX_EVENT_WRITER_H */
+#endif /* OUTBOX_EVENT_WRITER_H */

@@ -34,11 +34,12 @@ static char *late_key = NULL;
 static bytea *
 test_payload(int len)
 {
-	bytea	   *payload = palloc(VARHDRSZ + len);
+	bytea *payload = palloc(VARHDRSZ + len);
 
 	SET_VARSIZE(payload, VARHDRSZ + len);
 	for (int i = 0; i < len; i++)
-		VARDATA(payload)[i] = 'a' + i % 26;
+		VARDATA(payload)
+		[i] = 'a' + i % 26;
 	return payload;
 }
 
@@ -46,7 +47,7 @@ test_payload(int len)
 Datum
 outbox_test_append(PG_FUNCTION_ARGS)
 {
-	int			n = PG_GETARG_INT32(3);
+	int n = PG_GETARG_INT32(3);
 	OutboxEvent event = {
 		.contract_id = 1,
 		.schema_id = PG_GETARG_INT32(0),
@@ -75,18 +76,17 @@ outbox_test_trigger(PG_FUNCTION_ARGS)
 	static text *type = NULL;
 	static bytea *payload = NULL;
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	HeapTuple	row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ?
-		trigger->tg_newtuple : trigger->tg_trigtuple;
-	bool		isnull;
-	int64		key = DatumGetInt64(heap_getattr(row, 1, RelationGetDescr(trigger->tg_relation), &isnull));
-	char		text_key[MAXINT8LEN + 1];
+	HeapTuple row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
+	bool isnull;
+	int64 key = DatumGetInt64(heap_getattr(row, 1, RelationGetDescr(trigger->tg_relation), &isnull));
+	char text_key[MAXINT8LEN + 1];
 	union
 	{
-		text		value;
-		char		bytes[VARHDRSZ + MAXINT8LEN + 1];
-	}			key_text;
+		text value;
+		char bytes[VARHDRSZ + MAXINT8LEN + 1];
+	} key_text;
 	OutboxEvent event = {.contract_id = 1};
-	int			len;
+	int len;
 
 	if (type == NULL)
 	{
@@ -123,9 +123,9 @@ outbox_test_drain(PG_FUNCTION_ARGS)
 {
 	static OutboxRingCursor cursor;
 	static OutboxHint *hints = NULL;
-	static int	capacity = 0;
+	static int capacity = 0;
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-	int			n = OutboxHintsDrain(&cursor, &hints, &capacity);
+	int n = OutboxHintsDrain(&cursor, &hints, &capacity);
 
 	MemoryContextSwitchTo(old);
 	PG_RETURN_INT32(n);

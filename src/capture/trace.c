@@ -17,11 +17,11 @@
 #include "guc.h"
 
 /* W3C Trace Context, section 3.2: version-traceid-parentid-flags, in lower-case hex. */
-#define TRACEPARENT_LEN		55
+#define TRACEPARENT_LEN 55
 
 typedef struct CachedSetting
 {
-	char	   *value;			/* the setting's text when the cache was filled; NULL = never */
+	char *value; /* the setting's text when the cache was filled; NULL = never */
 } CachedSetting;
 
 static bool
@@ -33,7 +33,7 @@ unchanged(const CachedSetting *cached, const char *setting)
 static void
 remember(CachedSetting *cached, const char *setting)
 {
-	char	   *copy = MemoryContextStrdup(TopMemoryContext, setting ? setting : "");
+	char *copy = MemoryContextStrdup(TopMemoryContext, setting ? setting : "");
 
 	if (cached->value != NULL)
 		pfree(cached->value);
@@ -44,7 +44,7 @@ remember(CachedSetting *cached, const char *setting)
 static bool
 hex_field(const char *s, int n, bool zero_allowed)
 {
-	bool		nonzero = false;
+	bool nonzero = false;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -75,9 +75,9 @@ OutboxTraceContext(void)
 	static CachedSetting cached;
 	static union
 	{
-		text		value;
-		char		bytes[VARHDRSZ + sizeof("traceparent=") + TRACEPARENT_LEN];
-	}			storage;
+		text value;
+		char bytes[VARHDRSZ + sizeof("traceparent=") + TRACEPARENT_LEN];
+	} storage;
 	static bool present = false;
 
 	if (!unchanged(&cached, outbox_traceparent))
@@ -86,8 +86,8 @@ OutboxTraceContext(void)
 		if (present)
 		{
 			/* of a later version only the fields that we know */
-			int			len = snprintf(VARDATA(&storage), sizeof(storage) - VARHDRSZ,
-									   "traceparent=%.*s", TRACEPARENT_LEN, outbox_traceparent);
+			int len = snprintf(VARDATA(&storage), sizeof(storage) - VARHDRSZ,
+							   "traceparent=%.*s", TRACEPARENT_LEN, outbox_traceparent);
 
 			SET_VARSIZE(&storage, VARHDRSZ + len);
 		}
@@ -99,7 +99,7 @@ OutboxTraceContext(void)
 static void
 push_string(JsonbParseState **state, JsonbIteratorToken token, const char *s)
 {
-	JsonbValue	value;
+	JsonbValue value;
 
 	value.type = jbvString;
 	value.val.string.val = unconstify(char *, s);
@@ -137,11 +137,11 @@ OutboxCorrelationHeaders(void)
 
 	if (!unchanged(&correlation, correlation_id) || !unchanged(&causation, causation_id))
 	{
-		Jsonb	   *fresh = NULL;
+		Jsonb *fresh = NULL;
 
 		if (correlation_id[0] != '\0' || causation_id[0] != '\0')
 		{
-			Jsonb	   *built = build_headers(correlation_id, causation_id);
+			Jsonb *built = build_headers(correlation_id, causation_id);
 
 			fresh = MemoryContextAlloc(TopMemoryContext, VARSIZE(built));
 			memcpy(fresh, built, VARSIZE(built));

@@ -21,4 +21,4 @@ extern text *OutboxTraceContext(void);
 /* {"correlationid": ..., "causationid": ...}, NULL when neither is set. */
 extern Jsonb *OutboxCorrelationHeaders(void);
 
-#endif							/* OUTBOX_TRACE_H */
+#endif /* OUTBOX_TRACE_H */

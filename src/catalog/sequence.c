@@ -31,14 +31,14 @@
 #include "compat.h"
 
 /* Numbers that one WAL record covers: lost by a crash, and 100 bytes of WAL per so many events. */
-#define LOG_AHEAD		128
+#define LOG_AHEAD 128
 
 static Buffer pin_page(OutboxSequence *sequence);
 
 void
 OutboxSequenceBind(OutboxSequence *sequence, Oid relid, bool lock)
 {
-	Relation	rel;
+	Relation rel;
 
 	if (lock)
 	{
@@ -60,7 +60,7 @@ OutboxSequenceBind(OutboxSequence *sequence, Oid relid, bool lock)
 static Buffer
 pin_page(OutboxSequence *sequence)
 {
-	Relation	rel;
+	Relation rel;
 
 	if (BufferIsValid(sequence->buffer) &&
 		ReadRecentBuffer(sequence->locator, MAIN_FORKNUM, 0, sequence->buffer))
@@ -79,8 +79,8 @@ static void
 log_ahead(const OutboxSequence *sequence, Page page, HeapTupleHeader tuple, Size len, int64 last)
 {
 	Form_pg_sequence_data data = (Form_pg_sequence_data) ((char *) tuple + tuple->t_hoff);
-	xl_seq_rec	record;
-	XLogRecPtr	recptr;
+	xl_seq_rec record;
+	XLogRecPtr recptr;
 
 	data->last_value = last;
 	data->is_called = true;
@@ -98,13 +98,13 @@ log_ahead(const OutboxSequence *sequence, Page page, HeapTupleHeader tuple, Size
 int64
 OutboxSequenceNext(OutboxSequence *sequence)
 {
-	Buffer		buffer = pin_page(sequence);
-	Page		page = BufferGetPage(buffer);
-	ItemId		item;
+	Buffer buffer = pin_page(sequence);
+	Page page = BufferGetPage(buffer);
+	ItemId item;
 	HeapTupleHeader tuple;
 	Form_pg_sequence_data data;
-	int64		result;
-	int64		logged;
+	int64 result;
+	int64 logged;
 
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	item = PageGetItemId(page, FirstOffsetNumber);

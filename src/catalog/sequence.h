@@ -15,10 +15,10 @@
 /* A sequence as this backend knows it; starts zeroed, lives in static memory. */
 typedef struct OutboxSequence
 {
-	Oid			relid;
+	Oid relid;
 	OutboxRelLocator locator;
-	bool		needs_wal;
-	Buffer		buffer;			/* where its page was last; only a guess */
+	bool needs_wal;
+	Buffer buffer; /* where its page was last; only a guess */
 } OutboxSequence;
 
 /*
@@ -31,4 +31,4 @@ extern void OutboxSequenceBind(OutboxSequence *sequence, Oid relid, bool lock);
 /* The next number; the sequence is bound and locked. */
 extern int64 OutboxSequenceNext(OutboxSequence *sequence);
 
-#endif							/* OUTBOX_SEQUENCE_H */
+#endif /* OUTBOX_SEQUENCE_H */

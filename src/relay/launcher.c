@@ -37,21 +37,21 @@
 #include "relay/relay_args.h"
 #include "shared/relay_slots.h"
 
-#define LAUNCHER_RESTART_SECONDS	5
-#define IDLE_MS						60000
+#define LAUNCHER_RESTART_SECONDS 5
+#define IDLE_MS 60000
 /* No free background worker: how long to wait before asking again. */
-#define NO_WORKER_MS				5000
+#define NO_WORKER_MS 5000
 /* A worker that has not attached for this long is given up. */
-#define START_TIMEOUT_MS			60000
+#define START_TIMEOUT_MS 60000
 
 /* The worker that was started for a slot; meaningful while the slot's generation is the same. */
 static struct
 {
 	BackgroundWorkerHandle *handle;
-	uint32		generation;
-}			started[OUTBOX_MAX_RELAYS];
+	uint32 generation;
+} started[OUTBOX_MAX_RELAYS];
 
-static bool worker_shortage = false;	/* already said in the log */
+static bool worker_shortage = false; /* already said in the log */
 
 extern PGDLLEXPORT void OutboxLauncherMain(Datum main_arg);
 
@@ -113,7 +113,7 @@ launcher_loop(void)
 	while (!ShutdownRequestPending)
 	{
 		TimestampTz next = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), IDLE_MS);
-		Oid			dboid;
+		Oid dboid;
 
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
@@ -155,7 +155,6 @@ tend_relay(int slot, TimestampTz *next)
 	switch (view.phase)
 	{
 		case OUTBOX_PHASE_RUNNING:
-			worker_shortage = false;
 			if (!view.wanted)
 				OutboxRelayTerminate(slot, view.generation);
 			break;
@@ -166,7 +165,7 @@ tend_relay(int slot, TimestampTz *next)
 			if (!view.wanted)
 				OutboxRelayRelease(slot, view.generation);
 			else if (OutboxProbeIsPending(view.dboid))
-				break;			/* it may be unwanted by now: the probe's end brings us back */
+				break; /* it may be unwanted by now: the probe's end brings us back */
 			else if (view.not_before <= GetCurrentTimestamp())
 				start_relay(slot, next);
 			else
@@ -183,7 +182,7 @@ bool
 OutboxLauncherStartWorker(BackgroundWorker *worker, BackgroundWorkerHandle **handle)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-	bool		ok;
+	bool ok;
 
 	worker->bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker->bgw_start_time = BgWorkerStart_RecoveryFinished;
@@ -193,14 +192,12 @@ OutboxLauncherStartWorker(BackgroundWorker *worker, BackgroundWorkerHandle **han
 	ok = RegisterDynamicBackgroundWorker(worker, handle);
 	MemoryContextSwitchTo(old);
 	if (!ok && !worker_shortage)
-	{
-		worker_shortage = true;
 		ereport(LOG,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("could not start \"%s\": no background worker is free", worker->bgw_name),
 				 errhint("Raise max_worker_processes; it is tried again every %d seconds.",
 						 NO_WORKER_MS / 1000)));
-	}
+	worker_shortage = !ok;
 	return ok;
 }
 
@@ -218,7 +215,7 @@ start_relay(int slot, TimestampTz *next)
 	BackgroundWorker worker = {0};
 	OutboxRelayArgs args = {0};
 	OutboxRelayView view;
-	uint32		generation = OutboxRelayBeginStart(slot);
+	uint32 generation = OutboxRelayBeginStart(slot);
 
 	if (generation == 0)
 		return;
@@ -238,8 +235,7 @@ start_relay(int slot, TimestampTz *next)
 	if (OutboxLauncherStartWorker(&worker, &started[slot].handle))
 	{
 		started[slot].generation = generation;
-		OutboxLauncherWakeAt(next, TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-															   START_TIMEOUT_MS));
+		OutboxLauncherWakeAt(next, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), START_TIMEOUT_MS));
 		return;
 	}
 	started[slot].handle = NULL;
@@ -253,15 +249,15 @@ static void
 watch_start(int slot, const OutboxRelayView *view, TimestampTz *next)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(view->phase_since, START_TIMEOUT_MS);
-	bool		failed = deadline <= GetCurrentTimestamp();
-	pid_t		pid;
+	bool failed = deadline <= GetCurrentTimestamp();
+	pid_t pid;
 
 	if (started[slot].handle != NULL && started[slot].generation == view->generation)
 		failed |= GetBackgroundWorkerPid(started[slot].handle, &pid) == BGWH_STOPPED;
 	if (failed)
 	{
 		OutboxRelayAbandonStart(slot, view->generation, true, 0);
-		SetLatch(MyLatch);		/* idle now: wait for its throttle */
+		SetLatch(MyLatch); /* idle now: wait for its throttle */
 	}
 	else
 		OutboxLauncherWakeAt(next, deadline);

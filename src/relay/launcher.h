@@ -11,7 +11,7 @@
 #include "datatype/timestamp.h"
 #include "postmaster/bgworker.h"
 
-extern void OutboxLauncherRegister(void);	/* from _PG_init, while preloading */
+extern void OutboxLauncherRegister(void); /* from _PG_init, while preloading */
 
 /* ---- within the launcher process ---- */
 extern void OutboxLauncherWakeAt(TimestampTz *next, TimestampTz when);
@@ -19,4 +19,4 @@ extern void OutboxLauncherWakeAt(TimestampTz *next, TimestampTz when);
 /* Fills in what all workers have in common; *handle is in TopMemoryContext. */
 extern bool OutboxLauncherStartWorker(BackgroundWorker *worker, BackgroundWorkerHandle **handle);
 
-#endif							/* OUTBOX_LAUNCHER_H */
+#endif /* OUTBOX_LAUNCHER_H */

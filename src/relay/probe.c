@@ -30,14 +30,14 @@
 
 extern PGDLLEXPORT void OutboxProbeMain(Datum main_arg);
 
-static int	read_wanted(int32 *sink_ids, int max);
+static int read_wanted(int32 *sink_ids, int max);
 
 /* The extension is there and its SQL objects are of this library's version. */
 static bool
 installed(void)
 {
-	bool		isnull;
-	char	   *version = NULL;
+	bool isnull;
+	char *version = NULL;
 
 	if (SPI_execute("SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'outbox_ext'",
 					true, 1) != SPI_OK_SELECT)
@@ -60,14 +60,14 @@ installed(void)
 static int
 read_wanted(int32 *sink_ids, int max)
 {
-	int			n = 0;
+	int n = 0;
 
 	if (SPI_execute("SELECT id FROM outbox.sink WHERE desired_state OPERATOR(pg_catalog.=) 'running' ORDER BY id",
 					true, max) != SPI_OK_SELECT)
 		elog(ERROR, "could not read outbox.sink");
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		bool		isnull;
+		bool isnull;
 
 		sink_ids[n++] = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
 													1, &isnull));
@@ -78,9 +78,9 @@ read_wanted(int32 *sink_ids, int max)
 static void
 probe(void)
 {
-	int32		sink_ids[OUTBOX_MAX_RELAYS + 1];
-	int			n = 0;
-	int			refused;
+	int32 sink_ids[OUTBOX_MAX_RELAYS + 1];
+	int n = 0;
+	int refused;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();

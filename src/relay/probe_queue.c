@@ -31,26 +31,26 @@
 #include "relay/probe_args.h"
 #include "shared/relay_slots.h"
 
-#define RETRY_FIRST_MS		1000
-#define RETRY_MAX_MS		60000
-#define NO_WORKER_MS		5000
+#define RETRY_FIRST_MS 1000
+#define RETRY_MAX_MS 60000
+#define NO_WORKER_MS 5000
 
 typedef struct QueuedProbe
 {
-	Oid			dboid;
-	int			failures;
+	Oid dboid;
+	int failures;
 	TimestampTz due;
 } QueuedProbe;
 
-static List *queue = NIL;		/* of QueuedProbe, in TopMemoryContext */
+static List *queue = NIL; /* of QueuedProbe, in TopMemoryContext */
 
 static struct
 {
 	BackgroundWorkerHandle *handle;
 	QueuedProbe probe;
-	uint32		token;
-	bool		again;			/* asked for once more while it ran */
-}			running;
+	uint32 token;
+	bool again; /* asked for once more while it ran */
+} running;
 
 static void start_probe(QueuedProbe *probe, TimestampTz *next);
 static bool finish_probe(void);
@@ -58,9 +58,9 @@ static bool finish_probe(void);
 static QueuedProbe *
 find_queued(Oid dboid)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, queue)
+	foreach (cell, queue)
 	{
 		QueuedProbe *probe = (QueuedProbe *) lfirst(cell);
 
@@ -81,7 +81,7 @@ enqueue(Oid dboid, int failures, TimestampTz due)
 		probe = palloc(sizeof(QueuedProbe));
 		queue = lappend(queue, probe);
 	}
-	*probe = (QueuedProbe) {.dboid = dboid, .failures = failures, .due = due};
+	*probe = (QueuedProbe){.dboid = dboid, .failures = failures, .due = due};
 	MemoryContextSwitchTo(old);
 }
 
@@ -109,10 +109,10 @@ static List *
 read_databases(void)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	List	   *result = NIL;
-	Relation	rel;
+	List *result = NIL;
+	Relation rel;
 	TableScanDesc scan;
-	HeapTuple	tuple;
+	HeapTuple tuple;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
@@ -148,9 +148,9 @@ read_databases(void)
 void
 OutboxProbeQueueAll(void)
 {
-	List	   *owners = NIL;
-	List	   *databases;
-	ListCell   *cell;
+	List *owners = NIL;
+	List *databases;
+	ListCell *cell;
 
 	for (int slot = 0; slot < OUTBOX_MAX_RELAYS; slot++)
 	{
@@ -161,12 +161,12 @@ OutboxProbeQueueAll(void)
 			owners = list_append_unique_oid(owners, view.dboid);
 	}
 	databases = read_databases();
-	foreach(cell, owners)
+	foreach (cell, owners)
 	{
 		if (!list_member_oid(databases, lfirst_oid(cell)))
 			(void) OutboxRelayWant(lfirst_oid(cell), NULL, 0);
 	}
-	foreach(cell, databases)
+	foreach (cell, databases)
 		OutboxProbeQueue(lfirst_oid(cell));
 }
 
@@ -177,11 +177,11 @@ OutboxProbeStep(TimestampTz *next)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	QueuedProbe *first = NULL;
-	ListCell   *cell;
+	ListCell *cell;
 
 	if (running.handle != NULL && !finish_probe())
 		return;
-	foreach(cell, queue)
+	foreach (cell, queue)
 	{
 		QueuedProbe *probe = (QueuedProbe *) lfirst(cell);
 
@@ -213,7 +213,7 @@ start_probe(QueuedProbe *probe, TimestampTz *next)
 		(void) OutboxRelayWant(probe->dboid, NULL, 0);
 		queue = list_delete_ptr(queue, probe);
 		pfree(probe);
-		SetLatch(MyLatch);		/* its relays are to be stopped, other probes may wait */
+		SetLatch(MyLatch); /* its relays are to be stopped, other probes may wait */
 		return;
 	}
 	args.dboid = probe->dboid;
@@ -240,8 +240,8 @@ start_probe(QueuedProbe *probe, TimestampTz *next)
 static bool
 finish_probe(void)
 {
-	int			failures = running.probe.failures;
-	pid_t		pid;
+	int failures = running.probe.failures;
+	pid_t pid;
 
 	if (GetBackgroundWorkerPid(running.handle, &pid) != BGWH_STOPPED)
 		return false;
@@ -251,7 +251,7 @@ finish_probe(void)
 		enqueue(running.probe.dboid, 0, GetCurrentTimestamp());
 	else if (!OutboxProbeSucceeded(running.token))
 	{
-		int			pause = Min(RETRY_FIRST_MS << Min(failures, 6), RETRY_MAX_MS);
+		int pause = Min(RETRY_FIRST_MS << Min(failures, 6), RETRY_MAX_MS);
 
 		enqueue(running.probe.dboid, failures + 1,
 				TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause));

@@ -13,15 +13,15 @@
 #ifndef OUTBOX_RELAY_ARGS_H
 #define OUTBOX_RELAY_ARGS_H
 
-#define OUTBOX_RELAY_LIBRARY	"outbox_ext"
-#define OUTBOX_RELAY_FUNCTION	"OutboxRelayMain"
-#define OUTBOX_RELAY_TYPE		"outbox relay"
+#define OUTBOX_RELAY_LIBRARY "outbox_ext"
+#define OUTBOX_RELAY_FUNCTION "OutboxRelayMain"
+#define OUTBOX_RELAY_TYPE "outbox relay"
 
 typedef struct OutboxRelayArgs
 {
-	Oid			dboid;
-	int32		sink_id;
-	uint32		slot_generation;
+	Oid dboid;
+	int32 sink_id;
+	uint32 slot_generation;
 } OutboxRelayArgs;
 
-#endif							/* OUTBOX_RELAY_ARGS_H */
+#endif /* OUTBOX_RELAY_ARGS_H */

@@ -112,13 +112,13 @@ outbox_relay_report(PG_FUNCTION_ARGS)
 		elog(ERROR, "could not read outbox.sink");
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		Datum		values[REPORT_COLUMNS] = {0};
-		bool		nulls[REPORT_COLUMNS];
+		HeapTuple tuple = SPI_tuptable->vals[i];
+		TupleDesc desc = SPI_tuptable->tupdesc;
+		Datum values[REPORT_COLUMNS] = {0};
+		bool nulls[REPORT_COLUMNS];
 		OutboxRelayInfo info;
-		bool		isnull;
-		bool		known;
+		bool isnull;
+		bool known;
 
 		memset(nulls, true, sizeof(nulls));
 		values[REPORT_SINK_ID] = SPI_getbinval(tuple, desc, 1, &isnull);
@@ -153,10 +153,10 @@ outbox_contract_counters(PG_FUNCTION_ARGS)
 		elog(ERROR, "could not read outbox.contract");
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		Datum		values[3];
-		bool		nulls[3] = {0};
-		uint64		events;
-		uint64		dead_letters;
+		Datum values[3];
+		bool nulls[3] = {0};
+		uint64 events;
+		uint64 dead_letters;
 
 		values[0] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &nulls[0]);
 		if (!OutboxGetCounters(DatumGetInt32(values[0]), &events, &dead_letters))

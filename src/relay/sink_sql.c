@@ -28,14 +28,14 @@
 #include "shared/outbox_shared.h"
 #include "sink/sink_loader.h"
 
-#define MAX_NAME_BYTES	63
+#define MAX_NAME_BYTES 63
 
 /* A row of outbox.sink, as far as these functions care. */
 typedef struct SinkRow
 {
-	int32		id;
-	char	   *name;
-	char	   *desired_state;
+	int32 id;
+	char *name;
+	char *desired_state;
 } SinkRow;
 
 static bool poke_at_commit = false;
@@ -47,7 +47,7 @@ PG_FUNCTION_INFO_V1(outbox_stop_relay);
 
 static char *required_text(FunctionCallInfo fcinfo, int arg, const char *name);
 static void check_sink_name(const char *name);
-static int	find_sinks(const char *name, SinkRow **rows);
+static int find_sinks(const char *name, SinkRow **rows);
 static SinkRow find_sink(const char *name);
 static void poke_launcher(void);
 
@@ -67,7 +67,7 @@ required_text(FunctionCallInfo fcinfo, int arg, const char *name)
 static void
 check_sink_name(const char *name)
 {
-	bool		valid = name[0] != '\0' && !(name[0] >= '0' && name[0] <= '9') &&
+	bool valid = name[0] != '\0' && !(name[0] >= '0' && name[0] <= '9') &&
 		strlen(name) <= MAX_NAME_BYTES;
 
 	for (const char *p = name; *p && valid; p++)
@@ -86,9 +86,9 @@ check_sink_name(const char *name)
 static int
 find_sinks(const char *name, SinkRow **rows)
 {
-	Oid			types[] = {TEXTOID};
-	Datum		values[] = {name ? CStringGetTextDatum(name) : (Datum) 0};
-	int			n;
+	Oid types[] = {TEXTOID};
+	Datum values[] = {name ? CStringGetTextDatum(name) : (Datum) 0};
+	int n;
 
 	if (SPI_execute_with_args("SELECT id, name, desired_state FROM outbox.sink WHERE name = $1 OR $1 IS NULL ORDER BY id FOR UPDATE",
 							  1, types, values, name ? " " : "n", false, 0) != SPI_OK_SELECT)
@@ -97,8 +97,8 @@ find_sinks(const char *name, SinkRow **rows)
 	*rows = palloc(sizeof(SinkRow) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		bool		isnull;
+		HeapTuple tuple = SPI_tuptable->vals[i];
+		bool isnull;
 
 		(*rows)[i].id = DatumGetInt32(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &isnull));
 		(*rows)[i].name = SPI_getvalue(tuple, SPI_tuptable->tupdesc, 2);
@@ -111,7 +111,7 @@ find_sinks(const char *name, SinkRow **rows)
 static SinkRow
 find_sink(const char *name)
 {
-	SinkRow    *rows;
+	SinkRow *rows;
 
 	if (find_sinks(name, &rows) == 0)
 		ereport(ERROR,
@@ -152,7 +152,7 @@ static void
 check_options(const char *library, Jsonb *options)
 {
 	const OutboxSinkCallbacks *callbacks = OutboxSinkLoad(library);
-	int			n;
+	int n;
 	OutboxSinkOption *resolved = OutboxSinkOptions(options, true, &n);
 
 	callbacks->validate_cb(resolved, n);
@@ -161,13 +161,12 @@ check_options(const char *library, Jsonb *options)
 static int32
 insert_sink(const char *name, const char *library, Jsonb *options, const char *start_at)
 {
-	Oid			types[] = {TEXTOID, TEXTOID, JSONBOID, TEXTOID};
-	Datum		values[] = {
+	Oid types[] = {TEXTOID, TEXTOID, JSONBOID, TEXTOID};
+	Datum values[] = {
 		CStringGetTextDatum(name), CStringGetTextDatum(library),
-		JsonbPGetDatum(options), CStringGetTextDatum(start_at)
-	};
-	bool		isnull;
-	SinkRow    *rows;
+		JsonbPGetDatum(options), CStringGetTextDatum(start_at)};
+	bool isnull;
+	SinkRow *rows;
 
 	if (find_sinks(name, &rows) > 0)
 		ereport(ERROR,
@@ -187,11 +186,10 @@ insert_sink(const char *name, const char *library, Jsonb *options, const char *s
 static void
 insert_position(int32 sink_id)
 {
-	Oid			types[] = {INT4OID, INT8OID, OIDOID};
-	Datum		values[] = {
+	Oid types[] = {INT4OID, INT8OID, OIDOID};
+	Datum values[] = {
 		Int32GetDatum(sink_id), Int64GetDatum((int64) GetSystemIdentifier()),
-		ObjectIdGetDatum(MyDatabaseId)
-	};
+		ObjectIdGetDatum(MyDatabaseId)};
 
 	if (SPI_execute_with_args("INSERT INTO outbox.relay_progress (sink_id, snap_last, seq_seen, system_identifier, database_oid)"
 							  " SELECT $1, pg_current_snapshot(), CASE WHEN s.is_called THEN s.last_value ELSE 0 END, $2, $3"
@@ -208,13 +206,12 @@ insert_position(int32 sink_id)
 Datum
 outbox_create_sink(PG_FUNCTION_ARGS)
 {
-	char	   *name = required_text(fcinfo, 0, "name");
-	char	   *library = required_text(fcinfo, 1, "library");
-	Jsonb	   *options = PG_ARGISNULL(2) ?
-		DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"))) : PG_GETARG_JSONB_P(2);
-	char	   *start_at = PG_ARGISNULL(3) ? "earliest" : text_to_cstring(PG_GETARG_TEXT_PP(3));
+	char *name = required_text(fcinfo, 0, "name");
+	char *library = required_text(fcinfo, 1, "library");
+	Jsonb *options = PG_ARGISNULL(2) ? DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"))) : PG_GETARG_JSONB_P(2);
+	char *start_at = PG_ARGISNULL(3) ? "earliest" : text_to_cstring(PG_GETARG_TEXT_PP(3));
 	OutboxOwnerScope scope;
-	int32		id;
+	int32 id;
 
 	check_sink_name(name);
 	if (strcmp(start_at, "earliest") != 0 && strcmp(start_at, "now") != 0)
@@ -239,12 +236,12 @@ outbox_create_sink(PG_FUNCTION_ARGS)
 Datum
 outbox_drop_sink(PG_FUNCTION_ARGS)
 {
-	char	   *name = required_text(fcinfo, 0, "name");
+	char *name = required_text(fcinfo, 0, "name");
 	OutboxOwnerScope scope;
 	OutboxRelayInfo info;
-	SinkRow		sink;
-	Oid			types[] = {INT4OID};
-	Datum		values[1];
+	SinkRow sink;
+	Oid types[] = {INT4OID};
+	Datum values[1];
 
 	OutboxOwnerBegin(&scope);
 	SPI_connect();
@@ -303,12 +300,11 @@ require_preloading(void)
 static void
 set_running(int32 sink_id)
 {
-	Oid			types[] = {INT4OID, INT8OID, OIDOID, TEXTOID};
-	bool		has_site = outbox_site != NULL && outbox_site[0] != '\0';
-	Datum		values[] = {
+	Oid types[] = {INT4OID, INT8OID, OIDOID, TEXTOID};
+	bool has_site = outbox_site != NULL && outbox_site[0] != '\0';
+	Datum values[] = {
 		Int32GetDatum(sink_id), Int64GetDatum((int64) GetSystemIdentifier()),
-		ObjectIdGetDatum(MyDatabaseId), has_site ? CStringGetTextDatum(outbox_site) : (Datum) 0
-	};
+		ObjectIdGetDatum(MyDatabaseId), has_site ? CStringGetTextDatum(outbox_site) : (Datum) 0};
 
 	if (SPI_execute_with_args("UPDATE outbox.sink SET desired_state = 'running', system_identifier = $2, database_oid = $3, site = $4 WHERE id = $1",
 							  4, types, values, has_site ? "    " : "   n", false, 0) != SPI_OK_UPDATE)
@@ -334,12 +330,12 @@ start_sentence(const SinkRow *sink)
 Datum
 outbox_start_relay(PG_FUNCTION_ARGS)
 {
-	char	   *name = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char *name = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
 	MemoryContext caller = CurrentMemoryContext;
 	OutboxOwnerScope scope;
-	SinkRow    *sinks;
+	SinkRow *sinks;
 	StringInfoData answer;
-	int			n;
+	int n;
 
 	require_preloading();
 	initStringInfo(&answer);
@@ -355,7 +351,7 @@ outbox_start_relay(PG_FUNCTION_ARGS)
 				 errhint("Create one with outbox.create_sink().")));
 	for (int i = 0; i < n; i++)
 	{
-		char	   *sentence = start_sentence(&sinks[i]);
+		char *sentence = start_sentence(&sinks[i]);
 		MemoryContext old = MemoryContextSwitchTo(caller);
 
 		appendStringInfo(&answer, "%s%s", i > 0 ? " " : "", sentence);
@@ -372,11 +368,11 @@ outbox_start_relay(PG_FUNCTION_ARGS)
 Datum
 outbox_stop_relay(PG_FUNCTION_ARGS)
 {
-	char	   *name = required_text(fcinfo, 0, "sink");
+	char *name = required_text(fcinfo, 0, "sink");
 	OutboxOwnerScope scope;
-	SinkRow		sink;
-	Oid			types[] = {INT4OID};
-	Datum		values[1];
+	SinkRow sink;
+	Oid types[] = {INT4OID};
+	Datum values[1];
 
 	OutboxOwnerBegin(&scope);
 	SPI_connect();

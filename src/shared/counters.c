@@ -18,12 +18,12 @@
 static OutboxCounter *
 find_counter(OutboxDatabase *db, int32 contract_id, bool add)
 {
-	uint32		start = murmurhash32((uint32) contract_id);
+	uint32 start = murmurhash32((uint32) contract_id);
 
 	for (uint32 probe = 0; probe < OUTBOX_COUNTERS; probe++)
 	{
 		OutboxCounter *counter = &db->counters[(start + probe) & (OUTBOX_COUNTERS - 1)];
-		uint32		present = pg_atomic_read_u32(&counter->contract_id);
+		uint32 present = pg_atomic_read_u32(&counter->contract_id);
 
 		if (present == 0 && add &&
 			pg_atomic_compare_exchange_u32(&counter->contract_id, &present, (uint32) contract_id))

@@ -26,24 +26,24 @@
 #include "shared/shared_state.h"
 
 /* outbox.leaf (sql/10_catalog.sql) */
-#define Anum_leaf_leaf		1
-#define Anum_leaf_state		3
+#define Anum_leaf_leaf 1
+#define Anum_leaf_state 3
 
 /* The lock on outbox.leaf stays until the end of the transaction: our installation stays too. */
 static int
 read_current_leaf(void)
 {
-	Relation	rel = table_open(OutboxRelationOid("leaf"), AccessShareLock);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Relation rel = table_open(OutboxRelationOid("leaf"), AccessShareLock);
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
-	HeapTuple	tuple;
-	int			leaf = 0;
+	HeapTuple tuple;
+	int leaf = 0;
 
 	while (leaf == 0 && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		bool		isnull;
-		Datum		state = heap_getattr(tuple, Anum_leaf_state, RelationGetDescr(rel), &isnull);
-		text	   *value = isnull ? NULL : DatumGetTextPP(state);
+		bool isnull;
+		Datum state = heap_getattr(tuple, Anum_leaf_state, RelationGetDescr(rel), &isnull);
+		text *value = isnull ? NULL : DatumGetTextPP(state);
 
 		if (value != NULL && VARSIZE_ANY_EXHDR(value) == strlen("current") &&
 			memcmp(VARDATA_ANY(value), "current", strlen("current")) == 0)
@@ -65,14 +65,14 @@ int
 OutboxCurrentLeaf(void)
 {
 	OutboxDatabase *db = OutboxMyDatabase();
-	uint32		leaf;
+	uint32 leaf;
 
 	if (db == NULL)
 		return read_current_leaf();
 	leaf = pg_atomic_read_u32(&db->current_leaf);
 	if (leaf == 0)
 	{
-		uint32		loaded = (uint32) read_current_leaf();
+		uint32 loaded = (uint32) read_current_leaf();
 
 		if (pg_atomic_compare_exchange_u32(&db->current_leaf, &leaf, loaded))
 			leaf = loaded;

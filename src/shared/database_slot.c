@@ -25,14 +25,14 @@
 #include "guc.h"
 #include "shared/shared_state.h"
 
-#define OWNER(dboid, installation)	(((uint64) (dboid) << 32) | (installation))
-#define OWNER_DATABASE(owner)		((Oid) ((owner) >> 32))
+#define OWNER(dboid, installation) (((uint64) (dboid) << 32) | (installation))
+#define OWNER_DATABASE(owner) ((Oid) ((owner) >> 32))
 
 /* Head values of different claims are this far apart: no ring is as large. */
-#define CLAIM_DISTANCE				(UINT64CONST(1) << 40)
+#define CLAIM_DISTANCE (UINT64CONST(1) << 40)
 
 /* While all slots are taken, how often the launcher is asked to look for dead ones. */
-#define SWEEP_INTERVAL_MS			60000
+#define SWEEP_INTERVAL_MS 60000
 
 static OutboxDatabase *my_database = NULL;
 static uint64 my_owner = 0;
@@ -52,8 +52,8 @@ OutboxMyDatabaseCached(void)
 static bool
 created_by_this_transaction(Oid installation)
 {
-	Relation	rel = relation_open(installation, AccessShareLock);
-	bool		result = rel->rd_createSubid != InvalidSubTransactionId;
+	Relation rel = relation_open(installation, AccessShareLock);
+	bool result = rel->rd_createSubid != InvalidSubTransactionId;
 
 	relation_close(rel, NoLock);
 	return result;
@@ -62,8 +62,8 @@ created_by_this_transaction(Oid installation)
 OutboxDatabase *
 OutboxMyDatabase(void)
 {
-	Oid			installation;
-	uint64		owner;
+	Oid installation;
+	uint64 owner;
 
 	if (outbox_shared == NULL)
 		return NULL;
@@ -126,13 +126,13 @@ static OutboxDatabase *
 claim(uint64 owner)
 {
 	OutboxDatabase *candidate = NULL;
-	bool		same_database = false;
+	bool same_database = false;
 
 	LWLockAcquire(outbox_shared->registry_lock, LW_EXCLUSIVE);
 	for (int i = 0; i < outbox_max_databases; i++)
 	{
 		OutboxDatabase *db = OutboxDatabaseSlot(i);
-		uint64		present = pg_atomic_read_u64(&db->owner);
+		uint64 present = pg_atomic_read_u64(&db->owner);
 
 		if (present == owner)
 		{
@@ -157,7 +157,7 @@ claim(uint64 owner)
 static bool
 release(OutboxDatabase *db, uint64 owner)
 {
-	bool		released = false;
+	bool released = false;
 
 	LWLockAcquire(outbox_shared->registry_lock, LW_EXCLUSIVE);
 	if (pg_atomic_read_u64(&db->owner) == owner)
@@ -173,12 +173,12 @@ release(OutboxDatabase *db, uint64 owner)
 static bool
 evict_dropped_databases(void)
 {
-	bool		evicted = false;
+	bool evicted = false;
 
 	for (int i = 0; i < outbox_max_databases; i++)
 	{
 		OutboxDatabase *db = OutboxDatabaseSlot(i);
-		uint64		owner = pg_atomic_read_u64(&db->owner);
+		uint64 owner = pg_atomic_read_u64(&db->owner);
 
 		if (owner != 0 &&
 			!SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(OWNER_DATABASE(owner))))
@@ -195,7 +195,7 @@ OutboxDatabaseSweep(void)
 	for (int i = 0; i < outbox_max_databases; i++)
 	{
 		OutboxDatabase *db = OutboxDatabaseSlot(i);
-		uint64		owner = pg_atomic_read_u64(&db->owner);
+		uint64 owner = pg_atomic_read_u64(&db->owner);
 
 		if (owner != 0 && OWNER_DATABASE(owner) == MyDatabaseId &&
 			!SearchSysCacheExists1(RELOID, ObjectIdGetDatum((Oid) (owner & PG_UINT32_MAX))))

@@ -25,13 +25,13 @@
 #include "shared/shared_state.h"
 
 /* Hints copied per lock hold, so that a drain never delays writers for long. */
-#define DRAIN_CHUNK		4096
+#define DRAIN_CHUNK 4096
 
 void
 OutboxHintsPush(const OutboxHint *hints, int n)
 {
 	OutboxDatabase *db;
-	uint64		head;
+	uint64 head;
 
 	if (outbox_shared == NULL || n <= 0)
 		return;
@@ -57,15 +57,15 @@ void
 OutboxWakeRelays(void)
 {
 	OutboxDatabase *db = OutboxMyDatabaseCached();
-	uint64		mask;
+	uint64 mask;
 
 	if (db == NULL)
 		return;
 	mask = pg_atomic_read_u64(&db->relays);
 	while (mask != 0)
 	{
-		int			slot = pg_rightmost_one_pos64(mask);
-		Latch	   *latch = outbox_shared->relays[slot].latch;
+		int slot = pg_rightmost_one_pos64(mask);
+		Latch *latch = outbox_shared->relays[slot].latch;
 
 		/* PGPROCs never move: at worst this wakes a relay of somebody else */
 		if (latch != NULL)
@@ -78,7 +78,7 @@ OutboxWakeRelays(void)
 static void
 reserve_hints(OutboxHint **hints, int *capacity, int needed)
 {
-	int			size = *capacity;
+	int size = *capacity;
 
 	if (needed <= size && *hints != NULL)
 		return;
@@ -96,7 +96,7 @@ copy_hints(OutboxDatabase *db, uint64 tail, uint64 end, OutboxHint *out)
 {
 	while (tail < end)
 	{
-		uint64		stop = Min(end, tail + DRAIN_CHUNK);
+		uint64 stop = Min(end, tail + DRAIN_CHUNK);
 
 		LWLockAcquire(db->ring_lock, LW_SHARED);
 		if (OutboxMyDatabaseCached() != db ||
@@ -116,9 +116,9 @@ int
 OutboxHintsDrain(OutboxRingCursor *cursor, OutboxHint **hints, int *capacity)
 {
 	OutboxDatabase *db = OutboxMyDatabase();
-	uint64		head;
-	uint64		tail = cursor->tail;
-	bool		attached = cursor->attached;
+	uint64 head;
+	uint64 tail = cursor->tail;
+	bool attached = cursor->attached;
 
 	if (db == NULL)
 	{
@@ -132,7 +132,7 @@ OutboxHintsDrain(OutboxRingCursor *cursor, OutboxHint **hints, int *capacity)
 	 */
 	if (OutboxMyRelaySlot() >= 0)
 	{
-		uint64		bit = UINT64CONST(1) << OutboxMyRelaySlot();
+		uint64 bit = UINT64CONST(1) << OutboxMyRelaySlot();
 
 		if ((pg_atomic_read_u64(&db->relays) & bit) == 0)
 			pg_atomic_fetch_or_u64(&db->relays, bit);

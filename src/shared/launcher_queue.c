@@ -36,8 +36,8 @@ OutboxLauncherAttach(void)
 void
 OutboxLauncherPoke(Oid dboid)
 {
-	bool		known = false;
-	Latch	   *latch;
+	bool known = false;
+	Latch *latch;
 
 	if (outbox_shared == NULL)
 		return;
@@ -58,7 +58,7 @@ OutboxLauncherPoke(Oid dboid)
 bool
 OutboxLauncherNextPoked(Oid *dboid)
 {
-	bool		found = true;
+	bool found = true;
 
 	SpinLockAcquire(&outbox_shared->launcher_lock);
 	if (outbox_shared->poke_all)
@@ -80,7 +80,7 @@ OutboxLauncherNextPoked(Oid *dboid)
 uint32
 OutboxProbeBegin(void)
 {
-	uint32		token;
+	uint32 token;
 
 	SpinLockAcquire(&outbox_shared->launcher_lock);
 	token = ++outbox_shared->probe_token;
@@ -101,7 +101,7 @@ OutboxProbeDone(uint32 token)
 bool
 OutboxProbeSucceeded(uint32 token)
 {
-	bool		done;
+	bool done;
 
 	SpinLockAcquire(&outbox_shared->launcher_lock);
 	done = outbox_shared->probe_token == token && outbox_shared->probe_done;

@@ -22,8 +22,8 @@
  */
 typedef struct OutboxHint
 {
-	uint64		xid;			/* top-level, 64 bits */
-	Oid			relfilenumber;	/* the leaf's storage when the rows were written */
+	uint64 xid;        /* top-level, 64 bits */
+	Oid relfilenumber; /* the leaf's storage when the rows were written */
 	BlockNumber first;
 	BlockNumber last;
 } OutboxHint;
@@ -31,8 +31,8 @@ typedef struct OutboxHint
 /* A relay's own place in the ring of its database. */
 typedef struct OutboxRingCursor
 {
-	uint64		tail;
-	bool		attached;
+	uint64 tail;
+	bool attached;
 } OutboxRingCursor;
 
 #define OUTBOX_ERROR_LEN 512
@@ -40,9 +40,9 @@ typedef struct OutboxRingCursor
 typedef enum OutboxRelayState
 {
 	OUTBOX_RELAY_STARTING,
-	OUTBOX_RELAY_RUNNING,		/* publishing or idle */
-	OUTBOX_RELAY_BACKOFF,		/* transport trouble, trying again */
-	OUTBOX_RELAY_BLOCKED,		/* a rejected event: a person must act */
+	OUTBOX_RELAY_RUNNING, /* publishing or idle */
+	OUTBOX_RELAY_BACKOFF, /* transport trouble, trying again */
+	OUTBOX_RELAY_BLOCKED, /* a rejected event: a person must act */
 	OUTBOX_RELAY_STOPPING
 } OutboxRelayState;
 
@@ -50,24 +50,24 @@ typedef enum OutboxRelayState
 typedef struct OutboxRelayReport
 {
 	OutboxRelayState state;
-	uint64		published;		/* messages handed to the sink since this relay started */
-	uint64		acked;			/* messages acknowledged since this relay started */
-	uint64		queued;			/* events read or known that are not acked yet */
-	int64		seq_seen;		/* event_seq's last value before the newest window was opened */
-	TimestampTz oldest_unacked;	/* occurred_at of the oldest such event; 0 = none */
-	uint64		scans;			/* fallback scans of whole leaves */
-	uint64		cycles;
-	TimestampTz last_error_at;	/* 0 = none since start */
-	char		last_error[OUTBOX_ERROR_LEN];
+	uint64 published;           /* messages handed to the sink since this relay started */
+	uint64 acked;               /* messages acknowledged since this relay started */
+	uint64 queued;              /* events read or known that are not acked yet */
+	int64 seq_seen;             /* event_seq's last value before the newest window was opened */
+	TimestampTz oldest_unacked; /* occurred_at of the oldest such event; 0 = none */
+	uint64 scans;               /* fallback scans of whole leaves */
+	uint64 cycles;
+	TimestampTz last_error_at; /* 0 = none since start */
+	char last_error[OUTBOX_ERROR_LEN];
 } OutboxRelayReport;
 
 /* A relay as the launcher, status and stop_relay see it. */
 typedef struct OutboxRelayInfo
 {
-	Oid			dboid;
-	int32		sink_id;
-	uint32		slot_generation;	/* counts the uses of the slot */
-	int			pid;				/* 0 = being started */
+	Oid dboid;
+	int32 sink_id;
+	uint32 slot_generation; /* counts the uses of the slot */
+	int pid;                /* 0 = being started */
 	OutboxRelayReport report;
 } OutboxRelayInfo;
 
@@ -90,7 +90,7 @@ extern void OutboxWakeRelays(void);
  * start loads it from outbox.leaf with a fresh snapshot.  Without preloading
  * it is read from the catalog.
  */
-extern int	OutboxCurrentLeaf(void);
+extern int OutboxCurrentLeaf(void);
 
 /* Adds to a contract's counters (since server start). Never raises; no-op without shared memory. */
 extern void OutboxCountCaptured(int32 contract_id, uint64 events, uint64 dead_letters);
@@ -108,17 +108,17 @@ extern void OutboxRelaySetReport(const OutboxRelayReport *report);
  * -1: hints were lost (first call, overflow, no shared memory), scan the leaves.
  * Must be called AFTER the snapshot it serves was taken.
  */
-extern int	OutboxHintsDrain(OutboxRingCursor *cursor, OutboxHint **hints, int *capacity);
+extern int OutboxHintsDrain(OutboxRingCursor *cursor, OutboxHint **hints, int *capacity);
 
 /* Is there something in the ring beyond the cursor? Unlocked, cheap. */
 extern bool OutboxHintsWaiting(const OutboxRingCursor *cursor);
 
 /* ---- the launcher's side, and status ---- */
-extern int	OutboxRelayReserve(Oid dboid, int32 sink_id, uint32 *slot_generation);	/* -1: none free or already there */
+extern int OutboxRelayReserve(Oid dboid, int32 sink_id, uint32 *slot_generation); /* -1: none free or already there */
 extern void OutboxRelayRelease(int slot, uint32 slot_generation);
 extern bool OutboxRelayLookup(Oid dboid, int32 sink_id, OutboxRelayInfo *info);
-extern void OutboxLauncherAttach(void);		/* the launcher registers its latch */
-extern void OutboxLauncherPoke(Oid dboid);	/* "look at this database again", InvalidOid: at all; safe in a commit callback */
+extern void OutboxLauncherAttach(void);    /* the launcher registers its latch */
+extern void OutboxLauncherPoke(Oid dboid); /* "look at this database again", InvalidOid: at all; safe in a commit callback */
 extern bool OutboxLauncherNextPoked(Oid *dboid);
 
-#endif							/* OUTBOX_SHARED_H */
+#endif /* OUTBOX_SHARED_H */

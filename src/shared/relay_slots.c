@@ -19,11 +19,11 @@
 #include "shared/relay_slots.h"
 
 /* A relay that ran for this long was no failure. */
-#define STEADY_MS			60000
-#define THROTTLE_FIRST_MS	1000
-#define THROTTLE_MAX_MS		60000
+#define STEADY_MS 60000
+#define THROTTLE_FIRST_MS 1000
+#define THROTTLE_MAX_MS 60000
 
-static int	my_slot = -1;
+static int my_slot = -1;
 static uint32 my_generation = 0;
 
 static void detach(int code, Datum arg);
@@ -55,7 +55,7 @@ take_slot(Oid dboid, int32 sink_id)
 	for (int i = 0; i < OUTBOX_MAX_RELAYS; i++)
 	{
 		OutboxRelaySlot *slot = &outbox_shared->relays[i];
-		uint32		generation = slot->generation + 1;
+		uint32 generation = slot->generation + 1;
 
 		if (slot->in_use)
 			continue;
@@ -84,7 +84,7 @@ set_phase(OutboxRelaySlot *slot, OutboxRelayPhase phase)
 static void
 throttle(OutboxRelaySlot *slot)
 {
-	int			delay;
+	int delay;
 
 	slot->failures++;
 	delay = THROTTLE_FIRST_MS << Min(slot->failures - 1, 6);
@@ -98,7 +98,7 @@ bool
 OutboxRelayAttach(int slot_number, uint32 slot_generation)
 {
 	OutboxRelaySlot *slot;
-	bool		attached = false;
+	bool attached = false;
 
 	if (outbox_shared == NULL || slot_number < 0 || slot_number >= OUTBOX_MAX_RELAYS)
 		return false;
@@ -132,7 +132,7 @@ detach(int code, Datum arg)
 {
 	OutboxRelaySlot *slot = &outbox_shared->relays[my_slot];
 	OutboxDatabase *db = OutboxMyDatabaseCached();
-	Oid			dboid = slot->dboid;
+	Oid dboid = slot->dboid;
 
 	if (db != NULL)
 		pg_atomic_fetch_and_u64(&db->relays, ~(UINT64CONST(1) << my_slot));
@@ -166,7 +166,7 @@ OutboxRelaySetReport(const OutboxRelayReport *report)
 int
 OutboxRelayReserve(Oid dboid, int32 sink_id, uint32 *slot_generation)
 {
-	int			slot = -1;
+	int slot = -1;
 
 	if (outbox_shared == NULL)
 		return -1;
@@ -193,7 +193,7 @@ OutboxRelayRelease(int slot_number, uint32 slot_generation)
 int
 OutboxRelayWant(Oid dboid, const int32 *sink_ids, int n)
 {
-	int			refused = 0;
+	int refused = 0;
 
 	LWLockAcquire(outbox_shared->relays_lock, LW_EXCLUSIVE);
 	for (int i = 0; i < OUTBOX_MAX_RELAYS; i++)
@@ -219,7 +219,7 @@ OutboxRelayWant(Oid dboid, const int32 *sink_ids, int n)
 bool
 OutboxRelayLookup(Oid dboid, int32 sink_id, OutboxRelayInfo *info)
 {
-	int			i;
+	int i;
 
 	if (outbox_shared == NULL)
 		return false;
@@ -260,7 +260,7 @@ uint32
 OutboxRelayBeginStart(int slot_number)
 {
 	OutboxRelaySlot *slot = &outbox_shared->relays[slot_number];
-	uint32		generation = 0;
+	uint32 generation = 0;
 
 	LWLockAcquire(outbox_shared->relays_lock, LW_EXCLUSIVE);
 	if (slot->in_use && slot->wanted && slot->phase == OUTBOX_PHASE_IDLE)

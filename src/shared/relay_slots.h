@@ -16,16 +16,16 @@
 #include "shared/shared_state.h"
 
 /* Wants exactly these sinks of the database; returns how many found no free slot. */
-extern int	OutboxRelayWant(Oid dboid, const int32 *sink_ids, int n);
+extern int OutboxRelayWant(Oid dboid, const int32 *sink_ids, int n);
 
 /* A relay slot without its report. */
 typedef struct OutboxRelayView
 {
-	bool		in_use;
-	bool		wanted;
-	uint32		generation;
-	Oid			dboid;
-	int32		sink_id;
+	bool in_use;
+	bool wanted;
+	uint32 generation;
+	Oid dboid;
+	int32 sink_id;
 	OutboxRelayPhase phase;
 	TimestampTz phase_since;
 	TimestampTz not_before;
@@ -47,4 +47,4 @@ extern uint32 OutboxProbeBegin(void);
 extern void OutboxProbeDone(uint32 token);
 extern bool OutboxProbeSucceeded(uint32 token);
 
-#endif							/* OUTBOX_RELAY_SLOTS_H */
+#endif /* OUTBOX_RELAY_SLOTS_H */

@@ -18,9 +18,9 @@
 #include "guc.h"
 #include "shared/shared_state.h"
 
-#define REGISTRY_TRANCHE	"outbox_registry"
-#define RELAYS_TRANCHE		"outbox_relays"
-#define RING_TRANCHE		"outbox_ring"
+#define REGISTRY_TRANCHE "outbox_registry"
+#define RELAYS_TRANCHE "outbox_relays"
+#define RING_TRANCHE "outbox_ring"
 
 OutboxShared *outbox_shared = NULL;
 
@@ -98,7 +98,7 @@ initialise_databases(void)
 static void
 shared_startup(void)
 {
-	bool		found;
+	bool found;
 
 	if (previous_startup)
 		previous_startup();

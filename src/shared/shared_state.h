@@ -23,13 +23,13 @@
 #include "shared/outbox_shared.h"
 
 /* Relays of one server; a database slot refers to them by a 64-bit mask. */
-#define OUTBOX_MAX_RELAYS		64
-#define OUTBOX_COUNTERS			512 /* contracts per database that are counted; a power of two */
-#define OUTBOX_POKES			64
+#define OUTBOX_MAX_RELAYS 64
+#define OUTBOX_COUNTERS 512 /* contracts per database that are counted; a power of two */
+#define OUTBOX_POKES 64
 
 typedef struct OutboxCounter
 {
-	pg_atomic_uint32 contract_id;	/* 0 = unused */
+	pg_atomic_uint32 contract_id; /* 0 = unused */
 	pg_atomic_uint64 events;
 	pg_atomic_uint64 dead_letters;
 } OutboxCounter;
@@ -46,52 +46,52 @@ typedef struct OutboxCounter
  */
 typedef struct OutboxDatabase
 {
-	pg_atomic_uint64 owner;		/* 0 = free */
+	pg_atomic_uint64 owner; /* 0 = free */
 	pg_atomic_uint64 head;
-	pg_atomic_uint64 relays;	/* mask of the relay slots to wake */
-	pg_atomic_uint32 current_leaf;	/* 0 = not loaded since the slot was claimed */
-	LWLock	   *ring_lock;
+	pg_atomic_uint64 relays;       /* mask of the relay slots to wake */
+	pg_atomic_uint32 current_leaf; /* 0 = not loaded since the slot was claimed */
+	LWLock *ring_lock;
 	OutboxCounter counters[OUTBOX_COUNTERS];
-	OutboxHint	ring[FLEXIBLE_ARRAY_MEMBER];	/* outbox.ring_size entries */
+	OutboxHint ring[FLEXIBLE_ARRAY_MEMBER]; /* outbox.ring_size entries */
 } OutboxDatabase;
 
 typedef enum OutboxRelayPhase
 {
-	OUTBOX_PHASE_IDLE,			/* wanted, no worker */
-	OUTBOX_PHASE_STARTING,		/* a worker was asked for and has not attached yet */
+	OUTBOX_PHASE_IDLE,     /* wanted, no worker */
+	OUTBOX_PHASE_STARTING, /* a worker was asked for and has not attached yet */
 	OUTBOX_PHASE_RUNNING
 } OutboxRelayPhase;
 
 typedef struct OutboxRelaySlot
 {
-	bool		in_use;
-	bool		wanted;			/* false: stop it, then free the slot */
-	uint32		generation;
-	Oid			dboid;
-	int32		sink_id;
+	bool in_use;
+	bool wanted; /* false: stop it, then free the slot */
+	uint32 generation;
+	Oid dboid;
+	int32 sink_id;
 	OutboxRelayPhase phase;
-	int			pid;			/* of a running relay, else 0 */
-	Latch	   *volatile latch; /* read without lock by committing writers */
+	int pid;               /* of a running relay, else 0 */
+	Latch *volatile latch; /* read without lock by committing writers */
 	TimestampTz phase_since;
-	TimestampTz not_before;		/* throttle: no start before */
-	int			failures;		/* starts in a row that did not last */
+	TimestampTz not_before; /* throttle: no start before */
+	int failures;           /* starts in a row that did not last */
 	OutboxRelayReport report;
 } OutboxRelaySlot;
 
 typedef struct OutboxShared
 {
-	LWLock	   *registry_lock;
-	LWLock	   *relays_lock;
-	uint64		claims;			/* database slots claimed so far */
+	LWLock *registry_lock;
+	LWLock *relays_lock;
+	uint64 claims; /* database slots claimed so far */
 	OutboxRelaySlot relays[OUTBOX_MAX_RELAYS];
 
-	slock_t		launcher_lock;	/* the rest of the struct */
-	Latch	   *launcher_latch;
-	bool		poke_all;
-	int			npokes;
-	Oid			pokes[OUTBOX_POKES];
-	uint32		probe_token;	/* the probe that runs now */
-	bool		probe_done;		/* it reached its end */
+	slock_t launcher_lock; /* the rest of the struct */
+	Latch *launcher_latch;
+	bool poke_all;
+	int npokes;
+	Oid pokes[OUTBOX_POKES];
+	uint32 probe_token; /* the probe that runs now */
+	bool probe_done;    /* it reached its end */
 } OutboxShared;
 
 extern OutboxShared *outbox_shared; /* NULL without preloading */
@@ -113,6 +113,6 @@ extern OutboxDatabase *OutboxMyDatabaseCached(void);
 extern void OutboxDatabaseSweep(void);
 
 /* Slot number of the relay that this process is, -1 = none. */
-extern int	OutboxMyRelaySlot(void);
+extern int OutboxMyRelaySlot(void);
 
-#endif							/* OUTBOX_SHARED_STATE_H */
+#endif /* OUTBOX_SHARED_STATE_H */

@@ -49,10 +49,9 @@ CREATE FUNCTION wait_for_state(which text, wanted text) RETURNS text LANGUAGE pl
 DECLARE
     seen text;
 BEGIN
-    FOR i IN 1..600 LOOP
+    LOOP
         SELECT state INTO seen FROM outbox.relay_report() WHERE sink = which;
-        EXIT WHEN seen = wanted;
-        PERFORM pg_sleep(0.05);
+        EXIT WHEN seen = wanted OR clock_timestamp() > now() + interval '30 s';
     END LOOP;
     RETURN seen;
 END $$;
