@@ -17,39 +17,30 @@
  * end; beyond TOTAL_* a subtransaction therefore writes its rows itself before
  * it is released.
  *
- * The leaf is chosen and locked when rows are written, never earlier
- * (delivery.md: the writer's protocol); the lock stays until the transaction
- * ends, whatever happens to the subtransaction.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/heapam.h"
 #include "access/heaptoast.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tupmacs.h"
-#include "access/xact.h"
-#include "executor/tuptable.h"
-#include "storage/lmgr.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "capture/event_buffer.h"
+#include "capture/leaf_writer.h"
 #include "catalog/catalog.h"
 #include "compat.h"
 
-#define FLUSH_ROWS 512
+#define FLUSH_ROWS OUTBOX_LEAF_BATCH
 #define FLUSH_BYTES (256 * 1024)
 #define LEVEL_ROWS 64
 #define LEVEL_BYTES (32 * 1024)
 #define TOTAL_ROWS 2048
 #define TOTAL_BYTES (1024 * 1024)
 #define ARENA_KEEP (512 * 1024) /* a larger arena is freed when it is empty */
-#define MAX_HINTS 256
 
 typedef struct BufferedRow
 {
@@ -59,13 +50,6 @@ typedef struct BufferedRow
 	Oid installation; /* a row whose installation is gone when it is flushed goes with it */
 	bool toast;       /* may need out-of-line storage */
 } BufferedRow;
-
-/* The least that heap_multi_insert needs of a slot: a tuple that is ours and stays where it is. */
-typedef struct RowSlot
-{
-	TupleTableSlot base;
-	HeapTupleData tuple;
-} RowSlot;
 
 static struct
 {
@@ -81,38 +65,7 @@ static struct
 	BufferedRow *rows;
 	int nrows;
 	int capacity;
-	RowSlot *slots;
-	TupleTableSlot **slot_pointers;
-	int nslots;
-
-	OutboxHint hints[MAX_HINTS];
-	int nhints;
-	int locked_leaf; /* leaf that this transaction locked last, 0 = none */
-	Oid locked_relid;
 } buffer;
-
-static void row_slot_noop(TupleTableSlot *slot);
-static HeapTuple row_slot_tuple(TupleTableSlot *slot);
-
-static const TupleTableSlotOps row_slot_ops = {
-	.base_slot_size = sizeof(RowSlot),
-	.materialize = row_slot_noop,
-	.get_heap_tuple = row_slot_tuple,
-};
-
-static Relation open_current_leaf(int16 *leaf);
-static void insert_rows(Relation rel, int16 leaf, const BufferedRow *rows, int n);
-
-static void
-row_slot_noop(TupleTableSlot *slot)
-{
-}
-
-static HeapTuple
-row_slot_tuple(TupleTableSlot *slot)
-{
-	return &((RowSlot *) slot)->tuple;
-}
 
 /* ---- set-up ----------------------------------------------------------------- */
 
@@ -135,19 +88,6 @@ fixed_offset(TupleDesc desc, int attnum)
 	return offset;
 }
 
-static void
-forget_slots(void)
-{
-	if (buffer.slots != NULL)
-	{
-		pfree(buffer.slots);
-		pfree(buffer.slot_pointers);
-	}
-	buffer.slots = NULL;
-	buffer.slot_pointers = NULL;
-	buffer.nslots = 0;
-}
-
 void
 OutboxEventBufferBind(Oid installation)
 {
@@ -165,17 +105,17 @@ OutboxEventBufferBind(Oid installation)
 													 ALLOCSET_DEFAULT_SIZES);
 	}
 	buffer.installation = InvalidOid;
-	buffer.locked_leaf = 0;
+	OutboxLeafForget();
 
 	rel = table_open(OutboxRelationOid("event"), AccessShareLock);
 	if (RelationGetDescr(rel)->natts < Natts_event)
 		elog(ERROR, "outbox.event has only %d columns", RelationGetDescr(rel)->natts);
 	old = MemoryContextSwitchTo(buffer.context);
 	desc = CreateTupleDescCopy(RelationGetDescr(rel));
+	desc->natts = Natts_event; /* columns that a later version added stay empty */
 	MemoryContextSwitchTo(old);
 	table_close(rel, NoLock);
 
-	forget_slots();
 	if (buffer.desc != NULL)
 		FreeTupleDesc(buffer.desc);
 	buffer.desc = desc;
@@ -313,67 +253,8 @@ OutboxEventBufferReset(void)
 {
 	buffer.nrows = 0;
 	buffer.arena_used = 0;
-	buffer.nhints = 0;
-	buffer.locked_leaf = 0;
+	OutboxLeafForget();
 	shrink();
-}
-
-/* ---- hints ------------------------------------------------------------------ */
-
-int
-OutboxEventBufferHints(OutboxHint **hints)
-{
-	*hints = buffer.hints;
-	return buffer.nhints;
-}
-
-void
-OutboxEventBufferForgetHints(void)
-{
-	buffer.nhints = 0;
-}
-
-/* Too many runs: one covering range per leaf. A hint only says where to look. */
-static void
-collapse_hints(void)
-{
-	int n = 0;
-
-	for (int i = 0; i < buffer.nhints; i++)
-	{
-		OutboxHint hint = buffer.hints[i];
-		int j;
-
-		for (j = 0; j < n && buffer.hints[j].relfilenumber != hint.relfilenumber; j++)
-			;
-		if (j == n)
-			buffer.hints[n++] = hint;
-		else
-		{
-			buffer.hints[j].first = Min(buffer.hints[j].first, hint.first);
-			buffer.hints[j].last = Max(buffer.hints[j].last, hint.last);
-		}
-	}
-	buffer.nhints = n;
-}
-
-static void
-add_hint(Oid relfilenumber, BlockNumber block)
-{
-	if (buffer.nhints > 0)
-	{
-		OutboxHint *hint = &buffer.hints[buffer.nhints - 1];
-
-		if (hint->relfilenumber == relfilenumber && block >= hint->first && block <= hint->last + 1)
-		{
-			hint->last = Max(hint->last, block);
-			return;
-		}
-	}
-	if (buffer.nhints == MAX_HINTS)
-		collapse_hints();
-	buffer.hints[buffer.nhints++] = (OutboxHint){
-		.relfilenumber = relfilenumber, .first = block, .last = block};
 }
 
 /* ---- flushing --------------------------------------------------------------- */
@@ -402,6 +283,24 @@ keep_ours(int first, bool *toast)
 	return kept > first;
 }
 
+/* At most OUTBOX_LEAF_BATCH rows, their leaf column filled in. */
+static void
+insert_rows(Relation rel, int16 leaf, int first, int n)
+{
+	OutboxLeafRow rows[OUTBOX_LEAF_BATCH];
+
+	for (int i = 0; i < n; i++)
+	{
+		const BufferedRow *row = &buffer.rows[first + i];
+
+		rows[i].header = (HeapTupleHeader) (buffer.arena + row->offset);
+		rows[i].len = row->len;
+		memcpy((char *) rows[i].header + rows[i].header->t_hoff + buffer.leaf_offset,
+			   &leaf, sizeof(leaf));
+	}
+	OutboxLeafWrite(rel, rows, n);
+}
+
 void
 OutboxEventBufferFlush(int nest_level)
 {
@@ -417,13 +316,13 @@ OutboxEventBufferFlush(int nest_level)
 	start = first > 0 ? buffer.rows[first - 1].offset + MAXALIGN(buffer.rows[first - 1].len) : 0;
 	MemoryContextReset(buffer.flush_context);
 	old = MemoryContextSwitchTo(buffer.flush_context);
-	rel = open_current_leaf(&leaf);
+	rel = OutboxLeafOpen(&leaf);
 	/* before commit no snapshot is active, but out-of-line storage wants one */
 	toast = toast && !ActiveSnapshotSet();
 	if (toast)
 		PushActiveSnapshot(GetTransactionSnapshot());
-	for (int i = first; i < buffer.nrows; i += FLUSH_ROWS)
-		insert_rows(rel, leaf, buffer.rows + i, Min(buffer.nrows - i, FLUSH_ROWS));
+	for (int i = first; i < buffer.nrows; i += OUTBOX_LEAF_BATCH)
+		insert_rows(rel, leaf, i, Min(buffer.nrows - i, OUTBOX_LEAF_BATCH));
 	if (toast)
 		PopActiveSnapshot();
 	table_close(rel, NoLock);
@@ -431,84 +330,4 @@ OutboxEventBufferFlush(int nest_level)
 	buffer.nrows = first;
 	buffer.arena_used = start;
 	shrink();
-}
-
-/*
- * The current leaf, locked until the end of the transaction.  The lock comes
- * before the second look: a leaf that is still current then cannot be frozen
- * before this transaction ends.
- */
-static Relation
-open_current_leaf(int16 *leaf)
-{
-	int current = OutboxCurrentLeaf();
-
-	while (current != buffer.locked_leaf)
-	{
-		ResourceOwner owner = CurrentResourceOwner;
-		Oid relid = OutboxRelationOid(psprintf("event_%d", current));
-
-		CurrentResourceOwner = TopTransactionResourceOwner;
-		LockRelationOid(relid, RowExclusiveLock);
-		CurrentResourceOwner = owner;
-		buffer.locked_leaf = current;
-		buffer.locked_relid = relid;
-		pg_memory_barrier();
-		current = OutboxCurrentLeaf();
-	}
-	*leaf = (int16) current;
-	return table_open(buffer.locked_relid, NoLock);
-}
-
-static void
-grow_slots(int n)
-{
-	int size = Min(Max(n, Max(buffer.nslots * 2, 8)), FLUSH_ROWS);
-
-	if (n <= buffer.nslots)
-		return;
-	forget_slots();
-	buffer.slots = MemoryContextAllocZero(buffer.context, size * sizeof(RowSlot));
-	buffer.slot_pointers = MemoryContextAlloc(buffer.context, size * sizeof(TupleTableSlot *));
-	for (int i = 0; i < size; i++)
-	{
-		TupleTableSlot *slot = &buffer.slots[i].base;
-
-		slot->type = T_TupleTableSlot;
-		*((const TupleTableSlotOps **) &slot->tts_ops) = &row_slot_ops;
-		slot->tts_tupleDescriptor = buffer.desc;
-		slot->tts_mcxt = buffer.context;
-		buffer.slot_pointers[i] = slot;
-	}
-	buffer.nslots = size;
-}
-
-/* At most FLUSH_ROWS of them. */
-static void
-insert_rows(Relation rel, int16 leaf, const BufferedRow *rows, int n)
-{
-	CommandId cid = GetCurrentCommandId(true);
-	Oid relfilenumber = OutboxRelFileNumber(rel);
-
-	grow_slots(n);
-	for (int i = 0; i < n; i++)
-	{
-		HeapTuple tuple = &buffer.slots[i].tuple;
-
-		tuple->t_len = rows[i].len;
-		tuple->t_data = (HeapTupleHeader) (buffer.arena + rows[i].offset);
-		tuple->t_tableOid = RelationGetRelid(rel);
-		ItemPointerSetInvalid(&tuple->t_self);
-		memcpy((char *) tuple->t_data + tuple->t_data->t_hoff + buffer.leaf_offset,
-			   &leaf, sizeof(leaf));
-	}
-	if (n == 1)
-	{
-		heap_insert(rel, &buffer.slots[0].tuple, cid, 0, NULL);
-		add_hint(relfilenumber, ItemPointerGetBlockNumber(&buffer.slots[0].tuple.t_self));
-		return;
-	}
-	heap_multi_insert(rel, buffer.slot_pointers, n, cid, 0, NULL);
-	for (int i = 0; i < n; i++)
-		add_hint(relfilenumber, ItemPointerGetBlockNumber(&buffer.slots[i].base.tts_tid));
 }

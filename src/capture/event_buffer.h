@@ -8,10 +8,6 @@
 #ifndef OUTBOX_EVENT_BUFFER_H
 #define OUTBOX_EVENT_BUFFER_H
 
-#include "access/htup.h"
-
-#include "shared/outbox_shared.h"
-
 /* Adopts the row type of outbox.event; rows added from now on belong to this installation. */
 extern void OutboxEventBufferBind(Oid installation);
 
@@ -33,9 +29,5 @@ extern void OutboxEventBufferDrop(int nest_level);
 
 /* End of transaction: empties the buffer. Never raises. */
 extern void OutboxEventBufferReset(void);
-
-/* Where the transaction's rows went so far; the caller fills in xid. */
-extern int OutboxEventBufferHints(OutboxHint **hints);
-extern void OutboxEventBufferForgetHints(void);
 
 #endif /* OUTBOX_EVENT_BUFFER_H */

@@ -26,6 +26,7 @@
 #include "capture/event_buffer.h"
 #include "capture/event_id.h"
 #include "capture/event_writer.h"
+#include "capture/hint_runs.h"
 #include "catalog/catalog.h"
 #include "catalog/sequence.h"
 #include "shared/outbox_shared.h"
@@ -160,12 +161,12 @@ static void
 push_hints(void)
 {
 	OutboxHint *hints;
-	int n = OutboxEventBufferHints(&hints);
+	int n = OutboxHintRuns(&hints);
 
 	for (int i = 0; i < n; i++)
 		hints[i].xid = writer.xid;
 	OutboxHintsPush(hints, n);
-	OutboxEventBufferForgetHints();
+	OutboxHintRunsForget();
 }
 
 /* ---- counters --------------------------------------------------------------- */
@@ -259,6 +260,7 @@ static void
 forget_transaction(void)
 {
 	OutboxEventBufferReset();
+	OutboxHintRunsForget();
 	memset(&writer, 0, sizeof(writer));
 }
 
