@@ -44,7 +44,7 @@ typedef struct FaultSink
 	int32 registered; /* schema that was reported last */
 } FaultSink;
 
-static char *format_line(const OutboxSinkState *state, const OutboxMessage *message);
+static char *format_line(const OutboxSinkState *state, const OutboxMessage *message, TimestampTz now);
 static void append_uuid(StringInfo line, const uint8 *id);
 static void raise_if(const FaultSink *sink, const char *where);
 static void write_lines(const FaultSink *sink, StringInfo lines);
@@ -95,13 +95,15 @@ static int
 fault_publish(OutboxSinkState *state, const OutboxMessage *messages, int n)
 {
 	FaultSink *sink = state->private_data;
+	TimestampTz now;
 	TimestampTz due;
 	int taken;
 
 	if (FaultControlRefresh(&sink->control))
 		sink->delivered = 0;
 	raise_if(sink, "publish");
-	due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), sink->control.delay_ms);
+	now = GetCurrentTimestamp();
+	due = TimestampTzPlusMilliseconds(now, sink->control.delay_ms);
 	for (taken = 0; taken < n; taken++)
 	{
 		const OutboxMessage *message = &messages[taken];
@@ -119,7 +121,7 @@ fault_publish(OutboxSinkState *state, const OutboxMessage *messages, int n)
 				message->schema->registered_id != sink->control.registered_id
 			? message->schema->id
 			: 0;
-		queued->line = sink->file >= 0 ? format_line(state, message) : NULL;
+		queued->line = sink->file >= 0 ? format_line(state, message, now) : NULL;
 	}
 	arm_timer(sink);
 	return taken;
@@ -241,7 +243,7 @@ _PG_outbox_sink_init(void)
 }
 
 static char *
-format_line(const OutboxSinkState *state, const OutboxMessage *message)
+format_line(const OutboxSinkState *state, const OutboxMessage *message, TimestampTz now)
 {
 	MemoryContext caller = MemoryContextSwitchTo(state->context);
 	StringInfoData line;
@@ -258,7 +260,7 @@ format_line(const OutboxSinkState *state, const OutboxMessage *message)
 		appendStringInfo(&line, "%s%.*s=%.*s", i > 0 ? "," : "",
 						 (int) message->attributes[i].name.len, message->attributes[i].name.data,
 						 (int) message->attributes[i].value.len, message->attributes[i].value.data);
-	appendStringInfoChar(&line, '\n');
+	appendStringInfo(&line, "\t%lld\n", (long long) (now - message->occurred_at));
 	MemoryContextSwitchTo(caller);
 	return line.data;
 }
