@@ -13,7 +13,11 @@
 #include "postgres.h"
 
 #include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
 
+#include "avro/calendar.h"
 #include "avro/encoder_ops.h"
 #include "avro/encoder_state.h"
 #include "compat.h"
@@ -105,6 +109,14 @@ OutboxAvroColumnEqual(const OutboxAvroEncoder *encoder, int column, Datum a, Dat
 			return DatumGetInt32(a) == DatumGetInt32(b);
 		case OP_INT8:
 			return DatumGetInt64(a) == DatumGetInt64(b);
+		case OP_DATE:
+			return DatumGetDateADT(a) == DatumGetDateADT(b) &&
+				DatumGetDateADT(a) >= OUTBOX_MIN_DATE && DatumGetDateADT(a) <= OUTBOX_MAX_DATE;
+		case OP_TIMESTAMPTZ:
+			return DatumGetTimestampTz(a) == DatumGetTimestampTz(b) &&
+				DatumGetTimestampTz(a) >= OUTBOX_MIN_TIMESTAMP && DatumGetTimestampTz(a) <= OUTBOX_MAX_TIMESTAMP;
+		case OP_UUID:
+			return memcmp(DatumGetUUIDP(a), DatumGetUUIDP(b), UUID_LEN) == 0;
 		case OP_TEXT:
 		case OP_BPCHAR:
 			if (encoder->text.action != TEXT_AS_IS)

@@ -40,7 +40,7 @@ typedef struct DecoderEntry
 	OutboxAvroDecoder *decoder;
 } DecoderEntry;
 
-/* Holds the hash table and all decoders; child of CacheMemoryContext, reset as a whole. */
+/* Holds the hash table and, in children, the decoders; child of CacheMemoryContext, reset as a whole. */
 static MemoryContext decoder_context = NULL;
 static HTAB *decoders = NULL;
 
@@ -90,6 +90,7 @@ find_decoder(int32 schema_id, char **error)
 	DecoderKey key = {.relation = OutboxRelationOid("event_schema"), .schema_id = schema_id};
 	DecoderEntry *entry = decoders != NULL ? hash_search(decoders, &key, HASH_FIND, NULL) : NULL;
 	OutboxAvroDecoder *decoder;
+	MemoryContext own;
 	MemoryContext caller;
 	AvroFault fault;
 	char *schema;
@@ -103,12 +104,14 @@ find_decoder(int32 schema_id, char **error)
 		return NULL;
 	}
 	start_cache();
-	caller = MemoryContextSwitchTo(decoder_context);
+	own = AllocSetContextCreate(decoder_context, "outbox decoder", ALLOCSET_SMALL_SIZES);
+	caller = MemoryContextSwitchTo(own);
 	decoder = OutboxDecoderLoad(schema, &fault);
 	MemoryContextSwitchTo(caller);
 	pfree(schema);
 	if (decoder == NULL)
 	{
+		MemoryContextDelete(own);
 		*error = psprintf("schema %d is not valid: %s", schema_id, fault.text);
 		return NULL;
 	}
