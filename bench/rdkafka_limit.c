@@ -3,11 +3,12 @@
  * rdkafka_limit.c
  *	  How fast librdkafka alone produces: the limit for the Kafka sink.
  *
- *	  rdkafka_limit BROKERS TOPIC N PAYLOAD_BYTES none|minimal|cloudevents [PROPERTY=VALUE...]
+ *	  rdkafka_limit BROKERS TOPIC N PAYLOAD_BYTES[@FILE] none|minimal|cloudevents [PROPERTY=VALUE...]
  *
  * The settings are the sink's defaults, the messages have its sizes and its
  * headers (constant ones: nothing is formatted), everything is prepared before
- * the clock starts.  Prints one JSON object.
+ * the clock starts.  Payloads are pieces of FILE, which may hold real ones, or
+ * of letters half of whose bits are random.  Prints one JSON object.
  *
  *	  cc -O2 -o build/rdkafka_limit bench/rdkafka_limit.c -lrdkafka
  *
@@ -20,7 +21,6 @@
 #include <sys/resource.h>
 #include <time.h>
 
-/* Payloads are pieces of this: half of their bits are random, as in real records. */
 #define PAYLOAD_POOL 1048576
 
 typedef struct Header
@@ -53,13 +53,15 @@ typedef struct Run
 	rd_kafka_t *rk;
 	rd_kafka_topic_t *topic;
 	rd_kafka_queue_t *queue;
-	char *payload;
+	char *pool;
+	size_t pool_bytes; /* where a payload may begin */
 	size_t payload_bytes;
 	int nheaders;
 	long acked;
 	long failed;
 } Run;
 
+static void fill_pool(Run *run, const char *payload);
 static void set(rd_kafka_conf_t *conf, const char *setting);
 static void open_producer(Run *run, const char *brokers, const char *topic, int nsettings, char **more);
 static int produce(Run *run, long i);
@@ -78,15 +80,11 @@ main(int argc, char **argv)
 
 	if (argc < 6)
 	{
-		fprintf(stderr, "usage: rdkafka_limit BROKERS TOPIC N PAYLOAD_BYTES none|minimal|cloudevents [PROPERTY=VALUE...]\n");
+		fprintf(stderr, "usage: rdkafka_limit BROKERS TOPIC N PAYLOAD_BYTES[@FILE] none|minimal|cloudevents [PROPERTY=VALUE...]\n");
 		return 2;
 	}
 	n = atol(argv[3]);
-	run.payload_bytes = atol(argv[4]) + 10; /* the frame */
-	run.payload = malloc(PAYLOAD_POOL + run.payload_bytes);
-	for (i = 0; i < (long) (PAYLOAD_POOL + run.payload_bytes); i++)
-		run.payload[i] = 'a' + (random() & 15);
-	i = 0;
+	fill_pool(&run, argv[4]);
 	run.nheaders = strcmp(argv[5], "none") == 0 ? 0 : strcmp(argv[5], "minimal") == 0 ? 3
 																					  : sizeof(headers) / sizeof(headers[0]);
 	open_producer(&run, argv[1], argv[2], argc - 6, argv + 6);
@@ -108,6 +106,33 @@ main(int argc, char **argv)
 	printf("{\"seconds\": %.4f, \"per_second\": %.0f, \"cpu_us\": %.3f, \"failed\": %ld}\n", seconds() - start,
 		   n / (seconds() - start), (cpu_seconds() - cpu) * 1e6 / n, run.failed);
 	return run.failed != 0;
+}
+
+static void
+fill_pool(Run *run, const char *payload)
+{
+	const char *at = strchr(payload, '@');
+	FILE *file = NULL;
+	size_t i;
+
+	run->payload_bytes = atol(payload) + 10; /* the frame */
+	run->pool = malloc(PAYLOAD_POOL + run->payload_bytes);
+	run->pool_bytes = PAYLOAD_POOL;
+	if (at == NULL)
+	{
+		for (i = 0; i < PAYLOAD_POOL + run->payload_bytes; i++)
+			run->pool[i] = 'a' + (random() & 15);
+		return;
+	}
+	file = fopen(at + 1, "rb");
+	i = file ? fread(run->pool, 1, PAYLOAD_POOL + run->payload_bytes, file) : 0;
+	if (i <= run->payload_bytes)
+	{
+		fprintf(stderr, "rdkafka_limit: %s cannot be read or is too short\n", at + 1);
+		exit(2);
+	}
+	fclose(file);
+	run->pool_bytes = i - run->payload_bytes;
 }
 
 static void
@@ -161,7 +186,7 @@ produce(Run *run, long i)
 	int key_len = snprintf(key, sizeof(key), "%ld", i);
 	rd_kafka_headers_t *list;
 	rd_kafka_error_t *error;
-	char *payload = run->payload + i * 61 % PAYLOAD_POOL;
+	char *payload = run->pool + i * (run->payload_bytes - 10) % run->pool_bytes;
 	int h;
 
 	if (run->nheaders == 0)

@@ -10,5 +10,5 @@ SELECT n AS ordr_no,
        ((n * 7919::bigint) % 1000000 / 100.0)::numeric(10,2) AS tot_amt,
        n % 3 = 0 AS prio_flg,
        (ARRAY['Münster', 'Springfield', 'São Paulo', 'Walla Walla', 'Reykjavík'])[1 + n % 5]::varchar(30) AS shp_city,
-       CASE WHEN n % 5 > 0 THEN 'please ring twice, ' || n END AS rmrk
+       CASE WHEN n % 5 > 0 THEN 'please ring twice; if nobody answers, leave it with the neighbours at number ' || n || ', second floor' END AS rmrk
 FROM generate_series(1, {rows}) AS n;
