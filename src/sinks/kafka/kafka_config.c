@@ -40,6 +40,7 @@ static const KafkaProperty defaults[] = {
 	{"queue.buffering.max.messages", "30000"},
 	{"queue.buffering.max.kbytes", "65536"},
 	{"topic.metadata.refresh.fast.interval.ms", "100"},
+	{"topic.metadata.propagation.max.ms", "10000"}, /* how long a missing topic may just not have been heard of */
 };
 
 /* What the promises rest on; see refused[]. */
