@@ -33,7 +33,8 @@ EXTRA_CLEAN  = $(SQL_SCRIPT) build/regress build/tap build/log
 PG_CONFIG   ?= pg_config
 
 # These goals must work where no PostgreSQL is installed yet.
-TOOL_GOALS   = demo test lint deps
+BENCH_GOALS  = bench bench-write bench-onerow bench-drain bench-latency
+TOOL_GOALS   = demo test lint deps $(BENCH_GOALS)
 # Bitcode for JIT inlining is of no use to a trigger, and its compiler need not be there.
 override with_llvm = no
 ifeq ($(filter $(TOOL_GOALS),$(MAKECMDGOALS)),)
@@ -80,3 +81,9 @@ lint:
 
 deps:
 	@tools/install_deps.sh test
+
+# ---- bench --------------------------------------------------------------------------------------
+# See bench/README.md. Options: make bench-write ARGS="--rounds 3"
+bench: $(filter-out bench,$(BENCH_GOALS))
+$(filter-out bench,$(BENCH_GOALS)): bench-%:
+	@bench/run.sh $* $(ARGS)
