@@ -264,12 +264,13 @@ trim_slashes(const char *url)
 	return pnstrdup(url, len);
 }
 
+/* Does not show the value: it may come from a file. */
 static void
 bad_value(const OutboxSinkOption *option, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value of sink option \"%s\": \"%s\"", option->name, option->value),
+			 errmsg("invalid value of sink option \"%s\"", option->name),
 			 errhint("%s", hint)));
 }
 
@@ -289,7 +290,7 @@ set_property(rd_kafka_conf_t *conf, const char *name, const char *value)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unknown option \"%s\" of a Kafka sink", name),
-				 errdetail("It is neither an option of the sink nor a property of librdkafka %s.", rd_kafka_version_str()),
+				 errdetail("It is neither an option of the sink nor a property of librdkafka."),
 				 errhint("See the list of properties in librdkafka's CONFIGURATION.md.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -123,7 +123,7 @@ wants_payload(const OutboxSinkOption *options, int noptions)
 		if (!parse_bool(options[i].value, &payload))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("invalid value of sink option \"%s\": \"%s\"", options[i].name, options[i].value),
+					 errmsg("invalid value of sink option \"%s\"", options[i].name),
 					 errhint("Give true or false.")));
 	}
 	return payload;
