@@ -26,6 +26,35 @@ RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_d
 COMMENT ON FUNCTION outbox.drop_event_type(text) IS
 'Removes an event type. Events that are already in the outbox are still published.';
 
+CREATE FUNCTION outbox.add_check(event_type text, name text, expression text)
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_add_check';
+COMMENT ON FUNCTION outbox.add_check(text, text, text) IS
+'Adds a rule to an event type: a boolean expression over the columns of the published row, old.<column> and new.<column>. Evaluated after the condition; false makes a dead letter of stage check, NULL passes. Live at commit.';
+
+CREATE FUNCTION outbox.drop_check(event_type text, name text)
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_drop_check';
+COMMENT ON FUNCTION outbox.drop_check(text, text) IS 'Removes a rule from an event type. Live at commit.';
+
+CREATE FUNCTION outbox.create_code_map(name text, codes jsonb)
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_create_code_map';
+COMMENT ON FUNCTION outbox.create_code_map(text, jsonb) IS
+'Declares legacy codes and their canonical words, an object of strings: {"N": "PLACED"}. To change a map, drop and create it in one transaction.';
+
+CREATE FUNCTION outbox.drop_code_map(name text)
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_drop_code_map';
+COMMENT ON FUNCTION outbox.drop_code_map(text) IS
+'Removes a code map; outbox.decode() gives NULL for its codes from commit on.';
+
+CREATE FUNCTION outbox.decode(map text, code text)
+RETURNS text LANGUAGE c STABLE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_decode_text';
+COMMENT ON FUNCTION outbox.decode(text, text) IS
+'The canonical word for a legacy code; NULL when the map does not have it. Blanks count: trim char(n) codes with btrim() if they are padded.';
+
+CREATE FUNCTION outbox.decode(map text, code bigint)
+RETURNS text LANGUAGE c STABLE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_decode_bigint';
+COMMENT ON FUNCTION outbox.decode(text, bigint) IS
+'The canonical word for a numeric legacy code; NULL when the map does not have it';
+
 CREATE FUNCTION outbox.enable(contract text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_enable';
 COMMENT ON FUNCTION outbox.enable(text) IS
@@ -66,6 +95,12 @@ CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON ou
     FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox.event_schema
     FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox.check_rule
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox.code_map
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+ALTER TABLE outbox.check_rule ENABLE ALWAYS TRIGGER config_changed;
+ALTER TABLE outbox.code_map ENABLE ALWAYS TRIGGER config_changed;
 ALTER TABLE outbox.contract ENABLE ALWAYS TRIGGER config_changed;
 ALTER TABLE outbox.contract_version ENABLE ALWAYS TRIGGER config_changed;
 ALTER TABLE outbox.source ENABLE ALWAYS TRIGGER config_changed;

@@ -10,3 +10,6 @@ REVOKE ALL ON SCHEMA outbox FROM PUBLIC;
 GRANT USAGE ON SCHEMA outbox TO PUBLIC;
 GRANT EXECUTE ON FUNCTION outbox.capture() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION outbox.capture_truncate() TO PUBLIC;
+-- Views call it with the rights of whoever reads them.
+GRANT EXECUTE ON FUNCTION outbox.decode(text, text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION outbox.decode(text, bigint) TO PUBLIC;

@@ -21,6 +21,7 @@
 #include "capture/trace.h"
 #include "capture/transition.h"
 #include "compat.h"
+#include "contract/code_map.h"
 #include "contract/evaluate.h"
 #include "contract/guard.h"
 #include "deadletter/dead_letter.h"
@@ -88,6 +89,8 @@ static void add_transition(Change *change, OutboxEmit emit, bool equal,
 						   TupleTableSlot *before, TupleTableSlot *after);
 static void make_events(Change *change);
 static void make_event(Change *change, Transition *transition, OutboxCompiledEventType *type);
+static bool checks_pass(Change *change, Transition *transition, OutboxCompiledEventType *type);
+static const char *unknown_code_detail(const OutboxAvroError *error);
 static bool concerns(const OutboxCompiledEventType *type, const Transition *transition);
 static void step_failed(Change *change, ErrorData *error);
 static void mapping_failed(Change *change, ErrorData *error, OutboxEmit emit);
@@ -248,7 +251,8 @@ make_events(Change *change)
 
 			change->stage = "condition";
 			if (concerns(type, transition) &&
-				OutboxConditionHolds(contract, type, transition->before, transition->after))
+				OutboxConditionHolds(contract, type, transition->before, transition->after) &&
+				checks_pass(change, transition, type))
 				make_event(change, transition, type);
 		}
 	}
@@ -260,6 +264,35 @@ concerns(const OutboxCompiledEventType *type, const Transition *transition)
 	if (type->config->emit == OUTBOX_EMIT_ALWAYS)
 		return true;
 	return type->config->emit == transition->emit && !transition->equal;
+}
+
+static bool
+checks_pass(Change *change, Transition *transition, OutboxCompiledEventType *type)
+{
+	TupleTableSlot *row = transition->after ? transition->after : transition->before;
+	const char *failed;
+
+	change->stage = "check";
+	failed = OutboxFailedCheck(change->contract, type, row, transition->before, transition->after);
+	if (failed == NULL)
+		return true;
+	invalid_event(change, type, transition->emit, "check", ERRCODE_CHECK_VIOLATION,
+				  psprintf("check \"%s\" of event type \"%s\" is false", failed, type->config->name), NULL,
+				  "Correct the row, or the check.");
+	return false;
+}
+
+/* What a missing value may come from. */
+static const char *
+unknown_code_detail(const OutboxAvroError *error)
+{
+	const OutboxUnknownCode *unknown = OutboxLastUnknownCode();
+
+	if (error->sqlerrcode != ERRCODE_NOT_NULL_VIOLATION || unknown->map == NULL)
+		return error->detail;
+	if (!unknown->map_exists)
+		return psprintf("The code map \"%s\" does not exist.", unknown->map);
+	return psprintf("The code map \"%s\" does not have the code \"%s\".", unknown->map, unknown->code);
 }
 
 static void
@@ -283,7 +316,8 @@ make_event(Change *change, Transition *transition, OutboxCompiledEventType *type
 	payload = OutboxEncodeEvent(contract, type, row, transition->before, &error);
 	if (payload == NULL)
 	{
-		invalid_event(change, type, transition->emit, "encode", error.sqlerrcode, error.message, error.detail,
+		invalid_event(change, type, transition->emit, "encode", error.sqlerrcode, error.message,
+					  unknown_code_detail(&error),
 					  "Correct the row, or the view's expression for the column.");
 		return;
 	}

@@ -15,6 +15,7 @@
 #include "access/xact.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
@@ -97,8 +98,11 @@ outbox_capture_truncate(PG_FUNCTION_ARGS)
 Datum
 outbox_config_changed(PG_FUNCTION_ARGS)
 {
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
 	check_call(fcinfo, "outbox.config_changed", false);
 	OutboxContractsChanged();
+	CacheInvalidateRelcache(trigger->tg_relation);
 	return PointerGetDatum(NULL);
 }
 

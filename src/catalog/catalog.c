@@ -66,6 +66,12 @@ OutboxInstallation(void)
 }
 
 Oid
+OutboxSchemaOid(void)
+{
+	return get_namespace_oid(OUTBOX_SCHEMA, false);
+}
+
+Oid
 OutboxRelationOid(const char *relname)
 {
 	Oid			schema = get_namespace_oid(OUTBOX_SCHEMA, false);

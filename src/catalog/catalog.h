@@ -44,6 +44,7 @@ enum OutboxEventAttribute
 extern Oid	OutboxExtensionOid(bool missing_ok);
 extern Oid	OutboxOwner(void);				/* owner of the extension: reads and writes our tables */
 extern Oid	OutboxInstallation(void);	/* oid of outbox.event_seq: changes when the extension is created anew; InvalidOid: not there */
+extern Oid	OutboxSchemaOid(void);			/* raises when it is not there */
 extern Oid	OutboxRelationOid(const char *relname);	/* raises when it is not there */
 extern Oid	OutboxRelationOwner(Oid relation);	/* raises when it is not there */
 

@@ -49,6 +49,11 @@ enum
 
 enum
 {
+	Anum_check_id = 1, Anum_check_event_type_id, Anum_check_name, Anum_check_expression
+};
+
+enum
+{
 	Anum_schema_id = 1, Anum_schema_event_type_id, Anum_schema_contract, Anum_schema_event_type,
 	Anum_schema_version, Anum_schema_topic, Anum_schema_ce_type, Anum_schema_previous, Anum_schema_schema
 };
@@ -71,6 +76,7 @@ static List *get_names(ConfigScan *scan, AttrNumber column);
 static void load_version(OutboxContractConfig *config, Snapshot snapshot);
 static void load_root(OutboxContractConfig *config, Snapshot snapshot);
 static void load_event_types(OutboxContractConfig *config, Snapshot snapshot);
+static void load_checks(OutboxEventTypeConfig *type, Snapshot snapshot);
 static void load_schema(OutboxEventTypeConfig *type, int32 version, Snapshot snapshot);
 static OutboxEmit parse_emit(const char *text);
 static OutboxTombstone parse_tombstone(const char *text);
@@ -320,7 +326,39 @@ load_event_types(OutboxContractConfig *config, Snapshot snapshot)
 	scan_end(&scan);
 	list_sort(config->event_types, compare_event_type_id);
 	foreach(lc, config->event_types)
+	{
 		load_schema(lfirst(lc), config->version, snapshot);
+		load_checks(lfirst(lc), snapshot);
+	}
+}
+
+static int
+compare_check_id(const ListCell *a, const ListCell *b)
+{
+	int32		left = ((OutboxCheckConfig *) lfirst(a))->id;
+	int32		right = ((OutboxCheckConfig *) lfirst(b))->id;
+
+	return left < right ? -1 : left > right;
+}
+
+static void
+load_checks(OutboxEventTypeConfig *type, Snapshot snapshot)
+{
+	ConfigScan	scan;
+
+	scan_begin(&scan, "check_rule", "check_rule_pkey", Anum_check_event_type_id,
+			   F_INT4EQ, Int32GetDatum(type->id), snapshot);
+	while (scan_next(&scan))
+	{
+		OutboxCheckConfig *check = palloc0(sizeof(OutboxCheckConfig));
+
+		check->id = DatumGetInt32(get_datum(&scan, Anum_check_id));
+		check->name = get_text(&scan, Anum_check_name);
+		check->expression = get_text(&scan, Anum_check_expression);
+		type->checks = lappend(type->checks, check);
+	}
+	scan_end(&scan);
+	list_sort(type->checks, compare_check_id);
 }
 
 static void

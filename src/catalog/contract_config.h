@@ -30,6 +30,13 @@ typedef enum OutboxTombstone
 	OUTBOX_TOMBSTONE_INSTEAD
 } OutboxTombstone;
 
+typedef struct OutboxCheckConfig
+{
+	int32		id;
+	char	   *name;
+	char	   *expression;
+} OutboxCheckConfig;
+
 typedef struct OutboxEventTypeConfig
 {
 	int32		id;
@@ -40,6 +47,7 @@ typedef struct OutboxEventTypeConfig
 	char	   *topic;
 	char	   *ce_type;
 	OutboxTombstone tombstone;
+	List	   *checks;			/* of OutboxCheckConfig *, in creation order */
 	int32		schema_id;		/* 0: not pinned yet */
 	char	   *schema_text;	/* NULL: not pinned yet */
 } OutboxEventTypeConfig;

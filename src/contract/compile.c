@@ -42,8 +42,11 @@ static int *column_numbers(const OutboxCompiledContract *contract, List *names, 
 static void compile_event_types(OutboxCompiledContract *contract, bool draft);
 static void compile_event_type(OutboxCompiledContract *contract, OutboxCompiledEventType *type);
 static void plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansion);
-static Bitmapset *used_columns(const OutboxCompiledContract *contract, List *conditions);
+static List *parse_rules(OutboxCompiledContract *contract);
+static List *take_rule(Node *expression, Expr **rule, List *rest);
+static Bitmapset *used_columns(const OutboxCompiledContract *contract, List *rules);
 static void note_reads(OutboxCompiledContract *contract, Bitmapset *root_columns);
+static List *nested_required(const OutboxContractConfig *config, const char *column);
 static Datum *copy_row(OutboxCompiledContract *contract, TupleTableSlot *slot, bool **isnull);
 static ProjectionInfo *build_projection(OutboxCompiledContract *contract, TupleTableSlot *slot, bool key_only);
 
@@ -218,6 +221,7 @@ compile_event_type(OutboxCompiledContract *contract, OutboxCompiledEventType *ty
 	OutboxEventTypeConfig *config = type->config;
 	int			ncolumns;
 	OutboxAvroColumn *columns = OutboxContractColumns(contract->config, config, &ncolumns);
+	ListCell   *lc;
 
 	type->type = cstring_to_text(config->name);
 	if (config->tombstone == OUTBOX_TOMBSTONE_AFTER)
@@ -225,6 +229,9 @@ compile_event_type(OutboxCompiledContract *contract, OutboxCompiledEventType *ty
 	else if (config->tombstone == OUTBOX_TOMBSTONE_INSTEAD)
 		type->flags = OUTBOX_EVENT_TOMBSTONE_ONLY;
 	type->previous = column_numbers(contract, config->previous, &type->nprevious);
+	type->checks = palloc0(sizeof(OutboxCompiledCheck) * Max(list_length(config->checks), 1));
+	foreach(lc, config->checks)
+		type->checks[type->nchecks++].name = ((OutboxCheckConfig *) lfirst(lc))->name;
 	type->encoder = OutboxAvroCompile(config->schema_text, columns, ncolumns, &type->mismatch);
 	if (type->encoder == NULL)
 		return;
@@ -243,21 +250,11 @@ static void
 plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansion)
 {
 	List	   *expressions = NIL;
-	List	   *conditions = NIL;
-	Bitmapset  *used;
+	List	   *rules = parse_rules(contract);
+	Bitmapset  *used = used_columns(contract, rules);
 	ListCell   *lc;
 	int			column = 0;
-	int			first_condition;
 
-	for (int i = 0; i < contract->ntypes; i++)
-	{
-		OutboxEventTypeConfig *type = contract->types[i].config;
-
-		conditions = lappend(conditions, type->condition == NULL ? NULL :
-							 OutboxParseCondition(type->condition, contract->config->view,
-												  psprintf("condition of event type \"%s\"", type->name)));
-	}
-	used = used_columns(contract, conditions);
 	foreach(lc, expansion->columns)
 	{
 		TargetEntry *entry = lfirst_node(TargetEntry, lc);
@@ -270,8 +267,7 @@ plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansio
 															 exprCollation((Node *) entry->expr)));
 	}
 	expressions = lappend(expressions, make_ands_implicit((Expr *) expansion->qual));
-	first_condition = list_length(expressions);
-	expressions = list_concat(expressions, conditions);
+	expressions = list_concat(expressions, rules);
 
 	contract->cached = GetCachedExpression((Node *) expressions);
 	expressions = copyObject((List *) contract->cached->expr);
@@ -280,27 +276,66 @@ plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansio
 
 	contract->columns = list_copy_head(expressions, contract->ncolumns);
 	contract->qual = (List *) list_nth(expressions, contract->ncolumns);
+	rules = list_copy_tail(expressions, contract->ncolumns + 1);
 	for (int i = 0; i < contract->ntypes; i++)
 	{
-		Node	   *condition = list_nth(expressions, first_condition + i);
+		OutboxCompiledEventType *type = &contract->types[i];
 
-		if (condition == NULL)
-			continue;
-		ChangeVarNodes(condition, OUTBOX_OLD_VARNO, INNER_VAR, 0);
-		ChangeVarNodes(condition, OUTBOX_NEW_VARNO, OUTER_VAR, 0);
-		contract->types[i].condition = (Expr *) condition;
+		rules = take_rule(linitial(rules), &type->condition, rules);
+		for (int j = 0; j < type->nchecks; j++)
+			rules = take_rule(linitial(rules), &type->checks[j].expression, rules);
 	}
 }
 
+/* Conditions (NULL: none) and checks of all event types, in the order in which plan_expressions takes them back. */
+static List *
+parse_rules(OutboxCompiledContract *contract)
+{
+	Oid			view = contract->config->view;
+	List	   *rules = NIL;
+
+	for (int i = 0; i < contract->ntypes; i++)
+	{
+		OutboxEventTypeConfig *type = contract->types[i].config;
+		ListCell   *lc;
+
+		rules = lappend(rules, type->condition == NULL ? NULL :
+						OutboxParseCondition(type->condition, view,
+											 psprintf("condition of event type \"%s\"", type->name)));
+		foreach(lc, type->checks)
+		{
+			OutboxCheckConfig *check = lfirst(lc);
+
+			rules = lappend(rules, OutboxParseCheck(check->expression, view,
+													psprintf("check \"%s\" of event type \"%s\"", check->name, type->name)));
+		}
+	}
+	return rules;
+}
+
+/* The rows before and after are the executor's inner and outer tuples; a check's own row stays the scan tuple. */
+static List *
+take_rule(Node *expression, Expr **rule, List *rest)
+{
+	if (expression)
+	{
+		ChangeVarNodes(expression, OUTBOX_OLD_VARNO, INNER_VAR, 0);
+		ChangeVarNodes(expression, OUTBOX_NEW_VARNO, OUTER_VAR, 0);
+	}
+	*rule = (Expr *) expression;
+	return list_delete_first(rest);
+}
+
 static Bitmapset *
-used_columns(const OutboxCompiledContract *contract, List *conditions)
+used_columns(const OutboxCompiledContract *contract, List *rules)
 {
 	Bitmapset  *attributes = NULL;
 	Bitmapset  *used = NULL;
 	int			attribute = -1;
 
-	pull_varattnos((Node *) conditions, OUTBOX_OLD_VARNO, &attributes);
-	pull_varattnos((Node *) conditions, OUTBOX_NEW_VARNO, &attributes);
+	pull_varattnos((Node *) rules, OUTBOX_OLD_VARNO, &attributes);
+	pull_varattnos((Node *) rules, OUTBOX_NEW_VARNO, &attributes);
+	pull_varattnos((Node *) rules, OUTBOX_ROW_VARNO, &attributes);
 	while ((attribute = bms_next_member(attributes, attribute)) >= 0)
 		used = bms_add_member(used, attribute + FirstLowInvalidHeapAttributeNumber - 1);
 	for (int i = 0; i < contract->ncolumns; i++)
@@ -346,15 +381,19 @@ OutboxResetExecutor(OutboxCompiledContract *contract)
 	contract->before = MakeSingleTupleTableSlot(contract->row_desc, &TTSOpsVirtual);
 	contract->after = MakeSingleTupleTableSlot(contract->row_desc, &TTSOpsVirtual);
 	contract->key_row = MakeSingleTupleTableSlot(contract->row_desc, &TTSOpsVirtual);
+	contract->absent = MakeSingleTupleTableSlot(contract->row_desc, &TTSOpsVirtual);
+	ExecStoreAllNullTuple(contract->absent);
 	contract->qual_state = contract->qual ? ExecInitQual(contract->qual, NULL) : NULL;
 	contract->project_before = build_projection(contract, contract->before, false);
 	contract->project_after = build_projection(contract, contract->after, false);
 	contract->project_key = build_projection(contract, contract->key_row, true);
 	for (int i = 0; i < contract->ntypes; i++)
 	{
-		Expr	   *condition = contract->types[i].condition;
+		OutboxCompiledEventType *type = &contract->types[i];
 
-		contract->types[i].condition_state = condition ? ExecInitExpr(condition, NULL) : NULL;
+		type->condition_state = type->condition ? ExecInitExpr(type->condition, NULL) : NULL;
+		for (int j = 0; j < type->nchecks; j++)
+			type->checks[j].state = ExecInitExpr(type->checks[j].expression, NULL);
 	}
 	MemoryContextSwitchTo(caller);
 }
@@ -438,6 +477,24 @@ build_projection(OutboxCompiledContract *contract, TupleTableSlot *slot, bool ke
 	return ExecBuildProjectionInfo(targets, contract->econtext, slot, NULL, NULL);
 }
 
+/* The parts of `required` that lie inside a column: "items.sku" is "sku" of "items". */
+static List *
+nested_required(const OutboxContractConfig *config, const char *column)
+{
+	Size		len = strlen(column);
+	List	   *fields = NIL;
+	ListCell   *lc;
+
+	foreach(lc, config->required)
+	{
+		char	   *name = lfirst(lc);
+
+		if (strncmp(name, column, len) == 0 && name[len] == '.')
+			fields = lappend(fields, name + len + 1);
+	}
+	return fields;
+}
+
 OutboxAvroColumn *
 OutboxContractColumns(const OutboxContractConfig *config, const OutboxEventTypeConfig *type, int *ncolumns)
 {
@@ -455,6 +512,7 @@ OutboxContractColumns(const OutboxContractConfig *config, const OutboxEventTypeC
 		columns[i].type = attribute->atttypid;
 		columns[i].typmod = attribute->atttypmod;
 		columns[i].required = OutboxNameListMember(config->required, columns[i].name);
+		columns[i].required_fields = nested_required(config, columns[i].name);
 		columns[i].doc = GetComment(config->view, RelationRelationId, i + 1);
 	}
 	*ncolumns = desc->natts;
@@ -469,6 +527,7 @@ OutboxContractColumns(const OutboxContractConfig *config, const OutboxEventTypeC
 				columns[*ncolumns] = columns[i];
 				columns[*ncolumns].name = psprintf("previous_%s", columns[i].name);
 				columns[*ncolumns].required = false;
+				columns[*ncolumns].required_fields = NIL;
 				columns[(*ncolumns)++].doc = NULL;
 				break;
 			}

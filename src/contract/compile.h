@@ -16,6 +16,13 @@
 #include "avro/outbox_avro.h"
 #include "catalog/contract_config.h"
 
+typedef struct OutboxCompiledCheck
+{
+	const char *name;
+	Expr	   *expression;		/* planned */
+	ExprState  *state;			/* rebuilt with the executor state */
+} OutboxCompiledCheck;
+
 typedef struct OutboxCompiledEventType
 {
 	OutboxEventTypeConfig *config;
@@ -23,6 +30,8 @@ typedef struct OutboxCompiledEventType
 	int16		flags;			/* OUTBOX_EVENT_* from its tombstone */
 	Expr	   *condition;		/* planned; NULL: always true */
 	ExprState  *condition_state;	/* rebuilt with the executor state */
+	int			nchecks;
+	OutboxCompiledCheck *checks;	/* in creation order */
 	int			nprevious;
 	int		   *previous;		/* column numbers (from 0) of the contract */
 	OutboxAvroEncoder *encoder; /* NULL: the view no longer fits the pinned schema */
@@ -67,6 +76,7 @@ typedef struct OutboxCompiledContract
 	TupleTableSlot *before;		/* contract rows */
 	TupleTableSlot *after;
 	TupleTableSlot *key_row;
+	TupleTableSlot *absent;		/* a row of NULLs */
 
 	MemoryContext row_context;	/* scratch of one changed row */
 

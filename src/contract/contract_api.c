@@ -128,6 +128,13 @@ OutboxExecute(const char *query, int nargs, const char *const *args)
 	return result;
 }
 
+char *
+OutboxEventTypeContract(const char *event_type)
+{
+	return OutboxExecute("SELECT c.name FROM outbox.event_type e JOIN outbox.contract c ON c.id = e.contract_id"
+						 " WHERE e.name = $1", 1, &event_type);
+}
+
 List *
 OutboxNameListArg(FunctionCallInfo fcinfo, int arg, const char *argument)
 {

@@ -33,6 +33,9 @@ extern void OutboxPinSchema(const OutboxContractConfig *config, OutboxEventTypeC
  */
 extern char *OutboxExecute(const char *query, int nargs, const char *const *args);
 
+/* The contract that an event type belongs to; NULL when there is no such event type. */
+extern char *OutboxEventTypeContract(const char *event_type);
+
 /* The elements of a text[] argument, NIL for SQL NULL. */
 extern List *OutboxNameListArg(FunctionCallInfo fcinfo, int arg, const char *argument);
 

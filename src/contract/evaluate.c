@@ -17,11 +17,14 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "contract/code_map.h"
 #include "contract/evaluate.h"
 
 #define INITIAL_PAYLOAD_SIZE	512
 
 static bool evaluate_row(OutboxCompiledContract *contract, TupleTableSlot *source, ProjectionInfo *project);
+static void set_sides(OutboxCompiledContract *contract, TupleTableSlot *before, TupleTableSlot *after);
+static bool evaluate_rule(OutboxCompiledContract *contract, ExprState *state, bool *isnull);
 static bool columns_equal(const OutboxCompiledContract *contract, int column);
 static void append_key_part(StringInfo out, OutboxCompiledContract *contract, int part, Datum value, Oid type);
 static void append_escaped(StringInfo out, const char *text, int len);
@@ -73,6 +76,7 @@ OutboxBeforeFromKey(OutboxCompiledContract *contract)
 static bool
 evaluate_row(OutboxCompiledContract *contract, TupleTableSlot *source, ProjectionInfo *project)
 {
+	OutboxForgetUnknownCode();
 	contract->econtext->ecxt_scantuple = source;
 	if (contract->qual_state && !ExecQual(contract->qual_state, contract->econtext))
 		return false;
@@ -161,21 +165,50 @@ bool
 OutboxConditionHolds(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
 					 TupleTableSlot *before, TupleTableSlot *after)
 {
-	TupleTableSlot *absent = contract->key_row;
-	MemoryContext caller;
-	Datum		result;
 	bool		isnull;
 
 	if (type->condition_state == NULL)
 		return true;
-	if (before == NULL || after == NULL)
-		ExecStoreAllNullTuple(absent);
+	set_sides(contract, before, after);
+	return evaluate_rule(contract, type->condition_state, &isnull) && !isnull;
+}
+
+const char *
+OutboxFailedCheck(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
+				  TupleTableSlot *row, TupleTableSlot *before, TupleTableSlot *after)
+{
+	if (type->nchecks == 0)
+		return NULL;
+	set_sides(contract, before, after);
+	contract->econtext->ecxt_scantuple = row;
+	for (int i = 0; i < type->nchecks; i++)
+	{
+		bool		isnull;
+
+		if (!evaluate_rule(contract, type->checks[i].state, &isnull) && !isnull)
+			return type->checks[i].name;
+	}
+	return NULL;
+}
+
+/* An absent side is a row of NULLs. */
+static void
+set_sides(OutboxCompiledContract *contract, TupleTableSlot *before, TupleTableSlot *after)
+{
+	TupleTableSlot *absent = contract->absent;
+
 	contract->econtext->ecxt_innertuple = before ? before : absent;
 	contract->econtext->ecxt_outertuple = after ? after : absent;
-	caller = MemoryContextSwitchTo(contract->econtext->ecxt_per_tuple_memory);
-	result = ExecEvalExpr(type->condition_state, contract->econtext, &isnull);
+}
+
+static bool
+evaluate_rule(OutboxCompiledContract *contract, ExprState *state, bool *isnull)
+{
+	MemoryContext caller = MemoryContextSwitchTo(contract->econtext->ecxt_per_tuple_memory);
+	Datum		result = ExecEvalExpr(state, contract->econtext, isnull);
+
 	MemoryContextSwitchTo(caller);
-	return !isnull && DatumGetBool(result);
+	return !*isnull && DatumGetBool(result);
 }
 
 text *

@@ -43,6 +43,13 @@ extern bool OutboxSameValue(const OutboxCompiledContract *contract, int column,
 extern bool OutboxConditionHolds(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
 								 TupleTableSlot *before, TupleTableSlot *after);
 
+/*
+ * The first check of the event type that is false of the published row; NULL
+ * when all hold. before/after as above.
+ */
+extern const char *OutboxFailedCheck(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
+									 TupleTableSlot *row, TupleTableSlot *before, TupleTableSlot *after);
+
 /* The message key of a contract row; NULL when one of its columns is NULL. */
 extern text *OutboxAggregateId(OutboxCompiledContract *contract, TupleTableSlot *row);
 

@@ -50,8 +50,7 @@ outbox_create_event_type(PG_FUNCTION_ARGS)
 
 	OutboxCheckContractRights(contract->view, contract->root);
 	read_arguments(fcinfo, contract, &type);
-	exists = OutboxExecute("SELECT c.name FROM outbox.event_type e JOIN outbox.contract c ON c.id = e.contract_id WHERE e.name = $1",
-						   1, (const char *[]) {type.config.name});
+	exists = OutboxEventTypeContract(type.config.name);
 	if (exists)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
@@ -76,8 +75,7 @@ outbox_drop_event_type(PG_FUNCTION_ARGS)
 {
 	char	   *name = OutboxRequiredTextArg(fcinfo, 0, "name");
 	const char *args[] = {name};
-	char	   *contract = OutboxExecute("SELECT c.name FROM outbox.event_type e JOIN outbox.contract c ON c.id = e.contract_id WHERE e.name = $1",
-										 1, args);
+	char	   *contract = OutboxEventTypeContract(name);
 	OutboxContractConfig *config;
 
 	if (contract == NULL)
@@ -107,8 +105,7 @@ outbox_avro_schema(PG_FUNCTION_ARGS)
 
 	if (schema)
 		PG_RETURN_TEXT_P(cstring_to_text(schema));
-	contract = OutboxExecute("SELECT c.name FROM outbox.event_type e JOIN outbox.contract c ON c.id = e.contract_id WHERE e.name = $1",
-							 1, args);
+	contract = OutboxEventTypeContract(name);
 	if (contract == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),

@@ -31,6 +31,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "contract/code_map.h"
 #include "contract/expression.h"
 
 /* What is being parsed, for messages. */
@@ -41,10 +42,12 @@ typedef struct ConditionSource
 } ConditionSource;
 
 static Node *parse_expression_text(const char *text, const char *owner);
-static void add_row(ParseState *pstate, Relation rel, const char *alias);
+static Node *parse_boolean(const char *text, Oid view, const char *owner, bool with_row);
+static void add_row(ParseState *pstate, Relation rel, const char *alias, bool unqualified);
 static void check_condition(ParseState *pstate, Node *expression, const char *owner);
 static void condition_error_context(void *arg);
 static bool is_whole_row(Node *node, void *context);
+static Node *strip_decode(Node *node, void *context);
 static bool is_volatile(Oid function, void *name);
 static bool is_sql_function(Oid function, void *name);
 static bool is_user_function(Oid function, void *context);
@@ -56,6 +59,18 @@ static bool function_may_raise(Oid function, Oid input_collation, List *args);
 
 Node *
 OutboxParseCondition(const char *text, Oid view, const char *owner)
+{
+	return parse_boolean(text, view, owner, false);
+}
+
+Node *
+OutboxParseCheck(const char *text, Oid view, const char *owner)
+{
+	return parse_boolean(text, view, owner, true);
+}
+
+static Node *
+parse_boolean(const char *text, Oid view, const char *owner, bool with_row)
 {
 	ParseState *pstate = make_parsestate(NULL);
 	ConditionSource source = {.owner = owner, .text = text};
@@ -69,10 +84,12 @@ OutboxParseCondition(const char *text, Oid view, const char *owner)
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	pstate->p_sourcetext = text;
-	add_row(pstate, rel, "old");
-	add_row(pstate, rel, "new");
+	add_row(pstate, rel, "old", false);
+	add_row(pstate, rel, "new", false);
+	if (with_row)
+		add_row(pstate, rel, "row", true);
 	expression = transformExpr(pstate, parse_expression_text(text, owner), EXPR_KIND_OTHER);
-	expression = coerce_to_boolean(pstate, expression, "condition");
+	expression = coerce_to_boolean(pstate, expression, with_row ? "check" : "condition");
 	assign_expr_collations(pstate, expression);
 	check_condition(pstate, expression, owner);
 	OutboxRefuseVolatile(expression, owner);
@@ -101,14 +118,14 @@ parse_expression_text(const char *text, const char *owner)
 	return linitial_node(ResTarget, select->targetList)->val;
 }
 
-/* Makes a row visible under its alias only: unqualified column names are refused. */
+/* Makes a row visible, under its alias or by unqualified column names. */
 static void
-add_row(ParseState *pstate, Relation rel, const char *alias)
+add_row(ParseState *pstate, Relation rel, const char *alias, bool unqualified)
 {
 	ParseNamespaceItem *item = addRangeTableEntryForRelation(pstate, rel, AccessShareLock,
 															 makeAlias(alias, NIL), false, false);
 
-	addNSItemToQuery(pstate, item, false, true, false);
+	addNSItemToQuery(pstate, item, false, !unqualified, unqualified);
 }
 
 /* Points errors into the condition's text instead of the statement that brought it. */
@@ -193,7 +210,20 @@ OutboxExpressionMayRaise(Node *planned)
 bool
 OutboxExpressionNeedsSettings(Node *planned)
 {
+	/* decode() is declared stable because maps change, but no setting changes its result */
+	planned = strip_decode(planned, NULL);
 	return contain_mutable_functions(planned) || user_function_walker(planned, NULL);
+}
+
+/* A tree for looking at, with calls of decode() replaced by their arguments. */
+static Node *
+strip_decode(Node *node, void *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, FuncExpr) && OutboxIsDecode(((FuncExpr *) node)->funcid))
+		return expression_tree_mutator((Node *) ((FuncExpr *) node)->args, strip_decode, context);
+	return expression_tree_mutator(node, strip_decode, context);
 }
 
 static bool
@@ -333,6 +363,6 @@ function_may_raise(Oid function, Oid input_collation, List *args)
 		case F_TEXT_BPCHAR:
 			return false;
 		default:
-			return !get_func_leakproof(function);
+			return !get_func_leakproof(function) && !OutboxIsDecode(function);
 	}
 }

@@ -13,6 +13,7 @@
 /* Vars of a parsed condition: the contract row before and after. */
 #define OUTBOX_OLD_VARNO	1
 #define OUTBOX_NEW_VARNO	2
+#define OUTBOX_ROW_VARNO	3	/* checks: the published row */
 
 /*
  * Parses a boolean expression over old.<column> and new.<column> of a view.
@@ -21,6 +22,9 @@
  * ("condition of event type \"X\"").
  */
 extern Node *OutboxParseCondition(const char *text, Oid view, const char *owner);
+
+/* The same for a check: unqualified names are columns of the published row. */
+extern Node *OutboxParseCheck(const char *text, Oid view, const char *owner);
 
 /*
  * Sets what a message calls it, refuses what must not run while a row is
