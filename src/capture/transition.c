@@ -286,13 +286,11 @@ checks_pass(Change *change, Transition *transition, OutboxCompiledEventType *typ
 static const char *
 unknown_code_detail(const OutboxAvroError *error)
 {
-	const OutboxUnknownCode *unknown = OutboxLastUnknownCode();
+	const char *codes = OutboxUnknownCodes();
 
-	if (error->sqlerrcode != ERRCODE_NOT_NULL_VIOLATION || unknown->map == NULL)
+	if (error->sqlerrcode != ERRCODE_NOT_NULL_VIOLATION || codes == NULL)
 		return error->detail;
-	if (!unknown->map_exists)
-		return psprintf("The code map \"%s\" does not exist.", unknown->map);
-	return psprintf("The code map \"%s\" does not have the code \"%s\".", unknown->map, unknown->code);
+	return psprintf("Unknown codes in this row: %s.", codes);
 }
 
 static void

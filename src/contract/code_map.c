@@ -8,7 +8,7 @@
  * be older than the map) and thrown away when outbox.code_map changes.
  *
  * An unknown code is NULL, not an error: `required` decides whether that
- * matters, and the dead letter then names the code remembered here.
+ * matters, and the dead letter then names the codes remembered here.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,6 +19,8 @@
 #include "access/table.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
@@ -31,6 +33,9 @@
 #include "catalog/catalog.h"
 #include "compat.h"
 #include "contract/code_map.h"
+
+#define MAX_SHOWN_CODE	64		/* bytes of a code in a message */
+#define MAX_SHOWN		512		/* bytes after which no more codes are listed */
 
 PG_FUNCTION_INFO_V1(outbox_decode_text);
 PG_FUNCTION_INFO_V1(outbox_decode_bigint);
@@ -59,7 +64,7 @@ static CodeMap *maps = NULL;
 static bool maps_valid = false;
 static bool callback_registered = false;
 static Oid	code_map_relation = InvalidOid;
-static OutboxUnknownCode unknown;
+static StringInfo unknown = NULL;	/* in TopMemoryContext */
 
 static text *decode(text *map, text *code);
 static CodeMap *find_map(text *name);
@@ -95,19 +100,16 @@ outbox_decode_bigint(PG_FUNCTION_ARGS)
 }
 
 void
-OutboxForgetUnknownCode(void)
+OutboxForgetUnknownCodes(void)
 {
-	if (unknown.map == NULL)
-		return;
-	pfree(unknown.map);
-	pfree(unknown.code);
-	unknown.map = unknown.code = NULL;
+	if (unknown)
+		resetStringInfo(unknown);
 }
 
-const OutboxUnknownCode *
-OutboxLastUnknownCode(void)
+const char *
+OutboxUnknownCodes(void)
 {
-	return &unknown;
+	return unknown && unknown->len > 0 ? unknown->data : NULL;
 }
 
 bool
@@ -224,17 +226,24 @@ relation_changed(Datum arg, Oid relation)
 		maps_valid = false;
 }
 
+/* Appends '"Q" of code map "x"'; a row that is all unknown does not grow a message without end. */
 static void
 remember_unknown(const CodeMap *map, text *code)
 {
-	MemoryContext caller;
+	int			len = pg_mbcliplen(VARDATA_ANY(code), VARSIZE_ANY_EXHDR(code), MAX_SHOWN_CODE);
 
-	OutboxForgetUnknownCode();
-	caller = MemoryContextSwitchTo(TopMemoryContext);
-	unknown.code = text_to_cstring(code);
-	unknown.map = pstrdup(map->name);
-	unknown.map_exists = map->codes != NULL;
-	MemoryContextSwitchTo(caller);
+	if (unknown == NULL)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+
+		unknown = makeStringInfo();
+		MemoryContextSwitchTo(caller);
+	}
+	if (unknown->len > MAX_SHOWN)
+		return;
+	appendStringInfo(unknown, map->codes ? "%s\"%.*s\" of code map \"%s\"" :
+					 "%s\"%.*s\" of code map \"%s\", which does not exist",
+					 unknown->len > 0 ? ", " : "", len, VARDATA_ANY(code), map->name);
 }
 
 static uint32

@@ -8,16 +8,12 @@
 #ifndef OUTBOX_CODE_MAP_H
 #define OUTBOX_CODE_MAP_H
 
-/* The last code that outbox.decode() did not know since OutboxForgetUnknownCode(). */
-typedef struct OutboxUnknownCode
-{
-	char	   *map;			/* NULL: none */
-	char	   *code;
-	bool		map_exists;
-} OutboxUnknownCode;
-
-extern void OutboxForgetUnknownCode(void);
-extern const OutboxUnknownCode *OutboxLastUnknownCode(void);
+/*
+ * The codes that outbox.decode() did not know since OutboxForgetUnknownCodes(),
+ * as a list for people; NULL: none. Valid until the next decode().
+ */
+extern const char *OutboxUnknownCodes(void);
+extern void OutboxForgetUnknownCodes(void);
 
 /* Is this function outbox.decode()? It neither raises nor depends on settings. */
 extern bool OutboxIsDecode(Oid function);

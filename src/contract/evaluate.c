@@ -76,7 +76,7 @@ OutboxBeforeFromKey(OutboxCompiledContract *contract)
 static bool
 evaluate_row(OutboxCompiledContract *contract, TupleTableSlot *source, ProjectionInfo *project)
 {
-	OutboxForgetUnknownCode();
+	OutboxForgetUnknownCodes();
 	contract->econtext->ecxt_scantuple = source;
 	if (contract->qual_state && !ExecQual(contract->qual_state, contract->econtext))
 		return false;
