@@ -110,16 +110,20 @@ OutboxDispatchRoom(const OutboxDispatch *dispatch, const OutboxChunk *chunk)
 	return room;
 }
 
-void
+int
 OutboxDispatchTook(OutboxDispatch *dispatch, OutboxChunk *chunk, int n)
 {
+	int events = 0;
+
 	for (int i = 0; i < n; i++)
 	{
 		const OutboxPlace *place = &chunk->places[chunk->next++];
 
 		dispatch->places[dispatch->head++ & dispatch->mask] = *place;
 		dispatch->bytes += place->bytes;
+		events += place->completes;
 	}
+	return events;
 }
 
 OutboxPlace *

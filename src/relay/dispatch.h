@@ -51,8 +51,8 @@ extern void OutboxDispatchExtend(OutboxDispatch *dispatch, const OutboxSnapshot 
 /* How many of the chunk's remaining messages may be handed over now. */
 extern int OutboxDispatchRoom(const OutboxDispatch *dispatch, const OutboxChunk *chunk);
 
-/* The sink took n messages of the chunk. */
-extern void OutboxDispatchTook(OutboxDispatch *dispatch, OutboxChunk *chunk, int n);
+/* The sink took n messages of the chunk; returns how many events that completes. */
+extern int OutboxDispatchTook(OutboxDispatch *dispatch, OutboxChunk *chunk, int n);
 
 /* The place of a position that is under way; raises for one that never was. NULL: it is acknowledged already. */
 extern OutboxPlace *OutboxDispatchFind(OutboxDispatch *dispatch, uint64 index);

@@ -43,6 +43,7 @@ typedef struct LoopWait
 static LoopWait loop_wait = {NULL, PGINVALID_SOCKET};
 
 static bool sink_is_ready(OutboxRelay *relay);
+static void read_clock(OutboxRelay *relay);
 static OutboxAttemptEnd publish(OutboxRelay *relay, bool *busy);
 static bool read_some(OutboxRelay *relay);
 static bool hand_over(OutboxRelay *relay);
@@ -68,7 +69,9 @@ OutboxRelayLoop(OutboxRelay *relay)
 
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
-		relay->now = GetCurrentTimestamp();
+		MemoryContextReset(relay->turn_context);
+		MemoryContextSwitchTo(relay->turn_context);
+		read_clock(relay);
 		end = OutboxRelayConfigure(relay, CONFIGURE_INTERVAL_MS);
 		if (end != OUTBOX_ATTEMPT_GOES_ON)
 			return end;
@@ -83,6 +86,22 @@ OutboxRelayLoop(OutboxRelay *relay)
 		OutboxRelayReportNow(relay, relay->report_changed && is_idle(relay));
 		wait_for_work(relay, busy);
 	}
+}
+
+/* When the clock was set back, what is due by it would stay undone until it has caught up. */
+static void
+read_clock(OutboxRelay *relay)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now < relay->now)
+	{
+		relay->looked_at = 0;
+		relay->configured_at = 0;
+		relay->saved_at = 0;
+		relay->reported_at = 0;
+	}
+	relay->now = now;
 }
 
 /* A step of each kind. *busy: the next turn has something to do without waiting. */
@@ -225,8 +244,7 @@ hand_over(OutboxRelay *relay)
 			if (relay->barrier_seq != 0 && chunk->places[chunk->next + taken - 1].seq == relay->barrier_seq &&
 				chunk->places[chunk->next + taken - 1].completes)
 				relay->barrier_handed = true;
-			OutboxDispatchTook(dispatch, chunk, taken);
-			relay->report.published += taken;
+			relay->report.published += OutboxDispatchTook(dispatch, chunk, taken);
 			relay->report_changed = true;
 		}
 		if (taken < n)

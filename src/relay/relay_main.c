@@ -102,6 +102,7 @@ new_relay(const OutboxRelayArgs *args)
 
 	relay->context = context;
 	relay->attempt_context = AllocSetContextCreate(context, "outbox relay attempt", ALLOCSET_DEFAULT_SIZES);
+	relay->turn_context = AllocSetContextCreate(context, "outbox relay turn", ALLOCSET_DEFAULT_SIZES);
 	relay->progress_row.sink_id = args->sink_id;
 	OutboxSinkRowInit(&relay->row, args->sink_id, context);
 	OutboxReaderInit(&relay->reader, context);
@@ -299,6 +300,7 @@ shutdown_sink(OutboxRelay *relay)
 static bool
 pause_after(OutboxRelay *relay, OutboxAttemptEnd end, int failures)
 {
+	char *text;
 	long ms;
 
 	switch (end)
@@ -306,7 +308,9 @@ pause_after(OutboxRelay *relay, OutboxAttemptEnd end, int failures)
 		case OUTBOX_ATTEMPT_RECONNECT:
 			if (relay->row.copy_error == NULL)
 				return true;
-			OutboxRelayNoteError(relay, psprintf("%s. HINT: %s", relay->row.copy_error, relay->row.copy_hint));
+			text = psprintf("%s. HINT: %s", relay->row.copy_error, relay->row.copy_hint);
+			OutboxRelayNoteError(relay, text);
+			pfree(text);
 			if (relay->report.state != OUTBOX_RELAY_BLOCKED)
 				ereport(LOG, (errmsg("relay does not publish: %s", relay->row.copy_error), errhint("%s", relay->row.copy_hint)));
 			OutboxRelaySetState(relay, OUTBOX_RELAY_BLOCKED);
@@ -331,8 +335,11 @@ set_barrier(OutboxRelay *relay)
 {
 	OutboxPlace *place = OutboxDispatchFind(&relay->dispatch, relay->failed_index);
 	bool first = place->seq != relay->barrier_seq;
-	char *reason = pstrdup(relay->report.last_error);
-	char *text;
+	char *reason;
+
+	/* freed with the attempt */
+	MemoryContextSwitchTo(relay->attempt_context);
+	reason = pstrdup(relay->report.last_error);
 
 	relay->barrier_seq = place->seq;
 	/* whoever resumes, this process or another, meets the event first */
@@ -340,8 +347,8 @@ set_barrier(OutboxRelay *relay)
 	PG_TRY();
 	{
 		char *event = OutboxReaderDescribe(&relay->reader, place);
+		char *text = psprintf("The broker rejected %s: %s", event, reason);
 
-		text = psprintf("The broker rejected %s: %s", event, reason);
 		OutboxRelayNoteError(relay, text);
 		if (first)
 			ereport(LOG, (errmsg("relay of sink \"%s\" stops at a rejected event", relay->row.name), errdetail_internal("%s", text), errhint("Nothing behind it is published; it is offered again every %d s.", REJECTED_MS / 1000)));
@@ -353,7 +360,6 @@ set_barrier(OutboxRelay *relay)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(relay->context);
-	pfree(reason);
 }
 
 /* Waits, but not past a change of the sink's row or a SIGHUP. False: the relay shall end. */

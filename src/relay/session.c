@@ -33,6 +33,9 @@
 static volatile sig_atomic_t cancellable = false;
 static bool stopping = false;
 
+/* Where the caller of OutboxSessionBegin allocates; a commit would leave him in TopMemoryContext. */
+static MemoryContext caller_context = NULL;
+
 static void make_cancellable(void);
 
 static void
@@ -116,6 +119,7 @@ make_cancellable(void)
 void
 OutboxSessionBegin(void)
 {
+	caller_context = CurrentMemoryContext;
 	make_cancellable();
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
@@ -125,6 +129,7 @@ void
 OutboxSessionCommit(void)
 {
 	CommitTransactionCommand();
+	MemoryContextSwitchTo(caller_context);
 	cancellable = false;
 	QueryCancelPending = false;
 }

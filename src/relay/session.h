@@ -26,7 +26,8 @@ extern bool OutboxSessionStopRequested(void);
 extern void OutboxSessionStopping(bool yes);
 
 /*
- * Around every use of tables. The active snapshot is set by those who read;
+ * Around every use of tables; afterwards the memory context is the one before.
+ * The active snapshot is set by those who read;
  * OutboxSessionBeginQuery adds SPI, as the extension's owner, and its end wakes
  * the relay once more, because a lock wait may have swallowed a wake-up.
  */

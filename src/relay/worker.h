@@ -32,6 +32,7 @@ typedef struct OutboxRelay
 {
 	MemoryContext context;         /* lives as long as the process */
 	MemoryContext attempt_context; /* reset at each attempt */
+	MemoryContext turn_context;    /* reset at each turn of the loop: what callbacks leave behind */
 	OutboxSinkRow row;
 	OutboxProgressRow progress_row;
 	OutboxReader reader;
