@@ -136,13 +136,13 @@ run(Change *change)
 	{
 		ErrorData  *error = NULL;
 
-		if (contract->may_raise)
+		if (contract->may_raise || contract->stale)
 			error = OutboxRunGuarded(advance, change, contract->row_context);
 		else
 			advance(change);
 		if (error)
 		{
-			OutboxResetExecutorKeepingRows(contract);
+			OutboxEvaluationFailed(contract);
 			step_failed(change, error);
 		}
 	}
@@ -155,7 +155,7 @@ advance(void *arg)
 	Change	   *change = arg;
 	OutboxEvaluationScope scope;
 
-	OutboxEvaluationBegin(&scope, change->contract->owner, change->contract->needs_settings);
+	OutboxEvaluationStart(change->contract, &scope);
 	while (change->step != STEP_DONE)
 	{
 		switch (change->step)
@@ -180,7 +180,7 @@ advance(void *arg)
 				break;
 		}
 	}
-	OutboxEvaluationEnd(&scope);
+	OutboxEvaluationStop(change->contract, &scope);
 }
 
 static void
@@ -414,9 +414,9 @@ evaluate_key_step(void *arg)
 	Change	   *change = arg;
 	OutboxEvaluationScope scope;
 
-	OutboxEvaluationBegin(&scope, change->contract->owner, change->contract->needs_settings);
+	OutboxEvaluationStart(change->contract, &scope);
 	OutboxEvaluateKey(change->contract, change->key_source);
-	OutboxEvaluationEnd(&scope);
+	OutboxEvaluationStop(change->contract, &scope);
 }
 
 /* Fills key_row if the key's own expressions allow it. */
@@ -426,7 +426,7 @@ evaluate_key_guarded(Change *change, TupleTableSlot *source)
 	change->key_source = source;
 	if (OutboxRunGuarded(evaluate_key_step, change, change->contract->row_context) == NULL)
 		return true;
-	OutboxResetExecutorKeepingRows(change->contract);
+	OutboxEvaluationFailed(change->contract);
 	ExecClearTuple(change->contract->key_row);
 	return false;
 }

@@ -190,8 +190,6 @@ fill_entry(CacheEntry *entry, const Trigger *trigger)
 static void
 empty_entry(CacheEntry *entry)
 {
-	if (entry->contract.compiled)
-		FreeCachedExpression(entry->contract.compiled->cached);
 	if (entry->context)
 		MemoryContextDelete(entry->context);
 	memset(&entry->contract, 0, sizeof(entry->contract));

@@ -23,7 +23,6 @@
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -47,7 +46,7 @@ static List *take_rule(Node *expression, Expr **rule, List *rest);
 static Bitmapset *used_columns(const OutboxCompiledContract *contract, List *rules);
 static void note_reads(OutboxCompiledContract *contract, Bitmapset *root_columns);
 static List *nested_required(const OutboxContractConfig *config, const char *column);
-static Datum *copy_row(OutboxCompiledContract *contract, TupleTableSlot *slot, bool **isnull);
+static void free_cached_expression(void *cached);
 static ProjectionInfo *build_projection(OutboxCompiledContract *contract, TupleTableSlot *slot, bool key_only);
 
 OutboxCompiledContract *
@@ -74,19 +73,7 @@ OutboxCompileContract(OutboxContractConfig *config, Oid source, bool draft)
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 
-	PG_TRY();
-	{
-		compile_as_owner(contract, source, draft);
-	}
-	PG_CATCH();
-	{
-		/* The cached expression is the only thing that outlives the caller's memory. */
-		if (contract->cached)
-			FreeCachedExpression(contract->cached);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-
+	compile_as_owner(contract, source, draft);
 	AtEOXact_GUC(false, nest_level);
 	SetUserIdAndSecContext(user, sec_context);
 	MemoryContextSwitchTo(caller);
@@ -96,7 +83,6 @@ OutboxCompileContract(OutboxContractConfig *config, Oid source, bool draft)
 void
 OutboxFreeContract(OutboxCompiledContract *contract)
 {
-	FreeCachedExpression(contract->cached);
 	MemoryContextDelete(contract->context);
 }
 
@@ -110,10 +96,15 @@ compile_as_owner(OutboxCompiledContract *contract, Oid source, bool draft)
 	plan_expressions(contract, expansion);
 	note_reads(contract, expansion->root_columns);
 	contract->relations = lappend_oid(expansion->relations, OutboxRelationOid("contract"));
+	contract->before = MakeSingleTupleTableSlot(contract->row_desc, &TTSOpsVirtual);
+	contract->after = MakeSingleTupleTableSlot(contract->row_desc, &TTSOpsVirtual);
+	contract->key_row = MakeSingleTupleTableSlot(contract->row_desc, &TTSOpsVirtual);
+	contract->absent = MakeSingleTupleTableSlot(contract->row_desc, &TTSOpsVirtual);
+	ExecStoreAllNullTuple(contract->absent);
 	contract->row_context = AllocSetContextCreate(contract->context, "outbox row", ALLOCSET_DEFAULT_SIZES);
 	contract->exec_context = AllocSetContextCreate(contract->context, "outbox executor state",
 												   ALLOCSET_DEFAULT_SIZES);
-	OutboxResetExecutor(contract);
+	OutboxBuildExecutor(contract);
 }
 
 static OutboxViewExpansion *
@@ -254,6 +245,7 @@ plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansio
 	Bitmapset  *used = used_columns(contract, rules);
 	ListCell   *lc;
 	int			column = 0;
+	MemoryContextCallback *release;
 
 	foreach(lc, expansion->columns)
 	{
@@ -270,6 +262,11 @@ plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansio
 	expressions = list_concat(expressions, rules);
 
 	contract->cached = GetCachedExpression((Node *) expressions);
+	release = palloc0(sizeof(MemoryContextCallback));
+	release->func = free_cached_expression;
+	release->arg = contract->cached;
+	MemoryContextRegisterResetCallback(contract->context, release);
+
 	expressions = copyObject((List *) contract->cached->expr);
 	contract->may_raise |= OutboxExpressionMayRaise((Node *) expressions);
 	contract->needs_settings |= OutboxExpressionNeedsSettings((Node *) expressions);
@@ -326,6 +323,13 @@ take_rule(Node *expression, Expr **rule, List *rest)
 	return list_delete_first(rest);
 }
 
+/* The plan cache keeps a cached expression in memory of its own. */
+static void
+free_cached_expression(void *cached)
+{
+	FreeCachedExpression(cached);
+}
+
 static Bitmapset *
 used_columns(const OutboxCompiledContract *contract, List *rules)
 {
@@ -371,18 +375,14 @@ note_reads(OutboxCompiledContract *contract, Bitmapset *root_columns)
 }
 
 void
-OutboxResetExecutor(OutboxCompiledContract *contract)
+OutboxBuildExecutor(OutboxCompiledContract *contract)
 {
 	MemoryContext caller;
 
+	contract->stale = true;
 	MemoryContextReset(contract->exec_context);
 	caller = MemoryContextSwitchTo(contract->exec_context);
 	contract->econtext = CreateStandaloneExprContext();
-	contract->before = MakeSingleTupleTableSlot(contract->row_desc, &TTSOpsVirtual);
-	contract->after = MakeSingleTupleTableSlot(contract->row_desc, &TTSOpsVirtual);
-	contract->key_row = MakeSingleTupleTableSlot(contract->row_desc, &TTSOpsVirtual);
-	contract->absent = MakeSingleTupleTableSlot(contract->row_desc, &TTSOpsVirtual);
-	ExecStoreAllNullTuple(contract->absent);
 	contract->qual_state = contract->qual ? ExecInitQual(contract->qual, NULL) : NULL;
 	contract->project_before = build_projection(contract, contract->before, false);
 	contract->project_after = build_projection(contract, contract->after, false);
@@ -396,53 +396,7 @@ OutboxResetExecutor(OutboxCompiledContract *contract)
 			type->checks[j].state = ExecInitExpr(type->checks[j].expression, NULL);
 	}
 	MemoryContextSwitchTo(caller);
-}
-
-void
-OutboxResetExecutorKeepingRows(OutboxCompiledContract *contract)
-{
-	TupleTableSlot **slots[] = {&contract->before, &contract->after, &contract->key_row};
-	int			natts = contract->ncolumns;
-	Datum	   *values[lengthof(slots)];
-	bool	   *isnull[lengthof(slots)];
-
-	for (int i = 0; i < lengthof(slots); i++)
-		values[i] = copy_row(contract, *slots[i], &isnull[i]);
-	OutboxResetExecutor(contract);
-	for (int i = 0; i < lengthof(slots); i++)
-	{
-		if (values[i] == NULL)
-			continue;
-		memcpy((*slots[i])->tts_values, values[i], sizeof(Datum) * natts);
-		memcpy((*slots[i])->tts_isnull, isnull[i], sizeof(bool) * natts);
-		ExecStoreVirtualTuple(*slots[i]);
-	}
-}
-
-/* A row's values in row_context; NULL for an empty slot. */
-static Datum *
-copy_row(OutboxCompiledContract *contract, TupleTableSlot *slot, bool **isnull)
-{
-	MemoryContext caller;
-	Datum	   *values;
-
-	*isnull = NULL;
-	if (TTS_EMPTY(slot))
-		return NULL;
-	caller = MemoryContextSwitchTo(contract->row_context);
-	values = palloc(sizeof(Datum) * contract->ncolumns);
-	*isnull = palloc(sizeof(bool) * contract->ncolumns);
-	for (int i = 0; i < contract->ncolumns; i++)
-	{
-		Form_pg_attribute attribute = TupleDescAttr(contract->row_desc, i);
-
-		(*isnull)[i] = slot->tts_isnull[i];
-		values[i] = (Datum) 0;
-		if (!slot->tts_isnull[i])
-			values[i] = datumCopy(slot->tts_values[i], attribute->attbyval, attribute->attlen);
-	}
-	MemoryContextSwitchTo(caller);
-	return values;
+	contract->stale = false;
 }
 
 uint64

@@ -66,17 +66,19 @@ typedef struct OutboxCompiledContract
 	int			ntypes;
 	OutboxCompiledEventType *types; /* in creation order */
 
-	/* Executor state: thrown away and built anew after a caught error. */
+	TupleTableSlot *before;		/* contract rows */
+	TupleTableSlot *after;
+	TupleTableSlot *key_row;
+	TupleTableSlot *absent;		/* a row of NULLs */
+
+	/* Executor state: an error leaves it stale, the next evaluation builds it anew. */
+	bool		stale;			/* also while evaluating; nothing below may be used */
 	MemoryContext exec_context;
 	ExprContext *econtext;
 	ExprState  *qual_state;
 	ProjectionInfo *project_before;
 	ProjectionInfo *project_after;
 	ProjectionInfo *project_key;	/* key columns only, the others NULL */
-	TupleTableSlot *before;		/* contract rows */
-	TupleTableSlot *after;
-	TupleTableSlot *key_row;
-	TupleTableSlot *absent;		/* a row of NULLs */
 
 	MemoryContext row_context;	/* scratch of one changed row */
 
@@ -96,11 +98,11 @@ extern OutboxCompiledContract *OutboxCompileContract(OutboxContractConfig *confi
 /* Frees it, cached expression included. */
 extern void OutboxFreeContract(OutboxCompiledContract *contract);
 
-/* Builds the executor state anew. */
-extern void OutboxResetExecutor(OutboxCompiledContract *contract);
-
-/* The same after a caught error, with the rows computed so far copied to row_context and kept. */
-extern void OutboxResetExecutorKeepingRows(OutboxCompiledContract *contract);
+/*
+ * Builds the executor state anew. Checks rights on functions, so only as the
+ * contract's owner, and may raise.
+ */
+extern void OutboxBuildExecutor(OutboxCompiledContract *contract);
 
 /* Counts a failure of this contract in this transaction; returns how many there are now. */
 extern uint64 OutboxCountFailure(OutboxCompiledContract *contract);

@@ -35,8 +35,37 @@ OutboxEvaluateReset(OutboxCompiledContract *contract)
 	ExecClearTuple(contract->before);
 	ExecClearTuple(contract->after);
 	ExecClearTuple(contract->key_row);
-	ResetExprContext(contract->econtext);
+	if (!contract->stale)
+		ResetExprContext(contract->econtext);
 	MemoryContextReset(contract->row_context);
+}
+
+void
+OutboxEvaluationStart(OutboxCompiledContract *contract, OutboxEvaluationScope *scope)
+{
+	OutboxEvaluationBegin(scope, contract->owner, contract->needs_settings);
+	if (contract->stale)
+		OutboxBuildExecutor(contract);
+	contract->stale = true;
+}
+
+void
+OutboxEvaluationStop(OutboxCompiledContract *contract, const OutboxEvaluationScope *scope)
+{
+	contract->stale = false;
+	OutboxEvaluationEnd(scope);
+}
+
+void
+OutboxEvaluationFailed(OutboxCompiledContract *contract)
+{
+	TupleTableSlot *rows[] = {contract->before, contract->after, contract->key_row};
+
+	for (int i = 0; i < lengthof(rows); i++)
+	{
+		if (!TTS_EMPTY(rows[i]))
+			ExecMaterializeSlot(rows[i]);
+	}
 }
 
 bool
@@ -71,6 +100,7 @@ OutboxBeforeFromKey(OutboxCompiledContract *contract)
 		slot->tts_values[contract->key[i]] = contract->key_row->tts_values[contract->key[i]];
 		slot->tts_isnull[contract->key[i]] = contract->key_row->tts_isnull[contract->key[i]];
 	}
+	ExecMaterializeSlot(slot);
 }
 
 static bool

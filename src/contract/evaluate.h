@@ -3,9 +3,9 @@
  * evaluate.h
  *	  A compiled contract applied to rows of its source.
  *
- * These run between OutboxEvaluationBegin and OutboxEvaluationEnd, in the
- * contract's row_context; they may raise only if contract->may_raise (then the
- * caller guards them and calls OutboxResetExecutor after an error).
+ * These run between OutboxEvaluationStart and OutboxEvaluationStop, in the
+ * contract's row_context; they may raise only if contract->may_raise, and the
+ * start itself if contract->stale: then the caller guards them.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,6 +13,14 @@
 #define OUTBOX_EVALUATE_H
 
 #include "contract/compile.h"
+#include "contract/guard.h"
+
+/* With the rights and settings of the contract; an error in between leaves it stale. */
+extern void OutboxEvaluationStart(OutboxCompiledContract *contract, OutboxEvaluationScope *scope);
+extern void OutboxEvaluationStop(OutboxCompiledContract *contract, const OutboxEvaluationScope *scope);
+
+/* After a caught error: keeps the rows computed so far for the evaluations that follow. */
+extern void OutboxEvaluationFailed(OutboxCompiledContract *contract);
 
 /* Forgets the previous row's values. */
 extern void OutboxEvaluateReset(OutboxCompiledContract *contract);

@@ -42,14 +42,15 @@ OutboxRunGuarded(OutboxGuardedStep step, void *arg, MemoryContext context)
 	{
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
-		if (must_rethrow(error->sqlerrcode))
-			PG_RE_THROW();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(caller);
 		CurrentResourceOwner = owner;
 	}
 	PG_END_TRY();
+	/* Only now: whoever catches it up there rolls back its own subtransaction, not ours. */
+	if (error && must_rethrow(error->sqlerrcode))
+		ReThrowError(error);
 	return error;
 }
 

@@ -110,7 +110,7 @@ preview_row(Preview *preview)
 	error = OutboxRunGuarded(evaluate_step, preview, contract->row_context);
 	if (error)
 	{
-		OutboxResetExecutorKeepingRows(contract);
+		OutboxEvaluationFailed(contract);
 		begin_result(preview, NULL);
 		set_text(preview, 6, psprintf("map: %s", error->message));
 		put_result(preview);
@@ -125,7 +125,7 @@ preview_row(Preview *preview)
 		error = OutboxRunGuarded(event_step, preview, contract->row_context);
 		if (error)
 		{
-			OutboxResetExecutorKeepingRows(contract);
+			OutboxEvaluationFailed(contract);
 			set_text(preview, 6, error->message);
 		}
 		put_result(preview);
@@ -140,9 +140,9 @@ evaluate_step(void *arg)
 	Preview    *preview = arg;
 	OutboxEvaluationScope scope;
 
-	OutboxEvaluationBegin(&scope, preview->contract->owner, preview->contract->needs_settings);
+	OutboxEvaluationStart(preview->contract, &scope);
 	preview->in_view = OutboxEvaluateAfter(preview->contract, preview->source);
-	OutboxEvaluationEnd(&scope);
+	OutboxEvaluationStop(preview->contract, &scope);
 }
 
 /* Key, payload or error of the present event type for the present row. */
@@ -158,7 +158,7 @@ event_step(void *arg)
 	text	   *key;
 	char	   *problem = NULL;
 
-	OutboxEvaluationBegin(&scope, contract->owner, contract->needs_settings);
+	OutboxEvaluationStart(contract, &scope);
 	key = OutboxAggregateId(contract, contract->after);
 	if (key)
 		set_text(preview, 3, text_to_cstring(key));
@@ -168,7 +168,7 @@ event_step(void *arg)
 		payload = OutboxEncodeEvent(contract, type, contract->after, NULL, &error);
 	else
 		problem = psprintf("map: %s", type->mismatch.message);
-	OutboxEvaluationEnd(&scope);
+	OutboxEvaluationStop(contract, &scope);
 
 	if (payload)
 	{
