@@ -169,7 +169,8 @@ CREATE TABLE outbox.dead_letter_entry (
     state           text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'redriven', 'discarded')),
     attempts        int NOT NULL DEFAULT 0,
     resolved_at     timestamptz,
-    resolved_by     text
+    resolved_by     text,
+    resolution      text
 );
 COMMENT ON TABLE outbox.dead_letter_entry IS 'Changes that could not become events, and events that a broker rejected; see view dead_letter';
 

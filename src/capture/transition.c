@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "executor/executor.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
@@ -54,8 +55,8 @@ typedef struct Transition
 {
 	OutboxEmit	emit;
 	bool		equal;			/* both rows, and nothing published differs */
-	TupleTableSlot *before;		/* NULL: no row */
-	TupleTableSlot *after;
+	bool		before;			/* is there a row? the slots themselves change with the executor state */
+	bool		after;
 } Transition;
 
 typedef struct Change
@@ -63,7 +64,8 @@ typedef struct Change
 	OutboxCompiledContract *contract;
 	TupleTableSlot *source_before;
 	TupleTableSlot *source_after;
-	bool		superseded;
+	int16		flags;			/* OUTBOX_EVENT_* of all its events */
+	const char *only_type;		/* NULL: all event types */
 
 	Step		step;
 	RowState	before;
@@ -80,18 +82,21 @@ typedef struct Change
 	List	   *letters;		/* of OutboxDeadLetter * */
 } Change;
 
+static void store_row(OutboxCompiledContract *contract, TupleTableSlot *slot, HeapTuple tuple);
 static void run(Change *change);
 static void advance(void *arg);
 static void evaluate_before(Change *change);
 static void evaluate_after(Change *change);
 static void compare(Change *change);
-static void add_transition(Change *change, OutboxEmit emit, bool equal,
-						   TupleTableSlot *before, TupleTableSlot *after);
+static void add_transition(Change *change, OutboxEmit emit, bool equal, bool before, bool after);
+static TupleTableSlot *row_before(const Change *change, const Transition *transition);
+static TupleTableSlot *row_after(const Change *change, const Transition *transition);
+static TupleTableSlot *published_row(const Change *change, const Transition *transition);
 static void make_events(Change *change);
 static void make_event(Change *change, Transition *transition, OutboxCompiledEventType *type);
 static bool checks_pass(Change *change, Transition *transition, OutboxCompiledEventType *type);
 static const char *unknown_code_detail(const OutboxAvroError *error);
-static bool concerns(const OutboxCompiledEventType *type, const Transition *transition);
+static bool concerns(const Change *change, const OutboxCompiledEventType *type, const Transition *transition);
 static void step_failed(Change *change, ErrorData *error);
 static void mapping_failed(Change *change, ErrorData *error, OutboxEmit emit);
 static bool is_wanted(const OutboxCompiledContract *contract, OutboxEmit emit);
@@ -107,6 +112,7 @@ OUTBOX_NORETURN static void refuse_write(const OutboxDeadLetter *letter);
 static void invalid_event(Change *change, const OutboxCompiledEventType *type, OutboxEmit emit,
 						  const char *stage, int sqlerrcode, const char *message, const char *detail,
 						  const char *hint);
+static void append_events(Change *change);
 static void insert_results(Change *change);
 
 void
@@ -114,7 +120,7 @@ OutboxCaptureChange(OutboxCompiledContract *contract, TupleTableSlot *before,
 					TupleTableSlot *after, bool superseded)
 {
 	Change		change = {.contract = contract, .source_before = before,
-	.source_after = after, .superseded = superseded};
+	.source_after = after, .flags = superseded ? OUTBOX_EVENT_SUPERSEDED : 0};
 	MemoryContext caller;
 
 	if (before && after && !is_wanted(contract, OUTBOX_EMIT_ALWAYS) &&
@@ -125,6 +131,45 @@ OutboxCaptureChange(OutboxCompiledContract *contract, TupleTableSlot *before,
 	run(&change);
 	insert_results(&change);
 	MemoryContextSwitchTo(caller);
+}
+
+int
+OutboxCaptureRedrive(OutboxCompiledContract *contract, const OutboxRedrive *redrive, OutboxDeadLetter *failure)
+{
+	Change		change = {.contract = contract, .flags = OUTBOX_EVENT_REDRIVEN,
+	.only_type = redrive->event_type, .step = STEP_EVENTS};
+	MemoryContext caller;
+	int			nevents = 0;
+
+	OutboxEvaluateReset(contract);
+	caller = MemoryContextSwitchTo(contract->row_context);
+	store_row(contract, contract->before, redrive->before);
+	store_row(contract, contract->after, redrive->after);
+	if (redrive->before_unknown)
+		ExecStoreAllNullTuple(contract->before);
+	add_transition(&change, redrive->emit, false, redrive->before || redrive->before_unknown,
+				   redrive->after != NULL);
+	run(&change);
+	if (change.letters == NIL)
+	{
+		nevents = list_length(change.events);
+		append_events(&change);
+	}
+	else
+		*failure = *(OutboxDeadLetter *) linitial(change.letters);
+	MemoryContextSwitchTo(caller);
+	return nevents;
+}
+
+/* A row of the view as the contract's row. */
+static void
+store_row(OutboxCompiledContract *contract, TupleTableSlot *slot, HeapTuple tuple)
+{
+	ExecClearTuple(slot);
+	if (tuple == NULL)
+		return;
+	heap_deform_tuple(tuple, contract->row_desc, slot->tts_values, slot->tts_isnull);
+	ExecStoreVirtualTuple(slot);
 }
 
 static void
@@ -202,8 +247,8 @@ static void
 compare(Change *change)
 {
 	OutboxCompiledContract *contract = change->contract;
-	TupleTableSlot *before = change->before == ROW_ABSENT ? NULL : contract->before;
-	TupleTableSlot *after = change->after == ROW_ABSENT ? NULL : contract->after;
+	bool		before = change->before != ROW_ABSENT;
+	bool		after = change->after != ROW_ABSENT;
 
 	if (before && after)
 	{
@@ -211,21 +256,21 @@ compare(Change *change)
 
 		if (same_key)
 			add_transition(change, OUTBOX_EMIT_CHANGED,
-						   change->before == ROW_PRESENT && OutboxRowsEqual(contract), before, after);
+						   change->before == ROW_PRESENT && OutboxRowsEqual(contract), true, true);
 		else
 		{
-			add_transition(change, OUTBOX_EMIT_DELETED, false, before, NULL);
-			add_transition(change, OUTBOX_EMIT_CREATED, false, NULL, after);
+			add_transition(change, OUTBOX_EMIT_DELETED, false, true, false);
+			add_transition(change, OUTBOX_EMIT_CREATED, false, false, true);
 		}
 	}
 	else if (before)
-		add_transition(change, OUTBOX_EMIT_DELETED, false, before, NULL);
+		add_transition(change, OUTBOX_EMIT_DELETED, false, true, false);
 	else if (after)
-		add_transition(change, OUTBOX_EMIT_CREATED, false, NULL, after);
+		add_transition(change, OUTBOX_EMIT_CREATED, false, false, true);
 }
 
 static void
-add_transition(Change *change, OutboxEmit emit, bool equal, TupleTableSlot *before, TupleTableSlot *after)
+add_transition(Change *change, OutboxEmit emit, bool equal, bool before, bool after)
 {
 	Transition *transition = &change->transitions[change->ntransitions++];
 
@@ -233,6 +278,25 @@ add_transition(Change *change, OutboxEmit emit, bool equal, TupleTableSlot *befo
 	transition->equal = equal;
 	transition->before = before;
 	transition->after = after;
+}
+
+static TupleTableSlot *
+row_before(const Change *change, const Transition *transition)
+{
+	return transition->before ? change->contract->before : NULL;
+}
+
+static TupleTableSlot *
+row_after(const Change *change, const Transition *transition)
+{
+	return transition->after ? change->contract->after : NULL;
+}
+
+/* What the event carries: the row after, of a deleted one the row before. */
+static TupleTableSlot *
+published_row(const Change *change, const Transition *transition)
+{
+	return transition->after ? change->contract->after : change->contract->before;
 }
 
 /* Goes on where the last run stopped. */
@@ -250,8 +314,8 @@ make_events(Change *change)
 			OutboxCompiledEventType *type = &contract->types[change->type];
 
 			change->stage = "condition";
-			if (concerns(type, transition) &&
-				OutboxConditionHolds(contract, type, transition->before, transition->after) &&
+			if (concerns(change, type, transition) &&
+				OutboxConditionHolds(contract, type, row_before(change, transition), row_after(change, transition)) &&
 				checks_pass(change, transition, type))
 				make_event(change, transition, type);
 		}
@@ -259,8 +323,10 @@ make_events(Change *change)
 }
 
 static bool
-concerns(const OutboxCompiledEventType *type, const Transition *transition)
+concerns(const Change *change, const OutboxCompiledEventType *type, const Transition *transition)
 {
+	if (change->only_type && strcmp(change->only_type, type->config->name) != 0)
+		return false;
 	if (type->config->emit == OUTBOX_EMIT_ALWAYS)
 		return true;
 	return type->config->emit == transition->emit && !transition->equal;
@@ -269,11 +335,11 @@ concerns(const OutboxCompiledEventType *type, const Transition *transition)
 static bool
 checks_pass(Change *change, Transition *transition, OutboxCompiledEventType *type)
 {
-	TupleTableSlot *row = transition->after ? transition->after : transition->before;
 	const char *failed;
 
 	change->stage = "check";
-	failed = OutboxFailedCheck(change->contract, type, row, transition->before, transition->after);
+	failed = OutboxFailedCheck(change->contract, type, published_row(change, transition),
+							   row_before(change, transition), row_after(change, transition));
 	if (failed == NULL)
 		return true;
 	invalid_event(change, type, transition->emit, "check", ERRCODE_CHECK_VIOLATION,
@@ -297,7 +363,7 @@ static void
 make_event(Change *change, Transition *transition, OutboxCompiledEventType *type)
 {
 	OutboxCompiledContract *contract = change->contract;
-	TupleTableSlot *row = transition->after ? transition->after : transition->before;
+	TupleTableSlot *row = published_row(change, transition);
 	OutboxAvroError error = {0};
 	OutboxEvent *event;
 	bytea	   *payload;
@@ -311,7 +377,7 @@ make_event(Change *change, Transition *transition, OutboxCompiledEventType *type
 					  "Bring the view back to the pinned schema, or drop the contract and create it again.");
 		return;
 	}
-	payload = OutboxEncodeEvent(contract, type, row, transition->before, &error);
+	payload = OutboxEncodeEvent(contract, type, row, row_before(change, transition), &error);
 	if (payload == NULL)
 	{
 		invalid_event(change, type, transition->emit, "encode", error.sqlerrcode, error.message,
@@ -338,9 +404,9 @@ make_event(Change *change, Transition *transition, OutboxCompiledEventType *type
 	event = palloc0(sizeof(OutboxEvent));
 	event->contract_id = contract->config->id;
 	event->schema_id = type->config->schema_id;
-	event->flags = type->flags;
-	if (change->superseded && transition->after)
-		event->flags |= OUTBOX_EVENT_SUPERSEDED;
+	event->flags = type->flags | change->flags;
+	if (!transition->after)
+		event->flags &= ~OUTBOX_EVENT_SUPERSEDED;
 	event->aggregatetype = contract->aggregatetype;
 	event->aggregateid = key;
 	event->type = type->type;
@@ -372,7 +438,7 @@ step_failed(Change *change, ErrorData *error)
 		case STEP_COMPARE:
 			/* Not comparable is not equal. */
 			change->ntransitions = 0;
-			add_transition(change, OUTBOX_EMIT_CHANGED, false, change->contract->before, change->contract->after);
+			add_transition(change, OUTBOX_EMIT_CHANGED, false, true, true);
 			change->step = STEP_EVENTS;
 			break;
 		case STEP_EVENTS:
@@ -404,7 +470,7 @@ after_failed(Change *change, ErrorData *error)
 	mapping_failed(change, error, change->before == ROW_ABSENT || other_key ?
 				   OUTBOX_EMIT_CREATED : OUTBOX_EMIT_CHANGED);
 	if (other_key)
-		add_transition(change, OUTBOX_EMIT_DELETED, false, contract->before, NULL);
+		add_transition(change, OUTBOX_EMIT_DELETED, false, true, false);
 	change->step = other_key ? STEP_EVENTS : STEP_DONE;
 }
 
@@ -548,6 +614,27 @@ row_to_jsonb(OutboxCompiledContract *contract, TupleTableSlot *row)
 								columns, contract->ncolumns);
 }
 
+static void
+append_events(Change *change)
+{
+	text	   *trace;
+	Jsonb	   *headers;
+	ListCell   *lc;
+
+	if (change->events == NIL)
+		return;
+	trace = OutboxTraceContext();
+	headers = OutboxCorrelationHeaders();
+	foreach(lc, change->events)
+	{
+		OutboxEvent *event = lfirst(lc);
+
+		event->tracingspancontext = trace;
+		event->headers = headers;
+		OutboxEventAppend(event);
+	}
+}
+
 /* Inserts what the change produced, or refuses the write when the contract says so. */
 static void
 insert_results(Change *change)
@@ -555,20 +642,7 @@ insert_results(Change *change)
 	OutboxCompiledContract *contract = change->contract;
 	ListCell   *lc;
 
-	if (change->events != NIL)
-	{
-		text	   *trace = OutboxTraceContext();
-		Jsonb	   *headers = OutboxCorrelationHeaders();
-
-		foreach(lc, change->events)
-		{
-			OutboxEvent *event = lfirst(lc);
-
-			event->tracingspancontext = trace;
-			event->headers = headers;
-			OutboxEventAppend(event);
-		}
-	}
+	append_events(change);
 	if (change->letters == NIL)
 		return;
 	if (contract->config->abort_on_invalid)

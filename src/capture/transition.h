@@ -8,8 +8,10 @@
 #ifndef OUTBOX_TRANSITION_H
 #define OUTBOX_TRANSITION_H
 
+#include "access/htup.h"
+
 #include "contract/compile.h"
-#include "executor/tuptable.h"
+#include "deadletter/dead_letter.h"
 
 /*
  * Evaluates the contract on the source row before and after (either may be
@@ -20,5 +22,22 @@
  */
 extern void OutboxCaptureChange(OutboxCompiledContract *contract, TupleTableSlot *before,
 								TupleTableSlot *after, bool superseded);
+
+/* A dead letter that is tried again, with the contract rows as they are known now. */
+typedef struct OutboxRedrive
+{
+	OutboxEmit	emit;
+	const char *event_type;		/* NULL: all that the emit concerns */
+	HeapTuple	before;			/* rows of the contract's view; NULL: none */
+	HeapTuple	after;
+	bool		before_unknown; /* there was a row before, but not what it was */
+} OutboxRedrive;
+
+/*
+ * Adds the events, marked as redriven, to the present transaction. When one of
+ * them fails nothing is added and *failure says why. Returns how many were added.
+ */
+extern int	OutboxCaptureRedrive(OutboxCompiledContract *contract, const OutboxRedrive *redrive,
+								 OutboxDeadLetter *failure);
 
 #endif							/* OUTBOX_TRANSITION_H */

@@ -36,9 +36,9 @@ enum
 	Anum_letter_stage, Anum_letter_sqlstate, Anum_letter_message, Anum_letter_detail, Anum_letter_hint,
 	Anum_letter_source_columns, Anum_letter_before, Anum_letter_sink, Anum_letter_event_id, Anum_letter_payload,
 	Anum_letter_created_at, Anum_letter_state, Anum_letter_attempts, Anum_letter_resolved_at,
-	Anum_letter_resolved_by
+	Anum_letter_resolved_by, Anum_letter_resolution
 };
-#define Natts_letter	Anum_letter_resolved_by
+#define Natts_letter	Anum_letter_resolution
 
 enum
 {

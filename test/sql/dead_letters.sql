@@ -7,6 +7,7 @@ CREATE VIEW item_v AS SELECT id AS item_id, name, (price * 100)::int AS cents, 1
 SELECT outbox.create_contract('dl_item', view => 'item_v', source => 'item', key => '{item_id}', required => '{name}');
 SELECT outbox.create_event_type('DlCreated', contract => 'dl_item', emit => 'created');
 SELECT outbox.create_event_type('DlChanged', contract => 'dl_item', emit => 'changed', condition => '1 / (new.share - 7) IS NOT NULL');
+SELECT outbox.create_event_type('DlAfter', contract => 'dl_item', emit => 'changed', previous => '{name}');
 SELECT outbox.enable('dl_item');
 CREATE VIEW letters AS SELECT row_number() OVER (ORDER BY id) AS n, event_type, emit, key, stage, sqlstate, message, source_columns, before
 FROM outbox.dead_letter WHERE contract LIKE 'dl_%';

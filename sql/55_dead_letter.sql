@@ -1,0 +1,11 @@
+-- Dead letters, worked by a person.
+
+CREATE FUNCTION outbox.redrive(id bigint DEFAULT NULL, contract text DEFAULT NULL, max_rows int DEFAULT 1000)
+RETURNS bigint LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_redrive';
+COMMENT ON FUNCTION outbox.redrive(bigint, text, int) IS
+'Tries open dead letters again, the oldest first: the row as it is now, read by key; what it was before comes from the dead letter. Events get a new seq and the header redriven. Returns how many dead letters were resolved; those that fail again stay open with the new reason. NULL: no restriction.';
+
+CREATE FUNCTION outbox.discard(id bigint, reason text)
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_discard';
+COMMENT ON FUNCTION outbox.discard(bigint, text) IS
+'Closes an open dead letter without an event; the reason is kept in column resolution';
