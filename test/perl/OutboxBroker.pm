@@ -17,15 +17,17 @@ use PostgreSQL::Test::Utils ();
 my $TOP = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../..');
 my %started;	# directories of the real brokers that this process has to stop
 
-# An embedded broker on loopback. It accepts every topic.
+# An embedded broker on loopback. It accepts every topic, and lives as long as a pipe of ours: one that
+# perl opens, because those are not inherited by the servers that a test starts later.
 sub mock
 {
 	my ($class) = @_;
 	my $dir = PostgreSQL::Test::Utils::tempdir();
-	my $self = bless { kind => 'mock', stdin => '' }, $class;
+	my $self = bless { kind => 'mock' }, $class;
 
-	$self->{harness} = IPC::Run::start([ "$TOP/build/mock_broker", "$dir/address" ],
-		'<', \$self->{stdin}, '>', "$dir/out", '2>', "$dir/err");
+	open $self->{pipe}, '|-', 'sh', '-c', 'exec "$0" "$1" >"$2" 2>"$3"',
+	  "$TOP/build/mock_broker", "$dir/address", "$dir/out", "$dir/err"
+	  or die "could not start the mock broker: $!";
 	$self->{address} = _poll_file("$dir/address", 30)
 	  or die 'the mock broker did not start: ' . PostgreSQL::Test::Utils::slurp_file("$dir/err");
 	return $self;
@@ -62,8 +64,7 @@ sub stop
 
 	if ($self->{kind} eq 'mock')
 	{
-		$self->{harness}->finish if $self->{harness};
-		delete $self->{harness};
+		close delete $self->{pipe} if $self->{pipe};
 		return;
 	}
 	_script("$self->{kind}-down.sh", $self->{dir}, $opt{kill} ? '--kill' : ());
