@@ -37,6 +37,8 @@ typedef enum FailureKind
 
 static void serve_reports(KafkaSink *sink, rd_kafka_event_t *event);
 static void serve_failure(KafkaSink *sink, const rd_kafka_message_t *report, OutboxPosition position);
+static void blame(KafkaSink *sink, FailureKind kind, OutboxAckStatus status, const char *reason);
+static const char *report_text(KafkaSink *sink, const char *text);
 static FailureKind classify(rd_kafka_resp_err_t err);
 static bool was_alone(const KafkaSink *sink, const rd_kafka_message_t *report, FailureKind kind);
 static void serve_error(KafkaSink *sink, rd_kafka_event_t *event);
@@ -86,7 +88,7 @@ KafkaReject(KafkaSink *sink, const OutboxMessage *message, const char *detail)
 {
 	OutboxAck ack = {.position = message->position, .status = OUTBOX_ACK_REJECT};
 
-	ack.detail = MemoryContextStrdup(sink->report_context, detail);
+	ack.detail = report_text(sink, detail);
 	KafkaAddAck(sink, &ack);
 	KafkaSignalSelf(sink);
 }
@@ -193,28 +195,41 @@ serve_failure(KafkaSink *sink, const rd_kafka_message_t *report, OutboxPosition 
 {
 	FailureKind kind = classify(report->err);
 	OutboxAck ack = {.position = position, .status = OUTBOX_ACK_RETRY};
-	MemoryContext caller;
 	char reason[512];
 
 	if (kind == FAILURE_CONSEQUENCE && sink->failed)
-		return;
-
-	snprintf(reason, sizeof(reason), "topic \"%s\": %s", rd_kafka_topic_name(report->rkt), rd_kafka_err2str(report->err));
-	if ((kind == FAILURE_TOO_LARGE || kind == FAILURE_REFUSED) && was_alone(sink, report, kind))
-		ack.status = OUTBOX_ACK_REJECT;
-	if (!sink->blamed)
+		strlcpy(reason, sink->failure, sizeof(reason));
+	else
 	{
-		if (ack.status == OUTBOX_ACK_RETRY && (kind == FAILURE_TOO_LARGE || kind == FAILURE_REFUSED))
-			KafkaShrinkBatches(sink, kind == FAILURE_TOO_LARGE);
-		KafkaFail(sink, reason);
-		strlcpy(sink->failure, reason, sizeof(sink->failure));
-		sink->blamed = true;
+		snprintf(reason, sizeof(reason), "topic \"%s\": %s", rd_kafka_topic_name(report->rkt), rd_kafka_err2str(report->err));
+		if ((kind == FAILURE_TOO_LARGE || kind == FAILURE_REFUSED) && was_alone(sink, report, kind))
+			ack.status = OUTBOX_ACK_REJECT;
+		blame(sink, kind, ack.status, reason);
 	}
-
-	caller = MemoryContextSwitchTo(sink->report_context);
-	ack.detail = pstrdup(reason);
-	MemoryContextSwitchTo(caller);
+	ack.detail = report_text(sink, reason);
 	KafkaAddAck(sink, &ack);
+}
+
+/* The first message that failed by itself is the reason why the attempt ends. */
+static void
+blame(KafkaSink *sink, FailureKind kind, OutboxAckStatus status, const char *reason)
+{
+	if (sink->blamed)
+		return;
+	if (status == OUTBOX_ACK_RETRY && (kind == FAILURE_TOO_LARGE || kind == FAILURE_REFUSED))
+		KafkaShrinkBatches(sink, kind == FAILURE_TOO_LARGE);
+	KafkaFail(sink, reason);
+	strlcpy(sink->failure, reason, sizeof(sink->failure));
+	sink->blamed = true;
+}
+
+/* A copy that lives as long as the ack; thousands of messages fail for one reason. */
+static const char *
+report_text(KafkaSink *sink, const char *text)
+{
+	if (sink->last_text == NULL || strcmp(sink->last_text, text) != 0)
+		sink->last_text = MemoryContextStrdup(sink->report_context, text);
+	return sink->last_text;
 }
 
 static FailureKind

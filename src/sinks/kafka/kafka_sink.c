@@ -131,6 +131,7 @@ kafka_poll(OutboxSinkState *state, OutboxAck *acks, int max, long timeout_ms)
 	{
 		sink->acks.head = sink->acks.tail = 0;
 		MemoryContextReset(sink->report_context);
+		sink->last_text = NULL;
 	}
 	serve(sink, max);
 	if (sink->acks.head == sink->acks.tail && timeout_ms > 0)
@@ -144,7 +145,7 @@ kafka_poll(OutboxSinkState *state, OutboxAck *acks, int max, long timeout_ms)
 	if (sink->acks.head < sink->acks.tail)
 		KafkaSignalSelf(sink);
 	if (n == 0 && sink->failed && !sink->blamed)
-		raise_failure(sink); /* otherwise the relay knows from the message's ack */
+		raise_failure(sink); /* otherwise the relay knows from acks */
 	return n;
 }
 
