@@ -55,6 +55,7 @@ outbox_capture_row(PG_FUNCTION_ARGS)
 				capture_row(contract, trigger);
 				break;
 			case OUTBOX_CONTRACT_DISABLED:
+			case OUTBOX_CONTRACT_FOREIGN:
 				break;
 			case OUTBOX_CONTRACT_MISSING:
 				if (OutboxContractFirstGap(contract))
@@ -83,12 +84,12 @@ outbox_capture_truncate(PG_FUNCTION_ARGS)
 	OutboxContractState state;
 
 	check_call(fcinfo, "outbox.capture_truncate", false);
-	if (!outbox_capture)
+	if (!outbox_capture || !TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
 		return PointerGetDatum(NULL);
 	contract = OutboxContractAcquire(trigger->tg_trigger, trigger->tg_relation);
 	state = contract->state;
 	OutboxContractRelease(contract);
-	if (state != OUTBOX_CONTRACT_DISABLED)
+	if (state != OUTBOX_CONTRACT_DISABLED && state != OUTBOX_CONTRACT_FOREIGN)
 		OutboxGapInsert(OutboxTriggerContract(trigger->tg_trigger),
 						RelationGetRelid(trigger->tg_relation), "truncate");
 	return PointerGetDatum(NULL);
@@ -117,11 +118,6 @@ check_call(FunctionCallInfo fcinfo, const char *function, bool row)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("%s() was not called as its trigger", function),
 				 errhint("outbox.enable() creates the triggers of a contract.")));
-	if (row && strncmp(trigger->tg_trigger->tgname, OUTBOX_TRIGGER_PREFIX, strlen(OUTBOX_TRIGGER_PREFIX)) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("trigger \"%s\" does not name a contract", trigger->tg_trigger->tgname),
-				 errhint("outbox.enable() creates the triggers of a contract; do not rename them.")));
 }
 
 static void

@@ -42,7 +42,8 @@ typedef struct CacheEntry
 	bool		valid;
 	bool		in_use;
 	LocalTransactionId transaction; /* the one that filled it */
-	LocalTransactionId gap_transaction; /* the last one that recorded a gap */
+	LocalTransactionId gap_transaction; /* the last one that recorded a gap, */
+	TransactionId gap_xid;		/* and the subtransaction that did */
 } CacheEntry;
 
 /* What filling an entry needs inside the guard. */
@@ -58,6 +59,7 @@ static uint64 invalidations = 0;
 static CacheEntry *entry_of(OutboxCachedContract *contract);
 static void create_cache(void);
 static CacheEntry *find_free_entry(Oid trigger, Oid relation);
+static void sweep_entries(void);
 static bool entry_is_current(const CacheEntry *entry);
 static void fill_entry(CacheEntry *entry, const Trigger *trigger);
 static void empty_entry(CacheEntry *entry);
@@ -85,23 +87,31 @@ OutboxContractRelease(OutboxCachedContract *contract)
 	entry_of(contract)->in_use = false;
 }
 
-/* Both prefixes have the same length. */
 const char *
 OutboxTriggerContract(const Trigger *trigger)
 {
-	StaticAssertStmt(sizeof(OUTBOX_TRIGGER_PREFIX) == sizeof(OUTBOX_TRUNCATE_TRIGGER_PREFIX),
-					 "trigger prefixes differ in length");
-	return trigger->tgname + strlen(OUTBOX_TRIGGER_PREFIX);
+	const char *prefixes[] = {OUTBOX_TRIGGER_PREFIX, OUTBOX_TRUNCATE_TRIGGER_PREFIX};
+
+	for (int i = 0; i < lengthof(prefixes); i++)
+	{
+		if (strncmp(trigger->tgname, prefixes[i], strlen(prefixes[i])) == 0)
+			return trigger->tgname + strlen(prefixes[i]);
+	}
+	return trigger->tgname;
 }
 
 bool
 OutboxContractFirstGap(OutboxCachedContract *contract)
 {
 	CacheEntry *entry = entry_of(contract);
-	bool		first = entry->gap_transaction != OutboxLocalTransactionId();
 
+	/* One that a rolled-back savepoint took along does not count. */
+	if (entry->gap_transaction == OutboxLocalTransactionId() &&
+		TransactionIdIsCurrentTransactionId(entry->gap_xid))
+		return false;
 	entry->gap_transaction = OutboxLocalTransactionId();
-	return first;
+	entry->gap_xid = GetCurrentTransactionId();
+	return true;
 }
 
 static CacheEntry *
@@ -122,10 +132,11 @@ create_cache(void)
 	HASHCTL		control = {.keysize = sizeof(CacheKey), .entrysize = sizeof(CacheEntry),
 	.hcxt = CacheMemoryContext};
 
+	/* The callbacks stay for good, so they come last. */
+	cache = hash_create("outbox contracts", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, role_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHOID, role_changed, (Datum) 0);
-	cache = hash_create("outbox contracts", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 static CacheEntry *
@@ -138,13 +149,33 @@ find_free_entry(Oid trigger, Oid relation)
 	key.relation = relation;
 	for (;; key.depth++)
 	{
-		bool		found;
-		CacheEntry *entry = hash_search(cache, &key, HASH_ENTER, &found);
+		CacheEntry *entry = hash_search(cache, &key, HASH_FIND, NULL);
 
-		if (!found)
+		if (entry == NULL)
+		{
+			sweep_entries();
+			entry = hash_search(cache, &key, HASH_ENTER, NULL);
 			memset((char *) entry + sizeof(CacheKey), 0, sizeof(CacheEntry) - sizeof(CacheKey));
+		}
 		if (!entry->in_use)
 			return entry;
+	}
+}
+
+/* Drops what is outdated: a trigger that was dropped never comes back for its entry. */
+static void
+sweep_entries(void)
+{
+	HASH_SEQ_STATUS status;
+	CacheEntry *entry;
+
+	hash_seq_init(&status, cache);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry->valid || entry->in_use)
+			continue;
+		empty_entry(entry);
+		(void) hash_search(cache, &entry->key, HASH_REMOVE, NULL);
 	}
 }
 
@@ -158,6 +189,7 @@ entry_is_current(const CacheEntry *entry)
 		case OUTBOX_CONTRACT_READY:
 			return entry->contract.compiled->cached->is_valid;
 		case OUTBOX_CONTRACT_DISABLED:
+		case OUTBOX_CONTRACT_FOREIGN:
 			return true;
 		default:
 			return entry->transaction == OutboxLocalTransactionId();
@@ -208,6 +240,8 @@ fill_step(void *arg)
 	entry->contract.config = OutboxContractLoad(request->contract_name);
 	if (entry->contract.config == NULL)
 		entry->contract.state = OUTBOX_CONTRACT_MISSING;
+	else if (entry->contract.config->root != entry->key.relation)
+		entry->contract.state = OUTBOX_CONTRACT_FOREIGN;
 	else if (!entry->contract.config->enabled)
 		entry->contract.state = OUTBOX_CONTRACT_DISABLED;
 	else

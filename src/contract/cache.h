@@ -17,6 +17,7 @@ typedef enum OutboxContractState
 {
 	OUTBOX_CONTRACT_READY,
 	OUTBOX_CONTRACT_DISABLED,	/* configured, switched off */
+	OUTBOX_CONTRACT_FOREIGN,	/* the relation is no source of the contract */
 	OUTBOX_CONTRACT_MISSING,	/* no row in outbox.contract for this trigger */
 	OUTBOX_CONTRACT_BROKEN		/* cannot be compiled: error says why */
 } OutboxContractState;
@@ -38,10 +39,10 @@ typedef struct OutboxCachedContract
 extern OutboxCachedContract *OutboxContractAcquire(const Trigger *trigger, Relation rel);
 extern void OutboxContractRelease(OutboxCachedContract *contract);
 
-/* The contract that a trigger's name says. */
+/* The contract that a trigger's name says; of a trigger that was renamed, that name. */
 extern const char *OutboxTriggerContract(const Trigger *trigger);
 
-/* True once per trigger and transaction: a missing contract leaves one gap. */
+/* True once per trigger and transaction: a missing contract leaves one gap. Assigns a transaction id. */
 extern bool OutboxContractFirstGap(OutboxCachedContract *contract);
 
 /* Outdates every backend's copies at commit of the present transaction. */
