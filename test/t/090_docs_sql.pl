@@ -1,4 +1,4 @@
-# The documentation tells the truth: every SQL block of every page runs.
+# The documentation tells the truth: every SQL block runs, and the reference names what there is.
 use strict;
 use warnings;
 
@@ -44,5 +44,60 @@ sub run_page
 }
 
 run_page($_) foreach "$top/README.md", sort glob("$top/docs/*.md");
+
+# ---- the reference names every function, column and setting, as they are ----
+
+my $reference = "$top/docs/reference.md";
+
+sub missing_from_reference
+{
+	my ($query) = @_;
+	my $text = PostgreSQL::Test::Utils::slurp_file($reference) =~ s/\s+/ /gr;
+
+	return [ grep { index($text, $_) < 0 } split /\n/, $node->safe_psql('postgres', $query) ];
+}
+
+$node->safe_psql('postgres', 'CREATE EXTENSION outbox_ext');
+is_deeply(
+	missing_from_reference(
+		q{SELECT format('outbox.%s(%s) → %s', proname,
+				replace(regexp_replace(pg_get_function_arguments(oid), ', OUT .*|^OUT .*|::[a-z]+(\[\])?', '', 'g'), 'integer', 'int'),
+				CASE WHEN proretset THEN 'rows' ELSE regexp_replace(replace(pg_get_function_result(oid), 'integer', 'int'), '^record$', 'row') END)
+		  FROM pg_proc WHERE pronamespace = 'outbox'::regnamespace ORDER BY 1}),
+	[], 'the reference has the signature of every function');
+# A relation's columns stand in its own section; a dead letter's stand once.
+sub columns_missing_from_reference
+{
+	my $text = PostgreSQL::Test::Utils::slurp_file($reference);
+	my %section = $text =~ /^### outbox\.(\w+)\n(.*?)(?=^##|\z)/gms;
+	my @missing;
+
+	foreach my $line (
+		split /\n/,
+		$node->safe_psql('postgres',
+			q{SELECT relname, format('| `%s` | %s |', attname,
+					replace(format_type(atttypid, NULL), 'timestamp with time zone', 'timestamptz'))
+			  FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
+			  WHERE relnamespace = 'outbox'::regnamespace AND relkind IN ('r', 'p', 'v') AND attnum > 0
+			  AND NOT attisdropped AND NOT relispartition AND relname <> 'dead_letter_entry'},
+			extra_params => [ '-F', "\t" ]))
+	{
+		my ($relation, $column) = split /\t/, $line;
+		push @missing, "$relation: $column" if index($section{$relation} // '', $column) < 0;
+	}
+	return \@missing;
+}
+
+is_deeply(columns_missing_from_reference(), [], 'the reference has every column of every table and view');
+is_deeply(
+	missing_from_reference(
+		q{SELECT format('### outbox.%s ', relname) FROM pg_class
+		  WHERE relnamespace = 'outbox'::regnamespace AND relkind IN ('r', 'p', 'v') AND NOT relispartition}),
+	[], 'the reference has a section for every table and view');
+is_deeply(
+	missing_from_reference(
+		q{SELECT format('| `%s` | `%s`%s | %s |', name, boot_val, ' ' || unit, context)
+		  FROM pg_settings WHERE name LIKE 'outbox.%'}),
+	[], 'the reference has every setting with its default, unit and context');
 
 done_testing();
