@@ -70,6 +70,8 @@ typedef struct Change
 	Step		step;
 	RowState	before;
 	RowState	after;
+	bool		former_key_known;	/* of an unknown row before, */
+	ErrorData  *former_error;	/* and why it is unknown */
 	Transition	transitions[2];
 	int			ntransitions;
 	int			transition;		/* position of STEP_EVENTS */
@@ -88,6 +90,8 @@ static void advance(void *arg);
 static void evaluate_before(Change *change);
 static void evaluate_after(Change *change);
 static void compare(Change *change);
+static bool same_key(Change *change);
+static void former_row_gone(Change *change);
 static void add_transition(Change *change, OutboxEmit emit, bool equal, bool before, bool after);
 static TupleTableSlot *row_before(const Change *change, const Transition *transition);
 static TupleTableSlot *row_after(const Change *change, const Transition *transition);
@@ -252,21 +256,36 @@ compare(Change *change)
 
 	if (before && after)
 	{
-		bool		same_key = change->before == ROW_UNKNOWN || OutboxKeysEqual(contract);
-
-		if (same_key)
+		if (same_key(change))
 			add_transition(change, OUTBOX_EMIT_CHANGED,
 						   change->before == ROW_PRESENT && OutboxRowsEqual(contract), true, true);
 		else
 		{
-			add_transition(change, OUTBOX_EMIT_DELETED, false, true, false);
+			former_row_gone(change);
 			add_transition(change, OUTBOX_EMIT_CREATED, false, false, true);
 		}
 	}
 	else if (before)
-		add_transition(change, OUTBOX_EMIT_DELETED, false, true, false);
+		former_row_gone(change);
 	else if (after)
 		add_transition(change, OUTBOX_EMIT_CREATED, false, false, true);
+}
+
+/* A row before of which not even the key is known counts as the same. */
+static bool
+same_key(Change *change)
+{
+	return (change->before == ROW_UNKNOWN && !change->former_key_known) || OutboxKeysEqual(change->contract);
+}
+
+/* A deleted event shows the row before: one that is unknown makes a dead letter. */
+static void
+former_row_gone(Change *change)
+{
+	if (change->before == ROW_PRESENT)
+		add_transition(change, OUTBOX_EMIT_DELETED, false, true, false);
+	else if (is_wanted(change->contract, OUTBOX_EMIT_DELETED) || is_wanted(change->contract, OUTBOX_EMIT_ALWAYS))
+		add_letter(change, NULL, OUTBOX_EMIT_DELETED, "map", change->former_error);
 }
 
 static void
@@ -428,7 +447,8 @@ step_failed(Change *change, ErrorData *error)
 				break;
 			}
 			change->before = ROW_UNKNOWN;
-			evaluate_key_guarded(change, change->source_before);
+			change->former_error = error;
+			change->former_key_known = evaluate_key_guarded(change, change->source_before);
 			OutboxBeforeFromKey(change->contract);
 			change->step = STEP_AFTER;
 			break;
@@ -462,7 +482,7 @@ after_failed(Change *change, ErrorData *error)
 	bool		key_known = evaluate_key_guarded(change, change->source_after);
 	bool		other_key = false;
 
-	if (change->before == ROW_PRESENT && key_known)
+	if (key_known && (change->before == ROW_PRESENT || change->former_key_known))
 	{
 		for (int i = 0; i < contract->nkey; i++)
 			other_key |= !OutboxSameValue(contract, contract->key[i], contract->before, contract->key_row);
@@ -470,7 +490,7 @@ after_failed(Change *change, ErrorData *error)
 	mapping_failed(change, error, change->before == ROW_ABSENT || other_key ?
 				   OUTBOX_EMIT_CREATED : OUTBOX_EMIT_CHANGED);
 	if (other_key)
-		add_transition(change, OUTBOX_EMIT_DELETED, false, true, false);
+		former_row_gone(change);
 	change->step = other_key ? STEP_EVENTS : STEP_DONE;
 }
 
@@ -577,11 +597,11 @@ key_of(Change *change, const OutboxDeadLetter *letter)
 	bool		former = strcmp(letter->emit, "deleted") == 0;
 	TupleTableSlot *row = contract->key_row;
 
-	if (former && change->before == ROW_PRESENT)
-		row = contract->before;
+	if (former && change->before != ROW_ABSENT)
+		row = change->before == ROW_UNKNOWN && !change->former_key_known ? NULL : contract->before;
 	else if (!former && change->after == ROW_PRESENT)
 		row = contract->after;
-	else if (TTS_EMPTY(row))
+	if (row == NULL || TTS_EMPTY(row))
 		return NULL;
 	return OutboxColumnsToJsonb(contract->row_desc, row->tts_values, row->tts_isnull,
 								contract->key, contract->nkey);
