@@ -2,7 +2,7 @@
  *
  * duties.c
  *	  What a relay owes the others: its position on disk, its report in
- *	  shared memory.
+ *	  shared memory, and an eye on what they want of it.
  *
  * Both are written at most ten times a second while events flow. When only
  * snapshots move on (rolled-back sequence values, transactions of others) the
@@ -14,6 +14,9 @@
 #include "postgres.h"
 
 #include "mb/pg_wchar.h"
+#include "pgstat.h"
+#include "postmaster/interrupt.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #include "relay/session.h"
@@ -134,4 +137,35 @@ OutboxRelaySetState(OutboxRelay *relay, OutboxRelayState state)
 		return;
 	relay->report.state = state;
 	relay->report_changed = true;
+}
+
+OutboxAttemptEnd
+OutboxRelayConfigure(OutboxRelay *relay, long every_ms)
+{
+	bool reloaded = false;
+
+	if (OutboxSessionStopRequested())
+		return OUTBOX_ATTEMPT_STOP;
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+		reloaded = true;
+	}
+	if (!reloaded && !TimestampDifferenceExceeds(relay->configured_at, relay->now, every_ms))
+		return OUTBOX_ATTEMPT_GOES_ON;
+
+	relay->configured_at = relay->now;
+	pgstat_report_stat(false);
+	switch (OutboxSinkRowLoad(&relay->row))
+	{
+		case OUTBOX_SINK_STOP:
+			return OUTBOX_ATTEMPT_STOP;
+		case OUTBOX_SINK_CHANGED:
+			return OUTBOX_ATTEMPT_RECONNECT;
+		case OUTBOX_SINK_RUN:
+			break;
+	}
+	/* a copy of the data, or a new site: the worker knows what to say */
+	return relay->row.copy_error != NULL ? OUTBOX_ATTEMPT_RECONNECT : OUTBOX_ATTEMPT_GOES_ON;
 }

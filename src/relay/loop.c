@@ -12,10 +12,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "pgstat.h"
-#include "postmaster/interrupt.h"
 #include "storage/latch.h"
-#include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -34,14 +31,6 @@
 #define SINK_INTERVAL_MS 100
 #define SINK_POLL_MS 10
 
-typedef struct LoopWait
-{
-	WaitEventSet *set;
-	pgsocket socket;
-} LoopWait;
-
-static LoopWait loop_wait = {NULL, PGINVALID_SOCKET};
-
 static bool sink_is_ready(OutboxRelay *relay);
 static void read_clock(OutboxRelay *relay);
 static OutboxAttemptEnd publish(OutboxRelay *relay, bool *busy);
@@ -54,8 +43,6 @@ static void check_trouble(OutboxRelay *relay);
 static bool is_idle(const OutboxRelay *relay);
 static void wait_for_work(OutboxRelay *relay, bool busy);
 static long wait_time(OutboxRelay *relay);
-static bool wait_event(OutboxRelay *relay, long timeout);
-static void prepare_wait(OutboxRelay *relay);
 
 OutboxAttemptEnd
 OutboxRelayLoop(OutboxRelay *relay)
@@ -128,37 +115,6 @@ publish(OutboxRelay *relay, bool *busy)
 
 	/* woken for nothing: somebody may have changed the sink's row */
 	return empty ? OutboxRelayConfigure(relay, CONFIGURE_POKED_MS) : OUTBOX_ATTEMPT_GOES_ON;
-}
-
-OutboxAttemptEnd
-OutboxRelayConfigure(OutboxRelay *relay, long every_ms)
-{
-	bool reloaded = false;
-
-	if (OutboxSessionStopRequested())
-		return OUTBOX_ATTEMPT_STOP;
-	if (ConfigReloadPending)
-	{
-		ConfigReloadPending = false;
-		ProcessConfigFile(PGC_SIGHUP);
-		reloaded = true;
-	}
-	if (!reloaded && !TimestampDifferenceExceeds(relay->configured_at, relay->now, every_ms))
-		return OUTBOX_ATTEMPT_GOES_ON;
-
-	relay->configured_at = relay->now;
-	pgstat_report_stat(false);
-	switch (OutboxSinkRowLoad(&relay->row))
-	{
-		case OUTBOX_SINK_STOP:
-			return OUTBOX_ATTEMPT_STOP;
-		case OUTBOX_SINK_CHANGED:
-			return OUTBOX_ATTEMPT_RECONNECT;
-		case OUTBOX_SINK_RUN:
-			break;
-	}
-	/* a copy of the data, or a new site: the worker knows what to say */
-	return relay->row.copy_error != NULL ? OUTBOX_ATTEMPT_RECONNECT : OUTBOX_ATTEMPT_GOES_ON;
 }
 
 static bool
@@ -381,7 +337,7 @@ is_idle(const OutboxRelay *relay)
 static void
 wait_for_work(OutboxRelay *relay, bool busy)
 {
-	if (wait_event(relay, busy ? 0 : wait_time(relay)) ||
+	if (OutboxRelayWait(relay, busy ? 0 : wait_time(relay)) ||
 		TimestampDifferenceExceeds(relay->looked_at, GetCurrentTimestamp(), outbox_poll_interval))
 		relay->look = true;
 }
@@ -397,56 +353,10 @@ wait_time(OutboxRelay *relay)
 		return 0;
 	timeout = OutboxRelaySaveDue(relay, timeout);
 	if (chunk_left || OutboxDispatchInFlight(&relay->dispatch) > 0)
-		timeout = Min(timeout, loop_wait.socket == PGINVALID_SOCKET ? SINK_POLL_MS : SINK_INTERVAL_MS);
+		timeout = Min(timeout, !OutboxRelayHasSocket() ? SINK_POLL_MS : SINK_INTERVAL_MS);
 	else if (relay->report_changed)
 		timeout = Min(timeout, SINK_INTERVAL_MS);
 	return timeout;
-}
-
-/* True: the latch was set. */
-static bool
-wait_event(OutboxRelay *relay, long timeout)
-{
-	static uint32 wait_event_info = 0;
-	WaitEvent events[3];
-	int n;
-
-	if (wait_event_info == 0)
-		wait_event_info = OutboxWaitEvent("OutboxRelayMain");
-	prepare_wait(relay);
-	n = WaitEventSetWait(loop_wait.set, timeout, events, lengthof(events), wait_event_info);
-	for (int i = 0; i < n; i++)
-	{
-		if ((events[i].events & WL_LATCH_SET) != 0)
-			return true;
-	}
-	return false;
-}
-
-/* The set is kept from turn to turn, until the sink waits on another descriptor. */
-static void
-prepare_wait(OutboxRelay *relay)
-{
-	pgsocket socket = relay->callbacks->socket_cb != NULL ? relay->callbacks->socket_cb(&relay->sink) : PGINVALID_SOCKET;
-
-	if (loop_wait.set != NULL && loop_wait.socket == socket)
-		return;
-	OutboxRelayForgetWait();
-	loop_wait.set = OutboxCreateWaitEventSet(3);
-	loop_wait.socket = socket;
-	AddWaitEventToSet(loop_wait.set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	AddWaitEventToSet(loop_wait.set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
-	if (socket != PGINVALID_SOCKET)
-		AddWaitEventToSet(loop_wait.set, WL_SOCKET_READABLE, socket, NULL, NULL);
-}
-
-void
-OutboxRelayForgetWait(void)
-{
-	if (loop_wait.set != NULL)
-		FreeWaitEventSet(loop_wait.set);
-	loop_wait.set = NULL;
-	loop_wait.socket = PGINVALID_SOCKET;
 }
 
 void
@@ -468,7 +378,7 @@ OutboxRelayDrain(OutboxRelay *relay)
 			more = relay->callbacks->flush_cb(&relay->sink, left);
 		else
 		{
-			(void) wait_event(relay, loop_wait.socket == PGINVALID_SOCKET ? SINK_POLL_MS : left);
+			(void) OutboxRelayWait(relay, !OutboxRelayHasSocket() ? SINK_POLL_MS : left);
 			ResetLatch(MyLatch);
 		}
 		take_acks(relay);

@@ -24,10 +24,8 @@
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
-#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/snapmgr.h"
-#include "utils/uuid.h"
 
 #include "catalog/catalog.h"
 #include "compat.h"
@@ -374,39 +372,4 @@ finish_chunk(OutboxReader *reader, OutboxChunk *chunk)
 		window->pass.flush_to = InvalidXLogRecPtr;
 	}
 	return OUTBOX_READ_EVENTS;
-}
-
-char *
-OutboxReaderDescribe(OutboxReader *reader, const OutboxPlace *place)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	char *description = NULL;
-
-	OutboxSessionBegin();
-	if (OutboxLeavesOpen(&reader->leaves) == OUTBOX_LEAVES_SAME && place->leaf < reader->leaves.n)
-	{
-		Relation rel = reader->leaves.leaf[place->leaf].relation;
-		TupleDesc desc = RelationGetDescr(rel);
-		HeapTupleData tuple = {.t_self = place->tid};
-		Buffer buffer;
-		bool isnull;
-
-		PushActiveSnapshot(GetTransactionSnapshot());
-		if (heap_fetch(rel, GetActiveSnapshot(), &tuple, &buffer, false))
-		{
-			MemoryContext old = MemoryContextSwitchTo(caller);
-
-			if (DatumGetInt64(heap_getattr(&tuple, Anum_event_seq, desc, &isnull)) == place->seq)
-				description = psprintf("event %s, type %s, key \"%s\"",
-									   DatumGetCString(DirectFunctionCall1(uuid_out, heap_getattr(&tuple, Anum_event_id, desc, &isnull))),
-									   TextDatumGetCString(heap_getattr(&tuple, Anum_event_type, desc, &isnull)),
-									   TextDatumGetCString(heap_getattr(&tuple, Anum_event_aggregateid, desc, &isnull)));
-			MemoryContextSwitchTo(old);
-			ReleaseBuffer(buffer);
-		}
-		PopActiveSnapshot();
-	}
-	OutboxLeavesClose(&reader->leaves, false);
-	OutboxSessionCommit();
-	return description != NULL ? description : psprintf("event with seq %lld", (long long) place->seq);
 }

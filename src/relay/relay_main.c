@@ -14,13 +14,10 @@
 #include "postgres.h"
 
 #include "commands/dbcommands.h"
-#include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
-#include "postmaster/interrupt.h"
 #include "storage/ipc.h"
-#include "storage/lwlock.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -31,16 +28,6 @@
 #include "relay/worker.h"
 #include "sink/sink_loader.h"
 
-/* Pause after the first failure in a row, and the longest one. */
-#define RETRY_FIRST_MS 100
-#define RETRY_LONGEST_MS 30000
-
-/* Pause before a rejected event is offered again. */
-#define REJECTED_MS 30000
-
-/* How often a waiting relay looks at its sink's row. */
-#define CONFIGURE_INTERVAL_MS 1000
-
 #define CHUNK_MESSAGES 2048
 
 static OutboxRelay *new_relay(const OutboxRelayArgs *args);
@@ -49,14 +36,9 @@ static bool claim_sink(OutboxRelay *relay);
 static OutboxAttemptEnd run_attempt(OutboxRelay *relay);
 static void start_attempt(OutboxRelay *relay);
 static void start_sink(OutboxRelay *relay);
-static void note_caught_error(OutboxRelay *relay);
 static void end_attempt(OutboxRelay *relay);
 static void save_position(OutboxRelay *relay);
 static void shutdown_sink(OutboxRelay *relay);
-static bool pause_after(OutboxRelay *relay, OutboxAttemptEnd end, int failures);
-static void set_barrier(OutboxRelay *relay);
-static bool pause_relay(OutboxRelay *relay, long ms);
-static OutboxAttemptEnd configure_safely(OutboxRelay *relay);
 
 void
 OutboxRelayMain(Datum main_arg)
@@ -86,7 +68,7 @@ OutboxRelayMain(Datum main_arg)
 		end = run_attempt(relay);
 		/* a streak ends with an attempt that got somewhere */
 		failures = relay->report.acked != acked ? 1 : failures + 1;
-	} while (end != OUTBOX_ATTEMPT_STOP && pause_after(relay, end, failures));
+	} while (end != OUTBOX_ATTEMPT_STOP && OutboxRelayPause(relay, end, failures));
 
 	OutboxRelaySetState(relay, OUTBOX_RELAY_STOPPING);
 	OutboxRelayReportNow(relay, true);
@@ -154,14 +136,14 @@ run_attempt(OutboxRelay *relay)
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(relay->context);
-		note_caught_error(relay);
+		OutboxRelayNoteCaught(relay);
 		end = OutboxSessionStopRequested() ? OUTBOX_ATTEMPT_STOP : OUTBOX_ATTEMPT_FAILED;
 	}
 	PG_END_TRY();
 
 	OutboxSessionStopping(end == OUTBOX_ATTEMPT_STOP);
 	if (end == OUTBOX_ATTEMPT_REJECTED)
-		set_barrier(relay);
+		OutboxRelaySetBarrier(relay);
 	end_attempt(relay);
 	return end;
 }
@@ -217,42 +199,6 @@ start_sink(OutboxRelay *relay)
 	relay->callbacks->startup_cb(sink);
 }
 
-/* Says the first failure of a streak in the log, the others only to status. */
-static void
-note_caught_error(OutboxRelay *relay)
-{
-	ErrorData *error = CopyErrorData();
-	bool first = relay->report.state != OUTBOX_RELAY_BACKOFF;
-
-	FlushErrorState();
-	LWLockReleaseAll();
-	pgstat_report_wait_end();
-	OutboxSessionAbort();
-	OutboxReaderAborted(&relay->reader);
-	MemoryContextSwitchTo(relay->context);
-
-	/* whatever it was, it may have to do with the sink's row */
-	relay->configured_at = 0;
-	if (!OutboxSessionStopRequested())
-	{
-		char *text = psprintf("%s%s%s%s%s", error->message,
-							  error->detail != NULL ? ". " : "", error->detail != NULL ? error->detail : "",
-							  error->hint == NULL ? "" : error->detail != NULL ? " HINT: "
-																			   : ". HINT: ",
-							  error->hint != NULL ? error->hint : "");
-
-		ereport(first ? LOG : DEBUG1,
-				(errcode(error->sqlerrcode),
-				 errmsg("relay of sink \"%s\" failed and will try again: %s", relay->row.name, error->message),
-				 error->detail != NULL ? errdetail_internal("%s", error->detail) : 0,
-				 error->hint != NULL ? errhint("%s", error->hint) : 0));
-		OutboxRelayNoteError(relay, text);
-		OutboxRelaySetState(relay, OUTBOX_RELAY_BACKOFF);
-		pfree(text);
-	}
-	FreeErrorData(error);
-}
-
 static void
 end_attempt(OutboxRelay *relay)
 {
@@ -281,7 +227,7 @@ save_position(OutboxRelay *relay)
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(relay->context);
-		note_caught_error(relay);
+		OutboxRelayNoteCaught(relay);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(relay->context);
@@ -294,127 +240,4 @@ shutdown_sink(OutboxRelay *relay)
 		return;
 	relay->started = false;
 	relay->callbacks->shutdown_cb(&relay->sink);
-}
-
-/* False: the relay shall end. */
-static bool
-pause_after(OutboxRelay *relay, OutboxAttemptEnd end, int failures)
-{
-	char *text;
-	long ms;
-
-	switch (end)
-	{
-		case OUTBOX_ATTEMPT_RECONNECT:
-			if (relay->row.copy_error == NULL)
-				return true;
-			text = psprintf("%s. HINT: %s", relay->row.copy_error, relay->row.copy_hint);
-			OutboxRelayNoteError(relay, text);
-			pfree(text);
-			if (relay->report.state != OUTBOX_RELAY_BLOCKED)
-				ereport(LOG, (errmsg("relay does not publish: %s", relay->row.copy_error), errhint("%s", relay->row.copy_hint)));
-			OutboxRelaySetState(relay, OUTBOX_RELAY_BLOCKED);
-			return pause_relay(relay, RETRY_LONGEST_MS);
-		case OUTBOX_ATTEMPT_REJECTED:
-			OutboxRelaySetState(relay, OUTBOX_RELAY_BLOCKED);
-			return pause_relay(relay, REJECTED_MS);
-		default:
-			break;
-	}
-
-	if (end == OUTBOX_ATTEMPT_RETRY)
-		OutboxRelaySetState(relay, OUTBOX_RELAY_BACKOFF);
-	ms = Min(RETRY_LONGEST_MS, (long) RETRY_FIRST_MS << Min(failures - 1, 16));
-	ms = (long) (ms * (0.5 + pg_prng_double(&pg_global_prng_state)));
-	return pause_relay(relay, ms);
-}
-
-/* Names the rejected event for status, and lets nothing past it until the broker takes it. */
-static void
-set_barrier(OutboxRelay *relay)
-{
-	OutboxPlace *place = OutboxDispatchFind(&relay->dispatch, relay->failed_index);
-	bool first = place->seq != relay->barrier_seq;
-	char *reason;
-
-	/* freed with the attempt */
-	MemoryContextSwitchTo(relay->attempt_context);
-	reason = pstrdup(relay->report.last_error);
-
-	relay->barrier_seq = place->seq;
-	/* whoever resumes, this process or another, meets the event first */
-	OutboxDispatchPin(&relay->dispatch);
-	PG_TRY();
-	{
-		char *event = OutboxReaderDescribe(&relay->reader, place);
-		char *text = psprintf("The broker rejected %s: %s", event, reason);
-
-		OutboxRelayNoteError(relay, text);
-		if (first)
-			ereport(LOG, (errmsg("relay of sink \"%s\" stops at a rejected event", relay->row.name), errdetail_internal("%s", text), errhint("Nothing behind it is published; it is offered again every %d s.", REJECTED_MS / 1000)));
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(relay->context);
-		note_caught_error(relay);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(relay->context);
-}
-
-/* Waits, but not past a change of the sink's row or a SIGHUP. False: the relay shall end. */
-static bool
-pause_relay(OutboxRelay *relay, long ms)
-{
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
-	bool foreign_copy = relay->row.copy_error != NULL;
-
-	pgstat_report_activity(STATE_IDLE, NULL);
-	OutboxRelayReportNow(relay, true);
-	for (;;)
-	{
-		bool reload = ConfigReloadPending;
-		long left;
-
-		relay->now = GetCurrentTimestamp();
-		left = TimestampDifferenceMilliseconds(relay->now, until);
-		if (left <= 0)
-			return true;
-		switch (configure_safely(relay))
-		{
-			case OUTBOX_ATTEMPT_STOP:
-				return false;
-			case OUTBOX_ATTEMPT_RECONNECT:
-				if (!foreign_copy)
-					return true;
-				break;
-			default:
-				/* somebody confirmed the copy, or asks for another try now */
-				if ((foreign_copy && relay->row.copy_error == NULL) || reload)
-					return true;
-				break;
-		}
-		OutboxSessionWait(Min(left, CONFIGURE_INTERVAL_MS));
-	}
-}
-
-static OutboxAttemptEnd
-configure_safely(OutboxRelay *relay)
-{
-	volatile OutboxAttemptEnd end = OUTBOX_ATTEMPT_GOES_ON;
-
-	PG_TRY();
-	{
-		end = OutboxRelayConfigure(relay, CONFIGURE_INTERVAL_MS);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(relay->context);
-		note_caught_error(relay);
-		if (OutboxSessionStopRequested())
-			end = OUTBOX_ATTEMPT_STOP;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(relay->context);
-	return end;
 }

@@ -80,13 +80,7 @@ extern OutboxAttemptEnd OutboxRelayLoop(OutboxRelay *relay);
 /* Waits, at most outbox.drain_timeout, for what can still move the position. */
 extern void OutboxRelayDrain(OutboxRelay *relay);
 
-/* Frees what waiting needs, before the sink that gave its descriptor goes away. */
-extern void OutboxRelayForgetWait(void);
-
-/* Settings after SIGHUP and, when due, the sink's row. */
-extern OutboxAttemptEnd OutboxRelayConfigure(OutboxRelay *relay, long every_ms);
-
-/* ---- duties.c: position and report ---- */
+/* ---- duties.c: position, report, configuration ---- */
 
 /* Writes the position if it moved; with force, whatever the clock says. */
 extern void OutboxRelaySave(OutboxRelay *relay, bool force);
@@ -101,5 +95,33 @@ extern void OutboxRelayReportNow(OutboxRelay *relay, bool force);
 extern void OutboxRelayNoteError(OutboxRelay *relay, const char *text);
 
 extern void OutboxRelaySetState(OutboxRelay *relay, OutboxRelayState state);
+
+/* Settings after SIGHUP and, when due, the sink's row. */
+extern OutboxAttemptEnd OutboxRelayConfigure(OutboxRelay *relay, long every_ms);
+
+/* ---- waiting.c ---- */
+
+/* Waits at most that many milliseconds. True: the latch was set. */
+extern bool OutboxRelayWait(OutboxRelay *relay, long timeout);
+
+/* Did the sink give a descriptor to wait on, at the last wait? */
+extern bool OutboxRelayHasSocket(void);
+
+/* Frees what waiting needs, before the sink that gave its descriptor goes away. */
+extern void OutboxRelayForgetWait(void);
+
+/* ---- failure.c ---- */
+
+/*
+ * In PG_CATCH: takes the error, ends what it interrupted, and says it: the
+ * first of a streak in the log, all to status.
+ */
+extern void OutboxRelayNoteCaught(OutboxRelay *relay);
+
+/* Names the rejected event for status, and lets nothing past it until the broker takes it. */
+extern void OutboxRelaySetBarrier(OutboxRelay *relay);
+
+/* Pauses after an attempt; failures is the length of the streak. False: the relay shall end. */
+extern bool OutboxRelayPause(OutboxRelay *relay, OutboxAttemptEnd end, int failures);
 
 #endif /* OUTBOX_WORKER_H */

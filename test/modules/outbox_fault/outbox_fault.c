@@ -41,11 +41,11 @@ typedef struct FaultSink
 	int delivered; /* in this attempt, under the present control */
 	int file;
 	int timer;
-	int32 registered; /* schema that was reported last */
 } FaultSink;
 
 static char *format_line(const OutboxSinkState *state, const OutboxMessage *message, TimestampTz now);
 static void append_uuid(StringInfo line, const uint8 *id);
+static void finish(FaultSink *sink, FaultMessage *message, bool back, OutboxAck *ack, StringInfo lines);
 static void raise_if(const FaultSink *sink, const char *where);
 static void write_lines(const FaultSink *sink, StringInfo lines);
 static void arm_timer(FaultSink *sink);
@@ -158,27 +158,7 @@ fault_poll(OutboxSinkState *state, OutboxAck *acks, int max, long timeout_ms)
 					(errcode(ERRCODE_CONNECTION_FAILURE),
 					 errmsg("fault sink raises after %d deliveries", sink->delivered)));
 		}
-		acks[n] = (OutboxAck){.position = message->position, .status = OUTBOX_ACK_OK};
-		if (message->schema_id != 0)
-		{
-			acks[n].schema_id = message->schema_id;
-			acks[n].registered_id = sink->control.registered_id;
-		}
-		if (message->rejected)
-		{
-			acks[n].status = OUTBOX_ACK_REJECT;
-			acks[n].detail = "Broker: I do not like this key.";
-		}
-		else if (back)
-		{
-			acks[n].status = OUTBOX_ACK_RETRY;
-			acks[n].detail = "Broker: not now.";
-		}
-		else if (message->line != NULL)
-			appendStringInfoString(&lines, message->line);
-		if (message->line != NULL)
-			pfree(message->line);
-		sink->delivered++;
+		finish(sink, message, back, &acks[n], &lines);
 		sink->tail++;
 		n++;
 	}
@@ -193,6 +173,33 @@ fault_poll(OutboxSinkState *state, OutboxAck *acks, int max, long timeout_ms)
 	}
 	arm_timer(sink);
 	return n;
+}
+
+/* The broker's word on a message: the line of one that it takes, and what is reported. */
+static void
+finish(FaultSink *sink, FaultMessage *message, bool back, OutboxAck *ack, StringInfo lines)
+{
+	*ack = (OutboxAck){.position = message->position, .status = OUTBOX_ACK_OK};
+	if (message->schema_id != 0)
+	{
+		ack->schema_id = message->schema_id;
+		ack->registered_id = sink->control.registered_id;
+	}
+	if (message->rejected)
+	{
+		ack->status = OUTBOX_ACK_REJECT;
+		ack->detail = "Broker: I do not like this key.";
+	}
+	else if (back)
+	{
+		ack->status = OUTBOX_ACK_RETRY;
+		ack->detail = "Broker: not now.";
+	}
+	else if (message->line != NULL)
+		appendStringInfoString(lines, message->line);
+	if (message->line != NULL)
+		pfree(message->line);
+	sink->delivered++;
 }
 
 static pgsocket
