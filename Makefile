@@ -34,7 +34,7 @@ PG_CONFIG   ?= pg_config
 
 # These goals must work where no PostgreSQL is installed yet.
 BENCH_GOALS  = bench bench-write bench-onerow bench-drain bench-latency
-TOOL_GOALS   = demo test lint deps $(BENCH_GOALS)
+TOOL_GOALS   = demo test lint format deps $(BENCH_GOALS)
 # Bitcode for JIT inlining is of no use to a trigger, and its compiler need not be there.
 override with_llvm = no
 ifeq ($(filter $(TOOL_GOALS),$(MAKECMDGOALS)),)
@@ -78,6 +78,10 @@ test:
 
 lint:
 	@test/lint.sh
+
+# With clang-format 14, which is Debian 12's.
+format:
+	clang-format --style=file -i $$(find src test tools -name '*.[ch]')
 
 deps:
 	@tools/install_deps.sh test

@@ -32,6 +32,7 @@ mapfile -t not_compat < <(sources | grep -v '^src/compat\.h$')
 mapfile -t headers < <(find src -name '*.h' | sort)
 mapfile -t capture < <(find src/capture -name '*.[ch]' | sort)
 mapfile -t relay < <(find src/relay -name '*.[ch]' | sort)
+mapfile -t c_files < <(find src test tools -name '*.[ch]' -not -path '*/build/*' | sort)
 mapfile -t scripts < <(find sql src tools test bench examples Makefile -type f \
     \( -name '*.[ch]' -o -name '*.sql' -o -name '*.p[lmy]' -o -name '*.sh' -o -name Makefile \) -not -path test/lint.sh 2>/dev/null | sort)
 
@@ -52,9 +53,9 @@ forbid 'no SPI in the row path of capture' '\bSPI_|executor/spi\.h' "${row_path[
 
 # Habits
 forbid 'headers do not include postgres.h' '#include "postgres\.h"' "${headers[@]}"
-# The pause of a polling loop in SQL is all that pg_sleep() is for.
+# pg_sleep() is for the pause of a polling loop in SQL, and (100 s) for a statement that is to be cancelled.
 forbid 'wait on a latch or poll, never sleep' \
-    '\bpg_sleep *\(([^0]|0[^.]|0\.[^0])|\bpg_usleep\b|\busleep *\(|\bnanosleep *\(|[^_.a-zA-Z]sleep *\([0-9]' "${scripts[@]}"
+    '\bpg_sleep *\((0\.[1-9]|[1-9][0-9]?(\.[0-9]+)?\))|\bpg_usleep\b|\busleep *\(|\bnanosleep *\(|[^_.a-zA-Z]sleep *\([0-9]' "${scripts[@]}"
 forbid 'no leftovers' '\b(TODO|FIXME|XXX|HACK)\b' "${scripts[@]}"
 forbid 'no elog(WARNING/NOTICE) and no text to a legacy session' '\b(elog|ereport)\((WARNING|NOTICE|INFO)\b' "${capture[@]}"
 
@@ -88,11 +89,37 @@ check_headers()
     [ -z "$found" ] || { breaches=$((breaches + 1)); printf 'lint: every header compiles alone after postgres.h\n%s\n' "$found"; }
 }
 
+# A function that does not fit on two screens does more than one thing.
+check_length()
+{
+    rules=$((rules + 1))
+    local found
+    found=$(awk '
+        FNR == 1 { start = 0 }
+        /^[a-zA-Z_].*\(/ { name = $0 }
+        /^\{/ { start = FNR }
+        /^\}/ { if (start && FNR - start > 100) print FILENAME ":" start ": " FNR - start + 1 " lines: " name; start = 0 }
+        ' $(printf '%s\n' "${all[@]}" | grep '\.c$'))
+    [ -z "$found" ] || { breaches=$((breaches + 1)); printf 'lint: functions have at most 100 lines\n%s\n' "$found"; }
+}
+
+# Formatters of different versions disagree: the format is what version 14 makes of it (make format).
+check_format()
+{
+    rules=$((rules + 1))
+    local found
+    clang-format --version 2>/dev/null | grep -q ' version 14\.' || { echo "lint: no clang-format 14, format not checked"; return; }
+    found=$(clang-format --style=file --dry-run "${c_files[@]}" 2>&1 | grep -oE '^[^:]+:[0-9]+' | awk -F: '!seen[$1]++')
+    [ -z "$found" ] || { breaches=$((breaches + 1)); printf 'lint: not formatted (make format); the first place of each file\n%s\n' "$found"; }
+}
+
 # The scripts must not lean on the machine they were written on.
 forbid 'no path of a developer machine' '(/home|/root)/[a-z]' "${scripts[@]}"
 
 mkdir -p build
 check_errcode
 check_headers
+check_length
+[ -z "${CHECK_FORMAT:-}" ] || check_format
 echo "lint: $rules rules over ${#scripts[@]} files, $breaches broken"
 [ $breaches = 0 ]

@@ -10,7 +10,7 @@ SELECT * FROM no_plan();
 -- ---- functions -----------------------------------------------------------------------------------
 
 CREATE FUNCTION pg_temp.signature(name text) RETURNS text LANGUAGE sql AS $$
-    SELECT string_agg(pg_get_function_arguments(oid) || ' -> ' || pg_get_function_result(oid), '; ')
+    SELECT string_agg(pg_get_function_arguments(oid) || ' -> ' || pg_get_function_result(oid), '; ' ORDER BY pg_get_function_arguments(oid))
     FROM pg_proc WHERE pronamespace = 'outbox'::regnamespace AND proname = $1
 $$;
 
@@ -36,6 +36,13 @@ SELECT is(pg_temp.signature('drop_sink'), 'name text -> void', 'drop_sink');
 SELECT is(pg_temp.signature('start_relay'), 'sink text DEFAULT NULL::text -> text', 'start_relay');
 SELECT is(pg_temp.signature('stop_relay'), 'sink text -> void', 'stop_relay');
 
+SELECT is(pg_temp.signature('add_check'), 'event_type text, name text, expression text -> void', 'add_check');
+SELECT is(pg_temp.signature('create_code_map'), 'name text, codes jsonb -> void', 'create_code_map');
+SELECT is(pg_temp.signature('decode'), 'map text, code bigint -> text; map text, code text -> text', 'decode');
+SELECT is(pg_temp.signature('redrive'),
+    'id bigint DEFAULT NULL::bigint, contract text DEFAULT NULL::text, max_rows integer DEFAULT 1000 -> bigint', 'redrive');
+SELECT is(pg_temp.signature('discard'), 'id bigint, reason text -> void', 'discard');
+
 -- ---- relations -----------------------------------------------------------------------------------
 
 CREATE FUNCTION pg_temp.columns(relation regclass) RETURNS text LANGUAGE sql AS $$
@@ -52,7 +59,7 @@ SELECT is(pg_temp.columns('outbox.event_json'),
 SELECT is(pg_temp.columns('outbox.dead_letter'),
     'id bigint, contract text, event_type text, emit text, key jsonb, stage text, sqlstate text, message text, detail text, hint text, '
     'source_columns jsonb, before jsonb, sink text, event_id uuid, payload bytea, created_at timestamp with time zone, state text, '
-    'attempts integer, resolved_at timestamp with time zone, resolved_by text', 'dead_letter');
+    'attempts integer, resolved_at timestamp with time zone, resolved_by text, resolution text', 'dead_letter');
 SELECT is(pg_temp.columns('outbox.status'),
     'kind text, name text, state text, captured bigint, published bigint, pending bigint, oldest_age interval, dead_letters bigint, '
     'gaps bigint, last_error text, last_error_at timestamp with time zone, advice text', 'status');
@@ -78,7 +85,7 @@ SELECT set_eq($$
     SELECT p.proname::text FROM pg_proc p
     WHERE pronamespace = 'outbox'::regnamespace AND EXISTS (
         SELECT FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) a WHERE a.grantee = 0)$$,
-    ARRAY['capture', 'capture_truncate'], 'PUBLIC may execute the trigger functions of sources only');
+    ARRAY['capture', 'capture_truncate', 'decode'], 'PUBLIC may execute the trigger functions of sources and decode() only');
 SELECT is_empty($$
     SELECT oid::regclass FROM pg_class
     WHERE relnamespace = 'outbox'::regnamespace AND EXISTS (SELECT FROM aclexplode(relacl) a WHERE a.grantee = 0)$$,
@@ -113,8 +120,8 @@ SELECT is_empty($$
 SELECT set_eq($$
     SELECT c::regclass::text FROM unnest((SELECT extconfig FROM pg_extension WHERE extname = 'outbox_ext')) c
     WHERE (SELECT relkind FROM pg_class WHERE oid = c) = 'r'$$,
-    ARRAY['outbox.contract', 'outbox.contract_version', 'outbox.source', 'outbox.event_type', 'outbox.event_schema',
-          'outbox.dead_letter_entry', 'outbox.gap', 'outbox.sink'], 'configuration is dumped, events and positions are not');
+    ARRAY['outbox.contract', 'outbox.contract_version', 'outbox.source', 'outbox.event_type', 'outbox.check_rule', 'outbox.code_map',
+          'outbox.event_schema', 'outbox.dead_letter_entry', 'outbox.gap', 'outbox.sink'], 'configuration is dumped, events and positions are not');
 SELECT is_empty($$
     SELECT s.oid::regclass FROM pg_class s
     JOIN pg_depend d ON d.objid = s.oid AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.refclassid = 'pg_class'::regclass
