@@ -73,6 +73,13 @@ RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', '
 COMMENT ON FUNCTION outbox.preview(text, text, int) IS
 'What the first max_rows rows of the source that are in the view would be published as, one result row per event type; error says why a row could not be. Conditions are not applied and the row before counts as unknown. Writes nothing.';
 
+CREATE FUNCTION outbox.validate(
+    contract text,
+    OUT event_type text, OUT stage text, OUT sqlstate text, OUT error text, OUT rows bigint, OUT example_key jsonb)
+RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_validate';
+COMMENT ON FUNCTION outbox.validate(text) IS
+'Tries a contract on every row of its source and counts what would become a dead letter, by event type, stage (map, condition, check, encode, size) and kind of error, with the key of the first such row. No result row: all is well. event_type is null when the row itself cannot be mapped; conditions and checks of emit changed are not evaluated, because the row before is not known. Memory is bounded; writes nothing.';
+
 CREATE FUNCTION outbox.avro_schema(event_type text, version int DEFAULT NULL)
 RETURNS text LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_avro_schema';
 COMMENT ON FUNCTION outbox.avro_schema(text, int) IS

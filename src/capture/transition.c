@@ -28,9 +28,6 @@
 #include "deadletter/dead_letter.h"
 #include "guc.h"
 
-/* What headers and framing may add to a message, for the size limit. */
-#define MESSAGE_OVERHEAD		1024
-
 /* After so many failures of one contract in one transaction a dead letter carries the key only. */
 #define MAX_DETAILED_FAILURES	1000
 
@@ -411,11 +408,11 @@ make_event(Change *change, Transition *transition, OutboxCompiledEventType *type
 					  "a column of aggregate_id is NULL", NULL, "Correct the row, or the view's expression for the column.");
 		return;
 	}
-	if (VARSIZE(payload) + VARSIZE(key) + MESSAGE_OVERHEAD > (Size) outbox_max_message_bytes)
+	if (OutboxMessageSize(payload, key) > (Size) outbox_max_message_bytes)
 	{
 		invalid_event(change, type, transition->emit, "size", ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 					  psprintf("event of %zu bytes exceeds outbox.max_message_bytes (%d)",
-							   (Size) VARSIZE(payload) + VARSIZE(key) + MESSAGE_OVERHEAD, outbox_max_message_bytes),
+							   OutboxMessageSize(payload, key), outbox_max_message_bytes),
 					  "The size counts payload, key and room for headers.",
 					  "Raise outbox.max_message_bytes together with the broker's limit, or leave the large column out of the contract.");
 		return;

@@ -22,6 +22,9 @@
 
 #define INITIAL_PAYLOAD_SIZE	512
 
+/* What headers and framing may add to a message. */
+#define MESSAGE_OVERHEAD		1024
+
 static bool evaluate_row(OutboxCompiledContract *contract, TupleTableSlot *source, ProjectionInfo *project);
 static void set_sides(OutboxCompiledContract *contract, TupleTableSlot *before, TupleTableSlot *after);
 static bool evaluate_rule(OutboxCompiledContract *contract, ExprState *state, bool *isnull);
@@ -348,4 +351,10 @@ OutboxEncodeEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *typ
 		return NULL;
 	SET_VARSIZE(out.data, out.len);
 	return (bytea *) out.data;
+}
+
+Size
+OutboxMessageSize(const bytea *payload, const text *key)
+{
+	return (Size) VARSIZE(payload) + VARSIZE(key) + MESSAGE_OVERHEAD;
 }

@@ -68,4 +68,7 @@ extern text *OutboxAggregateId(OutboxCompiledContract *contract, TupleTableSlot 
 extern bytea *OutboxEncodeEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
 								TupleTableSlot *row, TupleTableSlot *before, OutboxAvroError *error);
 
+/* How large the message will be, with room for headers and framing. */
+extern Size OutboxMessageSize(const bytea *payload, const text *key);
+
 #endif							/* OUTBOX_EVALUATE_H */

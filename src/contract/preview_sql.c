@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * preview_sql.c
- *	  outbox.preview(): what real rows would be published as.
+ *	  outbox.preview() and outbox.validate(): a contract tried on its source.
  *
- * Runs the code that capture runs, on rows that are there, and has libavro
- * check what our encoder wrote. Writes nothing.
+ * Both read the source itself, row by row, as capture would see its rows.
+ * preview shows a few of them; validate goes through all and counts what goes
+ * wrong by class, in bounded memory.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,40 +18,59 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "contract/contract_api.h"
-#include "contract/evaluate.h"
+#include "contract/examine.h"
 #include "contract/guard.h"
+#include "deadletter/dead_letter.h"
 
 PG_FUNCTION_INFO_V1(outbox_preview);
+PG_FUNCTION_INFO_V1(outbox_validate);
 
 #define PREVIEW_COLUMNS		7
+#define VALIDATE_COLUMNS	6
 
-/* One source row on its way through the event types. */
-typedef struct Preview
+/* Classes of trouble that validate tells apart; what comes after is counted together. */
+#define MAX_CLASSES			1000
+
+/* A kind of trouble, with its first example. */
+typedef struct TroubleClass
+{
+	const char *event_type;		/* NULL: the row could not be mapped */
+	const char *stage;
+	int			sqlerrcode;
+	char	   *class;
+	char	   *message;
+	int64		rows;
+	Jsonb	   *example_key;	/* or NULL */
+} TroubleClass;
+
+typedef struct Trial
 {
 	OutboxCompiledContract *contract;
-	const char *event_type;		/* NULL: all */
+	const char *event_type;		/* preview: NULL = all */
 	ReturnSetInfo *result;
-	TupleTableSlot *source;
-	bool		in_view;		/* of the present row */
-	OutboxCompiledEventType *type;	/* the present one */
-	Datum		values[PREVIEW_COLUMNS];
-	bool		nulls[PREVIEW_COLUMNS];
-} Preview;
+	MemoryContext context;		/* of the classes */
+	TroubleClass *classes;
+	int			nclasses;
+} Trial;
 
-static void scan_source(Preview *preview, int max_rows);
-static bool preview_row(Preview *preview);
-static void evaluate_step(void *arg);
-static void event_step(void *arg);
-static void begin_result(Preview *preview, OutboxCompiledEventType *type);
-static void put_result(Preview *preview);
-static void set_text(Preview *preview, int column, const char *text);
+typedef bool (*RowFunction) (Trial *trial, TupleTableSlot *source);
+
+static void scan_source(Trial *trial, int64 max_rows, RowFunction function);
+static bool preview_row(Trial *trial, TupleTableSlot *source);
+static void put_preview(Trial *trial, OutboxCompiledEventType *type, const OutboxFinding *finding);
 static Jsonb *preview_headers(const OutboxContractConfig *config, const OutboxCompiledEventType *type);
+static bool validate_row(Trial *trial, TupleTableSlot *source);
+static void count_trouble(Trial *trial, const char *event_type, const OutboxFinding *finding, bool mapped);
+static TroubleClass *find_class(Trial *trial, const char *event_type, const OutboxFinding *finding);
+static Jsonb *example_key(OutboxCompiledContract *contract, TupleTableSlot *row);
+static void key_step(void *arg);
+static void put_classes(Trial *trial);
+static void set_text(Datum *values, bool *nulls, int column, const char *text);
 
 /*
  * preview(contract, event_type, max_rows): every row as a created row, as a
@@ -59,161 +79,103 @@ static Jsonb *preview_headers(const OutboxContractConfig *config, const OutboxCo
 Datum
 outbox_preview(PG_FUNCTION_ARGS)
 {
-	Preview		preview = {.result = (ReturnSetInfo *) fcinfo->resultinfo};
+	Trial		trial = {.result = (ReturnSetInfo *) fcinfo->resultinfo};
 	OutboxContractConfig *config = OutboxContractGet(OutboxRequiredTextArg(fcinfo, 0, "contract"));
-	int			max_rows = PG_ARGISNULL(2) ? 10 : PG_GETARG_INT32(2);
 
-	preview.event_type = OutboxTextArg(fcinfo, 1);
-	if (preview.event_type && OutboxContractEventType(config, preview.event_type) == NULL)
+	trial.event_type = OutboxTextArg(fcinfo, 1);
+	if (trial.event_type && OutboxContractEventType(config, trial.event_type) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("contract \"%s\" has no event type \"%s\"", config->name, preview.event_type),
+				 errmsg("contract \"%s\" has no event type \"%s\"", config->name, trial.event_type),
 				 errhint("Leave event_type out to see all of them.")));
 	OutboxCheckContractRights(config->view, config->root);
 	InitMaterializedSRF(fcinfo, 0);
-	preview.contract = OutboxCompileContract(config, config->root, true);
-	scan_source(&preview, max_rows);
-	OutboxFreeContract(preview.contract);
+	trial.contract = OutboxCompileContract(config, config->root, true);
+	scan_source(&trial, PG_ARGISNULL(2) ? 10 : PG_GETARG_INT32(2), preview_row);
+	OutboxFreeContract(trial.contract);
 	return (Datum) 0;
 }
 
-static void
-scan_source(Preview *preview, int max_rows)
+/* validate(contract): one result row per class of trouble. */
+Datum
+outbox_validate(PG_FUNCTION_ARGS)
 {
-	Relation	rel = table_open(preview->contract->config->root, AccessShareLock);
-	TableScanDesc scan;
-	int			rows = 0;
+	Trial		trial = {.result = (ReturnSetInfo *) fcinfo->resultinfo, .context = CurrentMemoryContext};
+	OutboxContractConfig *config = OutboxContractGet(OutboxRequiredTextArg(fcinfo, 0, "contract"));
 
-	preview->source = table_slot_create(rel, NULL);
-	scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
-	while (rows < max_rows && table_scan_getnextslot(scan, ForwardScanDirection, preview->source))
+	OutboxCheckContractRights(config->view, config->root);
+	InitMaterializedSRF(fcinfo, 0);
+	trial.classes = palloc(sizeof(TroubleClass) * MAX_CLASSES);
+	trial.contract = OutboxCompileContract(config, config->root, true);
+	scan_source(&trial, PG_INT64_MAX, validate_row);
+	put_classes(&trial);
+	OutboxFreeContract(trial.contract);
+	return (Datum) 0;
+}
+
+/* Calls the function for the source's rows until it has said true max_rows times. */
+static void
+scan_source(Trial *trial, int64 max_rows, RowFunction function)
+{
+	Relation	rel = table_open(trial->contract->config->root, AccessShareLock);
+	TupleTableSlot *source = table_slot_create(rel, NULL);
+	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
+	int64		rows = 0;
+
+	while (rows < max_rows && table_scan_getnextslot(scan, ForwardScanDirection, source))
 	{
 		CHECK_FOR_INTERRUPTS();
-		rows += preview_row(preview);
+		rows += function(trial, source);
 	}
 	table_endscan(scan);
-	ExecDropSingleTupleTableSlot(preview->source);
+	ExecDropSingleTupleTableSlot(source);
 	table_close(rel, NoLock);
 }
 
 /* False: the row is not in the view. */
 static bool
-preview_row(Preview *preview)
+preview_row(Trial *trial, TupleTableSlot *source)
 {
-	OutboxCompiledContract *contract = preview->contract;
-	MemoryContext caller;
-	ErrorData  *error;
+	OutboxCompiledContract *contract = trial->contract;
+	OutboxFinding finding;
+	bool		in_view = OutboxExamineRow(contract, source, &finding);
 
-	OutboxEvaluateReset(contract);
-	caller = MemoryContextSwitchTo(contract->row_context);
-	preview->in_view = false;
-	error = OutboxRunGuarded(evaluate_step, preview, contract->row_context);
-	if (error)
-	{
-		OutboxEvaluationFailed(contract);
-		begin_result(preview, NULL);
-		set_text(preview, 6, psprintf("map: %s", error->message));
-		put_result(preview);
-	}
-	for (int i = 0; preview->in_view && i < contract->ntypes; i++)
+	if (finding.stage)
+		put_preview(trial, NULL, &finding);
+	for (int i = 0; in_view && i < contract->ntypes; i++)
 	{
 		OutboxCompiledEventType *type = &contract->types[i];
 
-		if (preview->event_type && strcmp(preview->event_type, type->config->name) != 0)
+		if (trial->event_type && strcmp(trial->event_type, type->config->name) != 0)
 			continue;
-		begin_result(preview, type);
-		error = OutboxRunGuarded(event_step, preview, contract->row_context);
-		if (error)
-		{
-			OutboxEvaluationFailed(contract);
-			set_text(preview, 6, error->message);
-		}
-		put_result(preview);
+		OutboxExamineEvent(contract, type, false, &finding);
+		put_preview(trial, type, &finding);
 	}
-	MemoryContextSwitchTo(caller);
-	return error != NULL || preview->in_view;
+	return in_view || finding.stage;
 }
 
 static void
-evaluate_step(void *arg)
+put_preview(Trial *trial, OutboxCompiledEventType *type, const OutboxFinding *finding)
 {
-	Preview    *preview = arg;
-	OutboxEvaluationScope scope;
+	Datum		values[PREVIEW_COLUMNS];
+	bool		nulls[PREVIEW_COLUMNS];
 
-	OutboxEvaluationStart(preview->contract, &scope);
-	preview->in_view = OutboxEvaluateAfter(preview->contract, preview->source);
-	OutboxEvaluationStop(preview->contract, &scope);
-}
-
-/* Key, payload or error of the present event type for the present row. */
-static void
-event_step(void *arg)
-{
-	Preview    *preview = arg;
-	OutboxCompiledContract *contract = preview->contract;
-	OutboxCompiledEventType *type = preview->type;
-	OutboxEvaluationScope scope;
-	OutboxAvroError error = {0};
-	bytea	   *payload = NULL;
-	text	   *key;
-	char	   *problem = NULL;
-
-	OutboxEvaluationStart(contract, &scope);
-	key = OutboxAggregateId(contract, contract->after);
-	if (key)
-		set_text(preview, 3, text_to_cstring(key));
-	else
-		problem = "encode: a column of aggregate_id is NULL";
-	if (type->encoder)
-		payload = OutboxEncodeEvent(contract, type, contract->after, NULL, &error);
-	else
-		problem = psprintf("map: %s", type->mismatch.message);
-	OutboxEvaluationStop(contract, &scope);
-
-	if (payload)
+	memset(nulls, true, sizeof(nulls));
+	if (type)
 	{
-		char	   *bytes = VARDATA(payload);
-		Size		len = VARSIZE(payload) - VARHDRSZ;
-		Jsonb	   *json = OutboxAvroDecode(OutboxAvroDecoderCreate(type->config->schema_text), bytes, len, &problem);
-
-		if (json)
-		{
-			preview->values[5] = JsonbPGetDatum(json);
-			preview->nulls[5] = false;
-			problem = OutboxAvroSecondOpinion(type->config->schema_text, bytes, len);
-		}
+		set_text(values, nulls, 0, type->config->name);
+		set_text(values, nulls, 1, OutboxEmitName(type->config->emit));
+		set_text(values, nulls, 2, type->config->topic);
+		values[4] = JsonbPGetDatum(preview_headers(trial->contract->config, type));
+		nulls[4] = false;
 	}
-	else if (problem == NULL)
-		problem = psprintf("encode: %s", error.message);
-	set_text(preview, 6, problem);
-}
-
-static void
-begin_result(Preview *preview, OutboxCompiledEventType *type)
-{
-	memset(preview->nulls, true, sizeof(preview->nulls));
-	preview->type = type;
-	if (type == NULL)
-		return;
-	set_text(preview, 0, type->config->name);
-	set_text(preview, 1, OutboxEmitName(type->config->emit));
-	set_text(preview, 2, type->config->topic);
-	preview->values[4] = JsonbPGetDatum(preview_headers(preview->contract->config, type));
-	preview->nulls[4] = false;
-}
-
-static void
-put_result(Preview *preview)
-{
-	tuplestore_putvalues(preview->result->setResult, preview->result->setDesc, preview->values, preview->nulls);
-}
-
-static void
-set_text(Preview *preview, int column, const char *text)
-{
-	preview->nulls[column] = text == NULL;
-	if (text)
-		preview->values[column] = CStringGetTextDatum(text);
+	nulls[3] = finding->key == NULL;
+	values[3] = PointerGetDatum(finding->key);
+	nulls[5] = finding->payload == NULL;
+	values[5] = finding->payload ? JsonbPGetDatum(finding->payload) : (Datum) 0;
+	if (finding->stage)
+		set_text(values, nulls, 6, psprintf("%s: %s", finding->stage, finding->message));
+	tuplestore_putvalues(trial->result->setResult, trial->result->setDesc, values, nulls);
 }
 
 /* The attributes that are the same for every event of the type. */
@@ -236,4 +198,121 @@ preview_headers(const OutboxContractConfig *config, const OutboxCompiledEventTyp
 		}
 	}
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+static bool
+validate_row(Trial *trial, TupleTableSlot *source)
+{
+	OutboxCompiledContract *contract = trial->contract;
+	OutboxFinding finding;
+	bool		in_view = OutboxExamineRow(contract, source, &finding);
+
+	if (finding.stage)
+		count_trouble(trial, NULL, &finding, false);
+	for (int i = 0; in_view && i < contract->ntypes; i++)
+	{
+		OutboxExamineEvent(contract, &contract->types[i], true, &finding);
+		if (finding.stage)
+			count_trouble(trial, contract->types[i].config->name, &finding, true);
+	}
+	return true;
+}
+
+static void
+count_trouble(Trial *trial, const char *event_type, const OutboxFinding *finding, bool mapped)
+{
+	TroubleClass *class = find_class(trial, event_type, finding);
+
+	if (class->rows++ == 0)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(trial->context);
+
+		class->example_key = example_key(trial->contract, mapped ? trial->contract->after : trial->contract->key_row);
+		MemoryContextSwitchTo(caller);
+	}
+}
+
+/* The class of a trouble, made if it is new; the last one takes what does not fit. */
+static TroubleClass *
+find_class(Trial *trial, const char *event_type, const OutboxFinding *finding)
+{
+	MemoryContext caller;
+	TroubleClass *class;
+
+	for (int i = 0; i < trial->nclasses; i++)
+	{
+		class = &trial->classes[i];
+		if (class->event_type == event_type && strcmp(class->stage, finding->stage) == 0 &&
+			class->sqlerrcode == finding->sqlerrcode && strcmp(class->class, finding->class) == 0)
+			return class;
+	}
+	if (trial->nclasses == MAX_CLASSES)
+		return &trial->classes[MAX_CLASSES - 1];
+	caller = MemoryContextSwitchTo(trial->context);
+	class = &trial->classes[trial->nclasses++];
+	*class = (TroubleClass) {.event_type = event_type, .stage = finding->stage,
+		.sqlerrcode = finding->sqlerrcode, .class = pstrdup(finding->class),
+	.message = pstrdup(finding->message)};
+	if (trial->nclasses == MAX_CLASSES)
+		class->message = psprintf("%s (and everything beyond %d different errors)", class->message, MAX_CLASSES);
+	MemoryContextSwitchTo(caller);
+	return class;
+}
+
+/* What key_step needs inside its guard. */
+typedef struct KeyRequest
+{
+	OutboxCompiledContract *contract;
+	TupleTableSlot *row;
+	Jsonb	   *key;
+} KeyRequest;
+
+/* The key in a row of the contract; NULL when it is not known or a type's output function refuses it. */
+static Jsonb *
+example_key(OutboxCompiledContract *contract, TupleTableSlot *row)
+{
+	KeyRequest	request = {.contract = contract, .row = row};
+
+	if (TTS_EMPTY(row) || OutboxRunGuarded(key_step, &request, CurrentMemoryContext))
+		return NULL;
+	return request.key;
+}
+
+static void
+key_step(void *arg)
+{
+	KeyRequest *request = arg;
+
+	request->key = OutboxColumnsToJsonb(request->row->tts_tupleDescriptor, request->row->tts_values,
+										request->row->tts_isnull, request->contract->key, request->contract->nkey);
+}
+
+static void
+put_classes(Trial *trial)
+{
+	for (int i = 0; i < trial->nclasses; i++)
+	{
+		TroubleClass *class = &trial->classes[i];
+		Datum		values[VALIDATE_COLUMNS];
+		bool		nulls[VALIDATE_COLUMNS];
+
+		memset(nulls, true, sizeof(nulls));
+		set_text(values, nulls, 0, class->event_type);
+		set_text(values, nulls, 1, class->stage);
+		set_text(values, nulls, 2, unpack_sql_state(class->sqlerrcode));
+		set_text(values, nulls, 3, class->message);
+		values[4] = Int64GetDatum(class->rows);
+		nulls[4] = false;
+		nulls[5] = class->example_key == NULL;
+		values[5] = class->example_key ? JsonbPGetDatum(class->example_key) : (Datum) 0;
+		tuplestore_putvalues(trial->result->setResult, trial->result->setDesc, values, nulls);
+	}
+}
+
+static void
+set_text(Datum *values, bool *nulls, int column, const char *text)
+{
+	nulls[column] = text == NULL;
+	if (text)
+		values[column] = CStringGetTextDatum(text);
 }
