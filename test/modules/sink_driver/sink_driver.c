@@ -18,7 +18,6 @@
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
@@ -34,7 +33,7 @@ PG_MODULE_MAGIC;
 /* Payloads are pieces of this: half of their bits are random, as in real records. */
 #define PAYLOAD_POOL 1048576
 
-/* The loader is compiled into this module, which works with and without outbox_ext. */
+/* The loader's setting; the Makefile gives it a name of its own in this module. */
 char *outbox_sink_libraries = NULL;
 
 typedef struct Driver
@@ -132,9 +131,7 @@ sink_driver_publish_n(PG_FUNCTION_ARGS)
 static void
 load_options(const char *library, Jsonb *options, Driver *driver)
 {
-	const char *allowed = GetConfigOption("outbox.sink_libraries", true, false);
-
-	outbox_sink_libraries = pstrdup(allowed ? allowed : "outbox_kafka, outbox_log");
+	outbox_sink_libraries = "outbox_kafka, outbox_log";
 	driver->sink = OutboxSinkLoad(library);
 	driver->options = OutboxSinkOptions(options, true, &driver->noptions);
 }
