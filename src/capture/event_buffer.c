@@ -57,7 +57,8 @@ static struct
 	MemoryContext flush_context; /* what one flush allocates */
 	Oid installation;
 	TupleDesc desc;
-	int leaf_offset; /* of column leaf in a tuple's data */
+	TupleDesc plain_desc; /* its columns up to payload */
+	int leaf_offset;	  /* of column leaf in a tuple's data */
 
 	char *arena;
 	Size arena_size;
@@ -93,6 +94,7 @@ OutboxEventBufferBind(Oid installation)
 {
 	Relation rel;
 	TupleDesc desc;
+	TupleDesc plain_desc;
 	MemoryContext old;
 
 	if (buffer.installation == installation)
@@ -113,12 +115,18 @@ OutboxEventBufferBind(Oid installation)
 	old = MemoryContextSwitchTo(buffer.context);
 	desc = CreateTupleDescCopy(RelationGetDescr(rel));
 	desc->natts = Natts_event; /* columns that a later version added stay empty */
+	plain_desc = CreateTupleDescCopy(RelationGetDescr(rel));
+	plain_desc->natts = Anum_event_payload;
 	MemoryContextSwitchTo(old);
 	table_close(rel, NoLock);
 
 	if (buffer.desc != NULL)
+	{
 		FreeTupleDesc(buffer.desc);
+		FreeTupleDesc(buffer.plain_desc);
+	}
 	buffer.desc = desc;
+	buffer.plain_desc = plain_desc;
 	buffer.leaf_offset = fixed_offset(desc, Anum_event_leaf);
 	buffer.installation = installation;
 }
@@ -161,9 +169,26 @@ level_start(int nest_level)
 	return first;
 }
 
+/*
+ * Columns after the last that has a value are left out of the tuple, as if
+ * they had been added to the table later: most events have neither trace
+ * context nor headers, and are spared the null bitmap.
+ */
+static TupleDesc
+stored_columns(const bool *isnull)
+{
+	for (int i = Anum_event_payload; i < Natts_event; i++)
+	{
+		if (!isnull[i])
+			return buffer.desc;
+	}
+	return buffer.plain_desc;
+}
+
 bool
 OutboxEventBufferAdd(int nest_level, Datum *values, bool *isnull)
 {
+	TupleDesc desc = stored_columns(isnull);
 	bool hasnull = false;
 	Size data_len;
 	Size len;
@@ -171,19 +196,19 @@ OutboxEventBufferAdd(int nest_level, Datum *values, bool *isnull)
 	HeapTupleHeader header;
 	BufferedRow *row;
 
-	for (int i = 0; i < buffer.desc->natts; i++)
+	for (int i = 0; i < desc->natts; i++)
 		hasnull |= isnull[i];
-	hoff = MAXALIGN(SizeofHeapTupleHeader + (hasnull ? BITMAPLEN(buffer.desc->natts) : 0));
-	data_len = heap_compute_data_size(buffer.desc, values, isnull);
+	hoff = MAXALIGN(SizeofHeapTupleHeader + (hasnull ? BITMAPLEN(desc->natts) : 0));
+	data_len = heap_compute_data_size(desc, values, isnull);
 	len = hoff + data_len;
 	reserve(MAXALIGN(len));
 
 	header = (HeapTupleHeader) (buffer.arena + buffer.arena_used);
 	/* padding must be zero: it tells a short varlena header from an aligned one */
 	memset(header, 0, len);
-	HeapTupleHeaderSetNatts(header, buffer.desc->natts);
+	HeapTupleHeaderSetNatts(header, desc->natts);
 	header->t_hoff = hoff;
-	heap_fill_tuple(buffer.desc, values, isnull, (char *) header + hoff, data_len,
+	heap_fill_tuple(desc, values, isnull, (char *) header + hoff, data_len,
 					&header->t_infomask, hasnull ? header->t_bits : NULL);
 
 	row = &buffer.rows[buffer.nrows];

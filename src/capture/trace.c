@@ -24,10 +24,14 @@ typedef struct CachedSetting
 	char *value; /* the setting's text when the cache was filled; NULL = never */
 } CachedSetting;
 
-static bool
+/* Asked for every event, and nearly always of an empty setting. */
+static inline bool
 unchanged(const CachedSetting *cached, const char *setting)
 {
-	return cached->value != NULL && strcmp(cached->value, setting ? setting : "") == 0;
+	const char *now = setting ? setting : "";
+
+	return cached->value != NULL && cached->value[0] == now[0] &&
+		(now[0] == '\0' || strcmp(cached->value, now) == 0);
 }
 
 static void

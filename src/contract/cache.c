@@ -142,8 +142,11 @@ create_cache(void)
 static CacheEntry *
 find_free_entry(Oid trigger, Oid relation)
 {
+	static CacheEntry *last = NULL; /* entries stay where they are */
 	CacheKey	key;
 
+	if (last && last->key.trigger == trigger && last->key.relation == relation && !last->in_use)
+		return last;
 	memset(&key, 0, sizeof(key));
 	key.trigger = trigger;
 	key.relation = relation;
@@ -158,7 +161,11 @@ find_free_entry(Oid trigger, Oid relation)
 			memset((char *) entry + sizeof(CacheKey), 0, sizeof(CacheEntry) - sizeof(CacheKey));
 		}
 		if (!entry->in_use)
+		{
+			if (key.depth == 0)
+				last = entry;
 			return entry;
+		}
 	}
 }
 

@@ -21,6 +21,7 @@
 #include "contract/evaluate.h"
 
 #define INITIAL_PAYLOAD_SIZE	512
+#define INITIAL_KEY_SIZE		64
 
 /* What headers and framing may add to a message. */
 #define MESSAGE_OVERHEAD		1024
@@ -250,8 +251,11 @@ OutboxAggregateId(OutboxCompiledContract *contract, TupleTableSlot *row)
 	StringInfoData out;
 	text	   *result;
 
-	initStringInfo(&out);
-	appendStringInfoSpaces(&out, VARHDRSZ);
+	/* mostly a number or a short code: the usual kilobyte of a StringInfo would cost more than the rest */
+	out.data = palloc(INITIAL_KEY_SIZE);
+	out.maxlen = INITIAL_KEY_SIZE;
+	out.len = VARHDRSZ;
+	out.cursor = 0;
 	for (int i = 0; i < contract->naggregate; i++)
 	{
 		int			column = contract->aggregate[i];
