@@ -13,6 +13,7 @@
 
 #include "access/relation.h"
 #include "access/sysattr.h"
+#include "access/transam.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
 #include "commands/comment.h"
@@ -142,17 +143,19 @@ resolve_names(OutboxCompiledContract *contract)
 	contract->aggregatetype = cstring_to_text(config->aggregate_type);
 	contract->key = column_numbers(contract, config->key, &contract->nkey);
 	contract->aggregate = column_numbers(contract, config->aggregate_id, &contract->naggregate);
+	contract->aggregate_base = palloc0(sizeof(Oid) * contract->naggregate);
 	contract->aggregate_out = palloc0(sizeof(FmgrInfo) * contract->naggregate);
 	for (int i = 0; i < contract->naggregate; i++)
 	{
+		Oid			type = TupleDescAttr(contract->row_desc, contract->aggregate[i])->atttypid;
 		Oid			output;
 		bool		is_varlena;
 
-		getTypeOutputInfo(TupleDescAttr(contract->row_desc, contract->aggregate[i])->atttypid,
-						  &output, &is_varlena);
+		getTypeOutputInfo(type, &output, &is_varlena);
 		fmgr_info(output, &contract->aggregate_out[i]);
-		if (func_volatile(output) != PROVOLATILE_IMMUTABLE)
-			contract->needs_settings = true;
+		contract->aggregate_base[i] = getBaseType(type);
+		contract->needs_settings |= OutboxTextNeedsSettings(type);
+		contract->may_raise |= type >= FirstNormalObjectId || output >= FirstNormalObjectId;
 	}
 }
 
@@ -268,6 +271,8 @@ plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansio
 	MemoryContextRegisterResetCallback(contract->context, release);
 
 	expressions = copyObject((List *) contract->cached->expr);
+	/* a function may have been replaced since the contract was created */
+	OutboxRefuseVolatile((Node *) expressions, psprintf("contract \"%s\"", contract->config->name));
 	contract->may_raise |= OutboxExpressionMayRaise((Node *) expressions);
 	contract->needs_settings |= OutboxExpressionNeedsSettings((Node *) expressions);
 

@@ -54,7 +54,8 @@ typedef struct OutboxCompiledContract
 	int		   *key;			/* column numbers (from 0), as the next */
 	int			naggregate;
 	int		   *aggregate;
-	FmgrInfo   *aggregate_out;	/* output functions of these columns */
+	Oid		   *aggregate_base; /* base types of these columns */
+	FmgrInfo   *aggregate_out;	/* and their output functions */
 	text	   *aggregatetype;
 	int			nread;			/* source columns that are read at all */
 	AttrNumber *read;

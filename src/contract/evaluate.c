@@ -30,7 +30,7 @@ static bool evaluate_row(OutboxCompiledContract *contract, TupleTableSlot *sourc
 static void set_sides(OutboxCompiledContract *contract, TupleTableSlot *before, TupleTableSlot *after);
 static bool evaluate_rule(OutboxCompiledContract *contract, ExprState *state, bool *isnull);
 static bool columns_equal(const OutboxCompiledContract *contract, int column);
-static void append_key_part(StringInfo out, OutboxCompiledContract *contract, int part, Datum value, Oid type);
+static void append_key_part(StringInfo out, OutboxCompiledContract *contract, int part, Datum value);
 static void append_escaped(StringInfo out, const char *text, int len);
 
 void
@@ -264,8 +264,7 @@ OutboxAggregateId(OutboxCompiledContract *contract, TupleTableSlot *row)
 			return NULL;
 		if (i > 0)
 			appendStringInfoChar(&out, ',');
-		append_key_part(&out, contract, i, row->tts_values[column],
-						TupleDescAttr(contract->row_desc, column)->atttypid);
+		append_key_part(&out, contract, i, row->tts_values[column]);
 	}
 	result = (text *) out.data;
 	SET_VARSIZE(result, out.len);
@@ -274,11 +273,11 @@ OutboxAggregateId(OutboxCompiledContract *contract, TupleTableSlot *row)
 
 /* One value's text; only composite keys need escaping of the separator. */
 static void
-append_key_part(StringInfo out, OutboxCompiledContract *contract, int part, Datum value, Oid type)
+append_key_part(StringInfo out, OutboxCompiledContract *contract, int part, Datum value)
 {
 	char		number[MAXINT8LEN + 1];
 
-	switch (type)
+	switch (contract->aggregate_base[part])
 	{
 		case INT2OID:
 			appendBinaryStringInfo(out, number, pg_ltoa(DatumGetInt16(value), number));
@@ -291,13 +290,18 @@ append_key_part(StringInfo out, OutboxCompiledContract *contract, int part, Datu
 			return;
 		case TEXTOID:
 		case VARCHAROID:
+		case BPCHAROID:
 			{
 				text	   *string = DatumGetTextPP(value);
+				int			len = VARSIZE_ANY_EXHDR(string);
 
+				/* as in the payload, and as the cast to text does */
+				if (contract->aggregate_base[part] == BPCHAROID)
+					len = bpchartruelen(VARDATA_ANY(string), len);
 				if (contract->naggregate == 1)
-					appendBinaryStringInfo(out, VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string));
+					appendBinaryStringInfo(out, VARDATA_ANY(string), len);
 				else
-					append_escaped(out, VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string));
+					append_escaped(out, VARDATA_ANY(string), len);
 				return;
 			}
 		default:

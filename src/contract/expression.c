@@ -16,6 +16,7 @@
 #include "access/transam.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -52,6 +53,7 @@ static bool is_volatile(Oid function, void *name);
 static bool is_sql_function(Oid function, void *name);
 static bool is_user_function(Oid function, void *context);
 static bool sql_function_walker(Node *node, void *name);
+static bool text_cast_walker(Node *node, void *context);
 static bool volatile_walker(Node *node, void *name);
 static bool user_function_walker(Node *node, void *context);
 static bool may_raise_walker(Node *node, void *context);
@@ -212,7 +214,33 @@ OutboxExpressionNeedsSettings(Node *planned)
 {
 	/* decode() is declared stable because maps change, but no setting changes its result */
 	planned = strip_decode(planned, NULL);
-	return contain_mutable_functions(planned) || user_function_walker(planned, NULL);
+	return contain_mutable_functions(planned) || user_function_walker(planned, NULL) ||
+		text_cast_walker(planned, NULL);
+}
+
+bool
+OutboxTextNeedsSettings(Oid type)
+{
+	switch (getBaseType(type))
+	{
+		case BOOLOID:
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case OIDOID:
+		case NUMERICOID:
+		case UUIDOID:
+		case CHAROID:
+		case NAMEOID:
+		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
+		case JSONOID:
+		case JSONBOID:
+			return false;
+		default:
+			return true;
+	}
 }
 
 /* A tree for looking at, with calls of decode() replaced by their arguments. */
@@ -284,6 +312,17 @@ user_function_walker(Node *node, void *context)
 	if (check_functions_in_node(node, is_user_function, context))
 		return true;
 	return expression_tree_walker(node, user_function_walker, context);
+}
+
+/* Output functions are declared immutable also where a setting changes the text: float, interval, bytea. */
+static bool
+text_cast_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, CoerceViaIO) && OutboxTextNeedsSettings(exprType((Node *) ((CoerceViaIO *) node)->arg)))
+		return true;
+	return expression_tree_walker(node, text_cast_walker, context);
 }
 
 static bool

@@ -41,4 +41,7 @@ extern bool OutboxExpressionMayRaise(Node *planned);
 /* Does the result depend on session settings (search_path, TimeZone, DateStyle, ...)? */
 extern bool OutboxExpressionNeedsSettings(Node *planned);
 
+/* Does the text of a value of this type depend on them? Errs on the side of yes. */
+extern bool OutboxTextNeedsSettings(Oid type);
+
 #endif							/* OUTBOX_EXPRESSION_H */
