@@ -82,11 +82,21 @@ static const KafkaProperty refused[] = {
 	{"enabled_events", KEEPS_REPORTS},
 	{"opaque", KEEPS_REPORTS},
 	{"interceptors", RUNS_CODE},
+	{"test.mock.num.brokers", "It makes events acknowledged that no broker has."},
 	{"default_topic_conf", KEEPS_REPORTS},
 };
 
+/*
+ * librdkafka puts these into the command line of kinit, which it gives to a
+ * shell: who may create a sink must not become the server's user by it.
+ */
+static const char *const shell_words[] = {"sasl.kerberos.principal", "sasl.kerberos.keytab"};
+
+#define SHELL_SAFE "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/@"
+
 static bool is_ours(const char *name);
 static void check_refused(const char *name);
+static void check_shell_word(const OutboxSinkOption *option);
 static void parse_ours(const OutboxSinkOption *option, KafkaConfig *config);
 static void check_url(const char *url);
 static char *trim_slashes(const char *url);
@@ -106,6 +116,7 @@ KafkaParseOptions(const OutboxSinkOption *options, int noptions, KafkaConfig *co
 		const char *name = options[i].name;
 
 		check_refused(name);
+		check_shell_word(&options[i]);
 		if (is_ours(name))
 			parse_ours(&options[i], config);
 		if ((strcmp(name, "bootstrap.servers") == 0 || strcmp(name, "metadata.broker.list") == 0) &&
@@ -169,6 +180,19 @@ check_refused(const char *name)
 					 errmsg("option \"%s\" cannot be set for a Kafka sink", name),
 					 errdetail("%s", refused[i].value),
 					 errhint("Leave it out.")));
+	}
+}
+
+static void
+check_shell_word(const OutboxSinkOption *option)
+{
+	int i;
+
+	for (i = 0; i < lengthof(shell_words); i++)
+	{
+		if (strcmp(option->name, shell_words[i]) == 0 &&
+			(strspn(option->value, SHELL_SAFE) != strlen(option->value) || option->value[0] == '-'))
+			bad_value(option, "Give a value of letters, digits and the characters . _ - / @ only.");
 	}
 }
 
