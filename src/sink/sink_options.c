@@ -21,8 +21,8 @@
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 
-#include "sink/sink_loader.h"
 #include "compat.h"
+#include "sink/sink_loader.h"
 
 /* Certificates and keys are some kilobytes; a mistyped path may be anything. */
 #define OPTION_FILE_MAX_BYTES (1024 * 1024)
