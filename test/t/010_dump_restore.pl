@@ -1,0 +1,88 @@
+# A dump carries the configuration with its sequences and no event; a restore re-emits nothing and goes on where
+# the original was.
+use strict;
+use warnings;
+
+use OutboxCluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = OutboxCluster->create('dump');
+
+$node->sql(<<'SQL');
+CREATE TABLE ordr (ordr_no int PRIMARY KEY, st char(1), qty int);
+SELECT outbox.create_code_map('st', '{"N": "NEW"}');
+CREATE VIEW order_v AS SELECT ordr_no AS order_id, outbox.decode('st', st) AS status, 10 / qty AS share FROM ordr;
+SELECT outbox.create_contract('order', view => 'order_v', source => 'ordr', key => '{order_id}', required => '{status}');
+SELECT outbox.create_event_type('OrderPlaced', contract => 'order', emit => 'created', topic => 'orders');
+SELECT outbox.create_event_type('OrderChanged', contract => 'order', emit => 'changed', previous => '{status}', condition => 'new.share > 0');
+SELECT outbox.add_check('OrderPlaced', 'share', 'share < 100');
+SELECT outbox.create_sink('log', library => 'outbox_log', options => '{"payload": true}');
+SELECT outbox.enable('order');
+INSERT INTO ordr VALUES (1, 'N', 2), (2, 'N', 0), (3, 'Q', 1);
+TRUNCATE ordr;
+INSERT INTO ordr VALUES (4, 'N', 5);
+SQL
+
+# What must be the same on both sides: every row of the tables that are configuration or its history.
+my @tables = qw(contract contract_version source event_type check_rule code_map event_schema
+  dead_letter_entry gap sink);
+
+sub content
+{
+	my ($database) = @_;
+	my %content;
+
+	foreach my $table (@tables)
+	{
+		$content{$table} = $node->safe_psql($database, "SELECT t::text FROM outbox.$table t ORDER BY 1");
+	}
+	foreach my $table (grep { $_ !~ /contract_version|^source$|code_map/ } @tables)
+	{
+		$content{"next id of $table"} =
+		  $node->safe_psql($database, "SELECT last_value, is_called FROM outbox.${table}_id_seq");
+	}
+	$content{'next seq'} = $node->safe_psql($database, 'SELECT last_value FROM outbox.event_seq');
+	return \%content;
+}
+
+sub restored_works
+{
+	my ($database, $how) = @_;
+
+	is_deeply(content($database), content('postgres'), "$how: configuration, dead letters and sequences are restored");
+	is($node->safe_psql($database, 'SELECT count(*) FROM outbox.event'), '0', "$how: no event is emitted again");
+	is($node->safe_psql($database, "SELECT reason, count(*) FROM outbox.gap GROUP BY 1"),
+		'truncate|1', "$how: the restore itself leaves no gap");
+	is($node->safe_psql($database, 'SELECT count(*) FROM outbox.relay_progress'), '0', "$how: no position is restored");
+
+	$node->safe_psql($database, "INSERT INTO ordr VALUES (5, 'N', 1)");
+	is($node->safe_psql($database, 'SELECT type, aggregateid, payload, topic, version FROM outbox.event_json'),
+		'OrderPlaced|5|{"share": 10, "status": "NEW", "order_id": 5}|orders|1', "$how: capture goes on");
+	ok($node->safe_psql($database, 'SELECT seq FROM outbox.event') > $node->sql('SELECT max(seq) FROM outbox.event'),
+		"$how: with higher sequence values");
+	$node->safe_psql($database, "SELECT outbox.create_contract('more', view => 'order_v', source => 'ordr', key => '{order_id}')");
+	return;
+}
+
+my $dir = PostgreSQL::Test::Utils::tempdir();
+my @connection = ('-h', $node->host, '-p', $node->port);
+
+command_ok([ 'pg_dump', @connection, '-Fc', '-f', "$dir/whole", 'postgres' ], 'pg_dump');
+$node->sql('CREATE DATABASE whole');
+command_ok([ 'pg_restore', @connection, '--exit-on-error', '-d', 'whole', "$dir/whole" ], 'pg_restore');
+restored_works('whole', 'whole');
+
+# Schema and data apart: the triggers are there when the data comes, so capture is switched off for the load.
+command_ok([ 'pg_dump', @connection, '--schema-only', '-f', "$dir/schema.sql", 'postgres' ], 'pg_dump --schema-only');
+command_ok([ 'pg_dump', @connection, '--data-only', '-Fc', '-f', "$dir/data", 'postgres' ], 'pg_dump --data-only');
+$node->sql('CREATE DATABASE apart');
+command_ok([ 'psql', @connection, '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', 'apart', '-f', "$dir/schema.sql" ],
+	'restore of the schema');
+{
+	local $ENV{PGOPTIONS} = '-c outbox.capture=off';
+	command_ok([ 'pg_restore', @connection, '--exit-on-error', '-d', 'apart', "$dir/data" ], 'restore of the data');
+}
+restored_works('apart', 'schema and data apart');
+
+done_testing();
