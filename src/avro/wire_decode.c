@@ -148,8 +148,8 @@ decode_items(Walk *walk, const AvroNode *node, int64_t count)
 	{
 		if (node->kind == AVRO_KIND_MAP)
 		{
-			const char *key;
-			size_t length;
+			const char *key = NULL;
+			size_t length = 0;
 
 			if (!get_string(walk, node, &key, &length) ||
 				!visitor->member(walk->state, node, key, length))
