@@ -5,6 +5,11 @@ RETURNS boolean LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'outbox_pr
 COMMENT ON FUNCTION outbox.preloaded() IS
 'Whether the server was started with outbox_ext in shared_preload_libraries: without it there is no relay';
 
+CREATE FUNCTION outbox.library_version()
+RETURNS text LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'outbox_library_version';
+COMMENT ON FUNCTION outbox.library_version() IS
+'Version of the library that this session uses; pg_extension.extversion has that of the SQL objects. While they differ, changes are captured but nothing can be configured';
+
 CREATE VIEW outbox.event_json AS
 SELECT e.seq, e.id, e.type, e.aggregatetype, e.aggregateid, d.payload_json AS payload, e.occurred_at,
        s.contract, s.version, s.topic,
@@ -33,6 +38,9 @@ COMMENT ON VIEW outbox.dead_letter IS
 CREATE VIEW outbox.status AS
 WITH seq AS (
     SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last_value FROM outbox.event_seq
+), version AS (
+    SELECT extversion AS sql, outbox.library_version() AS library
+    FROM pg_catalog.pg_extension WHERE extname = 'outbox_ext'
 ), contracts AS (
     SELECT c.id, c.name, c.enabled, v.view, s.relation AS source,
            EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = v.view) AS view_there,
@@ -53,7 +61,7 @@ WITH seq AS (
                        WHERE d.contract = c.name AND d.state = 'open' ORDER BY d.id DESC LIMIT 1) last ON true
     LEFT JOIN outbox.contract_counters() n ON n.contract_id = c.id
 ), sinks AS (
-    SELECT s.name, s.desired_state, r.state AS relay_state, coalesce(p.acked, 0) AS published,
+    SELECT s.name, coalesce(r.state, s.desired_state) AS relay_state, coalesce(p.acked, 0) AS published,
            greatest(seq.last_value - greatest(r.seq_seen, p.seq_seen, 0), 0) + coalesce(r.queued, 0) AS pending,
            CASE WHEN r.oldest_unacked IS NOT NULL THEN pg_catalog.clock_timestamp() - r.oldest_unacked END AS oldest_age,
            r.last_error, r.last_error_at
@@ -63,7 +71,8 @@ WITH seq AS (
     LEFT JOIN outbox.relay_report() r ON r.sink_id = s.id
 )
 SELECT 'extension' AS kind, 'outbox_ext' AS name,
-       CASE WHEN NOT outbox.preloaded() THEN 'not preloaded'
+       CASE WHEN version.sql <> version.library THEN 'version mismatch'
+            WHEN NOT outbox.preloaded() THEN 'not preloaded'
             WHEN NOT pg_catalog.current_setting('outbox.capture')::bool THEN 'capture off'
             ELSE 'active' END AS state,
        seq.last_value AS captured,
@@ -73,12 +82,15 @@ SELECT 'extension' AS kind, 'outbox_ext' AS name,
        (SELECT pg_catalog.count(*) FROM outbox.dead_letter_entry WHERE state = 'open') AS dead_letters,
        (SELECT pg_catalog.count(*) FROM outbox.gap WHERE resolved_at IS NULL) AS gaps,
        NULL::text AS last_error, NULL::timestamptz AS last_error_at,
-       CASE WHEN NOT outbox.preloaded() THEN
+       CASE WHEN version.sql <> version.library THEN
+                'The extension has version ' || version.sql || ', the library ' || version.library
+                || ': ALTER EXTENSION outbox_ext UPDATE, or restart the server if the library was upgraded since it started.'
+            WHEN NOT outbox.preloaded() THEN
                 'Add outbox_ext to shared_preload_libraries and restart; nothing is published until then.'
             WHEN NOT pg_catalog.current_setting('outbox.capture')::bool THEN
                 'Changes produce no events while outbox.capture is off.'
             WHEN NOT EXISTS (SELECT FROM outbox.sink) THEN 'Create a sink: SELECT outbox.create_sink(...).' END AS advice
-FROM seq
+FROM seq, version
 UNION ALL
 SELECT 'contract', c.name,
        CASE WHEN NOT (c.view_there AND c.source_there) THEN 'broken'
@@ -90,21 +102,24 @@ SELECT 'contract', c.name,
             WHEN NOT c.source_there THEN 'Its source does not exist any more: drop the contract.'
             WHEN NOT c.enabled THEN 'SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ') starts capture.'
             WHEN c.tgenabled IS NULL THEN 'Its trigger is missing: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ').'
-            WHEN c.tgenabled NOT IN ('O', 'A') THEN 'Its trigger on ' || c.source || ' is disabled: ALTER TABLE ... ENABLE TRIGGER "!outbox_' || c.name || '".'
+            WHEN c.tgenabled NOT IN ('O', 'A') THEN 'Its trigger on ' || c.source || ' is disabled: ALTER TABLE ' || c.source || ' ENABLE TRIGGER "!outbox_' || c.name || '";'
             WHEN c.event_types = 0 THEN 'It has no event types: SELECT outbox.create_event_type(...).'
             WHEN c.dead_letters > 0 THEN 'SELECT * FROM outbox.dead_letter WHERE contract = ' || pg_catalog.quote_literal(c.name) || ' AND state = ''open''.'
             WHEN c.gaps > 0 THEN 'Changes produced no events: SELECT * FROM outbox.gap WHERE contract = ' || pg_catalog.quote_literal(c.name) || '.' END
 FROM contracts c
 UNION ALL
 SELECT 'sink', s.name,
-       CASE WHEN s.desired_state <> 'running' THEN s.desired_state ELSE coalesce(s.relay_state, 'not running') END,
+       CASE WHEN s.relay_state IN ('waiting', 'no worker') THEN 'not running' ELSE s.relay_state END,
        NULL, s.published, s.pending, s.oldest_age, NULL, NULL, s.last_error, s.last_error_at,
-       CASE WHEN s.desired_state <> 'running' THEN 'SELECT outbox.start_relay(' || pg_catalog.quote_literal(s.name) || ') starts its relay.'
+       CASE WHEN s.relay_state = 'stopped' THEN 'SELECT outbox.start_relay(' || pg_catalog.quote_literal(s.name) || ') starts its relay.'
+            WHEN s.relay_state = 'paused' THEN 'SELECT outbox.resume(' || pg_catalog.quote_literal(s.name) || ') goes on; its events are kept meanwhile.'
+            WHEN s.relay_state = 'stopping' THEN 'It waits for outstanding acknowledgements, at most outbox.drain_timeout.'
             WHEN NOT outbox.preloaded() THEN 'Add outbox_ext to shared_preload_libraries and restart.'
-            WHEN s.relay_state IS NULL THEN 'Its relay is not up yet: the server log says why (max_worker_processes?).'
+            WHEN s.relay_state = 'no worker' THEN 'All background workers of the server are in use: raise max_worker_processes and restart; it is tried again every few seconds.'
+            WHEN s.relay_state = 'waiting' THEN 'Its relay starts in a moment; if it does not, the server log says why.'
             WHEN s.relay_state = 'blocked' THEN 'The relay waits at an event that cannot be published; last_error names it and the reason.'
             WHEN s.relay_state = 'backoff' THEN 'The broker cannot be reached; events are kept and published when it is back.' END
 FROM sinks s;
 COMMENT ON VIEW outbox.status IS
 'One row per extension, contract and sink: what is going on and what to do. captured: of the extension an upper bound (the last seq, rolled-back ones included), of a contract the events since the server started; published: messages that the broker acknowledged; pending: an upper bound; oldest_age: of the oldest event that is read but not acknowledged';
-COMMENT ON COLUMN outbox.status.state IS 'extension: active, capture off, not preloaded; contract: enabled, disabled, not captured, broken; sink: starting, running, backoff, blocked, stopping, not running, paused, stopped';
+COMMENT ON COLUMN outbox.status.state IS 'extension: active, capture off, not preloaded, version mismatch; contract: enabled, disabled, not captured, broken; sink: starting, running, backoff, blocked, stopping, not running, paused, stopped';

@@ -67,11 +67,13 @@ Datum
 outbox_redrive(PG_FUNCTION_ARGS)
 {
 	int			max_rows = PG_ARGISNULL(2) ? 1000 : PG_GETARG_INT32(2);
-	List	   *letters = take_letters(fcinfo, max_rows);
+	List	   *letters;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "outbox redrive", ALLOCSET_DEFAULT_SIZES);
 	int64		redriven = 0;
 	ListCell   *lc;
 
+	OutboxRequireVersion();
+	letters = take_letters(fcinfo, max_rows);
 	if (letters == NIL && !PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),

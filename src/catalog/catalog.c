@@ -15,9 +15,11 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
 
 #include "catalog/catalog.h"
@@ -29,31 +31,61 @@ OutboxExtensionOid(bool missing_ok)
 }
 
 /*
- * The extension's owner, from pg_extension (which has no syscache). Only for
- * configuration work, never per row.
+ * Our row of pg_extension, which has no syscache. Only for configuration work,
+ * never per row. Raises when there is none.
  */
-Oid
-OutboxOwner(void)
+static HeapTuple
+extension_tuple(Relation rel)
 {
-	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
-	Oid			owner = InvalidOid;
 
 	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(OutboxExtensionOid(false)));
 	scan = systable_beginscan(rel, ExtensionOidIndexId, true, NULL, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
-		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+		tuple = heap_copytuple(tuple);
 	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	if (!OidIsValid(owner))
+	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("extension \"outbox_ext\" does not exist")));
+	return tuple;
+}
+
+Oid
+OutboxOwner(void)
+{
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	HeapTuple	tuple = extension_tuple(rel);
+	Oid			owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+
+	heap_freetuple(tuple);
+	table_close(rel, AccessShareLock);
 	return owner;
+}
+
+void
+OutboxRequireVersion(void)
+{
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	HeapTuple	tuple = extension_tuple(rel);
+	bool		isnull;
+	char	   *version = TextDatumGetCString(heap_getattr(tuple, Anum_pg_extension_extversion,
+														   RelationGetDescr(rel), &isnull));
+
+	heap_freetuple(tuple);
+	table_close(rel, AccessShareLock);
+	if (strcmp(version, OUTBOX_VERSION) == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("extension outbox_ext has version %s in this database, but the loaded library has version %s",
+					version, OUTBOX_VERSION),
+			 errdetail("Changes are captured meanwhile; configuration waits until both are the same."),
+			 errhint("Run ALTER EXTENSION outbox_ext UPDATE, or restart the server if the library was upgraded since it started.")));
 }
 
 /* Two syscache probes: cheap enough for every transaction, which pg_extension is not. */
@@ -108,6 +140,13 @@ OutboxOwnerBegin(OutboxOwnerScope *scope)
 	SetUserIdAndSecContext(OutboxOwner(), scope->sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+void
+OutboxApiBegin(OutboxOwnerScope *scope)
+{
+	OutboxRequireVersion();
+	OutboxOwnerBegin(scope);
 }
 
 void

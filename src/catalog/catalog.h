@@ -49,6 +49,13 @@ extern Oid	OutboxRelationOid(const char *relname);	/* raises when it is not ther
 extern Oid	OutboxRelationOwner(Oid relation);	/* raises when it is not there */
 
 /*
+ * Raises object_not_in_prerequisite_state when the extension's version in this
+ * database is not that of the library. The first step of every function that
+ * users call to read or change configuration; never of capture, which must go on.
+ */
+extern void OutboxRequireVersion(void);
+
+/*
  * Runs as the extension's owner with search_path = pg_catalog, pg_temp until
  * OutboxOwnerEnd; for SPI on our tables. An error in between restores both by
  * itself at transaction (or subtransaction) abort.
@@ -60,6 +67,9 @@ typedef struct OutboxOwnerScope
 	int			guc_nest_level;
 } OutboxOwnerScope;
 extern void OutboxOwnerBegin(OutboxOwnerScope *scope);
+
+/* The same for functions that users call: raises when the library and the SQL objects are of different versions. */
+extern void OutboxApiBegin(OutboxOwnerScope *scope);
 extern void OutboxOwnerEnd(const OutboxOwnerScope *scope);
 
 #endif							/* OUTBOX_CATALOG_H */

@@ -111,7 +111,7 @@ OutboxExecute(const char *query, int nargs, const char *const *args)
 		if (args[i])
 			values[i] = CStringGetTextDatum(args[i]);
 	}
-	OutboxOwnerBegin(&scope);
+	OutboxApiBegin(&scope);
 	SPI_connect();
 	rc = SPI_execute_with_args(query, nargs, types, values, nulls, false, 0);
 	if (rc < 0)
@@ -126,6 +126,14 @@ OutboxExecute(const char *query, int nargs, const char *const *args)
 	SPI_finish();
 	OutboxOwnerEnd(&scope);
 	return result;
+}
+
+OutboxContractConfig *
+OutboxContractArg(FunctionCallInfo fcinfo, int arg, const char *argument)
+{
+	/* before anything of ours is read: tables of another version may look different */
+	OutboxRequireVersion();
+	return OutboxContractGet(OutboxRequiredTextArg(fcinfo, arg, argument));
 }
 
 char *

@@ -33,6 +33,9 @@ extern void OutboxPinSchema(const OutboxContractConfig *config, OutboxEventTypeC
  */
 extern char *OutboxExecute(const char *query, int nargs, const char *const *args);
 
+/* The contract that an argument names; raises when there is none. */
+extern OutboxContractConfig *OutboxContractArg(FunctionCallInfo fcinfo, int arg, const char *argument);
+
 /* The contract that an event type belongs to; NULL when there is no such event type. */
 extern char *OutboxEventTypeContract(const char *event_type);
 

@@ -65,6 +65,7 @@ outbox_create_contract(PG_FUNCTION_ARGS)
 	NewContract contract = {0};
 	OutboxContractConfig *config = &contract.config;
 
+	OutboxRequireVersion();
 	read_arguments(fcinfo, &contract);
 	check_source(config->root);
 	OutboxCheckContractRights(config->view, config->root);
@@ -82,7 +83,7 @@ outbox_create_contract(PG_FUNCTION_ARGS)
 Datum
 outbox_drop_contract(PG_FUNCTION_ARGS)
 {
-	OutboxContractConfig *config = OutboxContractGet(OutboxRequiredTextArg(fcinfo, 0, "name"));
+	OutboxContractConfig *config = OutboxContractArg(fcinfo, 0, "name");
 	const char *args[] = {psprintf("%d", config->id)};
 
 	if (get_rel_relkind(config->root) != '\0')

@@ -28,7 +28,7 @@ static void check_relations(const OutboxContractConfig *config);
 Datum
 outbox_enable(PG_FUNCTION_ARGS)
 {
-	OutboxContractConfig *config = OutboxContractGet(OutboxRequiredTextArg(fcinfo, 0, "contract"));
+	OutboxContractConfig *config = OutboxContractArg(fcinfo, 0, "contract");
 	const char *args[] = {psprintf("%d", config->id), psprintf("%d", config->version)};
 	ListCell   *lc;
 
@@ -55,7 +55,7 @@ outbox_enable(PG_FUNCTION_ARGS)
 Datum
 outbox_disable(PG_FUNCTION_ARGS)
 {
-	OutboxContractConfig *config = OutboxContractGet(OutboxRequiredTextArg(fcinfo, 0, "contract"));
+	OutboxContractConfig *config = OutboxContractArg(fcinfo, 0, "contract");
 
 	if (get_rel_relkind(config->view) != '\0' && get_rel_relkind(config->root) != '\0')
 		OutboxCheckContractRights(config->view, config->root);

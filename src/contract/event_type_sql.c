@@ -44,7 +44,7 @@ static char *lower_case(const char *name);
 Datum
 outbox_create_event_type(PG_FUNCTION_ARGS)
 {
-	OutboxContractConfig *contract = OutboxContractGet(OutboxRequiredTextArg(fcinfo, 1, "contract"));
+	OutboxContractConfig *contract = OutboxContractArg(fcinfo, 1, "contract");
 	NewEventType type = {0};
 	const char *exists;
 

@@ -80,7 +80,7 @@ Datum
 outbox_preview(PG_FUNCTION_ARGS)
 {
 	Trial		trial = {.result = (ReturnSetInfo *) fcinfo->resultinfo};
-	OutboxContractConfig *config = OutboxContractGet(OutboxRequiredTextArg(fcinfo, 0, "contract"));
+	OutboxContractConfig *config = OutboxContractArg(fcinfo, 0, "contract");
 
 	trial.event_type = OutboxTextArg(fcinfo, 1);
 	if (trial.event_type && OutboxContractEventType(config, trial.event_type) == NULL)
@@ -101,7 +101,7 @@ Datum
 outbox_validate(PG_FUNCTION_ARGS)
 {
 	Trial		trial = {.result = (ReturnSetInfo *) fcinfo->resultinfo, .context = CurrentMemoryContext};
-	OutboxContractConfig *config = OutboxContractGet(OutboxRequiredTextArg(fcinfo, 0, "contract"));
+	OutboxContractConfig *config = OutboxContractArg(fcinfo, 0, "contract");
 
 	OutboxCheckContractRights(config->view, config->root);
 	InitMaterializedSRF(fcinfo, 0);
