@@ -5,7 +5,7 @@ RETURNS text
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outbox_start_relay';
 COMMENT ON FUNCTION outbox.start_relay(text) IS
-'Wants the relay of this sink (null: of every sink) running, from the commit on and after every restart; also confirms that this copy of the data may publish. Returns what happens. Errors: object_not_in_prerequisite_state (not preloaded), undefined_object';
+'Wants the relay of this sink (null: of every sink that is not paused) running, from the commit on and after every restart; also confirms that this copy of the data may publish. Returns what happens. Errors: object_not_in_prerequisite_state (not preloaded), undefined_object';
 REVOKE ALL ON FUNCTION outbox.start_relay(text) FROM PUBLIC;
 
 CREATE FUNCTION outbox.stop_relay(sink text)
@@ -16,6 +16,22 @@ COMMENT ON FUNCTION outbox.stop_relay(text) IS
 'Wants the relay of this sink stopped, from the commit on; it waits up to outbox.drain_timeout for outstanding acknowledgements. Errors: undefined_object';
 REVOKE ALL ON FUNCTION outbox.stop_relay(text) FROM PUBLIC;
 
+CREATE FUNCTION outbox.pause(sink text)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outbox_pause';
+COMMENT ON FUNCTION outbox.pause(text) IS
+'Stops publishing to this sink, from the commit on and after every restart, until resume(); its position and events are kept. start_relay() for all sinks leaves it paused. Errors: undefined_object, object_not_in_prerequisite_state (it is stopped)';
+REVOKE ALL ON FUNCTION outbox.pause(text) FROM PUBLIC;
+
+CREATE FUNCTION outbox.resume(sink text)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outbox_resume';
+COMMENT ON FUNCTION outbox.resume(text) IS
+'Goes on publishing to a paused sink where it stopped, from the commit on. Other than start_relay() it does not confirm a copy of the data. Errors: undefined_object, object_not_in_prerequisite_state (it is stopped, or not preloaded)';
+REVOKE ALL ON FUNCTION outbox.resume(text) FROM PUBLIC;
+
 CREATE FUNCTION outbox.relay_report(
     OUT sink_id int, OUT sink text, OUT state text, OUT pid int,
     OUT published bigint, OUT acked bigint, OUT queued bigint, OUT seq_seen bigint,
@@ -25,7 +41,7 @@ RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'outbox_relay_report';
 COMMENT ON FUNCTION outbox.relay_report() IS
-'One row per sink, as its relay last reported. state: stopped, paused, waiting (for the launcher), starting, running, backoff (transport trouble), blocked (a rejected event), stopping. published and acked count messages of the present relay process, queued its events read but not acknowledged; null without a relay';
+'One row per sink, as its relay last reported. state: stopped, paused, waiting (for the launcher), no worker (max_worker_processes are in use), starting, running, backoff (transport trouble), blocked (a rejected event), stopping. published and acked count messages of the present relay process, queued its events read but not acknowledged; null without a relay';
 REVOKE ALL ON FUNCTION outbox.relay_report() FROM PUBLIC;
 
 CREATE FUNCTION outbox.contract_counters(OUT contract_id int, OUT captured bigint, OUT dead_letters bigint)

@@ -51,8 +51,6 @@ static struct
 	uint32 generation;
 } started[OUTBOX_MAX_RELAYS];
 
-static bool worker_shortage = false; /* already said in the log */
-
 extern PGDLLEXPORT void OutboxLauncherMain(Datum main_arg);
 
 static void launcher_loop(void);
@@ -191,13 +189,12 @@ OutboxLauncherStartWorker(BackgroundWorker *worker, BackgroundWorkerHandle **han
 	strlcpy(worker->bgw_library_name, OUTBOX_RELAY_LIBRARY, sizeof(worker->bgw_library_name));
 	ok = RegisterDynamicBackgroundWorker(worker, handle);
 	MemoryContextSwitchTo(old);
-	if (!ok && !worker_shortage)
+	if (!OutboxLauncherSetNoWorker(!ok) && !ok)
 		ereport(LOG,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("could not start \"%s\": no background worker is free", worker->bgw_name),
 				 errhint("Raise max_worker_processes; it is tried again every %d seconds.",
 						 NO_WORKER_MS / 1000)));
-	worker_shortage = !ok;
 	return ok;
 }
 

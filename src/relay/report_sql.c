@@ -44,7 +44,10 @@ enum
 	REPORT_COLUMNS
 };
 
-/* One word; a wanted relay without process is "starting", with none in sight "waiting". */
+/*
+ * One word.  A wanted relay without process is "starting"; "waiting" when the
+ * launcher does not know of it yet; "no worker" when the server has none free.
+ */
 static const char *
 relay_state(const char *desired_state, const OutboxRelayInfo *info)
 {
@@ -52,6 +55,8 @@ relay_state(const char *desired_state, const OutboxRelayInfo *info)
 	{
 		if (strcmp(desired_state, "running") != 0)
 			return desired_state;
+		if (OutboxLauncherLacksWorkers())
+			return "no worker";
 		return info != NULL ? "starting" : "waiting";
 	}
 	if (strcmp(desired_state, "running") != 0)

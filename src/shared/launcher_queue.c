@@ -75,6 +75,34 @@ OutboxLauncherNextPoked(Oid *dboid)
 	return found;
 }
 
+/* ---- is the server out of background workers? -------------------------------- */
+
+/* For the launcher; returns what was said before. */
+bool
+OutboxLauncherSetNoWorker(bool no_worker)
+{
+	bool before;
+
+	SpinLockAcquire(&outbox_shared->launcher_lock);
+	before = outbox_shared->no_worker;
+	outbox_shared->no_worker = no_worker;
+	SpinLockRelease(&outbox_shared->launcher_lock);
+	return before;
+}
+
+bool
+OutboxLauncherLacksWorkers(void)
+{
+	bool no_worker;
+
+	if (outbox_shared == NULL)
+		return false;
+	SpinLockAcquire(&outbox_shared->launcher_lock);
+	no_worker = outbox_shared->no_worker;
+	SpinLockRelease(&outbox_shared->launcher_lock);
+	return no_worker;
+}
+
 /* ---- the probe says whether it came to its end ------------------------------ */
 
 uint32

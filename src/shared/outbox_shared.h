@@ -120,5 +120,6 @@ extern bool OutboxRelayLookup(Oid dboid, int32 sink_id, OutboxRelayInfo *info);
 extern void OutboxLauncherAttach(void);    /* the launcher registers its latch */
 extern void OutboxLauncherPoke(Oid dboid); /* "look at this database again", InvalidOid: at all; safe in a commit callback */
 extern bool OutboxLauncherNextPoked(Oid *dboid);
+extern bool OutboxLauncherLacksWorkers(void); /* no background worker was free the last time it asked for one */
 
 #endif /* OUTBOX_SHARED_H */

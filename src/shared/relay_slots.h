@@ -42,6 +42,9 @@ extern void OutboxRelayAbandonStart(int slot, uint32 generation, bool counts, Ti
 /* SIGTERM to the slot's relay. The pid is of a live process: a relay clears it before it exits. */
 extern void OutboxRelayTerminate(int slot, uint32 generation);
 
+/* The launcher remembers whether it found a free background worker the last time; returns what it remembered. */
+extern bool OutboxLauncherSetNoWorker(bool no_worker);
+
 /* ---- the launcher's probe ---- */
 extern uint32 OutboxProbeBegin(void);
 extern void OutboxProbeDone(uint32 token);

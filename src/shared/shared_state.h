@@ -92,6 +92,7 @@ typedef struct OutboxShared
 	Oid pokes[OUTBOX_POKES];
 	uint32 probe_token; /* the probe that runs now */
 	bool probe_done;    /* it reached its end */
+	bool no_worker;     /* the server had no free background worker for us the last time */
 } OutboxShared;
 
 extern OutboxShared *outbox_shared; /* NULL without preloading */

@@ -35,6 +35,8 @@ SELECT is(pg_temp.signature('create_sink'),
 SELECT is(pg_temp.signature('drop_sink'), 'name text -> void', 'drop_sink');
 SELECT is(pg_temp.signature('start_relay'), 'sink text DEFAULT NULL::text -> text', 'start_relay');
 SELECT is(pg_temp.signature('stop_relay'), 'sink text -> void', 'stop_relay');
+SELECT is(pg_temp.signature('pause'), 'sink text -> void', 'pause');
+SELECT is(pg_temp.signature('resume'), 'sink text -> void', 'resume');
 
 SELECT is(pg_temp.signature('add_check'), 'event_type text, name text, expression text -> void', 'add_check');
 SELECT is(pg_temp.signature('create_code_map'), 'name text, codes jsonb -> void', 'create_code_map');

@@ -1,0 +1,91 @@
+/*-------------------------------------------------------------------------
+ *
+ * sink_api.c
+ *	  What the SQL functions on sinks and relays share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "relay/sink_api.h"
+#include "shared/outbox_shared.h"
+
+static bool poke_at_commit = false;
+
+char *
+OutboxSinkTextArg(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	if (PG_ARGISNULL(arg))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", name),
+				 errhint("Pass a value for \"%s\".", name)));
+	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+int
+OutboxFindSinks(const char *name, OutboxSinkEntry **rows)
+{
+	Oid types[] = {TEXTOID};
+	Datum values[] = {name ? CStringGetTextDatum(name) : (Datum) 0};
+	int n;
+
+	if (SPI_execute_with_args("SELECT id, name, desired_state FROM outbox.sink WHERE name = $1 OR $1 IS NULL ORDER BY id FOR UPDATE",
+							  1, types, values, name ? " " : "n", false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read outbox.sink");
+	n = (int) SPI_processed;
+	*rows = palloc(sizeof(OutboxSinkEntry) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		HeapTuple tuple = SPI_tuptable->vals[i];
+		bool isnull;
+
+		(*rows)[i].id = DatumGetInt32(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &isnull));
+		(*rows)[i].name = SPI_getvalue(tuple, SPI_tuptable->tupdesc, 2);
+		(*rows)[i].desired_state = SPI_getvalue(tuple, SPI_tuptable->tupdesc, 3);
+	}
+	return n;
+}
+
+OutboxSinkEntry
+OutboxFindSink(const char *name)
+{
+	OutboxSinkEntry *rows;
+
+	if (OutboxFindSinks(name, &rows) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("sink \"%s\" does not exist", name),
+				 errhint("Create it with outbox.create_sink(), or see outbox.status for the sinks there are.")));
+	return rows[0];
+}
+
+/* ---- the launcher follows what is committed ---------------------------------- */
+
+static void
+on_transaction(XactEvent event, void *arg)
+{
+	if (!poke_at_commit)
+		return;
+	if (event == XACT_EVENT_COMMIT)
+		OutboxLauncherPoke(MyDatabaseId);
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		poke_at_commit = false;
+}
+
+void
+OutboxPokeLauncherAtCommit(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+		RegisterXactCallback(on_transaction, NULL);
+	registered = true;
+	poke_at_commit = true;
+}

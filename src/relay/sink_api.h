@@ -1,0 +1,37 @@
+/*-------------------------------------------------------------------------
+ *
+ * sink_api.h
+ *	  What the SQL functions on sinks and relays share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_SINK_API_H
+#define OUTBOX_SINK_API_H
+
+#include "fmgr.h"
+
+/* A row of outbox.sink, as far as these functions care. */
+typedef struct OutboxSinkEntry
+{
+	int32 id;
+	char *name;
+	char *desired_state;
+} OutboxSinkEntry;
+
+/* A text argument, palloc'd; raises, naming it, when it is NULL. */
+extern char *OutboxSinkTextArg(FunctionCallInfo fcinfo, int arg, const char *name);
+
+/*
+ * Sinks by name, or all when it is NULL, in the order of their ids; the rows
+ * are locked against concurrent changes. Within SPI, whose memory the result
+ * is in. Returns how many.
+ */
+extern int OutboxFindSinks(const char *name, OutboxSinkEntry **rows);
+
+/* The sink of this name; raises when there is none. Within SPI. */
+extern OutboxSinkEntry OutboxFindSink(const char *name);
+
+/* What runs follows what is committed: the launcher looks at this database then. */
+extern void OutboxPokeLauncherAtCommit(void);
+
+#endif /* OUTBOX_SINK_API_H */

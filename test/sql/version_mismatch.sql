@@ -1,0 +1,48 @@
+-- Library and SQL objects of different versions: configuration is refused, capture goes on, status says what to do.
+\set SHOW_CONTEXT never
+SET client_min_messages = warning;
+CREATE TABLE mismatch (id int PRIMARY KEY, v text);
+CREATE VIEW mismatch_v AS SELECT id, v FROM mismatch;
+SELECT outbox.create_contract('mismatch', view => 'mismatch_v', source => 'mismatch', key => '{id}');
+SELECT outbox.create_event_type('MismatchSeen', contract => 'mismatch', emit => 'created');
+SELECT outbox.enable('mismatch');
+SELECT extversion = outbox.library_version() AS same FROM pg_extension WHERE extname = 'outbox_ext';
+
+UPDATE pg_extension SET extversion = '0.0.9' WHERE extname = 'outbox_ext';
+
+\echo what a function says when it is called with plausible values; NULL: nothing
+CREATE FUNCTION pg_temp.outcome(function regprocedure) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    arguments text;
+BEGIN
+    SELECT string_agg(CASE t::regtype::text WHEN 'text[]' THEN '''{x}''::text[]' WHEN 'jsonb' THEN '''{"x": "y"}''::jsonb'
+                      WHEN 'bytea' THEN '''x''::bytea' WHEN 'text' THEN '''x''::text' ELSE '1::' || t::regtype END, ', ' ORDER BY o)
+    INTO arguments FROM unnest((SELECT proargtypes::oid[] FROM pg_proc WHERE oid = function)) WITH ORDINALITY AS a (t, o);
+    EXECUTE format('SELECT count(*) FROM %s(%s)', function::regproc, arguments);
+    RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+    RETURN sqlstate || ' ' || sqlerrm;
+END $$;
+\echo functions that answer all the same: what status and events are made of
+SELECT oid::regprocedure FROM pg_proc
+WHERE pronamespace = 'outbox'::regnamespace AND prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
+AND pg_temp.outcome(oid) IS DISTINCT FROM format('55000 extension outbox_ext has version 0.0.9 in this database, but the loaded library has version %s',
+                                                 outbox.library_version())
+ORDER BY oid::regprocedure::text COLLATE "C";
+
+\echo the remedy
+SELECT replace(advice, outbox.library_version(), 'N') AS advice, state FROM outbox.status WHERE kind = 'extension';
+SELECT state, advice FROM outbox.status WHERE name = 'mismatch';
+
+\echo capture goes on, also in a session that compiles the contract now
+INSERT INTO mismatch VALUES (1, 'one');
+\c -
+SET client_min_messages = warning;
+INSERT INTO mismatch VALUES (2, 'two');
+SELECT aggregateid, payload FROM outbox.event_json WHERE type = 'MismatchSeen' ORDER BY seq;
+SELECT count(*) FROM outbox.dead_letter WHERE contract = 'mismatch';
+
+UPDATE pg_extension SET extversion = outbox.library_version() WHERE extname = 'outbox_ext';
+SELECT state <> 'version mismatch' AS well FROM outbox.status WHERE kind = 'extension';
+SELECT outbox.drop_contract('mismatch');
+DROP TABLE mismatch CASCADE;
