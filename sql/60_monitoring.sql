@@ -116,7 +116,7 @@ SELECT 'sink', s.name,
             WHEN s.relay_state = 'stopping' THEN 'It waits for outstanding acknowledgements, at most outbox.drain_timeout.'
             WHEN NOT outbox.preloaded() THEN 'Add outbox_ext to shared_preload_libraries and restart.'
             WHEN s.relay_state = 'no worker' THEN 'All background workers of the server are in use: raise max_worker_processes and restart; it is tried again every few seconds.'
-            WHEN s.relay_state = 'waiting' THEN 'Its relay starts in a moment; if it does not, the server log says why.'
+            WHEN s.relay_state = 'waiting' THEN 'Its relay starts in a moment; if it does not, SELECT pg_reload_conf() makes the launcher look again and the server log says why.'
             WHEN s.relay_state = 'blocked' THEN 'The relay waits at an event that cannot be published; last_error names it and the reason.'
             WHEN s.relay_state = 'backoff' THEN 'The broker cannot be reached; events are kept and published when it is back.' END
 FROM sinks s;
