@@ -63,19 +63,22 @@ must_rethrow(int sqlerrcode)
 {
 	switch (sqlerrcode)
 	{
-		case ERRCODE_QUERY_CANCELED:
 		case ERRCODE_T_R_SERIALIZATION_FAILURE:
 		case ERRCODE_DISK_FULL:
 		case ERRCODE_DATA_CORRUPTED:
 		case ERRCODE_INDEX_CORRUPTED:
-		case ERRCODE_ADMIN_SHUTDOWN:
-		case ERRCODE_CRASH_SHUTDOWN:
-		case ERRCODE_CANNOT_CONNECT_NOW:
-		case ERRCODE_DATABASE_DROPPED:
-		case ERRCODE_IDLE_SESSION_TIMEOUT:
+		case ERRCODE_ASSERT_FAILURE:
 			return true;
 		default:
-			return ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR);
+			break;
+	}
+	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
+	{
+		case ERRCODE_OPERATOR_INTERVENTION: /* 57: cancelled, shut down, dropped */
+		case ERRCODE_SYSTEM_ERROR:	/* 58: input and output */
+			return true;
+		default:
+			return false;
 	}
 }
 
