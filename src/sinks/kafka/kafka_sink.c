@@ -161,8 +161,9 @@ kafka_trouble(OutboxSinkState *state)
 	KafkaSink *sink = state->private_data;
 	const char *registry = sink->registry ? KafkaRegistryTrouble(sink->registry) : NULL;
 
+	/* The report of the message that made the producer give up says more than the producer does. */
 	if (sink->failed)
-		return sink->failure;
+		return sink->blamed || sink->outstanding == 0 ? sink->failure : NULL;
 	if (registry != NULL)
 		return registry;
 	if (sink->outstanding == 0 && sink->error[0] != '\0' && older_than(sink->error_at, IDLE_ERROR_MS))
