@@ -255,7 +255,7 @@ compare(Change *change)
 	{
 		if (same_key(change))
 			add_transition(change, OUTBOX_EMIT_CHANGED,
-						   change->before == ROW_PRESENT && OutboxRowsEqual(contract), true, true);
+						   change->before == ROW_PRESENT && OutboxRowsEqual(contract, NULL), true, true);
 		else
 		{
 			former_row_gone(change);
@@ -345,7 +345,11 @@ concerns(const Change *change, const OutboxCompiledEventType *type, const Transi
 		return false;
 	if (type->config->emit == OUTBOX_EMIT_ALWAYS)
 		return true;
-	return type->config->emit == transition->emit && !transition->equal;
+	if (type->config->emit != transition->emit || transition->equal)
+		return false;
+	/* columns that only another event type publishes do not concern this one */
+	return transition->emit != OUTBOX_EMIT_CHANGED || change->before != ROW_PRESENT || !type->partial ||
+		!OutboxRowsEqual(change->contract, type);
 }
 
 static bool

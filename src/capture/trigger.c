@@ -15,6 +15,7 @@
 #include "access/xact.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -220,9 +221,11 @@ describe_key(void *arg)
 {
 	BrokenRow  *broken = arg;
 	TupleDesc	desc = broken->row->tts_tupleDescriptor;
+	OutboxEvaluationScope scope;
 	int		   *columns = palloc(sizeof(int) * desc->natts);
 	int			ncolumns = 0;
 
+	OutboxEvaluationBegin(&scope, GetUserId(), true);
 	slot_getallattrs(broken->row);
 	for (int i = 0; i < desc->natts; i++)
 	{
@@ -231,4 +234,5 @@ describe_key(void *arg)
 			columns[ncolumns++] = i;
 	}
 	broken->key = OutboxColumnsToJsonb(desc, broken->row->tts_values, broken->row->tts_isnull, columns, ncolumns);
+	OutboxEvaluationEnd(&scope);
 }

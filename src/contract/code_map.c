@@ -36,6 +36,7 @@
 
 #define MAX_SHOWN_CODE	64		/* bytes of a code in a message */
 #define MAX_SHOWN		512		/* bytes after which no more codes are listed */
+#define MAX_MISSING		64		/* names without a map that are remembered; they may come from data */
 
 PG_FUNCTION_INFO_V1(outbox_decode_text);
 PG_FUNCTION_INFO_V1(outbox_decode_bigint);
@@ -61,6 +62,7 @@ typedef struct CodeMap
 } CodeMap;
 
 static CodeMap *maps = NULL;
+static int	missing = 0;
 static bool maps_valid = false;
 static bool callback_registered = false;
 static Oid	code_map_relation = InvalidOid;
@@ -193,6 +195,8 @@ load_map(const char *name)
 	UnregisterSnapshot(snapshot);
 	table_close(rel, AccessShareLock);
 	MemoryContextSwitchTo(caller);
+	if (map->codes == NULL && ++missing > MAX_MISSING)
+		maps_valid = false;		/* start again */
 	if (maps_valid)
 	{
 		MemoryContextSetParent(context, CacheMemoryContext);
@@ -212,6 +216,7 @@ forget_maps(void)
 		maps = map->next;
 		MemoryContextDelete(map->context);
 	}
+	missing = 0;
 	if (!callback_registered)
 	{
 		CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);

@@ -207,6 +207,13 @@ compile_event_types(OutboxCompiledContract *contract, bool draft)
 		type->config = config;
 		compile_event_type(contract, type);
 	}
+	for (int i = 0; i < contract->ntypes; i++)
+	{
+		OutboxCompiledEventType *type = &contract->types[i];
+
+		for (int j = 0; j < contract->ncolumns; j++)
+			type->partial |= type->encoder && contract->compared[j] && !OutboxAvroHasColumn(type->encoder, j);
+	}
 }
 
 static void
@@ -227,12 +234,13 @@ compile_event_type(OutboxCompiledContract *contract, OutboxCompiledEventType *ty
 	foreach(lc, config->checks)
 		type->checks[type->nchecks++].name = ((OutboxCheckConfig *) lfirst(lc))->name;
 	type->encoder = OutboxAvroCompile(config->schema_text, columns, ncolumns, &type->mismatch);
+	/* Any change of a row that does not fit is worth its dead letter. */
+	for (int i = 0; i < contract->ncolumns; i++)
+		contract->compared[i] |= type->encoder == NULL || OutboxAvroHasColumn(type->encoder, i);
 	if (type->encoder == NULL)
 		return;
 	contract->may_raise |= OutboxAvroMayRaise(type->encoder);
 	contract->needs_settings |= OutboxAvroNeedsSettings(type->encoder);
-	for (int i = 0; i < contract->ncolumns; i++)
-		contract->compared[i] |= OutboxAvroHasColumn(type->encoder, i);
 }
 
 /*

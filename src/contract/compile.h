@@ -34,6 +34,7 @@ typedef struct OutboxCompiledEventType
 	OutboxCompiledCheck *checks;	/* in creation order */
 	int			nprevious;
 	int		   *previous;		/* column numbers (from 0) of the contract */
+	bool		partial;		/* other event types publish columns that this one does not */
 	OutboxAvroEncoder *encoder; /* NULL: the view no longer fits the pinned schema */
 	OutboxAvroError mismatch;	/* why */
 } OutboxCompiledEventType;

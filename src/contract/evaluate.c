@@ -152,11 +152,13 @@ OutboxKeysEqual(OutboxCompiledContract *contract)
 }
 
 bool
-OutboxRowsEqual(OutboxCompiledContract *contract)
+OutboxRowsEqual(OutboxCompiledContract *contract, const OutboxCompiledEventType *type)
 {
 	for (int i = 0; i < contract->ncolumns; i++)
 	{
-		if (contract->compared[i] && !columns_equal(contract, i))
+		if (type ? !OutboxAvroHasColumn(type->encoder, i) : !contract->compared[i])
+			continue;
+		if (!columns_equal(contract, i))
 			return false;
 	}
 	return true;

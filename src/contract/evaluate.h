@@ -39,9 +39,12 @@ extern void OutboxBeforeFromKey(OutboxCompiledContract *contract);
 extern bool OutboxSourceReadsEqual(const OutboxCompiledContract *contract,
 								   TupleTableSlot *before, TupleTableSlot *after);
 
-/* Do before and after have the same key? the same published columns? May detoast. */
+/*
+ * Do before and after have the same key? the same published columns, of one
+ * event type (it has an encoder) or of all (NULL)? May detoast.
+ */
 extern bool OutboxKeysEqual(OutboxCompiledContract *contract);
-extern bool OutboxRowsEqual(OutboxCompiledContract *contract);
+extern bool OutboxRowsEqual(OutboxCompiledContract *contract, const OutboxCompiledEventType *type);
 
 /* Is this column the same value, to the byte, in two rows of the contract? May detoast. */
 extern bool OutboxSameValue(const OutboxCompiledContract *contract, int column,

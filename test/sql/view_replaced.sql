@@ -1,0 +1,39 @@
+-- A view that is replaced after its schemas were pinned: each event type goes by its own schema.
+SET client_min_messages = warning;
+CREATE SCHEMA vr;
+SET search_path = vr, public;
+CREATE TABLE item (day date PRIMARY KEY, n int, note text);
+CREATE VIEW item_v AS SELECT day, n FROM item;
+SELECT outbox.create_contract('vr_item', view => 'item_v', source => 'item', key => '{day}');
+SELECT outbox.create_event_type('VrOld', contract => 'vr_item', emit => 'changed');
+SELECT outbox.enable('vr_item');
+
+\echo an appended column is the business of event types that were created with it
+CREATE OR REPLACE VIEW item_v AS SELECT day, n, note FROM item;
+SELECT outbox.create_event_type('VrNew', contract => 'vr_item', emit => 'changed');
+INSERT INTO item VALUES ('2024-02-03', 1, 'one');
+UPDATE item SET note = 'two';
+UPDATE item SET n = 2;
+SELECT type, payload FROM outbox.event_json WHERE contract = 'vr_item' ORDER BY seq;
+
+\echo no event type fits any more: every change is a dead letter, none is taken for no change
+SELECT outbox.drop_event_type('VrOld');
+ALTER VIEW item_v RENAME COLUMN n TO renamed;
+UPDATE item SET n = 3;
+UPDATE item SET note = 'three';
+SELECT event_type, emit, key, stage, message FROM outbox.dead_letter WHERE contract = 'vr_item' ORDER BY id;
+
+\echo the view is gone: the key is written down the same way in every session
+DROP VIEW item_v;
+SET DateStyle = 'German';
+UPDATE item SET note = 'four';
+RESET DateStyle;
+SELECT source_columns FROM outbox.dead_letter WHERE contract = 'vr_item' ORDER BY id DESC LIMIT 1;
+
+\echo names of code maps that come from data do not pile up in the session
+SELECT count(outbox.decode('vr no map ' || i, 'x')) FROM generate_series(1, 1000) i;
+SELECT count(*) < 100 AS bounded FROM pg_backend_memory_contexts WHERE name = 'outbox code map';
+
+SELECT outbox.drop_contract('vr_item');
+DELETE FROM outbox.dead_letter_entry WHERE contract = 'vr_item';
+DROP SCHEMA vr CASCADE;
