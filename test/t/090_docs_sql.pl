@@ -1,4 +1,5 @@
-# The documentation tells the truth: every SQL block runs, and the reference names what there is.
+# The documentation tells the truth: every SQL block runs, the example of a sink works, and the reference
+# names what there is.
 use strict;
 use warnings;
 
@@ -44,6 +45,31 @@ sub run_page
 }
 
 run_page($_) foreach "$top/README.md", sort glob("$top/docs/*.md");
+
+# ---- the sink that the page on sinks shows is a sink ----
+
+my ($page) = PostgreSQL::Test::Utils::slurp_file("$top/docs/sinks.md");
+my $dir = PostgreSQL::Test::Utils::tempdir_short();
+my ($source) = $page =~ /^```c\n(.*?)^```/ms;
+my ($makefile) = $page =~ /^```make\n(.*?)^```/ms;
+
+PostgreSQL::Test::Utils::append_to_file("$dir/file_sink.c", $source);
+PostgreSQL::Test::Utils::append_to_file("$dir/Makefile", $makefile);
+delete local $ENV{MAKEFLAGS};
+my $built = IPC::Run::run([ 'make', '-s', '-C', $dir, 'with_llvm=no', 'COPT=-Wall -Werror' ], '>&', \my $output);
+ok($built, 'the example of a sink builds without a warning') or diag($output);
+$node->append_conf('postgresql.conf', "dynamic_library_path = '\$libdir:$dir'\noutbox.sink_libraries = 'outbox_file'\n");
+$node->restart;
+$node->safe_psql('readme_page', <<"SQL");
+	SELECT outbox.create_sink('file', library => 'outbox_file', options => '{"path": "$dir/events"}');
+	SELECT outbox.start_relay('file');
+SQL
+ok($node->poll_query_until('readme_page', "SELECT published > 0 AND pending = 0 FROM outbox.status WHERE name = 'file'"),
+	'the example of a sink publishes');
+is(
+	scalar(split(/\n/, PostgreSQL::Test::Utils::slurp_file("$dir/events"))),
+	$node->safe_psql('readme_page', 'SELECT count(*) FROM outbox.event'),
+	'the example of a sink has every event');
 
 # ---- the reference names every function, column and setting, as they are ----
 
