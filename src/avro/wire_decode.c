@@ -42,6 +42,8 @@ get_bytes(Walk *walk, const AvroNode *node, const char **bytes, size_t *length)
 {
 	int64_t n;
 
+	*bytes = NULL;
+	*length = 0;
 	if (!AvroGetLong(&walk->in, &n) || n < 0 || (uint64_t) n > AvroLeft(&walk->in))
 		return ends_early(walk, node);
 	*bytes = walk->in.next;
