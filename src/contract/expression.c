@@ -40,6 +40,7 @@ typedef struct ConditionSource
 {
 	const char *owner;
 	const char *text;
+	bool		with_row;
 } ConditionSource;
 
 static Node *parse_expression_text(const char *text, const char *owner);
@@ -75,7 +76,7 @@ static Node *
 parse_boolean(const char *text, Oid view, const char *owner, bool with_row)
 {
 	ParseState *pstate = make_parsestate(NULL);
-	ConditionSource source = {.owner = owner, .text = text};
+	ConditionSource source = {.owner = owner, .text = text, .with_row = with_row};
 	ErrorContextCallback callback = {.callback = condition_error_context, .arg = &source};
 	Relation	rel = relation_open(view, AccessShareLock);
 	int			nest_level = NewGUCNestLevel();
@@ -93,10 +94,10 @@ parse_boolean(const char *text, Oid view, const char *owner, bool with_row)
 	expression = transformExpr(pstate, parse_expression_text(text, owner), EXPR_KIND_OTHER);
 	expression = coerce_to_boolean(pstate, expression, with_row ? "check" : "condition");
 	assign_expr_collations(pstate, expression);
-	check_condition(pstate, expression, owner);
-	OutboxRefuseVolatile(expression, owner);
 	AtEOXact_GUC(true, nest_level);
 	error_context_stack = callback.previous;
+	check_condition(pstate, expression, owner);
+	OutboxRefuseVolatile(expression, owner);
 	relation_close(rel, NoLock);
 	free_parsestate(pstate);
 	return expression;
@@ -115,8 +116,7 @@ parse_expression_text(const char *text, const char *owner)
 		select->withClause || select->op != SETOP_NONE || select->distinctClause)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("%s is not an expression", owner),
-				 errhint("Write one boolean expression over old.<column> and new.<column>.")));
+				 errmsg("%s is not an expression", owner)));
 	return linitial_node(ResTarget, select->targetList)->val;
 }
 
@@ -130,7 +130,7 @@ add_row(ParseState *pstate, Relation rel, const char *alias, bool unqualified)
 	addNSItemToQuery(pstate, item, false, !unqualified, unqualified);
 }
 
-/* Points errors into the condition's text instead of the statement that brought it. */
+/* Points the parser's errors into the condition's text instead of the statement that brought it, and says the remedy. */
 static void
 condition_error_context(void *arg)
 {
@@ -143,7 +143,11 @@ condition_error_context(void *arg)
 		internalerrposition(position);
 		internalerrquery(source->text);
 	}
-	errcontext("%s", source->owner);
+	errdetail("It is in the %s.", source->owner);
+	if (source->with_row)
+		errhint("Write a boolean expression over the columns of the published row, old.<column> and new.<column>; qualify names outside pg_catalog.");
+	else
+		errhint("Write a boolean expression over old.<column> and new.<column>; qualify names outside pg_catalog.");
 }
 
 static void

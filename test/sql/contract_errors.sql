@@ -1,8 +1,22 @@
 -- Mistakes in create_contract, create_event_type and enable are named, with the remedy.
-\set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE SCHEMA ce;
 SET search_path = ce, public;
+-- What a statement raises: SQLSTATE and message, detail, hint; or that it went through.
+CREATE FUNCTION mistake(statement text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    detail text;
+    hint text;
+BEGIN
+    EXECUTE statement;
+    RETURN NEXT 'no error';
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    RETURN NEXT SQLSTATE || ' ' || SQLERRM;
+    IF detail <> '' THEN RETURN NEXT 'DETAIL:  ' || detail; END IF;
+    IF hint <> '' THEN RETURN NEXT 'HINT:  ' || hint; END IF;
+END $$;
+\pset tuples_only
 CREATE TABLE ordr (
     ordr_no int PRIMARY KEY, cust_no char(10) NOT NULL, alt_no int UNIQUE, plain_no int NOT NULL,
     amt numeric(10,2), ts timestamp, doc tsvector, price money, ratio numeric);
@@ -11,57 +25,57 @@ CREATE UNIQUE INDEX ordr_partial ON ordr (plain_no) WHERE plain_no > 0;
 CREATE VIEW ok AS SELECT ordr_no AS order_id, cust_no AS customer_id, amt AS amount FROM ordr;
 
 -- names
-SELECT outbox.create_contract('1st', view => 'ok', source => 'ordr', key => '{order_id}');
-SELECT outbox.create_contract('a-b', view => 'ok', source => 'ordr', key => '{order_id}');
-SELECT outbox.create_contract(repeat('x', 56), view => 'ok', source => 'ordr', key => '{order_id}');
-SELECT outbox.create_contract(NULL, view => 'ok', source => 'ordr', key => '{order_id}');
+SELECT mistake($sql$SELECT outbox.create_contract('1st', view => 'ok', source => 'ordr', key => '{order_id}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('a-b', view => 'ok', source => 'ordr', key => '{order_id}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract(repeat('x', 56), view => 'ok', source => 'ordr', key => '{order_id}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract(NULL, view => 'ok', source => 'ordr', key => '{order_id}')$sql$);
 
 -- view and source
-SELECT outbox.create_contract('c', view => 'nowhere', source => 'ordr', key => '{order_id}');
-SELECT outbox.create_contract('c', view => 'ordr', source => 'ordr', key => '{order_id}');
-SELECT outbox.create_contract('c', view => 'ok', source => 'nowhere', key => '{order_id}');
-SELECT outbox.create_contract('c', view => 'ok', source => 'ok', key => '{order_id}');
-SELECT outbox.create_contract('c', view => 'ok', source => 'ordr_ln', key => '{order_id}');
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'nowhere', source => 'ordr', key => '{order_id}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ordr', source => 'ordr', key => '{order_id}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'nowhere', key => '{order_id}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ok', key => '{order_id}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr_ln', key => '{order_id}')$sql$);
 CREATE TABLE part (id int PRIMARY KEY) PARTITION BY LIST (id);
 CREATE TABLE part_1 PARTITION OF part FOR VALUES IN (1);
 CREATE VIEW part_v AS SELECT id FROM part;
 CREATE VIEW part_1_v AS SELECT id FROM part_1;
-SELECT outbox.create_contract('c', view => 'part_v', source => 'part', key => '{id}');
-SELECT outbox.create_contract('c', view => 'part_1_v', source => 'part_1', key => '{id}');
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'part_v', source => 'part', key => '{id}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'part_1_v', source => 'part_1', key => '{id}')$sql$);
 CREATE TABLE parent (id int PRIMARY KEY);
 CREATE TABLE child () INHERITS (parent);
 CREATE VIEW parent_v AS SELECT id FROM parent;
-SELECT outbox.create_contract('c', view => 'parent_v', source => 'parent', key => '{id}');
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'parent_v', source => 'parent', key => '{id}')$sql$);
 CREATE FOREIGN DATA WRAPPER none;
 CREATE SERVER nowhere FOREIGN DATA WRAPPER none;
 CREATE FOREIGN TABLE remote (id int) SERVER nowhere;
 CREATE VIEW remote_v AS SELECT id FROM remote;
-SELECT outbox.create_contract('c', view => 'remote_v', source => 'remote', key => '{id}');
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'remote_v', source => 'remote', key => '{id}')$sql$);
 CREATE MATERIALIZED VIEW frozen AS SELECT ordr_no FROM ordr;
-SELECT outbox.create_contract('c', view => 'ok', source => 'frozen', key => '{order_id}');
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'frozen', key => '{order_id}')$sql$);
 
 -- the key
-SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{}');
-SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{customer_id}');
-SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id,order_id}');
-SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{{order_id},{order_id}}');
-SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id,NULL}');
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{customer_id}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id,order_id}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{{order_id},{order_id}}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id,NULL}')$sql$);
 CREATE VIEW nullable AS SELECT alt_no FROM ordr;
-SELECT outbox.create_contract('c', view => 'nullable', source => 'ordr', key => '{alt_no}');
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'nullable', source => 'ordr', key => '{alt_no}')$sql$);
 CREATE VIEW partial AS SELECT plain_no FROM ordr;
-SELECT outbox.create_contract('c', view => 'partial', source => 'ordr', key => '{plain_no}');
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'partial', source => 'ordr', key => '{plain_no}')$sql$);
 CREATE VIEW half AS SELECT ordr_no FROM ordr_ln;
-SELECT outbox.create_contract('c', view => 'half', source => 'ordr_ln', key => '{ordr_no}');
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'half', source => 'ordr_ln', key => '{ordr_no}')$sql$);
 
 -- other arguments
-SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', required => '{colour}');
-SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', required => '{amount.unit}');
-SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', aggregate_id => '{colour}');
-SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', aggregate_type => 'with space');
-SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', evaluate => 'sometimes');
-SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', evaluate => 'commit');
-SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', on_invalid => 'ignore');
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', required => '{colour}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', required => '{amount.unit}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', aggregate_id => '{colour}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', aggregate_type => 'with space')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', evaluate => 'sometimes')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', evaluate => 'commit')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', on_invalid => 'ignore')$sql$);
 
 -- views that need more than a row of their source, by construct
 CREATE VIEW v_join AS SELECT o.ordr_no FROM ordr o JOIN ordr_ln l USING (ordr_no);
@@ -81,23 +95,23 @@ CREATE VIEW v_ctid AS SELECT ordr_no, ctid::text AS place FROM ordr;
 CREATE VIEW v_row AS SELECT ordr_no, to_jsonb(o) AS everything FROM ordr o;
 CREATE VIEW v_sample AS SELECT ordr_no FROM ordr TABLESAMPLE system (10);
 CREATE VIEW v_over_join AS SELECT * FROM v_join;
-SELECT outbox.create_contract('c', view => 'v_join', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'v_comma', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'v_agg', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'v_sub', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'v_distinct', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'v_limit', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'v_window', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'v_srf', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'v_union', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'v_with', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'v_values', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'v_function', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'v_invoker', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'v_ctid', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'v_row', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'v_sample', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'v_over_join', source => 'ordr', key => '{ordr_no}');
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_join', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_comma', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_agg', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_sub', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_distinct', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_limit', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_window', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_srf', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_union', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_with', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_values', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_function', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_invoker', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_ctid', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_row', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_sample', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_over_join', source => 'ordr', key => '{ordr_no}')$sql$);
 
 -- expressions and types
 CREATE FUNCTION slow(int) RETURNS int LANGUAGE sql STABLE SECURITY DEFINER AS 'SELECT $1 + 1';
@@ -106,56 +120,75 @@ CREATE VIEW v_where AS SELECT ordr_no FROM ordr WHERE clock_timestamp() > '2020-
 CREATE VIEW v_sql AS SELECT ordr_no, slow(plain_no) AS n FROM ordr;
 CREATE VIEW v_ts AS SELECT ordr_no, ts FROM ordr;
 CREATE VIEW v_numeric AS SELECT ordr_no, round(amt) AS rounded FROM ordr;
+CREATE VIEW v_coalesce AS SELECT ordr_no, coalesce(amt, 0) AS amount FROM ordr;
+CREATE VIEW v_case AS SELECT ordr_no, CASE WHEN amt > 0 THEN amt WHEN ratio > 0 THEN ratio END AS amount FROM ordr;
+CREATE VIEW v_minus AS SELECT ordr_no, -amt AS amount FROM ordr;
+CREATE VIEW v_sum AS SELECT ordr_no, amt + 1 AS amount FROM ordr;
+CREATE VIEW v_negative_scale AS SELECT ordr_no, amt::numeric(5,-2) AS amount FROM ordr;
+CREATE VIEW v_large_scale AS SELECT ordr_no, amt::numeric(3,5) AS amount FROM ordr;
+CREATE TYPE odd AS ENUM ('in stock', 'sold-out');
+CREATE TABLE typed (id int PRIMARY KEY, e odd, r int4range[], d date[]);
+CREATE VIEW v_enum AS SELECT id, e FROM typed;
+
+CREATE VIEW v_unknown AS SELECT ordr_no, array[ts] AS times FROM ordr;
 CREATE VIEW v_tsvector AS SELECT ordr_no, doc FROM ordr;
 CREATE VIEW v_money AS SELECT ordr_no, price FROM ordr;
 CREATE VIEW v_name AS SELECT ordr_no, amt AS "total-amount" FROM ordr;
-SELECT outbox.create_contract('c', view => 'v_volatile', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'v_where', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'v_sql', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'v_ts', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'v_numeric', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'v_tsvector', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'v_money', source => 'ordr', key => '{ordr_no}');
-SELECT outbox.create_contract('c', view => 'v_name', source => 'ordr', key => '{ordr_no}');
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_volatile', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_where', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_sql', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_ts', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_numeric', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_coalesce', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_case', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_minus', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_sum', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_negative_scale', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_large_scale', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_enum', source => 'typed', key => '{id}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_unknown', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_tsvector', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_money', source => 'ordr', key => '{ordr_no}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_name', source => 'ordr', key => '{ordr_no}')$sql$);
 
 -- event types
-SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}');
-SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}');
-SELECT outbox.create_event_type('Placed', contract => 'nowhere', emit => 'created');
-SELECT outbox.create_event_type('Order.Placed', contract => 'c', emit => 'created');
-SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'inserted');
-SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'new.amount >');
-SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'true; DROP TABLE ordr');
-SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'new.colour = 1');
-\set VERBOSITY terse
-SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'amount > 1');
-\set VERBOSITY default
-SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'new.amount');
-SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'exists (SELECT FROM ce.ordr)');
-SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'sum(new.amount) > 1');
-SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'true FROM ce.ordr');
-SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'random() > 0.5');
-SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'new IS NOT NULL');
-SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', previous => '{colour}');
-SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', previous => '{amount,amount}');
-SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', topic => '');
-SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', tombstone => 'after');
-SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'deleted', tombstone => 'before');
-SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created');
-SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created');
-SELECT outbox.drop_event_type('Shipped');
-SELECT outbox.avro_schema('Shipped');
-SELECT outbox.avro_schema('Placed', 7);
-SELECT outbox.enable('nowhere');
-SELECT outbox.disable('nowhere');
-SELECT outbox.drop_contract('nowhere');
-SELECT * FROM outbox.preview('nowhere');
-SELECT * FROM outbox.preview('c', event_type => 'Shipped');
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_event_type('Placed', contract => 'nowhere', emit => 'created')$sql$);
+SELECT mistake($sql$SELECT outbox.create_event_type('Order.Placed', contract => 'c', emit => 'created')$sql$);
+SELECT mistake($sql$SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'inserted')$sql$);
+SELECT mistake($sql$SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'new.amount >')$sql$);
+SELECT mistake($sql$SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'true; DROP TABLE ordr')$sql$);
+SELECT mistake($sql$SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'new.colour = 1')$sql$);
+SELECT mistake($sql$SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'amount > 1')$sql$);
+SELECT mistake($sql$SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'new.amount')$sql$);
+SELECT mistake($sql$SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'exists (SELECT FROM ce.ordr)')$sql$);
+SELECT mistake($sql$SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'sum(new.amount) > 1')$sql$);
+SELECT mistake($sql$SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'true FROM ce.ordr')$sql$);
+SELECT mistake($sql$SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'random() > 0.5')$sql$);
+SELECT mistake($sql$SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', condition => 'new IS NOT NULL')$sql$);
+SELECT mistake($sql$SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', previous => '{colour}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', previous => '{amount,amount}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', topic => '')$sql$);
+SELECT mistake($sql$SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created', tombstone => 'after')$sql$);
+SELECT mistake($sql$SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'deleted', tombstone => 'before')$sql$);
+SELECT mistake($sql$SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created')$sql$);
+SELECT mistake($sql$SELECT outbox.create_event_type('Placed', contract => 'c', emit => 'created')$sql$);
+SELECT mistake($sql$SELECT outbox.create_event_type(repeat('x', 64), contract => 'c', emit => 'created')$sql$);
+SELECT mistake($sql$SELECT outbox.add_check('Placed', repeat('x', 64), 'true')$sql$);
+SELECT mistake($sql$SELECT outbox.drop_event_type('Shipped')$sql$);
+SELECT mistake($sql$SELECT outbox.avro_schema('Shipped')$sql$);
+SELECT mistake($sql$SELECT outbox.avro_schema('Placed', 7)$sql$);
+SELECT mistake($sql$SELECT outbox.enable('nowhere')$sql$);
+SELECT mistake($sql$SELECT outbox.disable('nowhere')$sql$);
+SELECT mistake($sql$SELECT outbox.drop_contract('nowhere')$sql$);
+SELECT mistake($sql$SELECT * FROM outbox.preview('nowhere')$sql$);
+SELECT mistake($sql$SELECT * FROM outbox.preview('c', event_type => 'Shipped')$sql$);
 
 -- outbox.event is written by capture alone
-INSERT INTO outbox.event SELECT 1, '1', now(), gen_random_uuid(), 1, 1::smallint, 0::smallint, 'a', 'b', 'c';
-TRUNCATE outbox.event;
+SELECT mistake($sql$INSERT INTO outbox.event SELECT 1, '1', now(), gen_random_uuid(), 1, 1::smallint, 0::smallint, 'a', 'b', 'c'$sql$);
+SELECT mistake($sql$TRUNCATE outbox.event$sql$);
 
-SELECT outbox.drop_contract('c');
+SELECT mistake($sql$SELECT outbox.drop_contract('c')$sql$);
 DROP SCHEMA ce CASCADE;
 DROP FOREIGN DATA WRAPPER none CASCADE;
