@@ -12,6 +12,7 @@
 
 #include "access/detoast.h"
 #include "access/htup_details.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
@@ -27,6 +28,8 @@
 #define MAX_FLAG_ATTRIBUTES 3
 
 static OutboxSlice get_slice(OutboxChunk *chunk, Datum value, bool isnull);
+static OutboxSlice get_text_slice(OutboxChunk *chunk, Datum value, bool isnull);
+static OutboxSlice to_utf8(OutboxChunk *chunk, OutboxSlice text);
 static OutboxSlice find_traceparent(OutboxSlice context);
 static void set_attributes(OutboxChunk *chunk, OutboxMessage *message, int flags, Datum headers, bool isnull);
 static int add_headers(OutboxChunk *chunk, OutboxAttribute *attributes, Jsonb *headers);
@@ -77,14 +80,14 @@ OutboxChunkAdd(OutboxChunk *chunk, OutboxSchemaCache *schemas, uint32 timeline,
 	message->destination = schema->topic;
 	message->schema = &schema->schema;
 	message->ce_type = schema->ce_type;
-	message->key = get_slice(chunk, COLUMN(aggregateid));
+	message->key = get_text_slice(chunk, COLUMN(aggregateid));
 	message->payload = (flags & OUTBOX_EVENT_TOMBSTONE_ONLY) != 0 ? (OutboxSlice){NULL, 0} : get_slice(chunk, COLUMN(payload));
 	memcpy(message->id, DatumGetUUIDP(values[Anum_event_id - 1])->data, UUID_LEN);
 	message->seq = entry->seq;
 	message->timeline = timeline;
 	message->occurred_at = DatumGetTimestampTz(values[Anum_event_occurred_at - 1]);
-	message->event_type = get_slice(chunk, COLUMN(type));
-	message->aggregate_type = get_slice(chunk, COLUMN(aggregatetype));
+	message->event_type = get_text_slice(chunk, COLUMN(type));
+	message->aggregate_type = get_text_slice(chunk, COLUMN(aggregatetype));
 	message->traceparent = find_traceparent(get_slice(chunk, COLUMN(tracingspancontext)));
 	set_attributes(chunk, message, flags, COLUMN(headers));
 #undef COLUMN
@@ -135,6 +138,29 @@ get_slice(OutboxChunk *chunk, Datum value, bool isnull)
 		MemoryContextSwitchTo(old);
 	}
 	return (OutboxSlice){.data = VARDATA_ANY(datum), .len = VARSIZE_ANY_EXHDR(datum)};
+}
+
+/* The same for text, which leaves in UTF-8 whatever the database's encoding is. */
+static OutboxSlice
+get_text_slice(OutboxChunk *chunk, Datum value, bool isnull)
+{
+	return to_utf8(chunk, get_slice(chunk, value, isnull));
+}
+
+static OutboxSlice
+to_utf8(OutboxChunk *chunk, OutboxSlice text)
+{
+	MemoryContext old;
+	char *converted;
+
+	if (likely(GetDatabaseEncoding() == PG_UTF8) || text.len == 0)
+		return text;
+	old = MemoryContextSwitchTo(chunk->scratch);
+	converted = pg_server_to_any(text.data, text.len, PG_UTF8);
+	MemoryContextSwitchTo(old);
+	if (converted == text.data)
+		return text;
+	return (OutboxSlice){.data = converted, .len = strlen(converted)};
 }
 
 /* The value of the line "traceparent=..." in a java.util.Properties text. */
@@ -230,7 +256,7 @@ header_value(OutboxChunk *chunk, const JsonbValue *value)
 	switch (value->type)
 	{
 		case jbvString:
-			return (OutboxSlice){.data = value->val.string.val, .len = value->val.string.len};
+			return to_utf8(chunk, (OutboxSlice){.data = value->val.string.val, .len = value->val.string.len});
 		case jbvBool:
 			return value->val.boolean ? SLICE_LITERAL("true") : SLICE_LITERAL("false");
 		case jbvNumeric:

@@ -10,6 +10,7 @@
 
 #include "catalog/pg_type_d.h"
 #include "executor/spi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
@@ -92,14 +93,18 @@ load_schema(OutboxSchemaCache *cache, OutboxCachedSchema *entry)
 	return found;
 }
 
-/* A column of the only row, in the current memory context. */
+/* A column of the only row, in UTF-8, in the current memory context. */
 static const char *
 get_text(int column)
 {
 	bool isnull;
 	Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
+	char *string;
 
-	return isnull ? "" : TextDatumGetCString(value);
+	if (isnull)
+		return "";
+	string = TextDatumGetCString(value);
+	return pg_server_to_any(string, strlen(string), PG_UTF8);
 }
 
 void

@@ -1,0 +1,45 @@
+# From a database that is not UTF-8 everything leaves in UTF-8: values, key, topic, documentation, headers.
+use strict;
+use warnings;
+use utf8;
+
+use Encode ();
+use OutboxCluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node   = OutboxCluster->create('encoding', extension => 0);
+my $broker = OutboxBroker->mock;
+
+$node->sql("CREATE DATABASE old ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
+my $address = $broker->address;
+$node->safe_psql('old', Encode::encode('UTF-8', <<"SQL"));
+SET client_encoding = 'UTF8';
+CREATE EXTENSION outbox_ext;
+CREATE TABLE kunde (nr varchar(20) PRIMARY KEY, nm text);
+CREATE VIEW kunde_v AS SELECT nr AS kundennummer, nm AS name FROM kunde;
+COMMENT ON COLUMN kunde_v.name IS 'Größe ist egal';
+SELECT outbox.create_contract('kunde', view => 'kunde_v', source => 'kunde', key => '{kundennummer}');
+SELECT outbox.create_event_type('KundeAngelegt', contract => 'kunde', emit => 'created', topic => 'kunden');
+SELECT outbox.enable('kunde');
+SELECT outbox.create_sink('kafka', library => 'outbox_kafka', options => '{"bootstrap.servers": "$address"}');
+SELECT outbox.start_relay();
+SET outbox.correlation_id = 'zurück';
+INSERT INTO kunde VALUES ('Mü-1', 'Jürgen Groß'), ('x', 'plain');
+SQL
+$node->poll_query_until('old', "SELECT published = 2 FROM outbox.status WHERE kind = 'sink'");
+
+my $file = $node->basedir . '/schemas.jsonl';
+my $line = $node->safe_psql('old',
+	"SET client_encoding = 'UTF8'; SELECT json_build_object('schema', schema) FROM outbox.event_schema");
+PostgreSQL::Test::Utils::append_to_file($file, "$line\n");
+my ($message) = grep { $_->{key} ne 'x' } @{ $broker->consume('kunden', schemas => $file) };
+
+is($message->{key}, 'Mü-1', 'the key');
+is($message->{value}{name}, 'Jürgen Groß', 'a value');
+is($message->{value}{kundennummer}, 'Mü-1', 'a value of the key');
+is($message->{headers}{ce_subject}, 'Mü-1', 'the subject');
+is($message->{headers}{ce_correlationid}, 'zurück', 'an attribute');
+like(Encode::decode('UTF-8', $line), qr/Größe/, 'the documentation in the schema');
+
+done_testing();
