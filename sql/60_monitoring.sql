@@ -35,6 +35,22 @@ FROM outbox.dead_letter_entry;
 COMMENT ON VIEW outbox.dead_letter IS
 'Changes that could not become events (stages map, condition, check, encode, size, flush) and events that a broker rejected (stage publish). event_type is null when the contract''s row itself could not be mapped; source_columns holds only columns that the contract reads';
 
+-- Masked by name, and passwords in URLs wherever they stand. A file's path is no secret.
+CREATE VIEW outbox.sinks AS
+SELECT s.name, s.library,
+       (SELECT coalesce(pg_catalog.jsonb_object_agg(o.key, CASE
+            WHEN pg_catalog.jsonb_typeof(o.value) = 'object' THEN o.value
+            WHEN o.key ~* 'passw|passphrase|secret|token|credential|auth|jaas|oauthbearer|private|api.?key|access.?key|key.?pem|ssl.?key$'
+                 AND o.key !~* 'location|endpoint|method|mechanism' THEN '"********"'
+            WHEN pg_catalog.jsonb_typeof(o.value) = 'string'
+                THEN pg_catalog.to_jsonb(pg_catalog.regexp_replace(o.value #>> '{}', '://.*@', '://********@'))
+            ELSE o.value END), '{}')
+        FROM pg_catalog.jsonb_each(s.options) o) AS options,
+       s.start_at, s.desired_state, s.created_at
+FROM outbox.sink s;
+COMMENT ON VIEW outbox.sinks IS
+'Configured brokers, with options whose names tell of passwords and keys masked, and so are user and password in URLs; a path given as {"file": ...} is shown';
+
 CREATE VIEW outbox.status AS
 WITH seq AS (
     SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last_value FROM outbox.event_seq

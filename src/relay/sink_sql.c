@@ -51,6 +51,17 @@ check_sink_name(const char *name)
 
 /* ---- create and drop ---------------------------------------------------------- */
 
+/*
+ * A secret may stand in the statement, which the server logs with an error,
+ * and which is context when a function or DO block has called us.
+ */
+static void
+hide_statement(void *arg)
+{
+	errhidestmt(true);
+	errhidecontext(true);
+}
+
 /* Loads the library and lets it check the options: nothing is started. */
 static void
 check_options(const char *library, Jsonb *options)
@@ -114,9 +125,11 @@ outbox_create_sink(PG_FUNCTION_ARGS)
 	char *library = OutboxSinkTextArg(fcinfo, 1, "library");
 	Jsonb *options = PG_ARGISNULL(2) ? DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"))) : PG_GETARG_JSONB_P(2);
 	char *start_at = PG_ARGISNULL(3) ? "earliest" : text_to_cstring(PG_GETARG_TEXT_PP(3));
+	ErrorContextCallback context = {.callback = hide_statement, .previous = error_context_stack};
 	OutboxOwnerScope scope;
 	int32 id;
 
+	error_context_stack = &context;
 	OutboxRequireVersion();
 	check_sink_name(name);
 	if (strcmp(start_at, "earliest") != 0 && strcmp(start_at, "now") != 0)
@@ -134,6 +147,7 @@ outbox_create_sink(PG_FUNCTION_ARGS)
 		insert_position(id);
 	SPI_finish();
 	OutboxOwnerEnd(&scope);
+	error_context_stack = context.previous;
 	PG_RETURN_VOID();
 }
 
