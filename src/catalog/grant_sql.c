@@ -1,0 +1,205 @@
+/*-------------------------------------------------------------------------
+ *
+ * grant_sql.c
+ *	  outbox.grant_access(): what a role may do, by level.
+ *
+ * Nothing of ours is granted to anybody when the extension is created.  The
+ * levels say once which functions and views belong together; each includes the
+ * one before it.  A view's tables are read with the rights of its owner, but
+ * its functions are called by the reader, so a reader gets both.
+ *
+ * Functions are listed by signature and granted if they are there: the library
+ * may serve SQL objects of a neighbouring version.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#include "catalog/catalog.h"
+
+typedef struct AccessLevel
+{
+	const char *name;
+	const char *const *relations; /* to SELECT from */
+	int			nrelations;
+	const char *const *functions; /* to EXECUTE */
+	int			nfunctions;
+} AccessLevel;
+
+static const char *const reader_relations[] = {
+	"outbox.status",
+	"outbox.event_json",
+	"outbox.dead_letter",
+	"outbox.gap", /* status names it in an advice */
+	"outbox.sinks",
+};
+
+/* What these views call. */
+static const char *const reader_functions[] = {
+	"outbox.preloaded()",
+	"outbox.library_version()",
+	"outbox.relay_report()",
+	"outbox.contract_counters()",
+	"outbox.decode_payload(int, bytea)",
+};
+
+static const char *const operator_functions[] = {
+	"outbox.start_relay(text)",
+	"outbox.stop_relay(text)",
+	"outbox.pause(text)",
+	"outbox.resume(text)",
+	"outbox.redrive(bigint, text, int)",
+	"outbox.discard(bigint, text)",
+};
+
+static const char *const admin_functions[] = {
+	"outbox.create_contract(text, text, text, text[], text[], text, text[], text, text)",
+	"outbox.drop_contract(text)",
+	"outbox.add_source(text, text, text, int)",
+	"outbox.create_event_type(text, text, text, text, text[], text, text, text)",
+	"outbox.drop_event_type(text)",
+	"outbox.add_check(text, text, text)",
+	"outbox.drop_check(text, text)",
+	"outbox.create_code_map(text, jsonb)",
+	"outbox.drop_code_map(text)",
+	"outbox.enable(text)",
+	"outbox.disable(text)",
+	"outbox.preview(text, text, int)",
+	"outbox.validate(text)",
+	"outbox.avro_schema(text, int)",
+	"outbox.create_sink(text, text, jsonb, text)",
+	"outbox.drop_sink(text)",
+};
+
+static const AccessLevel levels[] = {
+	{"reader", reader_relations, lengthof(reader_relations), reader_functions, lengthof(reader_functions)},
+	{"operator", NULL, 0, operator_functions, lengthof(operator_functions)},
+	{"admin", NULL, 0, admin_functions, lengthof(admin_functions)},
+};
+
+PG_FUNCTION_INFO_V1(outbox_grant_access);
+
+static char *text_argument(FunctionCallInfo fcinfo, int arg, const char *name);
+static int	find_level(const char *name);
+static void check_rights(void);
+static void grant_level(const AccessLevel *level, const char *role);
+static char *existing_functions(const AccessLevel *level);
+static void execute(const char *command);
+
+/*
+ * grant_access(role text, level text): level is reader, operator or admin.
+ * Raises null_value_not_allowed, invalid_parameter_value, undefined_object,
+ * insufficient_privilege.
+ */
+Datum
+outbox_grant_access(PG_FUNCTION_ARGS)
+{
+	OutboxOwnerScope scope;
+	char	   *role;
+	int			level;
+
+	OutboxRequireVersion();
+	role = text_argument(fcinfo, 0, "role");
+	level = find_level(text_argument(fcinfo, 1, "level"));
+	if (!OidIsValid(get_role_oid(role, true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("role \"%s\" does not exist", role),
+				 errhint("Create it first: CREATE ROLE %s;", quote_identifier(role))));
+	check_rights();
+
+	OutboxOwnerBegin(&scope);
+	SPI_connect();
+	for (int i = 0; i <= level; i++)
+		grant_level(&levels[i], role);
+	SPI_finish();
+	OutboxOwnerEnd(&scope);
+	PG_RETURN_VOID();
+}
+
+static char *
+text_argument(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	if (PG_ARGISNULL(arg))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", name),
+				 errhint("Pass a value for \"%s\".", name)));
+	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+static int
+find_level(const char *name)
+{
+	for (int i = 0; i < lengthof(levels); i++)
+	{
+		if (strcmp(levels[i].name, name) == 0)
+			return i;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unknown level of access: \"%s\"", name),
+			 errdetail("A reader sees status, events and dead letters; an operator also starts, stops and redrives; an admin also creates and drops."),
+			 errhint("Use \"reader\", \"operator\" or \"admin\".")));
+}
+
+/* Whoever has the rights of the extension's owner could grant all this himself. */
+static void
+check_rights(void)
+{
+	Oid			owner = OutboxOwner();
+
+	if (has_privs_of_role(GetUserId(), owner))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to grant access to outbox_ext"),
+			 errdetail("Only the extension's owner and superusers may."),
+			 errhint("Ask role \"%s\".", GetUserNameFromId(owner, false))));
+}
+
+/* Within SPI, as the extension's owner. */
+static void
+grant_level(const AccessLevel *level, const char *role)
+{
+	const char *quoted = quote_identifier(role);
+	char	   *functions = existing_functions(level);
+
+	for (int i = 0; i < level->nrelations; i++)
+		execute(psprintf("GRANT SELECT ON %s TO %s", level->relations[i], quoted));
+	if (functions != NULL)
+		execute(psprintf("GRANT EXECUTE ON FUNCTION %s TO %s", functions, quoted));
+}
+
+/* Those that there are, separated by commas; NULL for none. */
+static char *
+existing_functions(const AccessLevel *level)
+{
+	Oid			types[] = {TEXTARRAYOID};
+	Datum	   *signatures = palloc(sizeof(Datum) * level->nfunctions);
+	Datum		values[1];
+
+	for (int i = 0; i < level->nfunctions; i++)
+		signatures[i] = CStringGetTextDatum(level->functions[i]);
+	values[0] = PointerGetDatum(construct_array(signatures, level->nfunctions, TEXTOID, -1, false, TYPALIGN_INT));
+	if (SPI_execute_with_args("SELECT string_agg(f, ', ') FROM unnest($1) f WHERE to_regprocedure(f) IS NOT NULL",
+							  1, types, values, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not look up functions");
+	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+}
+
+static void
+execute(const char *command)
+{
+	if (SPI_execute(command, false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "could not execute \"%s\"", command);
+}
