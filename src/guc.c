@@ -24,6 +24,7 @@ int			outbox_max_databases = 8;
 int			outbox_ring_size = 65536;
 int			outbox_poll_interval = 1000;
 int			outbox_drain_timeout = 5000;
+int			outbox_dead_letter_retention = 30 * 24 * 60 * 60;
 int			outbox_max_in_flight = 65536;
 int			outbox_max_in_flight_size = 65536;
 int			outbox_max_sorted_events = 1048576;
@@ -76,6 +77,11 @@ define_relay_settings(void)
 							"How long a stopping relay waits for outstanding acknowledgements.",
 							NULL, &outbox_drain_timeout, 5000, 0, 600000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("outbox.dead_letter_retention",
+							"How long a dead letter is kept after it was redriven or discarded.",
+							"Open dead letters are never removed. -1 keeps all for ever.",
+							&outbox_dead_letter_retention, 30 * 24 * 60 * 60, -1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomIntVariable("outbox.max_in_flight",
 							"Most messages that a relay has handed to its sink and not seen acknowledged.",
 							"Takes effect when a relay starts or reconnects.",

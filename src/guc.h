@@ -14,6 +14,7 @@ extern int	outbox_max_message_bytes;
 extern int	outbox_max_databases;
 extern int	outbox_ring_size;
 extern int	outbox_poll_interval;	/* ms */
+extern int	outbox_dead_letter_retention;	/* seconds; -1: for ever */
 extern int	outbox_drain_timeout;	/* ms a stopping relay waits for acks */
 extern int	outbox_max_in_flight;	/* messages handed to a sink and not acknowledged */
 extern int	outbox_max_in_flight_size;	/* kB, the same */

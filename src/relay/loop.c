@@ -69,6 +69,7 @@ OutboxRelayLoop(OutboxRelay *relay)
 				return end;
 		}
 		OutboxRelaySave(relay, false);
+		OutboxRelayPurge(relay);
 		check_trouble(relay);
 		OutboxRelayReportNow(relay, relay->report_changed && is_idle(relay));
 		wait_for_work(relay, busy);

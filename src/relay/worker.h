@@ -67,6 +67,7 @@ typedef struct OutboxRelay
 	TimestampTz configured_at; /* the sink's row was read */
 	TimestampTz saved_at;      /* the position was written */
 	TimestampTz reported_at;
+	TimestampTz purged_at; /* resolved dead letters were removed */
 	bool report_changed;
 	uint64 saved_tail; /* what the written position covers */
 	bool saved_begun;
@@ -98,6 +99,9 @@ extern void OutboxRelaySetState(OutboxRelay *relay, OutboxRelayState state);
 
 /* Settings after SIGHUP and, when due, the sink's row. */
 extern OutboxAttemptEnd OutboxRelayConfigure(OutboxRelay *relay, long every_ms);
+
+/* ---- retention.c: removes resolved dead letters, when due ---- */
+extern void OutboxRelayPurge(OutboxRelay *relay);
 
 /* ---- waiting.c ---- */
 
