@@ -33,7 +33,7 @@ SELECT id, contract, event_type, emit, key, stage, sqlstate, message, detail, hi
        sink, event_id, payload, created_at, state, attempts, resolved_at, resolved_by, resolution
 FROM outbox.dead_letter_entry;
 COMMENT ON VIEW outbox.dead_letter IS
-'Changes that could not become events (stages map, condition, check, encode, size, flush) and events that a broker rejected (stage publish). event_type is null when the contract''s row itself could not be mapped; source_columns holds only columns that the contract reads';
+'Changes that could not become events, by stage: map, condition, check, encode, size (flush and publish are not written by this version). event_type is null when the contract''s row itself could not be mapped; source_columns holds only columns that the contract reads';
 
 -- Masked by name, and passwords in URLs wherever they stand. A file's path is no secret.
 CREATE VIEW outbox.sinks AS
@@ -133,9 +133,9 @@ SELECT 'sink', s.name,
             WHEN NOT outbox.preloaded() THEN 'Add outbox_ext to shared_preload_libraries and restart.'
             WHEN s.relay_state = 'no worker' THEN 'All background workers of the server are in use: raise max_worker_processes and restart; it is tried again every few seconds.'
             WHEN s.relay_state = 'waiting' THEN 'Its relay starts in a moment; if it does not, SELECT pg_reload_conf() makes the launcher look again and the server log says why.'
-            WHEN s.relay_state = 'blocked' THEN 'The relay waits at an event that cannot be published; last_error names it and the reason.'
-            WHEN s.relay_state = 'backoff' THEN 'The broker cannot be reached; events are kept and published when it is back.' END
+            WHEN s.relay_state = 'blocked' THEN 'Nothing is published until the cause is gone: last_error names the rejected event and the reason, or the copy of the data.'
+            WHEN s.relay_state = 'backoff' THEN 'The relay keeps trying and loses nothing; last_error says what is wrong with the broker, a topic or the registry.' END
 FROM sinks s;
 COMMENT ON VIEW outbox.status IS
-'One row per extension, contract and sink: what is going on and what to do. captured: of the extension an upper bound (the last seq, rolled-back ones included), of a contract the events since the server started; published: messages that the broker acknowledged; pending: an upper bound; oldest_age: of the oldest event that is read but not acknowledged';
+'One row per extension, contract and sink: what is going on and what to do. captured: of the extension an upper bound (the last seq, rolled-back ones included), of a contract the events since the server started; published: events that the broker acknowledged; pending: an upper bound; oldest_age: of the oldest event that is read but not acknowledged';
 COMMENT ON COLUMN outbox.status.state IS 'extension: active, capture off, not preloaded, version mismatch; contract: enabled, disabled, not captured, broken; sink: starting, running, backoff, blocked, stopping, not running, paused, stopped';

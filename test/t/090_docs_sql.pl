@@ -46,6 +46,38 @@ sub run_page
 
 run_page($_) foreach "$top/README.md", sort glob("$top/docs/*.md");
 
+# ---- links between the pages ----
+
+# The anchors of a page, as forges make them from its headings.
+sub anchors
+{
+	my ($file) = @_;
+	my %anchors;
+
+	foreach my $heading (PostgreSQL::Test::Utils::slurp_file($file) =~ /^#+ (.*)$/mg)
+	{
+		my $anchor = lc $heading;
+		$anchor =~ s/[^\w\- ]//g;
+		$anchor =~ s/ /-/g;
+		$anchors{$anchor} = 1;
+	}
+	return \%anchors;
+}
+
+my @dead_links;
+foreach my $file ("$top/README.md", glob("$top/docs/*.md"))
+{
+	foreach my $link (PostgreSQL::Test::Utils::slurp_file($file) =~ /\]\((?!https?:)([^)]+)\)/g)
+	{
+		my ($path, $anchor) = split /#/, $link, 2;
+		my $target = $path eq '' ? $file : dirname($file) . "/$path";
+
+		push @dead_links, basename($file) . ": $link"
+		  if !-e $target || (defined $anchor && !anchors($target)->{$anchor});
+	}
+}
+is_deeply(\@dead_links, [], 'every link leads to a file and a heading');
+
 # ---- the sink that the page on sinks shows is a sink ----
 
 my ($page) = PostgreSQL::Test::Utils::slurp_file("$top/docs/sinks.md");
