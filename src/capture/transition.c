@@ -624,15 +624,14 @@ source_columns_of(Change *change, const OutboxDeadLetter *letter)
 								columns, contract->nread);
 }
 
+/*
+ * The row before, from which the dead letter can be redriven: whole, unless it
+ * is too large to be published at all.
+ */
 static Jsonb *
 row_to_jsonb(OutboxCompiledContract *contract, TupleTableSlot *row)
 {
-	int		   *columns = palloc(sizeof(int) * contract->ncolumns);
-
-	for (int i = 0; i < contract->ncolumns; i++)
-		columns[i] = i;
-	return OutboxColumnsToJsonb(contract->row_desc, row->tts_values, row->tts_isnull,
-								columns, contract->ncolumns);
+	return OutboxRowToJsonb(contract->row_desc, row->tts_values, row->tts_isnull, outbox_max_message_bytes);
 }
 
 static void

@@ -50,7 +50,9 @@ enum
 static void insert_row(const char *table, const char *sequence, Datum *values, bool *nulls);
 static void set_text(Datum *values, bool *nulls, AttrNumber column, const char *text);
 static void set_jsonb(Datum *values, bool *nulls, AttrNumber column, Jsonb *value);
-static void push_value(JsonbParseState **state, Oid type, Datum value);
+static void push_column(JsonbParseState **state, Form_pg_attribute attribute, Datum value, bool isnull, int max_bytes);
+static void value_to_json(JsonbValue *json, Oid type, Datum value, int max_bytes);
+static void parse_json(JsonbValue *json);
 
 void
 OutboxDeadLetterInsert(const OutboxDeadLetter *letter)
@@ -101,65 +103,86 @@ OutboxColumnsToJsonb(TupleDesc desc, const Datum *values, const bool *isnull,
 					 const int *columns, int ncolumns)
 {
 	JsonbParseState *state = NULL;
-	JsonbValue	name;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < ncolumns; i++)
-	{
-		int			column = columns[i];
-		Form_pg_attribute attribute = TupleDescAttr(desc, column);
+		push_column(&state, TupleDescAttr(desc, columns[i]), values[columns[i]], isnull[columns[i]], MAX_COLUMN_BYTES);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
 
-		if (attribute->attisdropped)
-			continue;
-		name.type = jbvString;
-		name.val.string.val = NameStr(attribute->attname);
-		name.val.string.len = strlen(name.val.string.val);
-		pushJsonbValue(&state, WJB_KEY, &name);
-		if (isnull[column])
-		{
-			JsonbValue	null = {.type = jbvNull};
+Jsonb *
+OutboxRowToJsonb(TupleDesc desc, const Datum *values, const bool *isnull, int max_bytes)
+{
+	JsonbParseState *state = NULL;
 
-			pushJsonbValue(&state, WJB_VALUE, &null);
-		}
-		else
-			push_value(&state, attribute->atttypid, values[column]);
-	}
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < desc->natts; i++)
+		push_column(&state, TupleDescAttr(desc, i), values[i], isnull[i], max_bytes);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
 static void
-push_value(JsonbParseState **state, Oid type, Datum value)
+push_column(JsonbParseState **state, Form_pg_attribute attribute, Datum value, bool isnull, int max_bytes)
 {
 	JsonbValue	json;
+
+	if (attribute->attisdropped)
+		return;
+	json.type = jbvString;
+	json.val.string.val = NameStr(attribute->attname);
+	json.val.string.len = strlen(json.val.string.val);
+	pushJsonbValue(state, WJB_KEY, &json);
+	if (isnull)
+		json.type = jbvNull;
+	else
+		value_to_json(&json, attribute->atttypid, value, max_bytes);
+	pushJsonbValue(state, WJB_VALUE, &json);
+}
+
+static void
+value_to_json(JsonbValue *json, Oid type, Datum value, int max_bytes)
+{
+	Oid			base = getBaseType(type);
 	Oid			output;
 	bool		is_varlena;
 
-	switch (type)
+	switch (base)
 	{
 		case BOOLOID:
-			json.type = jbvBool;
-			json.val.boolean = DatumGetBool(value);
-			break;
+			json->type = jbvBool;
+			json->val.boolean = DatumGetBool(value);
+			return;
 		case INT2OID:
-			json.type = jbvNumeric;
-			json.val.numeric = int64_to_numeric(DatumGetInt16(value));
-			break;
+			json->type = jbvNumeric;
+			json->val.numeric = int64_to_numeric(DatumGetInt16(value));
+			return;
 		case INT4OID:
-			json.type = jbvNumeric;
-			json.val.numeric = int64_to_numeric(DatumGetInt32(value));
-			break;
+			json->type = jbvNumeric;
+			json->val.numeric = int64_to_numeric(DatumGetInt32(value));
+			return;
 		case INT8OID:
-			json.type = jbvNumeric;
-			json.val.numeric = int64_to_numeric(DatumGetInt64(value));
-			break;
+			json->type = jbvNumeric;
+			json->val.numeric = int64_to_numeric(DatumGetInt64(value));
+			return;
 		default:
 			getTypeOutputInfo(type, &output, &is_varlena);
-			json.type = jbvString;
-			json.val.string.val = OidOutputFunctionCall(output, value);
-			json.val.string.len = pg_mbcliplen(json.val.string.val, strlen(json.val.string.val), MAX_COLUMN_BYTES);
-			break;
+			json->type = jbvString;
+			json->val.string.val = OidOutputFunctionCall(output, value);
+			json->val.string.len = pg_mbcliplen(json->val.string.val, strlen(json->val.string.val), max_bytes);
+			if ((base == JSONOID || base == JSONBOID) && json->val.string.val[json->val.string.len] == '\0')
+				parse_json(json);
 	}
-	pushJsonbValue(state, WJB_VALUE, &json);
+}
+
+/* JSON stays JSON, so that reading it back gives the same value. */
+static void
+parse_json(JsonbValue *json)
+{
+	Jsonb	   *parsed = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json->val.string.val)));
+
+	json->type = jbvBinary;
+	json->val.binary.data = &parsed->root;
+	json->val.binary.len = VARSIZE(parsed) - VARHDRSZ;
 }
 
 static void

@@ -36,11 +36,14 @@ extern void OutboxDeadLetterInsert(const OutboxDeadLetter *letter);
 extern void OutboxGapInsert(const char *contract, Oid source, const char *reason);
 
 /*
- * Columns of a row as a jsonb object: booleans and numbers as such, everything
- * else as its text, cut at 8 kB. `columns` are numbers from 0. May raise: the
- * types' output functions run.
+ * Columns of a row as a jsonb object: booleans, integers and JSON as such,
+ * everything else as its text, cut at 8 kB. `columns` are numbers from 0. May
+ * raise: the types' output functions run.
  */
 extern Jsonb *OutboxColumnsToJsonb(TupleDesc desc, const Datum *values, const bool *isnull,
 								   const int *columns, int ncolumns);
+
+/* A whole row, texts cut at max_bytes. The same terms. */
+extern Jsonb *OutboxRowToJsonb(TupleDesc desc, const Datum *values, const bool *isnull, int max_bytes);
 
 #endif							/* OUTBOX_DEAD_LETTER_H */
