@@ -374,7 +374,7 @@ may_raise_walker(Node *node, void *context)
 }
 
 /*
- * Leakproof functions do not raise, with one exception: a text comparison
+ * Built-in leakproof functions do not raise, with one exception: a text comparison
  * whose collation could not be determined. Beyond them only conversions that
  * cannot lose anything.
  */
@@ -406,6 +406,6 @@ function_may_raise(Oid function, Oid input_collation, List *args)
 		case F_TEXT_BPCHAR:
 			return false;
 		default:
-			return !get_func_leakproof(function) && !OutboxIsDecode(function);
+			return (function >= FirstNormalObjectId || !get_func_leakproof(function)) && !OutboxIsDecode(function);
 	}
 }

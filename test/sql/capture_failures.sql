@@ -66,6 +66,17 @@ RESET ROLE;
 SELECT * FROM fail.captured WHERE aggregateid::int >= 40;
 SELECT count(*) FROM outbox.dead_letter WHERE contract = 'fail_item';
 
+\echo a function that is declared leakproof and raises nevertheless
+CREATE FUNCTION fail.quiet(int) RETURNS int LANGUAGE plpgsql IMMUTABLE LEAKPROOF AS $$ BEGIN RETURN 1 / $1; END $$;
+CREATE TABLE fail.leak (id int PRIMARY KEY, n int);
+CREATE VIEW fail.leak_v AS SELECT id, fail.quiet(n) AS n FROM fail.leak;
+SELECT outbox.create_contract('fail_leak', view => 'fail.leak_v', source => 'fail.leak', key => '{id}');
+SELECT outbox.create_event_type('FailLeak', contract => 'fail_leak', emit => 'created');
+SELECT outbox.enable('fail_leak');
+INSERT INTO fail.leak VALUES (1, 0);
+SELECT key, message FROM outbox.dead_letter WHERE contract = 'fail_leak';
+
+SELECT outbox.drop_contract('fail_leak');
 SELECT outbox.drop_contract('fail_item');
 DELETE FROM outbox.dead_letter_entry WHERE contract LIKE 'fail_%';
 DROP SCHEMA fail CASCADE;
