@@ -112,7 +112,7 @@ everything_published()
 
 run_writes()
 {
-    (cd examples/northwind && as_server psql -Xq -v ON_ERROR_STOP=1 -f 03_writes.sql)
+    (cd examples/northwind && as_server psql -Xq -v ON_ERROR_STOP=1 -f 03_writes.sql -f 04_dead_letters.sql >/dev/null)
     poll 60 everything_published || {
         as_server psql -Xxq -c "SELECT * FROM outbox.status WHERE kind = 'sink'"
         die "the relay did not publish everything in 60 s" "The status above says what it waits for."
@@ -164,7 +164,7 @@ show_counts()
 show_dead_letters()
 {
     title "Dead letters"
-    table "SELECT id, contract, coalesce(event_type, emit) AS \"event type\", key, stage, message, state
+    table "SELECT id, contract, coalesce(event_type, emit) AS \"event type\", key, stage, message, state, coalesce(resolution, '') AS resolution
            FROM outbox.dead_letter ORDER BY id"
 }
 
