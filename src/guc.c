@@ -107,21 +107,27 @@ define_relay_settings(void)
 							   &outbox_site, "", PGC_SIGHUP, 0, NULL, NULL, NULL);
 }
 
-/* Sizes of shared memory: only settable while preloading, display-only otherwise. */
+/*
+ * Sizes of shared memory mean something only while preloading. Otherwise they
+ * are for display, in a context that accepts what stands in the configuration
+ * file: refusing it would send a WARNING to the session of an application.
+ */
 static void
 define_shared_memory_settings(void)
 {
+	GucContext	context = process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP;
+
 	DefineCustomIntVariable("outbox.max_databases",
 							"How many databases of this server get a hint ring.",
 							"Relays of further databases scan their leaves at every poll.",
 							&outbox_max_databases, 8, 1, 1024,
-							process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_INTERNAL,
+							context,
 							0, NULL, NULL, NULL);
 	DefineCustomIntVariable("outbox.ring_size",
 							"Entries in a database's hint ring.",
 							"When more transactions commit between two looks of a relay, it scans once.",
 							&outbox_ring_size, 65536, 64, 16 * 1024 * 1024,
-							process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_INTERNAL,
+							context,
 							0, NULL, NULL, NULL);
 }
 
