@@ -65,7 +65,7 @@ static void fill_entry(CacheEntry *entry, const Trigger *trigger);
 static void empty_entry(CacheEntry *entry);
 static void fill_step(void *arg);
 static void relation_changed(Datum arg, Oid relation);
-static void role_changed(Datum arg, int cacheid, uint32 hashvalue);
+static void role_or_label_changed(Datum arg, int cacheid, uint32 hashvalue);
 
 OutboxCachedContract *
 OutboxContractAcquire(const Trigger *trigger, Relation rel)
@@ -135,8 +135,9 @@ create_cache(void)
 	/* The callbacks stay for good, so they come last. */
 	cache = hash_create("outbox contracts", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, role_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(AUTHOID, role_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, role_or_label_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, role_or_label_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(ENUMOID, role_or_label_changed, (Datum) 0);
 }
 
 static CacheEntry *
@@ -280,7 +281,7 @@ relation_changed(Datum arg, Oid relation)
 }
 
 static void
-role_changed(Datum arg, int cacheid, uint32 hashvalue)
+role_or_label_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
 	relation_changed((Datum) 0, InvalidOid);
 }

@@ -32,6 +32,7 @@
 #include "compat.h"
 #include "contract/compile.h"
 #include "contract/expression.h"
+#include "contract/row_types.h"
 #include "contract/view_expand.h"
 
 static void compile_as_owner(OutboxCompiledContract *contract, Oid source, bool draft);
@@ -97,6 +98,7 @@ compile_as_owner(OutboxCompiledContract *contract, Oid source, bool draft)
 	plan_expressions(contract, expansion);
 	note_reads(contract, expansion->root_columns);
 	contract->relations = lappend_oid(expansion->relations, OutboxRelationOid("contract"));
+	contract->relations = OutboxAddRowTypes(contract->relations, contract->row_desc);
 	contract->before = MakeSingleTupleTableSlot(contract->row_desc, &TTSOpsVirtual);
 	contract->after = MakeSingleTupleTableSlot(contract->row_desc, &TTSOpsVirtual);
 	contract->key_row = MakeSingleTupleTableSlot(contract->row_desc, &TTSOpsVirtual);

@@ -30,10 +30,31 @@ UPDATE item SET note = 'four';
 RESET DateStyle;
 SELECT source_columns FROM outbox.dead_letter WHERE contract = 'vr_item' ORDER BY id DESC LIMIT 1;
 
+\echo types inside the view change under a session that has used them
+CREATE TYPE address AS (street text, zip int);
+CREATE TYPE colour AS ENUM ('red', 'green');
+CREATE TABLE place (id int PRIMARY KEY, street text, zip int, paint colour);
+CREATE VIEW place_v AS SELECT id, ARRAY[ROW(street, zip)::address] AS addresses, paint FROM place;
+SELECT outbox.create_contract('vr_place', view => 'place_v', source => 'place', key => '{id}');
+SELECT outbox.create_event_type('VrPlace', contract => 'vr_place', emit => 'created');
+SELECT outbox.enable('vr_place');
+INSERT INTO place VALUES (1, 'first', 1, 'red');
+ALTER TYPE address ADD ATTRIBUTE appended text;
+INSERT INTO place VALUES (2, 'appended', 2, 'green');
+ALTER TYPE address RENAME ATTRIBUTE zip TO postcode;
+INSERT INTO place VALUES (3, 'renamed', 3, 'red');
+ALTER TYPE address RENAME ATTRIBUTE postcode TO zip;
+INSERT INTO place VALUES (4, 'renamed back', 4, 'red');
+ALTER TYPE colour RENAME VALUE 'green' TO 'lime';
+INSERT INTO place VALUES (5, 'another label', 5, 'lime');
+SELECT payload FROM outbox.event_json WHERE contract = 'vr_place' ORDER BY seq;
+SELECT key, message FROM outbox.dead_letter WHERE contract = 'vr_place' ORDER BY id;
+SELECT outbox.drop_contract('vr_place');
+
 \echo names of code maps that come from data do not pile up in the session
 SELECT count(outbox.decode('vr no map ' || i, 'x')) FROM generate_series(1, 1000) i;
 SELECT count(*) < 100 AS bounded FROM pg_backend_memory_contexts WHERE name = 'outbox code map';
 
 SELECT outbox.drop_contract('vr_item');
-DELETE FROM outbox.dead_letter_entry WHERE contract = 'vr_item';
+DELETE FROM outbox.dead_letter_entry WHERE contract LIKE 'vr_%';
 DROP SCHEMA vr CASCADE;
