@@ -131,7 +131,7 @@ COMMENT ON COLUMN outbox.event.id IS 'UUID version 7, the same for every deliver
 COMMENT ON COLUMN outbox.event.schema_id IS 'outbox.event_schema.id: schema, topic, ce_type';
 COMMENT ON COLUMN outbox.event.flags IS 'Bits: 1 superseded, 2 redriven, 4 late, 8 tombstone follows, 16 tombstone only';
 COMMENT ON COLUMN outbox.event.payload IS 'Avro binary without framing';
-COMMENT ON COLUMN outbox.event.tracingspancontext IS 'Trace context as java.util.Properties text (traceparent=...)';
+COMMENT ON COLUMN outbox.event.tracingspancontext IS 'Trace context as java.util.Properties text (traceparent=...), from outbox.traceparent or a comment of the statement';
 
 CREATE TABLE outbox.event_1 PARTITION OF outbox.event FOR VALUES IN (1)
     WITH (autovacuum_enabled = off, vacuum_truncate = off, toast.autovacuum_enabled = off);

@@ -4,12 +4,16 @@
  *	  The trace context and correlation ids of the running transaction.
  *
  * They come from settings, which change a few times per transaction at most:
- * the values built from them are kept until the setting's text differs.
+ * the values built from them are kept until the setting's text differs. The
+ * trace context may also stand in a comment of the client's statement, where
+ * sqlcommenter and the libraries that follow it put it.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -73,31 +77,94 @@ valid_traceparent(const char *s)
 	return s[TRACEPARENT_LEN] == '\0' || (strncmp(s, "00", 2) != 0 && s[TRACEPARENT_LEN] == '-');
 }
 
-text *
-OutboxTraceContext(void)
+/* "traceparent=..." as a value; of a later version only the fields that we know. */
+typedef struct TraceValue
 {
-	static CachedSetting cached;
-	static union
+	bool present;
+	union
 	{
 		text value;
 		char bytes[VARHDRSZ + sizeof("traceparent=") + TRACEPARENT_LEN];
 	} storage;
-	static bool present = false;
+} TraceValue;
+
+/* An absent or malformed context is none. */
+static void
+set_trace(TraceValue *trace, const char *traceparent)
+{
+	int len;
+
+	trace->present = traceparent != NULL && valid_traceparent(traceparent);
+	if (!trace->present)
+		return;
+	len = snprintf(VARDATA(&trace->storage), sizeof(trace->storage) - VARHDRSZ,
+				   "traceparent=%.*s", TRACEPARENT_LEN, traceparent);
+	SET_VARSIZE(&trace->storage, VARHDRSZ + len);
+}
+
+/*
+ * The value of traceparent='...' in a comment of a statement, as sqlcommenter
+ * writes it, into out; false when there is none.
+ */
+static bool
+find_in_comment(const char *statement, char *out, Size size)
+{
+	const char *comment = statement;
+
+	while ((comment = strstr(comment, "/*")) != NULL)
+	{
+		const char *end = strstr(comment + 2, "*/");
+		const char *name = strstr(comment, "traceparent='");
+		const char *value = name != NULL ? name + strlen("traceparent='") : NULL;
+		const char *quote;
+
+		if (end == NULL || value == NULL)
+			return false;
+		quote = value < end ? memchr(value, '\'', end - value) : NULL;
+		if (quote != NULL && quote - value < size)
+		{
+			memcpy(out, value, quote - value);
+			out[quote - value] = '\0';
+			return true;
+		}
+		comment = end + 2;
+	}
+	return false;
+}
+
+/*
+ * From the client's statement that is running, looked at once. At COMMIT its
+ * text is gone, so this works while rows are written, as capture per row does.
+ */
+static text *
+statement_trace(void)
+{
+	static TimestampTz looked_at = 0;
+	static const char *looked_in = NULL;
+	static TraceValue trace;
+	char found[2 * TRACEPARENT_LEN];
+
+	if (looked_in != debug_query_string || looked_at != GetCurrentStatementStartTimestamp())
+	{
+		looked_in = debug_query_string;
+		looked_at = GetCurrentStatementStartTimestamp();
+		set_trace(&trace, looked_in != NULL && find_in_comment(looked_in, found, sizeof(found)) ? found : NULL);
+	}
+	return trace.present ? &trace.storage.value : NULL;
+}
+
+text *
+OutboxTraceContext(void)
+{
+	static CachedSetting cached;
+	static TraceValue trace;
 
 	if (!unchanged(&cached, outbox_traceparent))
 	{
-		present = outbox_traceparent != NULL && valid_traceparent(outbox_traceparent);
-		if (present)
-		{
-			/* of a later version only the fields that we know */
-			int len = snprintf(VARDATA(&storage), sizeof(storage) - VARHDRSZ,
-							   "traceparent=%.*s", TRACEPARENT_LEN, outbox_traceparent);
-
-			SET_VARSIZE(&storage, VARHDRSZ + len);
-		}
+		set_trace(&trace, outbox_traceparent);
 		remember(&cached, outbox_traceparent);
 	}
-	return present ? &storage.value : NULL;
+	return trace.present ? &trace.storage.value : statement_trace();
 }
 
 static void

@@ -15,7 +15,10 @@
  * the result goes straight into an OutboxEvent; neither is ever an error.
  */
 
-/* "traceparent=<value>" (java.util.Properties text), NULL when none or malformed. */
+/*
+ * "traceparent=<value>" (java.util.Properties text) from outbox.traceparent, else
+ * from a comment of the running statement; NULL when none or malformed.
+ */
 extern text *OutboxTraceContext(void);
 
 /* {"correlationid": ..., "causationid": ...}, NULL when neither is set. */

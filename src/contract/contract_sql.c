@@ -49,7 +49,7 @@ typedef struct NewContract
 static void read_arguments(FunctionCallInfo fcinfo, NewContract *contract);
 static void check_source(Oid source);
 static void check_view(NewContract *contract);
-static void check_columns(const OutboxContractConfig *config, const char *argument, const List *names);
+static void check_columns(const OutboxContractConfig *config, const char *argument, const List *names, bool nested);
 static void check_expressions(const OutboxContractConfig *config, const OutboxViewExpansion *expansion);
 static void check_types(const OutboxContractConfig *config);
 static char *default_namespace(const char *contract);
@@ -210,9 +210,9 @@ check_view(NewContract *contract)
 				 errhint("Name the table that the view reads as the source.")));
 	contract->evaluate = "row";
 	OutboxCheckViewAccess(expansion);
-	check_columns(config, "key", config->key);
-	check_columns(config, "aggregate_id", config->aggregate_id);
-	check_columns(config, "required", config->required);
+	check_columns(config, "key", config->key, false);
+	check_columns(config, "aggregate_id", config->aggregate_id, false);
+	check_columns(config, "required", config->required, true);
 	check_expressions(config, expansion);
 	contract->key_columns = OutboxProveKey(expansion, config->key);
 	check_types(config);
@@ -227,9 +227,12 @@ column_of(const char *name)
 	return dot ? pnstrdup(name, dot - name) : pstrdup(name);
 }
 
-/* Every name is a column of the view (nested fields are checked with the types), and none stands twice. */
+/*
+ * Every name is a column of the view, or where `nested` a field inside one
+ * (which is checked with the types), and none stands twice.
+ */
 static void
-check_columns(const OutboxContractConfig *config, const char *argument, const List *names)
+check_columns(const OutboxContractConfig *config, const char *argument, const List *names, bool nested)
 {
 	ListCell   *lc;
 
@@ -238,7 +241,7 @@ check_columns(const OutboxContractConfig *config, const char *argument, const Li
 		const char *name = lfirst(lc);
 		ListCell   *other;
 
-		if (get_attnum(config->view, column_of(name)) <= 0)
+		if (get_attnum(config->view, nested ? column_of(name) : name) <= 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_COLUMN),
 					 errmsg("column \"%s\" in \"%s\" does not exist", name, argument),

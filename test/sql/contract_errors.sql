@@ -72,6 +72,8 @@ SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'half', source =>
 SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', required => '{colour}')$sql$);
 SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', required => '{amount.unit}')$sql$);
 SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', aggregate_id => '{colour}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', aggregate_id => '{order_id.part}')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id.part}')$sql$);
 SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', aggregate_type => 'with space')$sql$);
 SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', evaluate => 'sometimes')$sql$);
 SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', evaluate => 'commit')$sql$);
