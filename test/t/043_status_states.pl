@@ -73,7 +73,7 @@ reaches('extension', 'outbox_ext', 'active', '');
 
 $fault->control(down => 1);
 $fault->append('waits', 2);
-reaches('sink', 'one', 'backoff', 'The broker cannot be reached; events are kept and published when it is back.');
+reaches('sink', 'one', 'backoff', 'The relay keeps trying and loses nothing; last_error says what is wrong with the broker, a topic or the registry.');
 is($node->sql("SELECT last_error FROM outbox.status WHERE name = 'one'"), 'fault broker is down', 'backoff: the reason');
 
 # the relay waits for acknowledgements that do not come
@@ -86,7 +86,7 @@ reaches('sink', 'one', 'stopped', "SELECT outbox.start_relay('one') starts its r
 
 $node->sql("SELECT outbox.start_relay('one')");
 $fault->append('bad', 1);
-reaches('sink', 'one', 'blocked', 'The relay waits at an event that cannot be published; last_error names it and the reason.');
+reaches('sink', 'one', 'blocked', 'Nothing is published until the cause is gone: last_error names the rejected event and the reason, or the copy of the data.');
 like($node->sql("SELECT last_error FROM outbox.status WHERE name = 'one'"), qr/^The broker rejected event .* key "bad": Broker: I do not like this key/,
 	'blocked: the event and the reason');
 $fault->control();
