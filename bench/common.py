@@ -79,10 +79,11 @@ def poll(condition, seconds, what, interval=0.005):
         time.sleep(interval)
 
 
-def rotated(contenders, number):
-    """The contenders in another order each round, so that none always follows the same one."""
-    shift = number % len(contenders)
-    order = contenders[shift:] + contenders[:shift]
+def rotated(contenders, number, group=1):
+    """The contenders in another order each round, so that none always follows the same one; groups of them stay together."""
+    groups = [contenders[i:i + group] for i in range(0, len(contenders), group)]
+    shift = number % len(groups)
+    order = [c for g in groups[shift:] + groups[:shift] for c in g]
     return order if number % 2 == 0 else order[::-1]
 
 
@@ -110,6 +111,7 @@ def machine(conn):
         "kernel": os.uname().release,
         "postgresql": scalar(conn, "SHOW server_version"),
         "git": described or "unknown",
+        "niceness": os.nice(0),
         "load_at_start": round(os.getloadavg()[0], 2),
         "settings": {name: scalar(conn, f"SHOW {name}") for name in
                      ("fsync", "shared_buffers", "max_wal_size", "wal_level", "full_page_writes", "autovacuum")},

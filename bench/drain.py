@@ -120,7 +120,7 @@ def main():
         events = args.events if number >= 0 else max(args.events // 4, 1000)
         database, backlog, sample = capture_backlog(number, events, args.mapped)
         payload = f"{backlog['payload_bytes']}@{sample}"
-        for who, headers in common.rotated(CONTENDERS, number + 1):
+        for who, headers in common.rotated(CONTENDERS, number + 1, group=2):
             if who == "relay":
                 run = drain_by_relay(database, headers, events, args.linger)
             else:

@@ -4,9 +4,12 @@
  *	  From commit to consumer: one connection writes one-row transactions at
  *	  a steady rate, a consumer in the same process waits for their events.
  *
- *	  latency BROKERS TOPIC RATE SECONDS FIRST_KEY SQL
+ *	  latency relay|direct BROKERS TOPIC RATE SECONDS FIRST_KEY SQL
  *
  * SQL has one parameter, the row's number, which is also the message key.
+ * direct: the process itself produces the message after the commit (a dual
+ * write), to a table that is not captured: what the broker, the client library
+ * and the machine need without any relay.
  * The connection comes from the environment (PGHOST, ...).  Both clocks are
  * this process's monotonic clock: read when the server's answer to the
  * transaction is here, and when the consumer returns the message.  A
@@ -42,6 +45,8 @@ typedef struct Run
 	long nrows;
 	Row *rows;
 	rd_kafka_t *consumer;
+	rd_kafka_t *producer; /* NULL: the relay produces */
+	rd_kafka_topic_t *produced_topic;
 	int partitions;
 	atomic_int at_end; /* partitions whose end the consumer has reached */
 	atomic_long received;
@@ -53,6 +58,7 @@ static void die(const char *what, const char *why);
 static double microseconds(void);
 static void sleep_until(double when);
 static void open_consumer(Run *run);
+static void open_producer(Run *run);
 static void *consume(void *arg);
 static void take(Run *run, const rd_kafka_message_t *message);
 static PGconn *open_connection(const char *sql);
@@ -70,24 +76,26 @@ main(int argc, char **argv)
 	double deadline;
 	long i;
 
-	if (argc != 7)
+	if (argc != 8)
 	{
-		fprintf(stderr, "usage: latency BROKERS TOPIC RATE SECONDS FIRST_KEY SQL\n");
+		fprintf(stderr, "usage: latency relay|direct BROKERS TOPIC RATE SECONDS FIRST_KEY SQL\n");
 		return 2;
 	}
-	run.brokers = argv[1];
-	run.topic = argv[2];
-	rate = atof(argv[3]);
-	run.nrows = (long) (rate * atof(argv[4]));
-	run.first_key = atol(argv[5]);
+	run.brokers = argv[2];
+	run.topic = argv[3];
+	rate = atof(argv[4]);
+	run.nrows = (long) (rate * atof(argv[5]));
+	run.first_key = atol(argv[6]);
 	run.rows = calloc(run.nrows, sizeof(Row));
 
 	open_consumer(&run);
+	if (strcmp(argv[1], "direct") == 0)
+		open_producer(&run);
 	if (pthread_create(&thread, NULL, consume, &run) != 0)
 		die("the consumer's thread", "did not start");
 	while (atomic_load(&run.at_end) < run.partitions)
 		sleep_until(microseconds() + 1000);
-	conn = open_connection(argv[6]);
+	conn = open_connection(argv[7]);
 
 	start = microseconds();
 	for (i = 0; i < run.nrows; i++)
@@ -169,6 +177,38 @@ open_consumer(Run *run)
 	rd_kafka_topic_partition_list_destroy(list);
 }
 
+/* With the settings of the Kafka sink. */
+static void
+open_producer(Run *run)
+{
+	static const char *const settings[][2] = {
+		{"enable.idempotence", "true"},
+		{"acks", "all"},
+		{"linger.ms", "0"},
+		{"compression.codec", "lz4"},
+		{"partitioner", "murmur2_random"},
+		{"socket.nagle.disable", "true"},
+		{"delivery.report.only.error", "true"}};
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	const struct rd_kafka_metadata *metadata;
+	char reason[512] = "";
+	size_t i;
+
+	rd_kafka_conf_set(conf, "bootstrap.servers", run->brokers, reason, sizeof(reason));
+	for (i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+	{
+		if (rd_kafka_conf_set(conf, settings[i][0], settings[i][1], reason, sizeof(reason)) != RD_KAFKA_CONF_OK)
+			die(settings[i][0], reason);
+	}
+	run->producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
+	if (run->producer == NULL)
+		die("producer", reason);
+	run->produced_topic = rd_kafka_topic_new(run->producer, run->topic, NULL);
+	if (rd_kafka_metadata(run->producer, 0, run->produced_topic, &metadata, 10000) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		die(run->topic, "no metadata");
+	rd_kafka_metadata_destroy(metadata);
+}
+
 static void *
 consume(void *arg)
 {
@@ -231,6 +271,7 @@ open_connection(const char *sql)
 static void
 write_row(PGconn *conn, Run *run, long i)
 {
+	static char payload[146]; /* about what the captured event has */
 	char number[24];
 	const char *values[] = {number};
 	PGresult *result;
@@ -241,6 +282,12 @@ write_row(PGconn *conn, Run *run, long i)
 	if (PQresultStatus(result) != PGRES_COMMAND_OK)
 		die("transaction", PQerrorMessage(conn));
 	PQclear(result);
+	if (run->producer == NULL)
+		return;
+	if (rd_kafka_produce(run->produced_topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, payload, sizeof(payload),
+						 number, strlen(number), NULL) != 0)
+		die("message", rd_kafka_err2str(rd_kafka_last_error()));
+	rd_kafka_poll(run->producer, 0);
 }
 
 static void

@@ -1,4 +1,4 @@
-"""From commit to consumer: latency of single events through the relay and a real Kafka."""
+"""From commit to consumer: latency of single events through the relay and a real Kafka, beside a client that produces itself."""
 import json
 import subprocess
 
@@ -8,8 +8,11 @@ import kafka_topics
 RATES = [100, 1000]
 TARGETS_MS = {"p50_ms": 1.0, "p99_ms": 5.0}
 TARGET_CPU = 0.2
+FIGURES = ("p50_ms", "p90_ms", "p99_ms", "p999_ms", "max_ms", "relay_cpu")
 TOPIC = "bench.latency"
-INSERT = ("INSERT INTO legacy.orders VALUES ($1::int, 'C001234', 'N', now(), now(), current_date, 12.34, true, 'Springfield', "
+CONTENDERS = [(who, rate) for rate in RATES for who in ("direct", "relay")]
+ABOUT = {"direct": "client produces after commit", "relay": "outbox_ext"}
+INSERT = ("INSERT INTO legacy.{table} VALUES ($1::int, 'C001234', 'N', now(), now(), current_date, 12.34, true, 'Springfield', "
           "'please ring twice; if nobody answers, leave it with the neighbours')")
 
 
@@ -17,6 +20,7 @@ def set_up(conn):
     kafka_topics.recreate(TOPIC)
     conn.execute("CREATE EXTENSION outbox_ext; CREATE SCHEMA canonical; CREATE SCHEMA legacy")
     common.run_sql_file(conn, "legacy.sql", name="orders")
+    common.run_sql_file(conn, "legacy.sql", name="uncaptured")
     common.create_contract(conn, "orders", topic=TOPIC)
     options = json.dumps({"bootstrap.servers": kafka_topics.BROKER})
     conn.execute("SELECT outbox.create_sink('kafka', library => 'outbox_kafka', options => %s)", [options])
@@ -31,11 +35,11 @@ def percentile(ordered, share):
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
 
 
-def measure(conn, rate, seconds, first_key):
+def measure(conn, who, rate, seconds, first_key):
     pid = relay_pid(conn)
     cpu = common.cpu_seconds(pid)
-    done = subprocess.run([common.TOP / "build/bench/latency", kafka_topics.BROKER, TOPIC, str(rate), str(seconds),
-                           str(first_key), INSERT], capture_output=True, text=True, check=False)
+    done = subprocess.run([common.TOP / "build/bench/latency", who, kafka_topics.BROKER, TOPIC, str(rate), str(seconds),
+                           str(first_key), INSERT.replace("{table}", "orders" if who == "relay" else "uncaptured")], capture_output=True, text=True, check=False)
     if not done.stdout:
         raise SystemExit(done.stderr)
     run = json.loads(done.stdout)
@@ -53,27 +57,29 @@ def main():
         set_up(conn)
         common.poll(lambda: conn.execute("SELECT FROM outbox.relay_report() WHERE state = 'running'").rowcount == 1, 30,
                     "the relay does not run")
-        measure(conn, 1000, 5, 1)
+        measure(conn, "relay", 1000, 5, 1)
         runs, key = [], 10000
         for number in range(args.rounds):
-            for rate in common.rotated(RATES, number):
-                runs.append({"round": number, "rate": rate, **measure(conn, rate, args.seconds, key)})
+            for who, rate in common.rotated(CONTENDERS, number, group=2):
+                runs.append({"round": number, "who": who, "rate": rate, **measure(conn, who, rate, args.seconds, key)})
                 key += rate * args.seconds
         captured = common.scalar(conn, "SELECT count(*) FROM outbox.event")
     in_kafka = kafka_topics.messages(TOPIC)
-    assert in_kafka == captured, f"{in_kafka} messages in Kafka, {captured} captured"
+    produced = sum(r["rows"] for r in runs if r["who"] == "direct")
+    assert in_kafka == captured + produced, f"{in_kafka} messages in Kafka, {captured} captured, {produced} produced"
     summary = []
-    for rate in RATES:
-        mine = [r for r in runs if r["rate"] == rate]
-        summary.append({"rate": rate, **{f: round(common.median([r[f] for r in mine]), 4)
-                                         for f in ("p50_ms", "p90_ms", "p99_ms", "p999_ms", "max_ms", "relay_cpu")}})
+    for who, rate in CONTENDERS:
+        mine = [r for r in runs if r["rate"] == rate and r["who"] == who]
+        summary.append({"who": who, "about": ABOUT[who], "rate": rate, **{f: round(common.median([r[f] for r in mine]), 4) for f in FIGURES}})
+        if who == "direct":
+            summary[-1]["relay_cpu"] = None
     print(f"Commit -> consumer, one-row transactions of one connection, {args.seconds} s per run, median of {args.rounds} runs; "
           f"headers cloudevents, {kafka_topics.PARTITIONS} partitions, fsync on")
-    common.table(summary, [("events/s", "rate", "d"), ("p50 ms", "p50_ms", ".2f"), ("p90 ms", "p90_ms", ".2f"), ("p99 ms", "p99_ms", ".2f"),
+    common.table(summary, [("contender", "about", "s"), ("events/s", "rate", "d"), ("p50 ms", "p50_ms", ".2f"), ("p90 ms", "p90_ms", ".2f"), ("p99 ms", "p99_ms", ".2f"),
                            ("p99.9 ms", "p999_ms", ".2f"), ("max ms", "max_ms", ".1f"), ("relay CPU, cores", "relay_cpu", ".3f")])
-    targets = [common.verdict(f"{row['rate']}/s: {name[:3]} ms", row[name], limit)
-               for row in summary for name, limit in TARGETS_MS.items()]
-    targets.append(common.verdict("1000/s: relay CPU in cores", summary[1]["relay_cpu"], TARGET_CPU))
+    relay = [row for row in summary if row["who"] == "relay"]
+    targets = [common.verdict(f"{row['rate']}/s: {name[:3]} ms", row[name], limit) for row in relay for name, limit in TARGETS_MS.items()]
+    targets.append(common.verdict(f"{relay[-1]['rate']}/s: relay CPU in cores", relay[-1]["relay_cpu"], TARGET_CPU))
     common.save(args.output or "latency", about, runs, summary, targets)
 
 
