@@ -62,6 +62,7 @@ WITH seq AS (
            EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = v.view) AS view_there,
            EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = s.relation) AS source_there,
            t.tgenabled,
+           EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhparent = s.relation) AS inherited,
            (SELECT pg_catalog.count(*) FROM outbox.event_type e WHERE e.contract_id = c.id) AS event_types,
            (SELECT pg_catalog.count(*) FROM outbox.dead_letter_entry d
             WHERE d.contract = c.name AND d.state = 'open') AS dead_letters,
@@ -120,6 +121,7 @@ SELECT 'contract', c.name,
             WHEN c.tgenabled IS NULL THEN 'Its trigger is missing: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ').'
             WHEN c.tgenabled NOT IN ('O', 'A') THEN 'Its trigger on ' || c.source || ' is disabled: ALTER TABLE ' || c.source || ' ENABLE TRIGGER "!outbox_' || c.name || '";'
             WHEN c.event_types = 0 THEN 'It has no event types: SELECT outbox.create_event_type(...).'
+            WHEN c.inherited THEN 'Changes of rows in tables that inherit from ' || c.source || ' are not captured: ALTER TABLE ... NO INHERIT ' || c.source || '.'
             WHEN c.dead_letters > 0 THEN 'SELECT * FROM outbox.dead_letter WHERE contract = ' || pg_catalog.quote_literal(c.name) || ' AND state = ''open''.'
             WHEN c.gaps > 0 THEN 'Changes produced no events: SELECT * FROM outbox.gap WHERE contract = ' || pg_catalog.quote_literal(c.name) || '.' END
 FROM contracts c

@@ -32,6 +32,7 @@
 #include "compat.h"
 #include "contract/compile.h"
 #include "contract/expression.h"
+#include "contract/key.h"
 #include "contract/row_types.h"
 #include "contract/view_expand.h"
 
@@ -128,6 +129,7 @@ expand(OutboxCompiledContract *contract, Oid source)
 				 errmsg("the view of contract \"%s\" does not read the source \"%s\" any more",
 						config->name, get_rel_name(source)),
 				 errhint("Drop the contract and create it again with the present source.")));
+	OutboxCheckKey(expansion, config->key, config->root_key);
 	OutboxCheckViewAccess(expansion);
 
 	view = relation_open(config->view, AccessShareLock);

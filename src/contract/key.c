@@ -66,6 +66,18 @@ OutboxProveKey(const OutboxViewExpansion *expansion, const List *key)
 	return NIL;
 }
 
+void
+OutboxCheckKey(const OutboxViewExpansion *expansion, const List *key, const List *root_key)
+{
+	if (bms_num_members(key_reads(expansion, key)) < list_length(root_key))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("the key of the view \"%s\" is not unique any more", get_rel_name(expansion->view)),
+				 errdetail("It was proven by %d columns of \"%s\", and the view was replaced by one whose key reads fewer.",
+						   list_length(root_key), get_rel_name(expansion->root)),
+				 errhint("Restore the key's columns in the view, or drop the contract and create it again with another key.")));
+}
+
 /* The root's columns that the key's expressions read, offset as pull_varattnos has them. */
 static Bitmapset *
 key_reads(const OutboxViewExpansion *expansion, const List *key)

@@ -19,4 +19,10 @@
  */
 extern List *OutboxProveKey(const OutboxViewExpansion *expansion, const List *key);
 
+/*
+ * Raises when the key reads fewer columns of the root than those that once
+ * proved it. Which ones is not compared: they may be renamed under the view.
+ */
+extern void OutboxCheckKey(const OutboxViewExpansion *expansion, const List *key, const List *root_key);
+
 #endif							/* OUTBOX_KEY_H */

@@ -51,6 +51,21 @@ SELECT payload FROM outbox.event_json WHERE contract = 'vr_place' ORDER BY seq;
 SELECT key, message FROM outbox.dead_letter WHERE contract = 'vr_place' ORDER BY id;
 SELECT outbox.drop_contract('vr_place');
 
+\echo the key is not a key any more; tables inherit from the source
+CREATE TABLE parent (id int PRIMARY KEY);
+CREATE VIEW parent_v AS SELECT id FROM parent;
+SELECT outbox.create_contract('vr_parent', view => 'parent_v', source => 'parent', key => '{id}');
+SELECT outbox.create_event_type('VrParent', contract => 'vr_parent', emit => 'created');
+SELECT outbox.enable('vr_parent');
+CREATE OR REPLACE VIEW parent_v AS SELECT 1 AS id FROM parent;
+INSERT INTO parent VALUES (1), (2);
+SELECT source_columns, message FROM outbox.dead_letter WHERE contract = 'vr_parent';
+SELECT count(*) FROM outbox.event_json WHERE contract = 'vr_parent';
+DELETE FROM outbox.dead_letter_entry WHERE contract = 'vr_parent';
+CREATE TABLE heir () INHERITS (parent);
+SELECT advice FROM outbox.status WHERE name = 'vr_parent';
+SELECT outbox.drop_contract('vr_parent');
+
 \echo names of code maps that come from data do not pile up in the session
 SELECT count(outbox.decode('vr no map ' || i, 'x')) FROM generate_series(1, 1000) i;
 SELECT count(*) < 100 AS bounded FROM pg_backend_memory_contexts WHERE name = 'outbox code map';
