@@ -82,7 +82,10 @@ KafkaAddAck(KafkaSink *sink, const OutboxAck *ack)
 	sink->acks.items[sink->acks.tail++] = *ack;
 }
 
-/* A message that never got as far as librdkafka. */
+/*
+ * A message that never got as far as librdkafka.  What comes behind it waits
+ * until the relay knows: it may want to stop here.
+ */
 void
 KafkaReject(KafkaSink *sink, const OutboxMessage *message, const char *detail)
 {
@@ -90,6 +93,7 @@ KafkaReject(KafkaSink *sink, const OutboxMessage *message, const char *detail)
 
 	ack.detail = report_text(sink, detail);
 	KafkaAddAck(sink, &ack);
+	sink->rejected = true;
 	KafkaSignalSelf(sink);
 }
 
@@ -105,6 +109,8 @@ KafkaTakeAcks(KafkaSink *sink, OutboxAck *acks, int max)
 		return 0;
 	memcpy(acks, queue->items + queue->head, sizeof(OutboxAck) * n);
 	queue->head += n;
+	if (queue->head == queue->tail)
+		sink->rejected = false;
 	for (i = 0; sink->registry != NULL && i < n; i++)
 	{
 		if (!KafkaRegistryNews(sink->registry, &acks[i].schema_id, &acks[i].registered_id))

@@ -112,7 +112,7 @@ kafka_publish(OutboxSinkState *state, const OutboxMessage *messages, int n)
 		/* A failure that has happened by now must stop what comes after it. */
 		if (taken % PRODUCE_SLICE == 0)
 			KafkaServeEvents(sink, UNREPORTED_MAX);
-		if (sink->failed || KafkaIsolationOver(sink) || sink->acks.tail - sink->acks.head >= UNREPORTED_MAX ||
+		if (sink->failed || sink->rejected || KafkaIsolationOver(sink) || sink->acks.tail - sink->acks.head >= UNREPORTED_MAX ||
 			!take_message(sink, &messages[taken]))
 			break;
 	}

@@ -111,6 +111,7 @@ typedef struct KafkaSink
 	MemoryContext report_context; /* texts of acks; reset when all are handed over */
 	const char *last_text;        /* the newest of them */
 	uint64 outstanding;           /* taken, not reported by librdkafka yet */
+	bool rejected;                /* the relay has not heard of a rejection yet: nothing behind it is taken */
 	bool isolating;               /* batches of one, to find a refused record */
 	Size batch_bytes;             /* a record at least this large is alone in its batch */
 
