@@ -21,6 +21,7 @@
 
 #include "catalog/catalog.h"
 #include "relay/sink_api.h"
+#include "relay/window.h"
 #include "shared/outbox_shared.h"
 #include "sink/sink_loader.h"
 
@@ -96,20 +97,21 @@ insert_sink(const char *name, const char *library, Jsonb *options, const char *s
 
 /*
  * start_at = 'now': the position of a relay that has published everything
- * that is committed at this moment.
+ * that is committed at this moment.  What this transaction itself writes is
+ * not: it belongs to the sink.
  */
 static void
 insert_position(int32 sink_id)
 {
-	Oid types[] = {INT4OID, INT8OID, OIDOID};
+	Oid types[] = {INT4OID, INT8OID, OIDOID, PG_SNAPSHOTOID};
 	Datum values[] = {
 		Int32GetDatum(sink_id), Int64GetDatum((int64) GetSystemIdentifier()),
-		ObjectIdGetDatum(MyDatabaseId)};
+		ObjectIdGetDatum(MyDatabaseId), PointerGetDatum(OutboxSnapshotOfOthers())};
 
 	if (SPI_execute_with_args("INSERT INTO outbox.relay_progress (sink_id, snap_last, seq_seen, system_identifier, database_oid)"
-							  " SELECT $1, pg_current_snapshot(), CASE WHEN s.is_called THEN s.last_value ELSE 0 END, $2, $3"
+							  " SELECT $1, $4, CASE WHEN s.is_called THEN s.last_value ELSE 0 END, $2, $3"
 							  " FROM outbox.event_seq s",
-							  3, types, values, NULL, false, 0) != SPI_OK_INSERT)
+							  4, types, values, NULL, false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "could not insert into outbox.relay_progress");
 }
 

@@ -12,8 +12,10 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "fmgr.h"
 #include "utils/fmgrprotos.h"
+#include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "relay/window.h"
@@ -22,6 +24,34 @@ OutboxSnapshot *
 OutboxSnapshotActive(void)
 {
 	return (OutboxSnapshot *) DatumGetPointer(DirectFunctionCall1(pg_current_snapshot, (Datum) 0));
+}
+
+OutboxSnapshot *
+OutboxSnapshotOfOthers(void)
+{
+	uint64 own = U64FromFullTransactionId(GetTopFullTransactionId());
+	OutboxSnapshot *seen;
+	OutboxSnapshot *result;
+	uint32 before = 0;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	seen = OutboxSnapshotActive();
+	PopActiveSnapshot();
+	if (!OutboxSnapshotSees(seen, own))
+		return seen;
+
+	while (before < seen->nxip && seen->xip[before] < own)
+		before++;
+	result = palloc(offsetof(OutboxSnapshot, xip) + sizeof(uint64) * (seen->nxip + 1));
+	SET_VARSIZE(result, offsetof(OutboxSnapshot, xip) + sizeof(uint64) * (seen->nxip + 1));
+	result->nxip = seen->nxip + 1;
+	result->xmin = Min(seen->xmin, own);
+	result->xmax = seen->xmax;
+	memcpy(result->xip, seen->xip, sizeof(uint64) * before);
+	result->xip[before] = own;
+	memcpy(result->xip + before + 1, seen->xip + before, sizeof(uint64) * (seen->nxip - before));
+	pfree(seen);
+	return result;
 }
 
 OutboxSnapshot *

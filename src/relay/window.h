@@ -24,6 +24,14 @@ typedef struct OutboxSnapshot
 /* The active snapshot, in the current memory context. */
 extern OutboxSnapshot *OutboxSnapshotActive(void);
 
+/*
+ * A new snapshot as another transaction would see it, in the current memory
+ * context: ours has not ended, whatever its own snapshot says.  (No snapshot
+ * lists its own transaction, and one that began later may have ended, which
+ * moves xmax beyond ours.)
+ */
+extern OutboxSnapshot *OutboxSnapshotOfOthers(void);
+
 /* A copy in the current memory context; NULL for NULL. */
 extern OutboxSnapshot *OutboxSnapshotCopy(const OutboxSnapshot *snapshot);
 extern OutboxSnapshot *OutboxSnapshotFromDatum(Datum datum);
