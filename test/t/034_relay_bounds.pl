@@ -67,7 +67,8 @@ for my $round (1 .. 4)
 $fault->control();
 $fault->wait_published;
 my $repeated = $fault->check('interrupted windows');
-cmp_ok($repeated, '<', 400, 'an interrupted window goes on where it was');
+# two kills, each of which repeats its window of 400 at the very most; a stop repeats nothing
+cmp_ok($repeated, '<', 800, 'an interrupted window goes on where it was');
 note("$repeated deliveries were repeated");
 
 $node->stop;
