@@ -1,0 +1,82 @@
+/*-------------------------------------------------------------------------
+ *
+ * change.h
+ *	  A change of a source row on its way through capture: what transition.c,
+ *	  change_events.c and change_results.c work on.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_CHANGE_H
+#define OUTBOX_CHANGE_H
+
+#include "contract/compile.h"
+#include "deadletter/dead_letter.h"
+
+typedef enum Step
+{
+	STEP_BEFORE,
+	STEP_AFTER,
+	STEP_COMPARE,
+	STEP_EVENTS,
+	STEP_DONE
+} Step;
+
+typedef enum RowState
+{
+	ROW_ABSENT,					/* no source row, or not in the view */
+	ROW_PRESENT,
+	ROW_UNKNOWN					/* there, but could not be evaluated */
+} RowState;
+
+/* A pair of contract rows that event types decide on; a changed key makes two of them. */
+typedef struct OutboxTransition
+{
+	OutboxEmit	emit;
+	bool		equal;			/* both rows, and nothing published differs */
+	bool		before;			/* is there a row? the slots themselves change with the executor state */
+	bool		after;
+} OutboxTransition;
+
+typedef struct OutboxChange
+{
+	OutboxCompiledContract *contract;
+	TupleTableSlot *source_before;
+	TupleTableSlot *source_after;
+	int16		flags;			/* OUTBOX_EVENT_* of all its events */
+	const char *only_type;		/* NULL: all event types */
+
+	Step		step;
+	RowState	before;
+	RowState	after;
+	bool		former_key_known;	/* of an unknown row before, */
+	ErrorData  *former_error;	/* and why it is unknown */
+	OutboxTransition	transitions[2];
+	int			ntransitions;
+	int			transition;		/* position of STEP_EVENTS */
+	int			type;
+	const char *stage;			/* of an error raised now */
+	TupleTableSlot *key_source; /* argument of evaluate_key_step */
+	bool		key_only;		/* describe dead letters by their key alone */
+
+	List	   *events;			/* of OutboxEvent * */
+	List	   *letters;		/* of OutboxDeadLetter * */
+} OutboxChange;
+
+/*
+ * Applies the event types to the change's transitions, from where the last
+ * call stopped; adds to events and letters. May raise as evaluation may; stage
+ * and type then say what was being done.
+ */
+extern void OutboxChangeMakeEvents(OutboxChange *change);
+
+/* Adds a dead letter; type NULL: the contract's row itself could not be mapped. */
+extern void OutboxChangeAddLetter(OutboxChange *change, const OutboxCompiledEventType *type, OutboxEmit emit,
+								  const char *stage, const ErrorData *error);
+
+/* Adds the events to the present transaction. */
+extern void OutboxChangeAppendEvents(OutboxChange *change);
+
+/* The same, and the dead letters; or refuses the write when the contract says so. */
+extern void OutboxChangeInsertResults(OutboxChange *change);
+
+#endif							/* OUTBOX_CHANGE_H */
