@@ -16,7 +16,6 @@
 #include "access/transam.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
-#include "commands/comment.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -48,9 +47,7 @@ static List *parse_rules(OutboxCompiledContract *contract);
 static List *take_rule(Node *expression, Expr **rule, List *rest);
 static Bitmapset *used_columns(const OutboxCompiledContract *contract, List *rules);
 static void note_reads(OutboxCompiledContract *contract, Bitmapset *root_columns);
-static List *nested_required(const OutboxContractConfig *config, const char *column);
 static void free_cached_expression(void *cached);
-static ProjectionInfo *build_projection(OutboxCompiledContract *contract, TupleTableSlot *slot, bool key_only);
 
 OutboxCompiledContract *
 OutboxCompileContract(OutboxContractConfig *config, Oid source, bool draft)
@@ -391,31 +388,6 @@ note_reads(OutboxCompiledContract *contract, Bitmapset *root_columns)
 	}
 }
 
-void
-OutboxBuildExecutor(OutboxCompiledContract *contract)
-{
-	MemoryContext caller;
-
-	contract->stale = true;
-	MemoryContextReset(contract->exec_context);
-	caller = MemoryContextSwitchTo(contract->exec_context);
-	contract->econtext = CreateStandaloneExprContext();
-	contract->qual_state = contract->qual ? ExecInitQual(contract->qual, NULL) : NULL;
-	contract->project_before = build_projection(contract, contract->before, false);
-	contract->project_after = build_projection(contract, contract->after, false);
-	contract->project_key = build_projection(contract, contract->key_row, true);
-	for (int i = 0; i < contract->ntypes; i++)
-	{
-		OutboxCompiledEventType *type = &contract->types[i];
-
-		type->condition_state = type->condition ? ExecInitExpr(type->condition, NULL) : NULL;
-		for (int j = 0; j < type->nchecks; j++)
-			type->checks[j].state = ExecInitExpr(type->checks[j].expression, NULL);
-	}
-	MemoryContextSwitchTo(caller);
-	contract->stale = false;
-}
-
 uint64
 OutboxCountFailure(OutboxCompiledContract *contract)
 {
@@ -425,95 +397,4 @@ OutboxCountFailure(OutboxCompiledContract *contract)
 		contract->failures = 0;
 	}
 	return ++contract->failures;
-}
-
-static ProjectionInfo *
-build_projection(OutboxCompiledContract *contract, TupleTableSlot *slot, bool key_only)
-{
-	List	   *targets = NIL;
-	ListCell   *lc;
-	int			column = 0;
-
-	foreach(lc, contract->columns)
-	{
-		Expr	   *expression = lfirst(lc);
-		bool		is_key = false;
-
-		for (int i = 0; i < contract->nkey; i++)
-			is_key |= contract->key[i] == column;
-		if (key_only && !is_key)
-			expression = (Expr *) makeNullConst(exprType((Node *) expression), -1, InvalidOid);
-		targets = lappend(targets, makeTargetEntry(expression, ++column, NULL, false));
-	}
-	return ExecBuildProjectionInfo(targets, contract->econtext, slot, NULL, NULL);
-}
-
-/* The parts of `required` that lie inside a column: "items.sku" is "sku" of "items". */
-static List *
-nested_required(const OutboxContractConfig *config, const char *column)
-{
-	Size		len = strlen(column);
-	List	   *fields = NIL;
-	ListCell   *lc;
-
-	foreach(lc, config->required)
-	{
-		char	   *name = lfirst(lc);
-
-		if (strncmp(name, column, len) == 0 && name[len] == '.')
-			fields = lappend(fields, name + len + 1);
-	}
-	return fields;
-}
-
-OutboxAvroColumn *
-OutboxContractColumns(const OutboxContractConfig *config, const OutboxEventTypeConfig *type, int *ncolumns)
-{
-	Relation	view = relation_open(config->view, AccessShareLock);
-	TupleDesc	desc = RelationGetDescr(view);
-	int			nprevious = type ? list_length(type->previous) : 0;
-	OutboxAvroColumn *columns = palloc0(sizeof(OutboxAvroColumn) * (desc->natts + nprevious));
-	ListCell   *lc;
-
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute attribute = TupleDescAttr(desc, i);
-
-		columns[i].name = pstrdup(NameStr(attribute->attname));
-		columns[i].type = attribute->atttypid;
-		columns[i].typmod = attribute->atttypmod;
-		columns[i].required = OutboxNameListMember(config->required, columns[i].name);
-		columns[i].required_fields = nested_required(config, columns[i].name);
-		columns[i].doc = GetComment(config->view, RelationRelationId, i + 1);
-	}
-	*ncolumns = desc->natts;
-	if (nprevious > 0)
-	{
-		foreach(lc, type->previous)
-		{
-			for (int i = 0; i < desc->natts; i++)
-			{
-				if (strcmp(columns[i].name, lfirst(lc)) != 0)
-					continue;
-				columns[*ncolumns] = columns[i];
-				columns[*ncolumns].name = psprintf("previous_%s", columns[i].name);
-				columns[*ncolumns].required = false;
-				columns[*ncolumns].required_fields = NIL;
-				columns[(*ncolumns)++].doc = NULL;
-				break;
-			}
-		}
-	}
-	relation_close(view, NoLock);
-	return columns;
-}
-
-char *
-OutboxDraftSchema(const OutboxContractConfig *config, const OutboxEventTypeConfig *type)
-{
-	int			ncolumns;
-	OutboxAvroColumn *columns = OutboxContractColumns(config, type, &ncolumns);
-
-	return OutboxAvroBuildSchema(get_rel_name(config->view), config->name_space, type->name,
-								 GetComment(config->view, RelationRelationId, 0), columns, ncolumns);
 }

@@ -1,0 +1,66 @@
+/*-------------------------------------------------------------------------
+ *
+ * executor_state.c
+ *	  What the executor needs to evaluate a compiled contract.
+ *
+ * It is thrown away and built anew after every caught error, which may have
+ * left it half-way; the plans it is built from stay.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "executor/executor.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/memutils.h"
+
+#include "contract/compile.h"
+
+static ProjectionInfo *build_projection(OutboxCompiledContract *contract, TupleTableSlot *slot, bool key_only);
+
+void
+OutboxBuildExecutor(OutboxCompiledContract *contract)
+{
+	MemoryContext caller;
+
+	contract->stale = true;
+	MemoryContextReset(contract->exec_context);
+	caller = MemoryContextSwitchTo(contract->exec_context);
+	contract->econtext = CreateStandaloneExprContext();
+	contract->qual_state = contract->qual ? ExecInitQual(contract->qual, NULL) : NULL;
+	contract->project_before = build_projection(contract, contract->before, false);
+	contract->project_after = build_projection(contract, contract->after, false);
+	contract->project_key = build_projection(contract, contract->key_row, true);
+	for (int i = 0; i < contract->ntypes; i++)
+	{
+		OutboxCompiledEventType *type = &contract->types[i];
+
+		type->condition_state = type->condition ? ExecInitExpr(type->condition, NULL) : NULL;
+		for (int j = 0; j < type->nchecks; j++)
+			type->checks[j].state = ExecInitExpr(type->checks[j].expression, NULL);
+	}
+	MemoryContextSwitchTo(caller);
+	contract->stale = false;
+}
+
+static ProjectionInfo *
+build_projection(OutboxCompiledContract *contract, TupleTableSlot *slot, bool key_only)
+{
+	List	   *targets = NIL;
+	ListCell   *lc;
+	int			column = 0;
+
+	foreach(lc, contract->columns)
+	{
+		Expr	   *expression = lfirst(lc);
+		bool		is_key = false;
+
+		for (int i = 0; i < contract->nkey; i++)
+			is_key |= contract->key[i] == column;
+		if (key_only && !is_key)
+			expression = (Expr *) makeNullConst(exprType((Node *) expression), -1, InvalidOid);
+		targets = lappend(targets, makeTargetEntry(expression, ++column, NULL, false));
+	}
+	return ExecBuildProjectionInfo(targets, contract->econtext, slot, NULL, NULL);
+}
