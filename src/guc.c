@@ -23,7 +23,7 @@ int			outbox_max_message_bytes = 1000000;
 int			outbox_max_databases = 8;
 int			outbox_ring_size = 65536;
 int			outbox_poll_interval = 1000;
-int			outbox_drain_timeout = 5000;
+int			outbox_drain_timeout = 3000;
 int			outbox_dead_letter_retention = 30 * 24 * 60 * 60;
 int			outbox_max_in_flight = 65536;
 int			outbox_max_in_flight_size = 65536;
@@ -75,7 +75,8 @@ define_relay_settings(void)
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("outbox.drain_timeout",
 							"How long a stopping relay waits for outstanding acknowledgements.",
-							NULL, &outbox_drain_timeout, 5000, 0, 600000,
+							"DROP DATABASE WITH (FORCE) waits five seconds for it.",
+							&outbox_drain_timeout, 3000, 0, 600000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("outbox.dead_letter_retention",
 							"How long a dead letter is kept after it was redriven or discarded.",

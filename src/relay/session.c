@@ -17,12 +17,14 @@
 #include <signal.h>
 
 #include "access/xact.h"
+#include "catalog/pg_extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/lmgr.h"
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
 
@@ -37,6 +39,7 @@ static bool stopping = false;
 static MemoryContext caller_context = NULL;
 
 static void make_cancellable(void);
+static void lock_extension(void);
 
 static void
 handle_sigterm(SIGNAL_ARGS)
@@ -123,6 +126,23 @@ OutboxSessionBegin(void)
 	make_cancellable();
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	lock_extension();
+}
+
+/*
+ * DROP EXTENSION locks the extension before anything that belongs to it. So a
+ * relay meets it here, where it holds nothing, and the two never wait for each
+ * other's tables. What was dropped meanwhile is noticed by whoever looks for it.
+ */
+static void
+lock_extension(void)
+{
+	static Oid extension = InvalidOid;
+
+	if (!OidIsValid(extension))
+		extension = OutboxExtensionOid(true);
+	if (OidIsValid(extension))
+		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
 }
 
 void

@@ -58,18 +58,31 @@ sub create
 	return $node;
 }
 
-# Runs SQL in database postgres; dies with the server's words if it fails.
+# The same server, with another database as the one that SQL is run in.
+sub in
+{
+	my ($self, $database) = @_;
+	return bless { %$self, outbox_database => $database }, ref $self;
+}
+
+sub _database
+{
+	my ($self) = @_;
+	return $self->{outbox_database} // 'postgres';
+}
+
+# Runs SQL (in database postgres, see in()); dies with the server's words if it fails.
 sub sql
 {
 	my ($self, $sql) = @_;
-	return $self->safe_psql('postgres', $sql);
+	return $self->safe_psql($self->_database, $sql);
 }
 
 # The SQLSTATE and words with which a statement fails; fails the test when it succeeds.
 sub sql_error
 {
 	my ($self, $sql) = @_;
-	my ($rc, $out, $err) = $self->psql('postgres', $sql,
+	my ($rc, $out, $err) = $self->psql($self->_database, $sql,
 		extra_params => [ '-v', 'VERBOSITY=verbose' ]);
 
 	Test::More::fail("statement was expected to fail: $sql") if $rc == 0;
@@ -84,7 +97,7 @@ sub poll_until
 	$expected = 't' unless defined $expected;
 	local $PostgreSQL::Test::Utils::timeout_default =
 	  $opt{timeout} || $PostgreSQL::Test::Utils::timeout_default;
-	return if $self->poll_query_until('postgres', $query, $expected);
+	return if $self->poll_query_until($self->_database, $query, $expected);
 	$self->_show_state;
 	die "time is up, still not $expected: $query\n";
 }
@@ -167,7 +180,7 @@ sub wait_for_recovery
 sub _show_state
 {
 	my ($self) = @_;
-	my ($rc, $out) = $self->psql('postgres', 'SELECT * FROM outbox.status', extra_params => ['-x']);
+	my ($rc, $out) = $self->psql($self->_database, 'SELECT * FROM outbox.status', extra_params => ['-x']);
 	my $log = PostgreSQL::Test::Utils::slurp_file($self->logfile);
 
 	Test::More::diag($out || 'outbox.status cannot be read');
