@@ -20,6 +20,7 @@
 
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
+#include "storage/shmem.h"
 
 #include "guc.h"
 #include "shared/shared_state.h"
