@@ -4,7 +4,11 @@ use strict;
 use warnings;
 
 use OutboxCluster;
+use PostgreSQL::Test::Utils;
 use Test::More;
+
+my ($lib) = run_command([ 'pg_config', '--pkglibdir' ]);
+plan skip_all => 'this PostgreSQL comes without pg_stat_statements' unless -e "$lib/pg_stat_statements.so";
 
 my $node = OutboxCluster->create('noquery', conf => <<'CONF');
 shared_preload_libraries = 'outbox_ext, pg_stat_statements'
