@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what is missing to build outbox_ext and to run its demo or its tests, from the
 # distribution's packages and the Python package index as this machine is configured to reach them.
-#   install_deps.sh demo|test
+#   install_deps.sh demo|test|python        python: its packages only
 # Quiet and quick when everything is there. The machine's own PostgreSQL is left alone: when the
 # server has to be installed, no "main" cluster is created and none is touched or started.
 set -euo pipefail
@@ -9,8 +9,8 @@ set -euo pipefail
 
 profile=${1:-}
 case $profile in
-    demo | test) ;;
-    *) die "usage: $0 demo|test" ;;
+    demo | test | python) ;;
+    *) die "usage: $0 demo|test|python" ;;
 esac
 
 packages=(gcc libc6-dev make pkg-config
@@ -95,5 +95,5 @@ install_python()
 
 cd "$TOP"
 mkdir -p build
-install_packages
+[ "$profile" = python ] || install_packages
 install_python

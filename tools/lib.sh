@@ -44,9 +44,10 @@ scratch_dir()
 }
 
 # The private installation (tools/private_server.sh); sets PG_CONFIG and puts its programs first.
+# On a machine made for one test, test/matrix.sh says which installation is private already.
 use_private_postgres()
 {
-    PG_CONFIG=$("$TOP/tools/private_server.sh" "$TOP/build/root" "$PG_MAJOR")
+    PG_CONFIG=${OUTBOX_PG_CONFIG:-$("$TOP/tools/private_server.sh" "$TOP/build/root" "$PG_MAJOR")}
     PG_BIN=$(dirname "$PG_CONFIG")
     export PG_CONFIG PATH="$PG_BIN:$PATH"
     unset PGHOST PGPORT PGUSER PGDATABASE PGSERVICE PGOPTIONS PGDATA
@@ -67,7 +68,8 @@ run_in_readable_copy()
     copy=$(scratch_dir)
     chmod 755 "$copy"
     say "The user $(server_user) cannot read $TOP: running in a copy, $copy"
-    tar -C "$TOP" --exclude=./.git -cf - . | tar -C "$copy" --no-same-owner -xf -
+    export OUTBOX_MATRIX_CACHE=${OUTBOX_MATRIX_CACHE:-${OUTBOX_CACHE:-$TOP/build}/matrix}
+    tar -C "$TOP" --exclude=./.git --exclude=./build/matrix -cf - . | tar -C "$copy" --no-same-owner -xf -
     "$copy/$1" "${@:2}" || rc=$?
     rm -rf "$copy"
     exit $rc
