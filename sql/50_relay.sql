@@ -5,7 +5,7 @@ RETURNS text
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outbox_start_relay';
 COMMENT ON FUNCTION outbox.start_relay(text) IS
-'Wants the relay of this sink (null: of every sink that is not paused) running, from the commit on and after every restart; also confirms that this copy of the data may publish. Returns what happens. Errors: object_not_in_prerequisite_state (not preloaded), undefined_object';
+'Wants the relay of this sink (null: of every sink that is not paused) running, from the commit on and after every restart; also confirms that this copy of the data may publish. Returns what happens. On a server that does not preload outbox_ext the relay runs on trial: until the server ends, looking for events every outbox.poll_interval. Errors: undefined_object, configuration_limit_exceeded (on trial: no background worker is free)';
 REVOKE ALL ON FUNCTION outbox.start_relay(text) FROM PUBLIC;
 
 CREATE FUNCTION outbox.stop_relay(sink text)
@@ -29,7 +29,7 @@ RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outbox_resume';
 COMMENT ON FUNCTION outbox.resume(text) IS
-'Goes on publishing to a paused sink where it stopped, from the commit on. Other than start_relay() it does not confirm a copy of the data. Errors: undefined_object, object_not_in_prerequisite_state (it is stopped, or not preloaded)';
+'Goes on publishing to a paused sink where it stopped, from the commit on. Other than start_relay() it does not confirm a copy of the data. Errors: undefined_object, object_not_in_prerequisite_state (it is stopped)';
 REVOKE ALL ON FUNCTION outbox.resume(text) FROM PUBLIC;
 
 CREATE FUNCTION outbox.relay_report(

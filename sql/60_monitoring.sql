@@ -3,7 +3,7 @@
 CREATE FUNCTION outbox.preloaded()
 RETURNS boolean LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'outbox_preloaded';
 COMMENT ON FUNCTION outbox.preloaded() IS
-'Whether the server was started with outbox_ext in shared_preload_libraries: without it there is no relay';
+'Whether the server was started with outbox_ext in shared_preload_libraries: without it relays run on trial only';
 
 CREATE FUNCTION outbox.library_version()
 RETURNS text LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'outbox_library_version';
@@ -103,7 +103,7 @@ SELECT 'extension' AS kind, 'outbox_ext' AS name,
                 'The extension has version ' || version.sql || ', the library ' || version.library
                 || ': ALTER EXTENSION outbox_ext UPDATE, or restart the server if the library was upgraded since it started.'
             WHEN NOT outbox.preloaded() THEN
-                'Add outbox_ext to shared_preload_libraries and restart; nothing is published until then.'
+                'Add outbox_ext to shared_preload_libraries and restart; until then relays run on trial and end with the server.'
             WHEN NOT pg_catalog.current_setting('outbox.capture')::bool THEN
                 'Changes produce no events while outbox.capture is off.'
             WHEN NOT EXISTS (SELECT FROM outbox.sink) THEN 'Create a sink: SELECT outbox.create_sink(...).' END AS advice
@@ -132,7 +132,8 @@ SELECT 'sink', s.name,
        CASE WHEN s.relay_state = 'stopped' THEN 'SELECT outbox.start_relay(' || pg_catalog.quote_literal(s.name) || ') starts its relay.'
             WHEN s.relay_state = 'paused' THEN 'SELECT outbox.resume(' || pg_catalog.quote_literal(s.name) || ') goes on; its events are kept meanwhile.'
             WHEN s.relay_state = 'stopping' THEN 'It waits for outstanding acknowledgements, at most outbox.drain_timeout.'
-            WHEN NOT outbox.preloaded() THEN 'Add outbox_ext to shared_preload_libraries and restart.'
+            WHEN s.relay_state = 'running' AND NOT outbox.preloaded() THEN 'It runs on trial, until the server restarts: add outbox_ext to shared_preload_libraries.'
+            WHEN NOT outbox.preloaded() THEN 'SELECT outbox.start_relay(' || pg_catalog.quote_literal(s.name) || ') starts it on trial; add outbox_ext to shared_preload_libraries and restart.'
             WHEN s.relay_state = 'no worker' THEN 'All background workers of the server are in use: raise max_worker_processes and restart; it is tried again every few seconds.'
             WHEN s.relay_state = 'waiting' THEN 'Its relay starts in a moment; if it does not, SELECT pg_reload_conf() makes the launcher look again and the server log says why.'
             WHEN s.relay_state = 'blocked' THEN 'Nothing is published until the cause is gone: last_error names the rejected event and the reason, or the copy of the data.'

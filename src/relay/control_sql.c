@@ -25,6 +25,7 @@
 #include "compat.h"
 #include "guc.h"
 #include "relay/sink_api.h"
+#include "relay/trial.h"
 #include "shared/outbox_shared.h"
 
 PG_FUNCTION_INFO_V1(outbox_start_relay);
@@ -32,7 +33,7 @@ PG_FUNCTION_INFO_V1(outbox_stop_relay);
 PG_FUNCTION_INFO_V1(outbox_pause);
 PG_FUNCTION_INFO_V1(outbox_resume);
 
-static void require_preloading(void);
+static void start_on_trial(const OutboxSinkEntry *sink);
 static char *preload_line(void);
 static void start_sink(const OutboxSinkEntry *sink);
 static char *start_sentence(const OutboxSinkEntry *sink, bool by_name);
@@ -56,7 +57,6 @@ outbox_start_relay(PG_FUNCTION_ARGS)
 	int n;
 
 	OutboxApiBegin(&scope);
-	require_preloading();
 	initStringInfo(&answer);
 	SPI_connect();
 	if (name != NULL)
@@ -83,16 +83,12 @@ outbox_start_relay(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(answer.data, answer.len));
 }
 
+/* Without preloading there is no launcher that would start it. Within SPI. */
 static void
-require_preloading(void)
+start_on_trial(const OutboxSinkEntry *sink)
 {
-	if (OutboxSharedAvailable())
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("cannot start a relay because outbox_ext is not preloaded"),
-			 errdetail("Relays are started by a background worker that exists only when the library was loaded at server start."),
-			 errhint("Write %s into postgresql.conf and restart the server.", preload_line())));
+	if (!OutboxSharedAvailable() && OutboxTrialRelay(sink->id) == 0)
+		OutboxTrialStart(sink->id, sink->name);
 }
 
 /*
@@ -123,6 +119,7 @@ start_sink(const OutboxSinkEntry *sink)
 	if (SPI_execute_with_args("UPDATE outbox.sink SET desired_state = 'running', system_identifier = $2, database_oid = $3, site = $4 WHERE id = $1",
 							  4, types, values, has_site ? "    " : "   n", false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "could not update outbox.sink");
+	start_on_trial(sink);
 }
 
 /* What start_relay says about one sink. */
@@ -136,6 +133,9 @@ start_sentence(const OutboxSinkEntry *sink, bool by_name)
 	if (strcmp(sink->desired_state, "running") == 0 &&
 		OutboxRelayLookup(MyDatabaseId, sink->id, &info) && info.pid != 0)
 		return psprintf("The relay of sink \"%s\" is running already (process %d).", sink->name, info.pid);
+	if (!OutboxSharedAvailable())
+		return psprintf("The relay of sink \"%s\" starts on trial when this transaction commits: it looks for events every outbox.poll_interval and ends with the server; for more, write %s into postgresql.conf and restart.",
+						sink->name, preload_line());
 	return psprintf("The relay of sink \"%s\" starts when this transaction commits.", sink->name);
 }
 
@@ -189,12 +189,12 @@ outbox_resume(PG_FUNCTION_ARGS)
 	OutboxSinkEntry sink;
 
 	OutboxApiBegin(&scope);
-	require_preloading();
 	SPI_connect();
 	sink = OutboxFindSink(name);
 	if (strcmp(sink.desired_state, "stopped") == 0)
 		refuse_stopped(name, "resume");
 	set_desired_state(sink.id, "running");
+	start_on_trial(&sink);
 	SPI_finish();
 	OutboxOwnerEnd(&scope);
 	OutboxPokeLauncherAtCommit();

@@ -25,6 +25,7 @@
 #include "relay/relay.h"
 #include "relay/relay_args.h"
 #include "relay/session.h"
+#include "relay/trial.h"
 #include "relay/worker.h"
 #include "sink/sink_loader.h"
 
@@ -50,13 +51,16 @@ OutboxRelayMain(Datum main_arg)
 
 	memcpy(&args, MyBgworkerEntry->bgw_extra, sizeof(args));
 	OutboxSessionSignals();
-	if (!OutboxRelayAttach(DatumGetInt32(main_arg), args.slot_generation))
+	if (DatumGetInt32(main_arg) != OUTBOX_TRIAL_SLOT &&
+		!OutboxRelayAttach(DatumGetInt32(main_arg), args.slot_generation))
 		proc_exit(0);
 	BackgroundWorkerInitializeConnectionByOid(args.dboid, InvalidOid, 0);
 	OutboxSessionPinSettings();
 
 	relay = new_relay(&args);
 	before_shmem_exit(on_exit_shutdown, PointerGetDatum(relay));
+	if (DatumGetInt32(main_arg) == OUTBOX_TRIAL_SLOT && !OutboxTrialAwait(&relay->row))
+		proc_exit(0);
 	if (!claim_sink(relay))
 		proc_exit(0);
 

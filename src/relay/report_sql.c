@@ -20,6 +20,7 @@
 
 #include "catalog/catalog.h"
 #include "compat.h"
+#include "relay/trial.h"
 #include "shared/outbox_shared.h"
 
 PG_FUNCTION_INFO_V1(outbox_relay_report);
@@ -100,6 +101,19 @@ fill_from_relay(const OutboxRelayInfo *info, Datum *values, bool *nulls)
 	nulls[REPORT_LAST_ERROR_AT] = report->last_error_at == 0;
 }
 
+/* Without shared memory a relay reports nothing but that it is there. Within SPI. */
+static void
+fill_on_trial(const char *desired_state, Datum *values, bool *nulls)
+{
+	int pid = OutboxTrialRelay(DatumGetInt32(values[REPORT_SINK_ID]));
+
+	if (pid == 0)
+		return;
+	values[REPORT_STATE] = CStringGetTextDatum(strcmp(desired_state, "running") == 0 ? "running" : "stopping");
+	values[REPORT_PID] = Int32GetDatum(pid);
+	nulls[REPORT_PID] = false;
+}
+
 /*
  * relay_report(): one row per sink of this database, as the relay last
  * reported it.  Counts are those of the relay's process.
@@ -108,6 +122,8 @@ Datum
 outbox_relay_report(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	SPITupleTable *sinks;
+	uint64 nsinks;
 	OutboxOwnerScope scope;
 
 	InitMaterializedSRF(fcinfo, 0);
@@ -115,10 +131,12 @@ outbox_relay_report(PG_FUNCTION_ARGS)
 	SPI_connect();
 	if (SPI_execute("SELECT id, name, desired_state FROM outbox.sink ORDER BY id", true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read outbox.sink");
-	for (uint64 i = 0; i < SPI_processed; i++)
+	sinks = SPI_tuptable;
+	nsinks = SPI_processed;
+	for (uint64 i = 0; i < nsinks; i++)
 	{
-		HeapTuple tuple = SPI_tuptable->vals[i];
-		TupleDesc desc = SPI_tuptable->tupdesc;
+		HeapTuple tuple = sinks->vals[i];
+		TupleDesc desc = sinks->tupdesc;
 		Datum values[REPORT_COLUMNS] = {0};
 		bool nulls[REPORT_COLUMNS];
 		OutboxRelayInfo info;
@@ -134,6 +152,8 @@ outbox_relay_report(PG_FUNCTION_ARGS)
 		nulls[REPORT_SINK_ID] = nulls[REPORT_SINK] = nulls[REPORT_STATE] = false;
 		if (known)
 			fill_from_relay(&info, values, nulls);
+		else if (!OutboxSharedAvailable())
+			fill_on_trial(SPI_getvalue(tuple, desc, 3), values, nulls);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	SPI_finish();

@@ -121,7 +121,7 @@ $node->sql("UPDATE pg_extension SET extversion = outbox.library_version() WHERE 
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
 $node->restart;
 reaches('extension', 'outbox_ext', 'not preloaded', qr/^Add outbox_ext to shared_preload_libraries and restart/);
-reaches('sink', 'one', 'not running', 'Add outbox_ext to shared_preload_libraries and restart.');
+reaches('sink', 'one', 'not running', "SELECT outbox.start_relay('one') starts it on trial; add outbox_ext to shared_preload_libraries and restart.");
 
 # ---- that was all of them ----
 my %documented;
