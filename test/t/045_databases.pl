@@ -1,0 +1,88 @@
+# Several databases with several sinks each: every relay publishes its own database's events and no other, and a sink
+# that is slow, blocked or down holds up none of the others. More databases than outbox.max_databases work too.
+use strict;
+use warnings;
+
+use Test::More;
+
+use OutboxCluster;
+use OutboxFault;
+
+my $node = OutboxCluster->create('databases', extension => 0,
+	conf => $OutboxFault::CONF . "max_worker_processes = 20\noutbox.max_databases = 2\nmax_connections = 60\n");
+my @names = qw(postgres billing shop);
+my (%database, %healthy, %slow, %blocked, %down);
+
+for my $name (@names)
+{
+	$node->safe_psql('postgres', "CREATE DATABASE $name") if $name ne 'postgres';
+	my $database = $database{$name} = $node->in($name);
+	$database->sql('CREATE EXTENSION outbox_ext');
+	$healthy{$name} = OutboxFault->new($database, 'healthy')->start;
+	$slow{$name} = OutboxFault->new($database, 'slow', delay_ms => 300, capacity => 1)->start;
+}
+$blocked{shop} = OutboxFault->new($database{shop}, 'blocked')->start;
+$down{billing} = OutboxFault->new($database{billing}, 'down')->start;
+$blocked{shop}->control(reject_key => 'k3');
+$down{billing}->control(down => 1);
+is($node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'outbox relay'"), 8, 'one relay per database and sink');
+is($node->safe_psql('postgres', "SELECT string_agg(DISTINCT datname, ',' ORDER BY datname) FROM pg_stat_activity WHERE backend_type = 'outbox relay'"),
+	'billing,postgres,shop', 'in all databases');
+
+# ---- the healthy ones are not held up ----
+for my $name (@names)
+{
+	$database{$name}->sql("SELECT append(1, '$name', '$name', 20, 100)");
+	$database{$name}->sql('SELECT change(i % 10) FROM generate_series(1, 200) i');
+}
+$healthy{$_}->wait_published for @names;
+for my $name (@names)
+{
+	cmp_ok(scalar(@{ $slow{$name}->deliveries }), '<', 220, "$name: the healthy sink was done before the slow one");
+	is($healthy{$name}->check("$name, healthy"), 0, "$name: once each");
+	is(scalar(grep { $_->{key} eq $name } @{ $healthy{$name}->deliveries }), 20, "$name: its own events");
+}
+$blocked{shop}->wait_state('blocked');
+$down{billing}->wait_state('backoff');
+is($database{shop}->sql("SELECT string_agg(name || ' ' || state, ', ' ORDER BY name) FROM outbox.status WHERE kind = 'sink'"),
+	'blocked blocked, healthy running, slow running', 'shop: each sink has a state of its own');
+is($database{billing}->sql("SELECT string_agg(name || ' ' || state, ', ' ORDER BY name) FROM outbox.status WHERE kind = 'sink'"),
+	'down backoff, healthy running, slow running', 'billing: each sink has a state of its own');
+is($database{postgres}->sql("SELECT string_agg(name || ' ' || state, ', ' ORDER BY name) FROM outbox.status WHERE kind = 'sink'"),
+	'healthy running, slow running', 'status shows the sinks of its own database');
+
+# ---- nor are new events, while the others are stuck ----
+for my $name (@names)
+{
+	$database{$name}->sql("SELECT append(1, '$name', 'later', 5, 100)");
+	$healthy{$name}->wait_published(timeout => 10);
+	is($healthy{$name}->check("$name, later"), 0, "$name: later events arrive while other sinks are stuck");
+}
+
+# ---- stopping one stops that one ----
+my $pid = $healthy{shop}->pid;
+$healthy{billing}->stop;
+$database{billing}->sql("SELECT append(1, 'billing', 'stopped', 5, 100)");
+$database{shop}->sql("SELECT append(1, 'shop', 'goes on', 5, 100)");
+$healthy{shop}->wait_published;
+is($healthy{shop}->pid, $pid, 'a sink of the same name in another database goes on');
+is(scalar(grep { $_->{key} eq 'stopped' } @{ $healthy{billing}->deliveries }), 0, 'the stopped one does not publish');
+
+# ---- a restart starts all that are wanted, in every database ----
+$slow{$_}->control(capacity => 100000) for @names;
+$blocked{shop}->control();
+$down{billing}->control();
+$node->restart;
+for my $fault (values %slow, values %blocked, values %down, $healthy{postgres}, $healthy{shop})
+{
+	$fault->wait_state('running');
+	$fault->wait_published;
+	$fault->check("after the restart, $fault->{name}");
+}
+is($database{billing}->sql("SELECT state FROM outbox.status WHERE name = 'healthy'"), 'stopped', 'the stopped one stays so');
+$healthy{billing}->start;
+$healthy{billing}->wait_published;
+is($healthy{billing}->check('started again'), 0, 'and goes on where it was');
+
+$node->stop;
+done_testing();
