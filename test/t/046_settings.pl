@@ -1,0 +1,104 @@
+# Settings that are changed in the configuration file take effect with a reload, in running relays and sessions.
+use strict;
+use warnings;
+
+use Test::More;
+use Time::HiRes ();
+
+use OutboxCluster;
+use OutboxFault;
+
+my $node = OutboxCluster->create('settings', conf => $OutboxFault::CONF . "outbox.poll_interval = 60s\n");
+$node->sql("CREATE TABLE t (id int PRIMARY KEY);
+	CREATE VIEW t_v AS SELECT id FROM t;
+	SELECT outbox.create_contract('t', view => 't_v', source => 't', key => '{id}');
+	SELECT outbox.create_event_type('TCreated', contract => 't', emit => 'created');
+	SELECT outbox.enable('t')");
+my $fault = OutboxFault->new($node, 'fault')->start;
+my $pid = $fault->pid;
+
+sub set
+{
+	my (%settings) = @_;
+	$node->append_conf('postgresql.conf', join('', map { "$_ = '$settings{$_}'\n" } sort keys %settings));
+	$node->reload;
+	return;
+}
+
+# Seconds that the relay needs to look n times for new events.
+sub seconds_for_looks
+{
+	my ($n) = @_;
+	my $looks = $node->sql('SELECT cycles FROM outbox.relay_report()');
+	my $start = Time::HiRes::time();
+
+	$node->poll_until('SELECT cycles >= ' . ($looks + $n) . ' FROM outbox.relay_report()', 't', timeout => 30);
+	return Time::HiRes::time() - $start;
+}
+
+# ---- outbox.poll_interval ----
+set('outbox.poll_interval' => '10ms');
+cmp_ok(seconds_for_looks(200), '<', 20, 'poll_interval: a relay that looked once in a while looks often');
+set('outbox.poll_interval' => '60s');
+$node->poll_until("SELECT setting = '60000' FROM pg_settings WHERE name = 'outbox.poll_interval'");
+seconds_for_looks(1);
+cmp_ok(seconds_for_looks(3), '>', 1, 'poll_interval: and again once in a while');
+$fault->append('woken', 1);
+$fault->wait_published(timeout => 5);
+pass('a commit wakes it all the same');
+
+# ---- outbox.drain_timeout ----
+set('outbox.drain_timeout' => '600s');
+set('outbox.drain_timeout' => '0');
+$fault->control(down => 1);
+$fault->append('down', 1);
+$fault->wait_state('backoff');
+is($fault->pid, $pid, 'the relay is the one that was there before the changes');
+$fault->stop;
+pass('drain_timeout: the relay does not wait for a broker that is down');
+$fault->control();
+
+# ---- outbox.max_in_flight: for the next attempt ----
+set('outbox.max_in_flight' => 2);
+$fault->control(delay_ms => 50);
+$node->sql("SELECT outbox.start_relay('fault')");
+$fault->append('few', 20);
+$node->poll_until("SELECT published > 0 FROM outbox.relay_report()");
+my $most = 0;
+until ($node->sql("SELECT pending = 0 FROM outbox.status WHERE kind = 'sink'") eq 't')
+{
+	my $under_way = $node->sql('SELECT published - acked FROM outbox.relay_report()');
+	$most = $under_way if $under_way > $most;
+}
+cmp_ok($most, '<=', 2, 'max_in_flight: no more messages are under way');
+cmp_ok($most, '>', 0, 'and some are');
+$fault->wait_published;
+is($fault->check('all changes'), 0, 'nothing is lost or repeated by changes of settings');
+
+# ---- outbox.capture ----
+my $session = $node->background_psql('postgres');
+$session->query_safe('INSERT INTO t VALUES (1)');
+set('outbox.capture' => 'off');
+$node->poll_until("SELECT state = 'capture off' FROM outbox.status WHERE kind = 'extension'");
+$session->query_safe('SELECT') until $session->query_safe('SHOW outbox.capture') eq 'off';
+$session->query_safe('INSERT INTO t VALUES (3)');
+set('outbox.capture' => 'on');
+$node->poll_until("SELECT state = 'active' FROM outbox.status WHERE kind = 'extension'");
+$session->query_safe('SELECT') until $session->query_safe('SHOW outbox.capture') eq 'on';
+$session->query_safe('INSERT INTO t VALUES (4)');
+$session->quit;
+is($node->sql("SELECT string_agg(aggregateid, ' ' ORDER BY seq) FROM outbox.event_json WHERE type = 'TCreated' AND aggregateid IN ('1', '3', '4')"),
+	'1 4', 'capture: an open session stops and goes on');
+
+# ---- outbox.sink_libraries ----
+set('outbox.sink_libraries' => 'outbox_log');
+$node->poll_until("SELECT setting = 'outbox_log' FROM pg_settings WHERE name = 'outbox.sink_libraries'");
+like($node->sql_error("SELECT outbox.create_sink('two', 'outbox_fault')"), qr/42501: sink library "outbox_fault" is not allowed/,
+	'sink_libraries: a library that was taken off is refused');
+set('outbox.sink_libraries' => 'outbox_fault');
+$node->poll_until("SELECT setting = 'outbox_fault' FROM pg_settings WHERE name = 'outbox.sink_libraries'");
+$node->sql("SELECT outbox.create_sink('two', 'outbox_fault')");
+pass('sink_libraries: a library that was added is allowed');
+
+$node->stop;
+done_testing();
