@@ -118,6 +118,15 @@ def machine(conn):
     }
 
 
+def cpu_pressure():
+    """Share of the last five minutes in which some process waited for a CPU: how busy the machine was, with us on it."""
+    try:
+        some = pathlib.Path("/proc/pressure/cpu").read_text().split("avg300=")[1]
+    except OSError:
+        return None
+    return round(float(some.split()[0]) / 100, 2)
+
+
 def save(name, about, runs, summary, targets):
     """bench/results/NAME.json: every run's raw figures, and what was made of them."""
     path = TOP / "bench" / "results" / f"{name}.json"
@@ -126,7 +135,7 @@ def save(name, about, runs, summary, targets):
         "benchmark": name,
         "date": datetime.date.today().isoformat(),
         "command": os.environ.get("BENCH_COMMAND", ""),
-        "machine": about,
+        "machine": {**about, "load_at_end": round(os.getloadavg()[0], 2), "cpu_pressure_at_end": cpu_pressure()},
         "targets": targets,
         "summary": summary,
         "runs": "RUNS",

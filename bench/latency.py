@@ -73,10 +73,15 @@ def main():
         summary.append({"who": who, "about": ABOUT[who], "rate": rate, **{f: round(common.median([r[f] for r in mine]), 4) for f in FIGURES}})
         if who == "direct":
             summary[-1]["relay_cpu"] = None
+        else:
+            part = [{**r, "contender": r["who"]} for r in runs if r["rate"] == rate]
+            for name in TARGETS_MS:
+                summary[-1]["paired_" + name[:3]] = round(common.paired(part, "relay", "direct", name), 3)
     print(f"Commit -> consumer, one-row transactions of one connection, {args.seconds} s per run, median of {args.rounds} runs; "
           f"headers cloudevents, {kafka_topics.PARTITIONS} partitions, fsync on")
     common.table(summary, [("contender", "about", "s"), ("events/s", "rate", "d"), ("p50 ms", "p50_ms", ".2f"), ("p90 ms", "p90_ms", ".2f"), ("p99 ms", "p99_ms", ".2f"),
-                           ("p99.9 ms", "p999_ms", ".2f"), ("max ms", "max_ms", ".1f"), ("relay CPU, cores", "relay_cpu", ".3f")])
+                           ("p99.9 ms", "p999_ms", ".2f"),
+                           ("paired p50", "paired_p50", ".2f"), ("paired p99", "paired_p99", ".2f"), ("max ms", "max_ms", ".1f"), ("relay CPU, cores", "relay_cpu", ".3f")])
     relay = [row for row in summary if row["who"] == "relay"]
     targets = [common.verdict(f"{row['rate']}/s: {name[:3]} ms", row[name], limit) for row in relay for name, limit in TARGETS_MS.items()]
     targets.append(common.verdict(f"{relay[-1]['rate']}/s: relay CPU in cores", relay[-1]["relay_cpu"], TARGET_CPU))
