@@ -16,6 +16,7 @@
 #include "avro/schema_model.h"
 #include "avro/wire.h"
 #include "avro/wire_decode.h"
+#include "memory.h"
 
 static int checks = 0;
 static int failures = 0;
@@ -30,48 +31,6 @@ static int failures = 0;
 			printf("%s:%d: not true: %s\n", __FILE__, __LINE__, #condition); \
 		}                                                                    \
 	} while (0)
-
-/* Memory that is counted, may be refused, and is freed as a whole. */
-typedef struct Block
-{
-	struct Block *next;
-} Block;
-
-typedef struct Memory
-{
-	Block *blocks;
-	long left; /* allocations before it runs out; -1: endless */
-} Memory;
-
-static void *
-memory_alloc(void *context, size_t size)
-{
-	Memory *memory = context;
-	Block *block;
-
-	if (memory->left == 0)
-		return NULL;
-	if (memory->left > 0)
-		memory->left--;
-	block = malloc(sizeof(Block) + size);
-	if (block == NULL)
-		return NULL;
-	block->next = memory->blocks;
-	memory->blocks = block;
-	return block + 1;
-}
-
-static void
-memory_free(Memory *memory)
-{
-	while (memory->blocks != NULL)
-	{
-		Block *next = memory->blocks->next;
-
-		free(memory->blocks);
-		memory->blocks = next;
-	}
-}
 
 static uint64_t random_state;
 
