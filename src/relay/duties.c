@@ -21,6 +21,7 @@
 
 #include "relay/session.h"
 #include "relay/worker.h"
+#include "sink/sink_loader.h"
 
 #define BUSY_INTERVAL_MS 100
 #define IDLE_INTERVAL_MS 10000
@@ -31,6 +32,7 @@
 static bool moved(const OutboxRelay *relay);
 static bool drifted(const OutboxRelay *relay);
 static void fill_report(OutboxRelay *relay);
+static bool has_new_files(OutboxRelay *relay);
 
 /* Were events acknowledged, or schemas registered, since the last write? */
 static bool
@@ -167,5 +169,28 @@ OutboxRelayConfigure(OutboxRelay *relay, long every_ms)
 			break;
 	}
 	/* a copy of the data, or a new site: the worker knows what to say */
-	return relay->row.copy_error != NULL ? OUTBOX_ATTEMPT_RECONNECT : OUTBOX_ATTEMPT_GOES_ON;
+	if (relay->row.copy_error != NULL)
+		return OUTBOX_ATTEMPT_RECONNECT;
+	if (relay->started && (reloaded || relay->report.state == OUTBOX_RELAY_BACKOFF) && has_new_files(relay))
+		return OUTBOX_ATTEMPT_RECONNECT;
+	return OUTBOX_ATTEMPT_GOES_ON;
+}
+
+/*
+ * Options may be the content of files: a password that was rotated is what a
+ * sink in trouble needs, and what SIGHUP asks to look for.
+ */
+static bool
+has_new_files(OutboxRelay *relay)
+{
+	const OutboxSinkState *sink = &relay->sink;
+	int n;
+	const OutboxSinkOption *options = OutboxSinkOptions(relay->row.options, false, &n);
+
+	for (int i = 0; i < n && i < sink->noptions; i++)
+	{
+		if (strcmp(options[i].value, sink->options[i].value) != 0)
+			return true;
+	}
+	return false;
 }
