@@ -311,7 +311,9 @@ serve_error(KafkaSink *sink, rd_kafka_event_t *event)
 	/* Keep the first words of a streak: "all brokers are down" says less than why. */
 	if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && sink->error[0] != '\0')
 		return;
-	strlcpy(sink->error, rd_kafka_event_error_string(event), sizeof(sink->error));
+	/* a listener that expects another protocol just hangs up */
+	snprintf(sink->error, sizeof(sink->error), "%s%s", rd_kafka_event_error_string(event),
+			 err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ? "; they gave no reason: is security.protocol that of the listener?" : "");
 	sink->error_at = GetCurrentTimestamp();
 }
 
