@@ -18,7 +18,7 @@ packages=(gcc libc6-dev make pkg-config
     libavro-dev libjansson-dev librdkafka-dev libcurl4-openssl-dev python3 python3-venv)
 if [ "$profile" = test ]; then
     packages+=("postgresql-$PG_MAJOR-pgtap" libtap-parser-sourcehandler-pgtap-perl libipc-run-perl perl
-        openjdk-17-jre-headless maven curl git procps)
+        openjdk-17-jre-headless maven curl git openssl procps)
 fi
 
 missing_packages()

@@ -1,6 +1,8 @@
 #!/bin/bash
 # Starts a Kafka of one node on loopback, and prints its host:port.
-#   kafka-up.sh DIR     data, log and process id live in DIR; the port chosen at the first start stays
+#   kafka-up.sh DIR     data, log and process id live in DIR; the ports chosen at the first start stay
+# It also listens with TLS and with TLS and SASL/PLAIN (user shop); certificates and password are made
+# at the first start: DIR/tls and DIR/sasl hold host:port, DIR/ca.pem and DIR/password what clients need.
 # KAFKA_JAVA_OPTS replaces the option that trades speed for a short start (benchmarks).
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -9,21 +11,42 @@ mkdir -p "$1"
 dir=$(cd "$1" && pwd)
 [ -f "$kafka_dir/.complete" ] || die "no Kafka in $cache: run $here/kafka-fetch.sh"
 
-[ -f "$dir/ports" ] || free_ports 2 >"$dir/ports"
-read -r port controller <"$dir/ports"
+[ -f "$dir/ports" ] || free_ports 4 >"$dir/ports"
+read -r port controller tls sasl <"$dir/ports"
 if is_up "$dir"; then
     echo "127.0.0.1:$port"
     exit 0
 fi
 
+# A key and a certificate for 127.0.0.1, and the authority that signed it.
+make_certificates()
+{
+    local key=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes)
+    openssl req -x509 "${key[@]}" -days 30 -subj "/CN=outbox test authority" -keyout "$dir/ca.key" -out "$dir/ca.pem"
+    openssl req "${key[@]}" -subj "/CN=outbox test broker" -keyout "$dir/broker.key" -out "$dir/broker.csr"
+    openssl x509 -req -in "$dir/broker.csr" -CA "$dir/ca.pem" -CAkey "$dir/ca.key" -CAcreateserial -days 30 \
+        -extfile <(echo "subjectAltName=IP:127.0.0.1") -out "$dir/broker.crt"
+    cat "$dir/broker.key" "$dir/broker.crt" >"$dir/broker.pem"
+}
+if [ ! -f "$dir/password" ]; then
+    make_certificates >"$dir/log" 2>&1 || { tail -n 20 "$dir/log" >&2; die "no certificates could be made"; }
+    openssl rand -hex 16 >"$dir/password"
+fi
+echo "127.0.0.1:$tls" >"$dir/tls"
+echo "127.0.0.1:$sasl" >"$dir/sasl"
+
 cat >"$dir/server.properties" <<PROPERTIES
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$controller
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller
-advertised.listeners=PLAINTEXT://127.0.0.1:$port
+listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller,SSL://127.0.0.1:$tls,SASL_SSL://127.0.0.1:$sasl
+advertised.listeners=PLAINTEXT://127.0.0.1:$port,SSL://127.0.0.1:$tls,SASL_SSL://127.0.0.1:$sasl
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL
+ssl.keystore.type=PEM
+ssl.keystore.location=$dir/broker.pem
+sasl.enabled.mechanisms=PLAIN
+listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_shop="$(cat "$dir/password")";
 inter.broker.listener.name=PLAINTEXT
 log.dirs=$dir/data
 num.partitions=4

@@ -58,6 +58,17 @@ sub address
 	return $self->{address};
 }
 
+# A real Kafka's other listeners (see kafka-up.sh): 'tls' and 'sasl' give host:port, 'ca' the file of the
+# authority that signed its certificate, 'password' that of the user shop.
+sub secure
+{
+	my ($self, $what) = @_;
+
+	return "$self->{dir}/ca.pem" if $what eq 'ca';
+	chomp(my $text = PostgreSQL::Test::Utils::slurp_file("$self->{dir}/$what"));
+	return $text;
+}
+
 sub stop
 {
 	my ($self, %opt) = @_;
