@@ -7,13 +7,13 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -39,7 +39,7 @@ extension_tuple(Relation rel)
 {
 	ScanKeyData key;
 	SysScanDesc scan;
-	HeapTuple	tuple;
+	HeapTuple tuple;
 
 	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(OutboxExtensionOid(false)));
@@ -58,9 +58,9 @@ extension_tuple(Relation rel)
 Oid
 OutboxOwner(void)
 {
-	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
-	HeapTuple	tuple = extension_tuple(rel);
-	Oid			owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	Relation rel = table_open(ExtensionRelationId, AccessShareLock);
+	HeapTuple tuple = extension_tuple(rel);
+	Oid owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
 
 	heap_freetuple(tuple);
 	table_close(rel, AccessShareLock);
@@ -70,11 +70,11 @@ OutboxOwner(void)
 void
 OutboxRequireVersion(void)
 {
-	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
-	HeapTuple	tuple = extension_tuple(rel);
-	bool		isnull;
-	char	   *version = TextDatumGetCString(heap_getattr(tuple, Anum_pg_extension_extversion,
-														   RelationGetDescr(rel), &isnull));
+	Relation rel = table_open(ExtensionRelationId, AccessShareLock);
+	HeapTuple tuple = extension_tuple(rel);
+	bool isnull;
+	char *version = TextDatumGetCString(heap_getattr(tuple, Anum_pg_extension_extversion,
+													 RelationGetDescr(rel), &isnull));
 
 	heap_freetuple(tuple);
 	table_close(rel, AccessShareLock);
@@ -92,7 +92,7 @@ OutboxRequireVersion(void)
 Oid
 OutboxInstallation(void)
 {
-	Oid			schema = get_namespace_oid(OUTBOX_SCHEMA, true);
+	Oid schema = get_namespace_oid(OUTBOX_SCHEMA, true);
 
 	return OidIsValid(schema) ? get_relname_relid("event_seq", schema) : InvalidOid;
 }
@@ -106,8 +106,8 @@ OutboxSchemaOid(void)
 Oid
 OutboxRelationOid(const char *relname)
 {
-	Oid			schema = get_namespace_oid(OUTBOX_SCHEMA, false);
-	Oid			relid = get_relname_relid(relname, schema);
+	Oid schema = get_namespace_oid(OUTBOX_SCHEMA, false);
+	Oid relid = get_relname_relid(relname, schema);
 
 	if (!OidIsValid(relid))
 		ereport(ERROR,
@@ -120,8 +120,8 @@ OutboxRelationOid(const char *relname)
 Oid
 OutboxRelationOwner(Oid relation)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	Oid			owner;
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Oid owner;
 
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR,

@@ -30,9 +30,9 @@ typedef struct AccessLevel
 {
 	const char *name;
 	const char *const *relations; /* to SELECT from */
-	int			nrelations;
+	int nrelations;
 	const char *const *functions; /* to EXECUTE */
-	int			nfunctions;
+	int nfunctions;
 } AccessLevel;
 
 static const char *const reader_relations[] = {
@@ -89,7 +89,7 @@ static const AccessLevel levels[] = {
 PG_FUNCTION_INFO_V1(outbox_grant_access);
 
 static char *text_argument(FunctionCallInfo fcinfo, int arg, const char *name);
-static int	find_level(const char *name);
+static int find_level(const char *name);
 static void check_rights(void);
 static void grant_level(const AccessLevel *level, const char *role);
 static char *existing_functions(const AccessLevel *level);
@@ -104,8 +104,8 @@ Datum
 outbox_grant_access(PG_FUNCTION_ARGS)
 {
 	OutboxOwnerScope scope;
-	char	   *role;
-	int			level;
+	char *role;
+	int level;
 
 	OutboxRequireVersion();
 	role = text_argument(fcinfo, 0, "role");
@@ -156,7 +156,7 @@ find_level(const char *name)
 static void
 check_rights(void)
 {
-	Oid			owner = OutboxOwner();
+	Oid owner = OutboxOwner();
 
 	if (has_privs_of_role(GetUserId(), owner))
 		return;
@@ -172,7 +172,7 @@ static void
 grant_level(const AccessLevel *level, const char *role)
 {
 	const char *quoted = quote_identifier(role);
-	char	   *functions = existing_functions(level);
+	char *functions = existing_functions(level);
 
 	for (int i = 0; i < level->nrelations; i++)
 		execute(psprintf("GRANT SELECT ON %s TO %s", level->relations[i], quoted));
@@ -184,9 +184,9 @@ grant_level(const AccessLevel *level, const char *role)
 static char *
 existing_functions(const AccessLevel *level)
 {
-	Oid			types[] = {TEXTARRAYOID};
-	Datum	   *signatures = palloc(sizeof(Datum) * level->nfunctions);
-	Datum		values[1];
+	Oid types[] = {TEXTARRAYOID};
+	Datum *signatures = palloc(sizeof(Datum) * level->nfunctions);
+	Datum values[1];
 
 	for (int i = 0; i < level->nfunctions; i++)
 		signatures[i] = CStringGetTextDatum(level->functions[i]);
