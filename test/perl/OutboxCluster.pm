@@ -168,8 +168,9 @@ sub wait_for_recovery
 
 	while (time < $deadline)
 	{
-		my ($rc, $out) = $self->psql('postgres',
-			"SELECT count(*) FROM pg_stat_activity WHERE pid = $pid", timeout => 10);
+		# A psql that is refused may be gone before it has read its input, which raises here.
+		my ($rc, $out) = eval { $self->psql('postgres',
+			"SELECT count(*) FROM pg_stat_activity WHERE pid = $pid", timeout => 10) };
 		return if defined $rc && $rc == 0 && $out eq '0';
 		select(undef, undef, undef, 0.05);
 	}

@@ -63,13 +63,13 @@ $node->sql("SELECT outbox.start_relay('kafka')");
 $node->poll_until("SELECT state = 'running' $kafka");
 
 # other libraries stay on the line; the relay ended with the server
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'auto_explain, pg_prewarm'");
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'plpgsql, dict_snowball'");
 $node->restart;
 is($node->sql("SELECT state, advice $kafka"),
 	"not running|SELECT outbox.start_relay('kafka') starts it on trial; add outbox_ext to shared_preload_libraries and restart.",
 	'nobody starts it again');
 like($node->sql("SELECT outbox.start_relay('log')"),
-	qr/write shared_preload_libraries = 'auto_explain, pg_prewarm, outbox_ext' into postgresql\.conf/,
+	qr/write shared_preload_libraries = 'plpgsql, dict_snowball, outbox_ext' into postgresql\.conf/,
 	'libraries that are preloaded stay on the line');
 is($node->sql("SELECT count(*) FROM outbox.contract_counters()"), 0, 'there are no counters');
 $node->sql("SELECT outbox.pause('log')");
@@ -77,7 +77,7 @@ $node->poll_until("SELECT state = 'paused' FROM outbox.status WHERE name = 'log'
 is(status('sink'), "paused|SELECT outbox.resume('log') goes on; its events are kept meanwhile.", 'a sink can be paused');
 
 # ---- doing as told ----
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'auto_explain, pg_prewarm, outbox_ext'");
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'plpgsql, dict_snowball, outbox_ext'");
 $node->restart;
 is(status('extension'), 'active|', 'after doing so the extension is active');
 $node->sql("SELECT outbox.resume('log')");
