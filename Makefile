@@ -34,7 +34,7 @@ PG_CONFIG   ?= pg_config
 
 # These goals must work where no PostgreSQL is installed yet.
 BENCH_GOALS  = bench bench-write bench-onerow bench-drain bench-latency
-TOOL_GOALS   = demo test test-matrix fuzz lint format deps $(BENCH_GOALS)
+TOOL_GOALS   = demo test test-matrix fuzz valgrind lint format deps $(BENCH_GOALS)
 # Bitcode for JIT inlining is of no use to a trigger, and its compiler need not be there.
 override with_llvm = no
 ifeq ($(filter $(TOOL_GOALS),$(MAKECMDGOALS)),)
@@ -83,6 +83,10 @@ test-matrix:
 # Random inputs for the units that need no server: make fuzz SECONDS=600
 fuzz:
 	@$(MAKE) -s -C test/unit fuzz PG_CONFIG='$(abspath-config)' FUZZ_SECONDS=$(or $(SECONDS),60)
+
+# The regression tests in a server under valgrind; some minutes.
+valgrind:
+	@ONLY=valgrind test/run/all.sh
 
 lint:
 	@test/lint.sh

@@ -76,6 +76,7 @@ run_in_readable_copy()
 }
 
 # server_start DIR [SETTING...]: a cluster in DIR/data on a socket in DIR, port 5432, superuser postgres.
+# SERVER_PROGRAM is run in place of postgres, if it is set.
 server_start()
 {
     local dir=$1 setting
@@ -88,7 +89,8 @@ server_start()
             "shared_buffers = 64MB" "max_wal_size = 512MB" "log_line_prefix = '%m [%p] %b '"
         for setting in "$@"; do printf '%s\n' "$setting"; done
     } | as_server tee -a "$dir/data/postgresql.conf" >/dev/null
-    as_server pg_ctl -D "$dir/data" -l "$dir/server.log" -w -t 60 -s start >"$dir/pg_ctl.log" 2>&1 \
+    as_server pg_ctl -D "$dir/data" -l "$dir/server.log" -w -t 60 -s ${SERVER_PROGRAM:+-p "$SERVER_PROGRAM"} start \
+        >"$dir/pg_ctl.log" 2>&1 \
         || { tail -n 25 "$dir/server.log" "$dir/pg_ctl.log" >&2; die "the private PostgreSQL server did not start"; }
 }
 

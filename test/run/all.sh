@@ -3,6 +3,7 @@
 # into a private copy of PostgreSQL and run against private servers, which are gone at the end.
 #   all.sh                 every part
 #   ONLY="regress tap"     some: lint unit regress isolation pgtap tap matrix
+#   ONLY=valgrind          the regression tests under valgrind, which is not among every part
 #   PROVE_TESTS=...        some TAP files
 # Every part runs even when an earlier one failed; the exit status is 1 if any did.
 set -uo pipefail
@@ -123,6 +124,20 @@ run_regress()
 {
     mapfile -t tests < <(names test/sql .sql)
     regress_with regress "$PGXS_TESTS/regress/pg_regress" test contrib_regression "${tests[@]}"
+}
+
+# With a server of its own; it needs minutes. Times are not what the tests' limits expect: what they
+# find is shown, and memcheck decides.
+run_valgrind()
+{
+    command -v valgrind >/dev/null || die "valgrind is not installed" "apt-get install valgrind"
+    [ -z "$scratch" ] || { server_stop "$scratch"; rm -rf "$scratch"; scratch=; }
+    output_dir valgrind
+    export VALGRIND_DIR=$TOP/test/valgrind VALGRIND_LOG=$TOP/build/valgrind VALGRIND_POSTGRES=$PG_BIN/postgres
+    SERVER_PROGRAM=$TOP/test/valgrind/postgres
+    run_regress || echo "-- some tests differ under valgrind"
+    server_stop "$scratch"
+    build/venv/bin/python test/valgrind/report.py build/valgrind "$TOP/src/"
 }
 
 run_isolation()
