@@ -62,7 +62,7 @@ $fault->control();
 set('outbox.max_in_flight' => 2);
 $fault->control(delay_ms => 50);
 $node->sql("SELECT outbox.start_relay('fault')");
-$fault->append('few', 20);
+$fault->append('few', 100);
 $node->poll_until("SELECT published > 0 FROM outbox.relay_report()");
 my $most = 0;
 until ($node->sql("SELECT pending = 0 FROM outbox.status WHERE kind = 'sink'") eq 't')
