@@ -52,12 +52,11 @@ static char *
 put_pairs(OutboxEncodeState *state, const OutboxOp *op, char *p, Jsonb *jsonb, Size reserve)
 {
 	JsonbIterator *it = JsonbIteratorInit(&jsonb->root);
-	JsonbIteratorToken token;
 	JsonbValue item;
 
 	(void) JsonbIteratorNext(&it, &item, true);
 	p = AvroPutLong(p, JB_ROOT_COUNT(jsonb));
-	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_END_OBJECT)
+	while (JsonbIteratorNext(&it, &item, true) != WJB_END_OBJECT)
 	{
 		if (item.type != jbvString)
 			return OutboxEncodeFail(state, op, ERRCODE_DATATYPE_MISMATCH,

@@ -304,7 +304,7 @@ serve_error(KafkaSink *sink, rd_kafka_event_t *event)
 
 	if (err == RD_KAFKA_RESP_ERR__FATAL)
 	{
-		err = rd_kafka_fatal_error(sink->rk, reason, sizeof(reason));
+		(void) rd_kafka_fatal_error(sink->rk, reason, sizeof(reason));
 		KafkaFail(sink, reason);
 		return;
 	}
