@@ -22,7 +22,7 @@
 #include "utils/memutils.h"
 
 #include "avro/jsonb_decode.h"
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "compat.h"
 
 /* When so many decoders are kept, all are dropped: far more than schemas in use. */

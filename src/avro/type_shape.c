@@ -27,7 +27,7 @@
 
 #include "avro/schema_model.h"
 #include "avro/type_shape.h"
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 
 /* Composites and arrays inside one another. */
 #define MAX_SHAPE_DEPTH 16

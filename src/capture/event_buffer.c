@@ -31,7 +31,7 @@
 
 #include "capture/event_buffer.h"
 #include "capture/leaf_writer.h"
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "compat.h"
 
 #define FLUSH_ROWS OUTBOX_LEAF_BATCH

@@ -27,7 +27,7 @@
 #include "capture/event_id.h"
 #include "capture/event_writer.h"
 #include "capture/hint_runs.h"
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "catalog/sequence.h"
 #include "shared/outbox_shared.h"
 

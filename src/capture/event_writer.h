@@ -10,7 +10,7 @@
 
 #include "utils/jsonb.h"
 
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 
 /* What capture knows of an event; identity, order and place are the writer's. */
 typedef struct OutboxEvent

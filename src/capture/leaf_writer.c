@@ -26,7 +26,7 @@
 
 #include "capture/hint_runs.h"
 #include "capture/leaf_writer.h"
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "shared/outbox_shared.h"
 

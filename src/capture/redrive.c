@@ -23,7 +23,7 @@
 #include "utils/memutils.h"
 
 #include "capture/transition.h"
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "contract/contract_api.h"
 #include "contract/guard.h"
 

@@ -20,7 +20,7 @@
 
 #include "capture/change.h"
 #include "capture/transition.h"
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/evaluate.h"
 #include "contract/guard.h"

@@ -24,7 +24,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 
 typedef struct AccessLevel
 {

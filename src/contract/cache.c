@@ -22,7 +22,7 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/cache.h"
 #include "contract/guard.h"

@@ -18,7 +18,7 @@
 #include "utils/varlena.h"
 
 #include "avro/outbox_avro.h"
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/compile.h"
 #include "contract/contract_api.h"

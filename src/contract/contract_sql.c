@@ -26,7 +26,7 @@
 #include "utils/rel.h"
 
 #include "avro/outbox_avro.h"
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "contract/contract_api.h"
 #include "contract/expression.h"
 #include "contract/key.h"

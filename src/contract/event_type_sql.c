@@ -12,7 +12,7 @@
 #include "utils/formatting.h"
 #include "utils/lsyscache.h"
 
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "contract/compile.h"
 #include "contract/contract_api.h"
 #include "contract/expression.h"

@@ -27,7 +27,7 @@
 #include "utils/resowner.h"
 #include "utils/wait_event.h"
 
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "contract/source_trigger.h"
 
 #define LOCK_TIMEOUT		"2s"

@@ -23,7 +23,7 @@
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
 
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "catalog/sequence.h"
 #include "deadletter/dead_letter.h"
 #include "mb/pg_wchar.h"

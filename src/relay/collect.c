@@ -23,7 +23,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "relay/collect.h"
 #include "relay/durable.h"
 

@@ -21,7 +21,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "guc.h"
 #include "relay/sink_api.h"

@@ -14,7 +14,7 @@
 #include "access/table.h"
 #include "catalog/pg_inherits.h"
 
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "relay/leaves.h"
 

@@ -18,7 +18,7 @@
 #include "utils/memutils.h"
 #include "utils/uuid.h"
 
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "relay/message.h"
 

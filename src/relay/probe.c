@@ -24,7 +24,7 @@
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
 
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "relay/probe_args.h"
 #include "shared/relay_slots.h"
 

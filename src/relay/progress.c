@@ -17,7 +17,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "relay/progress.h"
 #include "relay/session.h"
 

@@ -27,7 +27,7 @@
 #include "utils/fmgroids.h"
 #include "utils/snapmgr.h"
 
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "guc.h"
 #include "relay/durable.h"

@@ -18,7 +18,7 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "relay/trial.h"
 #include "shared/outbox_shared.h"

@@ -15,7 +15,7 @@
 #include "storage/latch.h"
 #include "utils/builtins.h"
 
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "relay/schema_cache.h"
 
 static bool load_schema(OutboxSchemaCache *cache, OutboxCachedSchema *entry);

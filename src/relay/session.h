@@ -8,7 +8,7 @@
 #ifndef OUTBOX_SESSION_H
 #define OUTBOX_SESSION_H
 
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 
 /* Signal handlers; unblocks signals. Before the database is connected. */
 extern void OutboxSessionSignals(void);

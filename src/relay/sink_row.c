@@ -20,7 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "guc.h"
 #include "relay/session.h"
 #include "relay/sink_row.h"

@@ -19,7 +19,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "relay/sink_api.h"
 #include "relay/window.h"
 #include "shared/outbox_shared.h"

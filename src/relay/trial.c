@@ -18,7 +18,7 @@
 #include "storage/latch.h"
 #include "utils/timestamp.h"
 
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "relay/relay_args.h"
 #include "relay/session.h"

@@ -22,7 +22,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "shared/shared_state.h"
 
 /* outbox.leaf (sql/10_catalog.sql) */

@@ -21,7 +21,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 #include "guc.h"
 #include "shared/shared_state.h"
 

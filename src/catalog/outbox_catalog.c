@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * catalog.c
+ * outbox_catalog.c
  *	  Our own tables: names and object ids.
  *
  *-------------------------------------------------------------------------
@@ -22,7 +22,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-#include "catalog/catalog.h"
+#include "catalog/outbox_catalog.h"
 
 Oid
 OutboxExtensionOid(bool missing_ok)
