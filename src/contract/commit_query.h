@@ -1,0 +1,42 @@
+/*-------------------------------------------------------------------------
+ *
+ * commit_query.h
+ *	  A contract that is evaluated at commit: its view as one query for
+ *	  many keys.
+ *
+ * A *lookup key* is a row of values of the root's own columns, those that the
+ * contract's key expressions read, in key order. It finds a contract row by an
+ * index of the root even when the key shows a cast of the column; it is what
+ * sources queue and what the aggregate lock is taken on.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_COMMIT_QUERY_H
+#define OUTBOX_COMMIT_QUERY_H
+
+#include "access/tupdesc.h"
+#include "nodes/plannodes.h"
+
+#include "catalog/contract_config.h"
+
+typedef struct OutboxCommitQuery
+{
+	PlannedStmt *plan;			/* $1..$nlookup: arrays of equal length, one element per key */
+	List	   *relations;		/* OIDs of all tables and views behind it, ascending: lock these in AccessShareLock */
+	int			nlookup;
+	TupleDesc	lookup_desc;	/* names, types, typmods and collations of the lookup columns */
+	Oid		   *array_types;	/* types of the parameters */
+	/* result columns: those of the contract's view, then the lookup columns */
+} OutboxCommitQuery;
+
+/*
+ * Analyses and plans the view in the current memory context, as the view's
+ * owner. Raises, naming construct and remedy, for a view that cannot be read
+ * at commit: volatile functions, foreign or temporary tables, row level
+ * security that applies to the owner, a root that the key cannot be pushed
+ * down to, or a plan without an index on the root's or a joined table's
+ * lookup (the hint is the CREATE INDEX).
+ */
+extern OutboxCommitQuery *OutboxPlanCommitQuery(const OutboxContractConfig *config);
+
+#endif							/* OUTBOX_COMMIT_QUERY_H */

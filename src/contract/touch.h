@@ -1,0 +1,45 @@
+/*-------------------------------------------------------------------------
+ *
+ * touch.h
+ *	  Which rows of a contract that is evaluated at commit a changed row of
+ *	  one of its sources touches.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_TOUCH_H
+#define OUTBOX_TOUCH_H
+
+#include "executor/tuptable.h"
+
+#include "catalog/contract_config.h"
+
+typedef struct OutboxTouch OutboxTouch;
+
+/* One lookup key; a key with a NULL in it is not reported. */
+typedef void (*OutboxTouchCallback) (void *arg, const Datum *values);
+
+/*
+ * Compiles what maps rows of `relation` (the root, a child, or a partition of
+ * one) to lookup keys, in a child of CurrentMemoryContext. Terms as of
+ * OutboxCompileContract.
+ */
+extern OutboxTouch *OutboxCompileTouch(const OutboxContractConfig *config, Oid relation);
+
+/* Is the relation the contract's root? May computing keys raise, so that the caller guards it? */
+extern bool OutboxTouchIsRoot(const OutboxTouch *touch);
+extern bool OutboxTouchMayRaise(const OutboxTouch *touch);
+
+/* The lookup key's columns: types, lengths, collations. */
+extern TupleDesc OutboxTouchLookupDesc(const OutboxTouch *touch);
+
+/* True when no column that the contract or the key query reads differs between the rows. Never raises. */
+extern bool OutboxTouchReadsEqual(OutboxTouch *touch, TupleTableSlot *before, TupleTableSlot *after);
+
+/*
+ * Reports the lookup keys of a row: of the root its own columns, of a child
+ * what its key_query gives, run as the contract's owner. Raises
+ * program_limit_exceeded beyond max_fanout.
+ */
+extern void OutboxTouchKeys(OutboxTouch *touch, TupleTableSlot *row, OutboxTouchCallback add, void *arg);
+
+#endif							/* OUTBOX_TOUCH_H */
