@@ -64,7 +64,6 @@ in_debian()
 # Says what keeps this machine from it, before a minute is spent.
 check_machine()
 {
-    [ "$(id -u)" = 0 ] || cannot "it needs root, to change into another Debian (sudo make test-matrix)"
     command -v debootstrap >/dev/null || {
         command -v apt-get >/dev/null || cannot "there is no debootstrap, and no apt-get to install it"
         say "Installing debootstrap"
@@ -161,7 +160,8 @@ run_tests()
 test_major()
 {
     choose "$1"
-    mkdir -p "$cache"
+    [ "$(id -u)" = 0 ] || cannot "it needs root, to change into another Debian (sudo make test-matrix)"
+    mkdir -p "$cache" || cannot "$cache cannot be made"
     exec 9>"$root.lock"
     flock -w "$test_limit" 9 || die "another run has used $root for $test_limit s"
     check_machine
