@@ -10,71 +10,83 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "catalog/outbox_catalog.h"
+#include "catalog/config_scan.h"
 #include "catalog/contract_config.h"
 
 enum
 {
-	Anum_contract_id = 1, Anum_contract_name, Anum_contract_aggregate_type, Anum_contract_key,
-	Anum_contract_aggregate_id, Anum_contract_required, Anum_contract_namespace, Anum_contract_evaluate,
-	Anum_contract_on_invalid, Anum_contract_enabled
+	Anum_contract_id = 1,
+	Anum_contract_name,
+	Anum_contract_aggregate_type,
+	Anum_contract_key,
+	Anum_contract_aggregate_id,
+	Anum_contract_required,
+	Anum_contract_namespace,
+	Anum_contract_evaluate,
+	Anum_contract_on_invalid,
+	Anum_contract_enabled
 };
 
 enum
 {
-	Anum_version_contract_id = 1, Anum_version_version, Anum_version_view
+	Anum_version_contract_id = 1,
+	Anum_version_version,
+	Anum_version_view
 };
 
 enum
 {
-	Anum_source_contract_id = 1, Anum_source_relation, Anum_source_role, Anum_source_key_columns
+	Anum_source_contract_id = 1,
+	Anum_source_relation,
+	Anum_source_role,
+	Anum_source_key_columns,
+	Anum_source_key_query,
+	Anum_source_max_fanout
 };
 
 enum
 {
-	Anum_event_type_id = 1, Anum_event_type_contract_id, Anum_event_type_name, Anum_event_type_emit,
-	Anum_event_type_condition, Anum_event_type_previous, Anum_event_type_topic, Anum_event_type_ce_type,
+	Anum_event_type_id = 1,
+	Anum_event_type_contract_id,
+	Anum_event_type_name,
+	Anum_event_type_emit,
+	Anum_event_type_condition,
+	Anum_event_type_previous,
+	Anum_event_type_topic,
+	Anum_event_type_ce_type,
 	Anum_event_type_tombstone
 };
 
 enum
 {
-	Anum_check_id = 1, Anum_check_event_type_id, Anum_check_name, Anum_check_expression
+	Anum_check_id = 1,
+	Anum_check_event_type_id,
+	Anum_check_name,
+	Anum_check_expression
 };
 
 enum
 {
-	Anum_schema_id = 1, Anum_schema_event_type_id, Anum_schema_contract, Anum_schema_event_type,
-	Anum_schema_version, Anum_schema_topic, Anum_schema_ce_type, Anum_schema_previous, Anum_schema_schema
+	Anum_schema_id = 1,
+	Anum_schema_event_type_id,
+	Anum_schema_contract,
+	Anum_schema_event_type,
+	Anum_schema_version,
+	Anum_schema_topic,
+	Anum_schema_ce_type,
+	Anum_schema_previous,
+	Anum_schema_schema
 };
 
-/* A scan of one of our tables by one key column of an index. */
-typedef struct ConfigScan
-{
-	Relation	rel;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-} ConfigScan;
-
-static void scan_begin(ConfigScan *scan, const char *table, const char *index, AttrNumber column,
-					   RegProcedure equal, Datum value, Snapshot snapshot);
-static bool scan_next(ConfigScan *scan);
-static void scan_end(ConfigScan *scan);
-static char *get_text(ConfigScan *scan, AttrNumber column);
-static Datum get_datum(ConfigScan *scan, AttrNumber column);
 static List *get_names(ConfigScan *scan, AttrNumber column);
 static void load_version(OutboxContractConfig *config, Snapshot snapshot);
-static void load_root(OutboxContractConfig *config, Snapshot snapshot);
+static void load_sources(OutboxContractConfig *config, Snapshot snapshot);
 static void load_event_types(OutboxContractConfig *config, Snapshot snapshot);
 static void load_checks(OutboxEventTypeConfig *type, Snapshot snapshot);
 static void load_schema(OutboxEventTypeConfig *type, int32 version, Snapshot snapshot);
@@ -84,31 +96,31 @@ static OutboxTombstone parse_tombstone(const char *text);
 OutboxContractConfig *
 OutboxContractLoad(const char *name)
 {
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
 	OutboxContractConfig *config = NULL;
-	ConfigScan	scan;
+	ConfigScan scan;
 
-	scan_begin(&scan, "contract", "contract_name_key", Anum_contract_name,
-			   F_TEXTEQ, CStringGetTextDatum(name), snapshot);
-	if (scan_next(&scan))
+	OutboxConfigScanBegin(&scan, "contract", "contract_name_key", Anum_contract_name,
+						  F_TEXTEQ, CStringGetTextDatum(name), snapshot);
+	if (OutboxConfigScanNext(&scan))
 	{
 		config = palloc0(sizeof(OutboxContractConfig));
-		config->id = DatumGetInt32(get_datum(&scan, Anum_contract_id));
-		config->name = get_text(&scan, Anum_contract_name);
-		config->aggregate_type = get_text(&scan, Anum_contract_aggregate_type);
+		config->id = DatumGetInt32(OutboxConfigDatum(&scan, Anum_contract_id));
+		config->name = OutboxConfigText(&scan, Anum_contract_name);
+		config->aggregate_type = OutboxConfigText(&scan, Anum_contract_aggregate_type);
 		config->key = get_names(&scan, Anum_contract_key);
 		config->aggregate_id = get_names(&scan, Anum_contract_aggregate_id);
 		config->required = get_names(&scan, Anum_contract_required);
-		config->name_space = get_text(&scan, Anum_contract_namespace);
-		config->at_commit = strcmp(get_text(&scan, Anum_contract_evaluate), "commit") == 0;
-		config->abort_on_invalid = strcmp(get_text(&scan, Anum_contract_on_invalid), "abort") == 0;
-		config->enabled = DatumGetBool(get_datum(&scan, Anum_contract_enabled));
+		config->name_space = OutboxConfigText(&scan, Anum_contract_namespace);
+		config->at_commit = strcmp(OutboxConfigText(&scan, Anum_contract_evaluate), "commit") == 0;
+		config->abort_on_invalid = strcmp(OutboxConfigText(&scan, Anum_contract_on_invalid), "abort") == 0;
+		config->enabled = DatumGetBool(OutboxConfigDatum(&scan, Anum_contract_enabled));
 	}
-	scan_end(&scan);
+	OutboxConfigScanEnd(&scan);
 	if (config)
 	{
 		load_version(config, snapshot);
-		load_root(config, snapshot);
+		load_sources(config, snapshot);
 		load_event_types(config, snapshot);
 	}
 	UnregisterSnapshot(snapshot);
@@ -131,14 +143,29 @@ OutboxContractGet(const char *name)
 OutboxEventTypeConfig *
 OutboxContractEventType(const OutboxContractConfig *config, const char *name)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, config->event_types)
+	foreach (lc, config->event_types)
 	{
 		OutboxEventTypeConfig *type = lfirst(lc);
 
 		if (strcmp(type->name, name) == 0)
 			return type;
+	}
+	return NULL;
+}
+
+OutboxSourceConfig *
+OutboxContractSource(const OutboxContractConfig *config, Oid relation)
+{
+	ListCell *lc;
+
+	foreach (lc, config->sources)
+	{
+		OutboxSourceConfig *source = lfirst(lc);
+
+		if (source->relation == relation)
+			return source;
 	}
 	return NULL;
 }
@@ -163,9 +190,9 @@ OutboxEmitName(OutboxEmit emit)
 bool
 OutboxNameListMember(const List *names, const char *name)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, names)
+	foreach (lc, names)
 	{
 		if (strcmp(lfirst(lc), name) == 0)
 			return true;
@@ -176,11 +203,11 @@ OutboxNameListMember(const List *names, const char *name)
 List *
 OutboxNameList(Datum array, const char *argument)
 {
-	ArrayType  *arr = DatumGetArrayTypeP(array);
-	Datum	   *elements;
-	bool	   *nulls;
-	int			count;
-	List	   *names = NIL;
+	ArrayType *arr = DatumGetArrayTypeP(array);
+	Datum *elements;
+	bool *nulls;
+	int count;
+	List *names = NIL;
 
 	if (ARR_NDIM(arr) > 1)
 		ereport(ERROR,
@@ -198,105 +225,65 @@ OutboxNameList(Datum array, const char *argument)
 	return names;
 }
 
-static void
-scan_begin(ConfigScan *scan, const char *table, const char *index, AttrNumber column,
-		   RegProcedure equal, Datum value, Snapshot snapshot)
-{
-	ScanKeyData key;
-
-	scan->rel = table_open(OutboxRelationOid(table), AccessShareLock);
-	ScanKeyInit(&key, column, BTEqualStrategyNumber, equal, value);
-	if (equal == F_TEXTEQ)
-		key.sk_collation = TupleDescAttr(RelationGetDescr(scan->rel), column - 1)->attcollation;
-	scan->scan = systable_beginscan(scan->rel, OutboxRelationOid(index), true, snapshot, 1, &key);
-	scan->tuple = NULL;
-}
-
-static bool
-scan_next(ConfigScan *scan)
-{
-	scan->tuple = systable_getnext(scan->scan);
-	return HeapTupleIsValid(scan->tuple);
-}
-
-static void
-scan_end(ConfigScan *scan)
-{
-	systable_endscan(scan->scan);
-	table_close(scan->rel, AccessShareLock);
-}
-
-/* A column that is declared NOT NULL. */
-static Datum
-get_datum(ConfigScan *scan, AttrNumber column)
-{
-	bool		isnull;
-	Datum		value = heap_getattr(scan->tuple, column, RelationGetDescr(scan->rel), &isnull);
-
-	if (isnull)
-		elog(ERROR, "column %d of \"%s\" is NULL", column, RelationGetRelationName(scan->rel));
-	return value;
-}
-
-/* A text column; NULL for NULL. */
-static char *
-get_text(ConfigScan *scan, AttrNumber column)
-{
-	bool		isnull;
-	Datum		value = heap_getattr(scan->tuple, column, RelationGetDescr(scan->rel), &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
-}
-
 static List *
 get_names(ConfigScan *scan, AttrNumber column)
 {
-	return OutboxNameList(get_datum(scan, column), "names");
+	return OutboxNameList(OutboxConfigDatum(scan, column), "names");
 }
 
 /* The newest version that is not retired. */
 static void
 load_version(OutboxContractConfig *config, Snapshot snapshot)
 {
-	ConfigScan	scan;
+	ConfigScan scan;
 
-	scan_begin(&scan, "contract_version", "contract_version_pkey", Anum_version_contract_id,
-			   F_INT4EQ, Int32GetDatum(config->id), snapshot);
-	while (scan_next(&scan))
+	OutboxConfigScanBegin(&scan, "contract_version", "contract_version_pkey", Anum_version_contract_id,
+						  F_INT4EQ, Int32GetDatum(config->id), snapshot);
+	while (OutboxConfigScanNext(&scan))
 	{
-		int32		version = DatumGetInt32(get_datum(&scan, Anum_version_version));
+		int32 version = DatumGetInt32(OutboxConfigDatum(&scan, Anum_version_version));
 
 		if (version > config->version)
 		{
 			config->version = version;
-			config->view = DatumGetObjectId(get_datum(&scan, Anum_version_view));
+			config->view = DatumGetObjectId(OutboxConfigDatum(&scan, Anum_version_view));
 		}
 	}
-	scan_end(&scan);
+	OutboxConfigScanEnd(&scan);
 }
 
 static void
-load_root(OutboxContractConfig *config, Snapshot snapshot)
+load_sources(OutboxContractConfig *config, Snapshot snapshot)
 {
-	ConfigScan	scan;
+	ConfigScan scan;
 
-	scan_begin(&scan, "source", "source_pkey", Anum_source_contract_id,
-			   F_INT4EQ, Int32GetDatum(config->id), snapshot);
-	while (scan_next(&scan))
+	OutboxConfigScanBegin(&scan, "source", "source_pkey", Anum_source_contract_id,
+						  F_INT4EQ, Int32GetDatum(config->id), snapshot);
+	while (OutboxConfigScanNext(&scan))
 	{
-		if (strcmp(get_text(&scan, Anum_source_role), "root") != 0)
+		OutboxSourceConfig *source = palloc0(sizeof(OutboxSourceConfig));
+
+		source->relation = DatumGetObjectId(OutboxConfigDatum(&scan, Anum_source_relation));
+		source->is_root = strcmp(OutboxConfigText(&scan, Anum_source_role), "root") == 0;
+		source->key_query = OutboxConfigText(&scan, Anum_source_key_query);
+		source->max_fanout = DatumGetInt32(OutboxConfigDatum(&scan, Anum_source_max_fanout));
+		if (!source->is_root)
+		{
+			config->sources = lappend(config->sources, source);
 			continue;
-		config->root = DatumGetObjectId(get_datum(&scan, Anum_source_relation));
+		}
+		config->sources = lcons(source, config->sources);
+		config->root = source->relation;
 		config->root_key = get_names(&scan, Anum_source_key_columns);
 	}
-	scan_end(&scan);
+	OutboxConfigScanEnd(&scan);
 }
 
 static int
 compare_event_type_id(const ListCell *a, const ListCell *b)
 {
-	int32		left = ((OutboxEventTypeConfig *) lfirst(a))->id;
-	int32		right = ((OutboxEventTypeConfig *) lfirst(b))->id;
+	int32 left = ((OutboxEventTypeConfig *) lfirst(a))->id;
+	int32 right = ((OutboxEventTypeConfig *) lfirst(b))->id;
 
 	return left < right ? -1 : left > right;
 }
@@ -304,28 +291,28 @@ compare_event_type_id(const ListCell *a, const ListCell *b)
 static void
 load_event_types(OutboxContractConfig *config, Snapshot snapshot)
 {
-	ConfigScan	scan;
-	ListCell   *lc;
+	ConfigScan scan;
+	ListCell *lc;
 
-	scan_begin(&scan, "event_type", "event_type_contract_id_idx", Anum_event_type_contract_id,
-			   F_INT4EQ, Int32GetDatum(config->id), snapshot);
-	while (scan_next(&scan))
+	OutboxConfigScanBegin(&scan, "event_type", "event_type_contract_id_idx", Anum_event_type_contract_id,
+						  F_INT4EQ, Int32GetDatum(config->id), snapshot);
+	while (OutboxConfigScanNext(&scan))
 	{
 		OutboxEventTypeConfig *type = palloc0(sizeof(OutboxEventTypeConfig));
 
-		type->id = DatumGetInt32(get_datum(&scan, Anum_event_type_id));
-		type->name = get_text(&scan, Anum_event_type_name);
-		type->emit = parse_emit(get_text(&scan, Anum_event_type_emit));
-		type->condition = get_text(&scan, Anum_event_type_condition);
+		type->id = DatumGetInt32(OutboxConfigDatum(&scan, Anum_event_type_id));
+		type->name = OutboxConfigText(&scan, Anum_event_type_name);
+		type->emit = parse_emit(OutboxConfigText(&scan, Anum_event_type_emit));
+		type->condition = OutboxConfigText(&scan, Anum_event_type_condition);
 		type->previous = get_names(&scan, Anum_event_type_previous);
-		type->topic = get_text(&scan, Anum_event_type_topic);
-		type->ce_type = get_text(&scan, Anum_event_type_ce_type);
-		type->tombstone = parse_tombstone(get_text(&scan, Anum_event_type_tombstone));
+		type->topic = OutboxConfigText(&scan, Anum_event_type_topic);
+		type->ce_type = OutboxConfigText(&scan, Anum_event_type_ce_type);
+		type->tombstone = parse_tombstone(OutboxConfigText(&scan, Anum_event_type_tombstone));
 		config->event_types = lappend(config->event_types, type);
 	}
-	scan_end(&scan);
+	OutboxConfigScanEnd(&scan);
 	list_sort(config->event_types, compare_event_type_id);
-	foreach(lc, config->event_types)
+	foreach (lc, config->event_types)
 	{
 		load_schema(lfirst(lc), config->version, snapshot);
 		load_checks(lfirst(lc), snapshot);
@@ -335,8 +322,8 @@ load_event_types(OutboxContractConfig *config, Snapshot snapshot)
 static int
 compare_check_id(const ListCell *a, const ListCell *b)
 {
-	int32		left = ((OutboxCheckConfig *) lfirst(a))->id;
-	int32		right = ((OutboxCheckConfig *) lfirst(b))->id;
+	int32 left = ((OutboxCheckConfig *) lfirst(a))->id;
+	int32 right = ((OutboxCheckConfig *) lfirst(b))->id;
 
 	return left < right ? -1 : left > right;
 }
@@ -344,38 +331,38 @@ compare_check_id(const ListCell *a, const ListCell *b)
 static void
 load_checks(OutboxEventTypeConfig *type, Snapshot snapshot)
 {
-	ConfigScan	scan;
+	ConfigScan scan;
 
-	scan_begin(&scan, "check_rule", "check_rule_pkey", Anum_check_event_type_id,
-			   F_INT4EQ, Int32GetDatum(type->id), snapshot);
-	while (scan_next(&scan))
+	OutboxConfigScanBegin(&scan, "check_rule", "check_rule_pkey", Anum_check_event_type_id,
+						  F_INT4EQ, Int32GetDatum(type->id), snapshot);
+	while (OutboxConfigScanNext(&scan))
 	{
 		OutboxCheckConfig *check = palloc0(sizeof(OutboxCheckConfig));
 
-		check->id = DatumGetInt32(get_datum(&scan, Anum_check_id));
-		check->name = get_text(&scan, Anum_check_name);
-		check->expression = get_text(&scan, Anum_check_expression);
+		check->id = DatumGetInt32(OutboxConfigDatum(&scan, Anum_check_id));
+		check->name = OutboxConfigText(&scan, Anum_check_name);
+		check->expression = OutboxConfigText(&scan, Anum_check_expression);
 		type->checks = lappend(type->checks, check);
 	}
-	scan_end(&scan);
+	OutboxConfigScanEnd(&scan);
 	list_sort(type->checks, compare_check_id);
 }
 
 static void
 load_schema(OutboxEventTypeConfig *type, int32 version, Snapshot snapshot)
 {
-	ConfigScan	scan;
+	ConfigScan scan;
 
-	scan_begin(&scan, "event_schema", "event_schema_event_type_id_version_key", Anum_schema_event_type_id,
-			   F_INT4EQ, Int32GetDatum(type->id), snapshot);
-	while (scan_next(&scan))
+	OutboxConfigScanBegin(&scan, "event_schema", "event_schema_event_type_id_version_key", Anum_schema_event_type_id,
+						  F_INT4EQ, Int32GetDatum(type->id), snapshot);
+	while (OutboxConfigScanNext(&scan))
 	{
-		if (DatumGetInt32(get_datum(&scan, Anum_schema_version)) != version)
+		if (DatumGetInt32(OutboxConfigDatum(&scan, Anum_schema_version)) != version)
 			continue;
-		type->schema_id = DatumGetInt32(get_datum(&scan, Anum_schema_id));
-		type->schema_text = get_text(&scan, Anum_schema_schema);
+		type->schema_id = DatumGetInt32(OutboxConfigDatum(&scan, Anum_schema_id));
+		type->schema_text = OutboxConfigText(&scan, Anum_schema_schema);
 	}
-	scan_end(&scan);
+	OutboxConfigScanEnd(&scan);
 }
 
 static OutboxEmit

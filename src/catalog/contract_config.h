@@ -11,9 +11,9 @@
 #include "nodes/pg_list.h"
 
 /* The trigger that watches a source is this prefix and the contract's name. */
-#define OUTBOX_TRIGGER_PREFIX			"!outbox_"
-#define OUTBOX_TRUNCATE_TRIGGER_PREFIX	"!outbox!"
-#define OUTBOX_MAX_CONTRACT_NAME		55
+#define OUTBOX_TRIGGER_PREFIX "!outbox_"
+#define OUTBOX_TRUNCATE_TRIGGER_PREFIX "!outbox!"
+#define OUTBOX_MAX_CONTRACT_NAME 55
 
 typedef enum OutboxEmit
 {
@@ -32,43 +32,53 @@ typedef enum OutboxTombstone
 
 typedef struct OutboxCheckConfig
 {
-	int32		id;
-	char	   *name;
-	char	   *expression;
+	int32 id;
+	char *name;
+	char *expression;
 } OutboxCheckConfig;
 
 typedef struct OutboxEventTypeConfig
 {
-	int32		id;
-	char	   *name;
-	OutboxEmit	emit;
-	char	   *condition;		/* NULL: always true */
-	List	   *previous;		/* of char *: contract columns */
-	char	   *topic;
-	char	   *ce_type;
+	int32 id;
+	char *name;
+	OutboxEmit emit;
+	char *condition; /* NULL: always true */
+	List *previous;  /* of char *: contract columns */
+	char *topic;
+	char *ce_type;
 	OutboxTombstone tombstone;
-	List	   *checks;			/* of OutboxCheckConfig *, in creation order */
-	int32		schema_id;		/* 0: not pinned yet */
-	char	   *schema_text;	/* NULL: not pinned yet */
+	List *checks;      /* of OutboxCheckConfig *, in creation order */
+	int32 schema_id;   /* 0: not pinned yet */
+	char *schema_text; /* NULL: not pinned yet */
 } OutboxEventTypeConfig;
+
+/* A table whose changes touch rows of the contract. */
+typedef struct OutboxSourceConfig
+{
+	Oid relation;
+	bool is_root;
+	char *key_query;  /* of a child: its row -> lookup keys */
+	int32 max_fanout; /* lookup keys that one row of it may touch */
+} OutboxSourceConfig;
 
 typedef struct OutboxContractConfig
 {
-	int32		id;
-	char	   *name;
-	char	   *aggregate_type;
-	List	   *key;			/* of char *, as the next two */
-	List	   *aggregate_id;
-	List	   *required;
-	char	   *name_space;
-	bool		at_commit;
-	bool		abort_on_invalid;
-	bool		enabled;
-	int32		version;		/* of the contract's newest version */
-	Oid			view;
-	Oid			root;			/* the root source */
-	List	   *root_key;		/* of char *: the root's columns behind the key */
-	List	   *event_types;	/* of OutboxEventTypeConfig *, in creation order */
+	int32 id;
+	char *name;
+	char *aggregate_type;
+	List *key; /* of char *, as the next two */
+	List *aggregate_id;
+	List *required;
+	char *name_space;
+	bool at_commit;
+	bool abort_on_invalid;
+	bool enabled;
+	int32 version; /* of the contract's newest version */
+	Oid view;
+	Oid root;          /* the root source */
+	List *root_key;    /* of char *: the root's columns behind the key */
+	List *sources;     /* of OutboxSourceConfig *, the root first */
+	List *event_types; /* of OutboxEventTypeConfig *, in creation order */
 } OutboxContractConfig;
 
 /*
@@ -84,6 +94,9 @@ extern OutboxContractConfig *OutboxContractGet(const char *name);
 /* The event type of that name, or NULL. */
 extern OutboxEventTypeConfig *OutboxContractEventType(const OutboxContractConfig *config, const char *name);
 
+/* The source that a relation is, or NULL. */
+extern OutboxSourceConfig *OutboxContractSource(const OutboxContractConfig *config, Oid relation);
+
 extern const char *OutboxEmitName(OutboxEmit emit);
 
 /* Is this a member of a list of names? */
@@ -92,4 +105,4 @@ extern bool OutboxNameListMember(const List *names, const char *name);
 /* A text[] without NULLs as a list of char *; raises, naming `argument`, for anything else. */
 extern List *OutboxNameList(Datum array, const char *argument);
 
-#endif							/* OUTBOX_CONTRACT_CONFIG_H */
+#endif /* OUTBOX_CONTRACT_CONFIG_H */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * cache.c
- *	  Compiled contracts of this backend, by trigger and relation.
+ *	  Compiled contracts of this backend, by trigger and relation or by name.
  *
  * Callbacks only flag; an entry is rebuilt at its next use. An entry that was
  * filled while a callback came in is used once and rebuilt, because it may mix
@@ -16,10 +16,13 @@
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "commands/trigger.h"
+#include "common/hashfn.h"
+#include "nodes/plannodes.h"
 #include "storage/proc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "catalog/outbox_catalog.h"
@@ -27,18 +30,22 @@
 #include "contract/cache.h"
 #include "contract/guard.h"
 
+/* By trigger and relation, or by name (then both are InvalidOid). */
 typedef struct CacheKey
 {
 	Oid			trigger;
 	Oid			relation;
 	int			depth;			/* 0, or how many re-entrant uses are below this one */
+	char		name[NAMEDATALEN];	/* zero-padded */
 } CacheKey;
 
 typedef struct CacheEntry
 {
 	CacheKey	key;			/* hash key, first */
 	OutboxCachedContract contract;
-	MemoryContext context;		/* owns config and error; the compiled contract is its child */
+	MemoryContext context;		/* owns config and error; the compiled contract or touch is its child */
+	const List *relations;		/* READY: OIDs whose invalidation outdates it; NIL: any */
+	const List *objects;		/* READY: of PlanInvalItem *, functions and types that do */
 	bool		valid;
 	bool		in_use;
 	LocalTransactionId transaction; /* the one that filled it */
@@ -58,25 +65,53 @@ static uint64 invalidations = 0;
 
 static CacheEntry *entry_of(OutboxCachedContract *contract);
 static void create_cache(void);
-static CacheEntry *find_free_entry(Oid trigger, Oid relation);
+static uint32 hash_key(const void *key, Size size);
+static CacheEntry *find_free_entry(CacheKey *key);
 static void sweep_entries(void);
 static bool entry_is_current(const CacheEntry *entry);
-static void fill_entry(CacheEntry *entry, const Trigger *trigger);
+static void fill_entry(CacheEntry *entry, const char *contract_name);
 static void empty_entry(CacheEntry *entry);
 static void fill_step(void *arg);
+static void compile_contract(CacheEntry *entry);
+static void compile_touch(CacheEntry *entry);
 static void relation_changed(Datum arg, Oid relation);
 static void role_or_label_changed(Datum arg, int cacheid, uint32 hashvalue);
+static void object_changed(Datum arg, int cacheid, uint32 hashvalue);
 
 OutboxCachedContract *
 OutboxContractAcquire(const Trigger *trigger, Relation rel)
 {
-	CacheEntry *entry;
+	static CacheEntry *last = NULL; /* entries stay where they are */
+	CacheEntry *entry = last;
+	CacheKey	key;
 
-	if (cache == NULL)
-		create_cache();
-	entry = find_free_entry(trigger->tgoid, RelationGetRelid(rel));
+	if (entry == NULL || entry->key.trigger != trigger->tgoid ||
+		entry->key.relation != RelationGetRelid(rel) || entry->in_use)
+	{
+		memset(&key, 0, sizeof(key));
+		key.trigger = trigger->tgoid;
+		key.relation = RelationGetRelid(rel);
+		entry = find_free_entry(&key);
+		if (key.depth == 0)
+			last = entry;
+	}
 	if (!entry_is_current(entry))
-		fill_entry(entry, trigger);
+		fill_entry(entry, OutboxTriggerContract(trigger));
+	entry->in_use = true;
+	return &entry->contract;
+}
+
+OutboxCachedContract *
+OutboxContractAcquireByName(const char *name)
+{
+	CacheEntry *entry;
+	CacheKey	key;
+
+	memset(&key, 0, sizeof(key));
+	strlcpy(key.name, name, sizeof(key.name));
+	entry = find_free_entry(&key);
+	if (!entry_is_current(entry))
+		fill_entry(entry, entry->key.name);
 	entry->in_use = true;
 	return &entry->contract;
 }
@@ -130,43 +165,46 @@ static void
 create_cache(void)
 {
 	HASHCTL		control = {.keysize = sizeof(CacheKey), .entrysize = sizeof(CacheEntry),
-	.hcxt = CacheMemoryContext};
+		.hash = hash_key, .hcxt = CacheMemoryContext};
 
 	/* The callbacks stay for good, so they come last. */
-	cache = hash_create("outbox contracts", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	cache = hash_create("outbox contracts", 32, &control, HASH_ELEM | HASH_FUNCTION | HASH_CONTEXT);
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, role_or_label_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHOID, role_or_label_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(ENUMOID, role_or_label_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, object_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(TYPEOID, object_changed, (Datum) 0);
 }
 
-static CacheEntry *
-find_free_entry(Oid trigger, Oid relation)
+/* A trigger's entry is looked up for every row: its name is empty and costs nothing. */
+static uint32
+hash_key(const void *key, Size size)
 {
-	static CacheEntry *last = NULL; /* entries stay where they are */
-	CacheKey	key;
+	const CacheKey *entry = key;
+	uint32		hash = hash_bytes(key, offsetof(CacheKey, name));
 
-	if (last && last->key.trigger == trigger && last->key.relation == relation && !last->in_use)
-		return last;
-	memset(&key, 0, sizeof(key));
-	key.trigger = trigger;
-	key.relation = relation;
-	for (;; key.depth++)
+	return entry->name[0] ? hash ^ hash_bytes((const unsigned char *) entry->name, strlen(entry->name)) : hash;
+}
+
+/* Counts key->depth up to the first entry that is not in use. */
+static CacheEntry *
+find_free_entry(CacheKey *key)
+{
+	if (cache == NULL)
+		create_cache();
+	for (;; key->depth++)
 	{
-		CacheEntry *entry = hash_search(cache, &key, HASH_FIND, NULL);
+		CacheEntry *entry = hash_search(cache, key, HASH_FIND, NULL);
 
 		if (entry == NULL)
 		{
 			sweep_entries();
-			entry = hash_search(cache, &key, HASH_ENTER, NULL);
+			entry = hash_search(cache, key, HASH_ENTER, NULL);
 			memset((char *) entry + sizeof(CacheKey), 0, sizeof(CacheEntry) - sizeof(CacheKey));
 		}
 		if (!entry->in_use)
-		{
-			if (key.depth == 0)
-				last = entry;
 			return entry;
-		}
 	}
 }
 
@@ -195,6 +233,8 @@ entry_is_current(const CacheEntry *entry)
 	switch (entry->contract.state)
 	{
 		case OUTBOX_CONTRACT_READY:
+			if (entry->contract.touch)
+				return OutboxTouchIsValid(entry->contract.touch);
 			return entry->contract.compiled->cached->is_valid;
 		case OUTBOX_CONTRACT_DISABLED:
 		case OUTBOX_CONTRACT_FOREIGN:
@@ -206,22 +246,22 @@ entry_is_current(const CacheEntry *entry)
 
 /* Fills the entry; trouble becomes its state. */
 static void
-fill_entry(CacheEntry *entry, const Trigger *trigger)
+fill_entry(CacheEntry *entry, const char *contract_name)
 {
-	FillRequest request = {.entry = entry};
+	FillRequest request = {.entry = entry, .contract_name = contract_name};
 	uint64		seen;
 	ErrorData  *error;
 
 	empty_entry(entry);
 	entry->context = AllocSetContextCreate(CacheMemoryContext, "outbox cached contract", ALLOCSET_SMALL_SIZES);
 	entry->transaction = OutboxLocalTransactionId();
-	request.contract_name = OutboxTriggerContract(trigger);
 	seen = invalidations;
 	error = OutboxRunGuarded(fill_step, &request, entry->context);
 	if (error)
 	{
 		entry->contract.state = OUTBOX_CONTRACT_BROKEN;
 		entry->contract.compiled = NULL;
+		entry->contract.touch = NULL;
 		entry->contract.error = error;
 	}
 	entry->valid = seen == invalidations;
@@ -234,6 +274,8 @@ empty_entry(CacheEntry *entry)
 		MemoryContextDelete(entry->context);
 	memset(&entry->contract, 0, sizeof(entry->contract));
 	entry->context = NULL;
+	entry->relations = NIL;
+	entry->objects = NIL;
 	entry->valid = false;
 }
 
@@ -242,26 +284,56 @@ fill_step(void *arg)
 {
 	FillRequest *request = arg;
 	CacheEntry *entry = request->entry;
+	bool		by_name = entry->key.name[0] != '\0';
 	MemoryContext caller = MemoryContextSwitchTo(entry->context);
-	OutboxCompiledContract *compiled;
+	OutboxContractConfig *config = OutboxContractLoad(request->contract_name);
 
-	entry->contract.config = OutboxContractLoad(request->contract_name);
-	if (entry->contract.config == NULL)
+	entry->contract.config = config;
+	if (config == NULL)
 		entry->contract.state = OUTBOX_CONTRACT_MISSING;
-	else if (entry->contract.config->root != entry->key.relation)
+	else if (!by_name && OutboxContractSource(config, entry->key.relation) == NULL)
 		entry->contract.state = OUTBOX_CONTRACT_FOREIGN;
-	else if (!entry->contract.config->enabled)
+	else if (!config->enabled)
 		entry->contract.state = OUTBOX_CONTRACT_DISABLED;
 	else
 	{
 		/* In the subtransaction's memory until it is whole. */
 		MemoryContextSwitchTo(CurTransactionContext);
-		compiled = OutboxCompileContract(entry->contract.config, entry->key.relation, false);
-		MemoryContextSetParent(compiled->context, entry->context);
-		entry->contract.compiled = compiled;
+		if (config->at_commit && !by_name)
+			compile_touch(entry);
+		else
+			compile_contract(entry);
 		entry->contract.state = OUTBOX_CONTRACT_READY;
 	}
 	MemoryContextSwitchTo(caller);
+}
+
+static void
+compile_contract(CacheEntry *entry)
+{
+	OutboxContractConfig *config = entry->contract.config;
+	bool		push = !ActiveSnapshotSet();	/* planning may run functions */
+	OutboxCompiledContract *compiled;
+
+	if (push)
+		PushActiveSnapshot(GetTransactionSnapshot());
+	compiled = OutboxCompileContract(config, config->root, false);
+	if (push)
+		PopActiveSnapshot();
+	MemoryContextSetParent(compiled->context, entry->context);
+	entry->contract.compiled = compiled;
+	entry->relations = compiled->relations;
+	entry->objects = compiled->query ? compiled->query->plan->invalItems : NIL;
+}
+
+static void
+compile_touch(CacheEntry *entry)
+{
+	OutboxTouch *touch = OutboxCompileTouch(entry->contract.config, entry->key.relation);
+
+	MemoryContextSetParent(OutboxTouchContext(touch), entry->context);
+	entry->contract.touch = touch;
+	entry->relations = OutboxTouchRelations(touch);
 }
 
 static void
@@ -274,9 +346,31 @@ relation_changed(Datum arg, Oid relation)
 	hash_seq_init(&status, cache);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
-		if (!OidIsValid(relation) || entry->contract.compiled == NULL ||
-			list_member_oid(entry->contract.compiled->relations, relation))
+		if (!OidIsValid(relation) || entry->relations == NIL || list_member_oid(entry->relations, relation))
 			entry->valid = false;
+	}
+}
+
+/* A function or a type; the plans of per-row expressions are told by the plan cache. */
+static void
+object_changed(Datum arg, int cacheid, uint32 hashvalue)
+{
+	HASH_SEQ_STATUS status;
+	CacheEntry *entry;
+
+	invalidations++;
+	hash_seq_init(&status, cache);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		ListCell   *lc;
+
+		foreach(lc, entry->objects)
+		{
+			PlanInvalItem *item = lfirst(lc);
+
+			if (item->cacheId == cacheid && (hashvalue == 0 || item->hashValue == hashvalue))
+				entry->valid = false;
+		}
 	}
 }
 

@@ -12,6 +12,7 @@
 #include "utils/reltrigger.h"
 
 #include "contract/compile.h"
+#include "contract/touch.h"
 
 typedef enum OutboxContractState
 {
@@ -25,18 +26,29 @@ typedef enum OutboxContractState
 typedef struct OutboxCachedContract
 {
 	OutboxContractState state;
-	OutboxCompiledContract *compiled;	/* READY */
+	OutboxCompiledContract *compiled;	/* READY: of a contract evaluated per row, or acquired by name */
+	OutboxTouch *touch;			/* READY: of a source of a contract evaluated at commit (compiled is NULL then) */
 	OutboxContractConfig *config;	/* all but MISSING; may be NULL for BROKEN */
 	ErrorData  *error;			/* BROKEN */
 } OutboxCachedContract;
 
 /*
- * The contract behind a trigger, compiled for this relation. Never raises for
- * trouble with the contract (state says so). Reserved for the caller until
- * OutboxContractRelease: a re-entrant change of the same source gets another
- * copy. Release it on every path.
+ * The contract behind a trigger, compiled for this relation: whole when it is
+ * evaluated per row, else what maps the relation's rows to lookup keys. Never
+ * raises for trouble with the contract (state says so). Reserved for the caller
+ * until OutboxContractRelease: a re-entrant change of the same source gets
+ * another copy. Release it on every path.
  */
 extern OutboxCachedContract *OutboxContractAcquire(const Trigger *trigger, Relation rel);
+
+/*
+ * The contract of that name compiled whole, for the flush; `compiled->query` is
+ * set when it is evaluated at commit. On the same terms; never FOREIGN. A
+ * contract that was dropped and created again under its name is the new one,
+ * so compare its lookup columns with those of what was queued. Needs no active
+ * snapshot.
+ */
+extern OutboxCachedContract *OutboxContractAcquireByName(const char *name);
 extern void OutboxContractRelease(OutboxCachedContract *contract);
 
 /* The contract that a trigger's name says; of a trigger that was renamed, that name. */

@@ -15,6 +15,7 @@
 
 #include "avro/outbox_avro.h"
 #include "catalog/contract_config.h"
+#include "contract/commit_query.h"
 
 typedef struct OutboxCompiledCheck
 {
@@ -58,11 +59,13 @@ typedef struct OutboxCompiledContract
 	Oid		   *aggregate_base; /* base types of these columns */
 	FmgrInfo   *aggregate_out;	/* and their output functions */
 	text	   *aggregatetype;
-	int			nread;			/* source columns that are read at all */
+	int			nread;			/* per row: source columns that are read at all */
 	AttrNumber *read;
 	AttrNumber	max_read;
 
-	List	   *columns;		/* planned expressions, one per column; NULL constants for unused ones */
+	OutboxCommitQuery *query;	/* evaluated at commit: reads rows by lookup keys; NULL: per row */
+
+	List	   *columns;		/* per row: planned expressions, one per column; NULL constants for unused ones */
 	List	   *qual;			/* planned, implicitly ANDed */
 	CachedExpression *cached;	/* tracks functions and types behind the expressions */
 	int			ntypes;
@@ -91,7 +94,9 @@ typedef struct OutboxCompiledContract
 /*
  * Compiles in a child of CurrentMemoryContext, as the view's owner. The caller
  * runs it inside a subtransaction when an error must not reach a writer; the
- * context is then freed with that subtransaction's memory. Raises for a view
+ * context is then freed with that subtransaction's memory. A contract that is
+ * evaluated at commit has a query in place of per-row expressions; its source
+ * does not matter. Raises for a view
  * that does not fit its configuration any more. Event types without a pinned
  * schema are left out unless `draft`, which builds their schemas on the fly.
  */

@@ -25,6 +25,14 @@ typedef void (*OutboxTouchCallback) (void *arg, const Datum *values);
  */
 extern OutboxTouch *OutboxCompileTouch(const OutboxContractConfig *config, Oid relation);
 
+/*
+ * For whoever keeps it: the context that owns it, the relations whose
+ * invalidation outdates it, and whether functions and types behind it changed.
+ */
+extern MemoryContext OutboxTouchContext(const OutboxTouch *touch);
+extern const List *OutboxTouchRelations(const OutboxTouch *touch);
+extern bool OutboxTouchIsValid(const OutboxTouch *touch);
+
 /* Is the relation the contract's root? May computing keys raise, so that the caller guards it? */
 extern bool OutboxTouchIsRoot(const OutboxTouch *touch);
 extern bool OutboxTouchMayRaise(const OutboxTouch *touch);

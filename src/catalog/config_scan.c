@@ -1,0 +1,67 @@
+/*-------------------------------------------------------------------------
+ *
+ * config_scan.c
+ *	  Rows of our own configuration tables, by index, without SPI.
+ *
+ * The tables are found by name each time, so that a scan follows DROP and
+ * CREATE EXTENSION.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+
+#include "catalog/config_scan.h"
+#include "catalog/outbox_catalog.h"
+
+void
+OutboxConfigScanBegin(ConfigScan *scan, const char *table, const char *index, AttrNumber column,
+					  RegProcedure equal, Datum value, Snapshot snapshot)
+{
+	ScanKeyData key;
+
+	scan->rel = table_open(OutboxRelationOid(table), AccessShareLock);
+	ScanKeyInit(&key, column, BTEqualStrategyNumber, equal, value);
+	if (equal == F_TEXTEQ)
+		key.sk_collation = TupleDescAttr(RelationGetDescr(scan->rel), column - 1)->attcollation;
+	scan->scan = systable_beginscan(scan->rel, OutboxRelationOid(index), true, snapshot, 1, &key);
+	scan->tuple = NULL;
+}
+
+bool
+OutboxConfigScanNext(ConfigScan *scan)
+{
+	scan->tuple = systable_getnext(scan->scan);
+	return HeapTupleIsValid(scan->tuple);
+}
+
+void
+OutboxConfigScanEnd(ConfigScan *scan)
+{
+	systable_endscan(scan->scan);
+	table_close(scan->rel, AccessShareLock);
+}
+
+Datum
+OutboxConfigDatum(ConfigScan *scan, AttrNumber column)
+{
+	bool isnull;
+	Datum value = heap_getattr(scan->tuple, column, RelationGetDescr(scan->rel), &isnull);
+
+	if (isnull)
+		elog(ERROR, "column %d of \"%s\" is NULL", column, RelationGetRelationName(scan->rel));
+	return value;
+}
+
+char *
+OutboxConfigText(ConfigScan *scan, AttrNumber column)
+{
+	bool isnull;
+	Datum value = heap_getattr(scan->tuple, column, RelationGetDescr(scan->rel), &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}

@@ -1,0 +1,31 @@
+/*-------------------------------------------------------------------------
+ *
+ * config_scan.h
+ *	  Rows of our own configuration tables, by index, without SPI.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_CONFIG_SCAN_H
+#define OUTBOX_CONFIG_SCAN_H
+
+#include "access/genam.h"
+#include "utils/rel.h"
+
+/* A scan of one of our tables by one key column of an index. */
+typedef struct ConfigScan
+{
+	Relation rel;
+	SysScanDesc scan;
+	HeapTuple tuple;
+} ConfigScan;
+
+extern void OutboxConfigScanBegin(ConfigScan *scan, const char *table, const char *index, AttrNumber column,
+								  RegProcedure equal, Datum value, Snapshot snapshot);
+extern bool OutboxConfigScanNext(ConfigScan *scan);
+extern void OutboxConfigScanEnd(ConfigScan *scan);
+
+/* A column of the row at hand: one that is declared NOT NULL; a text one, NULL for NULL. */
+extern Datum OutboxConfigDatum(ConfigScan *scan, AttrNumber column);
+extern char *OutboxConfigText(ConfigScan *scan, AttrNumber column);
+
+#endif /* OUTBOX_CONFIG_SCAN_H */
