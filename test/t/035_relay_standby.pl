@@ -41,19 +41,27 @@ $standby->start;
 $primary->poll_until("SELECT acked >= 3 FROM outbox.relay_report()");
 is(scalar(grep { $_->{key} eq 'waits' } @{ $fault->deliveries }), 3, 'it is published when the standby has it');
 
-# ---- promotion: no relay on the standby before, one right after, nothing lost ----
+# ---- promotion with a backlog and a prepared transaction: no relay on the standby before, one right after, nothing lost ----
 $primary->sql("SELECT change(i % 20) FROM generate_series(1, 500) i");
 $fault->wait_published;
 # the position is written without waiting for the disk
 $primary->sql('SELECT pg_switch_wal()');
+$fault->control(down => 1);
+$primary->sql("SELECT change(i % 20) FROM generate_series(1, 300) i");
+$primary->sql("BEGIN; SELECT change(1001, 5); PREPARE TRANSACTION 'over'");
 is($standby->sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'outbox relay%'"), 0, 'a standby runs no relay');
 $primary->wait_for_catchup($standby);
 $primary->stop('immediate');
 $standby->append_conf('postgresql.conf', "synchronous_standby_names = ''");
 $standby->reload;
+my $delivered = scalar(@{ $fault->deliveries });
+$fault->control;
 $standby->promote;
 $standby->poll_until("SELECT count(*) FROM outbox.relay_report() WHERE state = 'running'", 1);
 $standby->sql("SELECT append(1, 't', 'after promotion', 3, 100)");
+$standby->wait_published('fault');
+is(scalar(@{ $fault->deliveries }), $delivered + 303, 'what the primary had not published is published');
+$standby->sql("COMMIT PREPARED 'over'");
 $standby->wait_published('fault');
 $fault->{node} = $standby;
 my $repeated = $fault->check('promotion');

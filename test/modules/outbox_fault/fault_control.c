@@ -9,9 +9,15 @@
 
 #include <unistd.h>
 
+#include "pgstat.h"
+#include "postmaster/interrupt.h"
 #include "storage/fd.h"
+#include "storage/latch.h"
 
 #include "fault_control.h"
+
+/* How often a process that stopped looks whether it may go on. */
+#define STOPPED_POLL_MS 10
 
 static void set_defaults(FaultControl *control);
 static void set_value(FaultControl *control, const char *name, const char *value);
@@ -27,6 +33,8 @@ FaultControlInit(FaultControl *control, const OutboxSinkOption *options, int nop
 			strlcpy(control->file, options[i].value, sizeof(control->file));
 		else if (strcmp(options[i].name, "control") == 0)
 			strlcpy(control->control, options[i].value, sizeof(control->control));
+		else if (strcmp(options[i].name, "payloads") == 0)
+			control->payloads = strcmp(options[i].value, "true") == 0;
 		else
 			set_value(control, options[i].name, options[i].value);
 	}
@@ -45,6 +53,7 @@ set_defaults(FaultControl *control)
 	control->registered_id = 0;
 	control->raise[0] = '\0';
 	control->reject_key[0] = '\0';
+	control->stop[0] = '\0';
 }
 
 static void
@@ -68,6 +77,8 @@ set_value(FaultControl *control, const char *name, const char *value)
 		control->registered_id = atoi(value);
 	else if (strcmp(name, "raise") == 0)
 		strlcpy(control->raise, value, sizeof(control->raise));
+	else if (strcmp(name, "stop") == 0)
+		strlcpy(control->stop, value, sizeof(control->stop));
 	else if (strcmp(name, "reject_key") == 0)
 		strlcpy(control->reject_key, value, sizeof(control->reject_key));
 	else
@@ -109,4 +120,21 @@ FaultControlRefresh(FaultControl *control)
 	}
 	FreeFile(file);
 	return true;
+}
+
+void
+FaultStopAt(FaultControl *control, const char *where)
+{
+	char activity[FAULT_TEXT_LEN + 16];
+
+	if (strcmp(control->stop, where) != 0)
+		return;
+	snprintf(activity, sizeof(activity), "stopped at %s", where);
+	pgstat_report_activity(STATE_RUNNING, activity);
+	while (strcmp(control->stop, where) == 0 && !ShutdownRequestPending)
+	{
+		(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, STOPPED_POLL_MS, PG_WAIT_EXTENSION);
+		(void) FaultControlRefresh(control);
+	}
+	pgstat_report_activity(STATE_RUNNING, "publishing");
 }

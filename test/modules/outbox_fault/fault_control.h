@@ -26,6 +26,8 @@ typedef struct FaultControl
 	int registered_id; /* 0 = none */
 	char raise[FAULT_TEXT_LEN];
 	char reject_key[FAULT_TEXT_LEN];
+	char stop[FAULT_TEXT_LEN];
+	bool payloads; /* an option only */
 	char file[MAXPGPATH];
 	char control[MAXPGPATH];
 	struct stat seen; /* the control file as it was read last */
@@ -36,5 +38,12 @@ extern void FaultControlInit(FaultControl *control, const OutboxSinkOption *opti
 
 /* Reads the control file if it changed; true when it did. */
 extern bool FaultControlRefresh(FaultControl *control);
+
+/*
+ * Stays here while the control file says stop=<where>, or until the process is
+ * told to end; pg_stat_activity shows "stopped at <where>" meanwhile. Raises
+ * nothing, needs no transaction.
+ */
+extern void FaultStopAt(FaultControl *control, const char *where);
 
 #endif /* FAULT_CONTROL_H */

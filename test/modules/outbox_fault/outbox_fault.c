@@ -15,6 +15,7 @@
 
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -45,6 +46,7 @@ typedef struct FaultSink
 
 static char *format_line(const OutboxSinkState *state, const OutboxMessage *message, TimestampTz now);
 static void append_uuid(StringInfo line, const uint8 *id);
+static void append_hex(StringInfo line, OutboxSlice bytes);
 static void finish(FaultSink *sink, FaultMessage *message, bool back, OutboxAck *ack, StringInfo lines);
 static void raise_if(const FaultSink *sink, const char *where);
 static void write_lines(const FaultSink *sink, StringInfo lines);
@@ -79,6 +81,7 @@ fault_startup(OutboxSinkState *state)
 					 errmsg("could not open file \"%s\": %m", sink->control.file)));
 	}
 	raise_if(sink, "startup");
+	FaultStopAt(&sink->control, "startup");
 }
 
 static bool
@@ -102,6 +105,7 @@ fault_publish(OutboxSinkState *state, const OutboxMessage *messages, int n)
 	if (FaultControlRefresh(&sink->control))
 		sink->delivered = 0;
 	raise_if(sink, "publish");
+	FaultStopAt(&sink->control, "publish");
 	now = GetCurrentTimestamp();
 	due = TimestampTzPlusMilliseconds(now, sink->control.delay_ms);
 	for (taken = 0; taken < n; taken++)
@@ -123,6 +127,7 @@ fault_publish(OutboxSinkState *state, const OutboxMessage *messages, int n)
 			: 0;
 		queued->line = sink->file >= 0 ? format_line(state, message, now) : NULL;
 	}
+	FaultStopAt(&sink->control, "taken");
 	arm_timer(sink);
 	return taken;
 }
@@ -133,6 +138,7 @@ fault_poll(OutboxSinkState *state, OutboxAck *acks, int max, long timeout_ms)
 	FaultSink *sink = state->private_data;
 	TimestampTz now = GetCurrentTimestamp();
 	StringInfoData lines;
+	int half = (int) Min(sink->head - sink->tail, (uint64) max) / 2;
 	int n = 0;
 
 	if (FaultControlRefresh(&sink->control))
@@ -160,10 +166,17 @@ fault_poll(OutboxSinkState *state, OutboxAck *acks, int max, long timeout_ms)
 		}
 		finish(sink, message, back, &acks[n], &lines);
 		sink->tail++;
-		n++;
+		if (++n == half && strcmp(sink->control.stop, "deliver") == 0)
+		{
+			write_lines(sink, &lines);
+			resetStringInfo(&lines);
+			FaultStopAt(&sink->control, "deliver");
+		}
 	}
 	write_lines(sink, &lines);
 	pfree(lines.data);
+	if (n > 0)
+		FaultStopAt(&sink->control, "acked");
 	for (int i = 0; sink->control.reverse && i < n / 2; i++)
 	{
 		OutboxAck swap = acks[i];
@@ -225,6 +238,7 @@ fault_shutdown(OutboxSinkState *state)
 
 	if (sink == NULL)
 		return;
+	FaultStopAt(&sink->control, "shutdown");
 	if (sink->file >= 0)
 		close(sink->file);
 	close(sink->timer);
@@ -267,7 +281,10 @@ format_line(const OutboxSinkState *state, const OutboxMessage *message, Timestam
 		appendStringInfo(&line, "%s%.*s=%.*s", i > 0 ? "," : "",
 						 (int) message->attributes[i].name.len, message->attributes[i].name.data,
 						 (int) message->attributes[i].value.len, message->attributes[i].value.data);
-	appendStringInfo(&line, "\t%lld\n", (long long) (now - message->occurred_at));
+	appendStringInfo(&line, "\t%lld", (long long) (now - message->occurred_at));
+	if (((FaultSink *) state->private_data)->control.payloads)
+		append_hex(&line, message->payload);
+	appendStringInfoChar(&line, '\n');
 	MemoryContextSwitchTo(caller);
 	return line.data;
 }
@@ -277,6 +294,15 @@ append_uuid(StringInfo line, const uint8 *id)
 {
 	for (int i = 0; i < 16; i++)
 		appendStringInfo(line, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", id[i]);
+}
+
+/* Behind a tab. */
+static void
+append_hex(StringInfo line, OutboxSlice bytes)
+{
+	appendStringInfoChar(line, '\t');
+	enlargeStringInfo(line, 2 * bytes.len);
+	line->len += hex_encode(bytes.data, bytes.len, line->data + line->len);
 }
 
 static void
