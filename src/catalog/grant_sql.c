@@ -41,6 +41,7 @@ static const char *const reader_relations[] = {
 	"outbox.dead_letter",
 	"outbox.gap", /* status names it in an advice */
 	"outbox.sinks",
+	"outbox.replays",
 };
 
 /* What these views call. */
@@ -59,6 +60,8 @@ static const char *const operator_functions[] = {
 	"outbox.resume(text)",
 	"outbox.redrive(bigint, text, int)",
 	"outbox.discard(bigint, text)",
+	"outbox.replay(text, timestamptz, timestamptz, text, text, text, bigint, bigint, text, int, boolean)",
+	"outbox.cancel_replay(bigint)",
 };
 
 static const char *const admin_functions[] = {

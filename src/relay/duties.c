@@ -122,12 +122,18 @@ fill_report(OutboxRelay *relay)
 }
 
 void
-OutboxRelayNoteError(OutboxRelay *relay, const char *text)
+OutboxClipText(char *target, const char *text)
 {
 	int len = pg_mbcliplen(text, strlen(text), OUTBOX_ERROR_LEN - 1);
 
-	memcpy(relay->report.last_error, text, len);
-	relay->report.last_error[len] = '\0';
+	memcpy(target, text, len);
+	target[len] = '\0';
+}
+
+void
+OutboxRelayNoteError(OutboxRelay *relay, const char *text)
+{
+	OutboxClipText(relay->report.last_error, text);
 	relay->report.last_error_at = GetCurrentTimestamp();
 	relay->report_changed = true;
 }

@@ -17,6 +17,7 @@
 
 #include "compat.h"
 #include "guc.h"
+#include "relay/replay.h"
 #include "relay/session.h"
 #include "relay/worker.h"
 
@@ -67,6 +68,8 @@ OutboxRelayLoop(OutboxRelay *relay)
 			end = publish(relay, &busy);
 			if (end != OUTBOX_ATTEMPT_GOES_ON)
 				return end;
+			if (!busy)
+				busy = OutboxReplayTurn(relay);
 		}
 		OutboxRelaySave(relay, false);
 		OutboxRelayPurge(relay);
@@ -352,7 +355,7 @@ wait_time(OutboxRelay *relay)
 	/* hints that came since the ring was drained: their wake-up may be lost to a lock wait */
 	if (relay->ready && !chunk_left && (relay->look || OutboxReaderHasMore(&relay->reader)))
 		return 0;
-	timeout = OutboxRelaySaveDue(relay, timeout);
+	timeout = OutboxReplayDue(relay, OutboxRelaySaveDue(relay, timeout));
 	if (chunk_left || OutboxDispatchInFlight(&relay->dispatch) > 0)
 		timeout = Min(timeout, !OutboxRelayHasSocket() ? SINK_POLL_MS : SINK_INTERVAL_MS);
 	else if (relay->report_changed)

@@ -24,8 +24,9 @@
 
 #define SLICE_LITERAL(text) ((OutboxSlice){.data = (text), .len = sizeof(text) - 1})
 
-/* superseded, redriven, late */
+/* superseded, redriven, late; and replay */
 #define MAX_FLAG_ATTRIBUTES 3
+#define MAX_ATTRIBUTES (MAX_FLAG_ATTRIBUTES + 1)
 
 static OutboxSlice get_slice(OutboxChunk *chunk, Datum value, bool isnull);
 static OutboxSlice get_text_slice(OutboxChunk *chunk, Datum value, bool isnull);
@@ -77,7 +78,7 @@ OutboxChunkAdd(OutboxChunk *chunk, OutboxSchemaCache *schemas, uint32 timeline,
 	schema = OutboxSchemaGet(schemas, DatumGetInt32(values[Anum_event_schema_id - 1]));
 	flags = DatumGetInt16(values[Anum_event_flags - 1]);
 
-	message->destination = schema->topic;
+	message->destination = chunk->topic != NULL ? chunk->topic : schema->topic;
 	message->schema = &schema->schema;
 	message->ce_type = schema->ce_type;
 	message->key = get_text_slice(chunk, COLUMN(aggregateid));
@@ -197,13 +198,13 @@ set_attributes(OutboxChunk *chunk, OutboxMessage *message, int flags, Datum head
 		{OUTBOX_EVENT_LATE, {.data = "late", .len = 4}},
 	};
 	Jsonb *jsonb = NULL;
-	int room = MAX_FLAG_ATTRIBUTES;
+	int room = MAX_ATTRIBUTES;
 	OutboxAttribute *attributes;
 	int n = 0;
 
 	message->attributes = NULL;
 	message->nattributes = 0;
-	if (isnull && (flags & (OUTBOX_EVENT_SUPERSEDED | OUTBOX_EVENT_REDRIVEN | OUTBOX_EVENT_LATE)) == 0)
+	if (isnull && !chunk->replayed && (flags & (OUTBOX_EVENT_SUPERSEDED | OUTBOX_EVENT_REDRIVEN | OUTBOX_EVENT_LATE)) == 0)
 		return;
 
 	if (!isnull)
@@ -220,6 +221,8 @@ set_attributes(OutboxChunk *chunk, OutboxMessage *message, int flags, Datum head
 		if ((flags & flag_names[i].flag) != 0)
 			attributes[n++] = (OutboxAttribute){.name = flag_names[i].name, .value = SLICE_LITERAL("true")};
 	}
+	if (chunk->replayed)
+		attributes[n++] = (OutboxAttribute){.name = SLICE_LITERAL("replay"), .value = SLICE_LITERAL("true")};
 	if (jsonb != NULL && JB_ROOT_IS_OBJECT(jsonb))
 		n += add_headers(chunk, attributes + n, jsonb);
 	message->attributes = attributes;

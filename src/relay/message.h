@@ -48,6 +48,10 @@ typedef struct OutboxChunk
 	OutboxSnapshot *opens; /* the end of the window that begins with this chunk, else NULL */
 	int64 seq_seen;        /* of that window */
 	bool closes;           /* the window ends with this chunk */
+
+	/* of a replay; kept over resets */
+	const char *topic; /* instead of the events' own, else NULL */
+	bool replayed;
 } OutboxChunk;
 
 /* A chunk that takes `capacity` messages, in a new child of the context. */

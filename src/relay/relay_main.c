@@ -24,6 +24,7 @@
 #include "compat.h"
 #include "relay/relay.h"
 #include "relay/relay_args.h"
+#include "relay/replay.h"
 #include "relay/session.h"
 #include "relay/trial.h"
 #include "relay/worker.h"
@@ -74,6 +75,7 @@ OutboxRelayMain(Datum main_arg)
 		failures = relay->report.acked != acked ? 1 : failures + 1;
 	} while (end != OUTBOX_ATTEMPT_STOP && OutboxRelayPause(relay, end, failures));
 
+	OutboxReplayEnd(relay);
 	OutboxRelaySetState(relay, OUTBOX_RELAY_STOPPING);
 	OutboxRelayReportNow(relay, true);
 	ereport(LOG, (errmsg("relay of sink \"%s\" stopped", relay->row.name)));
@@ -186,21 +188,24 @@ start_attempt(OutboxRelay *relay)
 static void
 start_sink(OutboxRelay *relay)
 {
-	OutboxSinkState *sink = &relay->sink;
-
 	relay->callbacks = OutboxSinkLoad(relay->row.library);
-	memset(sink, 0, sizeof(*sink));
-	sink->context = AllocSetContextCreate(relay->attempt_context, "outbox sink", ALLOCSET_DEFAULT_SIZES);
-	sink->sink_name = pstrdup(relay->row.name);
-	OutboxSessionBegin();
-	sink->database = MemoryContextStrdup(relay->attempt_context, get_database_name(MyDatabaseId));
-	OutboxSessionCommit();
-	MemoryContextSwitchTo(relay->attempt_context);
-	sink->options = OutboxSinkOptions(relay->row.options, false, &sink->noptions);
-	sink->attempt = relay->attempt;
-
+	OutboxRelayPrepareSink(relay, &relay->sink, relay->attempt_context, relay->attempt);
 	relay->started = true;
-	relay->callbacks->startup_cb(sink);
+	relay->callbacks->startup_cb(&relay->sink);
+}
+
+void
+OutboxRelayPrepareSink(const OutboxRelay *relay, OutboxSinkState *sink, MemoryContext context, uint32 attempt)
+{
+	memset(sink, 0, sizeof(*sink));
+	sink->context = AllocSetContextCreate(context, "outbox sink", ALLOCSET_DEFAULT_SIZES);
+	sink->sink_name = MemoryContextStrdup(context, relay->row.name);
+	OutboxSessionBegin();
+	sink->database = MemoryContextStrdup(context, get_database_name(MyDatabaseId));
+	OutboxSessionCommit();
+	MemoryContextSwitchTo(context);
+	sink->options = OutboxSinkOptions(relay->row.options, false, &sink->noptions);
+	sink->attempt = attempt;
 }
 
 static void

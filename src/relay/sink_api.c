@@ -17,6 +17,9 @@
 #include "shared/outbox_shared.h"
 
 static bool poke_at_commit = false;
+static bool wake_at_commit = false;
+
+static void register_callback(void);
 
 char *
 OutboxSinkTextArg(FunctionCallInfo fcinfo, int arg, const char *name)
@@ -71,21 +74,37 @@ OutboxFindSink(const char *name)
 static void
 on_transaction(XactEvent event, void *arg)
 {
-	if (!poke_at_commit)
+	if (!poke_at_commit && !wake_at_commit)
 		return;
-	if (event == XACT_EVENT_COMMIT)
+	if (event == XACT_EVENT_COMMIT && poke_at_commit)
 		OutboxLauncherPoke(MyDatabaseId);
+	if (event == XACT_EVENT_COMMIT && wake_at_commit)
+		OutboxWakeRelays();
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
-		poke_at_commit = false;
+		poke_at_commit = wake_at_commit = false;
 }
 
 void
 OutboxPokeLauncherAtCommit(void)
+{
+	register_callback();
+	poke_at_commit = true;
+}
+
+void
+OutboxWakeRelaysAtCommit(void)
+{
+	register_callback();
+	OutboxWakePrepare();
+	wake_at_commit = true;
+}
+
+static void
+register_callback(void)
 {
 	static bool registered = false;
 
 	if (!registered)
 		RegisterXactCallback(on_transaction, NULL);
 	registered = true;
-	poke_at_commit = true;
 }

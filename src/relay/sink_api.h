@@ -34,4 +34,7 @@ extern OutboxSinkEntry OutboxFindSink(const char *name);
 /* What runs follows what is committed: the launcher looks at this database then. */
 extern void OutboxPokeLauncherAtCommit(void);
 
+/* The relays of this database look at what is wanted of them then, instead of within a second. */
+extern void OutboxWakeRelaysAtCommit(void);
+
 #endif /* OUTBOX_SINK_API_H */

@@ -63,7 +63,8 @@ static OutboxSinkWish
 read_row(OutboxSinkRow *row)
 {
 	static const char query[] =
-		"SELECT name, library, options, desired_state = 'running', system_identifier, database_oid, site"
+		"SELECT name, library, options, desired_state = 'running', system_identifier, database_oid, site,"
+		" (SELECT min(r.id) FROM outbox.replay_request r WHERE r.sink_id = $1 AND r.state IN ('waiting', 'running'))"
 		" FROM outbox.sink WHERE id = $1";
 	Oid types[1] = {INT4OID};
 	Datum values[1] = {Int32GetDatum(row->id)};
@@ -88,6 +89,9 @@ read_row(OutboxSinkRow *row)
 	row->library = pstrdup(library);
 	row->options = palloc(VARSIZE(options));
 	memcpy(row->options, options, VARSIZE(options));
+	row->replay_id = DatumGetInt64(get_value(8, &isnull));
+	if (isnull)
+		row->replay_id = 0;
 	row->copy_error = NULL;
 	row->copy_hint = NULL;
 	check_copy(row);

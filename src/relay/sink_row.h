@@ -27,6 +27,7 @@ typedef struct OutboxSinkRow
 	char *name;
 	char *library;
 	Jsonb *options;
+	int64 replay_id;  /* the replay to work at, 0 = none */
 	char *copy_error; /* this copy of the data must not publish: why; else NULL */
 	char *copy_hint;
 } OutboxSinkRow;

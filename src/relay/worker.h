@@ -28,6 +28,8 @@ typedef enum OutboxAttemptEnd
 	OUTBOX_ATTEMPT_FAILED     /* an error was raised */
 } OutboxAttemptEnd;
 
+struct OutboxReplay;
+
 typedef struct OutboxRelay
 {
 	MemoryContext context;         /* lives as long as the process */
@@ -61,6 +63,8 @@ typedef struct OutboxRelay
 	int64 barrier_seq; /* 0 = none */
 	bool barrier_handed;
 
+	struct OutboxReplay *replay; /* replay.c; NULL: none was asked for since the process started */
+
 	/* what is due when */
 	TimestampTz now;           /* as of the present turn of the loop */
 	TimestampTz looked_at;     /* the newest window */
@@ -74,6 +78,11 @@ typedef struct OutboxRelay
 	int64 saved_seq_seen;
 	uint64 saved_xmax;
 } OutboxRelay;
+
+/* ---- relay_main.c ---- */
+
+/* Fills what a sink's startup_cb needs; runs a transaction. Its memory is below the context. */
+extern void OutboxRelayPrepareSink(const OutboxRelay *relay, OutboxSinkState *sink, MemoryContext context, uint32 attempt);
 
 /* ---- loop.c: publishes until something ends the attempt ---- */
 extern OutboxAttemptEnd OutboxRelayLoop(OutboxRelay *relay);
@@ -91,6 +100,9 @@ extern long OutboxRelaySaveDue(const OutboxRelay *relay, long limit);
 
 /* Publishes the report if it changed; with force, whatever the clock says. */
 extern void OutboxRelayReportNow(OutboxRelay *relay, bool force);
+
+/* Copies a text into OUTBOX_ERROR_LEN bytes, cut between characters. */
+extern void OutboxClipText(char *target, const char *text);
 
 /* Remembers what went wrong, for status. */
 extern void OutboxRelayNoteError(OutboxRelay *relay, const char *text);

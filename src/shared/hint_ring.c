@@ -55,6 +55,12 @@ OutboxHintsPush(const OutboxHint *hints, int n)
 }
 
 void
+OutboxWakePrepare(void)
+{
+	(void) OutboxMyDatabase();
+}
+
+void
 OutboxWakeRelays(void)
 {
 	OutboxDatabase *db = OutboxMyDatabaseCached();

@@ -82,6 +82,9 @@ extern bool OutboxSharedAvailable(void);
 /* Pushes hints of MyDatabaseId's transaction; callable at PRE_COMMIT and PRE_PREPARE. Never raises. */
 extern void OutboxHintsPush(const OutboxHint *hints, int n);
 
+/* Finds out whom OutboxWakeRelays wakes, for a transaction that captures nothing. Reads the catalog. */
+extern void OutboxWakePrepare(void);
+
 /* Sets the latches of this database's relays. Safe in a commit callback: no lock that can wait long, no error. */
 extern void OutboxWakeRelays(void);
 

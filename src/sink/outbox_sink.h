@@ -16,6 +16,9 @@
  *  - a message is either acknowledged by poll_cb with the position it came
  *    with, or not at all; the memory of a message is valid only during
  *    publish_cb, so the sink copies what it keeps;
+ *  - a replay has an OutboxSinkState of its own beside the relay's, with an
+ *    attempt of its own: whatever belongs to one life of the sink is in
+ *    private_data, not in static variables;
  *  - transport trouble (broker down, timeout) is never an ack: the sink keeps
  *    trying, and says so through trouble_cb.
  *

@@ -38,6 +38,14 @@ SELECT is(pg_temp.signature('stop_relay'), 'sink text -> void', 'stop_relay');
 SELECT is(pg_temp.signature('pause'), 'sink text -> void', 'pause');
 SELECT is(pg_temp.signature('resume'), 'sink text -> void', 'resume');
 
+SELECT is(pg_temp.signature('replay'),
+    'sink text, from_time timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+    'to_time timestamp with time zone DEFAULT NULL::timestamp with time zone, event_type text DEFAULT NULL::text, '
+    'aggregate_type text DEFAULT NULL::text, aggregate_id text DEFAULT NULL::text, from_seq bigint DEFAULT NULL::bigint, '
+    'to_seq bigint DEFAULT NULL::bigint, topic text DEFAULT NULL::text, rate integer DEFAULT 1000, dry_run boolean DEFAULT false, '
+    'OUT request bigint, OUT events bigint, OUT first_at timestamp with time zone, OUT last_at timestamp with time zone -> record', 'replay');
+SELECT is(pg_temp.signature('cancel_replay'), 'request bigint -> void', 'cancel_replay');
+
 SELECT is(pg_temp.signature('add_check'), 'event_type text, name text, expression text -> void', 'add_check');
 SELECT is(pg_temp.signature('create_code_map'), 'name text, codes jsonb -> void', 'create_code_map');
 SELECT is(pg_temp.signature('decode'), 'map text, code bigint -> text; map text, code text -> text', 'decode');
@@ -62,6 +70,10 @@ SELECT is(pg_temp.columns('outbox.dead_letter'),
     'id bigint, contract text, event_type text, emit text, key jsonb, stage text, sqlstate text, message text, detail text, hint text, '
     'source_columns jsonb, before jsonb, sink text, event_id uuid, payload bytea, created_at timestamp with time zone, state text, '
     'attempts integer, resolved_at timestamp with time zone, resolved_by text, resolution text', 'dead_letter');
+SELECT is(pg_temp.columns('outbox.replays'),
+    'request bigint, sink text, state text, events bigint, published bigint, rejected bigint, missing bigint, cursor bigint, topic text, '
+    'rate integer, filter jsonb, error text, requested_by text, created_at timestamp with time zone, started_at timestamp with time zone, '
+    'updated_at timestamp with time zone, finished_at timestamp with time zone', 'replays');
 SELECT is(pg_temp.columns('outbox.status'),
     'kind text, name text, state text, captured bigint, published bigint, pending bigint, oldest_age interval, dead_letters bigint, '
     'gaps bigint, last_error text, last_error_at timestamp with time zone, advice text', 'status');

@@ -16,7 +16,8 @@ DECLARE
     arguments text;
 BEGIN
     SELECT string_agg(CASE t::regtype::text WHEN 'text[]' THEN '''{x}''::text[]' WHEN 'jsonb' THEN '''{"x": "y"}''::jsonb'
-                      WHEN 'bytea' THEN '''x''::bytea' WHEN 'text' THEN '''x''::text' ELSE '1::' || t::regtype END, ', ' ORDER BY o)
+                      WHEN 'bytea' THEN '''x''::bytea' WHEN 'text' THEN '''x''::text'
+                      WHEN 'timestamp with time zone' THEN 'now()' ELSE '1::' || t::regtype END, ', ' ORDER BY o)
     INTO arguments FROM unnest((SELECT proargtypes::oid[] FROM pg_proc WHERE oid = function)) WITH ORDINALITY AS a (t, o);
     EXECUTE format('SELECT count(*) FROM %s(%s)', function::regproc, arguments);
     RETURN NULL;

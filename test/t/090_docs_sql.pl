@@ -119,7 +119,8 @@ $node->safe_psql('postgres', 'CREATE EXTENSION outbox_ext');
 is_deeply(
 	missing_from_reference(
 		q{SELECT format('outbox.%s(%s) → %s', proname,
-				replace(regexp_replace(pg_get_function_arguments(oid), ', OUT .*|^OUT .*|::[a-z]+(\[\])?', '', 'g'), 'integer', 'int'),
+				replace(regexp_replace(replace(pg_get_function_arguments(oid), 'timestamp with time zone', 'timestamptz'),
+					', OUT .*|^OUT .*|::[a-z]+(\[\])?', '', 'g'), 'integer', 'int'),
 				CASE WHEN proretset THEN 'rows' ELSE regexp_replace(replace(pg_get_function_result(oid), 'integer', 'int'), '^record$', 'row') END)
 		  FROM pg_proc WHERE pronamespace = 'outbox'::regnamespace ORDER BY 1}),
 	[], 'the reference has the signature of every function');

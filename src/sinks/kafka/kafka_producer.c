@@ -26,7 +26,7 @@
 
 /*
  * What refused batches taught this process.  It outlives an attempt on
- * purpose: the next attempt has to do better.  A relay process serves one sink.
+ * purpose: the next attempt has to do better.  A relay process serves one sink; its replays share what was learned.
  */
 static KafkaBatchLimits batch_limits;
 static uint64 isolated_messages_left; /* > 0: batch_limits.messages is 1 */

@@ -1,0 +1,66 @@
+# A replay to Kafka: the same messages with the header ce_replay, to their own topic or to another one, tombstones
+# included; and a topic that the broker refuses holds up the replay alone.
+use strict;
+use warnings;
+
+use OutboxCluster;
+use Test::More;
+
+my $node   = OutboxCluster->create('replay_kafka');
+my $broker = OutboxBroker->mock;
+
+$node->sql(<<'SQL');
+CREATE TABLE t (id int PRIMARY KEY, v text);
+CREATE VIEW t_v AS SELECT id, v FROM t;
+SELECT outbox.create_contract('t', view => 't_v', source => 't', key => '{id}');
+SELECT outbox.create_event_type('TCreated', contract => 't', emit => 'created', topic => 'own');
+SELECT outbox.create_event_type('TDeleted', contract => 't', emit => 'deleted', topic => 'own', tombstone => 'after');
+SELECT outbox.enable('t');
+SQL
+$node->create_sink('kafka', $broker);
+$node->sql("INSERT INTO t SELECT i, 'v' || i FROM generate_series(1, 50) i");
+$node->sql('DELETE FROM t WHERE id <= 10');
+$node->wait_published('kafka');
+
+sub wait_replay
+{
+	my ($request) = @_;
+	$node->poll_until("SELECT state FROM outbox.replays WHERE request = $request", 'done');
+	return;
+}
+
+# What identifies a message apart from the mark of the replay.
+sub same
+{
+	my ($message) = @_;
+	my %headers = %{ $message->{headers} };
+
+	delete $headers{ce_replay};
+	return { key => $message->{key}, value => $message->{value}, headers => \%headers };
+}
+
+sub by_id { return [ sort { $a->{headers}{ce_id} cmp $b->{headers}{ce_id} || defined $b->{value} <=> defined $a->{value} } @_ ]; }
+
+my $live = $node->consume($broker, 'own');
+is(scalar(@$live), 70, '60 events and 10 tombstones');
+is(scalar(grep { exists $_->{headers}{ce_replay} } @$live), 0, 'none is marked');
+
+wait_replay($node->sql("SELECT request FROM outbox.replay('kafka', topic => 'again', rate => 0)"));
+my $again = $node->consume($broker, 'again');
+is(scalar(grep { ($_->{headers}{ce_replay} // '') eq 'true' } @$again), 70, 'another topic: all of them, marked');
+is_deeply(by_id(map { same($_) } @$again), by_id(map { same($_) } @$live), 'the same keys, values and headers otherwise');
+
+wait_replay($node->sql("SELECT request FROM outbox.replay('kafka', aggregate_id => '3', rate => 0)"));
+my @third = grep { $_->{key} eq '3' } @{ $node->consume($broker, 'own') };
+is(join(' ', map { (defined $_->{value} ? 'value' : 'null') . (exists $_->{headers}{ce_replay} ? '*' : '') } @third),
+	'value value null value* value* null*', 'its own topic: behind what is there, in order');
+
+# ---- a topic that cannot be ----
+my $request = $node->sql("SELECT request FROM outbox.replay('kafka', topic => repeat('x', 600), rate => 0)");
+$node->poll_until("SELECT error ~ 'could not use topic' FROM outbox.replays WHERE request = $request");
+$node->sql("INSERT INTO t VALUES (100, 'new')");
+$node->wait_published('kafka');
+is($node->sql("SELECT state FROM outbox.status WHERE name = 'kafka'"), 'running', 'a topic that the broker refuses holds up the replay alone');
+$node->sql("SELECT outbox.cancel_replay($request)");
+
+done_testing();
