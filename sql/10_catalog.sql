@@ -13,6 +13,7 @@ CREATE TABLE outbox.contract (
     namespace       text NOT NULL,
     evaluate        text NOT NULL CHECK (evaluate IN ('row', 'commit')),
     on_invalid      text NOT NULL CHECK (on_invalid IN ('dead_letter', 'abort')),
+    on_truncate     text NOT NULL DEFAULT 'gap' CHECK (on_truncate IN ('gap', 'reject')),
     enabled         boolean NOT NULL DEFAULT false,
     created_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
@@ -24,6 +25,7 @@ COMMENT ON COLUMN outbox.contract.required IS 'Contract columns that are never n
 COMMENT ON COLUMN outbox.contract.namespace IS 'Avro namespace of its records and first part of the default ce_type';
 COMMENT ON COLUMN outbox.contract.evaluate IS 'row: from the changed row; commit: by a query when the transaction commits (refused by this version)';
 COMMENT ON COLUMN outbox.contract.on_invalid IS 'dead_letter: a row that cannot be mapped is kept aside; abort: the writer gets the error';
+COMMENT ON COLUMN outbox.contract.on_truncate IS 'TRUNCATE of a source, and partitions that come or go with rows: gap: recorded in outbox.gap; reject: an error';
 COMMENT ON COLUMN outbox.contract.enabled IS 'Whether changes are captured; see enable() and disable()';
 
 CREATE TABLE outbox.contract_version (
@@ -181,9 +183,13 @@ CREATE TABLE outbox.gap (
     reason          text NOT NULL CHECK (reason IN ('truncate', 'contract_missing', 'rewrite', 'partition', 'detached', 'dropped')),
     xid             xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
     created_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    resolved_at     timestamptz
+    resolved_at     timestamptz,
+    detail          text
 );
 COMMENT ON TABLE outbox.gap IS 'Changes that produced no events and that a reconciliation has to repair';
+COMMENT ON COLUMN outbox.gap.reason IS 'truncate; partition: one with rows was attached; detached, dropped: a partition; contract_missing: no configuration at the time; rewrite: the table was rewritten in the same transaction';
+COMMENT ON COLUMN outbox.gap.source IS 'The table; of a dropped partition the partitioned table';
+COMMENT ON COLUMN outbox.gap.detail IS 'Which partition came or went, by its name at that time';
 
 -- ---- sinks and relays ------------------------------------------------------------------------
 

@@ -3,10 +3,10 @@
 CREATE FUNCTION outbox.create_contract(
     name text, view text, source text, key text[],
     required text[] DEFAULT NULL, aggregate_type text DEFAULT NULL, aggregate_id text[] DEFAULT NULL,
-    evaluate text DEFAULT NULL, on_invalid text DEFAULT 'dead_letter')
+    evaluate text DEFAULT NULL, on_invalid text DEFAULT 'dead_letter', on_truncate text DEFAULT 'gap')
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_create_contract';
-COMMENT ON FUNCTION outbox.create_contract(text, text, text, text[], text[], text, text[], text, text) IS
-'Declares a view as a contract. view and source are names as search_path has them; key, aggregate_id and required are columns of the view. required: never null in an event, fields of nested rows (items.sku) included (default: the key). aggregate_type: default the name. aggregate_id: the message key, default the key. evaluate: row, NULL = derived. on_invalid: dead_letter or abort. Raises when the key is not proven unique, a type has no Avro form, or the view needs more than a row of its source.';
+COMMENT ON FUNCTION outbox.create_contract(text, text, text, text[], text[], text, text[], text, text, text) IS
+'Declares a view as a contract. view and source are names as search_path has them; key, aggregate_id and required are columns of the view. required: never null in an event, fields of nested rows (items.sku) included (default: the key). aggregate_type: default the name. aggregate_id: the message key, default the key. evaluate: row, NULL = derived. on_invalid: dead_letter or abort. on_truncate: gap or reject, for rows that appear or vanish without row triggers (TRUNCATE; ATTACH, DETACH and DROP of a partition). Raises when the key is not proven unique, a type has no Avro form, or the view needs more than a row of its source.';
 
 CREATE FUNCTION outbox.drop_contract(name text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_drop_contract';

@@ -10,6 +10,25 @@ RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_capture_truncate';
 COMMENT ON FUNCTION outbox.capture_truncate() IS
 'Trigger on a contract''s source (!outbox!<contract>): records TRUNCATE as a gap';
 
+-- Partitions of sources that come and go: no row trigger sees their rows.
+CREATE FUNCTION outbox.partitions_changed()
+RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_partitions_changed';
+COMMENT ON FUNCTION outbox.partitions_changed() IS
+'Event trigger: a partition of a source that is attached or detached with rows leaves a gap, or is refused (on_truncate); a new one gets its TRUNCATE trigger';
+
+CREATE FUNCTION outbox.tables_dropped()
+RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_tables_dropped';
+COMMENT ON FUNCTION outbox.tables_dropped() IS
+'Event trigger: a partition of a source that is dropped leaves a gap, or is refused (on_truncate)';
+
+CREATE EVENT TRIGGER outbox_partitions ON ddl_command_end
+    WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE FOREIGN TABLE', 'CREATE SCHEMA')
+    EXECUTE FUNCTION outbox.partitions_changed();
+CREATE EVENT TRIGGER outbox_dropped ON sql_drop
+    EXECUTE FUNCTION outbox.tables_dropped();
+-- Also while a dump is restored: a new partition needs its trigger.
+ALTER EVENT TRIGGER outbox_partitions ENABLE ALWAYS;
+
 CREATE FUNCTION outbox.refuse_write()
 RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_refuse_write';
 COMMENT ON FUNCTION outbox.refuse_write() IS

@@ -52,7 +52,14 @@ COMMENT ON VIEW outbox.sinks IS
 'Configured brokers, with options whose names tell of passwords and keys masked, and so are user and password in URLs; a path given as {"file": ...} is shown';
 
 CREATE VIEW outbox.status AS
-WITH seq AS (
+WITH RECURSIVE tree AS (
+    SELECT relation AS source, relation::oid AS relid FROM outbox.source
+    UNION
+    SELECT tree.source, i.inhrelid FROM tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.relid
+), partitions AS (
+    SELECT tree.source, r.oid::regclass AS relid
+    FROM tree JOIN pg_catalog.pg_class r ON r.oid = tree.relid WHERE r.relkind = 'r' AND r.relispartition
+), seq AS (
     SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last_value FROM outbox.event_seq
 ), version AS (
     SELECT extversion AS sql, outbox.library_version() AS library
@@ -62,7 +69,15 @@ WITH seq AS (
            EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = v.view) AS view_there,
            EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = s.relation) AS source_there,
            t.tgenabled,
-           EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhparent = s.relation) AS inherited,
+           EXISTS (SELECT FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class r ON r.oid = i.inhparent
+                   WHERE i.inhparent = s.relation AND r.relkind <> 'p') AS inherited,
+           -- partitions at whatever depth whose triggers are missing or disabled
+           (SELECT pg_catalog.min(p.relid::text) FROM partitions p
+            WHERE p.source = s.relation AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger r WHERE r.tgrelid = p.relid
+                  AND r.tgname = '!outbox_' || c.name AND r.tgenabled IN ('O', 'A'))) AS silent_partition,
+           (SELECT pg_catalog.min(p.relid::text) FROM partitions p
+            WHERE p.source = s.relation AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger r WHERE r.tgrelid = p.relid
+                  AND r.tgname = '!outbox!' || c.name AND r.tgenabled IN ('O', 'A'))) AS untold_partition,
            (SELECT pg_catalog.count(*) FROM outbox.event_type e WHERE e.contract_id = c.id) AS event_types,
            (SELECT pg_catalog.count(*) FROM outbox.dead_letter_entry d
             WHERE d.contract = c.name AND d.state = 'open') AS dead_letters,
@@ -112,7 +127,7 @@ UNION ALL
 SELECT 'contract', c.name,
        CASE WHEN NOT (c.view_there AND c.source_there) THEN 'broken'
             WHEN NOT c.enabled THEN 'disabled'
-            WHEN c.tgenabled IS NULL OR c.tgenabled NOT IN ('O', 'A') THEN 'not captured'
+            WHEN c.tgenabled IS NULL OR c.tgenabled NOT IN ('O', 'A') OR c.silent_partition IS NOT NULL THEN 'not captured'
             ELSE 'enabled' END,
        c.captured, NULL, NULL, NULL, c.dead_letters, c.gaps, c.message, c.last_error_at,
        CASE WHEN NOT c.view_there THEN 'Its view does not exist any more: create it and the contract again.'
@@ -120,6 +135,8 @@ SELECT 'contract', c.name,
             WHEN NOT c.enabled THEN 'SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ') starts capture.'
             WHEN c.tgenabled IS NULL THEN 'Its trigger is missing: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ').'
             WHEN c.tgenabled NOT IN ('O', 'A') THEN 'Its trigger on ' || c.source || ' is disabled: ALTER TABLE ' || c.source || ' ENABLE TRIGGER "!outbox_' || c.name || '";'
+            WHEN c.silent_partition IS NOT NULL THEN 'Its trigger on partition ' || c.silent_partition || ' is missing or disabled: ALTER TABLE ' || c.silent_partition || ' ENABLE TRIGGER "!outbox_' || c.name || '";'
+            WHEN c.untold_partition IS NOT NULL THEN 'TRUNCATE of partition ' || c.untold_partition || ' would go unnoticed: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ').'
             WHEN c.event_types = 0 THEN 'It has no event types: SELECT outbox.create_event_type(...).'
             WHEN c.inherited THEN 'Changes of rows in tables that inherit from ' || c.source || ' are not captured: ALTER TABLE ... NO INHERIT ' || c.source || '.'
             WHEN c.dead_letters > 0 THEN 'SELECT * FROM outbox.dead_letter WHERE contract = ' || pg_catalog.quote_literal(c.name) || ' AND state = ''open''.'

@@ -14,6 +14,7 @@
 #include "miscadmin.h"
 
 #include "capture/event_writer.h"
+#include "capture/moved_row.h"
 #include "guc.h"
 #include "relay/launcher.h"
 #include "shared/outbox_shared.h"
@@ -27,6 +28,7 @@ _PG_init(void)
 {
 	OutboxDefineSettings();
 	OutboxEventWriterInit();
+	OutboxMovedRowInit();		/* callbacks run in reverse: what it captures at commit still gets written */
 	if (process_shared_preload_libraries_in_progress)
 	{
 		OutboxSharedInit();

@@ -20,9 +20,12 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "capture/moved_row.h"
+#include "capture/row_change.h"
 #include "capture/transition.h"
 #include "contract/cache.h"
 #include "contract/guard.h"
+#include "contract/partition.h"
 #include "deadletter/dead_letter.h"
 #include "guc.h"
 
@@ -30,10 +33,20 @@ PG_FUNCTION_INFO_V1(outbox_capture_row);
 PG_FUNCTION_INFO_V1(outbox_capture_truncate);
 PG_FUNCTION_INFO_V1(outbox_config_changed);
 
+/* What judge_emptied finds out about a truncated table. */
+typedef struct EmptiedTable
+{
+	const char *contract;
+	Oid			relation;
+	bool		captured;
+	bool		refused;
+} EmptiedTable;
+
 static void check_call(FunctionCallInfo fcinfo, const char *function, bool row);
-static void capture_row(OutboxCachedContract *contract, TriggerData *trigger);
+static void read_change(TriggerData *trigger, OutboxRowChange *change);
+static void judge_emptied(void *arg);
 static bool is_superseded(HeapTuple tuple);
-static void broken_contract(OutboxCachedContract *contract, TriggerData *trigger);
+static void broken_contract(OutboxCachedContract *contract, const OutboxRowChange *change);
 static bool emits(const OutboxContractConfig *config, OutboxEmit emit);
 static void describe_key(void *arg);
 
@@ -42,57 +55,47 @@ Datum
 outbox_capture_row(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	OutboxCachedContract *contract;
+	OutboxRowChange	change = {.trigger = trigger->tg_trigger, .rel = trigger->tg_relation};
+	TupleTableSlot *moved = NULL;
 
 	check_call(fcinfo, "outbox.capture", true);
 	if (!outbox_capture)
 		return PointerGetDatum(NULL);
-	contract = OutboxContractAcquire(trigger->tg_trigger, trigger->tg_relation);
-	PG_TRY();
-	{
-		switch (contract->state)
-		{
-			case OUTBOX_CONTRACT_READY:
-				capture_row(contract, trigger);
-				break;
-			case OUTBOX_CONTRACT_DISABLED:
-			case OUTBOX_CONTRACT_FOREIGN:
-				break;
-			case OUTBOX_CONTRACT_MISSING:
-				if (OutboxContractFirstGap(contract))
-					OutboxGapInsert(OutboxTriggerContract(trigger->tg_trigger),
-									RelationGetRelid(trigger->tg_relation), "contract_missing");
-				break;
-			case OUTBOX_CONTRACT_BROKEN:
-				broken_contract(contract, trigger);
-				break;
-		}
-	}
-	PG_FINALLY();
-	{
-		OutboxContractRelease(contract);
-	}
-	PG_END_TRY();
+	if (trigger->tg_relation->rd_rel->relispartition)
+		moved = OutboxMovedRowArrives(trigger);
+	read_change(trigger, &change);
+	if (moved)
+		change.before = moved;
+	change.departs = OutboxRowDeparts(trigger);
+	if (OutboxCaptureRowChange(&change) && change.departs)
+		OutboxMovedRowKeep(trigger);
+	if (moved)
+		ExecDropSingleTupleTableSlot(moved);
 	return PointerGetDatum(NULL);
 }
 
-/* outbox.capture_truncate(): AFTER TRUNCATE, FOR EACH STATEMENT; leaves a gap. */
+/* outbox.capture_truncate(): AFTER TRUNCATE, FOR EACH STATEMENT; leaves a gap, or refuses. */
 Datum
 outbox_capture_truncate(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	OutboxCachedContract *contract;
-	OutboxContractState state;
+	EmptiedTable emptied = {.contract = OutboxTriggerContract(trigger->tg_trigger),
+	.relation = RelationGetRelid(trigger->tg_relation)};
 
 	check_call(fcinfo, "outbox.capture_truncate", false);
 	if (!outbox_capture || !TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
 		return PointerGetDatum(NULL);
-	contract = OutboxContractAcquire(trigger->tg_trigger, trigger->tg_relation);
-	state = contract->state;
-	OutboxContractRelease(contract);
-	if (state != OUTBOX_CONTRACT_DISABLED && state != OUTBOX_CONTRACT_FOREIGN)
-		OutboxGapInsert(OutboxTriggerContract(trigger->tg_trigger),
-						RelationGetRelid(trigger->tg_relation), "truncate");
+	/* a configuration that cannot be read is no reason to stay silent */
+	if (OutboxRunGuarded(judge_emptied, &emptied, CurrentMemoryContext) == NULL && !emptied.captured)
+		return PointerGetDatum(NULL);
+	if (emptied.refused)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("contract \"%s\" refuses TRUNCATE of \"%s\"", emptied.contract,
+						RelationGetRelationName(trigger->tg_relation)),
+				 errdetail("Its rows would be gone without an event."),
+				 errhint("DELETE them; or disable the contract first: SELECT outbox.disable('%s').", emptied.contract)));
+	OutboxGapInsert(emptied.contract, emptied.relation, "truncate", NULL);
 	return PointerGetDatum(NULL);
 }
 
@@ -122,26 +125,73 @@ check_call(FunctionCallInfo fcinfo, const char *function, bool row)
 }
 
 static void
-capture_row(OutboxCachedContract *contract, TriggerData *trigger)
+read_change(TriggerData *trigger, OutboxRowChange *change)
 {
-	TupleTableSlot *before = NULL;
-	TupleTableSlot *after = NULL;
 	HeapTuple	new_tuple = NULL;
 
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 	{
-		after = trigger->tg_trigslot;
+		change->after = trigger->tg_trigslot;
 		new_tuple = trigger->tg_trigtuple;
 	}
-	else if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
-	{
-		before = trigger->tg_trigslot;
-		after = trigger->tg_newslot;
-		new_tuple = trigger->tg_newtuple;
-	}
 	else
-		before = trigger->tg_trigslot;
-	OutboxCaptureChange(contract->compiled, before, after, new_tuple && is_superseded(new_tuple));
+	{
+		change->before = trigger->tg_trigslot;
+		if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		{
+			change->after = trigger->tg_newslot;
+			new_tuple = trigger->tg_newtuple;
+		}
+	}
+	change->superseded = new_tuple && is_superseded(new_tuple);
+}
+
+bool
+OutboxCaptureRowChange(const OutboxRowChange *change)
+{
+	OutboxCachedContract *contract = OutboxContractAcquire(change->trigger, change->rel);
+	volatile bool captures = false;
+
+	PG_TRY();
+	{
+		switch (contract->state)
+		{
+			case OUTBOX_CONTRACT_READY:
+				captures = true;
+				if (!change->departs)
+					OutboxCaptureChange(contract->compiled, change->before, change->after, change->superseded);
+				break;
+			case OUTBOX_CONTRACT_DISABLED:
+			case OUTBOX_CONTRACT_FOREIGN:
+				break;
+			case OUTBOX_CONTRACT_MISSING:
+				if (OutboxContractFirstGap(contract))
+					OutboxGapInsert(OutboxTriggerContract(change->trigger), RelationGetRelid(change->rel),
+									"contract_missing", NULL);
+				break;
+			case OUTBOX_CONTRACT_BROKEN:
+				captures = true;
+				if (!change->departs)
+					broken_contract(contract, change);
+				break;
+		}
+	}
+	PG_FINALLY();
+	{
+		OutboxContractRelease(contract);
+	}
+	PG_END_TRY();
+	return captures;
+}
+
+static void
+judge_emptied(void *arg)
+{
+	EmptiedTable *emptied = arg;
+	OutboxContractConfig *config = OutboxContractLoad(emptied->contract);
+
+	emptied->captured = config == NULL || (config->enabled && OutboxIsWithinSource(config, emptied->relation));
+	emptied->refused = emptied->captured && config && config->reject_truncate;
 }
 
 /*
@@ -168,22 +218,20 @@ typedef struct BrokenRow
 
 /* The contract does not compile: its change is kept with the source's key columns. */
 static void
-broken_contract(OutboxCachedContract *contract, TriggerData *trigger)
+broken_contract(OutboxCachedContract *contract, const OutboxRowChange *change)
 {
 	OutboxContractConfig *config = contract->config;
-	BrokenRow	broken = {.config = config, .row = trigger->tg_trigslot};
-	OutboxDeadLetter letter = {.contract = OutboxTriggerContract(trigger->tg_trigger), .stage = "map",
+	BrokenRow	broken = {.config = config, .row = change->after ? change->after : change->before};
+	OutboxDeadLetter letter = {.contract = OutboxTriggerContract(change->trigger), .stage = "map",
 		.sqlerrcode = contract->error->sqlerrcode, .message = contract->error->message,
 		.detail = contract->error->detail,
 	.hint = "outbox.preview() shows whether the contract works again."};
 	OutboxEmit	emit = OUTBOX_EMIT_CHANGED;
 
-	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+	if (change->before == NULL)
 		emit = OUTBOX_EMIT_CREATED;
-	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+	else if (change->after == NULL)
 		emit = OUTBOX_EMIT_DELETED;
-	else
-		broken.row = trigger->tg_newslot;
 	letter.emit = OutboxEmitName(emit);
 	if (config)
 	{

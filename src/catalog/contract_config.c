@@ -30,6 +30,7 @@ enum
 	Anum_contract_namespace,
 	Anum_contract_evaluate,
 	Anum_contract_on_invalid,
+	Anum_contract_on_truncate,
 	Anum_contract_enabled
 };
 
@@ -114,6 +115,7 @@ OutboxContractLoad(const char *name)
 		config->name_space = OutboxConfigText(&scan, Anum_contract_namespace);
 		config->at_commit = strcmp(OutboxConfigText(&scan, Anum_contract_evaluate), "commit") == 0;
 		config->abort_on_invalid = strcmp(OutboxConfigText(&scan, Anum_contract_on_invalid), "abort") == 0;
+		config->reject_truncate = strcmp(OutboxConfigText(&scan, Anum_contract_on_truncate), "reject") == 0;
 		config->enabled = DatumGetBool(OutboxConfigDatum(&scan, Anum_contract_enabled));
 	}
 	OutboxConfigScanEnd(&scan);

@@ -72,6 +72,7 @@ typedef struct OutboxContractConfig
 	char *name_space;
 	bool at_commit;
 	bool abort_on_invalid;
+	bool reject_truncate; /* and whatever else makes rows appear or vanish without triggers */
 	bool enabled;
 	int32 version; /* of the contract's newest version */
 	Oid view;

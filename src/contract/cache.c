@@ -29,6 +29,10 @@
 #include "compat.h"
 #include "contract/cache.h"
 #include "contract/guard.h"
+#include "contract/partition.h"
+
+/* Compiled at a time, one per contract and partition: at about 50 kB each. */
+#define MAX_ENTRIES		256
 
 /* By trigger and relation, or by name (then both are InvalidOid). */
 typedef struct CacheKey
@@ -61,6 +65,7 @@ typedef struct FillRequest
 } FillRequest;
 
 static HTAB *cache = NULL;
+static CacheEntry *last = NULL; /* used last; entries stay where they are until they are swept */
 static uint64 invalidations = 0;
 
 static CacheEntry *entry_of(OutboxCachedContract *contract);
@@ -81,7 +86,6 @@ static void object_changed(Datum arg, int cacheid, uint32 hashvalue);
 OutboxCachedContract *
 OutboxContractAcquire(const Trigger *trigger, Relation rel)
 {
-	static CacheEntry *last = NULL; /* entries stay where they are */
 	CacheEntry *entry = last;
 	CacheKey	key;
 
@@ -208,17 +212,22 @@ find_free_entry(CacheKey *key)
 	}
 }
 
-/* Drops what is outdated: a trigger that was dropped never comes back for its entry. */
+/*
+ * Drops what is outdated: a trigger that was dropped never comes back for its
+ * entry. A table of very many partitions must not fill the memory either.
+ */
 static void
 sweep_entries(void)
 {
+	bool		full = hash_get_num_entries(cache) >= MAX_ENTRIES;
 	HASH_SEQ_STATUS status;
 	CacheEntry *entry;
 
+	last = NULL;
 	hash_seq_init(&status, cache);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
-		if (entry->valid || entry->in_use)
+		if (entry->in_use || (entry->valid && !full))
 			continue;
 		empty_entry(entry);
 		(void) hash_search(cache, &entry->key, HASH_REMOVE, NULL);
@@ -291,7 +300,9 @@ fill_step(void *arg)
 	entry->contract.config = config;
 	if (config == NULL)
 		entry->contract.state = OUTBOX_CONTRACT_MISSING;
-	else if (!by_name && OutboxContractSource(config, entry->key.relation) == NULL)
+	/* created by enable(), or copied to a partition by PostgreSQL? */
+	else if (!by_name &&
+			 OutboxContractSource(config, OutboxTriggerTable(entry->key.trigger, entry->key.relation)) == NULL)
 		entry->contract.state = OUTBOX_CONTRACT_FOREIGN;
 	else if (!config->enabled)
 		entry->contract.state = OUTBOX_CONTRACT_DISABLED;
@@ -317,7 +328,7 @@ compile_contract(CacheEntry *entry)
 
 	if (push)
 		PushActiveSnapshot(GetTransactionSnapshot());
-	compiled = OutboxCompileContract(config, config->root, false);
+	compiled = OutboxCompileContract(config, OidIsValid(entry->key.relation) ? entry->key.relation : config->root, false);
 	if (push)
 		PopActiveSnapshot();
 	MemoryContextSetParent(compiled->context, entry->context);

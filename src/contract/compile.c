@@ -32,6 +32,7 @@
 #include "contract/compile.h"
 #include "contract/expression.h"
 #include "contract/key.h"
+#include "contract/partition.h"
 #include "contract/row_types.h"
 #include "contract/view_expand.h"
 
@@ -120,14 +121,16 @@ expand(OutboxCompiledContract *contract, Oid source)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("contract \"%s\" cannot be evaluated per row", config->name),
 				 errdetail("Its view \"%s\" contains %s.", get_rel_name(config->view), expansion->blocker)));
-	if (expansion->root != source)
+	if (expansion->root != config->root)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the view of contract \"%s\" does not read the source \"%s\" any more",
-						config->name, get_rel_name(source)),
+						config->name, get_rel_name(config->root)),
 				 errhint("Drop the contract and create it again with the present source.")));
 	OutboxCheckKey(expansion, config->key, config->root_key);
 	OutboxCheckViewAccess(expansion);
+	if (source != config->root)
+		OutboxExpansionToPartition(expansion, source);
 
 	view = relation_open(config->view, AccessShareLock);
 	contract->row_desc = CreateTupleDescCopy(RelationGetDescr(view));

@@ -13,6 +13,7 @@
 #include "access/relation.h"
 #include "access/transam.h"
 #include "catalog/dependency.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "commands/dbcommands.h"
@@ -30,6 +31,7 @@
 #include "contract/contract_api.h"
 #include "contract/expression.h"
 #include "contract/key.h"
+#include "contract/partition.h"
 #include "contract/source_trigger.h"
 #include "contract/compile.h"
 #include "guc.h"
@@ -43,6 +45,7 @@ typedef struct NewContract
 	OutboxContractConfig config;
 	const char *evaluate;
 	const char *on_invalid;
+	const char *on_truncate;
 	List	   *key_columns;	/* the source's */
 } NewContract;
 
@@ -57,7 +60,7 @@ static List *merge_names(List *names, const List *more);
 static void insert_contract(const NewContract *contract);
 
 /*
- * create_contract(name, view, source, key, required, aggregate_type, aggregate_id, evaluate, on_invalid)
+ * create_contract(name, view, source, key, required, aggregate_type, aggregate_id, evaluate, on_invalid, on_truncate)
  */
 Datum
 outbox_create_contract(PG_FUNCTION_ARGS)
@@ -111,6 +114,7 @@ read_arguments(FunctionCallInfo fcinfo, NewContract *contract)
 	config->aggregate_id = OutboxNameListArg(fcinfo, 6, "aggregate_id");
 	contract->evaluate = OutboxTextArg(fcinfo, 7);
 	contract->on_invalid = OutboxTextArg(fcinfo, 8);
+	contract->on_truncate = OutboxTextArg(fcinfo, 9);
 
 	if (config->key == NIL)
 		ereport(ERROR,
@@ -138,6 +142,13 @@ read_arguments(FunctionCallInfo fcinfo, NewContract *contract)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unknown value \"%s\" for \"on_invalid\"", contract->on_invalid),
 				 errhint("Use 'dead_letter' or 'abort'.")));
+	if (contract->on_truncate == NULL)
+		contract->on_truncate = "gap";
+	if (strcmp(contract->on_truncate, "gap") != 0 && strcmp(contract->on_truncate, "reject") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown value \"%s\" for \"on_truncate\"", contract->on_truncate),
+				 errhint("Use 'gap' or 'reject'.")));
 }
 
 static void
@@ -145,13 +156,20 @@ check_source(Oid source)
 {
 	const char *kind = NULL;
 	Relation	rel = relation_open(source, AccessShareLock);
+	ListCell   *lc;
+
+	if (rel->rd_rel->relispartition)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the source \"%s\" is a partition", RelationGetRelationName(rel)),
+				 errdetail("Its rows may move to other partitions of \"%s\".",
+						   get_rel_name(llast_oid(get_partition_ancestors(source)))),
+				 errhint("Name the partitioned table as the source; writes to its partitions are captured with it.")));
 
 	switch (rel->rd_rel->relkind)
 	{
 		case RELKIND_RELATION:
-			if (rel->rd_rel->relispartition)
-				kind = "a partition";
-			else if (has_subclass(source) || has_superclass(source))
+			if (has_subclass(source) || has_superclass(source))
 				kind = "part of an inheritance tree";
 			else if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
 				kind = "a temporary table";
@@ -159,7 +177,13 @@ check_source(Oid source)
 				kind = "a system catalog";
 			break;
 		case RELKIND_PARTITIONED_TABLE:
-			kind = "a partitioned table";
+			if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+				kind = "a temporary table";
+			foreach(lc, OutboxSourceTables(source))
+			{
+				if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_FOREIGN_TABLE)
+					kind = "a partitioned table with a foreign table as partition";
+			}
 			break;
 		case RELKIND_FOREIGN_TABLE:
 			kind = "a foreign table";
@@ -178,7 +202,7 @@ check_source(Oid source)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("the source \"%s\" is %s", get_rel_name(source), kind),
-				 errdetail("This version captures changes of ordinary tables that are neither partitioned nor inherited."),
+				 errdetail("This version captures changes of ordinary and of partitioned tables that are not inherited."),
 				 errhint("Name such a table that the application writes to.")));
 }
 
@@ -331,10 +355,10 @@ insert_contract(const NewContract *contract)
 	const OutboxContractConfig *config = &contract->config;
 	const char *contract_args[] = {config->name, config->aggregate_type, OutboxNamesToArray(config->key),
 		OutboxNamesToArray(config->aggregate_id), OutboxNamesToArray(config->required), config->name_space,
-	contract->evaluate, contract->on_invalid};
+	contract->evaluate, contract->on_invalid, contract->on_truncate};
 	char	   *id = OutboxExecute("INSERT INTO outbox.contract (name, aggregate_type, key, aggregate_id, required,"
-								   " namespace, evaluate, on_invalid)"
-								   " VALUES ($1, $2, $3::text[], $4::text[], $5::text[], $6, $7, $8) RETURNING id",
+								   " namespace, evaluate, on_invalid, on_truncate)"
+								   " VALUES ($1, $2, $3::text[], $4::text[], $5::text[], $6, $7, $8, $9) RETURNING id",
 								   lengthof(contract_args), contract_args);
 	const char *version_args[] = {id, psprintf("%u", config->view)};
 	const char *source_args[] = {id, psprintf("%u", config->root), OutboxNamesToArray(contract->key_columns)};

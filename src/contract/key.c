@@ -16,13 +16,16 @@
 #include "access/genam.h"
 #include "access/relation.h"
 #include "access/sysattr.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
 #include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "catalog/contract_config.h"
 #include "contract/key.h"
+#include "contract/partition.h"
 
 /* How close an index came, for the message. */
 typedef enum IndexVerdict
@@ -33,43 +36,86 @@ typedef enum IndexVerdict
 	INDEX_PROVES
 } IndexVerdict;
 
-static Bitmapset *key_reads(const OutboxViewExpansion *expansion, const List *key);
-static IndexVerdict judge_index(Relation root, Relation index, Bitmapset *reads, List **columns);
+static IndexVerdict judge_table(Relation table, const List *reads, List **columns);
+static IndexVerdict judge_partitions(Relation root, const List *reads, List **columns);
+static List *key_reads(const OutboxViewExpansion *expansion, const List *key);
+static IndexVerdict judge_index(Relation table, Relation index, const List *reads, List **columns);
 static void report_unproven(Relation root, IndexVerdict best, const List *key, const List *nullable);
 
 List *
 OutboxProveKey(const OutboxViewExpansion *expansion, const List *key)
 {
-	Bitmapset  *reads = key_reads(expansion, key);
+	List	   *reads = key_reads(expansion, key);
 	Relation	root = relation_open(expansion->root, AccessShareLock);
+	List	   *columns;
+	IndexVerdict verdict = judge_table(root, reads, &columns);
+
+	if (verdict != INDEX_PROVES && root->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		verdict = judge_partitions(root, reads, &columns);
+	if (verdict != INDEX_PROVES)
+		report_unproven(root, verdict, key, columns);
+	relation_close(root, NoLock);
+	return columns;
+}
+
+/* The table's best index. *columns as of judge_index. */
+static IndexVerdict
+judge_table(Relation table, const List *reads, List **columns)
+{
 	IndexVerdict best = INDEX_UNSUITABLE;
-	List	   *nullable = NIL;
 	ListCell   *lc;
 
-	foreach(lc, RelationGetIndexList(root))
+	*columns = NIL;
+	foreach(lc, RelationGetIndexList(table))
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
-		List	   *columns = NIL;
-		IndexVerdict verdict = judge_index(root, index, reads, &columns);
+		List	   *found = NIL;
+		IndexVerdict verdict = judge_index(table, index, reads, &found);
 
 		index_close(index, NoLock);
-		if (verdict == INDEX_PROVES)
+		if (verdict > best)
 		{
-			relation_close(root, NoLock);
-			return columns;
+			best = verdict;
+			*columns = found;
 		}
-		if (verdict == INDEX_NULLABLE)
-			nullable = columns;
-		best = Max(best, verdict);
 	}
-	report_unproven(root, best, key, nullable);
-	return NIL;
+	return best;
+}
+
+/*
+ * A unique index of a partitioned table always has the partition key in it. A
+ * key that is to stay the same when its row moves is proven by an index of
+ * every partition instead; that no two partitions have the same key is then
+ * the application's word.
+ */
+static IndexVerdict
+judge_partitions(Relation root, const List *reads, List **columns)
+{
+	IndexVerdict worst = INDEX_PROVES;
+	List	   *partitions = OutboxSourceTables(RelationGetRelid(root));
+	ListCell   *lc;
+
+	*columns = NIL;
+	if (partitions == NIL)
+		return INDEX_UNSUITABLE;
+	foreach(lc, partitions)
+	{
+		Relation	partition = relation_open(lfirst_oid(lc), AccessShareLock);
+		List	   *found;
+		IndexVerdict verdict = judge_table(partition, reads, &found);
+
+		relation_close(partition, NoLock);
+		if (verdict < worst || *columns == NIL)
+			*columns = found;
+		worst = Min(worst, verdict);
+	}
+	return worst;
 }
 
 void
 OutboxCheckKey(const OutboxViewExpansion *expansion, const List *key, const List *root_key)
 {
-	if (bms_num_members(key_reads(expansion, key)) < list_length(root_key))
+	if (list_length(key_reads(expansion, key)) < list_length(root_key))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("the key of the view \"%s\" is not unique any more", get_rel_name(expansion->view)),
@@ -78,11 +124,13 @@ OutboxCheckKey(const OutboxViewExpansion *expansion, const List *key, const List
 				 errhint("Restore the key's columns in the view, or drop the contract and create it again with another key.")));
 }
 
-/* The root's columns that the key's expressions read, offset as pull_varattnos has them. */
-static Bitmapset *
+/* Names of the root's columns that the key's expressions read. */
+static List *
 key_reads(const OutboxViewExpansion *expansion, const List *key)
 {
-	Bitmapset  *reads = NULL;
+	Bitmapset  *attributes = NULL;
+	List	   *names = NIL;
+	int			attribute = -1;
 	ListCell   *lc;
 
 	foreach(lc, expansion->columns)
@@ -93,15 +141,17 @@ key_reads(const OutboxViewExpansion *expansion, const List *key)
 		foreach(name, key)
 		{
 			if (strcmp(entry->resname, lfirst(name)) == 0)
-				pull_varattnos((Node *) entry->expr, 1, &reads);
+				pull_varattnos((Node *) entry->expr, OUTBOX_ROOT_VARNO, &attributes);
 		}
 	}
-	return reads;
+	while ((attribute = bms_next_member(attributes, attribute)) >= 0)
+		names = lappend(names, get_attname(expansion->root, attribute + FirstLowInvalidHeapAttributeNumber, false));
+	return names;
 }
 
 /* *columns: all of the index's columns when it proves, the nullable ones when it would. */
 static IndexVerdict
-judge_index(Relation root, Relation index, Bitmapset *reads, List **columns)
+judge_index(Relation table, Relation index, const List *reads, List **columns)
 {
 	Form_pg_index form = index->rd_index;
 	List	   *nullable = NIL;
@@ -112,10 +162,10 @@ judge_index(Relation root, Relation index, Bitmapset *reads, List **columns)
 	for (int i = 0; i < form->indnkeyatts; i++)
 	{
 		AttrNumber	attno = form->indkey.values[i];
-		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(root), attno - 1);
+		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), attno - 1);
 		char	   *name = pstrdup(NameStr(attribute->attname));
 
-		if (!bms_is_member(attno - FirstLowInvalidHeapAttributeNumber, reads))
+		if (!OutboxNameListMember(reads, name))
 			return INDEX_NOT_COVERED;
 		*columns = lappend(*columns, name);
 		if (!attribute->attnotnull)
@@ -145,6 +195,13 @@ report_unproven(Relation root, IndexVerdict best, const List *key, const List *n
 				 errhint("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL, or choose another key.",
 						 quote_identifier(RelationGetRelationName(root)),
 						 quote_identifier(linitial(nullable)))));
+	if (root->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("the key (%s) is not proven unique", names.data),
+				 errdetail("The source columns behind it contain no unique index of \"%s\", nor one of each of its partitions, that is valid, not deferrable, not partial and over plain columns.",
+						   RelationGetRelationName(root)),
+				 errhint("Add the partition key to the view and the key; or, for a key that a row keeps when it moves to another partition, create a unique index over the key on every partition.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 			 errmsg("the key (%s) is not proven unique", names.data),

@@ -13,11 +13,13 @@
 
 #include "access/table.h"
 #include "access/tableam.h"
+#include "catalog/pg_class.h"
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -25,6 +27,7 @@
 #include "contract/contract_api.h"
 #include "contract/examine.h"
 #include "contract/guard.h"
+#include "contract/partition.h"
 #include "deadletter/dead_letter.h"
 
 PG_FUNCTION_INFO_V1(outbox_preview);
@@ -60,7 +63,8 @@ typedef struct Trial
 
 typedef bool (*RowFunction) (Trial *trial, TupleTableSlot *source);
 
-static void scan_source(Trial *trial, int64 max_rows, RowFunction function);
+static void scan_source(Trial *trial, OutboxContractConfig *config, int64 max_rows, RowFunction function);
+static int64 scan_table(Trial *trial, Oid table, int64 rows, int64 max_rows, RowFunction function);
 static bool preview_row(Trial *trial, TupleTableSlot *source);
 static void put_preview(Trial *trial, OutboxCompiledEventType *type, const OutboxFinding *finding);
 static Jsonb *preview_headers(const OutboxContractConfig *config, const OutboxCompiledEventType *type);
@@ -90,9 +94,7 @@ outbox_preview(PG_FUNCTION_ARGS)
 				 errhint("Leave event_type out to see all of them.")));
 	OutboxCheckContractRights(config->view, config->root);
 	InitMaterializedSRF(fcinfo, 0);
-	trial.contract = OutboxCompileContract(config, config->root, true);
-	scan_source(&trial, PG_ARGISNULL(2) ? 10 : PG_GETARG_INT32(2), preview_row);
-	OutboxFreeContract(trial.contract);
+	scan_source(&trial, config, PG_ARGISNULL(2) ? 10 : PG_GETARG_INT32(2), preview_row);
 	return (Datum) 0;
 }
 
@@ -106,21 +108,39 @@ outbox_validate(PG_FUNCTION_ARGS)
 	OutboxCheckContractRights(config->view, config->root);
 	InitMaterializedSRF(fcinfo, 0);
 	trial.classes = palloc(sizeof(TroubleClass) * MAX_CLASSES);
-	trial.contract = OutboxCompileContract(config, config->root, true);
-	scan_source(&trial, PG_INT64_MAX, validate_row);
+	scan_source(&trial, config, PG_INT64_MAX, validate_row);
 	put_classes(&trial);
-	OutboxFreeContract(trial.contract);
 	return (Datum) 0;
 }
 
 /* Calls the function for the source's rows until it has said true max_rows times. */
 static void
-scan_source(Trial *trial, int64 max_rows, RowFunction function)
+scan_source(Trial *trial, OutboxContractConfig *config, int64 max_rows, RowFunction function)
 {
-	Relation	rel = table_open(trial->contract->config->root, AccessShareLock);
+	int64		rows = 0;
+	ListCell   *lc;
+
+	foreach(lc, OutboxSourceTables(config->root))
+	{
+		/* what a foreign server has is not captured either */
+		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_FOREIGN_TABLE)
+			continue;
+		trial->contract = OutboxCompileContract(config, lfirst_oid(lc), true);
+		rows = scan_table(trial, lfirst_oid(lc), rows, max_rows, function);
+		OutboxFreeContract(trial->contract);
+	}
+	/* without any table the contract must at least compile */
+	if (get_rel_relkind(config->root) == RELKIND_PARTITIONED_TABLE)
+		OutboxFreeContract(OutboxCompileContract(config, config->root, true));
+}
+
+/* Goes on counting at `rows`, and returns how many there are then. */
+static int64
+scan_table(Trial *trial, Oid table, int64 rows, int64 max_rows, RowFunction function)
+{
+	Relation	rel = table_open(table, AccessShareLock);
 	TupleTableSlot *source = table_slot_create(rel, NULL);
 	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
-	int64		rows = 0;
 
 	while (rows < max_rows && table_scan_getnextslot(scan, ForwardScanDirection, source))
 	{
@@ -130,6 +150,7 @@ scan_source(Trial *trial, int64 max_rows, RowFunction function)
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(source);
 	table_close(rel, NoLock);
+	return rows;
 }
 
 /* False: the row is not in the view. */

@@ -15,6 +15,7 @@
 #include "catalog/dependency.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -28,6 +29,7 @@
 #include "utils/wait_event.h"
 
 #include "catalog/outbox_catalog.h"
+#include "contract/partition.h"
 #include "contract/source_trigger.h"
 
 #define LOCK_TIMEOUT		"2s"
@@ -37,6 +39,8 @@
 static void lock_source(Oid source, LOCKMODE mode, const char *contract);
 static bool try_lock(Oid source, LOCKMODE mode);
 static void pause_between_attempts(void);
+static List *lacking_truncate(const OutboxContractConfig *config);
+static void drop_trigger(const OutboxContractConfig *config, Oid table, const char *prefix);
 static void create_trigger(Oid source, const char *name, const char *events, const char *rest);
 static void execute_as_caller(const char *command);
 static char *qualified_name(Oid relation);
@@ -45,30 +49,66 @@ void
 OutboxCreateTriggers(const OutboxContractConfig *config)
 {
 	char	   *row = psprintf(OUTBOX_TRIGGER_PREFIX "%s", config->name);
-	char	   *truncate = psprintf(OUTBOX_TRUNCATE_TRIGGER_PREFIX "%s", config->name);
+	ListCell   *lc;
 
-	if (OidIsValid(get_trigger_oid(config->root, row, true)) &&
-		OidIsValid(get_trigger_oid(config->root, truncate, true)))
+	if (OidIsValid(get_trigger_oid(config->root, row, true)) && lacking_truncate(config) == NIL)
 		return;
 	lock_source(config->root, ShareRowExclusiveLock, config->name);
 	create_trigger(config->root, row, "INSERT OR UPDATE OR DELETE", "FOR EACH ROW EXECUTE FUNCTION outbox.capture()");
-	create_trigger(config->root, truncate, "TRUNCATE",
-						  "FOR EACH STATEMENT EXECUTE FUNCTION outbox.capture_truncate()");
+	foreach(lc, lacking_truncate(config))
+		OutboxCreateTruncateTrigger(config, lfirst_oid(lc));
+}
+
+bool
+OutboxHasTriggers(const OutboxContractConfig *config, Oid source)
+{
+	return OidIsValid(get_trigger_oid(source, psprintf(OUTBOX_TRIGGER_PREFIX "%s", config->name), true));
+}
+
+void
+OutboxCreateTruncateTrigger(const OutboxContractConfig *config, Oid table)
+{
+	if (get_rel_relkind(table) == RELKIND_RELATION)
+		create_trigger(table, psprintf(OUTBOX_TRUNCATE_TRIGGER_PREFIX "%s", config->name), "TRUNCATE",
+					   "FOR EACH STATEMENT EXECUTE FUNCTION outbox.capture_truncate()");
+}
+
+/* The source's tables that have no TRUNCATE trigger yet: statement triggers are not copied to partitions. */
+static List *
+lacking_truncate(const OutboxContractConfig *config)
+{
+	char	   *name = psprintf(OUTBOX_TRUNCATE_TRIGGER_PREFIX "%s", config->name);
+	List	   *lacking = NIL;
+	ListCell   *lc;
+
+	foreach(lc, OutboxSourceTables(config->root))
+	{
+		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_RELATION &&
+			!OidIsValid(get_trigger_oid(lfirst_oid(lc), name, true)))
+			lacking = lappend_oid(lacking, lfirst_oid(lc));
+	}
+	return lacking;
 }
 
 void
 OutboxDropTriggers(const OutboxContractConfig *config)
 {
-	const char *names[] = {psprintf(OUTBOX_TRIGGER_PREFIX "%s", config->name),
-	psprintf(OUTBOX_TRUNCATE_TRIGGER_PREFIX "%s", config->name)};
+	ListCell   *lc;
 
-	for (int i = 0; i < lengthof(names); i++)
-	{
-		if (!OidIsValid(get_trigger_oid(config->root, names[i], true)))
-			continue;
-		lock_source(config->root, AccessExclusiveLock, config->name);
-		execute_as_caller(psprintf("DROP TRIGGER %s ON %s", quote_identifier(names[i]), qualified_name(config->root)));
-	}
+	drop_trigger(config, config->root, OUTBOX_TRIGGER_PREFIX);
+	foreach(lc, OutboxSourceTables(config->root))
+		drop_trigger(config, lfirst_oid(lc), OUTBOX_TRUNCATE_TRIGGER_PREFIX);
+}
+
+static void
+drop_trigger(const OutboxContractConfig *config, Oid table, const char *prefix)
+{
+	char	   *name = psprintf("%s%s", prefix, config->name);
+
+	if (!OidIsValid(get_trigger_oid(table, name, true)))
+		return;
+	lock_source(config->root, AccessExclusiveLock, config->name);
+	execute_as_caller(psprintf("DROP TRIGGER %s ON %s", quote_identifier(name), qualified_name(table)));
 }
 
 /* The trigger, with a dependency that lets DROP EXTENSION take it along. */
@@ -122,6 +162,9 @@ try_lock(Oid source, LOCKMODE mode)
 		(void) set_config_option("lock_timeout", LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
 		LockRelationOid(source, mode);
+		/* PostgreSQL locks the partitions as well, and would wait for each for as long as it takes */
+		if (get_rel_relkind(source) == RELKIND_PARTITIONED_TABLE)
+			(void) find_all_inheritors(source, mode, NULL);
 		AtEOXact_GUC(true, nest_level);
 		ReleaseCurrentSubTransaction();
 		locked = true;

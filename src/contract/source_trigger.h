@@ -17,6 +17,12 @@
  */
 extern void OutboxCreateTriggers(const OutboxContractConfig *config);
 
+/* Has a source the trigger that captures its rows? */
+extern bool OutboxHasTriggers(const OutboxContractConfig *config, Oid source);
+
+/* Creates the TRUNCATE trigger of one table of a source, with the caller's rights, unless it is there. */
+extern void OutboxCreateTruncateTrigger(const OutboxContractConfig *config, Oid table);
+
 /* Drops them if they are there, on the same terms (ACCESS EXCLUSIVE). */
 extern void OutboxDropTriggers(const OutboxContractConfig *config);
 

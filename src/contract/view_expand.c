@@ -36,8 +36,6 @@
 #include "compat.h"
 #include "contract/view_expand.h"
 
-#define ROOT_VARNO	1
-
 static bool expand_query(OutboxViewExpansion *expansion, Query *query, List **columns, Node **qual);
 static bool expand_relation(OutboxViewExpansion *expansion, Query *query, RangeTblEntry *rte,
 							List **columns, Node **qual);
@@ -65,8 +63,8 @@ OutboxExpandView(Oid view)
 	expansion->view = view;
 	if (expand_view(expansion, rel, &expansion->columns, &expansion->qual))
 	{
-		pull_varattnos((Node *) expansion->columns, ROOT_VARNO, &expansion->root_columns);
-		pull_varattnos(expansion->qual, ROOT_VARNO, &expansion->root_columns);
+		pull_varattnos((Node *) expansion->columns, OUTBOX_ROOT_VARNO, &expansion->root_columns);
+		pull_varattnos(expansion->qual, OUTBOX_ROOT_VARNO, &expansion->root_columns);
 	}
 	relation_close(rel, NoLock);
 	return expansion;
@@ -251,9 +249,8 @@ root_blocker(Relation rel, const RangeTblEntry *rte)
 	switch (rel->rd_rel->relkind)
 	{
 		case RELKIND_RELATION:
-			return NULL;
 		case RELKIND_PARTITIONED_TABLE:
-			return "the partitioned table";
+			return NULL;
 		case RELKIND_FOREIGN_TABLE:
 			return "the foreign table";
 		case RELKIND_MATVIEW:
@@ -269,8 +266,10 @@ resolve_root_vars(OutboxViewExpansion *expansion, Node **node, int varno)
 {
 	if (*node == NULL)
 		return true;
-	ChangeVarNodes(*node, varno, ROOT_VARNO, 0);
-	*node = replace_tableoid(*node, &expansion->root);
+	ChangeVarNodes(*node, varno, OUTBOX_ROOT_VARNO, 0);
+	/* of a partitioned table it is the partition's */
+	if (get_rel_relkind(expansion->root) != RELKIND_PARTITIONED_TABLE)
+		*node = replace_tableoid(*node, &expansion->root);
 	return !find_bad_root_var(*node, expansion);
 }
 

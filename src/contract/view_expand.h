@@ -11,6 +11,9 @@
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
 
+/* The root's number in the Vars of an expansion. */
+#define OUTBOX_ROOT_VARNO	1
+
 /* Who reads which columns of which relation, as the views' permission checks have it. */
 typedef struct OutboxViewAccess
 {
@@ -23,7 +26,7 @@ typedef struct OutboxViewExpansion
 {
 	Oid			view;
 	Oid			root;			/* the one table that is read */
-	List	   *columns;		/* of TargetEntry *, one per view column, Vars have varno 1 */
+	List	   *columns;		/* of TargetEntry *, one per view column, Vars have OUTBOX_ROOT_VARNO */
 	Node	   *qual;			/* the views' WHERE clauses, ANDed; NULL: none */
 	List	   *relations;		/* OIDs of everything expanded: the views and the root */
 	List	   *access;			/* of OutboxViewAccess * */

@@ -43,9 +43,9 @@ enum
 enum
 {
 	Anum_gap_id = 1, Anum_gap_contract, Anum_gap_source, Anum_gap_reason, Anum_gap_xid, Anum_gap_created_at,
-	Anum_gap_resolved_at
+	Anum_gap_resolved_at, Anum_gap_detail
 };
-#define Natts_gap		Anum_gap_resolved_at
+#define Natts_gap		Anum_gap_detail
 
 static void insert_row(const char *table, const char *sequence, Datum *values, bool *nulls);
 static void set_text(Datum *values, bool *nulls, AttrNumber column, const char *text);
@@ -81,7 +81,7 @@ OutboxDeadLetterInsert(const OutboxDeadLetter *letter)
 }
 
 void
-OutboxGapInsert(const char *contract, Oid source, const char *reason)
+OutboxGapInsert(const char *contract, Oid source, const char *reason, const char *detail)
 {
 	Datum		values[Natts_gap];
 	bool		nulls[Natts_gap];
@@ -89,6 +89,7 @@ OutboxGapInsert(const char *contract, Oid source, const char *reason)
 	memset(nulls, true, sizeof(nulls));
 	set_text(values, nulls, Anum_gap_contract, contract);
 	set_text(values, nulls, Anum_gap_reason, reason);
+	set_text(values, nulls, Anum_gap_detail, detail);
 	values[Anum_gap_source - 1] = ObjectIdGetDatum(source);
 	nulls[Anum_gap_source - 1] = false;
 	values[Anum_gap_xid - 1] = FullTransactionIdGetDatum(GetTopFullTransactionId());

@@ -32,8 +32,8 @@ typedef struct OutboxDeadLetter
  */
 extern void OutboxDeadLetterInsert(const OutboxDeadLetter *letter);
 
-/* Records that changes of a source produced no events. The same terms. */
-extern void OutboxGapInsert(const char *contract, Oid source, const char *reason);
+/* Records that changes of a source produced no events; detail, for a person, may be NULL. The same terms. */
+extern void OutboxGapInsert(const char *contract, Oid source, const char *reason, const char *detail);
 
 /*
  * Columns of a row as a jsonb object: booleans, integers and JSON as such,

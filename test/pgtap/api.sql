@@ -16,7 +16,8 @@ $$;
 
 SELECT is(pg_temp.signature('create_contract'),
     'name text, view text, source text, key text[], required text[] DEFAULT NULL::text[], aggregate_type text DEFAULT NULL::text, '
-    'aggregate_id text[] DEFAULT NULL::text[], evaluate text DEFAULT NULL::text, on_invalid text DEFAULT ''dead_letter''::text -> void',
+    'aggregate_id text[] DEFAULT NULL::text[], evaluate text DEFAULT NULL::text, on_invalid text DEFAULT ''dead_letter''::text, '
+    'on_truncate text DEFAULT ''gap''::text -> void',
     'create_contract');
 SELECT is(pg_temp.signature('drop_contract'), 'name text -> void', 'drop_contract');
 SELECT is(pg_temp.signature('create_event_type'),

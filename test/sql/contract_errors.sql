@@ -36,12 +36,14 @@ SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ordr', source =>
 SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'nowhere', key => '{order_id}')$sql$);
 SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ok', key => '{order_id}')$sql$);
 SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr_ln', key => '{order_id}')$sql$);
-CREATE TABLE part (id int PRIMARY KEY) PARTITION BY LIST (id);
+CREATE TABLE part (id int NOT NULL) PARTITION BY LIST (id);
 CREATE TABLE part_1 PARTITION OF part FOR VALUES IN (1);
 CREATE VIEW part_v AS SELECT id FROM part;
 CREATE VIEW part_1_v AS SELECT id FROM part_1;
 SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'part_v', source => 'part', key => '{id}')$sql$);
 SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'part_1_v', source => 'part_1', key => '{id}')$sql$);
+CREATE VIEW part_tableoid AS SELECT id, tableoid AS t FROM part;
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'part_tableoid', source => 'part', key => '{id}')$sql$);
 CREATE TABLE parent (id int PRIMARY KEY);
 CREATE TABLE child () INHERITS (parent);
 CREATE VIEW parent_v AS SELECT id FROM parent;
@@ -51,6 +53,8 @@ CREATE SERVER nowhere FOREIGN DATA WRAPPER none;
 CREATE FOREIGN TABLE remote (id int) SERVER nowhere;
 CREATE VIEW remote_v AS SELECT id FROM remote;
 SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'remote_v', source => 'remote', key => '{id}')$sql$);
+CREATE FOREIGN TABLE part_2 PARTITION OF part FOR VALUES IN (2) SERVER nowhere;
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'part_v', source => 'part', key => '{id}')$sql$);
 CREATE MATERIALIZED VIEW frozen AS SELECT ordr_no FROM ordr;
 SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'frozen', key => '{order_id}')$sql$);
 
@@ -78,6 +82,7 @@ SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => '
 SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', evaluate => 'sometimes')$sql$);
 SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', evaluate => 'commit')$sql$);
 SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', on_invalid => 'ignore')$sql$);
+SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', on_truncate => 'ignore')$sql$);
 
 -- views that need more than a row of their source, by construct
 CREATE VIEW v_join AS SELECT o.ordr_no FROM ordr o JOIN ordr_ln l USING (ordr_no);

@@ -1,0 +1,155 @@
+/*-------------------------------------------------------------------------
+ *
+ * partition.c
+ *	  Partitioned tables as sources.
+ *
+ * PostgreSQL copies a row trigger of a partitioned table to every partition,
+ * those to come included, and fires the copies with the partition's own
+ * tuples. So a contract is compiled once per partition, and a copy is traced
+ * back to the trigger that enable() created: whoever makes a trigger of that
+ * name on a table of his own gets no events with it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_trigger.h"
+#include "executor/tuptable.h"
+#include "optimizer/optimizer.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+
+#include "contract/partition.h"
+
+static bool parent_trigger(Relation triggers, Oid *trigger, Oid *relation);
+
+Oid
+OutboxTriggerTable(Oid trigger, Oid relation)
+{
+	Relation	triggers;
+
+	if (!get_rel_relispartition(relation))
+		return relation;
+	triggers = table_open(TriggerRelationId, AccessShareLock);
+	while (parent_trigger(triggers, &trigger, &relation))
+		;
+	table_close(triggers, AccessShareLock);
+	return relation;
+}
+
+/* One step up; false at the top. */
+static bool
+parent_trigger(Relation triggers, Oid *trigger, Oid *relation)
+{
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			parent = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(*trigger));
+	scan = systable_beginscan(triggers, TriggerOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
+
+		*relation = form->tgrelid;
+		parent = form->tgparentid;
+	}
+	systable_endscan(scan);
+	if (!OidIsValid(parent))
+		return false;
+	*trigger = parent;
+	return true;
+}
+
+bool
+OutboxIsWithin(Oid relation, Oid root)
+{
+	return relation == root ||
+		(get_rel_relispartition(relation) && list_member_oid(get_partition_ancestors(relation), root));
+}
+
+bool
+OutboxIsWithinSource(const OutboxContractConfig *config, Oid relation)
+{
+	ListCell   *lc;
+
+	foreach(lc, config->sources)
+	{
+		if (OutboxIsWithin(relation, ((OutboxSourceConfig *) lfirst(lc))->relation))
+			return true;
+	}
+	return false;
+}
+
+List *
+OutboxSourceTables(Oid source)
+{
+	List	   *tables = NIL;
+	ListCell   *lc;
+
+	if (get_rel_relkind(source) != RELKIND_PARTITIONED_TABLE)
+		return list_make1_oid(source);
+	foreach(lc, find_all_inheritors(source, NoLock, NULL))
+	{
+		if (get_rel_relkind(lfirst_oid(lc)) != RELKIND_PARTITIONED_TABLE)
+			tables = lappend_oid(tables, lfirst_oid(lc));
+	}
+	return tables;
+}
+
+void
+OutboxExpansionToPartition(OutboxViewExpansion *expansion, Oid partition)
+{
+	Relation	root = relation_open(expansion->root, AccessShareLock);
+	Relation	rel = relation_open(partition, AccessShareLock);
+	ListCell   *lc;
+
+	expansion->columns = map_partition_varattnos(expansion->columns, OUTBOX_ROOT_VARNO, rel, root);
+	if (expansion->qual)
+		expansion->qual = linitial(map_partition_varattnos(list_make1(expansion->qual), OUTBOX_ROOT_VARNO, rel, root));
+	relation_close(rel, NoLock);
+	relation_close(root, NoLock);
+
+	expansion->root_columns = NULL;
+	pull_varattnos((Node *) expansion->columns, OUTBOX_ROOT_VARNO, &expansion->root_columns);
+	pull_varattnos(expansion->qual, OUTBOX_ROOT_VARNO, &expansion->root_columns);
+	/* a change of any level may change what the partition looks like, or whose it is */
+	foreach(lc, get_partition_ancestors(partition))
+		expansion->relations = list_append_unique_oid(expansion->relations, lfirst_oid(lc));
+	expansion->relations = list_append_unique_oid(expansion->relations, partition);
+}
+
+bool
+OutboxTableHasRows(Oid table)
+{
+	Relation	rel;
+	Snapshot	snapshot;
+	TableScanDesc scan;
+	TupleTableSlot *slot;
+	bool		found;
+
+	if (get_rel_relkind(table) != RELKIND_RELATION)
+		return true;
+	rel = table_open(table, AccessShareLock);
+	/* the transaction's own snapshot may be older than the rows */
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	slot = table_slot_create(rel, NULL);
+	scan = table_beginscan(rel, snapshot, 0, NULL);
+	found = table_scan_getnextslot(scan, ForwardScanDirection, slot);
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
+	return found;
+}

@@ -1,0 +1,373 @@
+/*-------------------------------------------------------------------------
+ *
+ * partition_ddl.c
+ *	  Partitions of sources that come and go.
+ *
+ * Attaching a table with rows, detaching or dropping one changes what a
+ * contract shows, and no row trigger fires. Event triggers see the commands:
+ * they leave a gap (or refuse, where the contract says so), and give a new
+ * partition the TRUNCATE trigger that PostgreSQL does not copy.
+ *
+ * They run in every such command of the database, also for tables that are
+ * none of our business, so what is not is told from the parse tree or by one
+ * look; and trouble of ours goes to the log, not to whoever runs the command.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/event_trigger.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "catalog/outbox_catalog.h"
+#include "contract/guard.h"
+#include "contract/partition.h"
+#include "contract/source_trigger.h"
+#include "deadletter/dead_letter.h"
+#include "guc.h"
+
+PG_FUNCTION_INFO_V1(outbox_partitions_changed);
+PG_FUNCTION_INFO_V1(outbox_tables_dropped);
+
+typedef struct Watch
+{
+	Node	   *parsetree;
+	bool		refused;		/* the error is one that the contract asked for */
+} Watch;
+
+static void run_watch(OutboxGuardedStep step, Watch *watch);
+static bool concerns_partitions(Node *parsetree);
+static bool is_partition(const Node *create);
+static void look_at_command(void *arg);
+static void look_at_alter(Watch *watch, AlterTableStmt *stmt);
+static void look_at_schema(Watch *watch, CreateSchemaStmt *stmt);
+static void partition_came(Watch *watch, RangeVar *name, bool attached);
+static void table_came(Watch *watch, const OutboxContractConfig *config, Oid table, bool attached);
+static void partition_went(Watch *watch, RangeVar *name);
+static void table_went(Watch *watch, Oid table);
+static void look_at_drops(void *arg);
+static void dropped(Watch *watch, const char *trigger, const char *table);
+static void report(Watch *watch, const OutboxContractConfig *config, Oid source, const char *reason, const char *table);
+static char *qualified_name(Oid table);
+static List *select_texts(const char *query, int nargs, const char *const *args);
+
+/* outbox.partitions_changed(): ON ddl_command_end. */
+Datum
+outbox_partitions_changed(PG_FUNCTION_ARGS)
+{
+	Watch		watch = {0};
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("outbox.partitions_changed() was not called as its event trigger")));
+	watch.parsetree = ((EventTriggerData *) fcinfo->context)->parsetree;
+	if (concerns_partitions(watch.parsetree))
+		run_watch(look_at_command, &watch);
+	PG_RETURN_NULL();
+}
+
+/* outbox.tables_dropped(): ON sql_drop. */
+Datum
+outbox_tables_dropped(PG_FUNCTION_ARGS)
+{
+	Watch		watch = {0};
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("outbox.tables_dropped() was not called as its event trigger")));
+	run_watch(look_at_drops, &watch);
+	PG_RETURN_NULL();
+}
+
+static void
+run_watch(OutboxGuardedStep step, Watch *watch)
+{
+	ErrorData  *error = OutboxRunGuarded(step, watch, CurrentMemoryContext);
+
+	if (error == NULL)
+		return;
+	if (watch->refused)
+		ReThrowError(error);
+	ereport(LOG_SERVER_ONLY,
+			(errcode(error->sqlerrcode),
+			 errmsg("could not follow a change of partitions: %s", error->message),
+			 errhint("SELECT outbox.enable(...) of the contracts concerned creates the triggers that are missing.")));
+}
+
+static bool
+concerns_partitions(Node *parsetree)
+{
+	ListCell   *lc;
+
+	switch (nodeTag(parsetree))
+	{
+		case T_CreateStmt:
+		case T_CreateForeignTableStmt:
+			return is_partition(parsetree);
+		case T_CreateSchemaStmt:
+			return true;
+		case T_AlterTableStmt:
+			foreach(lc, ((AlterTableStmt *) parsetree)->cmds)
+			{
+				AlterTableType type = lfirst_node(AlterTableCmd, lc)->subtype;
+
+				if (type == AT_AttachPartition || type == AT_DetachPartition || type == AT_DetachPartitionFinalize)
+					return true;
+			}
+			return false;
+		default:
+			return false;
+	}
+}
+
+static bool
+is_partition(const Node *create)
+{
+	return (IsA(create, CreateStmt) || IsA(create, CreateForeignTableStmt)) &&
+		((const CreateStmt *) create)->partbound != NULL;
+}
+
+static void
+look_at_command(void *arg)
+{
+	Watch	   *watch = arg;
+
+	if (IsA(watch->parsetree, AlterTableStmt))
+		look_at_alter(watch, (AlterTableStmt *) watch->parsetree);
+	else if (IsA(watch->parsetree, CreateSchemaStmt))
+		look_at_schema(watch, (CreateSchemaStmt *) watch->parsetree);
+	else
+		partition_came(watch, ((CreateStmt *) watch->parsetree)->relation, false);
+}
+
+static void
+look_at_alter(Watch *watch, AlterTableStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableCmd *command = lfirst_node(AlterTableCmd, lc);
+
+		if (command->subtype == AT_AttachPartition)
+			partition_came(watch, ((PartitionCmd *) command->def)->name, true);
+		else if (command->subtype == AT_DetachPartition || command->subtype == AT_DetachPartitionFinalize)
+			partition_went(watch, ((PartitionCmd *) command->def)->name);
+	}
+}
+
+static void
+look_at_schema(Watch *watch, CreateSchemaStmt *stmt)
+{
+	char	   *schema = stmt->schemaname ? stmt->schemaname : get_rolespec_name(stmt->authrole);
+	ListCell   *lc;
+
+	foreach(lc, stmt->schemaElts)
+	{
+		if (is_partition(lfirst(lc)))
+			partition_came(watch, makeRangeVar(schema, ((CreateStmt *) lfirst(lc))->relation->relname, -1), false);
+	}
+}
+
+/* A table, or a partitioned table with partitions, became a partition; a new one has no rows. */
+static void
+partition_came(Watch *watch, RangeVar *name, bool attached)
+{
+	Oid			partition = RangeVarGetRelid(name, NoLock, true);
+	List	   *ancestors;
+	ListCell   *lc;
+
+	if (!OidIsValid(partition) || !get_rel_relispartition(partition))
+		return;
+	ancestors = get_partition_ancestors(partition);
+	foreach(lc, ancestors)
+	{
+		const char *args[] = {psprintf("%u", lfirst_oid(lc))};
+		List	   *contracts = select_texts("SELECT c.name FROM outbox.contract c JOIN outbox.source s ON s.contract_id = c.id"
+											 " WHERE s.relation = $1::oid", lengthof(args), args);
+		ListCell   *contract;
+
+		foreach(contract, contracts)
+		{
+			OutboxContractConfig *config = OutboxContractLoad(lfirst(contract));
+			ListCell   *table;
+
+			if (config == NULL || !OutboxHasTriggers(config, lfirst_oid(lc)))
+				continue;
+			foreach(table, OutboxSourceTables(partition))
+				table_came(watch, config, lfirst_oid(table), attached);
+		}
+	}
+}
+
+static void
+table_came(Watch *watch, const OutboxContractConfig *config, Oid table, bool attached)
+{
+	Oid			user;
+	int			sec_context;
+
+	if (attached && config->enabled && OutboxTableHasRows(table))
+		report(watch, config, table, "partition", qualified_name(table));
+	/* whoever ran the command may have less rights than the owner */
+	GetUserIdAndSecContext(&user, &sec_context);
+	SetUserIdAndSecContext(OutboxRelationOwner(table), sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	OutboxCreateTruncateTrigger(config, table);
+	SetUserIdAndSecContext(user, sec_context);
+}
+
+static void
+partition_went(Watch *watch, RangeVar *name)
+{
+	Oid			partition = RangeVarGetRelid(name, NoLock, true);
+	ListCell   *lc;
+
+	if (!OidIsValid(partition))
+		return;
+	foreach(lc, OutboxSourceTables(partition))
+		table_went(watch, lfirst_oid(lc));
+}
+
+/* Whose partition it was, its TRUNCATE triggers tell; they go. */
+static void
+table_went(Watch *watch, Oid table)
+{
+	Relation	rel;
+	List	   *triggers = NIL;
+	ListCell   *lc;
+
+	if (get_rel_relkind(table) != RELKIND_RELATION)
+		return;
+	rel = relation_open(table, AccessShareLock);
+	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+	{
+		const Trigger *trigger = &rel->trigdesc->triggers[i];
+		OutboxContractConfig *config;
+
+		if (strncmp(trigger->tgname, OUTBOX_TRUNCATE_TRIGGER_PREFIX, strlen(OUTBOX_TRUNCATE_TRIGGER_PREFIX)) != 0)
+			continue;
+		config = OutboxContractLoad(trigger->tgname + strlen(OUTBOX_TRUNCATE_TRIGGER_PREFIX));
+		if (config == NULL || OutboxIsWithinSource(config, table))
+			continue;
+		triggers = lappend_oid(triggers, trigger->tgoid);
+		if (config->enabled && OutboxTableHasRows(table))
+			report(watch, config, table, "detached", qualified_name(table));
+	}
+	relation_close(rel, NoLock);
+	foreach(lc, triggers)
+	{
+		ObjectAddress address;
+
+		ObjectAddressSet(address, TriggerRelationId, lfirst_oid(lc));
+		performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	}
+}
+
+/* A TRUNCATE trigger that went along with its table: the table was a partition, if the contract's source is still there. */
+static void
+look_at_drops(void *arg)
+{
+	List	   *drops = select_texts("SELECT t.address_names[3], pg_catalog.format('%I.%I', t.address_names[1], t.address_names[2])"
+									 " FROM pg_catalog.pg_event_trigger_dropped_objects() t"
+									 " WHERE t.object_type = 'trigger' AND NOT t.original"
+									 " AND pg_catalog.starts_with(t.address_names[3], '" OUTBOX_TRUNCATE_TRIGGER_PREFIX "')",
+									 0, NULL);
+	ListCell   *lc;
+
+	for (lc = list_head(drops); lc != NULL; lc = lnext(drops, lnext(drops, lc)))
+		dropped(arg, lfirst(lc), lfirst(lnext(drops, lc)));
+}
+
+static void
+dropped(Watch *watch, const char *trigger, const char *table)
+{
+	OutboxContractConfig *config = OutboxContractLoad(trigger + strlen(OUTBOX_TRUNCATE_TRIGGER_PREFIX));
+	ListCell   *lc;
+
+	if (config == NULL || !config->enabled)
+		return;
+	foreach(lc, config->sources)
+	{
+		Oid			source = ((OutboxSourceConfig *) lfirst(lc))->relation;
+
+		if (get_rel_relkind(source) != RELKIND_PARTITIONED_TABLE)
+			continue;
+		report(watch, config, source, "dropped", table);
+		return;
+	}
+}
+
+/* Leaves a gap, or refuses the command. */
+static void
+report(Watch *watch, const OutboxContractConfig *config, Oid source, const char *reason, const char *table)
+{
+	/* as the triggers of rows */
+	if (!outbox_capture || SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
+		return;
+	if (!config->reject_truncate)
+	{
+		OutboxGapInsert(config->name, source, reason, table);
+		return;
+	}
+	watch->refused = true;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("contract \"%s\" refuses that partition %s comes or goes with its rows", config->name, table),
+			 errdetail("There would be no events of them."),
+			 errhint("Insert or delete the rows; or disable the contract first: SELECT outbox.disable('%s').", config->name)));
+}
+
+static char *
+qualified_name(Oid table)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), get_rel_name(table));
+}
+
+/* All columns of all rows, as the extension's owner; allocated in CurrentMemoryContext. */
+static List *
+select_texts(const char *query, int nargs, const char *const *args)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Oid			types[] = {TEXTOID};
+	Datum		values[1];
+	List	   *texts = NIL;
+	OutboxOwnerScope scope;
+
+	Assert(nargs <= 1);
+	if (nargs == 1)
+		values[0] = CStringGetTextDatum(args[0]);
+	OutboxOwnerBegin(&scope);
+	SPI_connect();
+	if (SPI_execute_with_args(query, nargs, types, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not look for partitions of sources");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		for (int column = 1; column <= SPI_tuptable->tupdesc->natts; column++)
+		{
+			char	   *text = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, column);
+			MemoryContext spi = MemoryContextSwitchTo(caller);
+
+			texts = lappend(texts, pstrdup(text));
+			MemoryContextSwitchTo(spi);
+		}
+	}
+	SPI_finish();
+	OutboxOwnerEnd(&scope);
+	return texts;
+}
