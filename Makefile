@@ -34,7 +34,7 @@ PG_CONFIG   ?= pg_config
 
 # These goals must work where no PostgreSQL is installed yet.
 BENCH_GOALS  = bench bench-write bench-onerow bench-drain bench-latency
-TOOL_GOALS   = demo test test-matrix fuzz valgrind lint format deps $(BENCH_GOALS)
+TOOL_GOALS   = demo test test-matrix soak fuzz valgrind lint format deps $(BENCH_GOALS)
 # Bitcode for JIT inlining is of no use to a trigger, and its compiler need not be there.
 override with_llvm = no
 ifeq ($(filter $(TOOL_GOALS),$(MAKECMDGOALS)),)
@@ -79,6 +79,10 @@ test:
 # On PostgreSQL 15 to 18, or some of them: make test-matrix MAJORS="17 18" ONLY="regress". Needs root.
 test-matrix:
 	@ONLY='$(ONLY)' PROVE_TESTS='$(PROVE_TESTS)' test/matrix.sh $(or $(MAJORS),15 16 17 18)
+
+# 200 kills and a million events, about 15 minutes: make soak SEED=7 KILLS=1000 EVENTS=5000000
+soak:
+	@test/run/soak.sh --kills $(or $(KILLS),200) --events $(or $(EVENTS),1000000) $(addprefix --seed ,$(SEED))
 
 # Random inputs for the units that need no server: make fuzz SECONDS=600
 fuzz:

@@ -2,7 +2,7 @@
 # The whole suite, from nothing: what is missing is installed, everything is built with -Werror
 # into a private copy of PostgreSQL and run against private servers, which are gone at the end.
 #   all.sh                 every part
-#   ONLY="regress tap"     some: lint unit regress isolation pgtap tap matrix
+#   ONLY="regress tap"     some: lint unit regress isolation pgtap tap soak matrix
 #   ONLY=valgrind          the regression tests under valgrind, which is not among every part
 #   PROVE_TESTS=...        some TAP files
 # Every part runs even when an earlier one failed; the exit status is 1 if any did.
@@ -10,7 +10,7 @@ set -uo pipefail
 . "$(dirname "$0")/../../tools/lib.sh"
 cd "$TOP" || exit 1
 
-parts=${ONLY:-lint unit regress isolation pgtap tap matrix}
+parts=${ONLY:-lint unit regress isolation pgtap tap soak matrix}
 failed=()
 scratch=
 
@@ -186,6 +186,12 @@ run_tap()
     return $rc
 }
 
+# A short one: make soak kills 200 times.
+run_soak()
+{
+    test/run/soak.sh --kills 20 --events 50000
+}
+
 # The newest PostgreSQL too. Where it cannot be had the others' results still count, but not silently;
 # continuous integration must not lose it unnoticed.
 run_matrix()
@@ -202,7 +208,7 @@ run_matrix()
 # test/matrix.sh has installed the rest.
 if [ -z "${OUTBOX_PG_CONFIG:-}" ]; then
     tools/install_deps.sh test || exit 1
-elif [[ " $parts " == *" tap "* ]]; then
+elif [[ " $parts " =~ " "(tap|soak)" " ]]; then
     tools/install_deps.sh python || exit 1
 fi
 run_in_readable_copy test/run/all.sh

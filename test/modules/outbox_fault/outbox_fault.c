@@ -50,6 +50,7 @@ static void append_hex(StringInfo line, OutboxSlice bytes);
 static void finish(FaultSink *sink, FaultMessage *message, bool back, OutboxAck *ack, StringInfo lines);
 static void raise_if(const FaultSink *sink, const char *where);
 static void write_lines(const FaultSink *sink, StringInfo lines);
+static void mark_torn_line(const FaultSink *sink);
 static void arm_timer(FaultSink *sink);
 
 static void
@@ -79,6 +80,7 @@ fault_startup(OutboxSinkState *state)
 			ereport(ERROR,
 					(errcode_for_file_access(),
 					 errmsg("could not open file \"%s\": %m", sink->control.file)));
+		mark_torn_line(sink);
 	}
 	raise_if(sink, "startup");
 	FaultStopAt(&sink->control, "startup");
@@ -330,6 +332,25 @@ write_lines(const FaultSink *sink, StringInfo lines)
 					 errmsg("could not write file \"%s\": %m", sink->control.file)));
 		done += written;
 	}
+}
+
+/* A process that was killed while it wrote has left half a line, which the broker never acknowledged. */
+static void
+mark_torn_line(const FaultSink *sink)
+{
+	static const char mark[] = "\ttorn\n";
+	struct stat file;
+	char last = '\n';
+	int reading = open(sink->control.file, O_RDONLY | O_CLOEXEC);
+	bool failed = reading < 0 || fstat(reading, &file) != 0 ||
+		(file.st_size > 0 && pread(reading, &last, 1, file.st_size - 1) != 1);
+
+	if (reading >= 0)
+		close(reading);
+	if (failed || (last != '\n' && write(sink->file, mark, strlen(mark)) != strlen(mark)))
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not look at the end of file \"%s\": %m", sink->control.file)));
 }
 
 /* Readable when the oldest message is due. */

@@ -1,0 +1,30 @@
+#!/bin/bash
+# Kills a private server that publishes, while an application writes, and compares what reached the broker with what
+# was committed: test/python/crash_soak.py says how. The seed is printed.
+#   soak.sh [--kills 200] [--events 1000000] [--seed N] [--writers 4]
+# When something was wrong, the deliveries, what was committed and the server's log are kept in build/soak.
+set -euo pipefail
+. "$(dirname "$0")/../../tools/lib.sh"
+cd "$TOP"
+
+[ -n "${OUTBOX_PG_CONFIG:-}" ] || tools/install_deps.sh test
+run_in_readable_copy test/run/soak.sh "$@"
+use_private_postgres
+mkdir -p build/log
+{ make -s -j2 PG_CONFIG="$PG_CONFIG" all && make -s PG_CONFIG="$PG_CONFIG" install \
+    && make -s -C test/modules/outbox_fault PG_CONFIG="$PG_CONFIG" all install; } >build/log/soak.log 2>&1 \
+    || { tail -n 25 build/log/soak.log >&2; die "the build failed"; }
+scratch=$(scratch_dir)
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT TERM
+
+build/venv/bin/python test/python/crash_check.py --self-test
+rc=0
+as_server env HOME="$scratch" PYTHONDONTWRITEBYTECODE=1 build/venv/bin/python test/python/crash_soak.py "$scratch" "$@" || rc=$?
+if [ $rc != 0 ]; then
+    rm -rf build/soak
+    mkdir -p build/soak
+    for f in broker truth schemas log; do [ ! -f "$scratch/$f" ] || mv "$scratch/$f" build/soak/; done
+    echo "kept in build/soak: broker, truth, schemas, log"
+fi
+exit $rc
