@@ -65,7 +65,8 @@ WITH RECURSIVE tree AS (
     SELECT extversion AS sql, outbox.library_version() AS library
     FROM pg_catalog.pg_extension WHERE extname = 'outbox_ext'
 ), contracts AS (
-    SELECT c.id, c.name, c.enabled, v.view, s.relation AS source,
+    SELECT c.id, c.name, c.enabled, v.view, s.relation AS source, v.detached_view,
+           (SELECT pg_catalog.min(d.source) FROM outbox.detached_view d WHERE d.view = v.detached_view) AS detached_by,
            EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = v.view) AS view_there,
            EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = s.relation) AS source_there,
            t.tgenabled,
@@ -125,12 +126,14 @@ SELECT 'extension' AS kind, 'outbox_ext' AS name,
 FROM seq, version
 UNION ALL
 SELECT 'contract', c.name,
-       CASE WHEN NOT (c.view_there AND c.source_there) THEN 'broken'
+       CASE WHEN c.detached_view IS NOT NULL THEN 'detached'
+            WHEN NOT (c.view_there AND c.source_there) THEN 'broken'
             WHEN NOT c.enabled THEN 'disabled'
             WHEN c.tgenabled IS NULL OR c.tgenabled NOT IN ('O', 'A') OR c.silent_partition IS NOT NULL THEN 'not captured'
             ELSE 'enabled' END,
        c.captured, NULL, NULL, NULL, c.dead_letters, c.gaps, c.message, c.last_error_at,
-       CASE WHEN NOT c.view_there THEN 'Its view does not exist any more: create it and the contract again.'
+       CASE WHEN c.detached_view IS NOT NULL THEN 'Its view is away for changes of the source: SELECT outbox.reattach(' || pg_catalog.quote_literal(c.detached_by) || ') creates it again.'
+            WHEN NOT c.view_there THEN 'Its view does not exist any more: create it and the contract again.'
             WHEN NOT c.source_there THEN 'Its source does not exist any more: drop the contract.'
             WHEN NOT c.enabled THEN 'SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ') starts capture.'
             WHEN c.tgenabled IS NULL THEN 'Its trigger is missing: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ').'
@@ -158,4 +161,4 @@ SELECT 'sink', s.name,
 FROM sinks s;
 COMMENT ON VIEW outbox.status IS
 'One row per extension, contract and sink: what is going on and what to do. captured: of the extension an upper bound (the last seq, rolled-back ones included), of a contract the events since the server started; published: events that the broker acknowledged; pending: an upper bound; oldest_age: of the oldest event that is read but not acknowledged';
-COMMENT ON COLUMN outbox.status.state IS 'extension: active, capture off, not preloaded, version mismatch; contract: enabled, disabled, not captured, broken; sink: starting, running, backoff, blocked, stopping, not running, paused, stopped';
+COMMENT ON COLUMN outbox.status.state IS 'extension: active, capture off, not preloaded, version mismatch; contract: enabled, disabled, not captured, detached, broken; sink: starting, running, backoff, blocked, stopping, not running, paused, stopped';

@@ -44,6 +44,7 @@ typedef struct EmptiedTable
 
 static void check_call(FunctionCallInfo fcinfo, const char *function, bool row);
 static void read_change(TriggerData *trigger, OutboxRowChange *change);
+static void record_gap(OutboxCachedContract *contract, const OutboxRowChange *change, const char *reason);
 static void judge_emptied(void *arg);
 static bool is_superseded(HeapTuple tuple);
 static void broken_contract(OutboxCachedContract *contract, const OutboxRowChange *change);
@@ -165,9 +166,10 @@ OutboxCaptureRowChange(const OutboxRowChange *change)
 			case OUTBOX_CONTRACT_FOREIGN:
 				break;
 			case OUTBOX_CONTRACT_MISSING:
-				if (OutboxContractFirstGap(contract))
-					OutboxGapInsert(OutboxTriggerContract(change->trigger), RelationGetRelid(change->rel),
-									"contract_missing", NULL);
+				record_gap(contract, change, "contract_missing");
+				break;
+			case OUTBOX_CONTRACT_DETACHED:
+				record_gap(contract, change, "detached");
 				break;
 			case OUTBOX_CONTRACT_BROKEN:
 				captures = true;
@@ -182,6 +184,14 @@ OutboxCaptureRowChange(const OutboxRowChange *change)
 	}
 	PG_END_TRY();
 	return captures;
+}
+
+/* One gap per trigger and transaction. */
+static void
+record_gap(OutboxCachedContract *contract, const OutboxRowChange *change, const char *reason)
+{
+	if (OutboxContractFirstGap(contract))
+		OutboxGapInsert(OutboxTriggerContract(change->trigger), RelationGetRelid(change->rel), reason, NULL);
 }
 
 static void

@@ -38,7 +38,10 @@ enum
 {
 	Anum_version_contract_id = 1,
 	Anum_version_version,
-	Anum_version_view
+	Anum_version_view,
+	Anum_version_state,
+	Anum_version_created_at,
+	Anum_version_detached_view
 };
 
 enum
@@ -249,6 +252,7 @@ load_version(OutboxContractConfig *config, Snapshot snapshot)
 		{
 			config->version = version;
 			config->view = DatumGetObjectId(OutboxConfigDatum(&scan, Anum_version_view));
+			config->detached = OutboxConfigText(&scan, Anum_version_detached_view) != NULL;
 		}
 	}
 	OutboxConfigScanEnd(&scan);

@@ -76,6 +76,8 @@ static const char *const admin_functions[] = {
 	"outbox.drop_code_map(text)",
 	"outbox.enable(text)",
 	"outbox.disable(text)",
+	"outbox.detach(text)",
+	"outbox.reattach(text)",
 	"outbox.preview(text, text, int)",
 	"outbox.validate(text)",
 	"outbox.avro_schema(text, int)",

@@ -306,6 +306,8 @@ fill_step(void *arg)
 		entry->contract.state = OUTBOX_CONTRACT_FOREIGN;
 	else if (!config->enabled)
 		entry->contract.state = OUTBOX_CONTRACT_DISABLED;
+	else if (config->detached)
+		entry->contract.state = OUTBOX_CONTRACT_DETACHED;
 	else
 	{
 		/* In the subtransaction's memory until it is whole. */

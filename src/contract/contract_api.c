@@ -23,6 +23,8 @@
 #include "contract/compile.h"
 #include "contract/contract_api.h"
 
+static List *copy_rows(MemoryContext context);
+
 void
 OutboxCheckName(const char *kind, const char *name, int max_bytes)
 {
@@ -61,15 +63,16 @@ OutboxResolveRelation(const char *argument, const char *name)
 void
 OutboxCheckContractRights(Oid view, Oid source)
 {
-	Oid			view_owner = OutboxRelationOwner(view);
+	Oid			view_owner;
 
-	if (pg_class_aclcheck(source, GetUserId(), ACL_TRIGGER) != ACLCHECK_OK)
+	if (get_rel_relkind(view) == '\0')
 		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for the source \"%s\"", get_rel_name(source)),
-				 errdetail("A contract puts triggers on its source."),
-				 errhint("Ask its owner to GRANT TRIGGER ON %s TO %s.", quote_identifier(get_rel_name(source)),
-						 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("the contract's view does not exist"),
+				 errdetail("It was dropped, or is detached."),
+				 errhint("SELECT outbox.reattach() creates what outbox.detach() dropped; otherwise drop the contract and create it again.")));
+	view_owner = OutboxRelationOwner(view);
+	OutboxCheckSourceRights(source);
 	if (!has_privs_of_role(GetUserId(), view_owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -77,6 +80,18 @@ OutboxCheckContractRights(Oid view, Oid source)
 						GetUserNameFromId(view_owner, false), get_rel_name(view)),
 				 errdetail("A contract is evaluated with the rights of its view's owner."),
 				 errhint("Become a member of that role, or own the view.")));
+}
+
+void
+OutboxCheckSourceRights(Oid source)
+{
+	if (pg_class_aclcheck(source, GetUserId(), ACL_TRIGGER) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for the source \"%s\"", get_rel_name(source)),
+				 errdetail("A contract puts triggers on its source."),
+				 errhint("Ask its owner to GRANT TRIGGER ON %s TO %s.", quote_identifier(get_rel_name(source)),
+						 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
 void
@@ -96,11 +111,20 @@ OutboxPinSchema(const OutboxContractConfig *config, OutboxEventTypeConfig *type)
 char *
 OutboxExecute(const char *query, int nargs, const char *const *args)
 {
+	List	   *rows = OutboxExecuteRows(query, nargs, args);
+	char	  **row = rows ? linitial(rows) : NULL;
+
+	return row ? row[0] : NULL;
+}
+
+List *
+OutboxExecuteRows(const char *query, int nargs, const char *const *args)
+{
 	MemoryContext caller = CurrentMemoryContext;
 	Oid		   *types = palloc(sizeof(Oid) * Max(nargs, 1));
 	Datum	   *values = palloc0(sizeof(Datum) * Max(nargs, 1));
 	char	   *nulls = palloc(nargs + 1);
-	char	   *result = NULL;
+	List	   *rows = NIL;
 	OutboxOwnerScope scope;
 	int			rc;
 
@@ -116,16 +140,31 @@ OutboxExecute(const char *query, int nargs, const char *const *args)
 	rc = SPI_execute_with_args(query, nargs, types, values, nulls, false, 0);
 	if (rc < 0)
 		elog(ERROR, "SPI_execute_with_args failed: %s", SPI_result_code_string(rc));
-	if (SPI_tuptable && SPI_processed > 0)
-	{
-		char	   *text = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-
-		if (text)
-			result = MemoryContextStrdup(caller, text);
-	}
+	if (SPI_tuptable)
+		rows = copy_rows(caller);
 	SPI_finish();
 	OutboxOwnerEnd(&scope);
-	return result;
+	return rows;
+}
+
+/* SPI's result as texts that outlive it. */
+static List *
+copy_rows(MemoryContext context)
+{
+	MemoryContext spi = MemoryContextSwitchTo(context);
+	int			ncolumns = SPI_tuptable->tupdesc->natts;
+	List	   *rows = NIL;
+
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		char	  **row = palloc(sizeof(char *) * ncolumns);
+
+		for (int column = 0; column < ncolumns; column++)
+			row[column] = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, column + 1);
+		rows = lappend(rows, row);
+	}
+	MemoryContextSwitchTo(spi);
+	return rows;
 }
 
 OutboxContractConfig *

@@ -24,6 +24,9 @@ extern Oid	OutboxResolveRelation(const char *argument, const char *name);
  */
 extern void OutboxCheckContractRights(Oid view, Oid source);
 
+/* The first half of that. */
+extern void OutboxCheckSourceRights(Oid source);
+
 /* Pins the schema of an event type for the contract's present version (SPI inside). */
 extern void OutboxPinSchema(const OutboxContractConfig *config, OutboxEventTypeConfig *type);
 
@@ -32,6 +35,9 @@ extern void OutboxPinSchema(const OutboxContractConfig *config, OutboxEventTypeC
  * text; NULL is NULL. Returns the first column of the first row as text, or NULL.
  */
 extern char *OutboxExecute(const char *query, int nargs, const char *const *args);
+
+/* The same, all rows: a list of char *[] (NULL for NULL), in CurrentMemoryContext. */
+extern List *OutboxExecuteRows(const char *query, int nargs, const char *const *args);
 
 /* The contract that an argument names; raises when there is none. */
 extern OutboxContractConfig *OutboxContractArg(FunctionCallInfo fcinfo, int arg, const char *argument);

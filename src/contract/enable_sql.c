@@ -77,6 +77,11 @@ check_relations(const OutboxContractConfig *config)
 {
 	bool		view_there = get_rel_relkind(config->view) != '\0';
 
+	if (config->detached)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("contract \"%s\" is detached", config->name),
+				 errhint("SELECT outbox.reattach(source) creates its views again; outbox.detached_view names the source.")));
 	if (view_there && get_rel_relkind(config->root) != '\0')
 		return;
 	ereport(ERROR,

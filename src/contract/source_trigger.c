@@ -36,8 +36,8 @@
 #define LOCK_ATTEMPTS		5
 #define PAUSE_MS			500L
 
-static void lock_source(Oid source, LOCKMODE mode, const char *contract);
-static bool try_lock(Oid source, LOCKMODE mode);
+static Oid	try_lock(Oid relation, const List *others, LOCKMODE mode);
+static Oid	lock_all(Oid relation, const List *others, LOCKMODE mode);
 static void pause_between_attempts(void);
 static List *lacking_truncate(const OutboxContractConfig *config);
 static void drop_trigger(const OutboxContractConfig *config, Oid table, const char *prefix);
@@ -53,7 +53,7 @@ OutboxCreateTriggers(const OutboxContractConfig *config)
 
 	if (OidIsValid(get_trigger_oid(config->root, row, true)) && lacking_truncate(config) == NIL)
 		return;
-	lock_source(config->root, ShareRowExclusiveLock, config->name);
+	OutboxLockInAttempts(config->root, NIL, ShareRowExclusiveLock);
 	create_trigger(config->root, row, "INSERT OR UPDATE OR DELETE", "FOR EACH ROW EXECUTE FUNCTION outbox.capture()");
 	foreach(lc, lacking_truncate(config))
 		OutboxCreateTruncateTrigger(config, lfirst_oid(lc));
@@ -107,7 +107,7 @@ drop_trigger(const OutboxContractConfig *config, Oid table, const char *prefix)
 
 	if (!OidIsValid(get_trigger_oid(table, name, true)))
 		return;
-	lock_source(config->root, AccessExclusiveLock, config->name);
+	OutboxLockInAttempts(config->root, NIL, AccessExclusiveLock);
 	execute_as_caller(psprintf("DROP TRIGGER %s ON %s", quote_identifier(name), qualified_name(table)));
 }
 
@@ -127,47 +127,44 @@ create_trigger(Oid source, const char *name, const char *events, const char *res
 	recordDependencyOn(&trigger, &extension, DEPENDENCY_AUTO_EXTENSION);
 }
 
-static void
-lock_source(Oid source, LOCKMODE mode, const char *contract)
+void
+OutboxLockInAttempts(Oid relation, const List *others, LOCKMODE mode)
 {
+	Oid			busy = InvalidOid;
+
 	for (int attempt = 1; attempt <= LOCK_ATTEMPTS; attempt++)
 	{
-		if (try_lock(source, mode))
+		busy = try_lock(relation, others, mode);
+		if (!OidIsValid(busy))
 			return;
 		if (attempt < LOCK_ATTEMPTS)
 			pause_between_attempts();
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-			 errmsg("could not lock the source \"%s\" of contract \"%s\"", get_rel_name(source), contract),
-			 errdetail("%d attempts of %s each found it in use.", LOCK_ATTEMPTS, LOCK_TIMEOUT),
+			 errmsg("could not lock \"%s\"", get_rel_name(busy)),
+			 errdetail("%d attempts of up to %s each found it in use.", LOCK_ATTEMPTS, LOCK_TIMEOUT),
 			 errhint("Long transactions on it stand in pg_locks (relation = '%s'::regclass); try again when they are over.",
-					 qualified_name(source))));
+					 qualified_name(busy))));
 }
 
-/* Waits at most LOCK_TIMEOUT; false when the lock was not to be had. */
-static bool
-try_lock(Oid source, LOCKMODE mode)
+/* Waits at most LOCK_TIMEOUT. Keeps all locks or none; returns the relation whose lock was not to be had. */
+static Oid
+try_lock(Oid relation, const List *others, LOCKMODE mode)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool locked = false;
+	volatile Oid busy = relation;
 	ErrorData  *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
 	PG_TRY();
 	{
-		int			nest_level = NewGUCNestLevel();
-
-		(void) set_config_option("lock_timeout", LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-		LockRelationOid(source, mode);
-		/* PostgreSQL locks the partitions as well, and would wait for each for as long as it takes */
-		if (get_rel_relkind(source) == RELKIND_PARTITIONED_TABLE)
-			(void) find_all_inheritors(source, mode, NULL);
-		AtEOXact_GUC(true, nest_level);
-		ReleaseCurrentSubTransaction();
-		locked = true;
+		busy = lock_all(relation, others, mode);
+		if (OidIsValid(busy))
+			RollbackAndReleaseCurrentSubTransaction();
+		else
+			ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
@@ -181,7 +178,28 @@ try_lock(Oid source, LOCKMODE mode)
 	CurrentResourceOwner = owner;
 	if (error && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
 		ReThrowError(error);
-	return locked;
+	return busy;
+}
+
+static Oid
+lock_all(Oid relation, const List *others, LOCKMODE mode)
+{
+	int			nest_level = NewGUCNestLevel();
+	ListCell   *lc;
+
+	(void) set_config_option("lock_timeout", LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	LockRelationOid(relation, mode);
+	/* PostgreSQL locks the partitions as well, and would wait for each for as long as it takes */
+	if (get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE)
+		(void) find_all_inheritors(relation, mode, NULL);
+	AtEOXact_GUC(true, nest_level);
+	foreach(lc, others)
+	{
+		if (!ConditionalLockRelationOid(lfirst_oid(lc), mode))
+			return lfirst_oid(lc);
+	}
+	return InvalidOid;
 }
 
 static void

@@ -8,6 +8,8 @@
 #ifndef OUTBOX_SOURCE_TRIGGER_H
 #define OUTBOX_SOURCE_TRIGGER_H
 
+#include "storage/lockdefs.h"
+
 #include "catalog/contract_config.h"
 
 /*
@@ -25,5 +27,12 @@ extern void OutboxCreateTruncateTrigger(const OutboxContractConfig *config, Oid 
 
 /* Drops them if they are there, on the same terms (ACCESS EXCLUSIVE). */
 extern void OutboxDropTriggers(const OutboxContractConfig *config);
+
+/*
+ * Locks a table on the same terms until the end of the transaction, and with it
+ * the others (a list of OIDs), for which it does not wait: whoever has locks on
+ * some of them in another order must not end as the victim of a deadlock.
+ */
+extern void OutboxLockInAttempts(Oid relation, const List *others, LOCKMODE mode);
 
 #endif							/* OUTBOX_SOURCE_TRIGGER_H */

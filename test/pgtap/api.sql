@@ -27,6 +27,11 @@ SELECT is(pg_temp.signature('create_event_type'),
 SELECT is(pg_temp.signature('drop_event_type'), 'name text -> void', 'drop_event_type');
 SELECT is(pg_temp.signature('enable'), 'contract text -> void', 'enable');
 SELECT is(pg_temp.signature('disable'), 'contract text -> void', 'disable');
+SELECT is(pg_temp.signature('detach'), 'source text -> SETOF text', 'detach');
+SELECT is(pg_temp.signature('reattach'), 'source text -> SETOF text', 'reattach');
+SELECT is(pg_temp.signature('uninstall'),
+    'execute boolean DEFAULT false, OUT step bigint, OUT action text, OUT object text, OUT command text, OUT restore text -> SETOF record',
+    'uninstall');
 SELECT is(pg_temp.signature('preview'),
     'contract text, event_type text DEFAULT NULL::text, max_rows integer DEFAULT 10, OUT event_type text, OUT emit text, OUT topic text, '
     'OUT key text, OUT headers jsonb, OUT payload jsonb, OUT error text -> SETOF record', 'preview');
@@ -135,7 +140,7 @@ SELECT is_empty($$
 SELECT set_eq($$
     SELECT c::regclass::text FROM unnest((SELECT extconfig FROM pg_extension WHERE extname = 'outbox_ext')) c
     WHERE (SELECT relkind FROM pg_class WHERE oid = c) = 'r'$$,
-    ARRAY['outbox.contract', 'outbox.contract_version', 'outbox.source', 'outbox.event_type', 'outbox.check_rule', 'outbox.code_map',
+    ARRAY['outbox.contract', 'outbox.contract_version', 'outbox.source', 'outbox.detached_view', 'outbox.event_type', 'outbox.check_rule', 'outbox.code_map',
           'outbox.event_schema', 'outbox.dead_letter_entry', 'outbox.gap', 'outbox.sink'], 'configuration is dumped, events and positions are not');
 SELECT is_empty($$
     SELECT s.oid::regclass FROM pg_class s

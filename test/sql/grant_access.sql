@@ -21,6 +21,7 @@ SELECT outbox.grant_access('access_writer', 'reader');
 RESET ROLE;
 REVOKE EXECUTE ON FUNCTION outbox.grant_access(text, text) FROM access_admin;
 
+\pset format unaligned
 \echo every function; trigger functions and decode() are for everybody, grant_access() for the owner
 SELECT p.oid::regprocedure AS function, string_agg(substr(r, 8), ' ' ORDER BY o) AS may_execute
 FROM pg_proc p LEFT JOIN unnest('{access_writer,access_reader,access_operator,access_admin}'::text[]) WITH ORDINALITY AS a (r, o)
