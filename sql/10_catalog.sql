@@ -23,7 +23,7 @@ COMMENT ON COLUMN outbox.contract.key IS 'Contract columns that identify a row';
 COMMENT ON COLUMN outbox.contract.aggregate_id IS 'Contract columns that make up the message key';
 COMMENT ON COLUMN outbox.contract.required IS 'Contract columns that are never null in an event; the key included';
 COMMENT ON COLUMN outbox.contract.namespace IS 'Avro namespace of its records and first part of the default ce_type';
-COMMENT ON COLUMN outbox.contract.evaluate IS 'row: from the changed row; commit: by a query when the transaction commits (refused by this version)';
+COMMENT ON COLUMN outbox.contract.evaluate IS 'row: from the changed row; commit: by a query when the transaction commits';
 COMMENT ON COLUMN outbox.contract.on_invalid IS 'dead_letter: a row that cannot be mapped is kept aside; abort: the writer gets the error';
 COMMENT ON COLUMN outbox.contract.on_truncate IS 'TRUNCATE of a source, and partitions that come or go with rows: gap: recorded in outbox.gap; reject: an error';
 COMMENT ON COLUMN outbox.contract.enabled IS 'Whether changes are captured; see enable() and disable()';
@@ -50,7 +50,9 @@ CREATE TABLE outbox.source (
     PRIMARY KEY (contract_id, relation)
 );
 COMMENT ON TABLE outbox.source IS 'Tables whose changes touch a contract''s rows';
-COMMENT ON COLUMN outbox.source.key_columns IS 'Root: the columns of the unique index behind the key; they find a row whose contract cannot be evaluated';
+COMMENT ON COLUMN outbox.source.key_columns IS 'Root: the columns behind the key (per row: of its unique index); they find a row whose contract cannot be evaluated';
+COMMENT ON COLUMN outbox.source.key_query IS 'Child: a select list over row.<column>, or a SELECT, that gives the lookup keys its row touches; names outside pg_catalog qualified';
+COMMENT ON COLUMN outbox.source.max_fanout IS 'Child: how many keys one changed row may touch; more make a dead letter';
 
 CREATE TABLE outbox.detached_view (
     source          text NOT NULL,

@@ -6,7 +6,12 @@ CREATE FUNCTION outbox.create_contract(
     evaluate text DEFAULT NULL, on_invalid text DEFAULT 'dead_letter', on_truncate text DEFAULT 'gap')
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_create_contract';
 COMMENT ON FUNCTION outbox.create_contract(text, text, text, text[], text[], text, text[], text, text, text) IS
-'Declares a view as a contract. view and source are names as search_path has them; key, aggregate_id and required are columns of the view. required: never null in an event, fields of nested rows (items.sku) included (default: the key). aggregate_type: default the name. aggregate_id: the message key, default the key. evaluate: row, NULL = derived. on_invalid: dead_letter or abort. on_truncate: gap or reject, for rows that appear or vanish without row triggers (TRUNCATE; ATTACH, DETACH and DROP of a partition). Raises when the key is not proven unique, a type has no Avro form, or the view needs more than a row of its source.';
+'Declares a view as a contract. view and source are names as search_path has them; key, aggregate_id and required are columns of the view. required: never null in an event, fields of nested rows (items.sku) included (default: the key). aggregate_type: default the name. aggregate_id: the message key, default the key. evaluate: row (from the changed row of the source) or commit (the view is read once per key when the transaction commits), NULL = row where the view allows it. on_invalid: dead_letter or abort. on_truncate: gap or reject, for rows that appear or vanish without row triggers (TRUNCATE; ATTACH, DETACH and DROP of a partition). Raises when the key is not proven unique, a type has no Avro form, or the view cannot be read by its key through indexes; the hint is the remedy.';
+
+CREATE FUNCTION outbox.add_source(contract text, source text, key_query text, max_fanout int DEFAULT 1000)
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_add_source';
+COMMENT ON FUNCTION outbox.add_source(text, text, text, int) IS
+'Lets changes of another table touch rows of a contract that is evaluated at commit. key_query: which ones, as a select list over row.<column> (row.ordr_no), or a SELECT, names outside pg_catalog qualified; it gives the columns of the first source behind the contract''s key, in key order, for the row before and the row after. max_fanout: how many rows one changed row may touch (1 to 1000000). On an enabled contract live at commit.';
 
 CREATE FUNCTION outbox.drop_contract(name text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_drop_contract';
@@ -58,7 +63,7 @@ COMMENT ON FUNCTION outbox.decode(text, bigint) IS
 CREATE FUNCTION outbox.enable(contract text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_enable';
 COMMENT ON FUNCTION outbox.enable(text) IS
-'Pins the Avro schemas of the contract''s event types, puts its triggers on the source, and captures from commit on. Takes SHARE ROW EXCLUSIVE on the source the first time, in short attempts; raises lock_not_available when it is in use.';
+'Pins the Avro schemas of the contract''s event types, puts its triggers on its sources, and captures from commit on. Takes SHARE ROW EXCLUSIVE on each source the first time, in short attempts; raises lock_not_available when it is in use.';
 
 CREATE FUNCTION outbox.disable(contract text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_disable';

@@ -12,6 +12,7 @@
 #include "access/transam.h"
 #include "catalog/pg_attribute.h"
 #include "nodes/parsenodes.h"
+#include "optimizer/optimizer.h"
 #include "parser/parse_relation.h"
 #include "pgstat.h"
 #include "rewrite/rewriteManip.h"
@@ -109,6 +110,25 @@ OutboxReplaceVars(Node *node, int varno, RangeTblEntry *rte, List *columns)
 	return ReplaceVarsFromTargetList(node, varno, 0, rte, columns, 0, REPLACEVARS_REPORT_ERROR, 0, NULL);
 #else
 	return ReplaceVarsFromTargetList(node, varno, 0, rte, columns, REPLACEVARS_REPORT_ERROR, 0, NULL);
+#endif
+}
+
+/*
+ * An expression of a query's own level in terms of its base columns: merged
+ * columns of joins replaced, and since 18 those of GROUP BY. On a copy.
+ */
+static inline Node *
+OutboxFlattenVars(Query *query, Node *node)
+{
+	node = (Node *) copyObjectImpl(node);
+#if PG_VERSION_NUM >= 180000
+	if (query->hasGroupRTE)
+		node = flatten_group_exprs(NULL, query, node);
+#endif
+#if PG_VERSION_NUM >= 160000
+	return flatten_join_alias_vars(NULL, query, node);
+#else
+	return flatten_join_alias_vars(query, node);
 #endif
 }
 

@@ -4,16 +4,180 @@
  *	  A contract that is evaluated at commit: its view as one query for
  *	  many keys.
  *
+ * The plan is made once, for any keys, and outlives the transaction; the cache
+ * replans when a relation, function or type behind it changes. Everything that
+ * must not happen at commit is refused here, so that it is an error of the
+ * migration and not a dead letter at night.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "catalog/pg_class.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "catalog/outbox_catalog.h"
 #include "contract/commit_query.h"
+#include "contract/expression.h"
+#include "contract/guard.h"
+#include "contract/key.h"
+#include "contract/plan_check.h"
+#include "contract/root_path.h"
+#include "contract/view_expand.h"
+#include "contract/view_survey.h"
+
+static OutboxCommitQuery *plan_query(const OutboxContractConfig *config, const Bitmapset *used, MemoryContext target);
+static Query *analyse(const OutboxContractConfig *config, OutboxViewSurvey *survey, OutboxRootPath **path);
+static void drop_unused_columns(Query *query, const Bitmapset *used);
+static List *all_relations(const OutboxViewSurvey *survey, const PlannedStmt *plan);
 
 OutboxCommitQuery *
-OutboxPlanCommitQuery(const OutboxContractConfig *config)
+OutboxPlanCommitQuery(const OutboxContractConfig *config, const Bitmapset *used)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("contract \"%s\" is evaluated at commit, which is not supported yet", config->name)));
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext scratch = AllocSetContextCreate(caller, "outbox planning", ALLOCSET_DEFAULT_SIZES);
+	OutboxEvaluationScope scope;
+	OutboxCommitQuery *query;
+
+	MemoryContextSwitchTo(scratch);
+	OutboxEvaluationBegin(&scope, OutboxRelationOwner(config->view), true);
+	query = plan_query(config, used, caller);
+	OutboxEvaluationEnd(&scope);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(scratch);
+	return query;
+}
+
+List *
+OutboxLookupColumns(const OutboxContractConfig *config)
+{
+	OutboxEvaluationScope scope;
+	OutboxRootPath *path;
+
+	OutboxEvaluationBegin(&scope, OutboxRelationOwner(config->view), true);
+	path = OutboxFindRoot(config, OutboxRewrittenView(config->view));
+	OutboxEvaluationEnd(&scope);
+	return path->lookup;
+}
+
+TupleDesc
+OutboxLookupDesc(Oid root, const List *columns)
+{
+	TupleDesc	desc = CreateTemplateTupleDesc(list_length(columns));
+	ListCell   *lc;
+
+	foreach(lc, columns)
+	{
+		Var		   *column = lfirst_node(Var, lc);
+		AttrNumber	number = foreach_current_index(lc) + 1;
+
+		TupleDescInitEntry(desc, number, get_attname(root, column->varattno, false), column->vartype,
+						   column->vartypmod, 0);
+		TupleDescInitEntryCollation(desc, number, column->varcollid);
+	}
+	return desc;
+}
+
+/* In scratch memory; the result is copied to `target`. */
+static OutboxCommitQuery *
+plan_query(const OutboxContractConfig *config, const Bitmapset *used, MemoryContext target)
+{
+	OutboxViewSurvey *survey = OutboxSurveyView(config->view);
+	OutboxRootPath *path;
+	Query	   *query;
+	Query	   *original;
+	PlannedStmt *plan;
+	Oid		   *array_types;
+	OutboxCommitQuery *result;
+	ListCell   *lc;
+
+	OutboxCheckViewAccess(survey->access, config->view);
+	query = analyse(config, survey, &path);
+	if (used)
+		drop_unused_columns(query, used);
+	OutboxPushLookup(config, path, &array_types);
+	original = copyObject(query);
+	plan = OutboxPlanByIndex(query, psprintf("contract \"%s\"", config->name));
+	foreach(lc, plan->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_RELATION)
+			OutboxCheckReadable(rte->relid, survey->subject);	/* partitions */
+	}
+	OutboxCheckPlan(plan, original, survey->subject);
+
+	MemoryContextSwitchTo(target);
+	result = palloc0(sizeof(OutboxCommitQuery));
+	result->plan = copyObject(plan);
+	result->relations = all_relations(survey, plan);
+	result->nlookup = list_length(path->lookup);
+	result->lookup_desc = OutboxLookupDesc(config->root, path->lookup);
+	result->lookup = palloc(sizeof(AttrNumber) * result->nlookup);
+	result->array_types = palloc(sizeof(Oid) * result->nlookup);
+	memcpy(result->array_types, array_types, sizeof(Oid) * result->nlookup);
+	foreach(lc, path->lookup)
+		result->lookup[foreach_current_index(lc)] = lfirst_node(Var, lc)->varattno;
+	return result;
+}
+
+/* The view's query, proven to have one row per key. */
+static Query *
+analyse(const OutboxContractConfig *config, OutboxViewSurvey *survey, OutboxRootPath **path)
+{
+	Query	   *query = OutboxRewrittenView(config->view);
+	List	   *reads = NIL;
+	ListCell   *lc;
+
+	OutboxRefuseVolatile((Node *) query, survey->subject);
+	*path = OutboxFindRoot(config, query);
+	foreach(lc, (*path)->lookup)
+		reads = lappend(reads, get_attname(config->root, lfirst_node(Var, lc)->varattno, false));
+	if (config->root_key == NIL)
+		(void) OutboxProveUnique(config->root, reads, config->key);
+	else
+		OutboxCheckKeyReads(config->view, config->root, list_length(reads), config->root_key);
+	return query;
+}
+
+/* A column appended to the view after its schemas were pinned must neither cost nor fail. */
+static void
+drop_unused_columns(Query *query, const Bitmapset *used)
+{
+	ListCell   *lc;
+
+	if (query->distinctClause || query->setOperations)
+		return;
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, lc);
+
+		if (!entry->resjunk && entry->ressortgroupref == 0 && !bms_is_member(entry->resno - 1, used))
+			entry->expr = (Expr *) makeNullConst(exprType((Node *) entry->expr), exprTypmod((Node *) entry->expr),
+												 exprCollation((Node *) entry->expr));
+	}
+}
+
+/* The views, their tables, and the tables' partitions. */
+static List *
+all_relations(const OutboxViewSurvey *survey, const PlannedStmt *plan)
+{
+	List	   *relations = list_copy(survey->relations);
+	ListCell   *lc;
+
+	foreach(lc, plan->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_RELATION)
+			relations = list_append_unique_oid(relations, rte->relid);
+	}
+	relations = list_concat_unique_oid(relations, plan->relationOids);
+	list_sort(relations, list_oid_cmp);
+	return relations;
 }

@@ -15,28 +15,37 @@
 #define OUTBOX_COMMIT_QUERY_H
 
 #include "access/tupdesc.h"
+#include "nodes/bitmapset.h"
 #include "nodes/plannodes.h"
 
 #include "catalog/contract_config.h"
 
 typedef struct OutboxCommitQuery
 {
-	PlannedStmt *plan;			/* $1..$nlookup: arrays of equal length, one element per key */
+	PlannedStmt *plan;			/* $1..$nlookup: arrays of equal length, one element per key, keys distinct */
 	List	   *relations;		/* OIDs of all tables and views behind it, ascending: lock these in AccessShareLock */
 	int			nlookup;
 	TupleDesc	lookup_desc;	/* names, types, typmods and collations of the lookup columns */
-	Oid		   *array_types;	/* types of the parameters */
+	AttrNumber *lookup;			/* their numbers in the root */
+	Oid		   *array_types;	/* types of the parameters (arrays of the base types) */
 	/* result columns: those of the contract's view, then the lookup columns */
 } OutboxCommitQuery;
 
 /*
  * Analyses and plans the view in the current memory context, as the view's
- * owner. Raises, naming construct and remedy, for a view that cannot be read
- * at commit: volatile functions, foreign or temporary tables, row level
- * security that applies to the owner, a root that the key cannot be pushed
- * down to, or a plan without an index on the root's or a joined table's
- * lookup (the hint is the CREATE INDEX).
+ * owner; needs an active snapshot. Columns of the view that are not in `used`
+ * (numbers from 0; NULL: all) are NULL in the result. Raises, naming construct
+ * and remedy, for a view that cannot be read at commit: volatile functions,
+ * foreign or temporary tables, row level security that applies to the owner, a
+ * root that the key cannot be pushed down to, or a plan without an index on the
+ * root's or a joined table's lookup (the hint is the CREATE INDEX).
  */
-extern OutboxCommitQuery *OutboxPlanCommitQuery(const OutboxContractConfig *config);
+extern OutboxCommitQuery *OutboxPlanCommitQuery(const OutboxContractConfig *config, const Bitmapset *used);
+
+/* The root's columns that make up the lookup key, without planning; on the same terms. */
+extern List *OutboxLookupColumns(const OutboxContractConfig *config);	/* of Var * */
+
+/* What a row of the lookup columns (of Var *) looks like. */
+extern TupleDesc OutboxLookupDesc(Oid root, const List *columns);
 
 #endif							/* OUTBOX_COMMIT_QUERY_H */

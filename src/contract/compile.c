@@ -37,6 +37,7 @@
 #include "contract/view_expand.h"
 
 static void compile_as_owner(OutboxCompiledContract *contract, Oid source, bool draft);
+static void describe_rows(OutboxCompiledContract *contract);
 static OutboxViewExpansion *expand(OutboxCompiledContract *contract, Oid source);
 static void resolve_names(OutboxCompiledContract *contract);
 static int	column_number(const OutboxCompiledContract *contract, const char *name);
@@ -44,6 +45,7 @@ static int *column_numbers(const OutboxCompiledContract *contract, List *names, 
 static void compile_event_types(OutboxCompiledContract *contract, bool draft);
 static void compile_event_type(OutboxCompiledContract *contract, OutboxCompiledEventType *type);
 static void plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansion);
+static List *row_expressions(const OutboxViewExpansion *expansion, const Bitmapset *used);
 static List *parse_rules(OutboxCompiledContract *contract);
 static List *take_rule(Node *expression, Expr **rule, List *rest);
 static Bitmapset *used_columns(const OutboxCompiledContract *contract, List *rules);
@@ -90,13 +92,16 @@ OutboxFreeContract(OutboxCompiledContract *contract)
 static void
 compile_as_owner(OutboxCompiledContract *contract, Oid source, bool draft)
 {
-	OutboxViewExpansion *expansion = expand(contract, source);
+	OutboxViewExpansion *expansion = contract->config->at_commit ? NULL : expand(contract, source);
 
+	describe_rows(contract);
 	resolve_names(contract);
 	compile_event_types(contract, draft);
 	plan_expressions(contract, expansion);
-	note_reads(contract, expansion->root_columns);
-	contract->relations = lappend_oid(expansion->relations, OutboxRelationOid("contract"));
+	if (expansion)
+		note_reads(contract, expansion->root_columns);
+	contract->relations = list_copy(expansion ? expansion->relations : contract->query->relations);
+	contract->relations = lappend_oid(contract->relations, OutboxRelationOid("contract"));
 	contract->relations = OutboxAddRowTypes(contract->relations, contract->row_desc);
 	contract->before = MakeSingleTupleTableSlot(contract->row_desc, &TTSOpsVirtual);
 	contract->after = MakeSingleTupleTableSlot(contract->row_desc, &TTSOpsVirtual);
@@ -114,7 +119,6 @@ expand(OutboxCompiledContract *contract, Oid source)
 {
 	OutboxContractConfig *config = contract->config;
 	OutboxViewExpansion *expansion = OutboxExpandView(config->view);
-	Relation	view;
 
 	if (expansion->blocker)
 		ereport(ERROR,
@@ -128,15 +132,20 @@ expand(OutboxCompiledContract *contract, Oid source)
 						config->name, get_rel_name(config->root)),
 				 errhint("Drop the contract and create it again with the present source.")));
 	OutboxCheckKey(expansion, config->key, config->root_key);
-	OutboxCheckViewAccess(expansion);
+	OutboxCheckViewAccess(expansion->access, expansion->view);
 	if (source != config->root)
 		OutboxExpansionToPartition(expansion, source);
+	return expansion;
+}
 
-	view = relation_open(config->view, AccessShareLock);
+static void
+describe_rows(OutboxCompiledContract *contract)
+{
+	Relation	view = relation_open(contract->config->view, AccessShareLock);
+
 	contract->row_desc = CreateTupleDescCopy(RelationGetDescr(view));
 	contract->ncolumns = contract->row_desc->natts;
 	relation_close(view, NoLock);
-	return expansion;
 }
 
 static void
@@ -248,19 +257,56 @@ compile_event_type(OutboxCompiledContract *contract, OutboxCompiledEventType *ty
 }
 
 /*
- * Plans columns, WHERE clause and conditions together. Columns that no schema,
- * key or condition uses become NULL: a column appended to the view later must
- * neither cost nor fail.
+ * Plans columns, WHERE clause and conditions together (without an expansion,
+ * at commit, a query gives the columns). Columns that no schema, key or
+ * condition uses become NULL: a column appended to the view later must neither
+ * cost nor fail.
  */
 static void
 plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansion)
 {
-	List	   *expressions = NIL;
 	List	   *rules = parse_rules(contract);
 	Bitmapset  *used = used_columns(contract, rules);
+	List	   *expressions = expansion ? row_expressions(expansion, used) : NIL;
+	MemoryContextCallback *release;
+
+	if (expansion == NULL)
+		contract->query = OutboxPlanCommitQuery(contract->config, used);
+	contract->cached = GetCachedExpression((Node *) list_concat(expressions, rules));
+	release = palloc0(sizeof(MemoryContextCallback));
+	release->func = free_cached_expression;
+	release->arg = contract->cached;
+	MemoryContextRegisterResetCallback(contract->context, release);
+
+	expressions = copyObject((List *) contract->cached->expr);
+	/* a function may have been replaced since the contract was created */
+	OutboxRefuseVolatile((Node *) expressions, psprintf("contract \"%s\"", contract->config->name));
+	contract->may_raise |= OutboxExpressionMayRaise((Node *) expressions);
+	contract->needs_settings |= OutboxExpressionNeedsSettings((Node *) expressions);
+
+	if (expansion)
+	{
+		contract->columns = list_copy_head(expressions, contract->ncolumns);
+		contract->qual = (List *) list_nth(expressions, contract->ncolumns);
+		expressions = list_copy_tail(expressions, contract->ncolumns + 1);
+	}
+	for (int i = 0; i < contract->ntypes; i++)
+	{
+		OutboxCompiledEventType *type = &contract->types[i];
+
+		expressions = take_rule(linitial(expressions), &type->condition, expressions);
+		for (int j = 0; j < type->nchecks; j++)
+			expressions = take_rule(linitial(expressions), &type->checks[j].expression, expressions);
+	}
+}
+
+/* The view's columns, those not used as NULL, and its WHERE clause. */
+static List *
+row_expressions(const OutboxViewExpansion *expansion, const Bitmapset *used)
+{
+	List	   *expressions = NIL;
 	ListCell   *lc;
 	int			column = 0;
-	MemoryContextCallback *release;
 
 	foreach(lc, expansion->columns)
 	{
@@ -273,32 +319,7 @@ plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansio
 															 exprTypmod((Node *) entry->expr),
 															 exprCollation((Node *) entry->expr)));
 	}
-	expressions = lappend(expressions, make_ands_implicit((Expr *) expansion->qual));
-	expressions = list_concat(expressions, rules);
-
-	contract->cached = GetCachedExpression((Node *) expressions);
-	release = palloc0(sizeof(MemoryContextCallback));
-	release->func = free_cached_expression;
-	release->arg = contract->cached;
-	MemoryContextRegisterResetCallback(contract->context, release);
-
-	expressions = copyObject((List *) contract->cached->expr);
-	/* a function may have been replaced since the contract was created */
-	OutboxRefuseVolatile((Node *) expressions, psprintf("contract \"%s\"", contract->config->name));
-	contract->may_raise |= OutboxExpressionMayRaise((Node *) expressions);
-	contract->needs_settings |= OutboxExpressionNeedsSettings((Node *) expressions);
-
-	contract->columns = list_copy_head(expressions, contract->ncolumns);
-	contract->qual = (List *) list_nth(expressions, contract->ncolumns);
-	rules = list_copy_tail(expressions, contract->ncolumns + 1);
-	for (int i = 0; i < contract->ntypes; i++)
-	{
-		OutboxCompiledEventType *type = &contract->types[i];
-
-		rules = take_rule(linitial(rules), &type->condition, rules);
-		for (int j = 0; j < type->nchecks; j++)
-			rules = take_rule(linitial(rules), &type->checks[j].expression, rules);
-	}
+	return lappend(expressions, make_ands_implicit((Expr *) expansion->qual));
 }
 
 /* Conditions (NULL: none) and checks of all event types, in the order in which plan_expressions takes them back. */

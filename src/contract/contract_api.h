@@ -27,6 +27,9 @@ extern void OutboxCheckContractRights(Oid view, Oid source);
 /* The first half of that. */
 extern void OutboxCheckSourceRights(Oid source);
 
+/* Raises unless the table is of a kind that can be watched. */
+extern void OutboxCheckSource(Oid source);
+
 /* Pins the schema of an event type for the contract's present version (SPI inside). */
 extern void OutboxPinSchema(const OutboxContractConfig *config, OutboxEventTypeConfig *type);
 

@@ -11,11 +11,9 @@
 #include "postgres.h"
 
 #include "access/relation.h"
-#include "access/transam.h"
 #include "catalog/dependency.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_inherits.h"
 #include "commands/dbcommands.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -50,8 +48,10 @@ typedef struct NewContract
 } NewContract;
 
 static void read_arguments(FunctionCallInfo fcinfo, NewContract *contract);
-static void check_source(Oid source);
 static void check_view(NewContract *contract);
+static void check_mixture(const NewContract *contract);
+static void check_at_commit(NewContract *contract);
+static void check_per_row(NewContract *contract, OutboxViewExpansion *expansion);
 static void check_columns(const OutboxContractConfig *config, const char *argument, const List *names, bool nested);
 static void check_expressions(const OutboxContractConfig *config, const OutboxViewExpansion *expansion);
 static void check_types(const OutboxContractConfig *config);
@@ -70,7 +70,7 @@ outbox_create_contract(PG_FUNCTION_ARGS)
 
 	OutboxRequireVersion();
 	read_arguments(fcinfo, &contract);
-	check_source(config->root);
+	OutboxCheckSource(config->root);
 	OutboxCheckContractRights(config->view, config->root);
 	if (OutboxContractLoad(config->name))
 		ereport(ERROR,
@@ -89,12 +89,9 @@ outbox_drop_contract(PG_FUNCTION_ARGS)
 	OutboxContractConfig *config = OutboxContractArg(fcinfo, 0, "name");
 	const char *args[] = {psprintf("%d", config->id)};
 
-	if (get_rel_relkind(config->root) != '\0')
-	{
-		if (get_rel_relkind(config->view) != '\0')
-			OutboxCheckContractRights(config->view, config->root);
-		OutboxDropTriggers(config);
-	}
+	if (get_rel_relkind(config->view) != '\0' && get_rel_relkind(config->root) != '\0')
+		OutboxCheckContractRights(config->view, config->root);
+	OutboxDropTriggers(config);
 	(void) OutboxExecute("DELETE FROM outbox.contract WHERE id = $1::int", 1, args);
 	PG_RETURN_VOID();
 }
@@ -151,80 +148,65 @@ read_arguments(FunctionCallInfo fcinfo, NewContract *contract)
 				 errhint("Use 'gap' or 'reject'.")));
 }
 
-static void
-check_source(Oid source)
-{
-	const char *kind = NULL;
-	Relation	rel = relation_open(source, AccessShareLock);
-	ListCell   *lc;
-
-	if (rel->rd_rel->relispartition)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the source \"%s\" is a partition", RelationGetRelationName(rel)),
-				 errdetail("Its rows may move to other partitions of \"%s\".",
-						   get_rel_name(llast_oid(get_partition_ancestors(source)))),
-				 errhint("Name the partitioned table as the source; writes to its partitions are captured with it.")));
-
-	switch (rel->rd_rel->relkind)
-	{
-		case RELKIND_RELATION:
-			if (has_subclass(source) || has_superclass(source))
-				kind = "part of an inheritance tree";
-			else if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
-				kind = "a temporary table";
-			else if (source < FirstNormalObjectId)
-				kind = "a system catalog";
-			break;
-		case RELKIND_PARTITIONED_TABLE:
-			if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
-				kind = "a temporary table";
-			foreach(lc, OutboxSourceTables(source))
-			{
-				if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_FOREIGN_TABLE)
-					kind = "a partitioned table with a foreign table as partition";
-			}
-			break;
-		case RELKIND_FOREIGN_TABLE:
-			kind = "a foreign table";
-			break;
-		case RELKIND_VIEW:
-			kind = "a view";
-			break;
-		case RELKIND_MATVIEW:
-			kind = "a materialized view";
-			break;
-		default:
-			kind = "not a table";
-	}
-	relation_close(rel, NoLock);
-	if (kind)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the source \"%s\" is %s", get_rel_name(source), kind),
-				 errdetail("This version captures changes of ordinary and of partitioned tables that are not inherited."),
-				 errhint("Name such a table that the application writes to.")));
-}
-
-/* Everything that evaluation per row relies on. */
+/* Decides how the contract is evaluated, and checks everything that this relies on. */
 static void
 check_view(NewContract *contract)
 {
 	OutboxContractConfig *config = &contract->config;
 	OutboxViewExpansion *expansion = OutboxExpandView(config->view);
 
-	if (contract->evaluate && strcmp(contract->evaluate, "commit") == 0)
+	if (contract->evaluate == NULL)
+		contract->evaluate = expansion->blocker ? "commit" : "row";
+	config->at_commit = strcmp(contract->evaluate, "commit") == 0;
+	check_mixture(contract);
+	check_columns(config, "key", config->key, false);
+	check_columns(config, "aggregate_id", config->aggregate_id, false);
+	check_columns(config, "required", config->required, true);
+	if (config->at_commit)
+		check_at_commit(contract);
+	else
+		check_per_row(contract, expansion);
+	check_types(config);
+}
+
+/* Two orders of events, by row locks and by commits, cannot make one order per aggregate. */
+static void
+check_mixture(const NewContract *contract)
+{
+	const char *args[] = {contract->config.aggregate_type, contract->evaluate};
+	const char *other = OutboxExecute("SELECT name FROM outbox.contract WHERE aggregate_type = $1 AND evaluate <> $2"
+									  " ORDER BY id LIMIT 1", lengthof(args), args);
+
+	if (other)
 		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("evaluation at commit is not supported by this version"),
-				 errhint("Leave \"evaluate\" out: a view that reads only its source is evaluated per row.")));
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("contract \"%s\" would be evaluated another way than contract \"%s\"",
+						contract->config.name, other),
+				 errdetail("Both have the aggregate type \"%s\", and the order of its events is kept either by row or by commit.",
+						   contract->config.aggregate_type),
+				 errhint("Create both with evaluate => 'commit', or give one another aggregate_type.")));
+}
+
+static void
+check_at_commit(NewContract *contract)
+{
+	OutboxCommitQuery *query = OutboxPlanCommitQuery(&contract->config, NULL);
+
+	for (int i = 0; i < query->nlookup; i++)
+		contract->key_columns = lappend(contract->key_columns, NameStr(TupleDescAttr(query->lookup_desc, i)->attname));
+}
+
+static void
+check_per_row(NewContract *contract, OutboxViewExpansion *expansion)
+{
+	OutboxContractConfig *config = &contract->config;
+
 	if (expansion->blocker)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("the view \"%s\" cannot be evaluated per row", get_rel_name(config->view)),
-				 errdetail("It contains %s and would have to be evaluated at commit, which this version does not support.",
-						   expansion->blocker),
-				 errhint("Let the view read the columns of \"%s\" alone.", get_rel_name(config->root))));
+				 errdetail("It contains %s.", expansion->blocker),
+				 errhint("Leave \"evaluate\" out: the view is then read once per key when the transaction commits.")));
 	if (expansion->root != config->root)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -232,14 +214,9 @@ check_view(NewContract *contract)
 						get_rel_name(config->view), get_rel_name(config->root)),
 				 errdetail("It reads \"%s\".", get_rel_name(expansion->root)),
 				 errhint("Name the table that the view reads as the source.")));
-	contract->evaluate = "row";
-	OutboxCheckViewAccess(expansion);
-	check_columns(config, "key", config->key, false);
-	check_columns(config, "aggregate_id", config->aggregate_id, false);
-	check_columns(config, "required", config->required, true);
+	OutboxCheckViewAccess(expansion->access, expansion->view);
 	check_expressions(config, expansion);
 	contract->key_columns = OutboxProveKey(expansion, config->key);
-	check_types(config);
 }
 
 /* The column part of a name that may go on into a nested type: "items" of "items.sku". */

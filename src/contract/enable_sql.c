@@ -14,12 +14,14 @@
 #include "contract/compile.h"
 #include "contract/contract_api.h"
 #include "contract/source_trigger.h"
+#include "contract/touch.h"
 
 PG_FUNCTION_INFO_V1(outbox_enable);
 PG_FUNCTION_INFO_V1(outbox_disable);
 
 static void set_enabled(const OutboxContractConfig *config, bool enabled);
 static void check_relations(const OutboxContractConfig *config);
+static void report_missing(const OutboxContractConfig *config, const char *what);
 
 /*
  * enable(contract): pins the schemas of event types that have none, puts the
@@ -33,7 +35,8 @@ outbox_enable(PG_FUNCTION_ARGS)
 	ListCell   *lc;
 
 	check_relations(config);
-	OutboxCheckContractRights(config->view, config->root);
+	foreach(lc, config->sources)
+		OutboxCheckContractRights(config->view, ((OutboxSourceConfig *) lfirst(lc))->relation);
 	foreach(lc, config->event_types)
 	{
 		OutboxEventTypeConfig *type = lfirst(lc);
@@ -46,6 +49,8 @@ outbox_enable(PG_FUNCTION_ARGS)
 
 	/* The whole contract must compile as capture will compile it. */
 	OutboxFreeContract(OutboxCompileContract(OutboxContractGet(config->name), config->root, false));
+	foreach(lc, config->at_commit ? config->sources : NIL)
+		(void) OutboxCompileTouch(config, ((OutboxSourceConfig *) lfirst(lc))->relation);
 	OutboxCreateTriggers(config);
 	set_enabled(config, true);
 	PG_RETURN_VOID();
@@ -75,17 +80,27 @@ set_enabled(const OutboxContractConfig *config, bool enabled)
 static void
 check_relations(const OutboxContractConfig *config)
 {
-	bool		view_there = get_rel_relkind(config->view) != '\0';
+	ListCell   *lc;
 
 	if (config->detached)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("contract \"%s\" is detached", config->name),
 				 errhint("SELECT outbox.reattach(source) creates its views again; outbox.detached_view names the source.")));
-	if (view_there && get_rel_relkind(config->root) != '\0')
-		return;
+	if (get_rel_relkind(config->view) == '\0')
+		report_missing(config, "view");
+	foreach(lc, config->sources)
+	{
+		if (get_rel_relkind(((OutboxSourceConfig *) lfirst(lc))->relation) == '\0')
+			report_missing(config, "source");
+	}
+}
+
+static void
+report_missing(const OutboxContractConfig *config, const char *what)
+{
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_TABLE),
-			 errmsg("the %s of contract \"%s\" does not exist any more", view_there ? "source" : "view", config->name),
+			 errmsg("the %s of contract \"%s\" does not exist any more", what, config->name),
 			 errhint("Drop the contract and create it again.")));
 }

@@ -29,9 +29,12 @@ OutboxBuildExecutor(OutboxCompiledContract *contract)
 	caller = MemoryContextSwitchTo(contract->exec_context);
 	contract->econtext = CreateStandaloneExprContext();
 	contract->qual_state = contract->qual ? ExecInitQual(contract->qual, NULL) : NULL;
-	contract->project_before = build_projection(contract, contract->before, false);
-	contract->project_after = build_projection(contract, contract->after, false);
-	contract->project_key = build_projection(contract, contract->key_row, true);
+	if (contract->columns)
+	{
+		contract->project_before = build_projection(contract, contract->before, false);
+		contract->project_after = build_projection(contract, contract->after, false);
+		contract->project_key = build_projection(contract, contract->key_row, true);
+	}
 	for (int i = 0; i < contract->ntypes; i++)
 	{
 		OutboxCompiledEventType *type = &contract->types[i];

@@ -272,6 +272,8 @@ volatile_walker(Node *node, void *name)
 {
 	if (node == NULL)
 		return false;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, volatile_walker, name, 0);
 	if (check_functions_in_node(node, is_volatile, name))
 		return true;
 	return expression_tree_walker(node, volatile_walker, name);

@@ -45,8 +45,13 @@ static void report_unproven(Relation root, IndexVerdict best, const List *key, c
 List *
 OutboxProveKey(const OutboxViewExpansion *expansion, const List *key)
 {
-	List	   *reads = key_reads(expansion, key);
-	Relation	root = relation_open(expansion->root, AccessShareLock);
+	return OutboxProveUnique(expansion->root, key_reads(expansion, key), key);
+}
+
+List *
+OutboxProveUnique(Oid root_oid, const List *reads, const List *key)
+{
+	Relation	root = relation_open(root_oid, AccessShareLock);
 	List	   *columns;
 	IndexVerdict verdict = judge_table(root, reads, &columns);
 
@@ -115,12 +120,18 @@ judge_partitions(Relation root, const List *reads, List **columns)
 void
 OutboxCheckKey(const OutboxViewExpansion *expansion, const List *key, const List *root_key)
 {
-	if (list_length(key_reads(expansion, key)) < list_length(root_key))
+	OutboxCheckKeyReads(expansion->view, expansion->root, list_length(key_reads(expansion, key)), root_key);
+}
+
+void
+OutboxCheckKeyReads(Oid view, Oid root, int nreads, const List *root_key)
+{
+	if (nreads < list_length(root_key))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-				 errmsg("the key of the view \"%s\" is not unique any more", get_rel_name(expansion->view)),
+				 errmsg("the key of the view \"%s\" is not unique any more", get_rel_name(view)),
 				 errdetail("It was proven by %d columns of \"%s\", and the view was replaced by one whose key reads fewer.",
-						   list_length(root_key), get_rel_name(expansion->root)),
+						   list_length(root_key), get_rel_name(root)),
 				 errhint("Restore the key's columns in the view, or drop the contract and create it again with another key.")));
 }
 

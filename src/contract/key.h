@@ -19,10 +19,14 @@
  */
 extern List *OutboxProveKey(const OutboxViewExpansion *expansion, const List *key);
 
+/* The same for a key that is known to read these columns (of char *) of the root. */
+extern List *OutboxProveUnique(Oid root, const List *reads, const List *key);
+
 /*
  * Raises when the key reads fewer columns of the root than those that once
  * proved it. Which ones is not compared: they may be renamed under the view.
  */
 extern void OutboxCheckKey(const OutboxViewExpansion *expansion, const List *key, const List *root_key);
+extern void OutboxCheckKeyReads(Oid view, Oid root, int nreads, const List *root_key);
 
 #endif							/* OUTBOX_KEY_H */

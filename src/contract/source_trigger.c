@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * source_trigger.c
- *	  The triggers that a contract has on its source.
+ *	  The triggers that a contract has on its sources.
  *
  * A lock request that waits makes every later writer wait behind it. So the
  * lock is asked for with a short lock_timeout, several times, with a pause in
@@ -38,9 +38,11 @@
 
 static Oid	try_lock(Oid relation, const List *others, LOCKMODE mode);
 static Oid	lock_all(Oid relation, const List *others, LOCKMODE mode);
+static void create_triggers(const OutboxContractConfig *config, Oid source);
+static void drop_triggers(const OutboxContractConfig *config, Oid source);
 static void pause_between_attempts(void);
-static List *lacking_truncate(const OutboxContractConfig *config);
-static void drop_trigger(const OutboxContractConfig *config, Oid table, const char *prefix);
+static List *lacking_truncate(const OutboxContractConfig *config, Oid source);
+static void drop_trigger(const OutboxContractConfig *config, Oid source, Oid table, const char *prefix);
 static void create_trigger(Oid source, const char *name, const char *events, const char *rest);
 static void execute_as_caller(const char *command);
 static char *qualified_name(Oid relation);
@@ -48,14 +50,23 @@ static char *qualified_name(Oid relation);
 void
 OutboxCreateTriggers(const OutboxContractConfig *config)
 {
+	ListCell   *lc;
+
+	foreach(lc, config->sources)
+		create_triggers(config, ((OutboxSourceConfig *) lfirst(lc))->relation);
+}
+
+static void
+create_triggers(const OutboxContractConfig *config, Oid source)
+{
 	char	   *row = psprintf(OUTBOX_TRIGGER_PREFIX "%s", config->name);
 	ListCell   *lc;
 
-	if (OidIsValid(get_trigger_oid(config->root, row, true)) && lacking_truncate(config) == NIL)
+	if (OidIsValid(get_trigger_oid(source, row, true)) && lacking_truncate(config, source) == NIL)
 		return;
-	OutboxLockInAttempts(config->root, NIL, ShareRowExclusiveLock);
-	create_trigger(config->root, row, "INSERT OR UPDATE OR DELETE", "FOR EACH ROW EXECUTE FUNCTION outbox.capture()");
-	foreach(lc, lacking_truncate(config))
+	OutboxLockInAttempts(source, NIL, ShareRowExclusiveLock);
+	create_trigger(source, row, "INSERT OR UPDATE OR DELETE", "FOR EACH ROW EXECUTE FUNCTION outbox.capture()");
+	foreach(lc, lacking_truncate(config, source))
 		OutboxCreateTruncateTrigger(config, lfirst_oid(lc));
 }
 
@@ -75,13 +86,13 @@ OutboxCreateTruncateTrigger(const OutboxContractConfig *config, Oid table)
 
 /* The source's tables that have no TRUNCATE trigger yet: statement triggers are not copied to partitions. */
 static List *
-lacking_truncate(const OutboxContractConfig *config)
+lacking_truncate(const OutboxContractConfig *config, Oid source)
 {
 	char	   *name = psprintf(OUTBOX_TRUNCATE_TRIGGER_PREFIX "%s", config->name);
 	List	   *lacking = NIL;
 	ListCell   *lc;
 
-	foreach(lc, OutboxSourceTables(config->root))
+	foreach(lc, OutboxSourceTables(source))
 	{
 		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_RELATION &&
 			!OidIsValid(get_trigger_oid(lfirst_oid(lc), name, true)))
@@ -95,19 +106,33 @@ OutboxDropTriggers(const OutboxContractConfig *config)
 {
 	ListCell   *lc;
 
-	drop_trigger(config, config->root, OUTBOX_TRIGGER_PREFIX);
-	foreach(lc, OutboxSourceTables(config->root))
-		drop_trigger(config, lfirst_oid(lc), OUTBOX_TRUNCATE_TRIGGER_PREFIX);
+	foreach(lc, config->sources)
+	{
+		Oid			source = ((OutboxSourceConfig *) lfirst(lc))->relation;
+
+		if (get_rel_relkind(source) != '\0')
+			drop_triggers(config, source);
+	}
 }
 
 static void
-drop_trigger(const OutboxContractConfig *config, Oid table, const char *prefix)
+drop_triggers(const OutboxContractConfig *config, Oid source)
+{
+	ListCell   *lc;
+
+	drop_trigger(config, source, source, OUTBOX_TRIGGER_PREFIX);
+	foreach(lc, OutboxSourceTables(source))
+		drop_trigger(config, source, lfirst_oid(lc), OUTBOX_TRUNCATE_TRIGGER_PREFIX);
+}
+
+static void
+drop_trigger(const OutboxContractConfig *config, Oid source, Oid table, const char *prefix)
 {
 	char	   *name = psprintf("%s%s", prefix, config->name);
 
 	if (!OidIsValid(get_trigger_oid(table, name, true)))
 		return;
-	OutboxLockInAttempts(config->root, NIL, AccessExclusiveLock);
+	OutboxLockInAttempts(source, NIL, AccessExclusiveLock);
 	execute_as_caller(psprintf("DROP TRIGGER %s ON %s", quote_identifier(name), qualified_name(table)));
 }
 

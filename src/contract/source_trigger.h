@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * source_trigger.h
- *	  The triggers that a contract has on its source.
+ *	  The triggers that a contract has on its sources.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,8 +13,8 @@
 #include "catalog/contract_config.h"
 
 /*
- * Creates the contract's triggers on its source unless they are there. Takes
- * SHARE ROW EXCLUSIVE on the source, waiting a short while several times, so
+ * Creates the contract's triggers on its sources where they are not. Takes
+ * SHARE ROW EXCLUSIVE on such a source, waiting a short while several times, so
  * that the application does not queue behind us; raises when it cannot be had.
  */
 extern void OutboxCreateTriggers(const OutboxContractConfig *config);

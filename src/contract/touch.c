@@ -4,26 +4,62 @@
  *	  Which rows of a contract that is evaluated at commit a changed row of
  *	  one of its sources touches.
  *
+ * A row of the root touches the contract row of its own lookup columns; a row
+ * of a child what its key_query says. An update of columns that neither the
+ * view nor the key_query reads touches nothing: that is told by comparing
+ * tuples, before anything is evaluated.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/relation.h"
+#include "access/sysattr.h"
+#include "catalog/partition.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "catalog/outbox_catalog.h"
+#include "compat.h"
+#include "contract/commit_query.h"
+#include "contract/key_query.h"
+#include "contract/partition.h"
 #include "contract/touch.h"
+#include "contract/view_survey.h"
 
 struct OutboxTouch
 {
 	MemoryContext context;
 	List	   *relations;
 	TupleDesc	lookup_desc;
-	bool		is_root;
+	AttrNumber *columns;		/* root: the lookup columns */
+	OutboxKeyQuery *query;		/* child */
+	int			nread;
+	AttrNumber *read;
+	AttrNumber	max_read;
+	Datum	   *values;			/* scratch of one key */
 };
+
+static void compile(OutboxTouch *touch, const OutboxContractConfig *config, Oid relation);
+static OutboxSourceConfig *find_source(const OutboxContractConfig *config, Oid relation);
+static void find_columns(OutboxTouch *touch, Oid relation);
+static void note_reads(OutboxTouch *touch, const OutboxViewSurvey *survey, Oid source, Oid relation);
+static Bitmapset *read_attributes(const OutboxTouch *touch, const OutboxViewSurvey *survey, Oid source, Relation rel);
 
 OutboxTouch *
 OutboxCompileTouch(const OutboxContractConfig *config, Oid relation)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("contract \"%s\" is evaluated at commit, which is not supported yet", config->name)));
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "outbox touch", ALLOCSET_SMALL_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	OutboxTouch *touch = palloc0(sizeof(OutboxTouch));
+
+	MemoryContextCopyAndSetIdentifier(context, config->name);
+	touch->context = context;
+	compile(touch, config, relation);
+	MemoryContextSwitchTo(caller);
+	return touch;
 }
 
 MemoryContext
@@ -41,19 +77,19 @@ OutboxTouchRelations(const OutboxTouch *touch)
 bool
 OutboxTouchIsValid(const OutboxTouch *touch)
 {
-	return true;
+	return touch->query == NULL || OutboxKeyQueryIsValid(touch->query);
 }
 
 bool
 OutboxTouchIsRoot(const OutboxTouch *touch)
 {
-	return touch->is_root;
+	return touch->query == NULL;
 }
 
 bool
 OutboxTouchMayRaise(const OutboxTouch *touch)
 {
-	return true;
+	return touch->query && OutboxKeyQueryMayRaise(touch->query);
 }
 
 TupleDesc
@@ -65,10 +101,142 @@ OutboxTouchLookupDesc(const OutboxTouch *touch)
 bool
 OutboxTouchReadsEqual(OutboxTouch *touch, TupleTableSlot *before, TupleTableSlot *after)
 {
-	return false;
+	if (touch->max_read == 0)
+		return true;
+	slot_getsomeattrs(before, touch->max_read);
+	slot_getsomeattrs(after, touch->max_read);
+	for (int i = 0; i < touch->nread; i++)
+	{
+		int			column = touch->read[i] - 1;
+		Form_pg_attribute attribute = TupleDescAttr(before->tts_tupleDescriptor, column);
+
+		if (before->tts_isnull[column] != after->tts_isnull[column])
+			return false;
+		if (!before->tts_isnull[column] &&
+			!datumIsEqual(before->tts_values[column], after->tts_values[column],
+						  attribute->attbyval, attribute->attlen))
+			return false;
+	}
+	return true;
 }
 
 void
 OutboxTouchKeys(OutboxTouch *touch, TupleTableSlot *row, OutboxTouchCallback add, void *arg)
 {
+	if (touch->query)
+	{
+		OutboxRunKeyQuery(touch->query, row, add, arg);
+		return;
+	}
+	for (int i = 0; i < touch->lookup_desc->natts; i++)
+	{
+		bool		isnull;
+
+		touch->values[i] = slot_getattr(row, touch->columns[i], &isnull);
+		if (isnull)
+			return;
+	}
+	add(arg, touch->values);
+}
+
+static void
+compile(OutboxTouch *touch, const OutboxContractConfig *config, Oid relation)
+{
+	OutboxSourceConfig *source = find_source(config, relation);
+	MemoryContext scratch = AllocSetContextCreate(touch->context, "outbox touch analysis", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(scratch);
+	OutboxViewSurvey *survey = OutboxSurveyView(config->view);
+	List	   *columns = OutboxLookupColumns(config);
+
+	MemoryContextSwitchTo(caller);
+	touch->lookup_desc = OutboxLookupDesc(config->root, columns);
+	touch->values = palloc0(sizeof(Datum) * touch->lookup_desc->natts);
+	touch->relations = list_copy(survey->relations);
+	touch->relations = list_append_unique_oid(touch->relations, relation);
+	if (get_rel_relispartition(relation))
+		touch->relations = list_concat_unique_oid(touch->relations, get_partition_ancestors(relation));
+	touch->relations = list_append_unique_oid(touch->relations, OutboxRelationOid("contract"));
+	if (source->is_root)
+		find_columns(touch, relation);
+	else
+	{
+		touch->query = OutboxCompileKeyQuery(config, source, relation, touch->lookup_desc);
+		touch->relations = list_concat_unique_oid(touch->relations, OutboxKeyQueryRelations(touch->query));
+	}
+	note_reads(touch, survey, source->relation, relation);
+	MemoryContextDelete(scratch);
+}
+
+/* Itself, or the partitioned table that it belongs to. */
+static OutboxSourceConfig *
+find_source(const OutboxContractConfig *config, Oid relation)
+{
+	ListCell   *lc;
+
+	foreach(lc, config->sources)
+	{
+		OutboxSourceConfig *source = lfirst(lc);
+
+		if (OutboxIsWithin(relation, source->relation))
+			return source;
+	}
+	elog(ERROR, "relation %u is no source of contract \"%s\"", relation, config->name);
+}
+
+/* By name, because a partition numbers its columns in its own way. */
+static void
+find_columns(OutboxTouch *touch, Oid relation)
+{
+	touch->columns = palloc0(sizeof(AttrNumber) * touch->lookup_desc->natts);
+	for (int i = 0; i < touch->lookup_desc->natts; i++)
+		touch->columns[i] = get_attnum(relation, NameStr(TupleDescAttr(touch->lookup_desc, i)->attname));
+}
+
+static void
+note_reads(OutboxTouch *touch, const OutboxViewSurvey *survey, Oid source, Oid relation)
+{
+	Relation	rel = relation_open(relation, AccessShareLock);
+	Bitmapset  *attributes = read_attributes(touch, survey, source, rel);
+	int			attribute = -1;
+
+	touch->read = palloc0(sizeof(AttrNumber) * (bms_num_members(attributes) + 1));
+	while ((attribute = bms_next_member(attributes, attribute)) >= 0)
+	{
+		touch->read[touch->nread++] = attribute;
+		touch->max_read = Max(touch->max_read, attribute);
+	}
+	relation_close(rel, NoLock);
+}
+
+/*
+ * The relation's attribute numbers. All of them when the view reads a whole
+ * row, a system column or a column without storage, or calls a function that
+ * may read the source behind our back.
+ */
+static Bitmapset *
+read_attributes(const OutboxTouch *touch, const OutboxViewSurvey *survey, Oid source, Relation rel)
+{
+	Bitmapset  *columns = OutboxSurveyColumns(survey, source);
+	Bitmapset  *attributes = NULL;
+	bool		all = survey->reader != NULL;
+	int			column = -1;
+
+	while ((column = bms_next_member(columns, column)) >= 0)
+	{
+		AttrNumber	attno = column + FirstLowInvalidHeapAttributeNumber;
+
+		if (attno <= 0 || OutboxAttributeIsVirtual(source, attno))
+			all |= attno != TableOidAttributeNumber;
+		else
+			attributes = bms_add_member(attributes, get_attnum(RelationGetRelid(rel), get_attname(source, attno, false)));
+	}
+	column = -1;
+	while (touch->query && (column = bms_next_member(OutboxKeyQueryReads(touch->query), column)) >= 0)
+		attributes = bms_add_member(attributes, column + FirstLowInvalidHeapAttributeNumber);
+	for (int i = 0; all && i < RelationGetNumberOfAttributes(rel); i++)
+	{
+		if (!TupleDescAttr(RelationGetDescr(rel), i)->attisdropped)
+			attributes = bms_add_member(attributes, i + 1);
+	}
+	return attributes;
 }

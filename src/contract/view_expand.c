@@ -47,7 +47,7 @@ static Node *replace_tableoid(Node *node, void *root);
 static bool find_bad_root_var(Node *node, void *context);
 static Node *and_quals(Node *inner, Node *outer);
 static void remember_access(OutboxViewExpansion *expansion, Query *query, RangeTblEntry *rte);
-static void report_unreadable(const OutboxViewExpansion *expansion, const OutboxViewAccess *access);
+static void report_unreadable(Oid view, const OutboxViewAccess *access);
 
 OutboxViewExpansion *
 OutboxExpandView(Oid view)
@@ -71,11 +71,11 @@ OutboxExpandView(Oid view)
 }
 
 void
-OutboxCheckViewAccess(const OutboxViewExpansion *expansion)
+OutboxCheckViewAccess(const List *accesses, Oid view)
 {
 	ListCell   *lc;
 
-	foreach(lc, expansion->access)
+	foreach(lc, accesses)
 	{
 		OutboxViewAccess *access = lfirst(lc);
 		int			column = -1;
@@ -87,7 +87,7 @@ OutboxCheckViewAccess(const OutboxViewExpansion *expansion)
 
 			if (attno == InvalidAttrNumber ||
 				pg_attribute_aclcheck(access->relation, attno, access->role, ACL_SELECT) != ACLCHECK_OK)
-				report_unreadable(expansion, access);
+				report_unreadable(view, access);
 		}
 		if (check_enable_rls(access->relation, access->role, true) == RLS_ENABLED)
 			ereport(ERROR,
@@ -96,12 +96,12 @@ OutboxCheckViewAccess(const OutboxViewExpansion *expansion)
 							get_rel_name(access->relation), GetUserNameFromId(access->role, false)),
 					 errdetail("Contracts see every row of their source; a policy would hide some."),
 					 errhint("Let the owner of the table, or a role with BYPASSRLS, own the view \"%s\".",
-							 get_rel_name(expansion->view))));
+							 get_rel_name(view))));
 	}
 }
 
 static void
-report_unreadable(const OutboxViewExpansion *expansion, const OutboxViewAccess *access)
+report_unreadable(Oid view, const OutboxViewAccess *access)
 {
 	const char *role = GetUserNameFromId(access->role, false);
 
@@ -109,7 +109,7 @@ report_unreadable(const OutboxViewExpansion *expansion, const OutboxViewAccess *
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("role \"%s\" may not read \"%s\"", role, get_rel_name(access->relation)),
 			 errdetail("The contract's view \"%s\" is evaluated with the rights of the views' owners.",
-					   get_rel_name(expansion->view)),
+					   get_rel_name(view)),
 			 errhint("GRANT SELECT ON %s TO %s.",
 					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(access->relation)),
 												get_rel_name(access->relation)),

@@ -44,9 +44,9 @@ extern OutboxViewExpansion *OutboxExpandView(Oid view);
 
 /*
  * Raises when one of the views' owners may not read what its view reads, or
- * when row level security would apply to it: evaluation per row bypasses the
- * executor's own checks.
+ * when row level security would apply to it (access: of OutboxViewAccess *).
+ * Evaluation per row bypasses the executor's own checks.
  */
-extern void OutboxCheckViewAccess(const OutboxViewExpansion *expansion);
+extern void OutboxCheckViewAccess(const List *access, Oid view);
 
 #endif							/* OUTBOX_VIEW_EXPAND_H */

@@ -1,0 +1,316 @@
+/*-------------------------------------------------------------------------
+ *
+ * key_query.c
+ *	  The key_query of a source: its row -> lookup keys of the contract.
+ *
+ * Most are columns of the row (row.ordr_no) and are evaluated as expressions on
+ * the tuple. One that needs a query (address -> customers) is a prepared plan
+ * with the row's columns as parameters. Names are looked up in pg_catalog
+ * alone, and everything runs as the owner of the contract's view: neither the
+ * writer's search_path nor the writer's rights change which keys are touched.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/sysattr.h"
+#include "executor/executor.h"
+#include "executor/spi.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/analyze.h"
+#include "parser/parser.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
+#include "utils/rel.h"
+
+#include "catalog/outbox_catalog.h"
+#include "compat.h"
+#include "contract/expression.h"
+#include "contract/guard.h"
+#include "contract/key_query.h"
+#include "contract/key_query_parse.h"
+#include "contract/view_expand.h"
+#include "contract/view_survey.h"
+
+struct OutboxKeyQuery
+{
+	OutboxKeyParse parse;		/* also what the parser's hook needs when the plan is made anew */
+	Oid			view;			/* the contract's, whose */
+	Oid			owner;			/* runs it */
+	int			max_fanout;
+	int			nkeys;
+	List	   *relations;
+	bool		may_raise;
+	bool		needs_settings;
+	Datum	   *values;			/* scratch of one key */
+
+	/* expressions */
+	CachedExpression *cached;
+	bool		stale;			/* also while evaluating; states must be built anew */
+	MemoryContext exec_context;
+	ExprContext *econtext;
+	List	   *states;
+
+	/* a query */
+	SPIPlanPtr	plan;
+	ParamListInfo params;
+};
+
+static void compile(OutboxKeyQuery *query, TupleDesc lookup);
+static void keep_expressions(OutboxKeyQuery *query, List *expressions);
+static void keep_plan(OutboxKeyQuery *query, TupleDesc lookup);
+static void check_query(OutboxKeyQuery *query);
+static char *cast_query(const OutboxKeyQuery *query, TupleDesc lookup);
+static void free_cached(void *cached);
+static void free_plan(void *plan);
+static void build_states(OutboxKeyQuery *query);
+static void run_expressions(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg);
+static void run_plan(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg);
+static void fill_parameters(OutboxKeyQuery *query, TupleTableSlot *row);
+static void add_results(OutboxKeyQuery *query, OutboxTouchCallback add, void *arg);
+
+OutboxKeyQuery *
+OutboxCompileKeyQuery(const OutboxContractConfig *config, const OutboxSourceConfig *source,
+					  Oid relation, TupleDesc lookup)
+{
+	OutboxKeyQuery *query = palloc0(sizeof(OutboxKeyQuery));
+	Relation	rel = relation_open(relation, AccessShareLock);
+	OutboxEvaluationScope scope;
+
+	query->parse.text = pstrdup(source->key_query);
+	query->parse.owner = psprintf("the key_query of source \"%s\"", get_rel_name(source->relation));
+	query->parse.row = CreateTupleDescCopy(RelationGetDescr(rel));
+	query->parse.relation = relation;
+	relation_close(rel, NoLock);
+	query->view = config->view;
+	query->owner = OutboxRelationOwner(config->view);
+	query->max_fanout = source->max_fanout;
+	query->nkeys = lookup->natts;
+	query->values = palloc0(sizeof(Datum) * lookup->natts);
+	OutboxEvaluationBegin(&scope, query->owner, true);
+	compile(query, lookup);
+	OutboxEvaluationEnd(&scope);
+	return query;
+}
+
+void
+OutboxRunKeyQuery(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg)
+{
+	OutboxEvaluationScope scope;
+
+	OutboxEvaluationBegin(&scope, query->owner, query->needs_settings);
+	if (query->plan)
+		run_plan(query, row, add, arg);
+	else
+		run_expressions(query, row, add, arg);
+	OutboxEvaluationEnd(&scope);
+}
+
+const Bitmapset *
+OutboxKeyQueryReads(const OutboxKeyQuery *query)
+{
+	return query->parse.reads;
+}
+
+const List *
+OutboxKeyQueryRelations(const OutboxKeyQuery *query)
+{
+	return query->relations;
+}
+
+bool
+OutboxKeyQueryMayRaise(const OutboxKeyQuery *query)
+{
+	return query->may_raise;
+}
+
+bool
+OutboxKeyQueryIsValid(const OutboxKeyQuery *query)
+{
+	return query->cached == NULL || query->cached->is_valid;
+}
+
+static void
+compile(OutboxKeyQuery *query, TupleDesc lookup)
+{
+	List	   *expressions = OutboxParseKeyExpressions(&query->parse, lookup);
+
+	if (expressions)
+		keep_expressions(query, expressions);
+	else
+		keep_plan(query, lookup);
+}
+
+static void
+keep_expressions(OutboxKeyQuery *query, List *expressions)
+{
+	MemoryContextCallback *release = palloc0(sizeof(MemoryContextCallback));
+
+	OutboxRefuseVolatile((Node *) expressions, query->parse.owner);
+	query->cached = GetCachedExpression((Node *) expressions);
+	release->func = free_cached;
+	release->arg = query->cached;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, release);
+	query->may_raise = OutboxExpressionMayRaise(query->cached->expr);
+	query->needs_settings = OutboxExpressionNeedsSettings(query->cached->expr);
+	query->exec_context = AllocSetContextCreate(CurrentMemoryContext, "outbox key expressions", ALLOCSET_SMALL_SIZES);
+	build_states(query);
+}
+
+static void
+keep_plan(OutboxKeyQuery *query, TupleDesc lookup)
+{
+	MemoryContextCallback *release = palloc0(sizeof(MemoryContextCallback));
+	SPIPrepareOptions options = {.parserSetup = OutboxKeyParserSetup, .parserSetupArg = &query->parse,
+	.cursorOptions = CURSOR_OPT_GENERIC_PLAN};
+
+	OutboxParseKeySelect(&query->parse, lookup);
+	check_query(query);
+	query->may_raise = true;
+	query->needs_settings = true;
+	query->params = makeParamList(query->parse.row->natts);
+	SPI_connect();
+	query->plan = SPI_prepare_extended(cast_query(query, lookup), &options);
+	if (query->plan == NULL)
+		elog(ERROR, "SPI_prepare_extended failed: %s", SPI_result_code_string(SPI_result));
+	SPI_keepplan(query->plan);
+	release->func = free_plan;
+	release->arg = query->plan;
+	MemoryContextRegisterResetCallback(GetMemoryChunkContext(query), release);
+	SPI_finish();
+}
+
+/* Nothing that must not run while a row is written. */
+static void
+check_query(OutboxKeyQuery *query)
+{
+	OutboxViewSurvey survey = {.subject = query->parse.owner};
+
+	OutboxRefuseVolatile((Node *) query->parse.query, query->parse.owner);
+	OutboxSurveyQuery(&survey, query->parse.query);
+	OutboxCheckViewAccess(survey.access, query->view);
+	query->relations = survey.relations;
+}
+
+/* The query with its columns cast to the lookup's base types. */
+static char *
+cast_query(const OutboxKeyQuery *query, TupleDesc lookup)
+{
+	StringInfoData columns;
+	StringInfoData names;
+
+	initStringInfo(&columns);
+	initStringInfo(&names);
+	for (int i = 0; i < lookup->natts; i++)
+	{
+		appendStringInfo(&columns, "%sk.k%d::%s", i ? ", " : "", i,
+						 format_type_extended(getBaseType(TupleDescAttr(lookup, i)->atttypid), -1,
+											  FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
+		appendStringInfo(&names, "%sk%d", i ? ", " : "", i);
+	}
+	return psprintf("SELECT %s FROM (%s\n) AS k (%s)", columns.data, query->parse.select, names.data);
+}
+
+static void
+free_cached(void *cached)
+{
+	FreeCachedExpression(cached);
+}
+
+static void
+free_plan(void *plan)
+{
+	(void) SPI_freeplan(plan);
+}
+
+static void
+build_states(OutboxKeyQuery *query)
+{
+	MemoryContext caller;
+
+	query->stale = true;
+	MemoryContextReset(query->exec_context);
+	caller = MemoryContextSwitchTo(query->exec_context);
+	query->econtext = CreateStandaloneExprContext();
+	query->states = ExecInitExprList((List *) copyObject(query->cached->expr), NULL);
+	MemoryContextSwitchTo(caller);
+	query->stale = false;
+}
+
+static void
+run_expressions(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg)
+{
+	ListCell   *lc;
+	bool		isnull = false;
+
+	if (query->stale)
+		build_states(query);
+	query->stale = true;
+	ResetExprContext(query->econtext);
+	query->econtext->ecxt_scantuple = row;
+	foreach(lc, query->states)
+	{
+		query->values[foreach_current_index(lc)] = ExecEvalExprSwitchContext(lfirst(lc), query->econtext, &isnull);
+		if (isnull)
+			break;
+	}
+	if (!isnull)
+		add(arg, query->values);
+	query->stale = false;
+}
+
+/* Sees what the writer's statement did: its snapshot is taken now. */
+static void
+run_plan(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg)
+{
+	SPIExecuteOptions options = {.params = query->params, .tcount = query->max_fanout + 1};
+	int			rc;
+
+	fill_parameters(query, row);
+	SPI_connect();
+	rc = SPI_execute_plan_extended(query->plan, &options);
+	if (rc != SPI_OK_SELECT)
+		elog(ERROR, "SPI_execute_plan_extended failed: %s", SPI_result_code_string(rc));
+	if (SPI_processed > query->max_fanout)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("%s touches more than %d rows of the contract", query->parse.owner, query->max_fanout),
+				 errdetail("That is its max_fanout."),
+				 errhint("Drop the contract and create it again with a larger max_fanout, if one changed row may cause so many events.")));
+	add_results(query, add, arg);
+	SPI_finish();
+}
+
+static void
+fill_parameters(OutboxKeyQuery *query, TupleTableSlot *row)
+{
+	int			column = -1;
+
+	while ((column = bms_next_member(query->parse.reads, column)) >= 0)
+	{
+		AttrNumber	attno = column + FirstLowInvalidHeapAttributeNumber;
+		ParamExternData *param = &query->params->params[attno - 1];
+
+		param->value = slot_getattr(row, attno, &param->isnull);
+		param->pflags = 0;
+		param->ptype = TupleDescAttr(query->parse.row, attno - 1)->atttypid;
+	}
+}
+
+static void
+add_results(OutboxKeyQuery *query, OutboxTouchCallback add, void *arg)
+{
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool		isnull = false;
+
+		for (int j = 0; j < query->nkeys && !isnull; j++)
+			query->values[j] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, j + 1, &isnull);
+		if (!isnull)
+			add(arg, query->values);
+	}
+}
