@@ -159,7 +159,7 @@ OutboxCaptureRowChange(const OutboxRowChange *change)
 		{
 			case OUTBOX_CONTRACT_READY:
 				captures = true;
-				if (!change->departs)
+				if (!change->departs && contract->compiled)
 					OutboxCaptureChange(contract->compiled, change->before, change->after, change->superseded);
 				break;
 			case OUTBOX_CONTRACT_DISABLED:

@@ -19,6 +19,8 @@ SELECT is(pg_temp.signature('create_contract'),
     'aggregate_id text[] DEFAULT NULL::text[], evaluate text DEFAULT NULL::text, on_invalid text DEFAULT ''dead_letter''::text, '
     'on_truncate text DEFAULT ''gap''::text -> void',
     'create_contract');
+SELECT is(pg_temp.signature('add_source'),
+    'contract text, source text, key_query text, max_fanout integer DEFAULT 1000 -> void', 'add_source');
 SELECT is(pg_temp.signature('drop_contract'), 'name text -> void', 'drop_contract');
 SELECT is(pg_temp.signature('create_event_type'),
     'name text, contract text, emit text, condition text DEFAULT NULL::text, previous text[] DEFAULT NULL::text[], '
