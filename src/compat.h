@@ -184,6 +184,13 @@ OutboxWaitEvent(const char *name)
 #endif
 }
 
+/* Runs a query to its end; 18 dropped the promise to run it only once. */
+#if PG_VERSION_NUM >= 180000
+#define OutboxExecutorRun(query)	ExecutorRun(query, ForwardScanDirection, 0)
+#else
+#define OutboxExecutorRun(query)	ExecutorRun(query, ForwardScanDirection, 0, true)
+#endif
+
 /* pg_database.datconnlimit of a database whose removal was interrupted; named since 15.4. */
 #define OUTBOX_DATCONNLIMIT_INVALID	(-2)
 

@@ -19,6 +19,8 @@ typedef struct OutboxFinding
 	const char *message;
 	const char *class;			/* the message without its values: what makes two troubles the same */
 
+	Jsonb	   *source_key;		/* of a row without a contract row: its lookup columns; NULL: see contract->key_row */
+
 	/* the result */
 	bool		concerned;		/* false: the condition keeps the event type out */
 	text	   *key;

@@ -9,6 +9,7 @@
 #define OUTBOX_KEY_QUERY_H
 
 #include "executor/tuptable.h"
+#include "nodes/bitmapset.h"
 
 #include "catalog/contract_config.h"
 #include "contract/touch.h"

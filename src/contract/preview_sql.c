@@ -3,7 +3,8 @@
  * preview_sql.c
  *	  outbox.preview() and outbox.validate(): a contract tried on its source.
  *
- * Both read the source itself, row by row, as capture would see its rows.
+ * Both read the source itself, row by row, as capture would see its rows; of a
+ * contract that is evaluated at commit they read the view by the source's keys.
  * preview shows a few of them; validate goes through all and counts what goes
  * wrong by class, in bounded memory.
  *
@@ -19,11 +20,13 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "contract/commit_trial.h"
 #include "contract/contract_api.h"
 #include "contract/examine.h"
 #include "contract/guard.h"
@@ -61,14 +64,13 @@ typedef struct Trial
 	int			nclasses;
 } Trial;
 
-typedef bool (*RowFunction) (Trial *trial, TupleTableSlot *source);
-
-static void scan_source(Trial *trial, OutboxContractConfig *config, int64 max_rows, RowFunction function);
-static int64 scan_table(Trial *trial, Oid table, int64 rows, int64 max_rows, RowFunction function);
-static bool preview_row(Trial *trial, TupleTableSlot *source);
+static void scan_source(Trial *trial, OutboxContractConfig *config, int64 max_rows, OutboxTrialRow function);
+static void scan_keys(Trial *trial, OutboxContractConfig *config, int64 max_rows, OutboxTrialRow function);
+static int64 scan_table(Trial *trial, Oid table, int64 rows, int64 max_rows, OutboxTrialRow function);
+static bool preview_row(void *arg, bool in_view, OutboxFinding *finding);
 static void put_preview(Trial *trial, OutboxCompiledEventType *type, const OutboxFinding *finding);
 static Jsonb *preview_headers(const OutboxContractConfig *config, const OutboxCompiledEventType *type);
-static bool validate_row(Trial *trial, TupleTableSlot *source);
+static bool validate_row(void *arg, bool in_view, OutboxFinding *finding);
 static void count_trouble(Trial *trial, const char *event_type, const OutboxFinding *finding, bool mapped);
 static TroubleClass *find_class(Trial *trial, const char *event_type, const OutboxFinding *finding);
 static Jsonb *example_key(OutboxCompiledContract *contract, TupleTableSlot *row);
@@ -94,7 +96,10 @@ outbox_preview(PG_FUNCTION_ARGS)
 				 errhint("Leave event_type out to see all of them.")));
 	OutboxCheckContractRights(config->view, config->root);
 	InitMaterializedSRF(fcinfo, 0);
-	scan_source(&trial, config, PG_ARGISNULL(2) ? 10 : PG_GETARG_INT32(2), preview_row);
+	if (config->at_commit)
+		scan_keys(&trial, config, PG_ARGISNULL(2) ? 10 : PG_GETARG_INT32(2), preview_row);
+	else
+		scan_source(&trial, config, PG_ARGISNULL(2) ? 10 : PG_GETARG_INT32(2), preview_row);
 	return (Datum) 0;
 }
 
@@ -108,14 +113,17 @@ outbox_validate(PG_FUNCTION_ARGS)
 	OutboxCheckContractRights(config->view, config->root);
 	InitMaterializedSRF(fcinfo, 0);
 	trial.classes = palloc(sizeof(TroubleClass) * MAX_CLASSES);
-	scan_source(&trial, config, PG_INT64_MAX, validate_row);
+	if (config->at_commit)
+		scan_keys(&trial, config, PG_INT64_MAX, validate_row);
+	else
+		scan_source(&trial, config, PG_INT64_MAX, validate_row);
 	put_classes(&trial);
 	return (Datum) 0;
 }
 
 /* Calls the function for the source's rows until it has said true max_rows times. */
 static void
-scan_source(Trial *trial, OutboxContractConfig *config, int64 max_rows, RowFunction function)
+scan_source(Trial *trial, OutboxContractConfig *config, int64 max_rows, OutboxTrialRow function)
 {
 	int64		rows = 0;
 	ListCell   *lc;
@@ -134,9 +142,18 @@ scan_source(Trial *trial, OutboxContractConfig *config, int64 max_rows, RowFunct
 		OutboxFreeContract(OutboxCompileContract(config, config->root, true));
 }
 
+/* Of a contract that is evaluated at commit: its rows for the keys in the source. */
+static void
+scan_keys(Trial *trial, OutboxContractConfig *config, int64 max_rows, OutboxTrialRow function)
+{
+	trial->contract = OutboxCompileContract(config, config->root, true);
+	OutboxTryKeys(trial->contract, max_rows, function, trial);
+	OutboxFreeContract(trial->contract);
+}
+
 /* Goes on counting at `rows`, and returns how many there are then. */
 static int64
-scan_table(Trial *trial, Oid table, int64 rows, int64 max_rows, RowFunction function)
+scan_table(Trial *trial, Oid table, int64 rows, int64 max_rows, OutboxTrialRow function)
 {
 	Relation	rel = table_open(table, AccessShareLock);
 	TupleTableSlot *source = table_slot_create(rel, NULL);
@@ -144,8 +161,11 @@ scan_table(Trial *trial, Oid table, int64 rows, int64 max_rows, RowFunction func
 
 	while (rows < max_rows && table_scan_getnextslot(scan, ForwardScanDirection, source))
 	{
+		OutboxFinding finding;
+		bool		in_view = OutboxExamineRow(trial->contract, source, &finding);
+
 		CHECK_FOR_INTERRUPTS();
-		rows += function(trial, source);
+		rows += function(trial, in_view, &finding);
 	}
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(source);
@@ -155,24 +175,24 @@ scan_table(Trial *trial, Oid table, int64 rows, int64 max_rows, RowFunction func
 
 /* False: the row is not in the view. */
 static bool
-preview_row(Trial *trial, TupleTableSlot *source)
+preview_row(void *arg, bool in_view, OutboxFinding *finding)
 {
+	Trial	   *trial = arg;
 	OutboxCompiledContract *contract = trial->contract;
-	OutboxFinding finding;
-	bool		in_view = OutboxExamineRow(contract, source, &finding);
+	bool		mapped = finding->stage == NULL;
 
-	if (finding.stage)
-		put_preview(trial, NULL, &finding);
+	if (!mapped)
+		put_preview(trial, NULL, finding);
 	for (int i = 0; in_view && i < contract->ntypes; i++)
 	{
 		OutboxCompiledEventType *type = &contract->types[i];
 
 		if (trial->event_type && strcmp(trial->event_type, type->config->name) != 0)
 			continue;
-		OutboxExamineEvent(contract, type, false, &finding);
-		put_preview(trial, type, &finding);
+		OutboxExamineEvent(contract, type, false, finding);
+		put_preview(trial, type, finding);
 	}
-	return in_view || finding.stage;
+	return in_view || !mapped;
 }
 
 static void
@@ -222,19 +242,18 @@ preview_headers(const OutboxContractConfig *config, const OutboxCompiledEventTyp
 }
 
 static bool
-validate_row(Trial *trial, TupleTableSlot *source)
+validate_row(void *arg, bool in_view, OutboxFinding *finding)
 {
+	Trial	   *trial = arg;
 	OutboxCompiledContract *contract = trial->contract;
-	OutboxFinding finding;
-	bool		in_view = OutboxExamineRow(contract, source, &finding);
 
-	if (finding.stage)
-		count_trouble(trial, NULL, &finding, false);
+	if (finding->stage)
+		count_trouble(trial, NULL, finding, false);
 	for (int i = 0; in_view && i < contract->ntypes; i++)
 	{
-		OutboxExamineEvent(contract, &contract->types[i], true, &finding);
-		if (finding.stage)
-			count_trouble(trial, contract->types[i].config->name, &finding, true);
+		OutboxExamineEvent(contract, &contract->types[i], true, finding);
+		if (finding->stage)
+			count_trouble(trial, contract->types[i].config->name, finding, true);
 	}
 	return true;
 }
@@ -248,7 +267,10 @@ count_trouble(Trial *trial, const char *event_type, const OutboxFinding *finding
 	{
 		MemoryContext caller = MemoryContextSwitchTo(trial->context);
 
-		class->example_key = example_key(trial->contract, mapped ? trial->contract->after : trial->contract->key_row);
+		if (finding->source_key)
+			class->example_key = (Jsonb *) DatumGetPointer(datumCopy(JsonbPGetDatum(finding->source_key), false, -1));
+		else
+			class->example_key = example_key(trial->contract, mapped ? trial->contract->after : trial->contract->key_row);
 		MemoryContextSwitchTo(caller);
 	}
 }
