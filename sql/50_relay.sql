@@ -44,10 +44,13 @@ COMMENT ON FUNCTION outbox.relay_report() IS
 'One row per sink, as its relay last reported. state: stopped, paused, waiting (for the launcher), no worker (max_worker_processes are in use), starting, running, backoff (transport trouble), blocked (a rejected event), stopping. published counts the messages that the present relay process handed over, acked its acknowledged events, queued its events read but not acknowledged; null without a relay';
 REVOKE ALL ON FUNCTION outbox.relay_report() FROM PUBLIC;
 
-CREATE FUNCTION outbox.contract_counters(OUT contract_id int, OUT captured bigint, OUT dead_letters bigint)
+CREATE FUNCTION outbox.contract_counters(
+    OUT contract_id int, OUT captured bigint, OUT dead_letters bigint,
+    OUT calls bigint, OUT skips bigint, OUT transitions bigint, OUT call_us bigint, OUT max_call_us bigint,
+    OUT flushes bigint, OUT flush_keys bigint, OUT flush_us bigint, OUT max_flush_us bigint)
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'outbox_contract_counters';
 COMMENT ON FUNCTION outbox.contract_counters() IS
-'Events and dead letters per contract since the server started, prepared transactions included; no rows when the library is not preloaded';
+'Events, dead letters and cost per contract since the server started, prepared transactions included; no rows when the library is not preloaded. Cost is counted for transactions that rolled back too. See view contract_cost for its columns';
 REVOKE ALL ON FUNCTION outbox.contract_counters() FROM PUBLIC;

@@ -51,6 +51,14 @@ FROM outbox.sink s;
 COMMENT ON VIEW outbox.sinks IS
 'Configured brokers, with options whose names tell of passwords and keys masked, and so are user and password in URLs; a path given as {"file": ...} is shown';
 
+CREATE VIEW outbox.contract_cost AS
+SELECT c.name AS contract, n.calls, n.skips, n.transitions, n.captured AS events, n.dead_letters,
+       n.call_us AS total_us, n.max_call_us AS max_us,
+       n.flushes, n.flush_keys, n.flush_us AS total_flush_us, n.max_flush_us
+FROM outbox.contract c JOIN outbox.contract_counters() n ON n.contract_id = c.id;
+COMMENT ON VIEW outbox.contract_cost IS
+'What capture costs the writers, per contract, since the server started. calls: of the trigger, one per changed row; skips: calls in which nothing published differs; transitions: pairs of contract rows in which something does; total_us and max_us: time in the trigger (of a transaction''s first 16 calls, and of every 17th after them, which counts for 17); flushes, flush_keys, total_flush_us, max_flush_us: readings at commit, the keys they read, and their time. Events and dead letters count when they are committed, cost also when the transaction rolls back. No rows when the library is not preloaded';
+
 CREATE VIEW outbox.status AS
 WITH RECURSIVE tree AS (
     SELECT relation AS source, relation::oid AS relid FROM outbox.source

@@ -13,6 +13,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
+#include "capture/cost.h"
 #include "capture/event_writer.h"
 #include "capture/moved_row.h"
 #include "guc.h"
@@ -27,6 +28,7 @@ void
 _PG_init(void)
 {
 	OutboxDefineSettings();
+	OutboxCostInit();
 	OutboxEventWriterInit();
 	OutboxMovedRowInit();		/* callbacks run in reverse: what it captures at commit still gets written */
 	if (process_shared_preload_libraries_in_progress)

@@ -40,22 +40,28 @@ static bool is_wanted(const OutboxCompiledContract *contract, OutboxEmit emit);
 static void after_failed(OutboxChange *change, ErrorData *error);
 static bool evaluate_key_guarded(OutboxChange *change, TupleTableSlot *source);
 
-void
+int
 OutboxCaptureChange(OutboxCompiledContract *contract, TupleTableSlot *before,
 					TupleTableSlot *after, bool superseded)
 {
 	OutboxChange		change = {.contract = contract, .source_before = before,
 	.source_after = after, .flags = superseded ? OUTBOX_EVENT_SUPERSEDED : 0};
 	MemoryContext caller;
+	int			differing = 0;
 
 	if (before && after && !is_wanted(contract, OUTBOX_EMIT_ALWAYS) &&
 		OutboxSourceReadsEqual(contract, before, after))
-		return;
+		return 0;
 	OutboxEvaluateReset(contract);
 	caller = MemoryContextSwitchTo(contract->row_context);
 	run(&change);
+	for (int i = 0; i < change.ntransitions; i++)
+		differing += !change.transitions[i].equal;
+	if (differing == 0 && change.letters)
+		differing = 1;			/* not mapped: something, nobody knows what */
 	OutboxChangeInsertResults(&change);
 	MemoryContextSwitchTo(caller);
+	return differing;
 }
 
 int

@@ -18,9 +18,11 @@
  * NULL), and adds the events and dead letters that follow from the pair of
  * contract rows to the present transaction. `superseded`: the row after was
  * already updated again by this transaction.
+ * Returns how many pairs of contract rows differ in something published; one that
+ * cannot be mapped does.
  * Raises only for what is not ours to swallow, or with on_invalid = abort.
  */
-extern void OutboxCaptureChange(OutboxCompiledContract *contract, TupleTableSlot *before,
+extern int	OutboxCaptureChange(OutboxCompiledContract *contract, TupleTableSlot *before,
 								TupleTableSlot *after, bool superseded);
 
 /* A dead letter that is tried again, with the contract rows as they are known now. */

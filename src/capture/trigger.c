@@ -20,6 +20,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "capture/cost.h"
 #include "capture/moved_row.h"
 #include "capture/row_change.h"
 #include "capture/transition.h"
@@ -150,8 +151,12 @@ read_change(TriggerData *trigger, OutboxRowChange *change)
 bool
 OutboxCaptureRowChange(const OutboxRowChange *change)
 {
-	OutboxCachedContract *contract = OutboxContractAcquire(change->trigger, change->rel);
+	OutboxCachedContract *contract;
+	OutboxCostMark cost;
 	volatile bool captures = false;
+
+	OutboxCostBegin(&cost);
+	contract = OutboxContractAcquire(change->trigger, change->rel);
 
 	PG_TRY();
 	{
@@ -160,7 +165,8 @@ OutboxCaptureRowChange(const OutboxRowChange *change)
 			case OUTBOX_CONTRACT_READY:
 				captures = true;
 				if (!change->departs && contract->compiled)
-					OutboxCaptureChange(contract->compiled, change->before, change->after, change->superseded);
+					OutboxCostEnd(&cost, contract->config->id,
+								  OutboxCaptureChange(contract->compiled, change->before, change->after, change->superseded));
 				break;
 			case OUTBOX_CONTRACT_DISABLED:
 			case OUTBOX_CONTRACT_FOREIGN:
@@ -175,6 +181,8 @@ OutboxCaptureRowChange(const OutboxRowChange *change)
 				captures = true;
 				if (!change->departs)
 					broken_contract(contract, change);
+				if (contract->config)
+					OutboxCostEnd(&cost, contract->config->id, 1);
 				break;
 		}
 	}

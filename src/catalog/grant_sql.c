@@ -37,6 +37,7 @@ typedef struct AccessLevel
 
 static const char *const reader_relations[] = {
 	"outbox.status",
+	"outbox.contract_cost",
 	"outbox.event_json",
 	"outbox.dead_letter",
 	"outbox.gap", /* status names it in an advice */

@@ -178,16 +178,25 @@ outbox_contract_counters(PG_FUNCTION_ARGS)
 		elog(ERROR, "could not read outbox.contract");
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		Datum values[3];
-		bool nulls[3] = {0};
-		uint64 events;
-		uint64 dead_letters;
+		OutboxContractCounters counters;
+		OutboxCost *cost = &counters.cost;
+		Datum values[12];
+		bool nulls[12] = {0};
 
 		values[0] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &nulls[0]);
-		if (!OutboxGetCounters(DatumGetInt32(values[0]), &events, &dead_letters))
+		if (!OutboxGetCounters(DatumGetInt32(values[0]), &counters))
 			continue;
-		values[1] = Int64GetDatum((int64) events);
-		values[2] = Int64GetDatum((int64) dead_letters);
+		values[1] = Int64GetDatum((int64) counters.events);
+		values[2] = Int64GetDatum((int64) counters.dead_letters);
+		values[3] = Int64GetDatum((int64) cost->calls);
+		values[4] = Int64GetDatum((int64) cost->skips);
+		values[5] = Int64GetDatum((int64) cost->transitions);
+		values[6] = Int64GetDatum((int64) (cost->call_ns / 1000));
+		values[7] = Int64GetDatum((int64) (cost->max_call_ns / 1000));
+		values[8] = Int64GetDatum((int64) cost->flushes);
+		values[9] = Int64GetDatum((int64) cost->flush_keys);
+		values[10] = Int64GetDatum((int64) (cost->flush_ns / 1000));
+		values[11] = Int64GetDatum((int64) (cost->max_flush_ns / 1000));
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	SPI_finish();

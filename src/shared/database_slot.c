@@ -110,8 +110,8 @@ change_owner(OutboxDatabase *db, uint64 owner)
 	for (int c = 0; c < OUTBOX_COUNTERS; c++)
 	{
 		pg_atomic_write_u32(&db->counters[c].contract_id, 0);
-		pg_atomic_write_u64(&db->counters[c].events, 0);
-		pg_atomic_write_u64(&db->counters[c].dead_letters, 0);
+		for (int v = 0; v < OUTBOX_COUNTER_VALUES; v++)
+			pg_atomic_write_u64(&db->counters[c].values[v], 0);
 	}
 	pg_write_barrier();
 	pg_atomic_write_u64(&db->owner, owner);

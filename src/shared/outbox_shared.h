@@ -97,7 +97,32 @@ extern int OutboxCurrentLeaf(void);
 
 /* Adds to a contract's counters (since server start). Never raises; no-op without shared memory. */
 extern void OutboxCountCaptured(int32 contract_id, uint64 events, uint64 dead_letters);
-extern bool OutboxGetCounters(int32 contract_id, uint64 *events, uint64 *dead_letters);
+
+/* What capture did for a contract, and the time that writers spent on it. */
+typedef struct OutboxCost
+{
+	uint64 calls; /* of the trigger function */
+	uint64 skips; /* calls that found nothing published to differ */
+	uint64 transitions;
+	uint64 call_ns; /* extrapolated from the calls that were timed */
+	uint64 max_call_ns;
+	uint64 flushes; /* readings at commit */
+	uint64 flush_keys;
+	uint64 flush_ns;
+	uint64 max_flush_ns;
+} OutboxCost;
+
+typedef struct OutboxContractCounters
+{
+	uint64 events;
+	uint64 dead_letters;
+	OutboxCost cost;
+} OutboxContractCounters;
+
+/* Adds to a contract's cost. The same terms; OutboxCountersFind in the same transaction makes sure that it is heard. */
+extern void OutboxCountCost(int32 contract_id, const OutboxCost *cost);
+extern void OutboxCountersFind(void);
+extern bool OutboxGetCounters(int32 contract_id, OutboxContractCounters *counters);
 
 /* ---- the relay's side ---- */
 

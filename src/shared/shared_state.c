@@ -89,8 +89,8 @@ initialise_databases(void)
 		for (int c = 0; c < OUTBOX_COUNTERS; c++)
 		{
 			pg_atomic_init_u32(&db->counters[c].contract_id, 0);
-			pg_atomic_init_u64(&db->counters[c].events, 0);
-			pg_atomic_init_u64(&db->counters[c].dead_letters, 0);
+			for (int v = 0; v < OUTBOX_COUNTER_VALUES; v++)
+				pg_atomic_init_u64(&db->counters[c].values[v], 0);
 		}
 	}
 }

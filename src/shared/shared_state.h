@@ -27,11 +27,27 @@
 #define OUTBOX_COUNTERS 512 /* contracts per database that are counted; a power of two */
 #define OUTBOX_POKES 64
 
+/* What is counted per contract. */
+enum
+{
+	COUNTER_EVENTS,
+	COUNTER_DEAD_LETTERS,
+	COUNTER_CALLS,
+	COUNTER_SKIPS,
+	COUNTER_TRANSITIONS,
+	COUNTER_CALL_NS,
+	COUNTER_MAX_CALL_NS,
+	COUNTER_FLUSHES,
+	COUNTER_FLUSH_KEYS,
+	COUNTER_FLUSH_NS,
+	COUNTER_MAX_FLUSH_NS,
+	OUTBOX_COUNTER_VALUES
+};
+
 typedef struct OutboxCounter
 {
 	pg_atomic_uint32 contract_id; /* 0 = unused */
-	pg_atomic_uint64 events;
-	pg_atomic_uint64 dead_letters;
+	pg_atomic_uint64 values[OUTBOX_COUNTER_VALUES];
 } OutboxCounter;
 
 /*
