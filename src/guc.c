@@ -20,6 +20,9 @@
 bool		outbox_capture = true;
 char	   *outbox_namespace = NULL;
 int			outbox_max_message_bytes = 1000000;
+int			outbox_flush_timeout = 1000;
+int			outbox_queue_memory = 16384;
+bool		outbox_test_mode = false;
 int			outbox_max_databases = 8;
 int			outbox_ring_size = 65536;
 int			outbox_poll_interval = 1000;
@@ -50,6 +53,25 @@ define_capture_settings(void)
 							"Key, payload and headers together; keep it below the broker's limit.",
 							&outbox_max_message_bytes, 1000000, 1024, 512 * 1024 * 1024,
 							PGC_SUSET, GUC_UNIT_BYTE, NULL, NULL, NULL);
+}
+
+static void
+define_commit_settings(void)
+{
+	DefineCustomIntVariable("outbox.flush_timeout",
+							"Longest time that a commit spends on contracts evaluated at commit.",
+							"A thousandth more for every key. What is not done in time is tried again by the relay.",
+							&outbox_flush_timeout, 1000, 10, 600000,
+							PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("outbox.queue_memory",
+							"Memory for the keys that a transaction touched.",
+							"Beyond it they go to a temporary file; the index of the keys takes up to one and a half times as much again.",
+							&outbox_queue_memory, 16384, 64, 1024 * 1024,
+							PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomBoolVariable("outbox.test_mode",
+							 "Allows outbox.flush(), for tests that run in one transaction.",
+							 NULL,
+							 &outbox_test_mode, false, PGC_USERSET, 0, NULL, NULL, NULL);
 }
 
 static void
@@ -136,6 +158,7 @@ void
 OutboxDefineSettings(void)
 {
 	define_capture_settings();
+	define_commit_settings();
 	define_trace_settings();
 	define_relay_settings();
 	define_shared_memory_settings();

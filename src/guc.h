@@ -11,6 +11,9 @@
 extern bool outbox_capture;			/* outbox.capture: the DBA's kill switch */
 extern char *outbox_namespace;		/* outbox.namespace: NULL or '' = derived from the database's name */
 extern int	outbox_max_message_bytes;
+extern int	outbox_flush_timeout;	/* ms that a commit may spend on contracts, a share per key on top */
+extern int	outbox_queue_memory;	/* kB of queued keys before they go to a file */
+extern bool outbox_test_mode;
 extern int	outbox_max_databases;
 extern int	outbox_ring_size;
 extern int	outbox_poll_interval;	/* ms */

@@ -1,0 +1,50 @@
+/*-------------------------------------------------------------------------
+ *
+ * aggregate_lock.h
+ *	  One transaction at a time reads an aggregate at commit.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_AGGREGATE_LOCK_H
+#define OUTBOX_AGGREGATE_LOCK_H
+
+/* What an aggregate type's locks have in common. */
+extern uint64 OutboxLockClass(const char *aggregate_type);
+
+/* The keys of one lock class that a flush wants to lock. */
+typedef struct OutboxLockSet
+{
+	uint64 lock_class;
+	bool coarse; /* too many keys: all slots of the class instead */
+	int nhashes;
+	int capacity;
+	uint64 *hashes;
+} OutboxLockSet;
+
+/* In CurrentMemoryContext. */
+extern OutboxLockSet *OutboxLockSetCreate(uint64 lock_class);
+
+/* Adds a key; a set that has become coarse needs no more of them. */
+extern void OutboxLockSetAdd(OutboxLockSet *set, uint64 hash);
+
+/* What is left to be locked, in the order of all sessions. */
+typedef struct OutboxLockList
+{
+	int nlocks;
+	int nheld; /* the first ones are ours */
+	struct OutboxLock *locks;
+} OutboxLockList;
+
+/* In CurrentMemoryContext; the sets may be of one class. */
+extern void OutboxLockListMake(OutboxLockList *list, OutboxLockSet **sets, int nsets);
+
+/*
+ * Takes the locks that are left without ever waiting; true when all are held.
+ * They end with the transaction. May raise when the lock table is full.
+ */
+extern bool OutboxLockListTake(OutboxLockList *list);
+
+/* Gives back what was taken: a prepared transaction must not keep them. */
+extern void OutboxLockListRelease(OutboxLockList *list);
+
+#endif /* OUTBOX_AGGREGATE_LOCK_H */
