@@ -29,6 +29,11 @@ CREATE EVENT TRIGGER outbox_dropped ON sql_drop
 -- Also while a dump is restored: a new partition needs its trigger.
 ALTER EVENT TRIGGER outbox_partitions ENABLE ALWAYS;
 
+CREATE FUNCTION outbox.flush()
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_flush';
+COMMENT ON FUNCTION outbox.flush() IS
+'For tests that run in one transaction: evaluates contracts of evaluate = commit now, for what was changed so far, without locks, and makes the events visible to the next command. Raises unless outbox.test_mode is on.';
+
 CREATE FUNCTION outbox.refuse_write()
 RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_refuse_write';
 COMMENT ON FUNCTION outbox.refuse_write() IS

@@ -184,12 +184,34 @@ OutboxWaitEvent(const char *name)
 #endif
 }
 
+/* The arguments of ExecutorCheckPerms_hook: permissions became a list of their own in 16. */
+#if PG_VERSION_NUM >= 160000
+#define OUTBOX_CHECK_PERMS_ARGS		List *range_table, List *permissions, bool raise
+#define OUTBOX_CHECK_PERMS_CALL		range_table, permissions, raise
+#else
+#define OUTBOX_CHECK_PERMS_ARGS		List *range_table, bool raise
+#define OUTBOX_CHECK_PERMS_CALL		range_table, raise
+#endif
+
 /* Runs a query to its end; 18 dropped the promise to run it only once. */
 #if PG_VERSION_NUM >= 180000
 #define OutboxExecutorRun(query)	ExecutorRun(query, ForwardScanDirection, 0)
 #else
 #define OutboxExecutorRun(query)	ExecutorRun(query, ForwardScanDirection, 0, true)
 #endif
+
+/* Was the relation's storage replaced by this transaction? Renamed in 16. */
+static inline bool
+OutboxRelationRewritten(Relation rel)
+{
+#if PG_VERSION_NUM >= 160000
+	return rel->rd_newRelfilelocatorSubid != InvalidSubTransactionId ||
+		rel->rd_firstRelfilelocatorSubid != InvalidSubTransactionId;
+#else
+	return rel->rd_newRelfilenodeSubid != InvalidSubTransactionId ||
+		rel->rd_firstRelfilenodeSubid != InvalidSubTransactionId;
+#endif
+}
 
 /* pg_database.datconnlimit of a database whose removal was interrupted; named since 15.4. */
 #define OUTBOX_DATCONNLIMIT_INVALID	(-2)

@@ -15,6 +15,7 @@
 
 #include "capture/cost.h"
 #include "capture/event_writer.h"
+#include "capture/flush.h"
 #include "capture/moved_row.h"
 #include "guc.h"
 #include "relay/launcher.h"
@@ -30,7 +31,9 @@ _PG_init(void)
 	OutboxDefineSettings();
 	OutboxCostInit();
 	OutboxEventWriterInit();
-	OutboxMovedRowInit();		/* callbacks run in reverse: what it captures at commit still gets written */
+	/* callbacks run in reverse: what is captured at commit still gets written */
+	OutboxFlushInit();
+	OutboxMovedRowInit();
 	if (process_shared_preload_libraries_in_progress)
 	{
 		OutboxSharedInit();

@@ -44,12 +44,16 @@ typedef struct OutboxChange
 	TupleTableSlot *source_after;
 	int16		flags;			/* OUTBOX_EVENT_* of all its events */
 	const char *only_type;		/* NULL: all event types */
+	bool		always_only;	/* of event types, only those that need no row before */
+	TupleDesc	lookup_desc;	/* evaluated at commit: the lookup key, in place of source rows */
+	const Datum *lookup;
+	bool		interrupted;	/* our own timer ran out */
 
 	Step		step;
 	RowState	before;
 	RowState	after;
 	bool		former_key_known;	/* of an unknown row before, */
-	ErrorData  *former_error;	/* and why it is unknown */
+	const ErrorData *former_error;	/* and why it is unknown */
 	OutboxTransition	transitions[2];
 	int			ntransitions;
 	int			transition;		/* position of STEP_EVENTS */

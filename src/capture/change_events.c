@@ -15,6 +15,7 @@
 
 #include "capture/change.h"
 #include "capture/event_writer.h"
+#include "capture/transition.h"
 #include "contract/code_map.h"
 #include "contract/evaluate.h"
 #include "guc.h"
@@ -58,6 +59,8 @@ concerns(const OutboxChange *change, const OutboxCompiledEventType *type, const 
 {
 	if (change->only_type && strcmp(change->only_type, type->config->name) != 0)
 		return false;
+	if (change->always_only)
+		return OutboxNeedsNoRowBefore(type);
 	if (type->config->emit == OUTBOX_EMIT_ALWAYS)
 		return true;
 	if (type->config->emit != transition->emit || transition->equal)

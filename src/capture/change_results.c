@@ -109,10 +109,10 @@ describe_letters(void *arg)
 		OutboxDeadLetter *letter = lfirst(lc);
 
 		letter->key = key_of(change, letter);
-		if (change->key_only)
-			continue;
-		letter->source_columns = source_columns_of(change, letter);
-		if (change->before == ROW_PRESENT && strcmp(letter->emit, "created") != 0)
+		/* a lookup key is what a redrive finds the row by */
+		if (change->lookup || !change->key_only)
+			letter->source_columns = source_columns_of(change, letter);
+		if (!change->key_only && change->before == ROW_PRESENT && strcmp(letter->emit, "created") != 0)
 			letter->before = row_to_jsonb(contract, contract->before);
 	}
 	OutboxEvaluationEnd(&scope);
@@ -131,7 +131,7 @@ key_of(OutboxChange *change, const OutboxDeadLetter *letter)
 	else if (!former && change->after == ROW_PRESENT)
 		row = contract->after;
 	if (row == NULL || TTS_EMPTY(row))
-		return NULL;
+		return change->lookup ? OutboxLookupToJsonb(change->lookup_desc, change->lookup) : NULL;
 	return OutboxColumnsToJsonb(contract->row_desc, row->tts_values, row->tts_isnull,
 								contract->key, contract->nkey);
 }
@@ -142,9 +142,13 @@ source_columns_of(OutboxChange *change, const OutboxDeadLetter *letter)
 {
 	OutboxCompiledContract *contract = change->contract;
 	bool		former = strcmp(letter->emit, "deleted") == 0;
-	TupleTableSlot *source = former || !change->source_after ? change->source_before : change->source_after;
-	int		   *columns = palloc(sizeof(int) * (contract->nread + 1));
+	TupleTableSlot *source;
+	int		   *columns;
 
+	if (change->lookup)
+		return OutboxLookupToJsonb(change->lookup_desc, change->lookup);
+	source = former || !change->source_after ? change->source_before : change->source_after;
+	columns = palloc(sizeof(int) * (contract->nread + 1));
 	slot_getsomeattrs(source, Max(contract->max_read, 1));
 	for (int i = 0; i < contract->nread; i++)
 		columns[i] = contract->read[i] - 1;

@@ -116,6 +116,13 @@ OutboxEventAppend(const OutboxEvent *event)
 }
 
 void
+OutboxEventWriteRows(void)
+{
+	if (writer.active)
+		write_rows();
+}
+
+void
 OutboxEventCountDeadLetter(int32 contract_id)
 {
 	writer.active = true;

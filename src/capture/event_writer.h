@@ -34,6 +34,9 @@ typedef struct OutboxEvent
  */
 extern void OutboxEventAppend(const OutboxEvent *event);
 
+/* Writes the buffered rows of this (sub)transaction now: the next command sees them. */
+extern void OutboxEventWriteRows(void);
+
 /* Counts a dead letter of this contract for this transaction. */
 extern void OutboxEventCountDeadLetter(int32 contract_id);
 

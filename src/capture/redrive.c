@@ -22,12 +22,14 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "capture/redrive_key.h"
 #include "capture/transition.h"
 #include "catalog/outbox_catalog.h"
 #include "contract/contract_api.h"
 #include "contract/guard.h"
 
 PG_FUNCTION_INFO_V1(outbox_redrive);
+PG_FUNCTION_INFO_V1(outbox_redrive_late);
 PG_FUNCTION_INFO_V1(outbox_discard);
 
 /* An open dead letter. */
@@ -39,7 +41,13 @@ typedef struct Letter
 	char	   *emit;
 	Jsonb	   *key;
 	Jsonb	   *before;
+	Jsonb	   *source_columns;
+	bool		late;			/* of stage flush */
+	bool		by_relay;
 } Letter;
+
+#define SELECT_LETTERS \
+	"SELECT id, contract, event_type, emit, key, before, source_columns, stage FROM outbox.dead_letter_entry"
 
 /* A letter on its way, and what becomes of it. */
 typedef struct Attempt
@@ -49,12 +57,18 @@ typedef struct Attempt
 	OutboxDeadLetter failure;	/* sqlerrcode = 0: none */
 } Attempt;
 
+static int64 try_letters(List *letters, bool by_relay);
 static List *take_letters(FunctionCallInfo fcinfo, int max_rows);
+static List *take_late_letters(int max_rows);
+static List *read_letters(MemoryContext context);
 static Letter *read_letter(HeapTuple tuple, TupleDesc desc);
 static char *column_text(HeapTuple tuple, TupleDesc desc, int column);
 static Jsonb *column_jsonb(HeapTuple tuple, TupleDesc desc, int column);
 static bool try_letter(Letter *letter, MemoryContext context);
 static void attempt_step(void *arg);
+static void attempt_key(Attempt *attempt, OutboxCompiledContract *contract);
+static HeapTuple row_before(OutboxCompiledContract *contract, const Letter *letter);
+static char *view_name(const OutboxCompiledContract *contract);
 static OutboxEmit letter_emit(const Letter *letter);
 static bool find_rows(Attempt *attempt, OutboxCompiledContract *contract, OutboxRedrive *redrive);
 static HeapTuple fetch_row(OutboxCompiledContract *contract, const char *query, Jsonb *argument);
@@ -68,9 +82,6 @@ outbox_redrive(PG_FUNCTION_ARGS)
 {
 	int			max_rows = PG_ARGISNULL(2) ? 1000 : PG_GETARG_INT32(2);
 	List	   *letters;
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "outbox redrive", ALLOCSET_DEFAULT_SIZES);
-	int64		redriven = 0;
-	ListCell   *lc;
 
 	OutboxRequireVersion();
 	letters = take_letters(fcinfo, max_rows);
@@ -79,16 +90,39 @@ outbox_redrive(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there is no open dead letter %lld", (long long) PG_GETARG_INT64(0)),
 				 errhint("SELECT * FROM outbox.dead_letter WHERE state = 'open' lists them.")));
+	PG_RETURN_INT64(try_letters(letters, false));
+}
+
+/* redrive_late(max_rows): the relay's; how many letters it took up. */
+Datum
+outbox_redrive_late(PG_FUNCTION_ARGS)
+{
+	List	   *letters = take_late_letters(PG_GETARG_INT32(0));
+
+	(void) try_letters(letters, true);
+	PG_RETURN_INT64(list_length(letters));
+}
+
+/* How many became events. */
+static int64
+try_letters(List *letters, bool by_relay)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "outbox redrive", ALLOCSET_DEFAULT_SIZES);
+	int64		redriven = 0;
+	ListCell   *lc;
+
 	foreach(lc, letters)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(context);
+		Letter	   *letter = lfirst(lc);
 
 		CHECK_FOR_INTERRUPTS();
-		redriven += try_letter(lfirst(lc), context);
+		letter->by_relay = by_relay;
+		redriven += try_letter(letter, context);
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(context);
 	}
-	PG_RETURN_INT64(redriven);
+	return redriven;
 }
 
 /* discard(id, reason) */
@@ -127,25 +161,60 @@ take_letters(FunctionCallInfo fcinfo, int max_rows)
 	Datum		values[] = {PG_ARGISNULL(0) ? (Datum) 0 : PG_GETARG_DATUM(0),
 	PG_ARGISNULL(1) ? (Datum) 0 : PG_GETARG_DATUM(1), Int32GetDatum(max_rows)};
 	char		nulls[] = {PG_ARGISNULL(0) ? 'n' : ' ', PG_ARGISNULL(1) ? 'n' : ' ', ' ', '\0'};
-	List	   *letters = NIL;
+	List	   *letters;
 	OutboxOwnerScope scope;
 
 	OutboxOwnerBegin(&scope);
 	SPI_connect();
-	if (SPI_execute_with_args("SELECT id, contract, event_type, emit, key, before FROM outbox.dead_letter_entry"
+	if (SPI_execute_with_args(SELECT_LETTERS
 							  " WHERE state = 'open' AND stage <> 'publish' AND ($1 IS NULL OR id = $1)"
 							  " AND ($2 IS NULL OR contract = $2) ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED",
 							  lengthof(types), types, values, nulls, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read outbox.dead_letter_entry");
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		MemoryContext spi = MemoryContextSwitchTo(caller);
-
-		letters = lappend(letters, read_letter(SPI_tuptable->vals[i], SPI_tuptable->tupdesc));
-		MemoryContextSwitchTo(spi);
-	}
+	letters = read_letters(caller);
 	SPI_finish();
 	OutboxOwnerEnd(&scope);
+	return letters;
+}
+
+/*
+ * The same of those that were late and that nobody has decided about. One that
+ * fails is left alone for longer and longer, and in the end to a person.
+ */
+static List *
+take_late_letters(int max_rows)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Oid			types[] = {INT4OID};
+	Datum		values[] = {Int32GetDatum(max_rows)};
+	List	   *letters;
+	OutboxOwnerScope scope;
+
+	OutboxOwnerBegin(&scope);
+	SPI_connect();
+	if (SPI_execute_with_args(SELECT_LETTERS
+							  " WHERE state = 'open' AND stage = 'flush' AND event_type IS NULL"
+							  " AND (attempts = 0 OR (attempts < 9 AND"
+							  " created_at + pg_catalog.make_interval(secs => 4 ^ attempts) < pg_catalog.clock_timestamp()))"
+							  " ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED",
+							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read outbox.dead_letter_entry");
+	letters = read_letters(caller);
+	SPI_finish();
+	OutboxOwnerEnd(&scope);
+	return letters;
+}
+
+/* What the query returned, outside of SPI's memory. */
+static List *
+read_letters(MemoryContext context)
+{
+	MemoryContext spi = MemoryContextSwitchTo(context);
+	List	   *letters = NIL;
+
+	for (uint64 i = 0; i < SPI_processed; i++)
+		letters = lappend(letters, read_letter(SPI_tuptable->vals[i], SPI_tuptable->tupdesc));
+	MemoryContextSwitchTo(spi);
 	return letters;
 }
 
@@ -161,6 +230,8 @@ read_letter(HeapTuple tuple, TupleDesc desc)
 	letter->emit = column_text(tuple, desc, 4);
 	letter->key = column_jsonb(tuple, desc, 5);
 	letter->before = column_jsonb(tuple, desc, 6);
+	letter->source_columns = column_jsonb(tuple, desc, 7);
+	letter->late = strcmp(column_text(tuple, desc, 8), "flush") == 0;
 	return letter;
 }
 
@@ -212,6 +283,8 @@ attempt_step(void *arg)
 	if (letter->event_type && OutboxContractEventType(config, letter->event_type) == NULL)
 		fail(attempt, ERRCODE_UNDEFINED_OBJECT, "the event type does not exist any more",
 			 "Discard the dead letter, or create the event type again.");
+	else if (contract->query)
+		attempt_key(attempt, contract);
 	else if (find_rows(attempt, contract, &redrive))
 	{
 		OutboxDeadLetter failure = {0};
@@ -221,6 +294,39 @@ attempt_step(void *arg)
 			fail(attempt, failure.sqlerrcode, failure.message, failure.hint);
 	}
 	OutboxFreeContract(contract);
+}
+
+/* Of a contract that is evaluated at commit. */
+static void
+attempt_key(Attempt *attempt, OutboxCompiledContract *contract)
+{
+	Letter	   *letter = attempt->letter;
+	OutboxKeyLetter key_letter = {.event_type = letter->event_type, .emit = letter->emit, .late = letter->late,
+		.by_relay = letter->by_relay, .key = letter->key, .lookup = letter->source_columns,
+	.before = row_before(contract, letter)};
+	OutboxDeadLetter failure = {0};
+
+	attempt->nevents = OutboxRedriveKey(contract, &key_letter, &failure);
+	if (failure.message)
+		fail(attempt, failure.sqlerrcode, failure.message, failure.hint);
+}
+
+static char *
+view_name(const OutboxCompiledContract *contract)
+{
+	Oid			view = contract->config->view;
+
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(view)), get_rel_name(view));
+}
+
+/* The row before that the letter keeps; NULL when it has none. */
+static HeapTuple
+row_before(OutboxCompiledContract *contract, const Letter *letter)
+{
+	if (letter->before == NULL)
+		return NULL;
+	return fetch_row(contract, psprintf("SELECT (pg_catalog.jsonb_populate_record(NULL::%s, $1)).*", view_name(contract)),
+					 letter->before);
 }
 
 static OutboxEmit
@@ -239,12 +345,10 @@ static bool
 find_rows(Attempt *attempt, OutboxCompiledContract *contract, OutboxRedrive *redrive)
 {
 	Letter	   *letter = attempt->letter;
-	Oid			view_oid = contract->config->view;
-	char	   *view = quote_qualified_identifier(get_namespace_name(get_rel_namespace(view_oid)), get_rel_name(view_oid));
+	char	   *view = view_name(contract);
 
-	if (letter->before && redrive->emit != OUTBOX_EMIT_CREATED)
-		redrive->before = fetch_row(contract, psprintf("SELECT (pg_catalog.jsonb_populate_record(NULL::%s, $1)).*", view),
-									letter->before);
+	if (redrive->emit != OUTBOX_EMIT_CREATED)
+		redrive->before = row_before(contract, letter);
 	redrive->before_unknown = redrive->before == NULL && redrive->emit == OUTBOX_EMIT_CHANGED;
 	if (redrive->emit == OUTBOX_EMIT_DELETED)
 	{

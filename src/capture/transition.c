@@ -19,12 +19,16 @@
 #include "utils/builtins.h"
 
 #include "capture/change.h"
+#include "capture/commit_guard.h"
 #include "capture/transition.h"
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/evaluate.h"
 #include "contract/guard.h"
 
+static int	take_attempt(OutboxChange *change, OutboxDeadLetter *failure);
+static void take_rows(OutboxChange *change, const OutboxKeyRows *rows);
+static void former_row_unknown(OutboxChange *change);
 static void store_row(OutboxCompiledContract *contract, TupleTableSlot *slot, HeapTuple tuple);
 static void run(OutboxChange *change);
 static void advance(void *arg);
@@ -67,10 +71,10 @@ OutboxCaptureChange(OutboxCompiledContract *contract, TupleTableSlot *before,
 int
 OutboxCaptureRedrive(OutboxCompiledContract *contract, const OutboxRedrive *redrive, OutboxDeadLetter *failure)
 {
-	OutboxChange		change = {.contract = contract, .flags = OUTBOX_EVENT_REDRIVEN,
+	OutboxChange		change = {.contract = contract, .flags = OUTBOX_EVENT_REDRIVEN | redrive->flags,
 	.only_type = redrive->event_type, .step = STEP_EVENTS};
 	MemoryContext caller;
-	int			nevents = 0;
+	int			nevents;
 
 	OutboxEvaluateReset(contract);
 	caller = MemoryContextSwitchTo(contract->row_context);
@@ -81,15 +85,115 @@ OutboxCaptureRedrive(OutboxCompiledContract *contract, const OutboxRedrive *redr
 	add_transition(&change, redrive->emit, false, redrive->before || redrive->before_unknown,
 				   redrive->after != NULL);
 	run(&change);
-	if (change.letters == NIL)
-	{
-		nevents = list_length(change.events);
-		OutboxChangeAppendEvents(&change);
-	}
-	else
-		*failure = *(OutboxDeadLetter *) linitial(change.letters);
+	nevents = take_attempt(&change, failure);
 	MemoryContextSwitchTo(caller);
 	return nevents;
+}
+
+/* The events, or why there are none. */
+static int
+take_attempt(OutboxChange *change, OutboxDeadLetter *failure)
+{
+	if (change->letters == NIL)
+	{
+		OutboxChangeAppendEvents(change);
+		return list_length(change->events);
+	}
+	*failure = *(OutboxDeadLetter *) linitial(change->letters);
+	return 0;
+}
+
+bool
+OutboxCaptureKey(OutboxCompiledContract *contract, const OutboxKeyRows *rows)
+{
+	OutboxChange		change = {.contract = contract};
+	MemoryContext caller;
+
+	OutboxEvaluateReset(contract);
+	caller = MemoryContextSwitchTo(contract->row_context);
+	take_rows(&change, rows);
+	/* what cannot raise takes no time, and has no subtransaction to be interrupted in */
+	if (contract->may_raise)
+		OutboxCommitGuardArm();
+	run(&change);
+	OutboxCommitGuardDisarm();
+	if (!change.interrupted)
+		OutboxChangeInsertResults(&change);
+	MemoryContextSwitchTo(caller);
+	return !change.interrupted;
+}
+
+int
+OutboxCaptureLate(OutboxCompiledContract *contract, const OutboxKeyRows *rows, int16 flags, OutboxDeadLetter *failure)
+{
+	OutboxChange		change = {.contract = contract, .flags = flags, .always_only = rows->before_error != NULL};
+	MemoryContext caller;
+	int			nevents;
+
+	OutboxEvaluateReset(contract);
+	caller = MemoryContextSwitchTo(contract->row_context);
+	take_rows(&change, rows);
+	if (change.always_only && rows->after == NULL)
+		change.step = STEP_DONE;
+	run(&change);
+	nevents = take_attempt(&change, failure);
+	MemoryContextSwitchTo(caller);
+	return nevents;
+}
+
+/* Starts with the rows of the view in place of evaluating source rows. */
+static void
+take_rows(OutboxChange *change, const OutboxKeyRows *rows)
+{
+	OutboxCompiledContract *contract = change->contract;
+
+	change->lookup_desc = rows->lookup_desc;
+	change->lookup = rows->lookup;
+	change->step = STEP_COMPARE;
+	store_row(contract, contract->before, rows->before);
+	store_row(contract, contract->after, rows->after);
+	change->before = rows->before ? ROW_PRESENT : ROW_ABSENT;
+	change->after = rows->after ? ROW_PRESENT : ROW_ABSENT;
+	if (rows->before_error)
+	{
+		change->before = ROW_UNKNOWN;
+		change->former_error = rows->before_error;
+		former_row_unknown(change);
+	}
+	if (rows->after_error)
+	{
+		OutboxEmit	emit = change->before == ROW_ABSENT ? OUTBOX_EMIT_CREATED : OUTBOX_EMIT_CHANGED;
+
+		if (is_wanted(contract, emit) || is_wanted(contract, OUTBOX_EMIT_ALWAYS))
+			OutboxChangeAddLetter(change, NULL, emit, "map", rows->after_error);
+		change->step = STEP_DONE;
+	}
+}
+
+/* Its columns are NULL, but for the key: the lookup key found both rows. */
+static void
+former_row_unknown(OutboxChange *change)
+{
+	OutboxCompiledContract *contract = change->contract;
+	TupleTableSlot *before = contract->before;
+	TupleTableSlot *after = contract->after;
+
+	ExecStoreAllNullTuple(before);
+	if (change->after != ROW_PRESENT)
+		return;
+	for (int i = 0; i < contract->nkey; i++)
+	{
+		before->tts_values[contract->key[i]] = after->tts_values[contract->key[i]];
+		before->tts_isnull[contract->key[i]] = after->tts_isnull[contract->key[i]];
+	}
+	ExecMaterializeSlot(before);
+}
+
+bool
+OutboxNeedsNoRowBefore(const OutboxCompiledEventType *type)
+{
+	return type->config->emit == OUTBOX_EMIT_ALWAYS && type->condition == NULL && type->nchecks == 0 &&
+		type->nprevious == 0;
 }
 
 /* A row of the view as the contract's row. */
@@ -117,10 +221,14 @@ run(OutboxChange *change)
 		else
 			advance(change);
 		if (error)
-		{
 			OutboxEvaluationFailed(contract);
-			step_failed(change, error);
+		if (error && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		{
+			change->interrupted = true;
+			change->step = STEP_DONE;
 		}
+		else if (error)
+			step_failed(change, error);
 	}
 }
 

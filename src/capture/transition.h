@@ -25,6 +25,23 @@
 extern int	OutboxCaptureChange(OutboxCompiledContract *contract, TupleTableSlot *before,
 								TupleTableSlot *after, bool superseded);
 
+/* What a contract evaluated at commit shows for one lookup key. */
+typedef struct OutboxKeyRows
+{
+	TupleDesc	lookup_desc;
+	const Datum *lookup;
+	HeapTuple	before;			/* rows of the contract's view; NULL: none */
+	HeapTuple	after;
+	const ErrorData *before_error;	/* the row is not known, and why */
+	const ErrorData *after_error;
+} OutboxKeyRows;
+
+/*
+ * The same as OutboxCaptureChange for one key. False: the commit's timer ran
+ * out, and nothing was added.
+ */
+extern bool OutboxCaptureKey(OutboxCompiledContract *contract, const OutboxKeyRows *rows);
+
 /* A dead letter that is tried again, with the contract rows as they are known now. */
 typedef struct OutboxRedrive
 {
@@ -33,7 +50,19 @@ typedef struct OutboxRedrive
 	HeapTuple	before;			/* rows of the contract's view; NULL: none */
 	HeapTuple	after;
 	bool		before_unknown; /* there was a row before, but not what it was */
+	int16		flags;			/* OUTBOX_EVENT_*: further marks */
 } OutboxRedrive;
+
+/*
+ * A key whose evaluation was late: decides anew on the rows as far as they are
+ * known. Of a row before that is not known, only event types that need none.
+ * Otherwise as OutboxCaptureRedrive.
+ */
+extern int	OutboxCaptureLate(OutboxCompiledContract *contract, const OutboxKeyRows *rows, int16 flags,
+							  OutboxDeadLetter *failure);
+
+/* Can the event type be decided, and its payload be written, without the row before? */
+extern bool OutboxNeedsNoRowBefore(const OutboxCompiledEventType *type);
 
 /*
  * Adds the events, marked as redriven, to the present transaction. When one of

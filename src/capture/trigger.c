@@ -23,6 +23,7 @@
 #include "capture/cost.h"
 #include "capture/moved_row.h"
 #include "capture/row_change.h"
+#include "capture/touch_row.h"
 #include "capture/transition.h"
 #include "contract/cache.h"
 #include "contract/guard.h"
@@ -163,6 +164,12 @@ OutboxCaptureRowChange(const OutboxRowChange *change)
 		switch (contract->state)
 		{
 			case OUTBOX_CONTRACT_READY:
+				/* a row that moves touches the same keys twice, which is once */
+				if (contract->touch)
+				{
+					OutboxTouchRow(contract, change);
+					break;
+				}
 				captures = true;
 				if (!change->departs && contract->compiled)
 					OutboxCostEnd(&cost, contract->config->id,

@@ -77,6 +77,7 @@ static const char *const admin_functions[] = {
 	"outbox.drop_code_map(text)",
 	"outbox.enable(text)",
 	"outbox.disable(text)",
+	"outbox.flush()",
 	"outbox.detach(text)",
 	"outbox.reattach(text)",
 	"outbox.preview(text, text, int)",

@@ -19,8 +19,9 @@
 
 #include "contract/guard.h"
 
-static bool must_rethrow(int sqlerrcode);
 static void pin_setting(const char *name, const char *value);
+
+volatile bool OutboxOwnCancel = false;
 
 ErrorData *
 OutboxRunGuarded(OutboxGuardedStep step, void *arg, MemoryContext context)
@@ -49,7 +50,7 @@ OutboxRunGuarded(OutboxGuardedStep step, void *arg, MemoryContext context)
 	}
 	PG_END_TRY();
 	/* Only now: whoever catches it up there rolls back its own subtransaction, not ours. */
-	if (error && must_rethrow(error->sqlerrcode))
+	if (error && OutboxMustRethrow(error->sqlerrcode))
 		ReThrowError(error);
 	return error;
 }
@@ -58,11 +59,13 @@ OutboxRunGuarded(OutboxGuardedStep step, void *arg, MemoryContext context)
  * The writer asked for it (cancel, shutdown), must retry it (serialization),
  * or the server is in trouble that hiding would make worse.
  */
-static bool
-must_rethrow(int sqlerrcode)
+bool
+OutboxMustRethrow(int sqlerrcode)
 {
 	switch (sqlerrcode)
 	{
+		case ERRCODE_QUERY_CANCELED:
+			return !OutboxOwnCancel;
 		case ERRCODE_T_R_SERIALIZATION_FAILURE:
 		case ERRCODE_DISK_FULL:
 		case ERRCODE_DATA_CORRUPTED:

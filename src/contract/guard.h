@@ -21,6 +21,12 @@ typedef void (*OutboxGuardedStep) (void *arg);
  */
 extern ErrorData *OutboxRunGuarded(OutboxGuardedStep step, void *arg, MemoryContext context);
 
+/* Is this an error that is not ours to swallow? */
+extern bool OutboxMustRethrow(int sqlerrcode);
+
+/* A cancel that comes now is our own timer's: not the user's wish, so ours to swallow. */
+extern volatile bool OutboxOwnCancel;
+
 /* Evaluation with the rights of a contract's owner and, when asked, with pinned settings. */
 typedef struct OutboxEvaluationScope
 {

@@ -112,6 +112,15 @@ OutboxColumnsToJsonb(TupleDesc desc, const Datum *values, const bool *isnull,
 }
 
 Jsonb *
+OutboxLookupToJsonb(TupleDesc desc, const Datum *values)
+{
+	bool		isnull[INDEX_MAX_KEYS] = {false};
+
+	Assert(desc->natts <= INDEX_MAX_KEYS);
+	return OutboxRowToJsonb(desc, values, isnull, MAX_COLUMN_BYTES);
+}
+
+Jsonb *
 OutboxRowToJsonb(TupleDesc desc, const Datum *values, const bool *isnull, int max_bytes)
 {
 	JsonbParseState *state = NULL;

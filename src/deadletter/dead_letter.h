@@ -15,8 +15,8 @@ typedef struct OutboxDeadLetter
 {
 	const char *contract;
 	const char *event_type;		/* NULL: the contract's row itself could not be mapped */
-	const char *emit;			/* created, changed, deleted */
-	const char *stage;			/* map, condition, check, encode, size */
+	const char *emit;			/* created, changed, deleted; NULL: not known yet */
+	const char *stage;			/* map, condition, check, encode, size, flush */
 	int			sqlerrcode;
 	const char *message;
 	const char *detail;			/* or NULL, as the rest */
@@ -42,6 +42,9 @@ extern void OutboxGapInsert(const char *contract, Oid source, const char *reason
  */
 extern Jsonb *OutboxColumnsToJsonb(TupleDesc desc, const Datum *values, const bool *isnull,
 								   const int *columns, int ncolumns);
+
+/* A lookup key: a row without NULLs. The same terms. */
+extern Jsonb *OutboxLookupToJsonb(TupleDesc desc, const Datum *values);
 
 /* A whole row, texts cut at max_bytes. The same terms. */
 extern Jsonb *OutboxRowToJsonb(TupleDesc desc, const Datum *values, const bool *isnull, int max_bytes);

@@ -73,6 +73,7 @@ OutboxRelayLoop(OutboxRelay *relay)
 		}
 		OutboxRelaySave(relay, false);
 		OutboxRelayPurge(relay);
+		OutboxRelayRedriveLate(relay);
 		check_trouble(relay);
 		OutboxRelayReportNow(relay, relay->report_changed && is_idle(relay));
 		wait_for_work(relay, busy);

@@ -72,6 +72,7 @@ typedef struct OutboxRelay
 	TimestampTz saved_at;      /* the position was written */
 	TimestampTz reported_at;
 	TimestampTz purged_at; /* resolved dead letters were removed */
+	TimestampTz late_at;   /* late keys were asked for */
 	bool report_changed;
 	uint64 saved_tail; /* what the written position covers */
 	bool saved_begun;
@@ -114,6 +115,9 @@ extern OutboxAttemptEnd OutboxRelayConfigure(OutboxRelay *relay, long every_ms);
 
 /* ---- retention.c: removes resolved dead letters, when due ---- */
 extern void OutboxRelayPurge(OutboxRelay *relay);
+
+/* ---- late.c: has late keys evaluated, when due ---- */
+extern void OutboxRelayRedriveLate(OutboxRelay *relay);
 
 /* ---- waiting.c ---- */
 

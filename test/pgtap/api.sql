@@ -59,6 +59,8 @@ SELECT is(pg_temp.signature('create_code_map'), 'name text, codes jsonb -> void'
 SELECT is(pg_temp.signature('decode'), 'map text, code bigint -> text; map text, code text -> text', 'decode');
 SELECT is(pg_temp.signature('redrive'),
     'id bigint DEFAULT NULL::bigint, contract text DEFAULT NULL::text, max_rows integer DEFAULT 1000 -> bigint', 'redrive');
+SELECT is(pg_temp.signature('redrive_late'), 'max_rows integer DEFAULT 50 -> bigint', 'redrive_late');
+SELECT is(pg_temp.signature('flush'), ' -> void', 'flush');
 SELECT is(pg_temp.signature('discard'), 'id bigint, reason text -> void', 'discard');
 
 -- ---- relations -----------------------------------------------------------------------------------

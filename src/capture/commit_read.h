@@ -1,0 +1,51 @@
+/*-------------------------------------------------------------------------
+ *
+ * commit_read.h
+ *	  Reading the rows of a contract by their lookup keys at commit.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_COMMIT_READ_H
+#define OUTBOX_COMMIT_READ_H
+
+#include "access/htup.h"
+#include "utils/snapshot.h"
+
+#include "capture/lookup_key.h"
+#include "contract/compile.h"
+
+/* What the contract's view shows for a key in one snapshot. */
+typedef struct OutboxKeySide
+{
+	int nrows;
+	HeapTuple row;    /* the first one */
+	ErrorData *error; /* it could not be read */
+} OutboxKeySide;
+
+typedef struct OutboxReadKey
+{
+	Datum *values;
+	uint64 hash;
+	OutboxKeySide before;
+	OutboxKeySide after;
+} OutboxReadKey;
+
+typedef struct OutboxCommitRead
+{
+	OutboxCompiledContract *contract;
+	const OutboxKeyShape *shape;
+	MemoryContext context; /* of rows and errors */
+	Snapshot snapshot;     /* registered: sees all of our commands */
+	CommandId before;      /* our commands from this one on are not seen before */
+} OutboxCommitRead;
+
+/*
+ * Fills the before or after side of the keys, in one query; a key that makes
+ * the query raise gets its error, the others are read without it. Returns NULL,
+ * or the error that has nothing to do with the rows (the timer's, a lock's):
+ * then sides that are not filled stay empty.
+ */
+extern ErrorData *OutboxReadKeysBefore(OutboxCommitRead *read, OutboxReadKey **keys, int nkeys);
+extern ErrorData *OutboxReadKeysAfter(OutboxCommitRead *read, OutboxReadKey **keys, int nkeys);
+
+#endif /* OUTBOX_COMMIT_READ_H */

@@ -1,0 +1,149 @@
+/*-------------------------------------------------------------------------
+ *
+ * flush_contract.c
+ *	  A contract during a flush: compiled, locked, or the reason why not.
+ *
+ * Compiling locks the tables behind the view in the usual way, which may wait.
+ * So they are locked before, one by one and without waiting, from the list
+ * that was remembered when the contract was compiled for the trigger.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "capture/flush_contract.h"
+#include "compat.h"
+#include "contract/commit_query.h"
+#include "deadletter/dead_letter.h"
+#include "guc.h"
+
+static bool lock_relations(const List *relations);
+static bool take(OutboxFlushContract *contract);
+static bool is_rewritten(Oid relation, bool *replaced);
+static ErrorData *rewrite_error(Oid relation);
+
+bool
+OutboxFlushContractOpen(OutboxFlushContract *contract)
+{
+	OutboxQueuedContract *queued = contract->queued;
+
+	while (contract->cached == NULL)
+	{
+		if (!lock_relations(queued->relations))
+			return false;
+		contract->cached = OutboxContractAcquireByName(queued->name);
+		if (take(contract))
+			break;
+		/* it reads other relations than when it was last looked at */
+		OutboxKeyQueueNoteRelations(queued, contract->compiled->owner, contract->compiled->query->relations);
+		OutboxFlushContractClose(contract);
+	}
+	return true;
+}
+
+/* Decides what becomes of the keys. False: locks are missing. */
+static bool
+take(OutboxFlushContract *contract)
+{
+	OutboxCachedContract *cached = contract->cached;
+	OutboxCompiledContract *compiled = cached->compiled;
+
+	if (cached->state == OUTBOX_CONTRACT_BROKEN)
+		contract->late = cached->error;
+	if (cached->state != OUTBOX_CONTRACT_READY || compiled->query == NULL || compiled->ntypes == 0 ||
+		!OutboxKeyShapeFits(contract->queued->shape, compiled->query->lookup_desc))
+		return true;
+	contract->compiled = compiled;
+	return list_difference_oid(compiled->query->relations, contract->queued->relations) == NIL;
+}
+
+static bool
+lock_relations(const List *relations)
+{
+	ListCell *lc;
+
+	foreach (lc, relations)
+	{
+		if (!ConditionalLockRelationOid(lfirst_oid(lc), AccessShareLock))
+			return false;
+	}
+	return true;
+}
+
+void
+OutboxFlushContractCheckRewritten(OutboxFlushContract *contract)
+{
+	ListCell *lc;
+
+	if (contract->compiled == NULL || contract->late)
+		return;
+	foreach (lc, contract->compiled->query->relations)
+	{
+		Oid relation = lfirst_oid(lc);
+		bool replaced;
+
+		if (!is_rewritten(relation, &replaced))
+			continue;
+		if (contract->unknown == NULL)
+			contract->unknown = rewrite_error(relation);
+		if (relation == contract->compiled->config->root && replaced)
+			contract->root_rewritten = true;
+		contract->rewritten = lappend_oid(contract->rewritten, relation);
+	}
+}
+
+void
+OutboxFlushContractRecordGaps(OutboxFlushContract *contract)
+{
+	ListCell *lc;
+
+	foreach (lc, contract->rewritten)
+		OutboxGapInsert(contract->queued->name, lfirst_oid(lc), "rewrite", NULL);
+	contract->rewritten = NIL;
+}
+
+/*
+ * Created counts too: rows that were loaded frozen show in every snapshot. A
+ * test that makes its tables in its own transaction knows what it does.
+ */
+static bool
+is_rewritten(Oid relation, bool *replaced)
+{
+	Relation rel = RelationIdGetRelation(relation);
+	bool created;
+
+	if (rel == NULL)
+		return false;
+	created = rel->rd_createSubid != InvalidSubTransactionId && RELKIND_HAS_STORAGE(rel->rd_rel->relkind) &&
+		!outbox_test_mode;
+	*replaced = OutboxRelationRewritten(rel);
+	RelationClose(rel);
+	return created || *replaced;
+}
+
+static ErrorData *
+rewrite_error(Oid relation)
+{
+	ErrorData *error = palloc0(sizeof(ErrorData));
+
+	error->sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+	error->message = psprintf("the row before is not known: the transaction rewrote the table \"%s\"",
+							  get_rel_name(relation));
+	error->hint = pstrdup("Compare what consumers have with the contract's view.");
+	return error;
+}
+
+void
+OutboxFlushContractClose(OutboxFlushContract *contract)
+{
+	if (contract->cached)
+		OutboxContractRelease(contract->cached);
+	contract->cached = NULL;
+	contract->compiled = NULL;
+}

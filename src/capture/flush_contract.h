@@ -1,0 +1,42 @@
+/*-------------------------------------------------------------------------
+ *
+ * flush_contract.h
+ *	  A contract during a flush: compiled, locked, or the reason why not.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_FLUSH_CONTRACT_H
+#define OUTBOX_FLUSH_CONTRACT_H
+
+#include "capture/aggregate_lock.h"
+#include "capture/key_queue.h"
+#include "contract/cache.h"
+
+typedef struct OutboxFlushContract
+{
+	OutboxQueuedContract *queued;
+	OutboxLockSet *locks;             /* NULL: no keys */
+	OutboxCachedContract *cached;     /* reserved; NULL: not opened yet */
+	OutboxCompiledContract *compiled; /* NULL once opened: nobody wants its keys, or `late` */
+	const ErrorData *late;            /* its keys cannot be evaluated now */
+	const ErrorData *unknown;         /* what was before is not known */
+	bool root_rewritten;              /* not even by an INSERT */
+	List *rewritten;                  /* OIDs of the tables */
+} OutboxFlushContract;
+
+/*
+ * Locks what the contract reads, never waiting, and reserves it compiled.
+ * False: a lock was not to be had; try again. Needs an active snapshot.
+ */
+extern bool OutboxFlushContractOpen(OutboxFlushContract *contract);
+
+/* Looks for tables that this transaction rewrote: what they held before is gone. */
+extern void OutboxFlushContractCheckRewritten(OutboxFlushContract *contract);
+
+/* Records a gap for each of them, once. */
+extern void OutboxFlushContractRecordGaps(OutboxFlushContract *contract);
+
+/* Gives it back; the locks stay. */
+extern void OutboxFlushContractClose(OutboxFlushContract *contract);
+
+#endif /* OUTBOX_FLUSH_CONTRACT_H */

@@ -1,0 +1,85 @@
+/*-------------------------------------------------------------------------
+ *
+ * late.c
+ *	  Keys that could not be evaluated at commit.
+ *
+ * A commit does not wait: not for a lock, not for a slow view. What is not
+ * done in time is kept as a dead letter of stage flush, in the same
+ * transaction, with the key and what is known of the row before. The relay
+ * tries it again when the transaction has ended.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "miscadmin.h"
+
+#include "capture/event_writer.h"
+#include "capture/late.h"
+#include "catalog/contract_config.h"
+#include "contract/guard.h"
+#include "deadletter/dead_letter.h"
+#include "guc.h"
+
+typedef struct LateLetter
+{
+	const OutboxLateKey *key;
+	OutboxDeadLetter letter;
+} LateLetter;
+
+static void describe(void *arg);
+
+void
+OutboxLateLetter(const OutboxLateKey *key)
+{
+	LateLetter late = {.key = key};
+	OutboxDeadLetter *letter = &late.letter;
+
+	if (key->contract->abort_on_invalid)
+		ereport(ERROR,
+				(errcode(key->reason->sqlerrcode),
+				 errmsg("contract \"%s\" refuses the change: %s", key->contract->name, key->reason->message),
+				 key->reason->detail ? errdetail("%s", key->reason->detail) : 0,
+				 errhint("The contract was created with on_invalid => 'abort'; run the transaction again.")));
+	if (OutboxRunGuarded(describe, &late, CurrentMemoryContext))
+	{
+		letter->key = NULL;
+		letter->source_columns = NULL;
+		letter->before = NULL;
+	}
+	letter->contract = key->contract->name;
+	letter->stage = "flush";
+	letter->sqlerrcode = key->reason->sqlerrcode;
+	letter->message = key->reason->message ? key->reason->message : "unknown error";
+	letter->detail = key->reason->detail;
+	letter->hint = "The relay tries it again by itself.";
+	if (key->before_known && key->before == NULL)
+		letter->emit = OutboxEmitName(OUTBOX_EMIT_CREATED);
+	else if (letter->before)
+		letter->emit = OutboxEmitName(OUTBOX_EMIT_CHANGED);
+	OutboxDeadLetterInsert(letter);
+	OutboxEventCountDeadLetter(key->contract->id);
+}
+
+/* Output functions run. */
+static void
+describe(void *arg)
+{
+	LateLetter *late = arg;
+	const OutboxLateKey *key = late->key;
+	OutboxEvaluationScope scope;
+
+	OutboxEvaluationBegin(&scope, OidIsValid(key->contract->owner) ? key->contract->owner : GetUserId(), true);
+	late->letter.key = OutboxLookupToJsonb(key->contract->shape->desc, key->lookup);
+	late->letter.source_columns = late->letter.key;
+	if (key->before)
+	{
+		Datum *values = palloc(sizeof(Datum) * key->row_desc->natts);
+		bool *isnull = palloc(sizeof(bool) * key->row_desc->natts);
+
+		heap_deform_tuple(key->before, key->row_desc, values, isnull);
+		late->letter.before = OutboxRowToJsonb(key->row_desc, values, isnull, outbox_max_message_bytes);
+	}
+	OutboxEvaluationEnd(&scope);
+}

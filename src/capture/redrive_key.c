@@ -1,0 +1,286 @@
+/*-------------------------------------------------------------------------
+ *
+ * redrive_key.c
+ *	  A dead letter of a contract evaluated at commit, tried again.
+ *
+ * The letter has the lookup key; the row is read by it as a flush reads it,
+ * under the aggregate's lock, so that no transaction commits a change of it
+ * meanwhile. What it was before comes from the letter. Where the letter does
+ * not have it, nobody can tell a created from a changed row: the event types
+ * that would have to be told are named, each in a letter of its own, for a
+ * person who knows what consumers have.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+#include "utils/snapmgr.h"
+
+#include "capture/aggregate_lock.h"
+#include "capture/commit_guard.h"
+#include "capture/commit_read.h"
+#include "capture/redrive_key.h"
+#include "catalog/outbox_catalog.h"
+#include "compat.h"
+#include "contract/commit_query.h"
+#include "guc.h"
+
+/* There is more time than at a commit, but a relay has other things to do. */
+#define PATIENCE 10
+
+#define PAUSE_MS 5
+
+/* The key of a letter on its way. */
+typedef struct KeyAttempt
+{
+	OutboxCompiledContract *contract;
+	const OutboxKeyLetter *letter;
+	OutboxDeadLetter *failure;
+	OutboxKeyShape *shape;
+	OutboxReadKey key;
+} KeyAttempt;
+
+static bool parse_lookup(KeyAttempt *attempt);
+static char *member_text(Jsonb *object, const char *name);
+static bool lock_key(KeyAttempt *attempt);
+static bool read_after(KeyAttempt *attempt);
+static int make_events(KeyAttempt *attempt);
+static int decide_anew(KeyAttempt *attempt, bool before_known);
+static void name_undecided(KeyAttempt *attempt);
+static bool is_undecided(const OutboxCompiledEventType *type, bool present);
+static int repeat_emit(KeyAttempt *attempt);
+static void fail(KeyAttempt *attempt, int sqlerrcode, const char *message, const char *hint);
+
+int
+OutboxRedriveKey(OutboxCompiledContract *contract, const OutboxKeyLetter *letter, OutboxDeadLetter *failure)
+{
+	KeyAttempt attempt = {.contract = contract, .letter = letter, .failure = failure};
+	volatile int nevents = 0;
+
+	attempt.shape = OutboxKeyShapeCreate(contract->query->lookup_desc);
+	if (!parse_lookup(&attempt))
+		return 0;
+	OutboxCommitGuardBegin(outbox_flush_timeout * PATIENCE);
+	PG_TRY();
+	{
+		if (lock_key(&attempt) && read_after(&attempt))
+			nevents = make_events(&attempt);
+		OutboxCommitGuardEnd();
+	}
+	PG_FINALLY();
+	{
+		OutboxCommitGuardForget();
+	}
+	PG_END_TRY();
+	return nevents;
+}
+
+/* The values of the lookup columns; raises when one does not fit its type any more. */
+static bool
+parse_lookup(KeyAttempt *attempt)
+{
+	TupleDesc desc = attempt->shape->desc;
+
+	attempt->key.values = palloc(sizeof(Datum) * desc->natts);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+		char *text = attempt->letter->lookup ? member_text(attempt->letter->lookup, NameStr(attribute->attname)) : NULL;
+		Oid input;
+		Oid parameter;
+
+		if (text == NULL)
+		{
+			fail(attempt, ERRCODE_NO_DATA_FOUND, "the key of the row is not known",
+				 "Touch the row in its table again and discard the dead letter.");
+			return false;
+		}
+		getTypeInputInfo(attribute->atttypid, &input, &parameter);
+		attempt->key.values[i] = OidInputFunctionCall(input, text, parameter, attribute->atttypmod);
+	}
+	attempt->key.hash = OutboxKeyHash(attempt->shape, attempt->key.values);
+	return true;
+}
+
+/* NULL: not there, or null. */
+static char *
+member_text(Jsonb *object, const char *name)
+{
+	JsonbValue buffer;
+	JsonbValue *value = getKeyJsonValueFromContainer(&object->root, name, strlen(name), &buffer);
+
+	if (value == NULL)
+		return NULL;
+	switch (value->type)
+	{
+		case jbvString:
+			return pnstrdup(value->val.string.val, value->val.string.len);
+		case jbvNumeric:
+			return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+		case jbvBool:
+			return pstrdup(value->val.boolean ? "true" : "false");
+		case jbvBinary:
+			return JsonbToCString(NULL, value->val.binary.data, value->val.binary.len);
+		default:
+			return NULL;
+	}
+}
+
+/* Without entering the wait queue, as everybody. */
+static bool
+lock_key(KeyAttempt *attempt)
+{
+	const char *aggregate_type = attempt->contract->config->aggregate_type;
+	OutboxLockSet *set = OutboxLockSetCreate(OutboxLockClass(aggregate_type));
+	OutboxLockList list;
+
+	OutboxLockSetAdd(set, attempt->key.hash);
+	OutboxLockListMake(&list, &set, 1);
+	while (!OutboxLockListTake(&list))
+	{
+		if (OutboxCommitGuardExpired())
+		{
+			fail(attempt, ERRCODE_LOCK_NOT_AVAILABLE, "could not lock the aggregate",
+				 "A transaction that changed it is committing; try again.");
+			return false;
+		}
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, PAUSE_MS,
+						 OutboxWaitEvent("OutboxAggregateLock"));
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return true;
+}
+
+static bool
+read_after(KeyAttempt *attempt)
+{
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	OutboxCommitRead read = {.contract = attempt->contract, .shape = attempt->shape, .context = CurrentMemoryContext, .snapshot = snapshot};
+	OutboxReadKey *keys[] = {&attempt->key};
+	const ErrorData *error = OutboxReadKeysAfter(&read, keys, 1);
+
+	/* the active snapshot of our caller keeps toasted values in place */
+	UnregisterSnapshot(snapshot);
+	if (error == NULL)
+		error = attempt->key.after.error;
+	if (error && OutboxCommitGuardExpired())
+		fail(attempt, ERRCODE_QUERY_CANCELED, "reading the row took too long",
+			 "EXPLAIN the view with the key in its WHERE clause, or raise outbox.flush_timeout.");
+	else if (error)
+		fail(attempt, error->sqlerrcode, error->message, error->hint);
+	else if (attempt->key.after.nrows > 1)
+		fail(attempt, ERRCODE_CARDINALITY_VIOLATION,
+			 psprintf("contract \"%s\" returned %d rows", attempt->contract->config->name, attempt->key.after.nrows),
+			 "Let the view show one row per key.");
+	return attempt->failure->message == NULL;
+}
+
+static int
+make_events(KeyAttempt *attempt)
+{
+	const OutboxKeyLetter *letter = attempt->letter;
+	bool created = letter->emit && strcmp(letter->emit, OutboxEmitName(OUTBOX_EMIT_CREATED)) == 0;
+
+	if (letter->event_type)
+		return repeat_emit(attempt);
+	if (letter->before || created)
+		return decide_anew(attempt, true);
+	if (!letter->late)
+		return repeat_emit(attempt);
+	name_undecided(attempt);
+	return decide_anew(attempt, false);
+}
+
+/* The rows are what counts, not what the letter says that happened. */
+static int
+decide_anew(KeyAttempt *attempt, bool before_known)
+{
+	static const ErrorData unknown = {.sqlerrcode = ERRCODE_NO_DATA_FOUND, .message = "the row before is not known"};
+	OutboxKeyRows rows = {.lookup_desc = attempt->shape->desc, .lookup = attempt->key.values, .before = attempt->letter->before, .after = attempt->key.after.row};
+	int16 flags = attempt->letter->by_relay ? 0 : OUTBOX_EVENT_REDRIVEN;
+
+	if (!before_known)
+		rows.before_error = &unknown;
+	if (attempt->letter->late)
+		flags |= OUTBOX_EVENT_LATE;
+	return OutboxCaptureLate(attempt->contract, &rows, flags, attempt->failure);
+}
+
+/* One letter for every event type that may have happened. */
+static void
+name_undecided(KeyAttempt *attempt)
+{
+	OutboxCompiledContract *contract = attempt->contract;
+	bool present = attempt->key.after.row != NULL;
+
+	for (int i = 0; i < contract->ntypes; i++)
+	{
+		const OutboxEventTypeConfig *type = contract->types[i].config;
+		OutboxDeadLetter letter = {.contract = contract->config->name, .event_type = type->name, .stage = "flush", .sqlerrcode = ERRCODE_NO_DATA_FOUND, .key = attempt->letter->key, .source_columns = attempt->letter->lookup, .hint = "Compare the row with what consumers have: outbox.redrive() publishes the event, outbox.discard() forgets it."};
+
+		if (!is_undecided(&contract->types[i], present))
+			continue;
+		letter.emit = OutboxEmitName(type->emit);
+		if (type->emit == OUTBOX_EMIT_ALWAYS)
+			letter.emit = OutboxEmitName(present ? OUTBOX_EMIT_CHANGED : OUTBOX_EMIT_DELETED);
+		letter.message = psprintf("event type \"%s\" cannot be decided without the row before", type->name);
+		OutboxDeadLetterInsert(&letter);
+	}
+}
+
+static bool
+is_undecided(const OutboxCompiledEventType *type, bool present)
+{
+	switch (type->config->emit)
+	{
+		case OUTBOX_EMIT_CREATED:
+		case OUTBOX_EMIT_CHANGED:
+			return present;
+		case OUTBOX_EMIT_DELETED:
+			return !present;
+		case OUTBOX_EMIT_ALWAYS:
+			return !present || !OutboxNeedsNoRowBefore(type);
+	}
+	return true;
+}
+
+/* What the letter says that happened, with the row as it is now. */
+static int
+repeat_emit(KeyAttempt *attempt)
+{
+	const OutboxKeyLetter *letter = attempt->letter;
+	OutboxRedrive redrive = {.emit = OUTBOX_EMIT_CHANGED, .event_type = letter->event_type, .before = letter->before, .after = attempt->key.after.row, .flags = letter->late ? OUTBOX_EVENT_LATE : 0};
+
+	for (OutboxEmit emit = OUTBOX_EMIT_CREATED; emit < OUTBOX_EMIT_ALWAYS; emit++)
+	{
+		if (letter->emit && strcmp(letter->emit, OutboxEmitName(emit)) == 0)
+			redrive.emit = emit;
+	}
+	if (redrive.emit == OUTBOX_EMIT_DELETED)
+		redrive.after = NULL;
+	if (redrive.emit == OUTBOX_EMIT_DELETED && redrive.before == NULL)
+		fail(attempt, ERRCODE_NO_DATA_FOUND, "the row before is not known", "Discard the dead letter.");
+	else if (redrive.emit != OUTBOX_EMIT_DELETED && redrive.after == NULL)
+		fail(attempt, ERRCODE_NO_DATA_FOUND, "the row is not in the view any more", "Discard the dead letter.");
+	else
+	{
+		redrive.before_unknown = redrive.emit == OUTBOX_EMIT_CHANGED && redrive.before == NULL;
+		return OutboxCaptureRedrive(attempt->contract, &redrive, attempt->failure);
+	}
+	return 0;
+}
+
+static void
+fail(KeyAttempt *attempt, int sqlerrcode, const char *message, const char *hint)
+{
+	attempt->failure->sqlerrcode = sqlerrcode;
+	attempt->failure->message = message;
+	attempt->failure->hint = hint;
+}

@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * redrive_key.h
+ *	  A dead letter of a contract evaluated at commit, tried again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_REDRIVE_KEY_H
+#define OUTBOX_REDRIVE_KEY_H
+
+#include "capture/transition.h"
+
+typedef struct OutboxKeyLetter
+{
+	const char *event_type; /* NULL: the contract's row itself */
+	const char *emit;       /* NULL: not known */
+	bool late;              /* of stage flush */
+	bool by_relay;          /* not by a person */
+	Jsonb *key;             /* as the letter has it */
+	Jsonb *lookup;
+	HeapTuple before; /* a row of the contract's view; NULL: not kept */
+} OutboxKeyLetter;
+
+/*
+ * Takes the aggregate's lock, reads the row as it is now and adds the events to
+ * the present transaction; event types that cannot be decided without a row
+ * before that nobody knows get dead letters of their own. When it fails nothing
+ * is added and *failure says why. May raise, so the caller guards it. Returns
+ * how many events were added.
+ */
+extern int OutboxRedriveKey(OutboxCompiledContract *contract, const OutboxKeyLetter *letter,
+							OutboxDeadLetter *failure);
+
+#endif /* OUTBOX_REDRIVE_KEY_H */

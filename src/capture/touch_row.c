@@ -1,0 +1,166 @@
+/*-------------------------------------------------------------------------
+ *
+ * touch_row.c
+ *	  A changed row of a source of a contract evaluated at commit.
+ *
+ * Nothing is evaluated here: the keys of the contract's rows that it concerns
+ * are queued, those before the change and those after it, because a line that
+ * moves concerns both orders and a changed key is a row less and a row more.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/sysattr.h"
+#include "miscadmin.h"
+#include "nodes/bitmapset.h"
+#include "utils/rel.h"
+
+#include "capture/event_writer.h"
+#include "capture/flush.h"
+#include "capture/key_queue.h"
+#include "capture/touch_row.h"
+#include "contract/commit_query.h"
+#include "contract/guard.h"
+#include "deadletter/dead_letter.h"
+
+typedef struct TouchedRow
+{
+	OutboxTouch *touch;
+	OutboxQueuedContract *queued;
+	TupleTableSlot *before;
+	TupleTableSlot *after;
+	int flags; /* of the keys after */
+	int key_flags;
+	Relation rel; /* for describe_row */
+	Jsonb *columns;
+} TouchedRow;
+
+static bool wants_always(const OutboxContractConfig *config);
+static OutboxQueuedContract *queued_contract(OutboxCachedContract *contract);
+static void queue_keys(void *arg);
+static void queue_key(void *arg, const Datum *values);
+static void keys_failed(OutboxCachedContract *contract, TouchedRow *row, const ErrorData *error);
+static void describe_row(void *arg);
+
+void
+OutboxTouchRow(OutboxCachedContract *contract, const OutboxRowChange *change)
+{
+	TouchedRow row = {.touch = contract->touch, .before = change->before, .after = change->after, .rel = change->rel};
+	ErrorData *error = NULL;
+
+	if (row.before && row.after && !wants_always(contract->config) &&
+		OutboxTouchReadsEqual(contract->touch, row.before, row.after))
+		return;
+	if (row.before == NULL && OutboxTouchIsRoot(contract->touch))
+		row.flags = OUTBOX_KEY_INSERTED;
+	row.queued = queued_contract(contract);
+	if (OutboxTouchMayRaise(contract->touch) || OutboxKeyShapeMayRaise(row.queued->shape))
+		error = OutboxRunGuarded(queue_keys, &row, CurrentMemoryContext);
+	else
+		queue_keys(&row);
+	if (error)
+		keys_failed(contract, &row, error);
+	OutboxFlushStraggler();
+}
+
+static bool
+wants_always(const OutboxContractConfig *config)
+{
+	ListCell *lc;
+
+	foreach (lc, config->event_types)
+	{
+		const OutboxEventTypeConfig *type = lfirst(lc);
+
+		if (type->emit == OUTBOX_EMIT_ALWAYS && type->schema_id != 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The first touch in a transaction compiles the contract, where a wait for a
+ * lock is the statement's own, and remembers what the flush will have to lock.
+ */
+static OutboxQueuedContract *
+queued_contract(OutboxCachedContract *contract)
+{
+	OutboxQueuedContract *queued = OutboxKeyQueueContract(contract->config, OutboxTouchLookupDesc(contract->touch));
+	OutboxCachedContract *whole;
+
+	if (OidIsValid(queued->owner))
+		return queued;
+	whole = OutboxContractAcquireByName(queued->name);
+	if (whole->state == OUTBOX_CONTRACT_READY && whole->compiled->query)
+		OutboxKeyQueueNoteRelations(queued, whole->compiled->owner, whole->compiled->query->relations);
+	OutboxContractRelease(whole);
+	return queued;
+}
+
+static void
+queue_keys(void *arg)
+{
+	TouchedRow *row = arg;
+
+	row->key_flags = 0;
+	if (row->before)
+		OutboxTouchKeys(row->touch, row->before, queue_key, row);
+	row->key_flags = row->flags;
+	if (row->after)
+		OutboxTouchKeys(row->touch, row->after, queue_key, row);
+}
+
+static void
+queue_key(void *arg, const Datum *values)
+{
+	TouchedRow *row = arg;
+
+	OutboxKeyQueueAdd(row->queued, values, row->key_flags);
+}
+
+/* Which rows of the contract are concerned is not known: a person finds the source's row by its primary key. */
+static void
+keys_failed(OutboxCachedContract *contract, TouchedRow *row, const ErrorData *error)
+{
+	OutboxContractConfig *config = contract->config;
+	OutboxDeadLetter letter = {.contract = config->name, .stage = "map", .sqlerrcode = error->sqlerrcode, .message = error->message, .detail = error->detail, .hint = "Touch the rows of the contract's root that it concerns, and discard the dead letter."};
+
+	if (config->abort_on_invalid)
+		ereport(ERROR,
+				(errcode(error->sqlerrcode),
+				 errmsg("contract \"%s\" refuses the change: %s", config->name, error->message),
+				 error->detail ? errdetail("%s", error->detail) : 0,
+				 errhint("The contract was created with on_invalid => 'abort'; correct the row, or the source's key_query.")));
+	if (OutboxRunGuarded(describe_row, row, CurrentMemoryContext) == NULL)
+		letter.source_columns = row->columns;
+	if (letter.detail == NULL)
+		letter.detail = psprintf("The keys that a row of \"%s\" touches could not be computed.",
+								 RelationGetRelationName(row->rel));
+	OutboxDeadLetterInsert(&letter);
+	OutboxEventCountDeadLetter(config->id);
+}
+
+/* The row's primary key; output functions run. */
+static void
+describe_row(void *arg)
+{
+	TouchedRow *row = arg;
+	TupleTableSlot *slot = row->after ? row->after : row->before;
+	TupleDesc desc = slot->tts_tupleDescriptor;
+	Bitmapset *key = RelationGetIndexAttrBitmap(row->rel, INDEX_ATTR_BITMAP_PRIMARY_KEY);
+	int *columns = palloc(sizeof(int) * desc->natts);
+	int ncolumns = 0;
+	OutboxEvaluationScope scope;
+
+	OutboxEvaluationBegin(&scope, GetUserId(), true);
+	slot_getallattrs(slot);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		if (bms_is_member(i + 1 - FirstLowInvalidHeapAttributeNumber, key))
+			columns[ncolumns++] = i;
+	}
+	row->columns = OutboxColumnsToJsonb(desc, slot->tts_values, slot->tts_isnull, columns, ncolumns);
+	OutboxEvaluationEnd(&scope);
+}
