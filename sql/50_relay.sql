@@ -36,7 +36,9 @@ CREATE FUNCTION outbox.relay_report(
     OUT sink_id int, OUT sink text, OUT state text, OUT pid int,
     OUT published bigint, OUT acked bigint, OUT queued bigint, OUT seq_seen bigint,
     OUT oldest_unacked timestamptz, OUT scans bigint, OUT cycles bigint,
-    OUT last_error text, OUT last_error_at timestamptz)
+    OUT last_error text, OUT last_error_at timestamptz,
+    OUT since timestamptz, OUT retry_at timestamptz, OUT in_flight bigint, OUT in_flight_bytes bigint, OUT window_left bigint,
+    OUT retries bigint)
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'outbox_relay_report';

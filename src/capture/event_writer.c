@@ -31,10 +31,11 @@
 #include "catalog/sequence.h"
 #include "shared/outbox_shared.h"
 
-/* What one nest level did for one contract; a stack, as the buffer is. */
+/* What one nest level did for one contract and schema (0: dead letters); a stack, as the buffer is. */
 typedef struct Tally
 {
 	int32 contract_id;
+	int32 schema_id;
 	int nest_level;
 	uint64 events;
 	uint64 dead_letters;
@@ -57,7 +58,7 @@ static struct
 static OutboxSequence event_seq;
 
 static bool bind_installation(void);
-static void count(int32 contract_id, uint64 events, uint64 dead_letters);
+static void count(int32 contract_id, int32 schema_id, uint64 events, uint64 dead_letters);
 static void write_rows(void);
 static void push_hints(void);
 static void on_transaction(XactEvent event, void *arg);
@@ -105,7 +106,7 @@ OutboxEventAppend(const OutboxEvent *event)
 	isnull[Anum_event_headers - 1] = event->headers == NULL;
 
 	full = OutboxEventBufferAdd(GetCurrentTransactionNestLevel(), values, isnull);
-	count(event->contract_id, 1, 0);
+	count(event->contract_id, event->schema_id, 1, 0);
 	if (writer.finishing)
 	{
 		write_rows();
@@ -126,7 +127,7 @@ void
 OutboxEventCountDeadLetter(int32 contract_id)
 {
 	writer.active = true;
-	count(contract_id, 0, 1);
+	count(contract_id, 0, 0, 1);
 }
 
 /* Finds the outbox of this database, once per command; false when there is none. */
@@ -172,14 +173,17 @@ push_hints(void)
 
 	for (int i = 0; i < n; i++)
 		hints[i].xid = writer.xid;
-	OutboxHintsPush(hints, n);
+	if (n > 0)
+		OutboxHintsPush(hints, n);
+	else
+		OutboxWakePrepare(); /* there may be something to count all the same */
 	OutboxHintRunsForget();
 }
 
 /* ---- counters --------------------------------------------------------------- */
 
 static void
-count(int32 contract_id, uint64 events, uint64 dead_letters)
+count(int32 contract_id, int32 schema_id, uint64 events, uint64 dead_letters)
 {
 	int nest_level = GetCurrentTransactionNestLevel();
 	Tally *tally;
@@ -187,7 +191,7 @@ count(int32 contract_id, uint64 events, uint64 dead_letters)
 	for (int i = writer.ntallies - 1; i >= 0 && writer.tallies[i].nest_level == nest_level; i--)
 	{
 		tally = &writer.tallies[i];
-		if (tally->contract_id == contract_id)
+		if (tally->contract_id == contract_id && tally->schema_id == schema_id)
 		{
 			tally->events += events;
 			tally->dead_letters += dead_letters;
@@ -205,10 +209,10 @@ count(int32 contract_id, uint64 events, uint64 dead_letters)
 		writer.capacity = capacity;
 	}
 	writer.tallies[writer.ntallies++] = (Tally){
-		.contract_id = contract_id, .nest_level = nest_level, .events = events, .dead_letters = dead_letters};
+		.contract_id = contract_id, .schema_id = schema_id, .nest_level = nest_level, .events = events, .dead_letters = dead_letters};
 }
 
-/* Merges the level into its parent, so that the stack stays as small as contracts times depth. */
+/* Merges the level into its parent, so that the stack stays as small as schemas times depth. */
 static void
 promote_tallies(int nest_level)
 {
@@ -227,8 +231,11 @@ promote_tallies(int nest_level)
 		Tally tally = writer.tallies[i];
 		int j;
 
-		for (j = parent; j < kept && writer.tallies[j].contract_id != tally.contract_id; j++)
-			;
+		for (j = parent; j < kept; j++)
+		{
+			if (writer.tallies[j].contract_id == tally.contract_id && writer.tallies[j].schema_id == tally.schema_id)
+				break;
+		}
 		if (j == kept)
 		{
 			tally.nest_level = nest_level - 1;
@@ -257,8 +264,12 @@ static void
 announce(void)
 {
 	for (int i = 0; i < writer.ntallies; i++)
-		OutboxCountCaptured(writer.tallies[i].contract_id, writer.tallies[i].events,
-							writer.tallies[i].dead_letters);
+	{
+		const Tally *tally = &writer.tallies[i];
+
+		OutboxCountCaptured(tally->contract_id, tally->events, tally->dead_letters);
+		OutboxCountSchema(tally->schema_id, tally->events);
+	}
 	if (writer.xid != 0)
 		OutboxWakeRelays();
 }

@@ -43,6 +43,9 @@ static const char *const reader_relations[] = {
 	"outbox.gap", /* status names it in an advice */
 	"outbox.sinks",
 	"outbox.replays",
+	"outbox.relay_status",
+	"outbox.writers",
+	"outbox.metrics",
 };
 
 /* What these views call. */
@@ -51,6 +54,7 @@ static const char *const reader_functions[] = {
 	"outbox.library_version()",
 	"outbox.relay_report()",
 	"outbox.contract_counters()",
+	"outbox.counters()",
 	"outbox.decode_payload(int, bytea)",
 };
 

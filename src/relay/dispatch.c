@@ -22,7 +22,7 @@ static void replace_snapshot(OutboxDispatch *dispatch, OutboxSnapshot **where, c
 static void pass_windows(OutboxDispatch *dispatch);
 
 void
-OutboxDispatchInit(OutboxDispatch *dispatch, MemoryContext context, const OutboxProgress *start)
+OutboxDispatchInit(OutboxDispatch *dispatch, MemoryContext context, const OutboxProgress *start, OutboxMeter *meter)
 {
 	uint64 size = pg_nextpower2_64(outbox_max_in_flight);
 
@@ -30,6 +30,7 @@ OutboxDispatchInit(OutboxDispatch *dispatch, MemoryContext context, const Outbox
 	dispatch->context = context;
 	dispatch->places = MemoryContextAllocHuge(context, sizeof(OutboxPlace) * size);
 	dispatch->mask = size - 1;
+	dispatch->meter = meter;
 	dispatch->max_messages = outbox_max_in_flight;
 	dispatch->max_bytes = (Size) outbox_max_in_flight_size * 1024;
 	dispatch->progress = *start;
@@ -117,8 +118,10 @@ OutboxDispatchTook(OutboxDispatch *dispatch, OutboxChunk *chunk, int n)
 
 	for (int i = 0; i < n; i++)
 	{
-		const OutboxPlace *place = &chunk->places[chunk->next++];
+		OutboxPlace *place = &chunk->places[chunk->next];
 
+		place->type = OutboxMeterFindType(dispatch->meter, chunk->messages[chunk->next].schema->id);
+		chunk->next++;
 		dispatch->places[dispatch->head++ & dispatch->mask] = *place;
 		dispatch->bytes += place->bytes;
 		events += place->completes;
@@ -157,7 +160,9 @@ OutboxDispatchAdvance(OutboxDispatch *dispatch)
 			dispatch->progress.cursor = place->seq;
 			dispatch->progress.acked++;
 			dispatch->acked++;
+			OutboxMeterEvent(dispatch->meter, place->type, place->occurred_at, dispatch->now);
 		}
+		dispatch->meter->bytes += place->bytes - OUTBOX_MESSAGE_OVERHEAD;
 		dispatch->bytes -= place->bytes;
 		dispatch->tail++;
 	}

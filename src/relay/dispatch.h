@@ -10,6 +10,7 @@
 
 #include "relay/message.h"
 #include "relay/progress.h"
+#include "shared/meter.h"
 
 /* A window of which something is not acknowledged yet. */
 typedef struct OutboxSentWindow
@@ -32,12 +33,14 @@ typedef struct OutboxDispatch
 	uint64 max_messages;
 	Size max_bytes;
 	uint64 acked;            /* events, in this attempt */
+	OutboxMeter *meter;      /* of the relay */
+	TimestampTz now;         /* when the acknowledgements were taken that are marked now */
 	OutboxSentWindow *first; /* windows, oldest first */
 	OutboxSentWindow *newest;
 	OutboxProgress progress; /* what may be persisted */
 } OutboxDispatch;
 
-extern void OutboxDispatchInit(OutboxDispatch *dispatch, MemoryContext context, const OutboxProgress *start);
+extern void OutboxDispatchInit(OutboxDispatch *dispatch, MemoryContext context, const OutboxProgress *start, OutboxMeter *meter);
 
 /* A window begins with the next message. */
 extern void OutboxDispatchOpen(OutboxDispatch *dispatch, const OutboxSnapshot *cur, int64 seq_seen);

@@ -100,7 +100,8 @@ OutboxRelayReportNow(OutboxRelay *relay, bool force)
 		return;
 	if (relay->prepared)
 		fill_report(relay);
-	OutboxRelaySetReport(&relay->report);
+	relay->report.retries = relay->meter.retries;
+	OutboxRelaySetReport(&relay->report, &relay->meter);
 	relay->reported_at = relay->now;
 	relay->report_changed = false;
 }
@@ -115,7 +116,10 @@ fill_report(OutboxRelay *relay)
 
 	if (oldest == NULL && waiting > 0)
 		oldest = &chunk->places[chunk->next];
-	relay->report.queued = OutboxDispatchInFlight(dispatch) + waiting + OutboxReaderRemaining(&relay->reader);
+	relay->report.in_flight = OutboxDispatchInFlight(dispatch);
+	relay->report.in_flight_bytes = dispatch->bytes;
+	relay->report.window_left = OutboxReaderRemaining(&relay->reader);
+	relay->report.queued = relay->report.in_flight + waiting + relay->report.window_left;
 	relay->report.oldest_unacked = oldest != NULL ? oldest->occurred_at : 0;
 	relay->report.scans = relay->reader.scans;
 	relay->report.cycles = relay->reader.windows;
@@ -144,6 +148,7 @@ OutboxRelaySetState(OutboxRelay *relay, OutboxRelayState state)
 	if (relay->report.state == state)
 		return;
 	relay->report.state = state;
+	relay->report.since = GetCurrentTimestamp();
 	relay->report_changed = true;
 }
 

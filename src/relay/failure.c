@@ -140,6 +140,7 @@ pause_relay(OutboxRelay *relay, long ms)
 	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
 	bool foreign_copy = relay->row.copy_error != NULL;
 
+	relay->report.retry_at = until;
 	pgstat_report_activity(STATE_IDLE, NULL);
 	OutboxRelayReportNow(relay, true);
 	for (;;)

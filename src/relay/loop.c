@@ -261,8 +261,10 @@ take_acks(OutboxRelay *relay)
 		n = relay->callbacks->poll_cb(&relay->sink, acks, ACK_BATCH, 0);
 		for (int i = 0; i < n; i++)
 			take_ack(relay, &acks[i]);
-		if (n > 0)
-			OutboxDispatchAdvance(dispatch);
+		if (n == 0)
+			break;
+		dispatch->now = GetCurrentTimestamp();
+		OutboxDispatchAdvance(dispatch);
 	} while (n == ACK_BATCH);
 
 	if (dispatch->acked != acked)

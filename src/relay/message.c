@@ -115,7 +115,7 @@ add_place(OutboxChunk *chunk, const OutboxEntry *entry, bool completes)
 	place->occurred_at = message->occurred_at;
 	place->tid = entry->tid;
 	place->leaf = entry->leaf;
-	place->bytes = (uint32) Min(message->payload.len + message->key.len + 256, PG_UINT32_MAX);
+	place->bytes = (uint32) Min(message->payload.len + message->key.len + OUTBOX_MESSAGE_OVERHEAD, PG_UINT32_MAX);
 	place->acked = false;
 	place->completes = completes;
 	chunk->bytes += place->bytes;

@@ -27,7 +27,11 @@ typedef struct OutboxPlace
 	uint32 bytes; /* what the sink probably keeps of it */
 	bool acked;
 	bool completes; /* the last message of its event */
+	uint16 type;    /* what the meter counts it as; set when it is handed over */
 } OutboxPlace;
+
+/* What OutboxPlace.bytes has on top of key and payload. */
+#define OUTBOX_MESSAGE_OVERHEAD 256
 
 /*
  * Messages read in one transaction and not all handed over yet. Self-contained:

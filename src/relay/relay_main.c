@@ -71,6 +71,8 @@ OutboxRelayMain(Datum main_arg)
 		uint64 acked = relay->report.acked;
 
 		end = run_attempt(relay);
+		if (end == OUTBOX_ATTEMPT_FAILED || end == OUTBOX_ATTEMPT_RETRY || end == OUTBOX_ATTEMPT_REJECTED)
+			relay->meter.retries++;
 		/* a streak ends with an attempt that got somewhere */
 		failures = relay->report.acked != acked ? 1 : failures + 1;
 	} while (end != OUTBOX_ATTEMPT_STOP && OutboxRelayPause(relay, end, failures));
@@ -96,6 +98,8 @@ new_relay(const OutboxRelayArgs *args)
 	OutboxReaderInit(&relay->reader, context);
 	OutboxChunkInit(&relay->chunk, context, CHUNK_MESSAGES);
 	relay->report.state = OUTBOX_RELAY_STARTING;
+	relay->report.since = GetCurrentTimestamp();
+	OutboxRelayGetMeter(&relay->meter);
 	MemoryContextSwitchTo(context);
 	return relay;
 }
@@ -164,6 +168,7 @@ start_attempt(OutboxRelay *relay)
 	MemoryContextSwitchTo(relay->attempt_context);
 	relay->attempt++;
 	relay->ready = false;
+	relay->report.retry_at = 0;
 	relay->failure = OUTBOX_ATTEMPT_GOES_ON;
 	relay->barrier_handed = false;
 	relay->probing = relay->attempt == 1;
@@ -172,7 +177,7 @@ start_attempt(OutboxRelay *relay)
 	OutboxProgressLoad(&relay->progress_row, &position);
 	OutboxReaderReset(&relay->reader, &position);
 	OutboxSchemaCacheInit(&relay->schemas, relay->row.id, relay->attempt_context);
-	OutboxDispatchInit(&relay->dispatch, relay->attempt_context, &position);
+	OutboxDispatchInit(&relay->dispatch, relay->attempt_context, &position, &relay->meter);
 	relay->saved_at = 0;
 	relay->saved_tail = 0;
 	relay->saved_begun = position.cur != NULL;
@@ -218,6 +223,9 @@ end_attempt(OutboxRelay *relay)
 	relay->prepared = false;
 	/* until the next attempt all that is not acknowledged is a backlog again */
 	relay->report.queued = 0;
+	relay->report.in_flight = 0;
+	relay->report.in_flight_bytes = 0;
+	relay->report.window_left = 0;
 	relay->report.oldest_unacked = 0;
 	relay->report.seq_seen = relay->dispatch.progress.seq_seen;
 }

@@ -42,6 +42,12 @@ enum
 	REPORT_CYCLES,
 	REPORT_LAST_ERROR,
 	REPORT_LAST_ERROR_AT,
+	REPORT_SINCE,
+	REPORT_RETRY_AT,
+	REPORT_IN_FLIGHT,
+	REPORT_IN_FLIGHT_BYTES,
+	REPORT_WINDOW_LEFT,
+	REPORT_RETRIES,
 	REPORT_COLUMNS
 };
 
@@ -99,6 +105,14 @@ fill_from_relay(const OutboxRelayInfo *info, Datum *values, bool *nulls)
 	nulls[REPORT_LAST_ERROR] = report->last_error_at == 0;
 	values[REPORT_LAST_ERROR_AT] = TimestampTzGetDatum(report->last_error_at);
 	nulls[REPORT_LAST_ERROR_AT] = report->last_error_at == 0;
+	values[REPORT_SINCE] = TimestampTzGetDatum(report->since);
+	nulls[REPORT_SINCE] = report->since == 0;
+	values[REPORT_RETRY_AT] = TimestampTzGetDatum(report->retry_at);
+	nulls[REPORT_RETRY_AT] = report->retry_at == 0;
+	values[REPORT_IN_FLIGHT] = Int64GetDatum((int64) report->in_flight);
+	values[REPORT_IN_FLIGHT_BYTES] = Int64GetDatum((int64) report->in_flight_bytes);
+	values[REPORT_WINDOW_LEFT] = Int64GetDatum((int64) report->window_left);
+	values[REPORT_RETRIES] = Int64GetDatum((int64) report->retries);
 }
 
 /* Without shared memory a relay reports nothing but that it is there. Within SPI. */

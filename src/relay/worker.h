@@ -39,6 +39,7 @@ typedef struct OutboxRelay
 	OutboxProgressRow progress_row;
 	OutboxReader reader;
 	OutboxRelayReport report;
+	OutboxMeter meter;
 
 	/* the present attempt */
 	uint32 attempt;

@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * counters.c
- *	  What was captured per contract since the server started, and what it cost.
+ *	  What was captured per contract and per schema since the server started, and
+ *	  what it cost.
  *
- * A small open-addressing table per database.  Entries are only added while a
- * slot keeps its owner, so that they can be found without a lock.  A contract
- * that finds the table full is not counted.
+ * Small open-addressing tables per database.  Entries are only added while a
+ * slot keeps its owner, so that they can be found without a lock.  What finds
+ * its table full is not counted.
  *
  *-------------------------------------------------------------------------
  */
@@ -125,5 +126,54 @@ OutboxGetCounters(int32 contract_id, OutboxContractCounters *counters)
 			.flush_ns = values[COUNTER_FLUSH_NS],
 			.max_flush_ns = values[COUNTER_MAX_FLUSH_NS],
 		}};
+	return true;
+}
+
+static OutboxSchemaCounter *
+find_schema(OutboxDatabase *db, int32 schema_id, bool add)
+{
+	uint32 start = murmurhash32((uint32) schema_id);
+
+	for (uint32 probe = 0; probe < OUTBOX_COUNTERS; probe++)
+	{
+		OutboxSchemaCounter *counter = &db->schema_counters[(start + probe) & (OUTBOX_COUNTERS - 1)];
+		uint32 present = pg_atomic_read_u32(&counter->schema_id);
+
+		if (present == 0 && add &&
+			pg_atomic_compare_exchange_u32(&counter->schema_id, &present, (uint32) schema_id))
+			present = (uint32) schema_id;
+		if (present == (uint32) schema_id)
+			return counter;
+		if (present == 0)
+			break;
+	}
+	return NULL;
+}
+
+void
+OutboxCountSchema(int32 schema_id, uint64 events)
+{
+	OutboxDatabase *db = OutboxMyDatabaseCached();
+	OutboxSchemaCounter *counter;
+
+	if (db == NULL || schema_id == 0 || events == 0)
+		return;
+	counter = find_schema(db, schema_id, true);
+	if (counter != NULL)
+		pg_atomic_fetch_add_u64(&counter->events, (int64) events);
+}
+
+bool
+OutboxGetSchemaCounter(int32 schema_id, uint64 *events)
+{
+	OutboxDatabase *db = OutboxMyDatabase();
+	OutboxSchemaCounter *counter;
+
+	*events = 0;
+	if (db == NULL)
+		return false;
+	counter = find_schema(db, schema_id, false);
+	if (counter != NULL)
+		*events = pg_atomic_read_u64(&counter->events);
 	return true;
 }

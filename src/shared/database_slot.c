@@ -112,6 +112,8 @@ change_owner(OutboxDatabase *db, uint64 owner)
 		pg_atomic_write_u32(&db->counters[c].contract_id, 0);
 		for (int v = 0; v < OUTBOX_COUNTER_VALUES; v++)
 			pg_atomic_write_u64(&db->counters[c].values[v], 0);
+		pg_atomic_write_u32(&db->schema_counters[c].schema_id, 0);
+		pg_atomic_write_u64(&db->schema_counters[c].events, 0);
 	}
 	pg_write_barrier();
 	pg_atomic_write_u64(&db->owner, owner);

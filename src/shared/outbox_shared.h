@@ -16,6 +16,8 @@
 #include "datatype/timestamp.h"
 #include "storage/block.h"
 
+#include "shared/meter.h"
+
 /*
  * "Transaction xid wrote events into blocks first..last of this leaf's storage."
  * A hint only says where to look; the reader's snapshots decide what is new.
@@ -55,8 +57,14 @@ typedef struct OutboxRelayReport
 	uint64 queued;              /* events read or known that are not acked yet */
 	int64 seq_seen;             /* event_seq's last value before the newest window was opened */
 	TimestampTz oldest_unacked; /* occurred_at of the oldest such event; 0 = none */
+	uint64 retries;             /* lives of the sink that ended early, also those of former processes */
 	uint64 scans;               /* fallback scans of whole leaves */
 	uint64 cycles;
+	TimestampTz since;    /* in this state */
+	TimestampTz retry_at; /* end of a pause after an attempt that failed; 0 = none */
+	uint64 in_flight;     /* messages handed over and not acknowledged */
+	uint64 in_flight_bytes;
+	uint64 window_left;        /* events of the window that are known and not read yet */
 	TimestampTz last_error_at; /* 0 = none since start */
 	char last_error[OUTBOX_ERROR_LEN];
 } OutboxRelayReport;
@@ -124,11 +132,18 @@ extern void OutboxCountCost(int32 contract_id, const OutboxCost *cost);
 extern void OutboxCountersFind(void);
 extern bool OutboxGetCounters(int32 contract_id, OutboxContractCounters *counters);
 
+/* The same for events by pinned schema, which tells the event type. */
+extern void OutboxCountSchema(int32 schema_id, uint64 events);
+extern bool OutboxGetSchemaCounter(int32 schema_id, uint64 *events);
+
 /* ---- the relay's side ---- */
 
 /* Claims the slot that the launcher reserved and registers MyLatch; false if it is gone. Detaches at exit. */
 extern bool OutboxRelayAttach(int slot, uint32 slot_generation);
-extern void OutboxRelaySetReport(const OutboxRelayReport *report);
+extern void OutboxRelaySetReport(const OutboxRelayReport *report, const OutboxMeter *meter);
+
+/* What the processes before this one have counted. */
+extern void OutboxRelayGetMeter(OutboxMeter *meter);
 
 /*
  * Copies the new hints since the cursor into *hints (palloc'd array, reused
@@ -145,6 +160,9 @@ extern bool OutboxHintsWaiting(const OutboxRingCursor *cursor);
 extern int OutboxRelayReserve(Oid dboid, int32 sink_id, uint32 *slot_generation); /* -1: none free or already there */
 extern void OutboxRelayRelease(int slot, uint32 slot_generation);
 extern bool OutboxRelayLookup(Oid dboid, int32 sink_id, OutboxRelayInfo *info);
+
+/* What the sink's relays have counted, also when none runs now. */
+extern bool OutboxRelayLookupMeter(Oid dboid, int32 sink_id, OutboxMeter *meter);
 extern void OutboxLauncherAttach(void);    /* the launcher registers its latch */
 extern void OutboxLauncherPoke(Oid dboid); /* "look at this database again", InvalidOid: at all; safe in a commit callback */
 extern bool OutboxLauncherNextPoked(Oid *dboid);

@@ -48,28 +48,65 @@ find_slot(Oid dboid, int32 sink_id)
 	return -1;
 }
 
+/*
+ * Lock held. The slot that the sink has, or had last: what was counted stays
+ * there until somebody else needs the slot.
+ */
+static int
+find_slot_of(Oid dboid, int32 sink_id)
+{
+	for (int i = 0; i < OUTBOX_MAX_RELAYS; i++)
+	{
+		const OutboxRelaySlot *slot = &outbox_shared->relays[i];
+
+		if (slot->dboid == dboid && slot->sink_id == sink_id)
+			return i;
+	}
+	return -1;
+}
+
+/* Lock held. One that was never used before one that has counted; -1 when all are taken. */
+static int
+find_free_slot(void)
+{
+	int found = -1;
+
+	for (int i = 0; i < OUTBOX_MAX_RELAYS; i++)
+	{
+		const OutboxRelaySlot *slot = &outbox_shared->relays[i];
+
+		if (!slot->in_use && (found < 0 || (slot->dboid == InvalidOid && outbox_shared->relays[found].dboid != InvalidOid)))
+			found = i;
+	}
+	return found;
+}
+
 /* Lock held exclusively; -1 when all are taken. */
 static int
 take_slot(Oid dboid, int32 sink_id)
 {
-	for (int i = 0; i < OUTBOX_MAX_RELAYS; i++)
-	{
-		OutboxRelaySlot *slot = &outbox_shared->relays[i];
-		uint32 generation = slot->generation + 1;
+	int i = find_slot_of(dboid, sink_id);
+	bool former = i >= 0;
+	OutboxRelaySlot *slot;
+	uint32 generation;
 
-		if (slot->in_use)
-			continue;
-		memset(slot, 0, sizeof(*slot));
-		slot->in_use = true;
-		slot->wanted = true;
-		slot->generation = generation;
-		slot->dboid = dboid;
-		slot->sink_id = sink_id;
-		slot->phase = OUTBOX_PHASE_IDLE;
-		slot->phase_since = GetCurrentTimestamp();
-		return i;
-	}
-	return -1;
+	if (!former)
+		i = find_free_slot();
+	if (i < 0)
+		return -1;
+	slot = &outbox_shared->relays[i];
+	generation = slot->generation + 1;
+	memset(slot, 0, offsetof(OutboxRelaySlot, meter));
+	if (!former)
+		memset(&slot->meter, 0, sizeof(slot->meter));
+	slot->in_use = true;
+	slot->wanted = true;
+	slot->generation = generation;
+	slot->dboid = dboid;
+	slot->sink_id = sink_id;
+	slot->phase = OUTBOX_PHASE_IDLE;
+	slot->phase_since = GetCurrentTimestamp();
+	return i;
 }
 
 /* Lock held exclusively. */
@@ -152,12 +189,23 @@ detach(int code, Datum arg)
 }
 
 void
-OutboxRelaySetReport(const OutboxRelayReport *report)
+OutboxRelaySetReport(const OutboxRelayReport *report, const OutboxMeter *meter)
 {
 	if (my_slot < 0)
 		return;
 	LWLockAcquire(outbox_shared->relays_lock, LW_EXCLUSIVE);
 	outbox_shared->relays[my_slot].report = *report;
+	outbox_shared->relays[my_slot].meter = *meter;
+	LWLockRelease(outbox_shared->relays_lock);
+}
+
+void
+OutboxRelayGetMeter(OutboxMeter *meter)
+{
+	if (my_slot < 0)
+		return;
+	LWLockAcquire(outbox_shared->relays_lock, LW_SHARED);
+	*meter = outbox_shared->relays[my_slot].meter;
 	LWLockRelease(outbox_shared->relays_lock);
 }
 
@@ -235,6 +283,21 @@ OutboxRelayLookup(Oid dboid, int32 sink_id, OutboxRelayInfo *info)
 		info->pid = slot->pid;
 		info->report = slot->report;
 	}
+	LWLockRelease(outbox_shared->relays_lock);
+	return i >= 0;
+}
+
+bool
+OutboxRelayLookupMeter(Oid dboid, int32 sink_id, OutboxMeter *meter)
+{
+	int i;
+
+	if (outbox_shared == NULL)
+		return false;
+	LWLockAcquire(outbox_shared->relays_lock, LW_SHARED);
+	i = find_slot_of(dboid, sink_id);
+	if (i >= 0)
+		*meter = outbox_shared->relays[i].meter;
 	LWLockRelease(outbox_shared->relays_lock);
 	return i >= 0;
 }

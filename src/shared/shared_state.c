@@ -91,6 +91,8 @@ initialise_databases(void)
 			pg_atomic_init_u32(&db->counters[c].contract_id, 0);
 			for (int v = 0; v < OUTBOX_COUNTER_VALUES; v++)
 				pg_atomic_init_u64(&db->counters[c].values[v], 0);
+			pg_atomic_init_u32(&db->schema_counters[c].schema_id, 0);
+			pg_atomic_init_u64(&db->schema_counters[c].events, 0);
 		}
 	}
 }

@@ -24,7 +24,7 @@
 
 /* Relays of one server; a database slot refers to them by a 64-bit mask. */
 #define OUTBOX_MAX_RELAYS 64
-#define OUTBOX_COUNTERS 512 /* contracts per database that are counted; a power of two */
+#define OUTBOX_COUNTERS 512 /* contracts, and schemas, per database that are counted; a power of two */
 #define OUTBOX_POKES 64
 
 /* What is counted per contract. */
@@ -50,6 +50,12 @@ typedef struct OutboxCounter
 	pg_atomic_uint64 values[OUTBOX_COUNTER_VALUES];
 } OutboxCounter;
 
+typedef struct OutboxSchemaCounter
+{
+	pg_atomic_uint32 schema_id; /* 0 = unused */
+	pg_atomic_uint64 events;
+} OutboxSchemaCounter;
+
 /*
  * What the writers and relays of one database share.
  *
@@ -68,6 +74,7 @@ typedef struct OutboxDatabase
 	pg_atomic_uint32 current_leaf; /* 0 = not loaded since the slot was claimed */
 	LWLock *ring_lock;
 	OutboxCounter counters[OUTBOX_COUNTERS];
+	OutboxSchemaCounter schema_counters[OUTBOX_COUNTERS];
 	OutboxHint ring[FLEXIBLE_ARRAY_MEMBER]; /* outbox.ring_size entries */
 } OutboxDatabase;
 
@@ -92,6 +99,7 @@ typedef struct OutboxRelaySlot
 	TimestampTz not_before; /* throttle: no start before */
 	int failures;           /* starts in a row that did not last */
 	OutboxRelayReport report;
+	OutboxMeter meter; /* last: it outlives the use of the slot */
 } OutboxRelaySlot;
 
 typedef struct OutboxShared

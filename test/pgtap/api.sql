@@ -80,6 +80,13 @@ SELECT is(pg_temp.columns('outbox.dead_letter'),
     'id bigint, contract text, event_type text, emit text, key jsonb, stage text, sqlstate text, message text, detail text, hint text, '
     'source_columns jsonb, before jsonb, sink text, event_id uuid, payload bytea, created_at timestamp with time zone, state text, '
     'attempts integer, resolved_at timestamp with time zone, resolved_by text, resolution text', 'dead_letter');
+SELECT is(pg_temp.columns('outbox.relay_status'),
+    'sink text, state text, pid integer, since timestamp with time zone, retry_at timestamp with time zone, pending bigint, lag interval, '
+    'in_flight bigint, in_flight_bytes bigint, window_left bigint, acked bigint, position_at timestamp with time zone, retries bigint, '
+    'scans bigint, cycles bigint, replay bigint, last_error text, last_error_at timestamp with time zone', 'relay_status');
+SELECT is(pg_temp.columns('outbox.metrics'), 'name text, labels jsonb, value double precision', 'metrics');
+SELECT is(pg_temp.columns('outbox.writers'),
+    'pid integer, username name, application_name text, state text, xact_start timestamp with time zone, gid text', 'writers');
 SELECT is(pg_temp.columns('outbox.replays'),
     'request bigint, sink text, state text, events bigint, published bigint, rejected bigint, missing bigint, cursor bigint, topic text, '
     'rate integer, filter jsonb, error text, requested_by text, created_at timestamp with time zone, started_at timestamp with time zone, '

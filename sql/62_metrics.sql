@@ -1,0 +1,107 @@
+-- For monitoring systems.
+
+CREATE FUNCTION outbox.counters(OUT name text, OUT sink_id int, OUT schema_id int, OUT le float8, OUT value float8)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'outbox_counters';
+COMMENT ON FUNCTION outbox.counters() IS
+'What was counted in shared memory since the server started, for view metrics; no rows when the library is not preloaded. name: captured (events by schema, prepared transactions included), published (acknowledged events by sink and schema), bytes, retries, latency_sum (seconds), latency_count, latency_bucket (events acknowledged within le seconds of occurred_at)';
+REVOKE ALL ON FUNCTION outbox.counters() FROM PUBLIC;
+
+CREATE VIEW outbox.relay_status AS
+SELECT r.sink, r.state, r.pid, r.since, r.retry_at,
+       greatest(q.last_value - greatest(r.seq_seen, p.seq_seen, 0), 0) + coalesce(r.queued, 0) AS pending,
+       CASE WHEN r.oldest_unacked IS NOT NULL THEN pg_catalog.clock_timestamp() - r.oldest_unacked END AS lag,
+       r.in_flight, r.in_flight_bytes, r.window_left, coalesce(p.acked, 0) AS acked, p.updated_at AS position_at,
+       r.retries, r.scans, r.cycles,
+       (SELECT pg_catalog.min(x.id) FROM outbox.replay_request x WHERE x.sink_id = r.sink_id AND x.state = 'running') AS replay,
+       r.last_error, r.last_error_at
+FROM outbox.relay_report() r
+CROSS JOIN (SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last_value FROM outbox.event_seq) q
+LEFT JOIN outbox.relay_progress p ON p.sink_id = r.sink_id;
+COMMENT ON VIEW outbox.relay_status IS
+'One row per sink: what its relay does. state: stopped, paused, waiting (for the launcher), no worker (max_worker_processes are in use), starting, running, backoff (transport trouble), blocked (a rejected event, or a copy of the data), stopping. since: in this state; retry_at: end of the pause after a failed attempt; pending: events not acknowledged, an upper bound; lag: age of the oldest event that is read and not acknowledged; in_flight: messages handed to the sink and not acknowledged; window_left: events known and not read yet; acked: since the sink was created; retries: lives of the sink that ended early, since the server started; replay: the one that is running';
+
+CREATE VIEW outbox.writers AS
+SELECT DISTINCT ON (l.virtualtransaction) l.pid, a.usename AS username, a.application_name, a.state,
+       coalesce(a.xact_start, x.prepared) AS xact_start, x.gid
+FROM pg_catalog.pg_locks l
+LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+LEFT JOIN pg_catalog.pg_locks t ON l.pid IS NULL AND t.pid IS NULL AND t.locktype = 'transactionid' AND t.mode = 'ExclusiveLock'
+          AND t.virtualtransaction = l.virtualtransaction
+LEFT JOIN pg_catalog.pg_prepared_xacts x ON x.transaction = t.transactionid
+WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted
+AND l.relation = 'outbox.event_seq'::pg_catalog.regclass
+AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
+AND NOT EXISTS (SELECT FROM outbox.relay_report() r WHERE r.pid = l.pid);
+COMMENT ON VIEW outbox.writers IS
+'Open and prepared transactions that have captured events. They delay nobody''s events but their own; the leaves they wrote to cannot be recycled. Columns from pg_stat_activity are null for who may not see other sessions (pg_read_all_stats)';
+
+CREATE VIEW outbox.metrics AS
+WITH counters AS (
+    SELECT n.name, n.le, n.value, s.name AS sink, e.contract, e.event_type
+    FROM outbox.counters() n
+    LEFT JOIN outbox.sink s ON s.id = n.sink_id
+    LEFT JOIN outbox.event_schema e ON e.id = n.schema_id
+), relays AS (
+    SELECT * FROM outbox.relay_status
+)
+SELECT 'outbox_info'::text AS name,
+       pg_catalog.jsonb_build_object('version', outbox.library_version(), 'preloaded', outbox.preloaded()::text) AS labels, 1::float8 AS value
+UNION ALL
+SELECT 'outbox_captured_total', pg_catalog.jsonb_build_object('contract', contract, 'event_type', event_type), pg_catalog.sum(value)
+FROM counters WHERE name = 'captured' GROUP BY contract, event_type
+UNION ALL
+SELECT 'outbox_captured_dead_letters_total', pg_catalog.jsonb_build_object('contract', c.name), n.dead_letters::float8
+FROM outbox.contract_counters() n JOIN outbox.contract c ON c.id = n.contract_id
+UNION ALL
+SELECT 'outbox_published_total', pg_catalog.jsonb_build_object('sink', sink, 'contract', contract, 'event_type', event_type), pg_catalog.sum(value)
+FROM counters WHERE name = 'published' GROUP BY sink, contract, event_type
+UNION ALL
+SELECT 'outbox_published_bytes_total', pg_catalog.jsonb_build_object('sink', sink), value FROM counters WHERE name = 'bytes'
+UNION ALL
+SELECT 'outbox_retries_total', pg_catalog.jsonb_build_object('sink', sink), value FROM counters WHERE name = 'retries'
+UNION ALL
+SELECT 'outbox_publish_latency_seconds_bucket',
+       pg_catalog.jsonb_build_object('sink', sink, 'le', CASE WHEN le = 'Infinity' THEN '+Inf' ELSE le::text END), value
+FROM counters WHERE name = 'latency_bucket'
+UNION ALL
+SELECT 'outbox_publish_latency_seconds_sum', pg_catalog.jsonb_build_object('sink', sink), value FROM counters WHERE name = 'latency_sum'
+UNION ALL
+SELECT 'outbox_publish_latency_seconds_count', pg_catalog.jsonb_build_object('sink', sink), value FROM counters WHERE name = 'latency_count'
+UNION ALL
+SELECT 'outbox_acked_total', pg_catalog.jsonb_build_object('sink', sink), acked::float8 FROM relays
+UNION ALL
+SELECT 'outbox_pending', pg_catalog.jsonb_build_object('sink', sink), pending::float8 FROM relays
+UNION ALL
+SELECT 'outbox_oldest_pending_age_seconds', pg_catalog.jsonb_build_object('sink', sink), coalesce(extract(epoch FROM lag), 0)::float8 FROM relays
+UNION ALL
+SELECT 'outbox_in_flight', pg_catalog.jsonb_build_object('sink', sink), in_flight::float8 FROM relays WHERE in_flight IS NOT NULL
+UNION ALL
+SELECT 'outbox_relay_up', pg_catalog.jsonb_build_object('sink', sink), CASE WHEN pid IS NOT NULL AND state = 'running' THEN 1 ELSE 0 END::float8 FROM relays
+UNION ALL
+SELECT 'outbox_relay_state', pg_catalog.jsonb_build_object('sink', sink, 'state', state), 1::float8 FROM relays
+UNION ALL
+SELECT 'outbox_replay_left', pg_catalog.jsonb_build_object('sink', s.name), pg_catalog.sum(r.events - r.published - r.rejected)::float8
+FROM outbox.sink s JOIN outbox.replay_request r ON r.sink_id = s.id AND r.state IN ('waiting', 'running') GROUP BY s.name
+UNION ALL
+SELECT 'outbox_dead_letters',
+       pg_catalog.jsonb_build_object('contract', contract, 'event_type', coalesce(event_type, ''), 'stage', stage), pg_catalog.count(*)::float8
+FROM outbox.dead_letter_entry WHERE state = 'open' GROUP BY contract, event_type, stage
+UNION ALL
+SELECT 'outbox_gaps', pg_catalog.jsonb_build_object('contract', contract), pg_catalog.count(*)::float8
+FROM outbox.gap WHERE resolved_at IS NULL GROUP BY contract
+UNION ALL
+SELECT 'outbox_table_bytes', pg_catalog.jsonb_build_object('table', c.relname), pg_catalog.pg_total_relation_size(c.oid)::float8
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'outbox' AND c.relkind = 'r'
+UNION ALL
+SELECT 'outbox_writers', '{}'::jsonb, pg_catalog.count(*)::float8 FROM outbox.writers
+UNION ALL
+SELECT 'outbox_oldest_writer_pid', '{}'::jsonb, w.pid::float8
+FROM (SELECT pid FROM outbox.writers WHERE pid IS NOT NULL ORDER BY xact_start LIMIT 1) w
+UNION ALL
+SELECT 'outbox_oldest_writer_age_seconds', '{}'::jsonb, extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.min(w.xact_start))::float8
+FROM outbox.writers w HAVING pg_catalog.min(w.xact_start) IS NOT NULL;
+COMMENT ON VIEW outbox.metrics IS
+'Metrics with the names of Prometheus: name, labels, value. Names that end in _total, _bucket, _sum and _count are counters: outbox_acked_total counts since the sink was created, the others since the server started. The rest are gauges. Cheap: counters of shared memory and small tables, no look at an event';

@@ -1,0 +1,145 @@
+/*-------------------------------------------------------------------------
+ *
+ * counters_sql.c
+ *	  outbox.counters(): what was counted in shared memory, as rows.
+ *
+ * The view outbox.metrics gives them names and labels. They grow from the
+ * start of the server on, over any number of relay processes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <float.h>
+
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/float.h"
+#include "utils/tuplestore.h"
+
+#include "catalog/outbox_catalog.h"
+#include "shared/outbox_shared.h"
+
+PG_FUNCTION_INFO_V1(outbox_counters);
+
+/* Columns of counters(). */
+enum
+{
+	COUNTER_NAME,
+	COUNTER_SINK_ID,
+	COUNTER_SCHEMA_ID,
+	COUNTER_LE,
+	COUNTER_VALUE,
+	COUNTER_COLUMNS
+};
+
+static void put_captured(ReturnSetInfo *result);
+static void put_relays(ReturnSetInfo *result);
+static void put_meter(ReturnSetInfo *result, int32 sink_id, const OutboxMeter *meter);
+static void put(ReturnSetInfo *result, const char *name, int32 sink_id, int32 schema_id, float8 le, float8 value);
+static uint64 read_ids(const char *query);
+static int32 get_id(uint64 row);
+
+/* counters(): no rows when the library is not preloaded. */
+Datum
+outbox_counters(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	OutboxOwnerScope scope;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (!OutboxSharedAvailable())
+		return (Datum) 0;
+	OutboxOwnerBegin(&scope);
+	SPI_connect();
+	put_captured(result);
+	put_relays(result);
+	SPI_finish();
+	OutboxOwnerEnd(&scope);
+	return (Datum) 0;
+}
+
+static void
+put_captured(ReturnSetInfo *result)
+{
+	uint64 n = read_ids("SELECT id FROM outbox.event_schema");
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		int32 schema_id = get_id(i);
+		uint64 events;
+
+		if (OutboxGetSchemaCounter(schema_id, &events))
+			put(result, "captured", 0, schema_id, 0, (float8) events);
+	}
+}
+
+static void
+put_relays(ReturnSetInfo *result)
+{
+	uint64 n = read_ids("SELECT id FROM outbox.sink");
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		int32 sink_id = get_id(i);
+		OutboxMeter meter;
+
+		if (OutboxRelayLookupMeter(MyDatabaseId, sink_id, &meter))
+			put_meter(result, sink_id, &meter);
+	}
+}
+
+static void
+put_meter(ReturnSetInfo *result, int32 sink_id, const OutboxMeter *meter)
+{
+	static const int64 bounds[OUTBOX_LATENCY_BUCKETS - 1] = OUTBOX_LATENCY_BOUNDS;
+	uint64 cumulated = 0;
+
+	put(result, "bytes", sink_id, 0, 0, (float8) meter->bytes);
+	put(result, "retries", sink_id, 0, 0, (float8) meter->retries);
+	put(result, "latency_sum", sink_id, 0, 0, (float8) meter->latency_sum / 1000000.0);
+	put(result, "latency_count", sink_id, 0, 0, (float8) meter->events);
+	for (int b = 0; b < OUTBOX_LATENCY_BUCKETS; b++)
+	{
+		float8 le = b < OUTBOX_LATENCY_BUCKETS - 1 ? (float8) bounds[b] / 1000000.0 : get_float8_infinity();
+
+		cumulated += meter->latency[b];
+		put(result, "latency_bucket", sink_id, 0, le, (float8) cumulated);
+	}
+	for (int t = 0; t < OUTBOX_METER_TYPES; t++)
+	{
+		if (meter->types[t].schema_id != 0)
+			put(result, "published", sink_id, meter->types[t].schema_id, 0, (float8) meter->types[t].events);
+	}
+}
+
+/* 0 of a label: there is none. */
+static void
+put(ReturnSetInfo *result, const char *name, int32 sink_id, int32 schema_id, float8 le, float8 value)
+{
+	Datum values[COUNTER_COLUMNS] = {CStringGetTextDatum(name), Int32GetDatum(sink_id), Int32GetDatum(schema_id),
+									 Float8GetDatum(le), Float8GetDatum(value)};
+	bool nulls[COUNTER_COLUMNS] = {false, sink_id == 0, schema_id == 0, le == 0, false};
+
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* Within SPI. */
+static uint64
+read_ids(const char *query)
+{
+	if (SPI_execute(query, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not execute \"%s\"", query);
+	return SPI_processed;
+}
+
+static int32
+get_id(uint64 row)
+{
+	bool isnull;
+
+	return DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 1, &isnull));
+}
