@@ -12,6 +12,7 @@ import psycopg
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 SQL = TOP / "bench" / "sql"
+RESULTS = pathlib.Path(os.environ.get("BENCH_RESULTS", TOP / "bench" / "results"))
 
 
 def options(description, rounds, **defaults):
@@ -24,9 +25,9 @@ def options(description, rounds, **defaults):
     return parser.parse_args()
 
 
-def connect(dbname="postgres"):
-    """The private server that run.sh started (PGHOST, PGPORT, PGUSER)."""
-    return psycopg.connect(dbname=dbname, autocommit=True)
+def connect(dbname="postgres", **server):
+    """The private server that run.sh started (PGHOST, PGPORT, PGUSER), or another one."""
+    return psycopg.connect(dbname=dbname, autocommit=True, **server)
 
 
 def run_sql_file(conn, file, **variables):
@@ -57,6 +58,18 @@ def cpu_seconds(pid):
     """User and system time of all threads of a process so far; to 10 ms."""
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def server_cpu_seconds(postmaster):
+    """All processes of a server so far: those that live, and those that the postmaster has waited for; to 10 ms."""
+    fields = pathlib.Path(f"/proc/{postmaster}/stat").read_text().rsplit(")", 1)[1].split()
+    seconds = (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+    for pid in pathlib.Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split():
+        try:
+            seconds += cpu_seconds(pid)
+        except OSError:
+            continue
+    return seconds
 
 
 def run_nanoseconds(pid):
@@ -129,8 +142,8 @@ def cpu_pressure():
 
 def save(name, about, runs, summary, targets):
     """bench/results/NAME.json: every run's raw figures, and what was made of them."""
-    path = TOP / "bench" / "results" / f"{name}.json"
-    path.parent.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    RESULTS.mkdir(exist_ok=True)
     document = {
         "benchmark": name,
         "date": datetime.date.today().isoformat(),
@@ -142,7 +155,7 @@ def save(name, about, runs, summary, targets):
     }
     lines = ",\n    ".join(json.dumps(run) for run in runs)
     path.write_text(json.dumps(document, indent=2).replace('"RUNS"', f"[\n    {lines}\n  ]") + "\n")
-    print(f"\nRaw figures: {path.relative_to(TOP)}")
+    print(f"\nRaw figures: bench/results/{path.name}")
     print(f"Again with:  {document['command']}")
 
 
