@@ -113,6 +113,18 @@ check_format()
     [ -z "$found" ] || { breaches=$((breaches + 1)); printf 'lint: not formatted (make format); the first place of each file\n%s\n' "$found"; }
 }
 
+# The script that CREATE EXTENSION runs as a superuser, and its functions, must not find a stranger's objects.
+check_sql()
+{
+    rules=$((rules + 1))
+    local found
+    [ -x build/venv/bin/pgspot ] || { echo "lint: no pgspot, SQL not checked (make deps)"; return; }
+    cat sql/[0-9][0-9]_*.sql | grep -v '^\\' >build/pgspot.sql
+    found=$(build/venv/bin/pgspot build/pgspot.sql 2>&1)
+    [[ $found == *"Errors: 0 Warnings: 0 Unknown: 0"* ]] \
+        || { breaches=$((breaches + 1)); printf 'lint: pgspot finds nothing unsafe\n%s\n' "$found"; }
+}
+
 # The scripts must not lean on the machine they were written on.
 forbid 'no path of a developer machine' '(/home|/root)/[a-z]' "${scripts[@]}"
 
@@ -120,6 +132,7 @@ mkdir -p build
 check_errcode
 check_headers
 check_length
+check_sql
 [ -z "${CHECK_FORMAT:-}" ] || check_format
 echo "lint: $rules rules over ${#scripts[@]} files, $breaches broken"
 [ $breaches = 0 ]

@@ -86,14 +86,33 @@ install_python()
     done
     [ -x build/venv/bin/pip ] || { cat "$log" >&2; die "could not create a Python environment in build/venv" \
         "Install python3-venv."; }
-    build/venv/bin/pip install -q --disable-pip-version-check -r test/requirements.txt >"$log" 2>&1 \
-        || { tail -n 15 "$log" >&2; die "could not install the Python packages of test/requirements.txt" \
+    rm -f "$log"
+    install_requirements test/requirements.txt
+    printf '%s\n' "$stamp" >build/venv/.requirements
+}
+
+install_requirements()
+{
+    local log
+    log=$(mktemp)
+    build/venv/bin/pip install -q --disable-pip-version-check -r "$1" >"$log" 2>&1 \
+        || { tail -n 15 "$log" >&2; die "could not install the Python packages of $1" \
             "They come from the package index that pip is configured for; check that it can be reached."; }
     rm -f "$log"
-    printf '%s\n' "$stamp" >build/venv/.requirements
+}
+
+# The demo does without these.
+install_lint()
+{
+    local stamp
+    stamp=$(cksum <test/lint-requirements.txt)
+    [ "$(cat build/venv/.lint-requirements 2>/dev/null)" != "$stamp" ] || return 0
+    install_requirements test/lint-requirements.txt
+    printf '%s\n' "$stamp" >build/venv/.lint-requirements
 }
 
 cd "$TOP"
 mkdir -p build
 [ "$profile" = python ] || install_packages
 install_python
+[ "$profile" != test ] || install_lint
