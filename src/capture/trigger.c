@@ -58,10 +58,12 @@ Datum
 outbox_capture_row(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	OutboxRowChange	change = {.trigger = trigger->tg_trigger, .rel = trigger->tg_relation};
+	OutboxRowChange change = {0};
 	TupleTableSlot *moved = NULL;
 
 	check_call(fcinfo, "outbox.capture", true);
+	change.trigger = trigger->tg_trigger;
+	change.rel = trigger->tg_relation;
 	if (!outbox_capture)
 		return PointerGetDatum(NULL);
 	if (trigger->tg_relation->rd_rel->relispartition)
@@ -82,10 +84,11 @@ Datum
 outbox_capture_truncate(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	EmptiedTable emptied = {.contract = OutboxTriggerContract(trigger->tg_trigger),
-	.relation = RelationGetRelid(trigger->tg_relation)};
+	EmptiedTable emptied = {0};
 
 	check_call(fcinfo, "outbox.capture_truncate", false);
+	emptied.contract = OutboxTriggerContract(trigger->tg_trigger);
+	emptied.relation = RelationGetRelid(trigger->tg_relation);
 	if (!outbox_capture || !TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
 		return PointerGetDatum(NULL);
 	/* a configuration that cannot be read is no reason to stay silent */
