@@ -65,16 +65,16 @@ java_21()
 # What the peers need and the tests do not. A peer that cannot be had is left out, which peers.py says.
 install_peers()
 {
-    local f home
+    local f home root=${PG_BIN%/lib/postgresql/*}
     if [ ! -f "/usr/share/postgresql/$PG_MAJOR/extension/pgq.control" ]; then
         { [ "$(id -u)" = 0 ] || command -v sudo >/dev/null; } \
             && $([ "$(id -u)" = 0 ] || echo sudo) apt-get install -q -y --no-install-recommends "postgresql-$PG_MAJOR-pgq3" >/dev/null 2>&1 || :
     fi
     for f in "/usr/share/postgresql/$PG_MAJOR/extension"/pgq*; do
-        [ ! -f "$f" ] || ln -sfn "$f" "$TOP/build/root/share/postgresql/$PG_MAJOR/extension/"
+        [ ! -f "$f" ] || ln -sfn "$f" "$root/share/postgresql/$PG_MAJOR/extension/"
     done
     for f in "/usr/lib/postgresql/$PG_MAJOR/lib"/pgq*; do
-        [ ! -f "$f" ] || ln -sfn "$f" "$TOP/build/root/lib/postgresql/$PG_MAJOR/lib/"
+        [ ! -f "$f" ] || ln -sfn "$f" "$root/lib/postgresql/$PG_MAJOR/lib/"
     done
     home=$(java_21)
     if [ -n "$home" ]; then
