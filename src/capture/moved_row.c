@@ -147,8 +147,10 @@ is_arrival(const Departure *departure, const TriggerData *trigger, int depth)
 {
 	if (!TRIGGER_FIRED_BY_INSERT(trigger->tg_event) || depth != departure->depth)
 		return false;
-	/* rows of foreign tables do not tell */
-	return trigger->tg_relation->rd_rel->relkind == RELKIND_FOREIGN_TABLE ||
+	/* rows of foreign tables do not tell; those of COPY FREEZE are said to be nobody's */
+	if (trigger->tg_relation->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
+		return true;
+	return !HeapTupleHeaderXminFrozen(trigger->tg_trigtuple->t_data) &&
 		HeapTupleHeaderGetCmin(trigger->tg_trigtuple->t_data) == departure->command;
 }
 

@@ -171,8 +171,10 @@ class Table:
                     f" NEW.touched := NEW.touched + 1; RETURN NEW; END $$",
                     f"CREATE TRIGGER legacy BEFORE UPDATE ON {self.name} FOR EACH ROW EXECUTE FUNCTION {self.name}_f()"]
         elif self.legacy == "after":
+            # of other rows of the statement it would run ahead: their events are marked as superseded
+            sub = " AND sub = NEW.sub" if self.composite else ""
             sql += [f"CREATE FUNCTION {self.name}_f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-                    f" IF pg_trigger_depth() < 2 THEN UPDATE {self.name} SET touched = touched + 1 WHERE id = NEW.id; END IF;"
+                    f" IF pg_trigger_depth() < 2 THEN UPDATE {self.name} SET touched = touched + 1 WHERE id = NEW.id{sub}; END IF;"
                     f" RETURN NULL; END $$",
                     f"CREATE TRIGGER legacy AFTER INSERT OR UPDATE ON {self.name} FOR EACH ROW EXECUTE FUNCTION {self.name}_f()"]
         elif self.legacy == "suppress":

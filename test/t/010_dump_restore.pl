@@ -17,6 +17,16 @@ SELECT outbox.create_contract('order', view => 'order_v', source => 'ordr', key 
 SELECT outbox.create_event_type('OrderPlaced', contract => 'order', emit => 'created', topic => 'orders');
 SELECT outbox.create_event_type('OrderChanged', contract => 'order', emit => 'changed', previous => '{status}', condition => 'new.share > 0');
 SELECT outbox.add_check('OrderPlaced', 'share', 'share < 100');
+CREATE TABLE part (id int, region text, PRIMARY KEY (id, region)) PARTITION BY LIST (region);
+CREATE TABLE part_a PARTITION OF part FOR VALUES IN ('a');
+CREATE TABLE part_b (region text NOT NULL, gone int, id int NOT NULL);
+ALTER TABLE part_b DROP COLUMN gone;
+ALTER TABLE part ATTACH PARTITION part_b FOR VALUES IN ('b');
+CREATE VIEW part_v AS SELECT id, region FROM part;
+SELECT outbox.create_contract('part', view => 'part_v', source => 'part', key => '{id,region}');
+SELECT outbox.create_event_type('PartAdded', contract => 'part', emit => 'created');
+SELECT outbox.enable('part');
+INSERT INTO part VALUES (1, 'a'), (2, 'b');
 SELECT outbox.create_sink('log', library => 'outbox_log', options => '{"payload": true}');
 SELECT outbox.enable('order');
 INSERT INTO ordr VALUES (1, 'N', 2), (2, 'N', 0), (3, 'Q', 1);
@@ -61,6 +71,13 @@ sub restored_works
 		'OrderPlaced|5|{"share": 10, "status": "NEW", "order_id": 5}|orders|1', "$how: capture goes on");
 	ok($node->safe_psql($database, 'SELECT seq FROM outbox.event') > $node->sql('SELECT max(seq) FROM outbox.event'),
 		"$how: with higher sequence values");
+	my $triggers = "SELECT tgrelid::regclass, tgname, tgparentid <> 0 FROM pg_trigger WHERE tgname LIKE '!%part' ORDER BY 1::text, 2";
+	is($node->safe_psql($database, $triggers), $node->sql($triggers), "$how: partitions have their triggers");
+	$node->safe_psql($database, "INSERT INTO part VALUES (3, 'b')");
+	is($node->safe_psql($database, "SELECT type, aggregateid FROM outbox.event WHERE type = 'PartAdded'"), 'PartAdded|3,b',
+		"$how: partitions are captured");
+	is($node->safe_psql($database, "SELECT state, advice FROM outbox.status WHERE name = 'part'"), 'enabled|',
+		"$how: status has no advice about partitions");
 	$node->safe_psql($database, "SELECT outbox.create_contract('more', view => 'order_v', source => 'ordr', key => '{order_id}')");
 	return;
 }

@@ -42,4 +42,23 @@ is($message->{headers}{ce_subject}, 'Mü-1', 'the subject');
 is($message->{headers}{ce_correlationid}, 'zurück', 'an attribute');
 like(Encode::decode('UTF-8', $line), qr/Größe/, 'the documentation in the schema');
 
+# SQL_ASCII says nothing about its bytes: what is no UTF-8 cannot leave, and does not stop the write.
+$node->sql("CREATE DATABASE bytes ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0");
+$node->safe_psql('bytes', <<'SQL');
+CREATE EXTENSION outbox_ext;
+CREATE TABLE kunde (nr text PRIMARY KEY, nm text);
+CREATE VIEW kunde_v AS SELECT nr AS kundennummer, nm AS name FROM kunde;
+SELECT outbox.create_contract('kunde', view => 'kunde_v', source => 'kunde', key => '{kundennummer}');
+SELECT outbox.create_event_type('KundeAngelegt', contract => 'kunde', emit => 'created');
+SELECT outbox.create_event_type('KundeGeloescht', contract => 'kunde', emit => 'deleted');
+SELECT outbox.enable('kunde');
+INSERT INTO kunde VALUES ('1', 'plain'), ('2', E'J\303\274rgen'), ('3', E'J\374rgen'), (E'\374', 'key');
+DELETE FROM kunde WHERE nr = '3';
+SQL
+is($node->safe_psql('bytes', "SELECT type, aggregateid, encode(substr(payload, 5), 'escape') FROM outbox.event ORDER BY seq"),
+	"KundeAngelegt|1|plain\nKundeAngelegt|2|J\\303\\274rgen", 'bytes that are UTF-8 leave a database without an encoding');
+is($node->safe_psql('bytes', "SELECT emit, stage, sqlstate, convert_to(key ->> 'kundennummer', 'SQL_ASCII') FROM outbox.dead_letter ORDER BY id"),
+	"created|encode|22021|\\x33\ncreated|encode|22021|\\xfc\ndeleted|encode|22021|\\x33", 'others are dead letters');
+is($node->safe_psql('bytes', 'SELECT count(*) FROM kunde'), '3', 'and all writes went through');
+
 done_testing();
