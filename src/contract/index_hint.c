@@ -160,5 +160,8 @@ column_text(Oid relation, Node *expression)
 {
 	char	   *text = deparse_expression(expression, deparse_context_for(get_rel_name(relation), relation), false, false);
 
-	return IsA(expression, Var) ? text : psprintf("(%s)", text);
+	/* the parentheses that CREATE INDEX wants: an operator comes with its own */
+	if (IsA(expression, Var) || IsA(expression, OpExpr))
+		return text;
+	return psprintf("(%s)", text);
 }

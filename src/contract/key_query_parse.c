@@ -35,7 +35,7 @@ static RawStmt *parse_select(OutboxKeyParse *parse);
 static void check_count(const OutboxKeyParse *parse, int ncolumns, TupleDesc lookup);
 OUTBOX_NORETURN static void wrong_type(const OutboxKeyParse *parse, Form_pg_attribute key, Oid type);
 static Node *row_column(ParseState *pstate, ColumnRef *reference);
-static AttrNumber find_column(OutboxKeyParse *parse, ColumnRef *reference);
+static AttrNumber find_column(ParseState *pstate, OutboxKeyParse *parse, ColumnRef *reference);
 
 List *
 OutboxParseKeyExpressions(OutboxKeyParse *parse, TupleDesc lookup)
@@ -211,8 +211,9 @@ check_count(const OutboxKeyParse *parse, int ncolumns, TupleDesc lookup)
 		appendStringInfo(&names, "%s%s", i ? ", " : "", NameStr(TupleDescAttr(lookup, i)->attname));
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_COLUMN_DEFINITION),
-			 errmsg("%s gives %d columns, but the lookup key has %d: (%s)", parse->owner, ncolumns, lookup->natts,
-					names.data)));
+			 errmsg_plural("%s gives %d column, and not those of the lookup key: (%s)",
+						   "%s gives %d columns, and not those of the lookup key: (%s)",
+						   ncolumns, parse->owner, ncolumns, names.data)));
 }
 
 static void
@@ -236,7 +237,7 @@ row_column(ParseState *pstate, ColumnRef *reference)
 
 	if (!IsA(first, String) || strcmp(strVal(first), ROW_NAME) != 0 || list_length(reference->fields) > 2)
 		return NULL;
-	attno = find_column(parse, reference);
+	attno = find_column(pstate, parse, reference);
 	attribute = TupleDescAttr(parse->row, attno - 1);
 	parse->reads = bms_add_member(parse->reads, attno - FirstLowInvalidHeapAttributeNumber);
 	if (!parse->as_parameters)
@@ -252,14 +253,15 @@ row_column(ParseState *pstate, ColumnRef *reference)
 }
 
 static AttrNumber
-find_column(OutboxKeyParse *parse, ColumnRef *reference)
+find_column(ParseState *pstate, OutboxKeyParse *parse, ColumnRef *reference)
 {
 	Node	   *name = list_length(reference->fields) == 2 ? lsecond(reference->fields) : NULL;
 
 	if (name == NULL || !IsA(name, String))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("%s must name columns of the row", parse->owner)));
+				 errmsg("%s must name columns of the row", parse->owner),
+				 parser_errposition(pstate, reference->location)));
 	for (int i = 0; i < parse->row->natts; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(parse->row, i);
@@ -269,10 +271,12 @@ find_column(OutboxKeyParse *parse, ColumnRef *reference)
 		if (OutboxAttributeIsVirtual(parse->relation, i + 1))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("%s must not use the virtual generated column \"%s\"", parse->owner, strVal(name))));
+					 errmsg("%s must not use the virtual generated column \"%s\"", parse->owner, strVal(name)),
+					 parser_errposition(pstate, reference->location)));
 		return i + 1;
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
-			 errmsg("column \"%s\" of \"%s\" does not exist", strVal(name), get_rel_name(parse->relation))));
+			 errmsg("column \"%s\" of \"%s\" does not exist", strVal(name), get_rel_name(parse->relation)),
+			 parser_errposition(pstate, reference->location)));
 }

@@ -50,6 +50,7 @@ typedef struct Substitution
 	bool		whole_row;
 } Substitution;
 
+static Query *subquery_of(Query *query, const RangeTblEntry *rte);
 static List *key_expressions(const OutboxContractConfig *config, Query *query);
 static void check_level(const OutboxContractConfig *config, const Query *query);
 static int	single_varno(const OutboxContractConfig *config, Query *query, List *expressions);
@@ -126,15 +127,33 @@ OutboxBaseExpression(Query *query, Node *node, RangeTblEntry **rte, int *varno)
 		*rte = rt_fetch(*varno, query->rtable);
 		if ((*rte)->rtekind == RTE_RELATION)
 			return node;
-		if ((*rte)->rtekind != RTE_SUBQUERY || (*rte)->subquery->setOperations)
+		query = subquery_of(query, *rte);
+		if (query == NULL || query->setOperations)
 			return NULL;
 		substitution.varno = *varno;
-		substitution.targets = (*rte)->subquery->targetList;
+		substitution.targets = query->targetList;
 		node = substitute(node, &substitution);
 		if (substitution.whole_row)
 			return NULL;
-		query = (*rte)->subquery;
 	}
+}
+
+/* Of an entry that is a subquery, or stands for one in WITH. */
+static Query *
+subquery_of(Query *query, const RangeTblEntry *rte)
+{
+	ListCell   *lc;
+
+	if (rte->rtekind == RTE_SUBQUERY)
+		return rte->subquery;
+	foreach(lc, rte->rtekind == RTE_CTE && rte->ctelevelsup == 0 ? query->cteList : NIL)
+	{
+		CommonTableExpr *cte = lfirst_node(CommonTableExpr, lc);
+
+		if (strcmp(cte->ctename, rte->ctename) == 0)
+			return castNode(Query, cte->ctequery);
+	}
+	return NULL;
 }
 
 /* By position: renaming a view's column leaves the names in its query alone. */

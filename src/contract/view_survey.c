@@ -17,6 +17,7 @@
 #include "access/sysattr.h"
 #include "access/transam.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "miscadmin.h"
@@ -37,6 +38,7 @@ typedef struct SurveyContext
 	Oid			view;			/* the one whose query is walked; InvalidOid: a query of its own */
 } SurveyContext;
 
+static void check_readable(Oid relation, const char *subject);
 static void survey_view(SurveyContext *context, Relation rel);
 static bool survey_walker(Node *node, void *arg);
 static void survey_query(SurveyContext *context, Query *query);
@@ -86,23 +88,23 @@ OutboxSurveyColumns(const OutboxViewSurvey *survey, Oid relation)
 	return columns;
 }
 
-void
-OutboxCheckReadable(Oid relation, const char *subject)
+/* Raises for a kind of table that must not be read, or that has such a table as partition. */
+static void
+check_readable(Oid relation, const char *subject)
 {
-	const char *name = get_rel_name(relation);
+	ListCell   *lc;
 
-	switch (get_rel_relkind(relation))
+	foreach(lc, find_all_inheritors(relation, NoLock, NULL))
 	{
-		case RELKIND_FOREIGN_TABLE:
-			refuse(subject, "the foreign table", name,
+		Oid			table = lfirst_oid(lc);
+
+		if (get_rel_relkind(table) == RELKIND_FOREIGN_TABLE)
+			refuse(subject, "the foreign table", get_rel_name(table),
 				   "Copy what the contract needs into an ordinary table; another server must not decide whether a transaction commits.");
-			break;
-		default:
-			break;
+		if (get_rel_persistence(table) == RELPERSISTENCE_TEMP)
+			refuse(subject, "the temporary table", get_rel_name(table),
+				   "Use a permanent table; other sessions have no such table.");
 	}
-	if (get_rel_persistence(relation) == RELPERSISTENCE_TEMP)
-		refuse(subject, "the temporary table", name,
-			   "Use a permanent table; other sessions have no such table.");
 }
 
 static void
@@ -142,8 +144,7 @@ survey_query(SurveyContext *context, Query *query)
 	if (query->rowMarks)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("%s cannot be evaluated at commit", context->survey->subject),
-				 errdetail("It locks rows (FOR UPDATE or FOR SHARE)."),
+				 errmsg("%s must not lock rows", context->survey->subject),
 				 errhint("Leave the locking clause out.")));
 	foreach(lc, query->rtable)
 	{
@@ -174,7 +175,7 @@ survey_relation(SurveyContext *context, Query *query, RangeTblEntry *rte)
 		survey_view(context, rel);
 	else
 	{
-		OutboxCheckReadable(rte->relid, survey->subject);
+		check_readable(rte->relid, survey->subject);
 		survey->relations = list_append_unique_oid(survey->relations, rte->relid);
 	}
 	relation_close(rel, NoLock);
@@ -206,7 +207,6 @@ refuse(const char *subject, const char *what, const char *name, const char *hint
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("%s cannot be evaluated at commit", subject),
-			 errdetail("It reads %s \"%s\".", what, name),
+			 errmsg("%s must not read %s \"%s\"", subject, what, name),
 			 errhint("%s", hint)));
 }

@@ -35,7 +35,4 @@ extern void OutboxSurveyQuery(OutboxViewSurvey *survey, Query *query);
  */
 extern Bitmapset *OutboxSurveyColumns(const OutboxViewSurvey *survey, Oid relation);
 
-/* Raises when this kind of relation must not be read at commit. */
-extern void OutboxCheckReadable(Oid relation, const char *subject);
-
 #endif							/* OUTBOX_VIEW_SURVEY_H */
