@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import pathlib
+import re
 import statistics
 import subprocess
 import time
@@ -62,14 +63,42 @@ def cpu_seconds(pid):
 
 def server_cpu_seconds(postmaster):
     """All processes of a server so far: those that live, and those that the postmaster has waited for; to 10 ms."""
-    fields = pathlib.Path(f"/proc/{postmaster}/stat").read_text().rsplit(")", 1)[1].split()
-    seconds = (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
-    for pid in pathlib.Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split():
+    seconds = ended_children_cpu(postmaster)
+    for pid in children(postmaster):
         try:
             seconds += cpu_seconds(pid)
         except OSError:
             continue
     return seconds
+
+
+def postmaster_pid(conn):
+    return scalar(conn, "SELECT pg_read_file('postmaster.pid')").split()[0]
+
+
+def children(postmaster):
+    return set(pathlib.Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split())
+
+
+def ended_children_cpu(postmaster):
+    """CPU of all backends that have ended and that the postmaster has waited for."""
+    fields = pathlib.Path(f"/proc/{postmaster}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+
+def pgbench(conn, script, clients, sync, seconds):
+    """Transactions per second, latency, and the CPU that the clients' backends used per transaction."""
+    postmaster = postmaster_pid(conn)
+    before, cpu = children(postmaster), ended_children_cpu(postmaster)
+    out = subprocess.run(
+        ["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", str(min(clients, 2)), "-T", str(seconds),
+         "-f", script, "postgres"],
+        env={**os.environ, "PGOPTIONS": f"-c synchronous_commit={sync}"}, capture_output=True, text=True, check=True).stdout
+    poll(lambda: children(postmaster) <= before, 10, "backends of pgbench do not end")
+    done = int(re.search(r"actually processed: (\d+)", out).group(1))
+    return {"tps": round(float(re.search(r"tps = ([\d.]+) \(without", out).group(1)), 1), "transactions": done,
+            "latency_us": round(float(re.search(r"latency average = ([\d.]+) ms", out).group(1)) * 1000, 1),
+            "cpu_us": round((ended_children_cpu(postmaster) - cpu) / done * 1e6, 2)}
 
 
 def run_nanoseconds(pid):

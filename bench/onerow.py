@@ -1,8 +1,5 @@
 """What capture costs a one-row transaction: pgbench with and without it, one client and eight."""
-import os
 import pathlib
-import re
-import subprocess
 import tempfile
 
 import common
@@ -28,28 +25,9 @@ def set_up(conn):
     common.create_contract(conn, "outbox_mapped", topic="orders", mapped=True)
 
 
-def children(postmaster):
-    return set(pathlib.Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split())
-
-
-def children_cpu(postmaster):
-    """CPU of all backends that have ended and that the postmaster has waited for."""
-    fields = pathlib.Path(f"/proc/{postmaster}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
-
-
-def measure(conn, postmaster, script, clients, sync, seconds):
+def measure(conn, script, clients, sync, seconds):
     conn.execute("CHECKPOINT")
-    before, cpu = children(postmaster), children_cpu(postmaster)
-    out = subprocess.run(
-        ["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", str(min(clients, 2)), "-T", str(seconds),
-         "-f", script, "postgres"],
-        env={**os.environ, "PGOPTIONS": f"-c synchronous_commit={sync}"}, capture_output=True, text=True, check=True).stdout
-    common.poll(lambda: children(postmaster) <= before, 10, "backends of pgbench do not end")
-    done = int(re.search(r"actually processed: (\d+)", out).group(1))
-    tps = float(re.search(r"tps = ([\d.]+) \(without", out).group(1))
-    return {"tps": round(tps, 1), "transactions": done,
-            "cpu_us": round((children_cpu(postmaster) - cpu) / done * 1e6, 2)}
+    return common.pgbench(conn, script, clients, sync, seconds)
 
 
 def summarise(runs):
@@ -75,7 +53,6 @@ def main():
     with common.connect() as conn, tempfile.TemporaryDirectory() as scripts:
         about = common.machine(conn)
         set_up(conn)
-        postmaster = common.scalar(conn, "SELECT pg_read_file('postmaster.pid')").split()[0]
         text = (common.SQL / "onerow.pgbench").read_text()
         for name in CONTENDERS:
             pathlib.Path(scripts, name).write_text(text.replace("{name}", name))
@@ -83,7 +60,7 @@ def main():
         for number in range(-1, args.rounds):
             for clients, sync in CASES:
                 for contender in common.rotated(CONTENDERS, number + 1):
-                    run = measure(conn, postmaster, str(pathlib.Path(scripts, contender)), clients, sync,
+                    run = measure(conn, str(pathlib.Path(scripts, contender)), clients, sync,
                                   args.seconds if number >= 0 else 1)
                     runs.append({"round": number, "contender": contender, "clients": clients,
                                  "synchronous_commit": sync, **run})
