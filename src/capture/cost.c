@@ -36,7 +36,6 @@ static int nentries = 0;
 static CostEntry *last = NULL;
 
 static OutboxCost *cost_of(int32 contract_id);
-static uint64 elapsed_ns(instr_time start);
 static void publish(void);
 static void on_transaction(XactEvent event, void *arg);
 
@@ -72,10 +71,12 @@ OutboxCostEnd(const OutboxCostMark *mark, int32 contract_id, int transitions)
 	cost->calls++;
 	if (transitions == 0)
 		cost->skips++;
-	cost->transitions += transitions;
+	else if (transitions != OUTBOX_COST_QUEUED)
+		cost->transitions += transitions;
 	if (mark->weight > 0)
 	{
-		uint64 ns = elapsed_ns(mark->start);
+		instr_time start = mark->start;
+		uint64 ns = OutboxCostLap(&start);
 
 		cost->call_ns += ns * mark->weight;
 		cost->max_call_ns = Max(cost->max_call_ns, ns);
@@ -90,9 +91,8 @@ OutboxCostTransitions(int32 contract_id, uint64 transitions)
 }
 
 void
-OutboxCostFlush(int32 contract_id, uint64 keys, instr_time start)
+OutboxCostFlush(int32 contract_id, uint64 keys, uint64 ns)
 {
-	uint64 ns = elapsed_ns(start);
 	OutboxCost *cost;
 
 	if (!OutboxSharedAvailable())
@@ -102,6 +102,19 @@ OutboxCostFlush(int32 contract_id, uint64 keys, instr_time start)
 	cost->flush_keys += keys;
 	cost->flush_ns += ns;
 	cost->max_flush_ns = Max(cost->max_flush_ns, ns);
+}
+
+uint64
+OutboxCostLap(instr_time *since)
+{
+	instr_time now;
+	instr_time elapsed;
+
+	INSTR_TIME_SET_CURRENT(now);
+	elapsed = now;
+	INSTR_TIME_SUBTRACT(elapsed, *since);
+	*since = now;
+	return (uint64) (INSTR_TIME_GET_DOUBLE(elapsed) * 1e9);
 }
 
 static OutboxCost *
@@ -123,16 +136,6 @@ cost_of(int32 contract_id)
 	memset(last, 0, sizeof(CostEntry));
 	last->contract_id = contract_id;
 	return &last->cost;
-}
-
-static uint64
-elapsed_ns(instr_time start)
-{
-	instr_time now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	INSTR_TIME_SUBTRACT(now, start);
-	return (uint64) (INSTR_TIME_GET_DOUBLE(now) * 1e9);
 }
 
 static void

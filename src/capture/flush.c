@@ -30,6 +30,7 @@
 
 #include "capture/commit_guard.h"
 #include "capture/commit_read.h"
+#include "capture/cost.h"
 #include "capture/event_writer.h"
 #include "capture/flush.h"
 #include "capture/flush_contract.h"
@@ -70,6 +71,7 @@ typedef struct Flush
 	int portion_size;
 	PortionKey *keys;
 	int nkeys;
+	instr_time lap; /* up to which the time has been shared out */
 } Flush;
 
 static struct
@@ -84,6 +86,7 @@ static ExecutorFinish_hook_type previous_executor_finish = NULL;
 
 static void flush_queue(bool with_locks, bool keep_before);
 static void flush_keys(Flush *flush);
+static void share_time(Flush *flush, bool by_keys);
 static int flush_timeout_ms(void);
 static void collect_locks(Flush *flush);
 static void take_locks(Flush *flush);
@@ -182,14 +185,38 @@ flush_keys(Flush *flush)
 	flush->portion_size = PORTION_KEYS;
 	flush->expired = make_error(ERRCODE_QUERY_CANCELED, "outbox.flush_timeout passed before the key was evaluated",
 								"The relay tries it again by itself.");
+	INSTR_TIME_SET_CURRENT(flush->lap);
 	collect_locks(flush);
 	take_locks(flush);
 	for (int i = 0; i < flush->ncontracts; i++)
 		OutboxFlushContractCheckRewritten(&flush->contracts[i]);
+	share_time(flush, false);
 	flush_portions(flush);
+	for (int i = 0; i < flush->ncontracts; i++)
+	{
+		if (flush->contracts[i].nkeys > 0)
+			OutboxCostFlush(flush->contracts[i].queued->id, flush->contracts[i].nkeys, flush->contracts[i].spent_ns);
+	}
 	/* a prepared transaction may stay for days */
 	if (state.preparing)
 		OutboxLockListRelease(&flush->locks);
+}
+
+/* The time since the last lap is that of all contracts: of each an equal part, or by its keys in the portion. */
+static void
+share_time(Flush *flush, bool by_keys)
+{
+	uint64 ns = OutboxCostLap(&flush->lap);
+
+	for (int i = 0; i < flush->ncontracts; i++)
+	{
+		OutboxFlushContract *contract = &flush->contracts[i];
+
+		if (!by_keys)
+			contract->spent_ns += ns / flush->ncontracts;
+		else if (flush->nkeys > 0)
+			contract->spent_ns += ns * contract->portion_keys / flush->nkeys;
+	}
 }
 
 /* A share per key comes on top: a thousandth. */
@@ -359,11 +386,18 @@ read_portion(Flush *flush)
 
 	for (int i = 0; i < flush->ncontracts; i++)
 	{
+		flush->contracts[i].portion_keys = 0;
 		if (flush->contracts[i].compiled)
 			read_contract(flush, &flush->contracts[i], snapshot);
+		flush->contracts[i].spent_ns += OutboxCostLap(&flush->lap);
 	}
 	for (int i = 0; i < flush->nkeys; i++)
+	{
+		flush->keys[i].contract->portion_keys++;
+		flush->keys[i].contract->nkeys++;
 		capture_key(flush, &flush->keys[i]);
+	}
+	share_time(flush, true);
 	UnregisterSnapshot(snapshot);
 }
 

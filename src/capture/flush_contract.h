@@ -22,6 +22,9 @@ typedef struct OutboxFlushContract
 	const ErrorData *unknown;         /* what was before is not known */
 	bool root_rewritten;              /* not even by an INSERT */
 	List *rewritten;                  /* OIDs of the tables */
+	uint64 nkeys;                     /* captured so far, */
+	uint64 portion_keys;              /* of them in this portion, */
+	uint64 spent_ns;                  /* and the time it took */
 } OutboxFlushContract;
 
 /*

@@ -44,7 +44,7 @@ static void queue_key(void *arg, const Datum *values);
 static void keys_failed(OutboxCachedContract *contract, TouchedRow *row, const ErrorData *error);
 static void describe_row(void *arg);
 
-void
+bool
 OutboxTouchRow(OutboxCachedContract *contract, const OutboxRowChange *change)
 {
 	TouchedRow row = {.touch = contract->touch, .before = change->before, .after = change->after, .rel = change->rel};
@@ -52,7 +52,7 @@ OutboxTouchRow(OutboxCachedContract *contract, const OutboxRowChange *change)
 
 	if (row.before && row.after && !wants_always(contract->config) &&
 		OutboxTouchReadsEqual(contract->touch, row.before, row.after))
-		return;
+		return false;
 	if (row.before == NULL && OutboxTouchIsRoot(contract->touch))
 		row.flags = OUTBOX_KEY_INSERTED;
 	row.queued = queued_contract(contract);
@@ -63,6 +63,7 @@ OutboxTouchRow(OutboxCachedContract *contract, const OutboxRowChange *change)
 	if (error)
 		keys_failed(contract, &row, error);
 	OutboxFlushStraggler();
+	return true;
 }
 
 static bool

@@ -14,7 +14,8 @@
 /*
  * Queues the lookup keys of the row, as it was and as it is. A row whose keys
  * cannot be computed becomes a dead letter; raises as OutboxCaptureChange does.
+ * False: nothing that the contract reads differs.
  */
-extern void OutboxTouchRow(OutboxCachedContract *contract, const OutboxRowChange *change);
+extern bool OutboxTouchRow(OutboxCachedContract *contract, const OutboxRowChange *change);
 
 #endif /* OUTBOX_TOUCH_ROW_H */

@@ -19,6 +19,7 @@
 #include "utils/builtins.h"
 
 #include "capture/change.h"
+#include "capture/cost.h"
 #include "capture/commit_guard.h"
 #include "capture/transition.h"
 #include "catalog/outbox_catalog.h"
@@ -30,6 +31,7 @@ static int	take_attempt(OutboxChange *change, OutboxDeadLetter *failure);
 static void take_rows(OutboxChange *change, const OutboxKeyRows *rows);
 static void former_row_unknown(OutboxChange *change);
 static void store_row(OutboxCompiledContract *contract, TupleTableSlot *slot, HeapTuple tuple);
+static int	count_differing(const OutboxChange *change);
 static void run(OutboxChange *change);
 static void advance(void *arg);
 static void evaluate_before(OutboxChange *change);
@@ -51,7 +53,7 @@ OutboxCaptureChange(OutboxCompiledContract *contract, TupleTableSlot *before,
 	OutboxChange		change = {.contract = contract, .source_before = before,
 	.source_after = after, .flags = superseded ? OUTBOX_EVENT_SUPERSEDED : 0};
 	MemoryContext caller;
-	int			differing = 0;
+	int			differing;
 
 	if (before && after && !is_wanted(contract, OUTBOX_EMIT_ALWAYS) &&
 		OutboxSourceReadsEqual(contract, before, after))
@@ -59,10 +61,7 @@ OutboxCaptureChange(OutboxCompiledContract *contract, TupleTableSlot *before,
 	OutboxEvaluateReset(contract);
 	caller = MemoryContextSwitchTo(contract->row_context);
 	run(&change);
-	for (int i = 0; i < change.ntransitions; i++)
-		differing += !change.transitions[i].equal;
-	if (differing == 0 && change.letters)
-		differing = 1;			/* not mapped: something, nobody knows what */
+	differing = count_differing(&change);
 	OutboxChangeInsertResults(&change);
 	MemoryContextSwitchTo(caller);
 	return differing;
@@ -118,9 +117,23 @@ OutboxCaptureKey(OutboxCompiledContract *contract, const OutboxKeyRows *rows)
 	run(&change);
 	OutboxCommitGuardDisarm();
 	if (!change.interrupted)
+	{
+		OutboxCostTransitions(contract->config->id, count_differing(&change));
 		OutboxChangeInsertResults(&change);
+	}
 	MemoryContextSwitchTo(caller);
 	return !change.interrupted;
+}
+
+/* Pairs of rows in which something published differs; a row that cannot be mapped is one, of nobody knows what. */
+static int
+count_differing(const OutboxChange *change)
+{
+	int			differing = 0;
+
+	for (int i = 0; i < change->ntransitions; i++)
+		differing += !change->transitions[i].equal;
+	return differing == 0 && change->letters ? 1 : differing;
 }
 
 int

@@ -170,7 +170,8 @@ OutboxCaptureRowChange(const OutboxRowChange *change)
 				/* a row that moves touches the same keys twice, which is once */
 				if (contract->touch)
 				{
-					OutboxTouchRow(contract, change);
+					OutboxCostEnd(&cost, contract->config->id,
+								  OutboxTouchRow(contract, change) ? OUTBOX_COST_QUEUED : 0);
 					break;
 				}
 				captures = true;

@@ -267,6 +267,7 @@ attach_contracts(const char *source_name, Oid source)
 		if (!config->enabled || get_rel_relkind(config->root) == '\0')
 			continue;
 		check_schemas(config);
+		OutboxFreeContract(OutboxCompileContract(config, config->root, false));
 		OutboxCreateTriggers(config);
 	}
 }

@@ -40,6 +40,28 @@ SELECT calls, transitions FROM outbox.contract_cost WHERE contract = 'cost';
 SELECT outbox.disable('cost');
 UPDATE cost SET v = 4 WHERE id < 3;
 SELECT calls, transitions FROM outbox.contract_cost WHERE contract = 'cost';
+\echo evaluated at commit: a call per changed row, a flush per transaction
+CREATE TABLE cost_order (id int PRIMARY KEY, note text);
+CREATE TABLE cost_line (order_id int, no int, qty int, other int, PRIMARY KEY (order_id, no));
+CREATE VIEW cost_order_v AS
+SELECT o.id, (SELECT sum(qty) FROM cost_line l WHERE l.order_id = o.id) AS quantity FROM cost_order o;
+SELECT outbox.create_contract('cost_order', view => 'cost_order_v', source => 'cost_order', key => '{id}', evaluate => 'commit');
+SELECT outbox.add_source('cost_order', 'cost_line', key_query => 'row.order_id');
+SELECT outbox.create_event_type('CostOrderChanged', contract => 'cost_order', emit => 'changed');
+SELECT outbox.create_event_type('CostOrderCreated', contract => 'cost_order', emit => 'created');
+SELECT outbox.enable('cost_order');
+BEGIN;
+INSERT INTO cost_order VALUES (1), (2);
+INSERT INTO cost_line SELECT o, l, 1 FROM generate_series(1, 2) o, generate_series(1, 5) l;
+COMMIT;
+UPDATE cost_line SET other = 1;                             -- not read
+UPDATE cost_line SET qty = 3 - qty WHERE no < 3;            -- a transaction, two orders
+BEGIN; UPDATE cost_line SET qty = 9; UPDATE cost_line SET qty = 1; UPDATE cost_line SET qty = 2 WHERE no < 3; COMMIT;
+SELECT calls, skips, transitions, events, dead_letters, flushes, flush_keys, total_flush_us > 0 AS took_time, max_flush_us <= total_flush_us AS longest
+FROM outbox.contract_cost WHERE contract = 'cost_order';
+SELECT outbox.drop_contract('cost_order');
+DROP TABLE cost_order, cost_line CASCADE;
+
 \echo more contracts in a transaction than are held back until it ends
 CREATE TABLE cost_many (id int PRIMARY KEY);
 CREATE VIEW cost_many_v AS SELECT id FROM cost_many;

@@ -150,9 +150,9 @@ SELECT grantor::regrole, grantee::regrole, privilege_type, is_grantable FROM det
 WHERE relname = 'order_v' AND privilege_type IN ('SELECT', 'DELETE') ORDER BY 2;
 
 \echo a view below that of the contract which belongs to somebody else is theirs to drop
-GRANT SELECT ON det.base TO det_owner;
 GRANT SELECT ON det.ordr TO det_friend;
 ALTER VIEW det.base OWNER TO det_friend;
+GRANT SELECT ON det.base TO det_owner;
 SELECT outbox.detach('det.ordr');
 SELECT count(*) FROM outbox.reattach('det.ordr');
 
@@ -162,7 +162,42 @@ SELECT outbox.drop_contract('det_order');
 SELECT count(*) FROM outbox.reattach('det.ordr');
 SELECT count(*) FROM pg_trigger WHERE tgrelid = 'det.ordr'::regclass AND tgname LIKE '!outbox%';
 
-DELETE FROM outbox.gap WHERE contract = 'det_order';
+
+\echo a contract over several tables goes whole, by any of them, joined tables included
+CREATE TABLE det.head (no int PRIMARY KEY, stat int);
+CREATE TABLE det.line (no int, ln int, sku varchar(5), qty int, PRIMARY KEY (no, ln));
+CREATE TABLE det.article (sku varchar(5) PRIMARY KEY, title varchar(10));
+CREATE VIEW det.line_v AS SELECT l.no, l.ln, a.title, l.qty FROM det.line l LEFT JOIN det.article a USING (sku);
+CREATE VIEW det.head_v AS
+SELECT h.no AS id, coalesce((SELECT array_agg(x ORDER BY x.ln) FROM det.line_v x WHERE x.no = h.no), '{}') AS items FROM det.head h;
+SELECT outbox.create_contract('det_head', view => 'det.head_v', source => 'det.head', key => '{id}', evaluate => 'commit');
+SELECT outbox.add_source('det_head', 'det.line', key_query => 'row.no');
+SELECT outbox.create_event_type('DetHeadPlaced', contract => 'det_head', emit => 'created');
+SELECT outbox.create_event_type('DetHeadChanged', contract => 'det_head', emit => 'changed');
+SELECT outbox.enable('det_head');
+SELECT outbox.detach('det.article');
+SELECT outbox.detach('det.line');
+BEGIN; INSERT INTO det.head VALUES (1); INSERT INTO det.line VALUES (1, 1, 'a', 1), (1, 2, 'b', 2); COMMIT;
+ALTER TABLE det.article ALTER COLUMN title TYPE varchar(100);
+SELECT outbox.reattach('det.line');
+SELECT outbox.reattach('det.article');
+UPDATE det.line SET qty = 3 WHERE ln = 1;
+SELECT type, payload FROM outbox.event_json WHERE contract = 'det_head';
+SELECT source, reason, count(*) FROM outbox.gap WHERE contract = 'det_head' GROUP BY 1, 2 ORDER BY 1;
+SELECT count(*) FROM outbox.dead_letter WHERE contract = 'det_head';
+\echo detached in a transaction that has changes queued
+BEGIN;
+UPDATE det.line SET qty = 4 WHERE ln = 1;
+SELECT count(*) FROM outbox.detach('det.head');
+COMMIT;
+BEGIN;
+SELECT count(*) FROM outbox.reattach('det.head');
+UPDATE det.line SET qty = 5 WHERE ln = 1;
+COMMIT;
+SELECT payload #> '{items,0,qty}' AS qty FROM outbox.event_json WHERE contract = 'det_head' ORDER BY seq;
+SELECT outbox.drop_contract('det_head');
+
+DELETE FROM outbox.gap WHERE contract LIKE 'det\_%';
 DROP VIEW det_state;
 DROP SCHEMA det CASCADE;
 DROP OWNED BY det_owner, det_friend;
