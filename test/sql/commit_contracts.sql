@@ -4,6 +4,7 @@ CREATE EXTENSION IF NOT EXISTS outbox_ext;
 CREATE SCHEMA cj;
 SET search_path = cj, public;
 SET TimeZone = 'UTC';
+SET DateStyle = 'ISO';
 \pset format unaligned
 \pset tuples_only on
 
