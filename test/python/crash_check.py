@@ -8,8 +8,9 @@ the lines that test/modules/outbox_fault wrote, payloads are decoded by fastavro
   crash_check.py DELIVERIES TRUTH SCHEMAS     prints the counts, one line per violation; exit status 1 if there is one
   crash_check.py --self-test                  every kind of violation is found in made-up deliveries
 
-TRUTH: lines "key version" (the newest change of the key) and "key version deleted" (the row was deleted after that
-change). SCHEMAS: JSON, event type to Avro schema.
+TRUTH: lines "key version" (the newest change of the key), "key version deleted" (the row was deleted after that
+change) and "key version committed" (the last change of the key in a transaction). Changes and deletions are events of a
+contract that is evaluated per row, commits those of one that is evaluated at commit. SCHEMAS: JSON, event type to Avro schema.
 """
 import collections
 import contextlib
@@ -23,7 +24,7 @@ import tempfile
 
 import fastavro
 
-CREATED, CHANGED, DELETED = "AccountOpened", "AccountChanged", "AccountClosed"
+CREATED, CHANGED, DELETED, COMMITTED = "AccountOpened", "AccountChanged", "AccountClosed", "LedgerChanged"
 FIELDS = 10
 SHOWN = 20
 
@@ -36,41 +37,53 @@ def content(key, version):
 
 
 class Truth:
-    """Which events must exist. The rank of an event is its place among those of its key."""
+    """Which events must exist. The rank of an event is its place among those of its contract and key."""
 
     def __init__(self, path):
-        self.newest, self.deleted = {}, set()
+        self.newest, self.deleted, self.committed = {}, set(), set()
         for line in open(path, encoding="ascii"):
             key, version, *rest = line.split()
             if rest:
-                self.deleted.add((int(key), int(version)))
+                (self.deleted if rest == ["deleted"] else self.committed).add((int(key), int(version)))
             else:
                 self.newest[int(key)] = int(version)
-        self.events = sum(self.newest.values()) + len(self.deleted)
+        self.events = sum(self.newest.values()) + len(self.deleted) + len(self.committed)
 
     def kind(self, key, version):
         """The event type of a change."""
         return CREATED if version == 1 or (key, version - 1) in self.deleted else CHANGED
 
-    def has(self, key, rank):
+    def has(self, contract, key, rank):
         version = rank // 2
+        if contract == COMMITTED:
+            return (key, version) in self.committed
         if rank % 2:
             return (key, version) in self.deleted
         return 1 <= version <= self.newest.get(key, 0)
 
-    def ranks(self, key):
-        for version in range(1, self.newest[key] + 1):
-            yield 2 * version
-            if (key, version) in self.deleted:
-                yield 2 * version + 1
+    def all(self):
+        """Every event: contract, key, rank."""
+        for key, newest in self.newest.items():
+            for version in range(1, newest + 1):
+                yield CHANGED, key, 2 * version
+        for key, version in self.deleted:
+            yield CHANGED, key, 2 * version + 1
+        for key, version in self.committed:
+            yield COMMITTED, key, 2 * version
+
+    def record(self, event_type, key, version):
+        """The payload of an event."""
+        if event_type == COMMITTED and (key, version) in self.deleted:
+            return {"account_id": key, "version": version, "balance": None, "remark": None}
+        return content(key, version)
 
 
 class Check:
     def __init__(self, truth, schemas):
         self.truth = truth
         self.schemas = {name: fastavro.parse_schema(json.loads(schema)) for name, schema in schemas.items()}
-        self.seen = {}      # (key, rank): id and digest of the first delivery
-        self.ranks = {}     # key: highest rank delivered so far
+        self.seen = {}      # (contract, key, rank): id and digest of the first delivery
+        self.ranks = {}     # (contract, key): highest rank delivered so far
         self.count = collections.Counter(lost=0, invented=0, disordered=0, altered=0)
         self.said = 0
 
@@ -101,27 +114,28 @@ class Check:
             return
         rank = 2 * version + (event_type == DELETED)
         what = f"line {number}: key {key} version {version} {event_type} {event_id}"
-        if (key, rank) in self.seen:
+        contract = COMMITTED if event_type == COMMITTED else CHANGED
+        if (contract, key, rank) in self.seen:
             self.count["duplicates"] += 1
-            if self.seen[key, rank] != digest:
+            if self.seen[contract, key, rank] != digest:
                 self.violation("altered", f"{what}: delivered before with another id or payload")
             return
-        self.seen[key, rank] = digest
-        if not self.truth.has(key, rank):
+        self.seen[contract, key, rank] = digest
+        if not self.truth.has(contract, key, rank):
             self.violation("invented", what)
             return
-        if message_key != str(key) or stream.read() or record != content(key, version) \
-                or event_type not in (DELETED, self.truth.kind(key, version)):
+        if message_key != str(key) or stream.read() or record != self.truth.record(event_type, key, version) \
+                or event_type not in (DELETED, COMMITTED, self.truth.kind(key, version)):
             self.violation("altered", f"{what}: {record}")
-        if rank < self.ranks.get(key, 0):
-            self.violation("disordered", f"{what}: after version {self.ranks[key] // 2}")
-        self.ranks[key] = max(rank, self.ranks.get(key, 0))
+        newest = self.ranks.get((contract, key), 0)
+        if rank < newest:
+            self.violation("disordered", f"{what}: after version {newest // 2}")
+        self.ranks[contract, key] = max(rank, newest)
 
     def finish(self):
-        for key in self.truth.newest:
-            for rank in self.truth.ranks(key):
-                if (key, rank) not in self.seen:
-                    self.violation("lost", f"key {key} version {rank // 2}{' deleted' if rank % 2 else ''}")
+        for contract, key, rank in self.truth.all():
+            if (contract, key, rank) not in self.seen:
+                self.violation("lost", f"{contract} of key {key} version {rank // 2}{' deleted' if rank % 2 else ''}")
         ids = collections.Counter(digest[:36] for digest in self.seen.values())
         for event_id, times in ids.items():
             if times > 1:
@@ -148,8 +162,8 @@ def check(deliveries, truth, schemas):
 
 SCHEMA = {"type": "record", "namespace": "soak", "fields": [
     {"name": "account_id", "type": "int"}, {"name": "version", "type": "long"},
-    {"name": "balance", "type": {"type": "bytes", "logicalType": "decimal", "precision": 12, "scale": 2}},
-    {"name": "remark", "type": "string"}]}
+    {"name": "balance", "type": ["null", {"type": "bytes", "logicalType": "decimal", "precision": 12, "scale": 2}]},
+    {"name": "remark", "type": ["null", "string"]}]}
 
 
 def made_up(key, version, event_type, event_id=None, record=None):
@@ -163,6 +177,8 @@ def made_up(key, version, event_type, event_id=None, record=None):
 def self_test():
     good = [made_up(1, 1, CREATED), made_up(2, 1, CREATED), made_up(1, 2, CHANGED), made_up(1, 2, DELETED),
             made_up(1, 3, CREATED), made_up(2, 2, CHANGED)]
+    commits = [made_up(2, 2, COMMITTED), made_up(1, 2, COMMITTED, None, {"account_id": 1, "version": 2, "balance": None, "remark": None}),
+               made_up(1, 3, COMMITTED)]
     wrong = dict(content(2, 2), remark="?")
     cases = {
         "as it should be": (good, {}),
@@ -181,14 +197,18 @@ def self_test():
         "another type": (good[:-1] + [made_up(2, 2, CREATED)], {"altered": 1}),
         "one id for two": (good[:-1] + [made_up(2, 2, CHANGED, good[0].split("\t")[1])], {"altered": 1}),
         "no Avro": (good[:-1] + [good[-1][:-4]], {"altered": 1, "lost": 1}),
+        "a commit that never was": (good + [made_up(2, 1, COMMITTED)], {"invented": 1}),
+        "a commit after a later one": (good, {"disordered": 1}, [commits[0], commits[2], commits[1]]),
+        "a lost commit": (good, {"lost": 1}, commits[:2]),
+        "a commit with what was deleted": (good, {"altered": 1}, [commits[0], made_up(1, 2, COMMITTED), commits[2]]),
         "half a line": (good[:-1] + [good[-1][:60]], {"altered": 1, "lost": 1}),
     }
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder)
-        (path / "truth").write_text("1 3\n2 2\n1 2 deleted\n")
-        (path / "schemas").write_text(json.dumps({t: json.dumps(dict(SCHEMA, name=t)) for t in (CREATED, CHANGED, DELETED)}))
-        for name, (lines, expected) in cases.items():
-            (path / "deliveries").write_text("".join(line + "\n" for line in lines))
+        (path / "truth").write_text("1 3\n2 2\n1 2 deleted\n2 2 committed\n1 2 committed\n1 3 committed\n")
+        (path / "schemas").write_text(json.dumps({t: json.dumps(dict(SCHEMA, name=t)) for t in (CREATED, CHANGED, DELETED, COMMITTED)}))
+        for name, (lines, expected, *others) in cases.items():
+            (path / "deliveries").write_text("".join(line + "\n" for line in (others[0] if others else commits) + lines))
             with contextlib.redirect_stdout(io.StringIO()):
                 fine, line = check(path / "deliveries", path / "truth", path / "schemas")
             counts = dict(part.split("=") for part in line.split())

@@ -245,6 +245,7 @@ class Soak:
             conn.execute(pathlib.Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
             conn.execute("INSERT INTO app.tally SELECT i, 0 FROM generate_series(1, %s) i", [KEYS])
             conn.execute("INSERT INTO app.tally SELECT unnest(%s::int[]), 0", [list(PREPARED_KEYS)])
+            conn.execute("SELECT outbox.enable('ledger')")
             sink = {"file": str(self.folder / "broker"), "control": str(self.folder / "control"), "payloads": "true"}
             conn.execute("SELECT outbox.create_sink('soak', library => 'outbox_fault', options => %s)", [json.dumps(sink)])
             conn.execute("SELECT outbox.start_relay('soak')")
@@ -254,7 +255,8 @@ class Soak:
             writer.start()
 
     def captured(self):
-        return int(self.server.ask("SELECT (SELECT sum(version) FROM app.tally) + (SELECT count(*) FROM app.deletion)"))
+        return int(self.server.ask("SELECT (SELECT sum(version) FROM app.tally) + (SELECT count(*) FROM app.deletion)"
+                                   " + (SELECT count(DISTINCT (xid, key)) FROM app.change)"))
 
     def storm(self):
         """Kills until there were enough kills and enough events."""
@@ -290,7 +292,8 @@ class Soak:
         while self.server.ask(pending) > 0 and time.monotonic() < deadline:
             threading.Event().wait(0.1)
         with self.server.connect() as conn:
-            truth = conn.execute("SELECT key, version, '' FROM app.tally UNION ALL SELECT key, version, 'deleted' FROM app.deletion")
+            truth = conn.execute("SELECT key, version, '' FROM app.tally UNION ALL SELECT key, version, 'deleted' FROM app.deletion "
+                                 "UNION ALL SELECT key, max(version), 'committed' FROM app.change GROUP BY xid, key")
             with open(self.folder / "truth", "w", encoding="ascii") as file:
                 file.writelines(f"{key} {version} {what}\n" for key, version, what in truth)
             schemas = dict(conn.execute("SELECT event_type, schema FROM outbox.event_schema").fetchall())
