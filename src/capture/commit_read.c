@@ -46,7 +46,7 @@ typedef struct RowReceiver
 } RowReceiver;
 
 static ErrorData *read_keys(OutboxCommitRead *read, bool is_before, OutboxReadKey **keys, int nkeys);
-static bool is_about_rows(int sqlerrcode);
+static bool is_hopeless(int sqlerrcode);
 static void read_step(void *arg);
 static void run_query(ReadRequest *request);
 static ParamListInfo make_parameters(const ReadRequest *request);
@@ -69,7 +69,7 @@ OutboxReadKeysAfter(OutboxCommitRead *read, OutboxReadKey **keys, int nkeys)
 	return read_keys(read, false, keys, nkeys);
 }
 
-/* When the query raises because of a row, the halves are read apart, down to the key that has it. */
+/* When the query raises, the halves are read apart, down to the key that is to blame. */
 static ErrorData *
 read_keys(OutboxCommitRead *read, bool is_before, OutboxReadKey **keys, int nkeys)
 {
@@ -85,7 +85,7 @@ read_keys(OutboxCommitRead *read, bool is_before, OutboxReadKey **keys, int nkey
 		return NULL;
 	for (int i = 0; i < nkeys; i++)
 		memset(side_of(&request, keys[i]), 0, sizeof(OutboxKeySide));
-	if (!is_about_rows(error->sqlerrcode))
+	if (is_hopeless(error->sqlerrcode))
 		return error;
 	if (nkeys == 1)
 	{
@@ -96,20 +96,18 @@ read_keys(OutboxCommitRead *read, bool is_before, OutboxReadKey **keys, int nkey
 	return error ? error : read_keys(read, is_before, keys + nkeys / 2, nkeys - nkeys / 2);
 }
 
-/* Is it the data that is wrong, rather than the time, the server or the query? */
+/* Would the halves fare no better: has the time run out, a lock not been granted, the server no room? */
 static bool
-is_about_rows(int sqlerrcode)
+is_hopeless(int sqlerrcode)
 {
 	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
 	{
-		case ERRCODE_DATA_EXCEPTION:
-		case ERRCODE_CARDINALITY_VIOLATION:
-		case ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION:
-		case ERRCODE_PROGRAM_LIMIT_EXCEEDED:
-		case ERRCODE_PLPGSQL_ERROR: /* a function raised it */
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_TRANSACTION_ROLLBACK: /* a deadlock */
 			return true;
 		default:
-			return false;
+			return sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
 	}
 }
 

@@ -42,7 +42,7 @@ typedef struct OutboxCommitRead
 /*
  * Fills the before or after side of the keys, in one query; a key that makes
  * the query raise gets its error, the others are read without it. Returns NULL,
- * or the error that has nothing to do with the rows (the timer's, a lock's):
+ * or the error that no key is to blame for (the timer's, a lock's):
  * then sides that are not filled stay empty.
  */
 extern ErrorData *OutboxReadKeysBefore(OutboxCommitRead *read, OutboxReadKey **keys, int nkeys);
