@@ -133,10 +133,10 @@ consume()
 show_mapping()
 {
     title Mapping
-    table "SELECT s.relation AS \"legacy table\", c.name AS contract, e.name AS \"event type\", e.emit,
+    table "SELECT (SELECT string_agg(s.relation::text, ', ' ORDER BY s.role DESC) FROM outbox.source s WHERE s.contract_id = c.id)
+                      AS \"legacy tables\", c.name AS contract, e.name AS \"event type\", e.emit,
                   coalesce(e.condition, '') AS condition, e.topic
-           FROM outbox.event_type e JOIN outbox.contract c ON c.id = e.contract_id
-           JOIN outbox.source s ON s.contract_id = c.id ORDER BY e.id"
+           FROM outbox.event_type e JOIN outbox.contract c ON c.id = e.contract_id ORDER BY e.id"
     echo "The Avro schema of PriceChanged:"
     table "SELECT f ->> 'name' AS field, f -> 'type' AS type, coalesce(f ->> 'doc', '') AS doc
            FROM jsonb_array_elements(outbox.avro_schema('PriceChanged')::jsonb -> 'fields') AS f"

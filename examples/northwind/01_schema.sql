@@ -63,7 +63,8 @@ CREATE TABLE orders (
     ship_city           varchar(15),
     ship_region         varchar(15),
     ship_postal_code    varchar(10),
-    ship_country        varchar(15)
+    ship_country        varchar(15),
+    canceled            integer NOT NULL DEFAULT 0
 );
 
 CREATE TABLE order_details (

@@ -1,5 +1,5 @@
--- The translation: three contracts, each a view in canonical names and types over one legacy table,
--- and the transitions of their rows that consumers care about. A migration file like any other.
+-- The translation: four contracts, each a view in canonical names and types over legacy tables, and
+-- the transitions of their rows that consumers care about. A migration file like any other.
 --   psql -v topic_prefix=...   puts something before the topics (the demo does, on a shared broker)
 \if :{?topic_prefix}
 \else
@@ -95,8 +95,59 @@ SELECT outbox.create_event_type('StockRanLow', contract => 'stock', emit => 'cha
 SELECT outbox.create_event_type('StockClosed', contract => 'stock', emit => 'deleted',
     topic => :'topic_prefix' || 'northwind.stock');
 
+-- ---- order -----------------------------------------------------------------------------------
+
+-- An order is the row of orders and its lines: a contract over two tables. It is read when the
+-- transaction commits, so that the order is whole, however many statements wrote it. The rows of
+-- this view become the items of the order.
+CREATE VIEW canonical.order_line AS
+SELECT order_id,
+       product_id,
+       round(unit_price::float8::numeric, 2)::numeric(10,2) AS unit_price,
+       quantity,
+       round(discount::float8::numeric, 2)::numeric(3,2)    AS discount
+FROM order_details;
+COMMENT ON COLUMN canonical.order_line.discount IS 'Part of the price: 0.05 is five percent';
+
+CREATE VIEW canonical.order_v1 AS
+SELECT o.order_id,
+       o.customer_id,
+       o.order_date,
+       o.shipped_date,
+       CASE WHEN o.canceled <> 0 THEN 'CANCELLED'
+            WHEN o.shipped_date IS NOT NULL THEN 'SHIPPED'
+            ELSE 'PLACED' END                             AS status,
+       o.ship_country                                     AS country,
+       coalesce(l.items, '{}')                            AS items,
+       coalesce(l.total, 0)::numeric(12,2)                AS total
+FROM orders o LEFT JOIN LATERAL (
+    SELECT array_agg(x ORDER BY x.product_id) AS items,
+           round(sum(x.unit_price * x.quantity * (1 - x.discount)), 2) AS total
+    FROM canonical.order_line x WHERE x.order_id = o.order_id) l ON true;
+COMMENT ON VIEW canonical.order_v1 IS 'What a customer ordered, with all its lines';
+COMMENT ON COLUMN canonical.order_v1.total IS 'US dollars, discounts taken off, without freight';
+
+SELECT outbox.create_contract('order', view => 'canonical.order_v1', source => 'orders', key => '{order_id}',
+    required => '{order_id,customer_id,order_date,status,items,total,items.product_id,items.unit_price,items.quantity}');
+SELECT outbox.add_source('order', 'order_details', key_query => 'row.order_id');    -- a line touches its order
+SELECT outbox.create_event_type('OrderPlaced', contract => 'order', emit => 'created',
+    topic => :'topic_prefix' || 'northwind.orders');
+SELECT outbox.add_check('OrderPlaced', 'has_lines', 'total > 0');
+SELECT outbox.create_event_type('OrderLinesChanged', contract => 'order', emit => 'changed',
+    condition => 'new.items IS DISTINCT FROM old.items', previous => '{total}',
+    topic => :'topic_prefix' || 'northwind.orders');
+SELECT outbox.create_event_type('OrderShipped', contract => 'order', emit => 'changed',
+    condition => $$old.status <> 'SHIPPED' AND new.status = 'SHIPPED'$$,
+    topic => :'topic_prefix' || 'northwind.orders');
+SELECT outbox.create_event_type('OrderCancelled', contract => 'order', emit => 'changed',
+    condition => $$old.status <> 'CANCELLED' AND new.status = 'CANCELLED'$$, previous => '{status}',
+    topic => :'topic_prefix' || 'northwind.orders');
+SELECT outbox.create_event_type('OrderDeleted', contract => 'order', emit => 'deleted',
+    topic => :'topic_prefix' || 'northwind.orders');
+
 SELECT outbox.enable('customer');
 SELECT outbox.enable('product');
 SELECT outbox.enable('stock');
+SELECT outbox.enable('order');
 
 COMMIT;

@@ -8,6 +8,9 @@ SELECT outbox.redrive(contract => 'stock');
 -- Product 78 has its price by now, but was never listed.
 SELECT outbox.redrive(id) FROM outbox.dead_letter WHERE state = 'open' AND key ->> 'product_id' = '78';
 
+-- Order 11081 was written without lines, which came later: it is announced now.
+SELECT outbox.redrive(contract => 'order');
+
 -- The customer and product 9 were corrected by their owners, and the corrections are published: nothing is missing.
 SELECT outbox.discard(id, 'corrected in the table, and the correction was published')
 FROM outbox.dead_letter
