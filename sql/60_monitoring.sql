@@ -101,12 +101,32 @@ WITH RECURSIVE tree AS (
     LEFT JOIN LATERAL (SELECT d.message, d.created_at FROM outbox.dead_letter_entry d
                        WHERE d.contract = c.name AND d.state = 'open' ORDER BY d.id DESC LIMIT 1) last ON true
     LEFT JOIN outbox.contract_counters() n ON n.contract_id = c.id
+), leaves AS (
+    SELECT leaf, state, first_at,
+           CASE WHEN state IN ('current', 'closing') THEN outbox.leaf_bytes(relation) ELSE bytes END AS bytes
+    FROM outbox.leaf WHERE state <> 'empty'
+), held AS (
+    SELECT k.sink_id, pg_catalog.sum(l.bytes) AS bytes, pg_catalog.min(l.first_at) AS since
+    FROM leaves l JOIN outbox.leaf_sink k ON k.leaf = l.leaf
+    WHERE l.state <> 'current' AND NOT k.passed
+    GROUP BY k.sink_id
+), storage AS (
+    SELECT pg_catalog.sum(bytes) FILTER (WHERE state IN ('current', 'closing', 'frozen')) AS backlog,
+           pg_catalog.pg_size_bytes(pg_catalog.current_setting('outbox.max_backlog')) AS max_backlog,
+           pg_catalog.bool_or(state = 'acked') AS differs,
+           pg_catalog.count(*) >= pg_catalog.current_setting('outbox.max_leaves')::int
+             AND pg_catalog.max(bytes) FILTER (WHERE state = 'current')
+                 > 2 * pg_catalog.pg_size_bytes(pg_catalog.current_setting('outbox.leaf_size')) AS no_leaf
+    FROM leaves
 ), sinks AS (
     SELECT s.name, coalesce(r.state, s.desired_state) AS relay_state, coalesce(p.acked, 0) AS published,
            greatest(seq.last_value - greatest(r.seq_seen, p.seq_seen, 0), 0) + coalesce(r.queued, 0) AS pending,
            CASE WHEN r.oldest_unacked IS NOT NULL THEN pg_catalog.clock_timestamp() - r.oldest_unacked END AS oldest_age,
-           r.last_error, r.last_error_at
+           r.last_error, r.last_error_at,
+           ' It holds ' || pg_catalog.pg_size_pretty(held.bytes) || ' of events'
+             || coalesce(' since ' || pg_catalog.to_char(held.since, 'YYYY-MM-DD HH24:MI') , '') || '.' AS holds
     FROM outbox.sink s
+    LEFT JOIN held ON held.sink_id = s.id
     CROSS JOIN seq
     LEFT JOIN outbox.relay_progress p ON p.sink_id = s.id
     LEFT JOIN outbox.relay_report() r ON r.sink_id = s.id
@@ -130,8 +150,16 @@ SELECT 'extension' AS kind, 'outbox_ext' AS name,
                 'Add outbox_ext to shared_preload_libraries and restart; until then relays run on trial and end with the server.'
             WHEN NOT pg_catalog.current_setting('outbox.capture')::bool THEN
                 'Changes produce no events while outbox.capture is off.'
-            WHEN NOT EXISTS (SELECT FROM outbox.sink) THEN 'Create a sink: SELECT outbox.create_sink(...).' END AS advice
-FROM seq, version
+            WHEN NOT EXISTS (SELECT FROM outbox.sink) THEN 'Create a sink: SELECT outbox.create_sink(...).'
+            WHEN storage.max_backlog > 0 AND storage.backlog > storage.max_backlog THEN
+                'Leaves that are not acknowledged have ' || pg_catalog.pg_size_pretty(storage.backlog) || ', more than outbox.max_backlog; '
+                || CASE pg_catalog.current_setting('outbox.backlog_policy') WHEN 'refuse' THEN 'writes are refused' WHEN 'drop' THEN 'the oldest are dropped' ELSE 'they are kept' END
+                || ': SELECT * FROM outbox.leaf_status says what they wait for.'
+            WHEN storage.differs THEN
+                'A sink has not acknowledged all events of a leaf: SELECT * FROM outbox.leaf_status WHERE state = ''acked''.'
+            WHEN storage.no_leaf THEN
+                'All leaves are in use and the current one grows: SELECT * FROM outbox.leaf_status says what they wait for.' END AS advice
+FROM seq, version, storage
 UNION ALL
 SELECT 'contract', c.name,
        CASE WHEN c.detached_view IS NOT NULL THEN 'detached'
@@ -157,8 +185,8 @@ UNION ALL
 SELECT 'sink', s.name,
        CASE WHEN s.relay_state IN ('waiting', 'no worker') THEN 'not running' ELSE s.relay_state END,
        NULL, s.published, s.pending, s.oldest_age, NULL, NULL, s.last_error, s.last_error_at,
-       CASE WHEN s.relay_state = 'stopped' THEN 'SELECT outbox.start_relay(' || pg_catalog.quote_literal(s.name) || ') starts its relay.'
-            WHEN s.relay_state = 'paused' THEN 'SELECT outbox.resume(' || pg_catalog.quote_literal(s.name) || ') goes on; its events are kept meanwhile.'
+       CASE WHEN s.relay_state = 'stopped' THEN 'SELECT outbox.start_relay(' || pg_catalog.quote_literal(s.name) || ') starts its relay.' || coalesce(s.holds, '')
+            WHEN s.relay_state = 'paused' THEN 'SELECT outbox.resume(' || pg_catalog.quote_literal(s.name) || ') goes on; its events are kept meanwhile.' || coalesce(s.holds, '')
             WHEN s.relay_state = 'stopping' THEN 'It waits for outstanding acknowledgements, at most outbox.drain_timeout.'
             WHEN s.relay_state = 'running' AND NOT outbox.preloaded() THEN 'It runs on trial, until the server restarts: add outbox_ext to shared_preload_libraries.'
             WHEN NOT outbox.preloaded() THEN 'SELECT outbox.start_relay(' || pg_catalog.quote_literal(s.name) || ') starts it on trial; add outbox_ext to shared_preload_libraries and restart.'

@@ -10,6 +10,7 @@
 
 #include "access/htup_details.h"
 #include "access/transam.h"
+#include "catalog/index.h"
 #include "catalog/pg_attribute.h"
 #include "nodes/parsenodes.h"
 #include "optimizer/optimizer.h"
@@ -17,8 +18,8 @@
 #include "pgstat.h"
 #include "rewrite/rewriteManip.h"
 #include "storage/latch.h"
-#include "utils/memutils.h"
 #include "storage/proc.h"
+#include "utils/memutils.h"
 #include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -59,6 +60,30 @@ OutboxRelFileNumber(Relation rel)
 	return rel->rd_locator.relNumber;
 #else
 	return rel->rd_node.relNode;
+#endif
+}
+
+/* New, empty storage for a relation that is locked exclusively; renamed in 16. */
+static inline void
+OutboxSetNewStorage(Relation rel)
+{
+#if PG_VERSION_NUM >= 160000
+	RelationSetNewRelfilenumber(rel, rel->rd_rel->relpersistence);
+#else
+	RelationSetNewRelfilenode(rel, rel->rd_rel->relpersistence);
+#endif
+}
+
+/* Rebuilds the indexes of a relation, and of what it stores out of line; got the statement as an argument in 17. */
+static inline void
+OutboxRebuildIndexes(Oid relation)
+{
+	ReindexParams params = {0};
+
+#if PG_VERSION_NUM >= 170000
+	reindex_relation(NULL, relation, REINDEX_REL_PROCESS_TOAST, &params);
+#else
+	reindex_relation(relation, REINDEX_REL_PROCESS_TOAST, &params);
 #endif
 }
 

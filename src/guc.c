@@ -31,11 +31,23 @@ int			outbox_dead_letter_retention = 30 * 24 * 60 * 60;
 int			outbox_max_in_flight = 65536;
 int			outbox_max_in_flight_size = 65536;
 int			outbox_max_sorted_events = 1048576;
+int outbox_leaf_size = 1024 * 1024;
+int outbox_leaf_age = 24 * 60 * 60;
+int outbox_max_leaves = 1000;
+int outbox_retention = 7 * 24 * 60 * 60;
+int outbox_max_backlog = 0;
+int outbox_backlog_policy = OUTBOX_BACKLOG_KEEP;
 char	   *outbox_sink_libraries = NULL;
 char	   *outbox_site = NULL;
 char	   *outbox_traceparent = NULL;
 char	   *outbox_correlation_id = NULL;
 char	   *outbox_causation_id = NULL;
+
+static const struct config_enum_entry backlog_policies[] = {
+	{"keep", OUTBOX_BACKLOG_KEEP, false},
+	{"refuse", OUTBOX_BACKLOG_REFUSE, false},
+	{"drop", OUTBOX_BACKLOG_DROP, false},
+	{NULL, 0, false}};
 
 static void
 define_capture_settings(void)
@@ -130,6 +142,41 @@ define_relay_settings(void)
 							   &outbox_site, "", PGC_SIGHUP, 0, NULL, NULL, NULL);
 }
 
+static void
+define_storage_settings(void)
+{
+	DefineCustomIntVariable("outbox.leaf_size",
+							"Size at which a leaf of outbox.event is closed and another one is written.",
+							"With outbox.max_backlog set, at most a quarter of that.",
+							&outbox_leaf_size, 1024 * 1024, 64, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("outbox.leaf_age",
+							"Age at which a leaf of outbox.event that has events is closed.",
+							"A leaf is emptied whole, so this is added to the retention.",
+							&outbox_leaf_age, 24 * 60 * 60, 1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("outbox.max_leaves",
+							"Most leaves that are created; when all are in use, the current one grows.",
+							NULL, &outbox_max_leaves, 1000, 1, 1000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("outbox.retention",
+							"How long events are kept after every sink has acknowledged them.",
+							"-1 keeps them for ever. Without a sink nothing is ever removed.",
+							&outbox_retention, 7 * 24 * 60 * 60, -1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("outbox.max_backlog",
+							"Size of the leaves that are not acknowledged above which outbox.backlog_policy applies.",
+							"0 is no limit.",
+							&outbox_max_backlog, 0, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomEnumVariable("outbox.backlog_policy",
+							 "What happens when the backlog is larger than outbox.max_backlog.",
+							 "keep: the log and status say so; refuse: writers get an error; "
+							 "drop: the oldest leaf is emptied and the loss is recorded in outbox.gap.",
+							 &outbox_backlog_policy, OUTBOX_BACKLOG_KEEP, backlog_policies,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+}
+
 /*
  * Sizes of shared memory mean something only while preloading. Otherwise they
  * are for display, in a context that accepts what stands in the configuration
@@ -161,6 +208,7 @@ OutboxDefineSettings(void)
 	define_commit_settings();
 	define_trace_settings();
 	define_relay_settings();
+	define_storage_settings();
 	define_shared_memory_settings();
 	MarkGUCPrefixReserved("outbox");
 }

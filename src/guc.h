@@ -8,6 +8,14 @@
 #ifndef OUTBOX_GUC_H
 #define OUTBOX_GUC_H
 
+/* What happens when the backlog is larger than outbox.max_backlog. */
+typedef enum OutboxBacklogPolicy
+{
+	OUTBOX_BACKLOG_KEEP,   /* status and the log say so */
+	OUTBOX_BACKLOG_REFUSE, /* writers get an error */
+	OUTBOX_BACKLOG_DROP    /* the oldest events go, and a gap is recorded */
+} OutboxBacklogPolicy;
+
 extern bool outbox_capture;			/* outbox.capture: the DBA's kill switch */
 extern char *outbox_namespace;		/* outbox.namespace: NULL or '' = derived from the database's name */
 extern int	outbox_max_message_bytes;
@@ -22,6 +30,12 @@ extern int	outbox_drain_timeout;	/* ms a stopping relay waits for acks */
 extern int	outbox_max_in_flight;	/* messages handed to a sink and not acknowledged */
 extern int	outbox_max_in_flight_size;	/* kB, the same */
 extern int	outbox_max_sorted_events;	/* what a relay sorts at a time */
+extern int outbox_leaf_size;             /* kB: a larger leaf is closed */
+extern int outbox_leaf_age;              /* seconds: an older leaf is closed */
+extern int outbox_max_leaves;
+extern int outbox_retention;        /* seconds from the ack to the emptying of a leaf; -1: for ever */
+extern int outbox_max_backlog;      /* kB; 0: no limit */
+extern int outbox_backlog_policy;   /* OutboxBacklogPolicy */
 extern char *outbox_sink_libraries; /* comma-separated names that may be loaded as sinks */
 extern char *outbox_site;			/* names this copy of the data, outside the data directory */
 extern char *outbox_traceparent;

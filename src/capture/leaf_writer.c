@@ -19,15 +19,19 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "executor/tuptable.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/resowner.h"
+#include "utils/snapmgr.h"
 
 #include "capture/hint_runs.h"
 #include "capture/leaf_writer.h"
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
+#include "guc.h"
 #include "shared/outbox_shared.h"
 
 /* The least that heap_multi_insert needs of a slot: a tuple that is ours and stays where it is. */
@@ -49,6 +53,8 @@ static struct
 static int locked_leaf = 0;
 static Oid locked_relid = InvalidOid;
 
+static bool lock_leaf(int leaf);
+static void check_backlog(void);
 static void row_slot_noop(TupleTableSlot *slot);
 static HeapTuple row_slot_tuple(TupleTableSlot *slot);
 
@@ -78,6 +84,37 @@ OutboxLeafForget(void)
 }
 
 /*
+ * Locks the leaf until the end of the transaction, whatever becomes of the
+ * subtransaction.  False: it is locked by somebody else and no longer current.
+ * The keeper's locks are never waited for: it takes them on other leaves only.
+ */
+static bool
+lock_leaf(int leaf)
+{
+	ResourceOwner owner = CurrentResourceOwner;
+	Oid relid;
+	bool locked;
+
+	/* the leaf may be newer than all that this transaction has looked at */
+	AcceptInvalidationMessages();
+	InvalidateCatalogSnapshot();
+	relid = OutboxRelationOid(psprintf("event_%d", leaf));
+	CurrentResourceOwner = TopTransactionResourceOwner;
+	locked = ConditionalLockRelationOid(relid, RowExclusiveLock);
+	if (!locked && OutboxCurrentLeaf() == leaf)
+	{
+		LockRelationOid(relid, RowExclusiveLock);
+		locked = true;
+	}
+	CurrentResourceOwner = owner;
+	if (!locked)
+		return false;
+	locked_leaf = leaf;
+	locked_relid = relid;
+	return true;
+}
+
+/*
  * The current leaf, locked until the end of the transaction.  The lock comes
  * before the second look: a leaf that is still current then cannot be frozen
  * before this transaction ends.
@@ -89,19 +126,54 @@ OutboxLeafOpen(int16 *leaf)
 
 	while (current != locked_leaf)
 	{
-		ResourceOwner owner = CurrentResourceOwner;
-		Oid relid = OutboxRelationOid(psprintf("event_%d", current));
+		bool first = locked_leaf == 0;
 
-		CurrentResourceOwner = TopTransactionResourceOwner;
-		LockRelationOid(relid, RowExclusiveLock);
-		CurrentResourceOwner = owner;
-		locked_leaf = current;
-		locked_relid = relid;
-		pg_memory_barrier();
+		if (lock_leaf(current))
+		{
+			pg_memory_barrier();
+			if (first)
+				check_backlog();
+		}
 		current = OutboxCurrentLeaf();
 	}
 	*leaf = (int16) current;
 	return table_open(locked_relid, NoLock);
+}
+
+/* A relation and what is stored out of line. */
+static uint64
+stored_bytes(Oid relid)
+{
+	Relation rel = table_open(relid, AccessShareLock);
+	uint64 bytes = (uint64) RelationGetNumberOfBlocks(rel) * BLCKSZ;
+	Oid toast = rel->rd_rel->reltoastrelid;
+
+	table_close(rel, NoLock);
+	return OidIsValid(toast) ? bytes + stored_bytes(toast) : bytes;
+}
+
+/*
+ * The operator may prefer refused writes to a full disk.  Looked at once per
+ * transaction, before its first row is written.
+ */
+static void
+check_backlog(void)
+{
+	uint64 limit = (uint64) outbox_max_backlog * 1024;
+	uint64 bytes;
+
+	if (likely(outbox_max_backlog == 0 || outbox_backlog_policy != OUTBOX_BACKLOG_REFUSE))
+		return;
+	bytes = OutboxClosedBytes() + stored_bytes(locked_relid);
+	if (bytes <= limit)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("the outbox is full"),
+			 errdetail("The backlog has " UINT64_FORMAT " kB, outbox.max_backlog is %d kB, and outbox.backlog_policy is \"refuse\".",
+					   bytes / 1024, outbox_max_backlog),
+			 errhint("See what holds the backlog with SELECT * FROM outbox.status and outbox.leaf_status; "
+					 "or set outbox.backlog_policy to \"keep\" and reload.")));
 }
 
 /* ---- writing ------------------------------------------------------------------ */

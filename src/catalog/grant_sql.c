@@ -46,6 +46,8 @@ static const char *const reader_relations[] = {
 	"outbox.relay_status",
 	"outbox.writers",
 	"outbox.metrics",
+	"outbox.leaf_status",
+	"outbox.leaf_sink",
 };
 
 /* What these views call. */
@@ -56,6 +58,8 @@ static const char *const reader_functions[] = {
 	"outbox.contract_counters()",
 	"outbox.counters()",
 	"outbox.decode_payload(int, bytea)",
+	"outbox.snapshot_covers(pg_snapshot, pg_snapshot)",
+	"outbox.leaf_bytes(regclass)",
 };
 
 static const char *const operator_functions[] = {

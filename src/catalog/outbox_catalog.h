@@ -29,6 +29,19 @@ enum OutboxEventAttribute
 };
 #define Natts_event		Anum_event_headers
 
+/* Attribute numbers of outbox.leaf that are read without a query. */
+enum OutboxLeafAttribute
+{
+	Anum_leaf_leaf = 1,
+	Anum_leaf_relation,
+	Anum_leaf_state,
+	Anum_leaf_leaf_generation,
+	Anum_leaf_changed_at,
+	Anum_leaf_opened_at,
+	Anum_leaf_frozen_snapshot,
+	Anum_leaf_bytes
+};
+
 /* outbox.event.flags */
 #define OUTBOX_EVENT_SUPERSEDED		0x0001	/* NEW was already updated again by the same transaction */
 #define OUTBOX_EVENT_REDRIVEN		0x0002

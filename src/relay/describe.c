@@ -26,11 +26,13 @@ OutboxReaderDescribe(OutboxReader *reader, const OutboxPlace *place)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	char *description = NULL;
+	int leaf;
 
 	OutboxSessionBegin();
-	if (OutboxLeavesOpen(&reader->leaves) == OUTBOX_LEAVES_SAME && place->leaf < reader->leaves.n)
+	leaf = OutboxLeavesFindNumber(&reader->leaves, place->leaf);
+	if (OutboxLeavesOpen(&reader->leaves) == OUTBOX_LEAVES_SAME && leaf >= 0)
 	{
-		Relation rel = reader->leaves.leaf[place->leaf].relation;
+		Relation rel = reader->leaves.leaf[leaf].relation;
 		TupleDesc desc = RelationGetDescr(rel);
 		HeapTupleData tuple = {.t_self = place->tid};
 		Buffer buffer;

@@ -38,6 +38,7 @@ OutboxDispatchInit(OutboxDispatch *dispatch, MemoryContext context, const Outbox
 	dispatch->progress.cur = NULL;
 	replace_snapshot(dispatch, &dispatch->progress.last, start->last);
 	replace_snapshot(dispatch, &dispatch->progress.cur, start->cur);
+	OutboxTallyCopy(&dispatch->progress.tally, &start->tally, context);
 }
 
 static void
@@ -159,6 +160,7 @@ OutboxDispatchAdvance(OutboxDispatch *dispatch)
 		{
 			dispatch->progress.cursor = place->seq;
 			dispatch->progress.acked++;
+			OutboxTallyCount(&dispatch->progress.tally, (int16) place->leaf, place->leaf_use);
 			dispatch->acked++;
 			OutboxMeterEvent(dispatch->meter, place->type, place->occurred_at, dispatch->now);
 		}

@@ -25,11 +25,13 @@
 
 #define BUSY_INTERVAL_MS 100
 #define IDLE_INTERVAL_MS 10000
+#define LEAF_INTERVAL_MS 1000
 
 /* Others' transactions after which an idle position is worth a write. */
 #define IDLE_XIDS 10000
 
 static bool moved(const OutboxRelay *relay);
+static bool lets_leaf_pass(const OutboxRelay *relay);
 static bool drifted(const OutboxRelay *relay);
 static void fill_report(OutboxRelay *relay);
 static bool has_new_files(OutboxRelay *relay);
@@ -43,25 +45,37 @@ moved(const OutboxRelay *relay)
 		relay->schemas.nunsaved > 0;
 }
 
+/* Does a frozen leaf wait for a position that we have reached and not written? */
+static bool
+lets_leaf_pass(const OutboxRelay *relay)
+{
+	const OutboxSnapshot *last = relay->dispatch.progress.last;
+	uint64 wanted = OutboxFreezeXmax();
+
+	/* a snapshot with a larger xmax was taken later, and so sees all that ended before */
+	return wanted != 0 && relay->saved_xmax <= wanted && last != NULL && last->xmax > wanted;
+}
+
 /* Did only snapshots move on? */
 static bool
 drifted(const OutboxRelay *relay)
 {
 	const OutboxProgress *progress = &relay->dispatch.progress;
 
-	return progress->seq_seen != relay->saved_seq_seen ||
+	return progress->seq_seen != relay->saved_seq_seen || lets_leaf_pass(relay) ||
 		(progress->last != NULL && progress->last->xmax > relay->saved_xmax + IDLE_XIDS);
 }
 
 void
 OutboxRelaySave(OutboxRelay *relay, bool force)
 {
-	const OutboxProgress *progress = &relay->dispatch.progress;
+	OutboxProgress *progress = &relay->dispatch.progress;
 	bool due = force ? moved(relay) || drifted(relay) : OutboxRelaySaveDue(relay, 1) == 0;
 	OutboxOwnerScope scope;
 
 	if (!due)
 		return;
+	OutboxTallyForgetSettled(&progress->tally, &relay->reader.leaves);
 	OutboxSessionBeginQuery(&scope);
 	OutboxProgressSave(&relay->progress_row, progress);
 	OutboxSchemaSaveRegistrations(&relay->schemas);
@@ -83,6 +97,8 @@ OutboxRelaySaveDue(const OutboxRelay *relay, long limit)
 
 	if (moved(relay))
 		interval = BUSY_INTERVAL_MS;
+	else if (lets_leaf_pass(relay))
+		interval = LEAF_INTERVAL_MS;
 	else if (drifted(relay))
 		interval = IDLE_INTERVAL_MS;
 	else

@@ -4,73 +4,194 @@
  *	  The partitions of outbox.event as the reader opens them.
  *
  * A hint and a tuple id mean something only as long as the leaf keeps its
- * storage. VACUUM FULL, CLUSTER and ALTER TABLE give it a new one; a reader
- * that did not notice would look at blocks that hold other rows, or at none.
+ * storage. VACUUM FULL, CLUSTER and ALTER TABLE give it a new one, and so does
+ * the keeper when it empties a leaf; a reader that did not notice would look
+ * at blocks that hold other rows, or at none. The generation of a leaf changes
+ * in the transaction that changes its storage, so a storage that is still
+ * there vouches for the generation that was read with it.
+ *
+ * A leaf is listed when it may hold something that its reader has not passed:
+ * it is not empty, and it is not complete or its last writer ended after the
+ * position. Everything else need not be opened, locked or scanned.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/heapam.h"
 #include "access/table.h"
-#include "catalog/pg_inherits.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "relay/leaves.h"
 
-static Oid known_storage(const OutboxLeaf *leaves, int n, Oid relid);
-
-void
-OutboxLeavesLoad(OutboxLeaves *leaves)
+/* What a row of outbox.leaf says to the reader. */
+typedef struct LeafRow
 {
-	List *relids = find_inheritance_children(OutboxRelationOid("event"), NoLock);
+	int16 number;
+	uint16 use;
+	Oid relid;
+	bool settled;
+	bool wanted;
+} LeafRow;
+
+static LeafRow *read_rows(const OutboxSnapshot *passed, int *n);
+static LeafRow read_row(HeapTuple tuple, TupleDesc desc, const OutboxSnapshot *passed);
+static int compare_rows(const void *a, const void *b);
+static void add_leaf(OutboxLeaves *leaves, const LeafRow *row);
+static bool was_rewritten(const OutboxLeaf *known, int nknown, const OutboxLeaf *leaf);
+static void check_columns(Relation rel);
+
+/*
+ * Locks what it lists, then reads once more: a leaf that was emptied in
+ * between shows its new generation beside its new storage.
+ */
+bool
+OutboxLeavesLoad(OutboxLeaves *leaves, const OutboxSnapshot *passed)
+{
 	int nknown = leaves->n;
 	OutboxLeaf *known = palloc(sizeof(OutboxLeaf) * Max(nknown, 1));
-	ListCell *lc;
+	bool rewritten = false;
+	int n;
+	LeafRow *rows = read_rows(passed, &n);
 
-	if (list_length(relids) > OUTBOX_MAX_LEAVES)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("outbox.event has too many leaves"),
-				 errdetail("It has %d, a relay reads at most %d.", list_length(relids), OUTBOX_MAX_LEAVES),
-				 errhint("Shorten the retention or enlarge the leaves.")));
+	for (int i = 0; i < n; i++)
+	{
+		if (rows[i].wanted)
+			LockRelationOid(rows[i].relid, AccessShareLock);
+	}
+	rows = read_rows(passed, &n);
 
 	memcpy(known, leaves->leaf, sizeof(OutboxLeaf) * nknown);
 	leaves->n = 0;
-	foreach (lc, relids)
-	{
-		OutboxLeaf *leaf = &leaves->leaf[leaves->n++];
-
-		leaf->relid = lfirst_oid(lc);
-		leaf->relfilenumber = known_storage(known, nknown, leaf->relid);
-		leaf->relation = NULL;
-	}
-	pfree(known);
-	list_free(relids);
-}
-
-/* The catalog returns leaves in the order of their ids, so equal lists are equal element by element. */
-bool
-OutboxLeavesComplete(const OutboxLeaves *leaves)
-{
-	List *relids = find_inheritance_children(OutboxRelationOid("event"), NoLock);
-	bool same = list_length(relids) == leaves->n;
-
-	for (int i = 0; same && i < leaves->n; i++)
-		same = list_nth_oid(relids, i) == leaves->leaf[i].relid;
-	list_free(relids);
-	return same;
-}
-
-static Oid
-known_storage(const OutboxLeaf *leaves, int n, Oid relid)
-{
+	memset(leaves->use, 0, sizeof(leaves->use));
 	for (int i = 0; i < n; i++)
 	{
-		if (leaves[i].relid == relid)
-			return leaves[i].relfilenumber;
+		leaves->use[rows[i].number] = rows[i].use;
+		leaves->settled[rows[i].number] = rows[i].settled;
+		if (rows[i].wanted)
+			add_leaf(leaves, &rows[i]);
 	}
-	return InvalidOid;
+	for (int i = 0; i < leaves->n; i++)
+		rewritten |= was_rewritten(known, nknown, &leaves->leaf[i]);
+	return rewritten;
+}
+
+/* The rows of outbox.leaf as of now, in the order of their relations' ids. */
+static LeafRow *
+read_rows(const OutboxSnapshot *passed, int *n)
+{
+	Relation rel = table_open(OutboxRelationOid("leaf"), AccessShareLock);
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
+	LeafRow *rows = palloc(sizeof(LeafRow) * OUTBOX_MAX_LEAVES);
+	HeapTuple tuple;
+
+	*n = 0;
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		LeafRow row = read_row(tuple, RelationGetDescr(rel), passed);
+
+		if (*n == OUTBOX_MAX_LEAVES || row.number < 1 || row.number > OUTBOX_MAX_LEAVES)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("outbox.leaf has a row that no relay can read: leaf %d", row.number),
+					 errdetail("Leaves are numbered from 1 to %d.", OUTBOX_MAX_LEAVES),
+					 errhint("Leaves are created by the extension alone; remove what was added by hand.")));
+		rows[(*n)++] = row;
+	}
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
+	qsort(rows, *n, sizeof(LeafRow), compare_rows);
+	return rows;
+}
+
+static LeafRow
+read_row(HeapTuple tuple, TupleDesc desc, const OutboxSnapshot *passed)
+{
+	bool isnull;
+	char *state = TextDatumGetCString(heap_getattr(tuple, Anum_leaf_state, desc, &isnull));
+	Datum frozen = heap_getattr(tuple, Anum_leaf_frozen_snapshot, desc, &isnull);
+	bool empty = strcmp(state, "empty") == 0;
+	LeafRow row = {.settled = empty || strcmp(state, "retained") == 0};
+
+	row.wanted = !empty &&
+		(isnull || passed == NULL || !OutboxSnapshotCovers(passed, (OutboxSnapshot *) PG_DETOAST_DATUM(frozen)));
+	row.number = DatumGetInt16(heap_getattr(tuple, Anum_leaf_leaf, desc, &isnull));
+	row.relid = DatumGetObjectId(heap_getattr(tuple, Anum_leaf_relation, desc, &isnull));
+	row.use = OUTBOX_LEAF_USE(DatumGetInt64(heap_getattr(tuple, Anum_leaf_leaf_generation, desc, &isnull)));
+	return row;
+}
+
+static int
+compare_rows(const void *a, const void *b)
+{
+	const LeafRow *x = a;
+	const LeafRow *y = b;
+
+	return x->relid < y->relid ? -1 : x->relid > y->relid;
+}
+
+/* A leaf that somebody has dropped is left out. */
+static void
+add_leaf(OutboxLeaves *leaves, const LeafRow *row)
+{
+	Relation rel = try_table_open(row->relid, AccessShareLock);
+
+	if (rel == NULL)
+		return;
+	check_columns(rel);
+	leaves->leaf[leaves->n++] = (OutboxLeaf){
+		.number = row->number, .use = row->use, .relid = row->relid, .relfilenumber = OutboxRelFileNumber(rel)};
+	table_close(rel, NoLock);
+}
+
+/* Was it known with other storage, in the same use? */
+static bool
+was_rewritten(const OutboxLeaf *known, int nknown, const OutboxLeaf *leaf)
+{
+	for (int i = 0; i < nknown; i++)
+	{
+		if (known[i].relid == leaf->relid)
+			return known[i].use == leaf->use && known[i].relfilenumber != leaf->relfilenumber;
+	}
+	return false;
+}
+
+static void
+check_columns(Relation rel)
+{
+	if (RelationGetNumberOfAttributes(rel) < Natts_event)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" has %d columns, but this version of outbox_ext expects %d",
+						RelationGetRelationName(rel), RelationGetNumberOfAttributes(rel), Natts_event),
+				 errhint("Run ALTER EXTENSION outbox_ext UPDATE.")));
+}
+
+bool
+OutboxLeavesComplete(const OutboxLeaves *leaves, const OutboxSnapshot *passed)
+{
+	bool complete = true;
+	int n;
+	LeafRow *rows = read_rows(passed, &n);
+
+	for (int i = 0; complete && i < n; i++)
+	{
+		int listed = OutboxLeavesFindNumber(leaves, rows[i].number);
+
+		/* somebody who drops a leaf leaves its row behind */
+		complete = !rows[i].wanted || (listed >= 0 && leaves->leaf[listed].relid == rows[i].relid) ||
+			!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(rows[i].relid));
+	}
+	pfree(rows);
+	return complete;
 }
 
 OutboxLeavesResult
@@ -81,24 +202,13 @@ OutboxLeavesOpen(OutboxLeaves *leaves)
 	for (int i = 0; i < leaves->n; i++)
 	{
 		OutboxLeaf *leaf = &leaves->leaf[i];
-		Oid relfilenumber;
 
 		leaf->relation = try_table_open(leaf->relid, AccessShareLock);
 		if (leaf->relation == NULL)
 			return OUTBOX_LEAVES_GONE;
-		if (RelationGetNumberOfAttributes(leaf->relation) < Natts_event)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("table \"%s\" has %d columns, but this version of outbox_ext expects %d",
-							RelationGetRelationName(leaf->relation),
-							RelationGetNumberOfAttributes(leaf->relation), Natts_event),
-					 errhint("Run ALTER EXTENSION outbox_ext UPDATE.")));
-		relfilenumber = OutboxRelFileNumber(leaf->relation);
-		if (relfilenumber != leaf->relfilenumber)
-		{
-			leaf->relfilenumber = relfilenumber;
+		check_columns(leaf->relation);
+		if (OutboxRelFileNumber(leaf->relation) != leaf->relfilenumber)
 			result = OUTBOX_LEAVES_MOVED;
-		}
 	}
 	return result;
 }
@@ -122,6 +232,17 @@ OutboxLeavesFind(const OutboxLeaves *leaves, Oid relfilenumber)
 	for (int i = 0; i < leaves->n; i++)
 	{
 		if (leaves->leaf[i].relfilenumber == relfilenumber)
+			return i;
+	}
+	return -1;
+}
+
+int
+OutboxLeavesFindNumber(const OutboxLeaves *leaves, int number)
+{
+	for (int i = 0; i < leaves->n; i++)
+	{
+		if (leaves->leaf[i].number == number)
 			return i;
 	}
 	return -1;

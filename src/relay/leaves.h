@@ -10,12 +10,19 @@
 
 #include "utils/rel.h"
 
+#include "relay/window.h"
+
 #define OUTBOX_MAX_LEAVES 1024
+
+/* outbox.leaf.leaf_generation as places and tallies remember it. */
+#define OUTBOX_LEAF_USE(generation) ((uint16) ((generation) &0xFFFF))
 
 typedef struct OutboxLeaf
 {
+	int16 number; /* outbox.leaf.leaf */
+	uint16 use;
 	Oid relid;
-	Oid relfilenumber; /* storage when it was opened last, 0 = never */
+	Oid relfilenumber; /* storage when the list was read */
 	Relation relation; /* open within a transaction, else NULL */
 } OutboxLeaf;
 
@@ -23,22 +30,28 @@ typedef struct OutboxLeaves
 {
 	OutboxLeaf leaf[OUTBOX_MAX_LEAVES];
 	int n;
+
+	/* of every leaf, listed or not, by number; 0 = there is none */
+	uint16 use[OUTBOX_MAX_LEAVES + 1];
+	bool settled[OUTBOX_MAX_LEAVES + 1]; /* nobody asks any more how many of its events were acknowledged */
 } OutboxLeaves;
 
 /*
- * Reads the list of leaves; needs a transaction without open leaves. Indexes
- * of leaves that were remembered elsewhere mean nothing afterwards.
+ * Reads the list of the leaves in which something may be new to one who has
+ * seen `passed` (NULL: nothing). Needs a transaction without open leaves.
+ * Indexes of leaves that were remembered elsewhere mean nothing afterwards.
+ * True: a leaf was rewritten, so rows are no longer where they were.
  */
-extern void OutboxLeavesLoad(OutboxLeaves *leaves);
+extern bool OutboxLeavesLoad(OutboxLeaves *leaves, const OutboxSnapshot *passed);
 
-/* Is the list still that of the catalog, as of now? */
-extern bool OutboxLeavesComplete(const OutboxLeaves *leaves);
+/* Is every leaf that would be listed now in the list? */
+extern bool OutboxLeavesComplete(const OutboxLeaves *leaves, const OutboxSnapshot *passed);
 
 typedef enum OutboxLeavesResult
 {
 	OUTBOX_LEAVES_SAME,
-	OUTBOX_LEAVES_MOVED, /* a leaf has other storage than at the last opening */
-	OUTBOX_LEAVES_GONE   /* a leaf does not exist any more: load the list again */
+	OUTBOX_LEAVES_MOVED, /* a leaf has other storage than when the list was read: read it again */
+	OUTBOX_LEAVES_GONE   /* a leaf does not exist any more: read the list again */
 } OutboxLeavesResult;
 
 /*
@@ -51,7 +64,15 @@ extern OutboxLeavesResult OutboxLeavesOpen(OutboxLeaves *leaves);
 /* Forgets the open relations; the locks end with the transaction. Call at the end of each, also after an error. */
 extern void OutboxLeavesClose(OutboxLeaves *leaves, bool aborted);
 
-/* Index of the open leaf with this storage, -1: none. */
+/* Index of the listed leaf with this storage, or with this number; -1: none. */
 extern int OutboxLeavesFind(const OutboxLeaves *leaves, Oid relfilenumber);
+extern int OutboxLeavesFindNumber(const OutboxLeaves *leaves, int number);
+
+/* Will nobody ask again how much of this use of the leaf was acknowledged? As of the last reading. */
+static inline bool
+OutboxLeavesSettled(const OutboxLeaves *leaves, int number, uint16 use)
+{
+	return number < 1 || number > OUTBOX_MAX_LEAVES || leaves->use[number] != use || leaves->settled[number];
+}
 
 #endif /* OUTBOX_LEAVES_H */

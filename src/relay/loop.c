@@ -74,6 +74,7 @@ OutboxRelayLoop(OutboxRelay *relay)
 		OutboxRelaySave(relay, false);
 		OutboxRelayPurge(relay);
 		OutboxRelayRedriveLate(relay);
+		OutboxKeeperTurn(relay);
 		check_trouble(relay);
 		OutboxRelayReportNow(relay, relay->report_changed && is_idle(relay));
 		wait_for_work(relay, busy);
@@ -357,6 +358,9 @@ wait_time(OutboxRelay *relay)
 
 	/* hints that came since the ring was drained: their wake-up may be lost to a lock wait */
 	if (relay->ready && !chunk_left && (relay->look || OutboxReaderHasMore(&relay->reader)))
+		return 0;
+	/* an idle keeper looks when the relay does; one that is at work goes on */
+	if (OutboxKeeperDue(relay, 1) == 0)
 		return 0;
 	timeout = OutboxReplayDue(relay, OutboxRelaySaveDue(relay, timeout));
 	if (chunk_left || OutboxDispatchInFlight(&relay->dispatch) > 0)

@@ -23,7 +23,8 @@ typedef struct OutboxPlace
 	int64 seq;
 	TimestampTz occurred_at;
 	ItemPointerData tid;
-	uint16 leaf;
+	uint16 leaf; /* outbox.leaf.leaf */
+	uint16 leaf_use;
 	uint32 bytes; /* what the sink probably keeps of it */
 	bool acked;
 	bool completes; /* the last message of its event */

@@ -60,10 +60,22 @@ OutboxPendingAdd(OutboxPending *pending, const OutboxHint *hint)
 }
 
 bool
+OutboxPendingKnown(const OutboxPending *pending, const OutboxSnapshot *snapshot, const OutboxLeaves *leaves)
+{
+	for (int i = 0; i < pending->n; i++)
+	{
+		const OutboxHint *hint = &pending->hints[i];
+
+		if (OutboxSnapshotSees(snapshot, hint->xid) && OutboxLeavesFind(leaves, hint->relfilenumber) < 0)
+			return false;
+	}
+	return true;
+}
+
+void
 OutboxPendingTakeEnded(OutboxPending *pending, const OutboxSnapshot *snapshot, const OutboxLeaves *leaves,
 					   OutboxRange **ranges, int *nranges, int *capacity)
 {
-	bool found = true;
 	int kept = 0;
 	int n = 0;
 
@@ -89,15 +101,12 @@ OutboxPendingTakeEnded(OutboxPending *pending, const OutboxSnapshot *snapshot, c
 			continue;
 		}
 		leaf = OutboxLeavesFind(leaves, hint->relfilenumber);
-		if (leaf < 0)
-			found = false;
-		else
+		if (leaf >= 0)
 			(*ranges)[n++] = (OutboxRange){.leaf = leaf, .first = hint->first, .last = hint->last};
 	}
 	pending->n = kept;
 
 	*nranges = merge_ranges(*ranges, n);
-	return found;
 }
 
 /* Sorts, and makes one of those that overlap or touch: a row must be collected once. */

@@ -32,12 +32,18 @@ typedef struct OutboxRange
 extern void OutboxPendingAdd(OutboxPending *pending, const OutboxHint *hint);
 
 /*
+ * Do all hints whose transactions the snapshot sees as ended lie in storage
+ * that is listed? Otherwise hints do not tell where their rows are now.
+ */
+extern bool OutboxPendingKnown(const OutboxPending *pending, const OutboxSnapshot *snapshot,
+							   const OutboxLeaves *leaves);
+
+/*
  * Removes the hints whose transactions the snapshot sees as ended, and returns
  * their blocks as disjoint ranges in *ranges (grown in pending's context) with
- * their number in *nranges. False: one of them lies in storage that no leaf has
- * any more, so hints do not tell where its rows are now.
+ * their number in *nranges.
  */
-extern bool OutboxPendingTakeEnded(OutboxPending *pending, const OutboxSnapshot *snapshot,
+extern void OutboxPendingTakeEnded(OutboxPending *pending, const OutboxSnapshot *snapshot,
 								   const OutboxLeaves *leaves,
 								   OutboxRange **ranges, int *nranges, int *capacity);
 

@@ -13,7 +13,7 @@
 
 #include "access/transam.h"
 #include "access/xlog.h"
-#include "catalog/pg_type_d.h"
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 
@@ -21,8 +21,10 @@
 #include "relay/progress.h"
 #include "relay/session.h"
 
-#define NPARAMS 10
+#define NPARAMS 13
 
+static void go_back(const OutboxProgressRow *row);
+static void forget_start(const OutboxProgressRow *row);
 static bool read_row(OutboxProgressRow *row, OutboxProgress *progress, MemoryContext context);
 static const char *why_void(uint64 system_identifier, Oid database, const OutboxProgress *progress);
 static OutboxSnapshot *get_snapshot(int column, MemoryContext context);
@@ -36,12 +38,50 @@ OutboxProgressLoad(OutboxProgressRow *row, OutboxProgress *progress)
 	OutboxOwnerScope scope;
 
 	memset(progress, 0, sizeof(*progress));
+	progress->tally.context = caller;
 	row->known = false;
 	OutboxSessionBeginQuery(&scope);
+	go_back(row);
 	if (!read_row(row, progress, caller))
+	{
 		memset(progress, 0, sizeof(*progress));
+		progress->tally.context = caller;
+		forget_start(row);
+	}
 	OutboxSessionEndQuery(&scope);
 	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * The keeper found that the sink has not acknowledged all events of a leaf:
+ * from where it says on, everything is published again, and counted anew.
+ */
+static void
+go_back(const OutboxProgressRow *row)
+{
+	static const char query[] =
+		"UPDATE outbox.relay_progress SET snap_last = rewind_to, snap_cur = NULL, cursor = 0, start_snap = rewind_to,"
+		" rewind_to = NULL, leaves = '{}', leaf_uses = '{}', leaf_acked = '{}'"
+		" WHERE sink_id = $1 AND rewind_to IS NOT NULL";
+	Oid types[1] = {INT4OID};
+	Datum values[1] = {Int32GetDatum(row->sink_id)};
+
+	if (SPI_execute_with_args(query, 1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "could not write outbox.relay_progress");
+	if (SPI_processed > 0)
+		ereport(LOG, (errmsg("sink %d goes back to publish a leaf again", row->sink_id)));
+}
+
+/* After a void position the sink gets everything, whatever it began with. */
+static void
+forget_start(const OutboxProgressRow *row)
+{
+	Oid types[1] = {INT4OID};
+	Datum values[1] = {Int32GetDatum(row->sink_id)};
+
+	if (SPI_execute_with_args("UPDATE outbox.relay_progress SET start_snap = NULL WHERE sink_id = $1 AND start_snap IS NOT NULL",
+							  1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "could not write outbox.relay_progress");
 }
 
 /* False: there is no row, or it is void. */
@@ -49,7 +89,8 @@ static bool
 read_row(OutboxProgressRow *row, OutboxProgress *progress, MemoryContext context)
 {
 	static const char query[] =
-		"SELECT ctid, snap_last, snap_cur, cursor, acked, seq_seen, system_identifier, database_oid"
+		"SELECT ctid, snap_last, snap_cur, cursor, acked, seq_seen, system_identifier, database_oid,"
+		" leaves, leaf_uses, leaf_acked"
 		" FROM outbox.relay_progress WHERE sink_id = $1";
 	Oid types[1] = {INT4OID};
 	Datum values[1] = {Int32GetDatum(row->sink_id)};
@@ -70,6 +111,8 @@ read_row(OutboxProgressRow *row, OutboxProgress *progress, MemoryContext context
 	progress->seq_seen = DatumGetInt64(get_value(6, &isnull));
 	if (progress->cur == NULL)
 		progress->cursor = 0;
+
+	OutboxTallyFromArrays(&progress->tally, get_value(9, &isnull), get_value(10, &isnull), get_value(11, &isnull));
 
 	reason = why_void((uint64) DatumGetInt64(get_value(7, &isnull)), DatumGetObjectId(get_value(8, &isnull)), progress);
 	if (reason == NULL)
@@ -123,14 +166,17 @@ OutboxProgressSave(OutboxProgressRow *row, const OutboxProgress *progress)
 {
 	static const char update[] =
 		"UPDATE outbox.relay_progress SET snap_last = $3, snap_cur = $4, cursor = $5, acked = $6, seq_seen = $7,"
-		" system_identifier = $8, database_oid = $9, timeline = $10, updated_at = clock_timestamp()"
+		" system_identifier = $8, database_oid = $9, timeline = $10, updated_at = clock_timestamp(),"
+		" leaves = $11, leaf_uses = $12, leaf_acked = $13"
 		" WHERE ctid = $2 AND sink_id = $1 RETURNING ctid";
 	static const char upsert[] =
 		"INSERT INTO outbox.relay_progress"
-		" (sink_id, snap_last, snap_cur, cursor, acked, seq_seen, system_identifier, database_oid, timeline, updated_at)"
-		" VALUES ($1, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp())"
+		" (sink_id, snap_last, snap_cur, cursor, acked, seq_seen, system_identifier, database_oid, timeline, updated_at,"
+		" leaves, leaf_uses, leaf_acked)"
+		" VALUES ($1, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp(), $11, $12, $13)"
 		" ON CONFLICT (sink_id) DO UPDATE SET snap_last = $3, snap_cur = $4, cursor = $5, acked = $6, seq_seen = $7,"
-		" system_identifier = $8, database_oid = $9, timeline = $10, updated_at = clock_timestamp()"
+		" system_identifier = $8, database_oid = $9, timeline = $10, updated_at = clock_timestamp(),"
+		" leaves = $11, leaf_uses = $12, leaf_acked = $13"
 		" RETURNING ctid";
 
 	if (row->known && write_row(row, update, progress))
@@ -144,15 +190,18 @@ static bool
 write_row(OutboxProgressRow *row, const char *query, const OutboxProgress *progress)
 {
 	Oid types[NPARAMS] = {INT4OID, TIDOID, PG_SNAPSHOTOID, PG_SNAPSHOTOID, INT8OID,
-						  INT8OID, INT8OID, INT8OID, OIDOID, INT8OID};
+						  INT8OID, INT8OID, INT8OID, OIDOID, INT8OID,
+						  INT2ARRAYOID, INT4ARRAYOID, INT8ARRAYOID};
 	Datum values[NPARAMS] = {
 		Int32GetDatum(row->sink_id), PointerGetDatum(&row->tid),
 		PointerGetDatum(progress->last), PointerGetDatum(progress->cur), Int64GetDatum(progress->cursor),
 		Int64GetDatum((int64) progress->acked), Int64GetDatum(progress->seq_seen),
 		Int64GetDatum((int64) GetSystemIdentifier()), ObjectIdGetDatum(MyDatabaseId),
 		Int64GetDatum((int64) GetWALInsertionTimeLine())};
-	char nulls[NPARAMS + 1] = "          ";
+	char nulls[NPARAMS + 1] = "             ";
 	bool isnull;
+
+	OutboxTallyToArrays(&progress->tally, &values[10], &values[11], &values[12]);
 
 	if (!row->known)
 		nulls[1] = 'n';

@@ -10,6 +10,7 @@
 
 #include "storage/itemptr.h"
 
+#include "relay/tally.h"
 #include "relay/window.h"
 
 /* Everything that last sees is acknowledged, and of the window up to cur every seq up to cursor. */
@@ -20,6 +21,7 @@ typedef struct OutboxProgress
 	int64 cursor;         /* 0: nothing of that window */
 	uint64 acked;         /* events since the sink was created */
 	int64 seq_seen;
+	OutboxTally tally; /* how many of acked lie in which leaf */
 } OutboxProgress;
 
 /* Where the row is, so that a write needs no index that old row versions have filled. */
@@ -32,6 +34,7 @@ typedef struct OutboxProgressRow
 
 /*
  * Loads the position into *progress, snapshots in the current memory context.
+ * When the keeper has asked to go back, it goes back first.
  * A position that belongs to another copy of the data, or to a future that was
  * lost, is void: the relay starts from the beginning, and the log says so.
  */

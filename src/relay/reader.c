@@ -38,10 +38,11 @@
 #define CHUNK_BYTES ((Size) 8 * 1024 * 1024)
 
 static void reload_leaves(OutboxReader *reader);
-static void forget_places(OutboxReader *reader);
+static const OutboxSnapshot *passed(const OutboxReader *reader);
+static void abandon_window(OutboxReader *reader);
+static bool drain_hints(OutboxReader *reader);
 static int64 read_sequence(void);
 static void open_window(OutboxReader *reader, int64 seq_seen);
-static bool take_hints(OutboxReader *reader);
 static void collect(OutboxReader *reader, OutboxPending *pending);
 static void fill_chunk(OutboxReader *reader, OutboxSchemaCache *schemas, OutboxChunk *chunk);
 static void fetch_row(OutboxReader *reader, const OutboxEntry *entry, OutboxArena *arena, HeapTuple copy);
@@ -76,9 +77,11 @@ OutboxReaderReset(OutboxReader *reader, const OutboxProgress *position)
 	reader->resume_cursor = position->cursor;
 	window->seq_seen = position->seq_seen;
 	reader->scan_needed = true;
+	reader->position = position;
 	MemoryContextSwitchTo(old);
 
 	reload_leaves(reader);
+	reader->position = NULL;
 }
 
 void
@@ -117,21 +120,12 @@ OutboxReaderRead(OutboxReader *reader, OutboxSchemaCache *schemas, OutboxChunk *
 	OutboxReadWindow *window = &reader->window;
 
 	OutboxChunkReset(chunk);
-	if (reader->leaves_stale)
+	if (reader->leaves_stale || (!window->open && reader->leaf_changes != OutboxLeafChanges()))
 		reload_leaves(reader);
 
 	OutboxSessionBegin();
-	switch (OutboxLeavesOpen(&reader->leaves))
-	{
-		case OUTBOX_LEAVES_GONE:
-			reader->leaves_stale = true;
-			break;
-		case OUTBOX_LEAVES_MOVED:
-			forget_places(reader);
-			break;
-		case OUTBOX_LEAVES_SAME:
-			break;
-	}
+	if (OutboxLeavesOpen(&reader->leaves) != OUTBOX_LEAVES_SAME)
+		reader->leaves_stale = true;
 	if (!reader->leaves_stale)
 	{
 		int64 seq_seen = window->open ? 0 : read_sequence();
@@ -151,27 +145,34 @@ OutboxReaderRead(OutboxReader *reader, OutboxSchemaCache *schemas, OutboxChunk *
 	return reader->leaves_stale ? OUTBOX_READ_AGAIN : finish_chunk(reader, chunk);
 }
 
-/* The list of leaves is read again; places that name a leaf by its index are void. */
+/*
+ * The list of leaves is read again.  Rows of the present window may be
+ * elsewhere now, and places name a leaf by its index: what is left of the
+ * window is collected again, from whole leaves.  A leaf that is new to the
+ * list needs no scan: the hints of its writers name it.
+ */
 static void
 reload_leaves(OutboxReader *reader)
 {
-	forget_places(reader);
-	OutboxSessionBegin();
-	OutboxLeavesLoad(&reader->leaves);
-	OutboxSessionCommit();
-	reader->leaves_stale = false;
-}
-
-/* Rows may be elsewhere now: collect what is left of the window again, from whole leaves. */
-static void
-forget_places(OutboxReader *reader)
-{
 	OutboxReadWindow *window = &reader->window;
 
-	reader->scan_needed = true;
+	/* a change that comes while we read may be missed by the list, but not by the count */
+	reader->leaf_changes = OutboxLeafChanges();
+	OutboxSessionBegin();
+	if (OutboxLeavesLoad(&reader->leaves, passed(reader)))
+		reader->scan_needed = true;
+	OutboxSessionCommit();
+	reader->leaves_stale = false;
 	window->whole = true;
 	window->pass.n = 0;
 	window->next = 0;
+}
+
+/* What need not be looked at any more. */
+static const OutboxSnapshot *
+passed(const OutboxReader *reader)
+{
+	return reader->position != NULL ? reader->position->last : NULL;
 }
 
 /* The last value that was handed out by the sequence of events, 0 = none yet. */
@@ -217,15 +218,12 @@ open_window(OutboxReader *reader, int64 seq_seen)
 		MemoryContextSwitchTo(old);
 		window->seq_seen = seq_seen;
 		window->cursor = 0;
-		window->whole = !take_hints(reader);
-		if (window->whole && !OutboxLeavesComplete(&reader->leaves))
+		if (!drain_hints(reader))
 		{
-			/* the lost hints may be those of a leaf that we do not know; the next window scans it too */
-			reader->leaves_stale = true;
-			pfree(window->cur);
-			window->cur = NULL;
+			abandon_window(reader);
 			return;
 		}
+		window->whole = reader->scan_needed;
 	}
 	window->open = true;
 	window->announced = false;
@@ -237,23 +235,41 @@ open_window(OutboxReader *reader, int64 seq_seen)
 		reader->scan_needed = false;
 }
 
-/* Turns the hints of ended transactions into ranges. False: hints do not tell all, look through whole leaves. */
+/* The list of leaves turned out to be stale; hints that were drained are kept. */
+static void
+abandon_window(OutboxReader *reader)
+{
+	reader->leaves_stale = true;
+	pfree(reader->window.cur);
+	reader->window.cur = NULL;
+}
+
+/*
+ * Turns the hints of ended transactions into ranges, or finds that hints do
+ * not tell all and a scan is needed.  False: there are leaves that are not in
+ * the list, and a hint is for one of them or may have been lost.
+ */
 static bool
-take_hints(OutboxReader *reader)
+drain_hints(OutboxReader *reader)
 {
 	OutboxReadWindow *window = &reader->window;
 	MemoryContext old = MemoryContextSwitchTo(reader->context);
 	int n = OutboxHintsDrain(&reader->ring, &reader->drained, &reader->ndrained_capacity);
+	bool known;
 
 	MemoryContextSwitchTo(old);
 	if (n < 0)
 		reader->scan_needed = true;
 	for (int i = 0; i < n; i++)
 		OutboxPendingAdd(&reader->pending, &reader->drained[i]);
-	if (!OutboxPendingTakeEnded(&reader->pending, window->cur, &reader->leaves,
-								&window->ranges, &window->nranges, &window->capacity))
+	known = OutboxPendingKnown(&reader->pending, window->cur, &reader->leaves);
+	if ((reader->scan_needed || !known) && !OutboxLeavesComplete(&reader->leaves, passed(reader)))
+		return false;
+	if (!known)
 		reader->scan_needed = true;
-	return !reader->scan_needed;
+	OutboxPendingTakeEnded(&reader->pending, window->cur, &reader->leaves,
+						   &window->ranges, &window->nranges, &window->capacity);
+	return true;
 }
 
 /* A pass over the window, from its cursor on. With pending, rows of open transactions become hints. */
@@ -293,11 +309,18 @@ fill_chunk(OutboxReader *reader, OutboxSchemaCache *schemas, OutboxChunk *chunk)
 	while (window->next < window->pass.n && OutboxChunkHasRoom(chunk) && chunk->bytes < CHUNK_BYTES)
 	{
 		const OutboxEntry *entry = &window->pass.entries[window->next];
+		const OutboxLeaf *leaf = &reader->leaves.leaf[entry->leaf];
+		int first = chunk->n;
 		HeapTupleData row;
 
 		fetch_row(reader, entry, &chunk->arena, &row);
-		OutboxChunkAdd(chunk, schemas, timeline, entry, &row,
-					   RelationGetDescr(reader->leaves.leaf[entry->leaf].relation));
+		OutboxChunkAdd(chunk, schemas, timeline, entry, &row, RelationGetDescr(leaf->relation));
+		/* a place outlives the list of leaves */
+		for (int i = first; i < chunk->n; i++)
+		{
+			chunk->places[i].leaf = (uint16) leaf->number;
+			chunk->places[i].leaf_use = leaf->use;
+		}
 		window->cursor = entry->seq;
 		window->next++;
 	}

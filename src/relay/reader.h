@@ -41,9 +41,17 @@ typedef struct OutboxReader
 	OutboxHint *drained;
 	int ndrained_capacity;
 	OutboxPending pending;
-	bool leaves_stale;          /* there are others by now: load the list again */
-	bool scan_needed;           /* hints were lost or mislead: look through whole leaves */
-	OutboxSnapshot *base;       /* all that it sees was read; NULL: nothing */
+	bool leaves_stale;    /* there are others by now: load the list again */
+	uint32 leaf_changes;  /* the count of changes that the list has seen */
+	bool scan_needed;     /* hints were lost or mislead: look through whole leaves */
+	OutboxSnapshot *base; /* all that it sees was read; NULL: nothing */
+
+	/*
+	 * What is acknowledged, and so need not be looked at: kept by whoever
+	 * counts acknowledgements, NULL while nobody does.  A leaf stays listed
+	 * until then, because a message under way may still be asked for.
+	 */
+	const OutboxProgress *position;
 	OutboxSnapshot *resume_cur; /* end of a window that was begun before a restart */
 	int64 resume_cursor;
 	OutboxReadWindow window;

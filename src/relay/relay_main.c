@@ -73,6 +73,9 @@ OutboxRelayMain(Datum main_arg)
 		end = run_attempt(relay);
 		if (end == OUTBOX_ATTEMPT_FAILED || end == OUTBOX_ATTEMPT_RETRY || end == OUTBOX_ATTEMPT_REJECTED)
 			relay->meter.retries++;
+		/* attempts that fail at once must not keep storage from being looked after */
+		if (end != OUTBOX_ATTEMPT_STOP && relay->row.copy_error == NULL)
+			OutboxKeeperTurn(relay);
 		/* a streak ends with an attempt that got somewhere */
 		failures = relay->report.acked != acked ? 1 : failures + 1;
 	} while (end != OUTBOX_ATTEMPT_STOP && OutboxRelayPause(relay, end, failures));
@@ -178,6 +181,7 @@ start_attempt(OutboxRelay *relay)
 	OutboxReaderReset(&relay->reader, &position);
 	OutboxSchemaCacheInit(&relay->schemas, relay->row.id, relay->attempt_context);
 	OutboxDispatchInit(&relay->dispatch, relay->attempt_context, &position, &relay->meter);
+	relay->reader.position = &relay->dispatch.progress;
 	relay->saved_at = 0;
 	relay->saved_tail = 0;
 	relay->saved_begun = position.cur != NULL;

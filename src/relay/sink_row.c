@@ -64,7 +64,8 @@ read_row(OutboxSinkRow *row)
 {
 	static const char query[] =
 		"SELECT name, library, options, desired_state = 'running', system_identifier, database_oid, site,"
-		" (SELECT min(r.id) FROM outbox.replay_request r WHERE r.sink_id = $1 AND r.state IN ('waiting', 'running'))"
+		" (SELECT min(r.id) FROM outbox.replay_request r WHERE r.sink_id = $1 AND r.state IN ('waiting', 'running')),"
+		" EXISTS (SELECT FROM outbox.relay_progress WHERE sink_id = $1 AND rewind_to IS NOT NULL)"
 		" FROM outbox.sink WHERE id = $1";
 	Oid types[1] = {INT4OID};
 	Datum values[1] = {Int32GetDatum(row->id)};
@@ -81,7 +82,8 @@ read_row(OutboxSinkRow *row)
 
 	library = TextDatumGetCString(get_value(2, &isnull));
 	options = DatumGetJsonbP(get_value(3, &isnull));
-	changed = row->loaded && !same_target(row, library, options);
+	/* asked to go back: the way to do that is to start over */
+	changed = row->loaded && (!same_target(row, library, options) || DatumGetBool(get_value(9, &isnull)));
 
 	MemoryContextReset(row->context);
 	old = MemoryContextSwitchTo(row->context);

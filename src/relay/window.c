@@ -54,6 +54,19 @@ OutboxSnapshotOfOthers(void)
 	return result;
 }
 
+bool
+OutboxSnapshotCovers(const OutboxSnapshot *later, const OutboxSnapshot *earlier)
+{
+	if (later->xmax < earlier->xmax)
+		return false;
+	for (uint32 i = 0; i < later->nxip; i++)
+	{
+		if (OutboxSnapshotSees(earlier, later->xip[i]))
+			return false;
+	}
+	return true;
+}
+
 OutboxSnapshot *
 OutboxSnapshotCopy(const OutboxSnapshot *snapshot)
 {

@@ -32,6 +32,9 @@ extern OutboxSnapshot *OutboxSnapshotActive(void);
  */
 extern OutboxSnapshot *OutboxSnapshotOfOthers(void);
 
+/* Does the later one see every transaction as ended that the earlier one does? */
+extern bool OutboxSnapshotCovers(const OutboxSnapshot *later, const OutboxSnapshot *earlier);
+
 /* A copy in the current memory context; NULL for NULL. */
 extern OutboxSnapshot *OutboxSnapshotCopy(const OutboxSnapshot *snapshot);
 extern OutboxSnapshot *OutboxSnapshotFromDatum(Datum datum);

@@ -40,6 +40,7 @@ typedef struct OutboxRelay
 	OutboxReader reader;
 	OutboxRelayReport report;
 	OutboxMeter meter;
+	struct OutboxKeeper *keeper; /* NULL: no turn yet */
 
 	/* the present attempt */
 	uint32 attempt;
@@ -119,6 +120,14 @@ extern void OutboxRelayPurge(OutboxRelay *relay);
 
 /* ---- late.c: has late keys evaluated, when due ---- */
 extern void OutboxRelayRedriveLate(OutboxRelay *relay);
+
+/* ---- keeper.c: looks after the leaves, in one relay of each database ---- */
+
+/* A turn, if one is due. Outside of a transaction; never raises. */
+extern void OutboxKeeperTurn(OutboxRelay *relay);
+
+/* Milliseconds until a turn is due, at most `limit`. */
+extern long OutboxKeeperDue(const OutboxRelay *relay, long limit);
 
 /* ---- waiting.c ---- */
 

@@ -4,7 +4,9 @@
  *	  The leaf that writers use now.
  *
  * outbox.leaf decides; the shared atomic is its copy for writers.  A switch
- * is committed first and stored in the atomic afterwards, unconditionally.
+ * is committed first and stored in the atomic afterwards, unconditionally; the
+ * keeper stores what it has read from the table before it freezes anything, so
+ * that a store which an error has prevented is made up for in time.
  * A writer that finds the atomic empty reads the table with a fresh snapshot
  * (its transaction's may be older than the last switch) and stores what it
  * read only if the atomic is still empty: a switch that overtook it wins.
@@ -25,29 +27,36 @@
 #include "catalog/outbox_catalog.h"
 #include "shared/shared_state.h"
 
-/* outbox.leaf (sql/10_catalog.sql) */
-#define Anum_leaf_leaf 1
-#define Anum_leaf_state 3
+static bool has_state(HeapTuple tuple, TupleDesc desc, const char *state);
 
-/* The lock on outbox.leaf stays until the end of the transaction: our installation stays too. */
+/*
+ * The current leaf, and the bytes of those before it that may not be
+ * acknowledged.  The lock on outbox.leaf stays until the end of the
+ * transaction: our installation stays too.
+ */
 static int
-read_current_leaf(void)
+read_leaves(uint64 *closed_bytes)
 {
 	Relation rel = table_open(OutboxRelationOid("leaf"), AccessShareLock);
+	TupleDesc desc = RelationGetDescr(rel);
 	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
 	HeapTuple tuple;
 	int leaf = 0;
 
-	while (leaf == 0 && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	*closed_bytes = 0;
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		bool isnull;
-		Datum state = heap_getattr(tuple, Anum_leaf_state, RelationGetDescr(rel), &isnull);
-		text *value = isnull ? NULL : DatumGetTextPP(state);
 
-		if (value != NULL && VARSIZE_ANY_EXHDR(value) == strlen("current") &&
-			memcmp(VARDATA_ANY(value), "current", strlen("current")) == 0)
-			leaf = DatumGetInt16(heap_getattr(tuple, Anum_leaf_leaf, RelationGetDescr(rel), &isnull));
+		if (has_state(tuple, desc, "current"))
+			leaf = DatumGetInt16(heap_getattr(tuple, Anum_leaf_leaf, desc, &isnull));
+		else if (has_state(tuple, desc, "frozen") || has_state(tuple, desc, "closing"))
+		{
+			Datum bytes = heap_getattr(tuple, Anum_leaf_bytes, desc, &isnull);
+
+			*closed_bytes += isnull ? 0 : DatumGetInt64(bytes);
+		}
 	}
 	systable_endscan(scan);
 	UnregisterSnapshot(snapshot);
@@ -61,21 +70,85 @@ read_current_leaf(void)
 	return leaf;
 }
 
+static bool
+has_state(HeapTuple tuple, TupleDesc desc, const char *state)
+{
+	bool isnull;
+	Datum value = heap_getattr(tuple, Anum_leaf_state, desc, &isnull);
+	text *word = isnull ? NULL : DatumGetTextPP(value);
+
+	return word != NULL && VARSIZE_ANY_EXHDR(word) == strlen(state) &&
+		memcmp(VARDATA_ANY(word), state, strlen(state)) == 0;
+}
+
 int
 OutboxCurrentLeaf(void)
 {
 	OutboxDatabase *db = OutboxMyDatabase();
+	uint64 closed_bytes;
 	uint32 leaf;
 
 	if (db == NULL)
-		return read_current_leaf();
+		return read_leaves(&closed_bytes);
 	leaf = pg_atomic_read_u32(&db->current_leaf);
 	if (leaf == 0)
 	{
-		uint32 loaded = (uint32) read_current_leaf();
+		uint32 loaded = (uint32) read_leaves(&closed_bytes);
 
 		if (pg_atomic_compare_exchange_u32(&db->current_leaf, &leaf, loaded))
+		{
+			uint64 none = 0;
+
 			leaf = loaded;
+			(void) pg_atomic_compare_exchange_u64(&db->closed_bytes, &none, closed_bytes);
+		}
 	}
 	return (int) leaf;
+}
+
+uint64
+OutboxClosedBytes(void)
+{
+	OutboxDatabase *db = OutboxMyDatabase();
+	uint64 closed_bytes;
+
+	if (db != NULL)
+	{
+		(void) OutboxCurrentLeaf();
+		return pg_atomic_read_u64(&db->closed_bytes);
+	}
+	(void) read_leaves(&closed_bytes);
+	return closed_bytes;
+}
+
+void
+OutboxStoreLeaves(const OutboxLeafSummary *summary)
+{
+	OutboxDatabase *db = OutboxMyDatabase();
+
+	if (db == NULL)
+		return;
+	pg_atomic_write_u64(&db->closed_bytes, summary->closed_bytes);
+	pg_atomic_write_u64(&db->freeze_xmax, summary->freeze_xmax);
+	/* the readers' lists are out of date before the first row of a new leaf can be */
+	if (summary->changed)
+		pg_atomic_fetch_add_u32(&db->leaf_changes, 1);
+	pg_atomic_write_u32(&db->current_leaf, (uint32) summary->current);
+	pg_memory_barrier();
+}
+
+uint32
+OutboxLeafChanges(void)
+{
+	OutboxDatabase *db = OutboxMyDatabaseCached();
+
+	return db == NULL ? 0 : pg_atomic_read_u32(&db->leaf_changes);
+}
+
+uint64
+OutboxFreezeXmax(void)
+{
+	OutboxDatabase *db = OutboxMyDatabaseCached();
+
+	return db == NULL ? 0 : pg_atomic_read_u64(&db->freeze_xmax);
 }

@@ -106,6 +106,9 @@ change_owner(OutboxDatabase *db, uint64 owner)
 	LWLockAcquire(db->ring_lock, LW_EXCLUSIVE);
 	pg_atomic_write_u64(&db->relays, 0);
 	pg_atomic_write_u32(&db->current_leaf, 0);
+	pg_atomic_fetch_add_u32(&db->leaf_changes, 1);
+	pg_atomic_write_u64(&db->freeze_xmax, 0);
+	pg_atomic_write_u64(&db->closed_bytes, 0);
 	pg_atomic_write_u64(&db->head, ++outbox_shared->claims * CLAIM_DISTANCE);
 	for (int c = 0; c < OUTBOX_COUNTERS; c++)
 	{

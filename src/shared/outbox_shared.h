@@ -103,6 +103,35 @@ extern void OutboxWakeRelays(void);
  */
 extern int OutboxCurrentLeaf(void);
 
+/*
+ * Bytes of the full leaves that are not acknowledged, as the keeper said last;
+ * the first caller after a start loads them with the current leaf.
+ */
+extern uint64 OutboxClosedBytes(void);
+
+/* ---- the keeper's side: which leaf is written ---- */
+
+/* What outbox.leaf says, for those who do not read it. */
+typedef struct OutboxLeafSummary
+{
+	int current;
+	uint64 freeze_xmax; /* largest xmax among the snapshots of frozen leaves; 0 = there is none */
+	uint64 closed_bytes;
+	bool changed; /* since the keeper stored it last */
+} OutboxLeafSummary;
+
+/*
+ * Stores what the table says, unconditionally. In a transaction that has read
+ * outbox.leaf, by the keeper alone: nobody else changes it.
+ */
+extern void OutboxStoreLeaves(const OutboxLeafSummary *summary);
+
+/* Counts the changes of outbox.leaf. Never raises; 0 without shared memory. */
+extern uint32 OutboxLeafChanges(void);
+
+/* A recorded position is asked for that is newer than this. Never raises. */
+extern uint64 OutboxFreezeXmax(void);
+
 /* Adds to a contract's counters (since server start). Never raises; no-op without shared memory. */
 extern void OutboxCountCaptured(int32 contract_id, uint64 events, uint64 dead_letters);
 

@@ -85,6 +85,9 @@ initialise_databases(void)
 		pg_atomic_init_u64(&db->head, 0);
 		pg_atomic_init_u64(&db->relays, 0);
 		pg_atomic_init_u32(&db->current_leaf, 0);
+		pg_atomic_init_u32(&db->leaf_changes, 0);
+		pg_atomic_init_u64(&db->freeze_xmax, 0);
+		pg_atomic_init_u64(&db->closed_bytes, 0);
 		db->ring_lock = &locks[i].lock;
 		for (int c = 0; c < OUTBOX_COUNTERS; c++)
 		{

@@ -161,6 +161,58 @@ sub check
 	return $repeated || 0;
 }
 
+# From now on change() also notes what it writes in a table of its own: leaves are emptied, so the outbox
+# itself cannot say what must have arrived.
+sub remember
+{
+	my ($node) = @_;
+	$node->sql(<<'SQL');
+CREATE TABLE public.written (key int, n int);
+CREATE OR REPLACE FUNCTION public.change(key int, n int DEFAULT 1) RETURNS void LANGUAGE sql AS
+$$SELECT pg_advisory_xact_lock(key); INSERT INTO public.written VALUES (key, n);
+  SELECT public.append(1, 'test', 'k' || key, n, 100)$$;
+SQL
+	return;
+}
+
+# Waits until the sink has acknowledged all that change() has noted.
+sub wait_acked
+{
+	my ($self, %opt) = @_;
+	$self->{node}->poll_until("SELECT p.acked >= (SELECT coalesce(sum(n), 0) FROM public.written)
+		FROM outbox.relay_progress p JOIN outbox.sink s ON s.id = p.sink_id WHERE s.name = '$self->{name}'", 't', %opt);
+	return;
+}
+
+# Of each key as many events as change() has noted, each in the order of its changes.
+# Returns how many deliveries were repetitions.
+sub check_written
+{
+	my ($self, $what) = @_;
+	my %written = map { split /\|/ }
+	  split /\n/, $self->{node}->sql("SELECT 'k' || key, sum(n) FROM public.written GROUP BY 1");
+	my (%seen, %newest, %arrived, $repeated, @backward);
+
+	for my $delivery (@{ $self->deliveries })
+	{
+		my ($id, $key) = @{$delivery}{qw(id key)};
+
+		if ($seen{$id}++)
+		{
+			$repeated++;
+			next;
+		}
+		$arrived{$key}++;
+		push @backward, "$key: $delivery->{seq} after $newest{$key}"
+		  if defined $newest{$key} && $delivery->{seq} < $newest{$key};
+		$newest{$key} = $delivery->{seq};
+	}
+	Test::More::is_deeply(\%arrived, \%written, "$what: of every key as many events as were committed");
+	Test::More::is(scalar(@backward), 0, "$what: the order per key is kept")
+	  or Test::More::diag(join("\n", @backward[ 0 .. ($#backward > 9 ? 9 : $#backward) ]));
+	return $repeated || 0;
+}
+
 # Starts pgbench with a script in the background; returns its handle for finish().
 sub write_in_background
 {

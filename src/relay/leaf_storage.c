@@ -1,0 +1,64 @@
+/*-------------------------------------------------------------------------
+ *
+ * leaf_storage.c
+ *	  Empties a leaf.
+ *
+ * What TRUNCATE does, without the command: that would fire the trigger which
+ * refuses it to everybody else, and would be sent to subscribers of a
+ * publication FOR ALL TABLES, whose own outbox it would empty.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "commands/tablecmds.h"
+#include "storage/lmgr.h"
+#include "storage/predicate.h"
+
+#include "compat.h"
+#include "relay/keeper.h"
+
+static void
+renew(Relation rel)
+{
+	CheckTableNotInUse(rel, "TRUNCATE");
+	CheckTableForSerializableConflictIn(rel);
+	OutboxSetNewStorage(rel);
+}
+
+bool
+OutboxLeafLockAway(Oid relid)
+{
+	Relation rel;
+	Oid toast;
+
+	if (!ConditionalLockRelationOid(relid, AccessExclusiveLock))
+		return false;
+	rel = try_table_open(relid, NoLock);
+	if (rel == NULL)
+		return false;
+	toast = rel->rd_rel->reltoastrelid;
+	table_close(rel, NoLock);
+	return !OidIsValid(toast) || ConditionalLockRelationOid(toast, AccessExclusiveLock);
+}
+
+void
+OutboxLeafEmpty(Oid relid)
+{
+	Relation rel = table_open(relid, NoLock);
+	Oid toast_relid = rel->rd_rel->reltoastrelid;
+
+	renew(rel);
+	table_close(rel, NoLock);
+	if (OidIsValid(toast_relid))
+	{
+		Relation toast = table_open(toast_relid, NoLock);
+
+		renew(toast);
+		table_close(toast, NoLock);
+	}
+	OutboxRebuildIndexes(relid);
+	CommandCounterIncrement();
+}
