@@ -168,6 +168,27 @@ OutboxRelaySetState(OutboxRelay *relay, OutboxRelayState state)
 	relay->report_changed = true;
 }
 
+void
+OutboxRelayShow(OutboxRelay *relay, OutboxActivity activity)
+{
+	static const char *const texts[] = {
+		[OUTBOX_ACTIVITY_NONE] = "",
+		[OUTBOX_ACTIVITY_CONNECTING] = "connecting",
+		[OUTBOX_ACTIVITY_PUBLISHING] = "publishing",
+		[OUTBOX_ACTIVITY_IDLE] = "waiting for events",
+		[OUTBOX_ACTIVITY_REPLAYING] = "replaying",
+		[OUTBOX_ACTIVITY_DRAINING] = "waiting for acknowledgements before it ends",
+		[OUTBOX_ACTIVITY_PAUSING] = "pausing before it tries again",
+	};
+	char text[NAMEDATALEN + 64];
+
+	if (relay->activity == activity)
+		return;
+	relay->activity = activity;
+	snprintf(text, sizeof(text), "sink \"%s\": %s", relay->row.name, texts[activity]);
+	pgstat_report_activity(activity == OUTBOX_ACTIVITY_IDLE || activity == OUTBOX_ACTIVITY_PAUSING ? STATE_IDLE : STATE_RUNNING, text);
+}
+
 OutboxAttemptEnd
 OutboxRelayConfigure(OutboxRelay *relay, long every_ms)
 {

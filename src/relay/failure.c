@@ -141,7 +141,7 @@ pause_relay(OutboxRelay *relay, long ms)
 	bool foreign_copy = relay->row.copy_error != NULL;
 
 	relay->report.retry_at = until;
-	pgstat_report_activity(STATE_IDLE, NULL);
+	OutboxRelayShow(relay, OUTBOX_ACTIVITY_PAUSING);
 	OutboxRelayReportNow(relay, true);
 	for (;;)
 	{

@@ -32,6 +32,7 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "compat.h"
 #include "relay/launcher.h"
 #include "relay/probe.h"
 #include "relay/relay_args.h"
@@ -106,6 +107,7 @@ launcher_loop(void)
 {
 	MemoryContext round = AllocSetContextCreate(TopMemoryContext, "outbox launcher round",
 												ALLOCSET_DEFAULT_SIZES);
+	uint32 wait_event = OutboxWaitEvent("OutboxLauncherMain");
 
 	OutboxProbeQueueAll();
 	while (!ShutdownRequestPending)
@@ -135,8 +137,7 @@ launcher_loop(void)
 		MemoryContextReset(round);
 
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next),
-						 PG_WAIT_EXTENSION);
+						 TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next), wait_event);
 	}
 }
 

@@ -190,6 +190,8 @@ hand_over(OutboxRelay *relay)
 	OutboxChunk *chunk = &relay->chunk;
 	OutboxDispatch *dispatch = &relay->dispatch;
 
+	if (chunk->next < chunk->n)
+		OutboxRelayShow(relay, OUTBOX_ACTIVITY_PUBLISHING);
 	while (chunk->next < chunk->n)
 	{
 		OutboxMessage *messages = &chunk->messages[chunk->next];
@@ -345,6 +347,8 @@ is_idle(const OutboxRelay *relay)
 static void
 wait_for_work(OutboxRelay *relay, bool busy)
 {
+	if (!busy && relay->ready && is_idle(relay) && !OutboxReplayIsOpen(relay))
+		OutboxRelayShow(relay, OUTBOX_ACTIVITY_IDLE);
 	if (OutboxRelayWait(relay, busy ? 0 : wait_time(relay)) ||
 		TimestampDifferenceExceeds(relay->looked_at, GetCurrentTimestamp(), outbox_poll_interval))
 		relay->look = true;

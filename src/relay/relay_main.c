@@ -140,10 +140,11 @@ run_attempt(OutboxRelay *relay)
 
 	PG_TRY();
 	{
+		OutboxRelayShow(relay, OUTBOX_ACTIVITY_CONNECTING);
 		start_attempt(relay);
-		pgstat_report_activity(STATE_RUNNING, psprintf("publishing to sink \"%s\"", relay->row.name));
 		end = OutboxRelayLoop(relay);
 		OutboxSessionStopping(end == OUTBOX_ATTEMPT_STOP);
+		OutboxRelayShow(relay, OUTBOX_ACTIVITY_DRAINING);
 		OutboxRelayDrain(relay);
 	}
 	PG_CATCH();

@@ -183,6 +183,7 @@ take_turn(OutboxRelay *relay, OutboxReplay *replay)
 		stop_sink(replay);
 	if (!replay->started)
 		start_sink(relay, replay);
+	OutboxRelayShow(relay, OUTBOX_ACTIVITY_REPLAYING);
 
 	take_acks(replay);
 	check_trouble(replay);
@@ -200,6 +201,12 @@ take_turn(OutboxRelay *relay, OutboxReplay *replay)
 		return true;
 	}
 	return more;
+}
+
+bool
+OutboxReplayIsOpen(const OutboxRelay *relay)
+{
+	return relay->replay != NULL && relay->replay->open;
 }
 
 long

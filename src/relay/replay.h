@@ -17,6 +17,9 @@
  */
 extern bool OutboxReplayTurn(OutboxRelay *relay);
 
+/* Is there a replay that the relay works at? */
+extern bool OutboxReplayIsOpen(const OutboxRelay *relay);
+
 /* Milliseconds until OutboxReplayTurn has something to do, at most `limit`. */
 extern long OutboxReplayDue(const OutboxRelay *relay, long limit);
 

@@ -72,12 +72,13 @@ bool
 OutboxTrialAwait(OutboxSinkRow *row)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), AWAIT_MS);
+	uint32 wait_event = OutboxWaitEvent("OutboxRelayStart");
 
 	while (OutboxSinkRowLoad(row) == OUTBOX_SINK_STOP)
 	{
 		if (GetCurrentTimestamp() > deadline || OutboxSessionStopRequested())
 			return false;
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_MS, PG_WAIT_EXTENSION);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_MS, wait_event);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}

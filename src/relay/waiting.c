@@ -29,14 +29,19 @@ static void prepare_wait(OutboxRelay *relay);
 bool
 OutboxRelayWait(OutboxRelay *relay, long timeout)
 {
-	static uint32 wait_event_info = 0;
+	static uint32 for_work = 0;
+	static uint32 for_sink = 0;
 	WaitEvent events[3];
 	int n;
 
-	if (wait_event_info == 0)
-		wait_event_info = OutboxWaitEvent("OutboxRelayMain");
+	if (for_work == 0)
+	{
+		for_work = OutboxWaitEvent("OutboxRelayMain");
+		for_sink = OutboxWaitEvent("OutboxRelaySink");
+	}
 	prepare_wait(relay);
-	n = WaitEventSetWait(loop_wait.set, timeout, events, lengthof(events), wait_event_info);
+	n = WaitEventSetWait(loop_wait.set, timeout, events, lengthof(events),
+						 OutboxDispatchInFlight(&relay->dispatch) > 0 ? for_sink : for_work);
 	for (int i = 0; i < n; i++)
 	{
 		if ((events[i].events & WL_LATCH_SET) != 0)

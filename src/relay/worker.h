@@ -28,6 +28,18 @@ typedef enum OutboxAttemptEnd
 	OUTBOX_ATTEMPT_FAILED     /* an error was raised */
 } OutboxAttemptEnd;
 
+/* What pg_stat_activity says of a relay. */
+typedef enum OutboxActivity
+{
+	OUTBOX_ACTIVITY_NONE,
+	OUTBOX_ACTIVITY_CONNECTING,
+	OUTBOX_ACTIVITY_PUBLISHING,
+	OUTBOX_ACTIVITY_IDLE,
+	OUTBOX_ACTIVITY_REPLAYING,
+	OUTBOX_ACTIVITY_DRAINING,
+	OUTBOX_ACTIVITY_PAUSING
+} OutboxActivity;
+
 struct OutboxReplay;
 
 typedef struct OutboxRelay
@@ -66,6 +78,8 @@ typedef struct OutboxRelay
 	bool barrier_handed;
 
 	struct OutboxReplay *replay; /* replay.c; NULL: none was asked for since the process started */
+
+	OutboxActivity activity;
 
 	/* what is due when */
 	TimestampTz now;           /* as of the present turn of the loop */
@@ -111,6 +125,9 @@ extern void OutboxClipText(char *target, const char *text);
 extern void OutboxRelayNoteError(OutboxRelay *relay, const char *text);
 
 extern void OutboxRelaySetState(OutboxRelay *relay, OutboxRelayState state);
+
+/* Tells pg_stat_activity when it changes; cheap otherwise. */
+extern void OutboxRelayShow(OutboxRelay *relay, OutboxActivity activity);
 
 /* Settings after SIGHUP and, when due, the sink's row. */
 extern OutboxAttemptEnd OutboxRelayConfigure(OutboxRelay *relay, long every_ms);
