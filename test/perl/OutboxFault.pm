@@ -108,11 +108,11 @@ sub last_error
 	return $self->{node}->sql("SELECT last_error FROM outbox.relay_report() WHERE sink = '$self->{name}'");
 }
 
-# Deliveries in the broker's order: hashes with seq, id, key, type, kind, attempt, traceparent, attributes, lag.
+# Deliveries in the broker's order: hashes with seq, id, key, type, kind, attempt, traceparent, attributes, lag, timeline, destination.
 sub deliveries
 {
 	my ($self) = @_;
-	my @fields = qw(seq id key type kind attempt traceparent attributes lag);
+	my @fields = qw(seq id key type kind attempt traceparent attributes lag timeline destination);
 	my @deliveries;
 
 	return [] unless -e $self->{file};

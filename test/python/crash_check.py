@@ -25,7 +25,7 @@ import tempfile
 import fastavro
 
 CREATED, CHANGED, DELETED, COMMITTED = "AccountOpened", "AccountChanged", "AccountClosed", "LedgerChanged"
-FIELDS = 10
+FIELDS = 12
 SHOWN = 20
 
 
@@ -102,7 +102,7 @@ class Check:
             self.violation("altered", f"line {number} has {len(fields)} fields")
             return
         self.count["deliveries"] += 1
-        _, event_id, message_key, event_type, _, _, _, _, _, payload = fields
+        _, event_id, message_key, event_type, *_, payload = fields
         data = bytes.fromhex(payload)
         digest = event_id + hashlib.sha1(event_type.encode() + b" " + data).hexdigest()
         stream = io.BytesIO(data)
@@ -171,7 +171,7 @@ def made_up(key, version, event_type, event_id=None, record=None):
     out = io.BytesIO()
     fastavro.schemaless_writer(out, fastavro.parse_schema(dict(SCHEMA, name=event_type)), record or content(key, version))
     event_id = event_id or hashlib.md5(f"{key} {version} {event_type}".encode()).hexdigest().ljust(36, "0")
-    return "\t".join(["1", event_id, str(key), event_type, "value", "1", "", "", "5", out.getvalue().hex()])
+    return "\t".join(["1", event_id, str(key), event_type, "value", "1", "", "", "5", "1", "topic", out.getvalue().hex()])
 
 
 def self_test():

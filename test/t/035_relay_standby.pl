@@ -67,5 +67,27 @@ $fault->{node} = $standby;
 my $repeated = $fault->check('promotion');
 is($repeated, 0, 'the promoted server goes on from the position it had received');
 
+# ---- numbers of the new server are larger although seq may repeat: the timeline leads ce_sequence ----
+my (@before, @after);
+push @{ $_->{timeline} == 1 ? \@before : \@after }, $_ for @{ $fault->deliveries };
+is(scalar(@before), $delivered, 'before the promotion: timeline 1');
+is_deeply([ grep { $_ != 2 } map { $_->{timeline} } @after ], [], 'after it: timeline 2, pending events and those of prepared transactions included');
+$standby->poll_until("SELECT min(timeline) FROM outbox.relay_progress", 2);
+
+# ---- a replay that the primary was at goes on ----
+$standby->sql("SELECT outbox.replay('fault', rate => 50)");
+$standby->poll_until("SELECT published > 5 FROM outbox.replays");
+$standby->backup('second');
+my $third = OutboxCluster->new('third');
+$third->init_from_backup($standby, 'second', has_streaming => 1);
+$third->start;
+$standby->wait_for_catchup($third);
+$standby->stop('immediate');
+my $replayed = $third->sql('SELECT published FROM outbox.replays');
+$third->promote;
+$third->poll_until("SELECT published > $replayed FROM outbox.replays");
+pass('a replay goes on after a promotion');
+$standby = $third;
+
 $standby->stop;
 done_testing();

@@ -283,7 +283,7 @@ format_line(const OutboxSinkState *state, const OutboxMessage *message, Timestam
 		appendStringInfo(&line, "%s%.*s=%.*s", i > 0 ? "," : "",
 						 (int) message->attributes[i].name.len, message->attributes[i].name.data,
 						 (int) message->attributes[i].value.len, message->attributes[i].value.data);
-	appendStringInfo(&line, "\t%lld", (long long) (now - message->occurred_at));
+	appendStringInfo(&line, "\t%lld\t%u\t%s", (long long) (now - message->occurred_at), message->timeline, message->destination);
 	if (((FaultSink *) state->private_data)->control.payloads)
 		append_hex(&line, message->payload);
 	appendStringInfoChar(&line, '\n');
