@@ -82,7 +82,7 @@ test-matrix:
 
 # 200 kills and a million events, about 15 minutes: make soak SEED=7 KILLS=1000 EVENTS=5000000
 soak:
-	@test/run/soak.sh --kills $(or $(KILLS),200) --events $(or $(EVENTS),1000000) $(addprefix --seed ,$(SEED))
+	@KAFKA='$(KAFKA)' test/run/soak.sh --kills $(or $(KILLS),200) --events $(or $(EVENTS),1000000) $(addprefix --seed ,$(SEED))
 
 # Random inputs for the units that need no server: make fuzz SECONDS=600
 fuzz:

@@ -1,10 +1,11 @@
 """Kills a server that publishes, again and again, while an application writes; then says what got lost.
 
-  crash_soak.py DIR [--kills 200] [--events 1000000] [--seed N] [--writers 4]
+  crash_soak.py DIR [--kills 200] [--events 1000000] [--seed N] [--writers 4] [--kafka HOST:PORT]
 
 DIR is empty and the user's own; PATH has PostgreSQL's programs with outbox_ext and outbox_fault installed. A kill is
 SIGKILL to the relay, the launcher, a backend, any other process of the server, or the postmaster, or an immediate
-shutdown; between kills the sink misbehaves, and each start of the postmaster has other settings. Everything random
+shutdown; between kills the sink misbehaves, and each start of the postmaster has other settings. With --kafka the sink
+is the real one, and what a consumer reads from its topics is judged. Everything random
 follows from the seed, which is printed; the timing of processes does not, so a seed repeats the plan, not the run.
 Ends when there were enough kills and enough events; crash_check.py has the last word.
 """
@@ -24,8 +25,10 @@ import time
 import psycopg
 
 import crash_check
+import crash_kafka
 
 KEYS = 5000
+TOPICS = ["accounts", "ledger"]
 PREPARED_KEYS = range(100001, 100021)
 VICTIMS = {"relay": 35, "launcher": 8, "backend": 20, "other": 7, "postmaster": 15, "immediate": 15}
 TITLES = {"relay": "outbox relay", "launcher": "outbox launcher", "backend": " soak "}
@@ -42,7 +45,7 @@ class Server:
         subprocess.run(["initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
                        check=True, stdout=subprocess.DEVNULL)
         settings = {"listen_addresses": "''", "unix_socket_directories": f"'{folder}'", "port": 5432,
-                    "shared_preload_libraries": "outbox_ext", "outbox.sink_libraries": "'outbox_fault, outbox_log'",
+                    "shared_preload_libraries": "outbox_ext", "outbox.sink_libraries": "'outbox_fault, outbox_kafka'",
                     # what a killed process has written survives it; only a machine that dies asks for more
                     "fsync": "off", "max_prepared_transactions": 40, "max_wal_size": "2GB", "log_line_prefix": "'%m [%p] %b '",
                     "deadlock_timeout": "100ms", "restart_after_crash": "on"}
@@ -225,6 +228,8 @@ class Soak:
         new.rename(self.folder / "control")
 
     def misbehave(self):
+        if self.options.kafka is not None:
+            return
         rng, faults = self.rng, {}
         if rng.random() < 0.5:
             faults["capacity"] = rng.choice([1, 20, 500, 5000])
@@ -246,8 +251,11 @@ class Soak:
             conn.execute("INSERT INTO app.tally SELECT i, 0 FROM generate_series(1, %s) i", [KEYS])
             conn.execute("INSERT INTO app.tally SELECT unnest(%s::int[]), 0", [list(PREPARED_KEYS)])
             conn.execute("SELECT outbox.enable('ledger')")
-            sink = {"file": str(self.folder / "broker"), "control": str(self.folder / "control"), "payloads": "true"}
-            conn.execute("SELECT outbox.create_sink('soak', library => 'outbox_fault', options => %s)", [json.dumps(sink)])
+            library, sink = "outbox_fault", {"file": str(self.folder / "broker"), "control": str(self.folder / "control"), "payloads": "true"}
+            if self.options.kafka is not None:
+                crash_kafka.create_topics(self.options.kafka, TOPICS)
+                library, sink = "outbox_kafka", {"bootstrap.servers": self.options.kafka}
+            conn.execute("SELECT outbox.create_sink('soak', library => %s, options => %s)", [library, json.dumps(sink)])
             conn.execute("SELECT outbox.start_relay('soak')")
         kinds = [Writer] * self.options.writers + [Preparer]
         self.writers = [kind(self.server, self.rng.getrandbits(64), self.stop) for kind in kinds]
@@ -291,6 +299,7 @@ class Soak:
         deadline = time.monotonic() + DRAIN_SECONDS
         while self.server.ask(pending) > 0 and time.monotonic() < deadline:
             threading.Event().wait(0.1)
+        print(f"{DRAIN_SECONDS - deadline + time.monotonic():6.0f} s  until everything was published", file=sys.stderr, flush=True)
         with self.server.connect() as conn:
             truth = conn.execute("SELECT key, version, '' FROM app.tally UNION ALL SELECT key, version, 'deleted' FROM app.deletion "
                                  "UNION ALL SELECT key, max(version), 'committed' FROM app.change GROUP BY xid, key")
@@ -298,8 +307,11 @@ class Soak:
                 file.writelines(f"{key} {version} {what}\n" for key, version, what in truth)
             schemas = dict(conn.execute("SELECT event_type, schema FROM outbox.event_schema").fetchall())
             (self.folder / "schemas").write_text(json.dumps(schemas), encoding="utf-8")
+            types = dict(conn.execute("SELECT ce_type, event_type FROM outbox.event_schema").fetchall())
             dead = conn.execute("SELECT count(*) FROM outbox.dead_letter").fetchone()[0]
         self.server.stop("fast")
+        if self.options.kafka is not None:
+            crash_kafka.dump(self.options.kafka, TOPICS, types, self.folder / "broker")
         return dead
 
 
@@ -310,6 +322,7 @@ def main():
     parser.add_argument("--events", type=int, default=1000000)
     parser.add_argument("--writers", type=int, default=4)
     parser.add_argument("--pause", type=float, default=1.0, help="longest additional time between kills, seconds")
+    parser.add_argument("--kafka", help="HOST:PORT of a broker")
     parser.add_argument("--seed", type=int, default=None)
     options = parser.parse_args()
     if options.seed is None:

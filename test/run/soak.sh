@@ -2,6 +2,7 @@
 # Kills a private server that publishes, while an application writes, and compares what reached the broker with what
 # was committed: test/python/crash_soak.py says how. The seed is printed.
 #   soak.sh [--kills 200] [--events 1000000] [--seed N] [--writers 4]
+#   KAFKA=1 soak.sh ...     to a real Kafka instead of a file that stands for one
 # When something was wrong, the deliveries, what was committed and the server's log are kept in build/soak.
 set -euo pipefail
 . "$(dirname "$0")/../../tools/lib.sh"
@@ -15,16 +16,28 @@ mkdir -p build/log
     && make -s -C test/modules/outbox_fault PG_CONFIG="$PG_CONFIG" all install; } >build/log/soak.log 2>&1 \
     || { tail -n 25 build/log/soak.log >&2; die "the build failed"; }
 scratch=$(scratch_dir)
-trap 'rm -rf "$scratch"' EXIT
+cleanup()
+{
+    [ ! -d "$scratch/kafka" ] || as_server test/brokers/kafka-down.sh "$scratch/kafka" --wipe >/dev/null 2>&1 || :
+    rm -rf "$scratch"
+}
+trap cleanup EXIT
 trap 'exit 130' INT TERM
 
 build/venv/bin/python test/python/crash_check.py --self-test
+if [ -n "${KAFKA:-}" ]; then
+    test/brokers/kafka-fetch.sh || die "no Kafka"
+    as_server mkdir "$scratch/kafka" "$scratch/soak"
+    set -- --kafka "$(as_server test/brokers/kafka-up.sh "$scratch/kafka" | tail -n 1)" "$@"
+else
+    as_server mkdir "$scratch/soak"
+fi
 rc=0
-as_server env HOME="$scratch" PYTHONDONTWRITEBYTECODE=1 build/venv/bin/python test/python/crash_soak.py "$scratch" "$@" || rc=$?
+as_server env HOME="$scratch" PYTHONDONTWRITEBYTECODE=1 build/venv/bin/python test/python/crash_soak.py "$scratch/soak" "$@" || rc=$?
 if [ $rc != 0 ]; then
     rm -rf build/soak
     mkdir -p build/soak
-    for f in broker truth schemas log; do [ ! -f "$scratch/$f" ] || mv "$scratch/$f" build/soak/; done
+    for f in broker truth schemas log; do [ ! -f "$scratch/soak/$f" ] || mv "$scratch/soak/$f" build/soak/; done
     echo "kept in build/soak: broker, truth, schemas, log"
 fi
 exit $rc
