@@ -76,16 +76,18 @@ WITH RECURSIVE tree AS (
     SELECT c.id, c.name, c.enabled, v.view, s.relation AS source, v.detached_view,
            (SELECT pg_catalog.min(d.source) FROM outbox.detached_view d WHERE d.view = v.detached_view) AS detached_by,
            EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = v.view) AS view_there,
-           EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = s.relation) AS source_there,
-           t.tgenabled,
-           EXISTS (SELECT FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class r ON r.oid = i.inhparent
-                   WHERE i.inhparent = s.relation AND r.relkind <> 'p') AS inherited,
+           s.there AS source_there,
+           s.tgenabled,
+           (SELECT pg_catalog.min(r.oid::regclass::text) FROM outbox.source o
+            JOIN pg_catalog.pg_inherits i ON i.inhparent = o.relation
+            JOIN pg_catalog.pg_class r ON r.oid = i.inhparent
+            WHERE o.contract_id = c.id AND r.relkind <> 'p') AS inherited,
            -- partitions at whatever depth whose triggers are missing or disabled
            (SELECT pg_catalog.min(p.relid::text) FROM partitions p
-            WHERE p.source = s.relation AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger r WHERE r.tgrelid = p.relid
+            WHERE p.source IN (SELECT relation FROM outbox.source WHERE contract_id = c.id) AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger r WHERE r.tgrelid = p.relid
                   AND r.tgname = '!outbox_' || c.name AND r.tgenabled IN ('O', 'A'))) AS silent_partition,
            (SELECT pg_catalog.min(p.relid::text) FROM partitions p
-            WHERE p.source = s.relation AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger r WHERE r.tgrelid = p.relid
+            WHERE p.source IN (SELECT relation FROM outbox.source WHERE contract_id = c.id) AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger r WHERE r.tgrelid = p.relid
                   AND r.tgname = '!outbox!' || c.name AND r.tgenabled IN ('O', 'A'))) AS untold_partition,
            (SELECT pg_catalog.count(*) FROM outbox.event_type e WHERE e.contract_id = c.id) AS event_types,
            (SELECT pg_catalog.count(*) FROM outbox.dead_letter_entry d
@@ -96,8 +98,15 @@ WITH RECURSIVE tree AS (
     FROM outbox.contract c
     JOIN outbox.contract_version v ON v.contract_id = c.id
          AND v.version = (SELECT pg_catalog.max(version) FROM outbox.contract_version WHERE contract_id = c.id)
-    JOIN outbox.source s ON s.contract_id = c.id AND s.role = 'root'
-    LEFT JOIN pg_catalog.pg_trigger t ON t.tgrelid = s.relation AND t.tgname = '!outbox_' || c.name
+    -- of several sources the one that is worst off
+    JOIN LATERAL (
+        SELECT o.relation, k.oid IS NOT NULL AS there, t.tgenabled
+        FROM outbox.source o
+        LEFT JOIN pg_catalog.pg_class k ON k.oid = o.relation
+        LEFT JOIN pg_catalog.pg_trigger t ON t.tgrelid = o.relation AND t.tgname = '!outbox_' || c.name
+        WHERE o.contract_id = c.id
+        ORDER BY k.oid IS NOT NULL, coalesce(t.tgenabled IN ('O', 'A'), false), o.role = 'child', o.relation
+        LIMIT 1) s ON true
     LEFT JOIN LATERAL (SELECT d.message, d.created_at FROM outbox.dead_letter_entry d
                        WHERE d.contract = c.name AND d.state = 'open' ORDER BY d.id DESC LIMIT 1) last ON true
     LEFT JOIN outbox.contract_counters() n ON n.contract_id = c.id
@@ -177,7 +186,7 @@ SELECT 'contract', c.name,
             WHEN c.silent_partition IS NOT NULL THEN 'Its trigger on partition ' || c.silent_partition || ' is missing or disabled: ALTER TABLE ' || c.silent_partition || ' ENABLE TRIGGER "!outbox_' || c.name || '";'
             WHEN c.untold_partition IS NOT NULL THEN 'TRUNCATE of partition ' || c.untold_partition || ' would go unnoticed: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ').'
             WHEN c.event_types = 0 THEN 'It has no event types: SELECT outbox.create_event_type(...).'
-            WHEN c.inherited THEN 'Changes of rows in tables that inherit from ' || c.source || ' are not captured: ALTER TABLE ... NO INHERIT ' || c.source || '.'
+            WHEN c.inherited IS NOT NULL THEN 'Changes of rows in tables that inherit from ' || c.inherited || ' are not captured: ALTER TABLE ... NO INHERIT ' || c.inherited || '.'
             WHEN c.dead_letters > 0 THEN 'SELECT * FROM outbox.dead_letter WHERE contract = ' || pg_catalog.quote_literal(c.name) || ' AND state = ''open''.'
             WHEN c.gaps > 0 THEN 'Changes produced no events: SELECT * FROM outbox.gap WHERE contract = ' || pg_catalog.quote_literal(c.name) || '.' END
 FROM contracts c

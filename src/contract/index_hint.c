@@ -13,6 +13,8 @@
 
 #include "access/genam.h"
 #include "access/relation.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteManip.h"
@@ -33,21 +35,22 @@ typedef struct JoinColumns
 
 static bool collect(Node *node, void *arg);
 static void collect_side(JoinColumns *columns, Node *side, Node *other);
-static bool has_index(Oid relation, List *expressions);
+static Oid	table_without_index(Oid relation, List *expressions);
+static bool has_index(Oid table, Oid relation, List *expressions);
 static char *column_text(Oid relation, Node *expression);
 
 char *
-OutboxJoinColumns(Query *query, Oid relation, bool *indexed)
+OutboxJoinColumns(Query *query, Oid relation, Oid *lacking)
 {
 	JoinColumns columns = {.relation = relation};
 	StringInfoData list;
 	ListCell   *lc;
 
-	*indexed = false;
+	*lacking = relation;
 	(void) collect((Node *) query, &columns);
 	if (columns.expressions == NIL)
 		return NULL;
-	*indexed = has_index(relation, columns.expressions);
+	*lacking = table_without_index(relation, columns.expressions);
 	initStringInfo(&list);
 	foreach(lc, columns.expressions)
 		appendStringInfo(&list, "%s%s", list.len ? ", " : "", column_text(relation, lfirst(lc)));
@@ -129,10 +132,27 @@ collect_side(JoinColumns *columns, Node *side, Node *other)
 	columns->expressions = lappend(columns->expressions, expression);
 }
 
-static bool
-has_index(Oid relation, List *expressions)
+/* An index of a partitioned table is one of its partitions; with inheritance every table has its own. */
+static Oid
+table_without_index(Oid relation, List *expressions)
 {
-	Relation	rel = relation_open(relation, AccessShareLock);
+	ListCell   *lc;
+
+	if (get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE)
+		return has_index(relation, relation, expressions) ? InvalidOid : relation;
+	foreach(lc, find_all_inheritors(relation, NoLock, NULL))
+	{
+		if (!has_index(lfirst_oid(lc), relation, expressions))
+			return lfirst_oid(lc);
+	}
+	return InvalidOid;
+}
+
+/* The expressions are over the relation, from which the table may inherit. */
+static bool
+has_index(Oid table, Oid relation, List *expressions)
+{
+	Relation	rel = relation_open(table, AccessShareLock);
 	bool		found = false;
 	ListCell   *lc;
 
@@ -144,10 +164,10 @@ has_index(Oid relation, List *expressions)
 
 		foreach(other, expressions)
 		{
-			Node	   *expression = lfirst(other);
+			Var		   *column = lfirst(other);
 
-			found |= index->rd_index->indisvalid && RelationGetIndexPredicate(index) == NIL &&
-				IsA(expression, Var) && ((Var *) expression)->varattno == first;
+			found |= index->rd_index->indisvalid && RelationGetIndexPredicate(index) == NIL && IsA(column, Var) &&
+				get_attnum(table, get_attname(relation, column->varattno, false)) == first;
 		}
 		index_close(index, NoLock);
 	}

@@ -12,10 +12,11 @@
 
 /*
  * The columns or expressions by which a query joins a relation, as the column
- * list of CREATE INDEX; NULL: none found. *indexed: an index begins with one
- * of them, so that another one would not help.
+ * list of CREATE INDEX; NULL: none found. *lacking: the table that has no index
+ * beginning with one of them, the relation or one that inherits from it;
+ * InvalidOid: another index would not help.
  */
-extern char *OutboxJoinColumns(Query *query, Oid relation, bool *indexed);
+extern char *OutboxJoinColumns(Query *query, Oid relation, Oid *lacking);
 
 /* Is it a unique index of that many columns? */
 extern bool OutboxIndexIsUnique(Oid index, int ncolumns);

@@ -262,16 +262,15 @@ static void
 refuse_scan(PlanCheck *check, const Scan *scan)
 {
 	Oid			relation = rt_fetch(parent_entry(check->plan, scan->scanrelid), check->plan->rtable)->relid;
-	bool		indexed;
-	char	   *columns = OutboxJoinColumns(check->query, relation, &indexed);
-	char	   *table = OutboxQualifiedName(relation);
+	Oid			lacking;
+	char	   *columns = OutboxJoinColumns(check->query, relation, &lacking);
 
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("%s cannot be evaluated at commit: it would scan \"%s\"", check->subject, get_rel_name(relation)),
 			 errdetail("Every commit reads the rows that it touched, so each table behind the view must be found through an index, however small it is today."),
 			 columns == NULL ? errhint("Join \"%s\" by equality of columns that have an index.", get_rel_name(relation)) :
-			 indexed ? errhint("The index exists, but the key does not reach it: put the condition on (%s) into the subquery that reads \"%s\" (LEFT JOIN LATERAL).",
-							   columns, get_rel_name(relation)) :
-			 errhint("CREATE INDEX ON %s (%s);", table, columns)));
+			 OidIsValid(lacking) ? errhint("CREATE INDEX ON %s (%s);", OutboxQualifiedName(lacking), columns) :
+			 errhint("The index exists, but the key does not reach it: put the condition on (%s) into the subquery that reads \"%s\" (LEFT JOIN LATERAL).",
+					 columns, get_rel_name(relation))));
 }

@@ -70,7 +70,18 @@ INSERT INTO ordr SELECT i, 'C2' FROM generate_series(11, 15) i;
 SELECT count(*) FROM news();
 UPDATE cust SET nm = 'Bobby' WHERE cust_no = 'C2';
 SELECT * FROM news();
--- a changed key is a delete and a create; a customer who becomes another one, of whose orders the rows before and after are
+-- what status says when a trigger of any source is off
+SELECT state, advice FROM outbox.status WHERE name = 'cj_order';
+UPDATE outbox.dead_letter_entry SET state = 'discarded' WHERE contract = 'cj_order';
+SELECT state, advice FROM outbox.status WHERE name = 'cj_order';
+ALTER TABLE ordr_ln DISABLE TRIGGER "!outbox_cj_order";
+SELECT state, advice FROM outbox.status WHERE name = 'cj_order';
+ALTER TABLE ordr_ln ENABLE TRIGGER "!outbox_cj_order";
+DROP TRIGGER "!outbox_cj_order" ON cust;
+SELECT state, advice FROM outbox.status WHERE name = 'cj_order';
+SELECT outbox.enable('cj_order');
+SELECT state, advice FROM outbox.status WHERE name = 'cj_order';
+-- a changed key is a delete and a create
 DELETE FROM ordr WHERE ordr_no > 10;
 SELECT count(*) FROM news();
 UPDATE ordr SET ordr_no = 4 WHERE ordr_no = 3;
