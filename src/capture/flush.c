@@ -111,10 +111,16 @@ void
 OutboxFlushInit(void)
 {
 	OutboxCommitGuardInit();
-	RegisterXactCallback(on_transaction, NULL);
-	RegisterSubXactCallback(on_subtransaction, NULL);
+	OutboxFlushRegister();
 	previous_executor_finish = ExecutorFinish_hook;
 	ExecutorFinish_hook = executor_finish;
+}
+
+void
+OutboxFlushRegister(void)
+{
+	RegisterXactCallback(on_transaction, NULL);
+	RegisterSubXactCallback(on_subtransaction, NULL);
 }
 
 /* flush(): what commit would do, now and without locks, for tests in one transaction. */

@@ -1,0 +1,50 @@
+/*-------------------------------------------------------------------------
+ *
+ * flush_test.c
+ *	  A function that only tests create: another library's pre-commit work.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "capture/event_writer.h"
+#include "capture/flush.h"
+
+PG_FUNCTION_INFO_V1(outbox_test_execute_late);
+
+static char *late_command = NULL;
+
+static void
+execute_late(XactEvent event, void *arg)
+{
+	char *command = late_command;
+
+	late_command = NULL;
+	if (event != XACT_EVENT_PRE_COMMIT || command == NULL)
+		return;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+	SPI_execute(command, false, 0);
+	SPI_finish();
+	PopActiveSnapshot();
+}
+
+/* (command text): executes it in a pre-commit callback that runs after the flush and the writer. */
+Datum
+outbox_test_execute_late(PG_FUNCTION_ARGS)
+{
+	/* callbacks run last-registered first */
+	UnregisterXactCallback(execute_late, NULL);
+	RegisterXactCallback(execute_late, NULL);
+	OutboxEventWriterInit();
+	OutboxFlushRegister();
+	late_command = MemoryContextStrdup(TopTransactionContext, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	PG_RETURN_VOID();
+}
