@@ -244,6 +244,8 @@ CREATE TABLE outbox.sink (
     options             jsonb NOT NULL DEFAULT '{}',
     start_at            text NOT NULL DEFAULT 'earliest' CHECK (start_at IN ('earliest', 'now')),
     desired_state       text NOT NULL DEFAULT 'stopped' CHECK (desired_state IN ('running', 'paused', 'stopped')),
+    on_reject           text NOT NULL DEFAULT 'block_key' CHECK (on_reject IN ('block_key', 'skip', 'stop')),
+    resolved            bigint NOT NULL DEFAULT 0,
     -- the copy guard: which copy of the data this sink may publish from
     system_identifier   bigint,
     database_oid        oid,
@@ -251,6 +253,51 @@ CREATE TABLE outbox.sink (
     created_at          timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 COMMENT ON TABLE outbox.sink IS 'Configured brokers; options may hold secrets, so only the owner reads this table';
+
+COMMENT ON COLUMN outbox.sink.on_reject IS 'What follows an event that the broker rejects: block_key: later events of its aggregate wait until it is redriven or discarded; skip: they go on; stop: the relay stops there';
+COMMENT ON COLUMN outbox.sink.resolved IS 'Counts calls that redrove or discarded its rejected events: the relay looks when it changes';
+
+-- Columns as in outbox.event, then what is ours. Order per aggregate is that of seq.
+CREATE TABLE outbox.held_event (
+    seq                 bigint NOT NULL,
+    xid                 xid8 NOT NULL,
+    occurred_at         timestamptz NOT NULL,
+    id                  uuid NOT NULL,
+    schema_id           int NOT NULL,
+    leaf                smallint NOT NULL,
+    flags               smallint NOT NULL,
+    aggregatetype       text NOT NULL,
+    aggregateid         text NOT NULL,
+    type                text NOT NULL,
+    payload             bytea,
+    tracingspancontext  text,
+    headers             jsonb,
+    sink_id             int NOT NULL REFERENCES outbox.sink ON DELETE CASCADE,
+    state               text NOT NULL CHECK (state IN ('held', 'rejected', 'redrive')),
+    letter              bigint,
+    held_at             timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (sink_id, seq)
+);
+ALTER TABLE outbox.held_event ALTER COLUMN payload SET STORAGE EXTERNAL;
+CREATE INDEX held_event_letter_idx ON outbox.held_event (letter) WHERE letter IS NOT NULL;
+COMMENT ON TABLE outbox.held_event IS 'Events that a sink has passed without publishing them: rejected ones, and those that wait behind them or for their topic';
+COMMENT ON COLUMN outbox.held_event.state IS 'held: waits; rejected: see the dead letter; redrive: about to be offered again';
+COMMENT ON COLUMN outbox.held_event.letter IS 'outbox.dead_letter.id of an event that was rejected';
+
+-- Present trouble of a sink with single topics; void when it works again, never dumped.
+CREATE TABLE outbox.blocked_route (
+    sink_id             int NOT NULL REFERENCES outbox.sink ON DELETE CASCADE,
+    topic               text NOT NULL,
+    schema_id           int NOT NULL,
+    reason              text NOT NULL,
+    since               timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    tries               int NOT NULL,
+    tried_at            timestamptz NOT NULL,
+    next_try            timestamptz NOT NULL,
+    PRIMARY KEY (sink_id, topic, schema_id)
+);
+COMMENT ON TABLE outbox.blocked_route IS 'Topics, or single schemas of a topic, that take no messages of a sink at present';
+COMMENT ON COLUMN outbox.blocked_route.schema_id IS '0: the whole topic; else outbox.event_schema.id';
 
 -- The position of a sink; belongs to this copy of the data, never dumped.
 CREATE TABLE outbox.relay_progress (
@@ -300,6 +347,7 @@ SELECT pg_catalog.pg_extension_config_dump('outbox.event_schema', '');
 SELECT pg_catalog.pg_extension_config_dump('outbox.dead_letter_entry', '');
 SELECT pg_catalog.pg_extension_config_dump('outbox.gap', '');
 SELECT pg_catalog.pg_extension_config_dump('outbox.sink', '');
+SELECT pg_catalog.pg_extension_config_dump('outbox.held_event', '');
 SELECT pg_catalog.pg_extension_config_dump('outbox.contract_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('outbox.event_type_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('outbox.check_rule_id_seq', '');

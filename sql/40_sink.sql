@@ -1,12 +1,13 @@
 -- Sinks: configured brokers.
 
-CREATE FUNCTION outbox.create_sink(name text, library text, options jsonb DEFAULT '{}', start_at text DEFAULT 'earliest')
+CREATE FUNCTION outbox.create_sink(name text, library text, options jsonb DEFAULT '{}', start_at text DEFAULT 'earliest',
+                                   on_reject text DEFAULT 'block_key')
 RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outbox_create_sink';
-COMMENT ON FUNCTION outbox.create_sink(text, text, jsonb, text) IS
-'Configures a broker. library: bare name of a sink library listed in outbox.sink_libraries. options: object of strings, numbers, booleans or {"file": "/path"}, checked by the library. Give passwords and keys as {"file": "/path"}: a file is read again when the sink has trouble and at a reload, and its content is in no table, dump or statement log; views mask options that look like secrets all the same. start_at: earliest (every event that is kept) or now (events after this moment). The sink is created stopped. Errors: invalid_name, duplicate_object, invalid_parameter_value, insufficient_privilege';
-REVOKE ALL ON FUNCTION outbox.create_sink(text, text, jsonb, text) FROM PUBLIC;
+COMMENT ON FUNCTION outbox.create_sink(text, text, jsonb, text, text) IS
+'Configures a broker. library: bare name of a sink library listed in outbox.sink_libraries. options: object of strings, numbers, booleans or {"file": "/path"}, checked by the library. Give passwords and keys as {"file": "/path"}: a file is read again when the sink has trouble and at a reload, and its content is in no table, dump or statement log; views mask options that look like secrets all the same. start_at: earliest (every event that is kept) or now (events after this moment). on_reject: what follows an event that the broker rejects, which becomes a dead letter of stage publish: block_key (later events of its aggregate wait until it is redriven or discarded, others go on), skip (all go on), stop (the relay stops there, no dead letter). The sink is created stopped. Errors: invalid_name, duplicate_object, invalid_parameter_value, insufficient_privilege';
+REVOKE ALL ON FUNCTION outbox.create_sink(text, text, jsonb, text, text) FROM PUBLIC;
 
 CREATE FUNCTION outbox.drop_sink(name text)
 RETURNS void

@@ -33,7 +33,7 @@ SELECT id, contract, event_type, emit, key, stage, sqlstate, message, detail, hi
        sink, event_id, payload, created_at, state, attempts, resolved_at, resolved_by, resolution
 FROM outbox.dead_letter_entry;
 COMMENT ON VIEW outbox.dead_letter IS
-'Changes that could not become events, by stage: map, condition, check, encode, size (flush and publish are not written by this version). event_type is null when the contract''s row itself could not be mapped; source_columns holds only columns that the contract reads';
+'Changes that could not become events, by stage: map, condition, check, encode, size, flush; and events that a sink''s broker rejected, of stage publish: with sink, event_id and payload, message = the broker''s words. event_type is null when the contract''s row itself could not be mapped; source_columns holds only columns that the contract reads';
 
 -- Masked by name, and passwords in URLs wherever they stand. A file's path is no secret.
 CREATE VIEW outbox.sinks AS
@@ -46,7 +46,7 @@ SELECT s.name, s.library,
                 THEN pg_catalog.to_jsonb(pg_catalog.regexp_replace(o.value #>> '{}', '://.*@', '://********@'))
             ELSE o.value END), '{}')
         FROM pg_catalog.jsonb_each(s.options) o) AS options,
-       s.start_at, s.desired_state, s.created_at
+       s.start_at, s.desired_state, s.on_reject, s.created_at
 FROM outbox.sink s;
 COMMENT ON VIEW outbox.sinks IS
 'Configured brokers, with options whose names tell of passwords and keys masked, and so are user and password in URLs; a path given as {"file": ...} is shown';
@@ -58,6 +58,18 @@ SELECT c.name AS contract, n.calls, n.skips, n.transitions, n.captured AS events
 FROM outbox.contract c JOIN outbox.contract_counters() n ON n.contract_id = c.id;
 COMMENT ON VIEW outbox.contract_cost IS
 'What capture costs the writers, per contract, since the server started. calls: of the trigger, one per changed row; skips: calls in which nothing published differs; transitions: pairs of contract rows in which something does; total_us and max_us: time in the trigger (of a transaction''s first 16 calls, and of every 17th after them, which counts for 17); flushes, flush_keys, total_flush_us, max_flush_us: readings at commit, the keys they read, and their time. Events and dead letters count when they are committed, cost also when the transaction rolls back. No rows when the library is not preloaded';
+
+CREATE VIEW outbox.held_events AS
+SELECT k.name AS sink, s.topic, h.aggregatetype, h.aggregateid, h.seq, h.id, h.type, h.occurred_at, h.state,
+       h.letter AS dead_letter, b.reason, b.next_try, h.held_at
+FROM outbox.held_event h
+JOIN outbox.sink k ON k.id = h.sink_id
+LEFT JOIN outbox.event_schema s ON s.id = h.schema_id
+LEFT JOIN LATERAL (SELECT b.reason, b.next_try FROM outbox.blocked_route b
+                   WHERE b.sink_id = h.sink_id AND b.topic = s.topic AND b.schema_id IN (0, h.schema_id)
+                   ORDER BY b.schema_id LIMIT 1) b ON true;
+COMMENT ON VIEW outbox.held_events IS
+'Events that a sink has passed without publishing them. state: rejected (see dead_letter, which has this id), redrive (about to be offered again), held (waits: for its topic, then reason has the broker''s words and next_try the time; else behind a rejected or held event of its aggregate). They are published in the order of seq';
 
 CREATE VIEW outbox.status AS
 WITH RECURSIVE tree AS (
@@ -129,9 +141,9 @@ WITH RECURSIVE tree AS (
     FROM leaves
 ), sinks AS (
     SELECT s.name, coalesce(r.state, s.desired_state) AS relay_state, coalesce(p.acked, 0) AS published,
-           greatest(seq.last_value - greatest(r.seq_seen, p.seq_seen, 0), 0) + coalesce(r.queued, 0) AS pending,
-           CASE WHEN r.oldest_unacked IS NOT NULL THEN pg_catalog.clock_timestamp() - r.oldest_unacked END AS oldest_age,
-           r.last_error, r.last_error_at,
+           greatest(seq.last_value - greatest(r.seq_seen, p.seq_seen, 0), 0) + coalesce(r.queued, 0) + h.held AS pending,
+           pg_catalog.clock_timestamp() - least(r.oldest_unacked, h.oldest) AS oldest_age,
+           l.open AS dead_letters, h.held, b.topics AS blocked_topics, r.last_error, r.last_error_at,
            ' It holds ' || pg_catalog.pg_size_pretty(held.bytes) || ' of events'
              || coalesce(' since ' || pg_catalog.to_char(held.since, 'YYYY-MM-DD HH24:MI') , '') || '.' AS holds
     FROM outbox.sink s
@@ -139,6 +151,20 @@ WITH RECURSIVE tree AS (
     CROSS JOIN seq
     LEFT JOIN outbox.relay_progress p ON p.sink_id = s.id
     LEFT JOIN outbox.relay_report() r ON r.sink_id = s.id
+    CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS held, pg_catalog.min(e.occurred_at) AS oldest
+                        FROM outbox.held_event e WHERE e.sink_id = s.id AND e.state <> 'rejected') h
+    CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS topics FROM outbox.blocked_route e WHERE e.sink_id = s.id) b
+    CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS open FROM outbox.dead_letter_entry e
+                        WHERE e.sink = s.name AND e.stage = 'publish' AND e.state = 'open') l
+), topics AS (
+    SELECT k.name AS sink, b.topic, coalesce(e.event_type, '') AS event_type, b.reason, b.tried_at, b.next_try,
+           (SELECT pg_catalog.count(*) FROM outbox.held_event h JOIN outbox.event_schema s ON s.id = h.schema_id
+            WHERE h.sink_id = b.sink_id AND h.state <> 'rejected' AND s.topic = b.topic) AS held,
+           (SELECT pg_catalog.min(h.occurred_at) FROM outbox.held_event h JOIN outbox.event_schema s ON s.id = h.schema_id
+            WHERE h.sink_id = b.sink_id AND h.state <> 'rejected' AND s.topic = b.topic) AS oldest
+    FROM outbox.blocked_route b
+    JOIN outbox.sink k ON k.id = b.sink_id
+    LEFT JOIN outbox.event_schema e ON e.id = b.schema_id
 )
 SELECT 'extension' AS kind, 'outbox_ext' AS name,
        CASE WHEN version.sql <> version.library THEN 'version mismatch'
@@ -193,7 +219,7 @@ FROM contracts c
 UNION ALL
 SELECT 'sink', s.name,
        CASE WHEN s.relay_state IN ('waiting', 'no worker') THEN 'not running' ELSE s.relay_state END,
-       NULL, s.published, s.pending, s.oldest_age, NULL, NULL, s.last_error, s.last_error_at,
+       NULL, s.published, s.pending, s.oldest_age, s.dead_letters, NULL, s.last_error, s.last_error_at,
        CASE WHEN s.relay_state = 'stopped' THEN 'SELECT outbox.start_relay(' || pg_catalog.quote_literal(s.name) || ') starts its relay.' || coalesce(s.holds, '')
             WHEN s.relay_state = 'paused' THEN 'SELECT outbox.resume(' || pg_catalog.quote_literal(s.name) || ') goes on; its events are kept meanwhile.' || coalesce(s.holds, '')
             WHEN s.relay_state = 'stopping' THEN 'It waits for outstanding acknowledgements, at most outbox.drain_timeout.'
@@ -201,9 +227,20 @@ SELECT 'sink', s.name,
             WHEN NOT outbox.preloaded() THEN 'SELECT outbox.start_relay(' || pg_catalog.quote_literal(s.name) || ') starts it on trial; add outbox_ext to shared_preload_libraries and restart.'
             WHEN s.relay_state = 'no worker' THEN 'All background workers of the server are in use: raise max_worker_processes and restart; it is tried again every few seconds.'
             WHEN s.relay_state = 'waiting' THEN 'Its relay starts in a moment; if it does not, SELECT pg_reload_conf() makes the launcher look again and the server log says why.'
-            WHEN s.relay_state = 'blocked' THEN 'Nothing is published until the cause is gone: last_error names the rejected event and the reason, or the copy of the data.'
-            WHEN s.relay_state = 'backoff' THEN 'The relay keeps trying and loses nothing; last_error says what is wrong with the broker, a topic or the registry.' END
-FROM sinks s;
+            WHEN s.relay_state = 'blocked' THEN 'Nothing is published until the cause is gone: last_error names the rejected event and the reason, the copy of the data, or the number of events that wait.'
+            WHEN s.relay_state = 'backoff' THEN 'The relay keeps trying and loses nothing; last_error says what is wrong with the broker.'
+            WHEN s.dead_letters > 0 THEN 'The broker rejected events: SELECT * FROM outbox.dead_letter WHERE sink = ' || pg_catalog.quote_literal(s.name)
+                || ' AND state = ''open''; remove the cause and redrive them, or discard them. ' || s.held || ' events wait.'
+            WHEN s.blocked_topics > 0 THEN 'Some topics take no messages: see the rows of kind topic. Others go on.' END
+FROM sinks s
+UNION ALL
+SELECT 'topic', t.sink || ': ' || t.topic || CASE WHEN t.event_type <> '' THEN ' (' || t.event_type || ')' ELSE '' END, 'blocked',
+       NULL, NULL, t.held, pg_catalog.clock_timestamp() - t.oldest, NULL, NULL, t.reason, t.tried_at,
+       CASE WHEN t.event_type <> '' THEN 'The registry does not give this schema a number: make it compatible, or change the rules of its subject, or wait until the registry works. '
+            ELSE 'Create the topic, or allow the sink''s user to write to it. ' END
+         || 'Its events are held, others go on; it is tried again by itself, next at ' || pg_catalog.date_trunc('second', t.next_try)
+         || ', or at once with SELECT pg_reload_conf().'
+FROM topics t;
 COMMENT ON VIEW outbox.status IS
-'One row per extension, contract and sink: what is going on and what to do. captured: of the extension an upper bound (the last seq, rolled-back ones included), of a contract the events since the server started; published: events that the broker acknowledged; pending: an upper bound; oldest_age: of the oldest event that is read but not acknowledged';
-COMMENT ON COLUMN outbox.status.state IS 'extension: active, capture off, not preloaded, version mismatch; contract: enabled, disabled, not captured, detached, broken; sink: starting, running, backoff, blocked, stopping, not running, paused, stopped';
+'One row per extension, contract and sink, and per topic that takes nothing from a sink: what is going on and what to do. captured: of the extension an upper bound (the last seq, rolled-back ones included), of a contract the events since the server started; published: events that the broker acknowledged; pending: an upper bound; oldest_age: of the oldest event that is read but not acknowledged';
+COMMENT ON COLUMN outbox.status.state IS 'extension: active, capture off, not preloaded, version mismatch; contract: enabled, disabled, not captured, detached, broken; sink: starting, running, backoff, blocked, stopping, not running, paused, stopped; topic: blocked';

@@ -30,6 +30,7 @@ int			outbox_drain_timeout = 3000;
 int			outbox_dead_letter_retention = 30 * 24 * 60 * 60;
 int			outbox_max_in_flight = 65536;
 int			outbox_max_in_flight_size = 65536;
+int			outbox_max_held_events = 1000000;
 int			outbox_max_sorted_events = 1048576;
 int outbox_leaf_size = 1024 * 1024;
 int outbox_leaf_age = 24 * 60 * 60;
@@ -127,6 +128,11 @@ define_relay_settings(void)
 							"One message always fits.",
 							&outbox_max_in_flight_size, 65536, 64, 4 * 1024 * 1024,
 							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("outbox.max_held_events",
+							"Most events that wait, per sink, behind rejected ones or for their topics.",
+							"At the limit the relay stops until some can go; each takes a row, and up to 64 bytes of the relay's memory.",
+							&outbox_max_held_events, 1000000, 0, INT_MAX,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("outbox.max_sorted_events",
 							"Most events that a relay puts in order at a time.",
 							"A larger backlog is read in several passes; an event takes up to 32 bytes meanwhile.",

@@ -3,7 +3,9 @@
  * redrive.c
  *	  outbox.redrive() and outbox.discard(): dead letters worked by a person.
  *
- * A redriven event describes the row as it is now, read through the contract's
+ * An event that a broker rejected is published again as it is, by the relay of
+ * that sink (deadletter/rejected.c). Everything else is captured again:
+ * a redriven event describes the row as it is now, read through the contract's
  * view by the dead letter's key; what it was before, and that it was created,
  * changed or deleted, comes from the dead letter. Every dead letter is tried
  * in a subtransaction of its own: one that fails again says why and stays.
@@ -27,6 +29,7 @@
 #include "catalog/outbox_catalog.h"
 #include "contract/contract_api.h"
 #include "contract/guard.h"
+#include "deadletter/rejected.h"
 
 PG_FUNCTION_INFO_V1(outbox_redrive);
 PG_FUNCTION_INFO_V1(outbox_redrive_late);
@@ -39,6 +42,7 @@ typedef struct Letter
 	char	   *contract;
 	char	   *event_type;
 	char	   *emit;
+	bool		publish;		/* an event that the broker rejected */
 	Jsonb	   *key;
 	Jsonb	   *before;
 	Jsonb	   *source_columns;
@@ -69,6 +73,7 @@ static void attempt_step(void *arg);
 static void attempt_key(Attempt *attempt, OutboxCompiledContract *contract);
 static HeapTuple row_before(OutboxCompiledContract *contract, const Letter *letter);
 static char *view_name(const OutboxCompiledContract *contract);
+static void capture_again(Attempt *attempt);
 static OutboxEmit letter_emit(const Letter *letter);
 static bool find_rows(Attempt *attempt, OutboxCompiledContract *contract, OutboxRedrive *redrive);
 static HeapTuple fetch_row(OutboxCompiledContract *contract, const char *query, Jsonb *argument);
@@ -109,6 +114,7 @@ try_letters(List *letters, bool by_relay)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "outbox redrive", ALLOCSET_DEFAULT_SIZES);
 	int64		redriven = 0;
+	bool		any_publish = false;
 	ListCell   *lc;
 
 	foreach(lc, letters)
@@ -117,11 +123,14 @@ try_letters(List *letters, bool by_relay)
 		Letter	   *letter = lfirst(lc);
 
 		CHECK_FOR_INTERRUPTS();
+		any_publish |= letter->publish;
 		letter->by_relay = by_relay;
 		redriven += try_letter(letter, context);
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(context);
 	}
+	if (any_publish)
+		OutboxTellSinks();
 	return redriven;
 }
 
@@ -149,6 +158,8 @@ outbox_discard(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there is no open dead letter %s", args[0]),
 				 errhint("SELECT * FROM outbox.dead_letter WHERE state = 'open' lists them.")));
+	if (OutboxDropRejected(PG_GETARG_INT64(0)))
+		OutboxTellSinks();
 	PG_RETURN_VOID();
 }
 
@@ -167,7 +178,7 @@ take_letters(FunctionCallInfo fcinfo, int max_rows)
 	OutboxOwnerBegin(&scope);
 	SPI_connect();
 	if (SPI_execute_with_args(SELECT_LETTERS
-							  " WHERE state = 'open' AND stage <> 'publish' AND ($1 IS NULL OR id = $1)"
+							  " WHERE state = 'open' AND ($1 IS NULL OR id = $1)"
 							  " AND ($2 IS NULL OR contract = $2) ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED",
 							  lengthof(types), types, values, nulls, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read outbox.dead_letter_entry");
@@ -232,6 +243,7 @@ read_letter(HeapTuple tuple, TupleDesc desc)
 	letter->before = column_jsonb(tuple, desc, 6);
 	letter->source_columns = column_jsonb(tuple, desc, 7);
 	letter->late = strcmp(column_text(tuple, desc, 8), "flush") == 0;
+	letter->publish = strcmp(column_text(tuple, desc, 8), "publish") == 0;
 	return letter;
 }
 
@@ -275,6 +287,18 @@ static void
 attempt_step(void *arg)
 {
 	Attempt    *attempt = arg;
+	Letter	   *letter = attempt->letter;
+
+	if (!letter->publish)
+		capture_again(attempt);
+	else if (!OutboxRedriveRejected(letter->id))
+		fail(attempt, ERRCODE_NO_DATA_FOUND, "the rejected event is not kept any more, its sink was dropped",
+			 "Discard the dead letter.");
+}
+
+static void
+capture_again(Attempt *attempt)
+{
 	Letter	   *letter = attempt->letter;
 	OutboxContractConfig *config = OutboxContractGet(letter->contract);
 	OutboxCompiledContract *contract = OutboxCompileContract(config, config->root, false);

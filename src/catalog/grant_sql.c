@@ -48,6 +48,7 @@ static const char *const reader_relations[] = {
 	"outbox.metrics",
 	"outbox.leaf_status",
 	"outbox.leaf_sink",
+	"outbox.held_events",
 };
 
 /* What these views call. */
@@ -91,7 +92,7 @@ static const char *const admin_functions[] = {
 	"outbox.preview(text, text, int)",
 	"outbox.validate(text)",
 	"outbox.avro_schema(text, int)",
-	"outbox.create_sink(text, text, jsonb, text)",
+	"outbox.create_sink(text, text, jsonb, text, text)",
 	"outbox.drop_sink(text)",
 };
 

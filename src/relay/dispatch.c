@@ -159,12 +159,16 @@ OutboxDispatchAdvance(OutboxDispatch *dispatch)
 		if (place->completes)
 		{
 			dispatch->progress.cursor = place->seq;
-			dispatch->progress.acked++;
 			OutboxTallyCount(&dispatch->progress.tally, (int16) place->leaf, place->leaf_use);
-			dispatch->acked++;
-			OutboxMeterEvent(dispatch->meter, place->type, place->occurred_at, dispatch->now);
+			if (!place->kept_aside)
+			{
+				dispatch->progress.acked++;
+				dispatch->acked++;
+				OutboxMeterEvent(dispatch->meter, place->type, place->occurred_at, dispatch->now);
+			}
 		}
-		dispatch->meter->bytes += place->bytes - OUTBOX_MESSAGE_OVERHEAD;
+		if (!place->kept_aside)
+			dispatch->meter->bytes += place->bytes - OUTBOX_MESSAGE_OVERHEAD;
 		dispatch->bytes -= place->bytes;
 		dispatch->tail++;
 	}

@@ -34,6 +34,7 @@ static bool moved(const OutboxRelay *relay);
 static bool lets_leaf_pass(const OutboxRelay *relay);
 static bool drifted(const OutboxRelay *relay);
 static void fill_report(OutboxRelay *relay);
+static void check_held(OutboxRelay *relay, bool reloaded);
 static bool has_new_files(OutboxRelay *relay);
 
 /* Were events acknowledged, or schemas registered, since the last write? */
@@ -41,6 +42,7 @@ static bool
 moved(const OutboxRelay *relay)
 {
 	return relay->dispatch.tail != relay->saved_tail ||
+		relay->dispatch.progress.acked != relay->saved_acked ||
 		(relay->dispatch.progress.cur != NULL) != relay->saved_begun ||
 		relay->schemas.nunsaved > 0;
 }
@@ -84,6 +86,7 @@ OutboxRelaySave(OutboxRelay *relay, bool force)
 	relay->schemas.nunsaved = 0;
 	relay->saved_at = relay->now;
 	relay->saved_tail = relay->dispatch.tail;
+	relay->saved_acked = progress->acked;
 	relay->saved_begun = progress->cur != NULL;
 	relay->saved_seq_seen = progress->seq_seen;
 	relay->saved_xmax = progress->last != NULL ? progress->last->xmax : 0;
@@ -216,12 +219,27 @@ OutboxRelayConfigure(OutboxRelay *relay, long every_ms)
 		case OUTBOX_SINK_RUN:
 			break;
 	}
+	if (relay->prepared)
+		check_held(relay, reloaded);
 	/* a copy of the data, or a new site: the worker knows what to say */
 	if (relay->row.copy_error != NULL)
 		return OUTBOX_ATTEMPT_RECONNECT;
 	if (relay->started && (reloaded || relay->report.state == OUTBOX_RELAY_BACKOFF) && has_new_files(relay))
 		return OUTBOX_ATTEMPT_RECONNECT;
 	return OUTBOX_ATTEMPT_GOES_ON;
+}
+
+/* Dead letters that a person dealt with; and a reload asks to try everything now. */
+static void
+check_held(OutboxRelay *relay, bool reloaded)
+{
+	OutboxHold *hold = &relay->hold;
+
+	if (hold->resolved != relay->row.resolved)
+		hold->stale = true;
+	hold->resolved = relay->row.resolved;
+	if (reloaded)
+		OutboxRouteRetryAll(hold);
 }
 
 /*

@@ -28,6 +28,9 @@
 /* Pause before a rejected event is offered again. */
 #define REJECTED_MS 30000
 
+/* Of events rejected in a row the log names one in this time. */
+#define REJECTION_LOG_MS 60000
+
 /* How often a waiting relay looks at its sink's row. */
 #define CONFIGURE_INTERVAL_MS 1000
 
@@ -131,6 +134,32 @@ OutboxRelaySetBarrier(OutboxRelay *relay)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(relay->context);
+}
+
+/* Status has the words of the newest, the log of one a minute: there may be thousands. */
+void
+OutboxRelayNoteRejection(OutboxRelay *relay, const char *words)
+{
+	char *text = psprintf("The broker rejected an event, which is a dead letter now: %s", words);
+
+	OutboxRelayNoteError(relay, text);
+	pfree(text);
+	if (!TimestampDifferenceExceeds(relay->rejection_logged_at, relay->now, REJECTION_LOG_MS))
+		return;
+	relay->rejection_logged_at = relay->now;
+	ereport(LOG,
+			(errmsg("sink \"%s\" rejected an event, which is a dead letter now", relay->row.name),
+			 errdetail_internal("%s", words),
+			 errhint("SELECT * FROM outbox.dead_letter WHERE sink = '%s' AND state = 'open';", relay->row.name)));
+}
+
+void
+OutboxRelayNoteBlocked(OutboxRelay *relay, const OutboxPlace *place, const OutboxAck *ack)
+{
+	const char *words = ack->detail != NULL ? ack->detail : NO_REASON;
+
+	if (OutboxRouteBlock(&relay->hold, place->schema, ack->only_schema, words))
+		OutboxRelayNoteError(relay, words);
 }
 
 /* Waits, but not past a change of the sink's row or a SIGHUP. False: the relay shall end. */

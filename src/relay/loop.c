@@ -37,10 +37,15 @@ static void read_clock(OutboxRelay *relay);
 static OutboxAttemptEnd publish(OutboxRelay *relay, bool *busy);
 static bool read_some(OutboxRelay *relay);
 static bool hand_over(OutboxRelay *relay);
+static int same_fate(OutboxRelay *relay, int n, bool *waits);
+static bool keep_aside(OutboxRelay *relay, int n);
 static int batch_size(OutboxRelay *relay);
 static void take_acks(OutboxRelay *relay);
 static void take_ack(OutboxRelay *relay, const OutboxAck *ack);
+static void keep_rejected(OutboxRelay *relay, const OutboxAck *ack, OutboxPlace *place);
+static void fail(OutboxRelay *relay, const OutboxAck *ack);
 static void check_trouble(OutboxRelay *relay);
+static void note_full(OutboxRelay *relay);
 static bool is_idle(const OutboxRelay *relay);
 static void wait_for_work(OutboxRelay *relay, bool busy);
 static long wait_time(OutboxRelay *relay);
@@ -111,11 +116,14 @@ publish(OutboxRelay *relay, bool *busy)
 	if (OutboxSessionStopRequested())
 		return OUTBOX_ATTEMPT_STOP;
 	*busy |= hand_over(relay);
+	*busy |= OutboxReleaseStep(relay);
 	acknowledged = relay->dispatch.tail;
 	take_acks(relay);
+	OutboxRelayKeepAside(relay);
 	/* there is room for what the bounds held back */
 	if (relay->dispatch.tail != acknowledged && relay->chunk.next < relay->chunk.n)
 		*busy = true;
+	*busy |= OutboxReleaseSettled(&relay->release);
 	if (relay->failure != OUTBOX_ATTEMPT_GOES_ON)
 		return relay->failure;
 
@@ -190,6 +198,7 @@ hand_over(OutboxRelay *relay)
 	OutboxChunk *chunk = &relay->chunk;
 	OutboxDispatch *dispatch = &relay->dispatch;
 
+	relay->hold.full = false;
 	if (chunk->next < chunk->n)
 		OutboxRelayShow(relay, OUTBOX_ACTIVITY_PUBLISHING);
 	while (chunk->next < chunk->n)
@@ -200,6 +209,16 @@ hand_over(OutboxRelay *relay)
 
 		if (n == 0)
 			return false;
+		if (OutboxHoldActive(&relay->hold))
+		{
+			bool waits = false;
+
+			n = same_fate(relay, n, &waits);
+			if (waits && !keep_aside(relay, n))
+				return false;
+			if (waits)
+				continue;
+		}
 		for (int i = 0; i < n; i++)
 			messages[i].position = (OutboxPosition){.attempt = relay->attempt, .index = dispatch->head + i};
 		taken = relay->callbacks->publish_cb(&relay->sink, messages, n);
@@ -220,6 +239,46 @@ hand_over(OutboxRelay *relay)
 		OutboxDispatchClose(dispatch);
 	}
 	return OutboxReaderHasMore(&relay->reader);
+}
+
+/* How many messages from the next one on all wait, or all go. */
+static int
+same_fate(OutboxRelay *relay, int n, bool *waits)
+{
+	OutboxHold *hold = &relay->hold;
+	const OutboxPlace *places = &relay->chunk.places[relay->chunk.next];
+	int i;
+
+	for (i = 0; i < n; i++)
+	{
+		OutboxHoldReason reason = OutboxHoldWhy(hold, &places[i]);
+
+		if (i == 0)
+			*waits = reason != OUTBOX_HOLD_NOT;
+		if (*waits != (reason != OUTBOX_HOLD_NOT))
+			break;
+		/* what it waits for may be about to be published */
+		hold->release |= reason == OUTBOX_HOLD_LANE;
+	}
+	return i;
+}
+
+/* The next n messages wait, and are passed. False: too many wait already. */
+static bool
+keep_aside(OutboxRelay *relay, int n)
+{
+	OutboxDispatch *dispatch = &relay->dispatch;
+	uint64 first = dispatch->head;
+
+	if (relay->hold.total + n > outbox_max_held_events)
+	{
+		relay->hold.full = true;
+		return false;
+	}
+	(void) OutboxDispatchTook(dispatch, &relay->chunk, n);
+	for (int i = 0; i < n; i++)
+		OutboxHoldAside(&relay->hold, first + i, OutboxDispatchFind(dispatch, first + i), NULL);
+	return true;
 }
 
 /* Messages for the next call of publish_cb; 0: none may be handed over now. */
@@ -284,33 +343,80 @@ take_acks(OutboxRelay *relay)
 	}
 }
 
-/* A rejection outranks a retry; of several the first message counts. */
 static void
 take_ack(OutboxRelay *relay, const OutboxAck *ack)
 {
 	OutboxPlace *place;
-	OutboxAttemptEnd failure;
 
 	if (ack->registered_id != 0)
 		OutboxSchemaRegistered(&relay->schemas, ack->schema_id, ack->registered_id);
 	/* late news of an attempt that is over */
 	if (ack->position.attempt != relay->attempt)
 		return;
-	place = OutboxDispatchFind(&relay->dispatch, ack->position.index);
-	if (place == NULL)
-		return;
-	if (ack->status == OUTBOX_ACK_OK)
+	if (ack->position.index >= OUTBOX_RELEASE_INDEX)
 	{
-		place->acked = true;
+		OutboxReleaseAck(relay, ack);
 		return;
 	}
+	place = OutboxDispatchFind(&relay->dispatch, ack->position.index);
+	if (place == NULL || place->kept_aside)
+		return;
+	switch (ack->status)
+	{
+		case OUTBOX_ACK_OK:
+			place->acked = true;
+			return;
+		case OUTBOX_ACK_BLOCKED:
+			OutboxRelayNoteBlocked(relay, place, ack);
+			OutboxHoldAside(&relay->hold, ack->position.index, place, NULL);
+			return;
+		case OUTBOX_ACK_REJECT:
+			if (relay->hold.on_reject == OUTBOX_ON_REJECT_STOP)
+				break;
+			keep_rejected(relay, ack, place);
+			return;
+		case OUTBOX_ACK_RETRY:
+			/* given back because of an event before it, which has been dealt with */
+			if (!OutboxHoldActive(&relay->hold) || OutboxHoldWhy(&relay->hold, place) == OUTBOX_HOLD_NOT)
+				break;
+			OutboxHoldAside(&relay->hold, ack->position.index, place, NULL);
+			return;
+	}
+	fail(relay, ack);
+}
 
-	failure = ack->status == OUTBOX_ACK_REJECT ? OUTBOX_ATTEMPT_REJECTED : OUTBOX_ATTEMPT_RETRY;
+/* Behind another rejected event of its aggregate it only waits: what becomes of that one may change its fate. */
+static void
+keep_rejected(OutboxRelay *relay, const OutboxAck *ack, OutboxPlace *place)
+{
+	OutboxHold *hold = &relay->hold;
+	const char *words = ack->detail != NULL ? ack->detail : NO_REASON;
+
+	if (hold->on_reject != OUTBOX_ON_REJECT_SKIP && OutboxHoldActive(hold) && OutboxHoldWhy(hold, place) != OUTBOX_HOLD_NOT)
+		words = NULL;
+	else
+		OutboxRelayNoteRejection(relay, words);
+	OutboxHoldAside(hold, ack->position.index, place, words);
+}
+
+/* The attempt ends. A rejection outranks a retry; of several the first message counts. */
+static void
+fail(OutboxRelay *relay, const OutboxAck *ack)
+{
+	OutboxAttemptEnd failure = ack->status == OUTBOX_ACK_REJECT ? OUTBOX_ATTEMPT_REJECTED : OUTBOX_ATTEMPT_RETRY;
+
 	if (failure < relay->failure || (failure == relay->failure && ack->position.index > relay->failed_index))
 		return;
 	relay->failure = failure;
 	relay->failed_index = ack->position.index;
-	OutboxRelayNoteError(relay, ack->detail != NULL ? ack->detail : "The sink gave no reason.");
+	OutboxRelayNoteError(relay, ack->detail != NULL ? ack->detail : NO_REASON);
+}
+
+void
+OutboxRelayKeepAside(OutboxRelay *relay)
+{
+	if (OutboxHoldStore(&relay->hold, &relay->dispatch, relay->row.name))
+		OutboxDispatchAdvance(&relay->dispatch);
 }
 
 /* The transport's trouble is shown, never counted: the sink keeps trying. */
@@ -320,11 +426,18 @@ check_trouble(OutboxRelay *relay)
 	const char *trouble;
 	bool was_troubled = relay->report.state == OUTBOX_RELAY_BACKOFF;
 
-	if (relay->callbacks->trouble_cb == NULL || !relay->ready)
+	if (!relay->ready)
 		return;
-	trouble = relay->callbacks->trouble_cb(&relay->sink);
+	trouble = relay->callbacks->trouble_cb != NULL ? relay->callbacks->trouble_cb(&relay->sink) : NULL;
+	if (trouble == NULL && relay->hold.full)
+	{
+		note_full(relay);
+		return;
+	}
 	if (trouble == NULL)
 	{
+		if (relay->report.state == OUTBOX_RELAY_BLOCKED && relay->barrier_seq == 0)
+			OutboxRelaySetState(relay, OUTBOX_RELAY_RUNNING);
 		if (!was_troubled)
 			return;
 		OutboxRelaySetState(relay, OUTBOX_RELAY_RUNNING);
@@ -338,10 +451,29 @@ check_trouble(OutboxRelay *relay)
 	OutboxRelaySetState(relay, OUTBOX_RELAY_BACKOFF);
 }
 
+/* Behind events that must wait but have no room to. */
+static void
+note_full(OutboxRelay *relay)
+{
+	char *text;
+
+	if (relay->report.state == OUTBOX_RELAY_BLOCKED)
+		return;
+	text = psprintf("%llu events wait behind rejected ones or for their topics, as many as outbox.max_held_events allows",
+					(unsigned long long) relay->hold.total);
+	ereport(LOG,
+			(errmsg("sink \"%s\" holds so many events that it publishes nothing any more", relay->row.name),
+			 errdetail_internal("%s.", text),
+			 errhint("Resolve its dead letters and blocked topics, or raise the setting.")));
+	OutboxRelayNoteError(relay, text);
+	OutboxRelaySetState(relay, OUTBOX_RELAY_BLOCKED);
+}
+
 static bool
 is_idle(const OutboxRelay *relay)
 {
-	return OutboxDispatchInFlight(&relay->dispatch) == 0 && relay->chunk.next >= relay->chunk.n;
+	return OutboxDispatchInFlight(&relay->dispatch) == 0 && relay->chunk.next >= relay->chunk.n &&
+		relay->release.chunk.n == 0;
 }
 
 static void
@@ -367,7 +499,9 @@ wait_time(OutboxRelay *relay)
 	if (OutboxKeeperDue(relay, 1) == 0)
 		return 0;
 	timeout = OutboxReplayDue(relay, OutboxRelaySaveDue(relay, timeout));
-	if (chunk_left || OutboxDispatchInFlight(&relay->dispatch) > 0)
+	if (relay->ready)
+		timeout = OutboxReleaseWait(relay, timeout);
+	if (chunk_left || OutboxDispatchInFlight(&relay->dispatch) > 0 || relay->release.chunk.n > 0)
 		timeout = Min(timeout, !OutboxRelayHasSocket() ? SINK_POLL_MS : SINK_INTERVAL_MS);
 	else if (relay->report_changed)
 		timeout = Min(timeout, SINK_INTERVAL_MS);
@@ -382,7 +516,8 @@ OutboxRelayDrain(OutboxRelay *relay)
 	bool more = true; /* may the sink still report something? */
 
 	/* the position cannot pass a message that failed */
-	while (more && dispatch->tail < (relay->failure == OUTBOX_ATTEMPT_GOES_ON ? dispatch->head : relay->failed_index))
+	while (more && (dispatch->tail < (relay->failure == OUTBOX_ATTEMPT_GOES_ON ? dispatch->head : relay->failed_index) ||
+					OutboxReleaseInFlight(&relay->release) > 0))
 	{
 		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 
@@ -397,6 +532,7 @@ OutboxRelayDrain(OutboxRelay *relay)
 			ResetLatch(MyLatch);
 		}
 		take_acks(relay);
+		OutboxRelayKeepAside(relay);
 		CHECK_FOR_INTERRUPTS();
 	}
 }

@@ -12,6 +12,7 @@
 
 #include "access/detoast.h"
 #include "access/htup_details.h"
+#include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -35,7 +36,8 @@ static OutboxSlice find_traceparent(OutboxSlice context);
 static void set_attributes(OutboxChunk *chunk, OutboxMessage *message, int flags, Datum headers, bool isnull);
 static int add_headers(OutboxChunk *chunk, OutboxAttribute *attributes, Jsonb *headers);
 static OutboxSlice header_value(OutboxChunk *chunk, const JsonbValue *value);
-static void add_place(OutboxChunk *chunk, const OutboxEntry *entry, bool completes);
+static void add_place(OutboxChunk *chunk, const OutboxEntry *entry, const OutboxCachedSchema *schema,
+					  uint64 aggregate, bool completes);
 
 void
 OutboxChunkInit(OutboxChunk *chunk, MemoryContext context, int capacity)
@@ -70,6 +72,7 @@ OutboxChunkAdd(OutboxChunk *chunk, OutboxSchemaCache *schemas, uint32 timeline,
 	Datum values[MaxTupleAttributeNumber];
 	bool isnull[MaxTupleAttributeNumber];
 	const OutboxCachedSchema *schema;
+	uint64 aggregate;
 	int flags;
 
 	heap_deform_tuple(tuple, desc, values, isnull);
@@ -91,22 +94,31 @@ OutboxChunkAdd(OutboxChunk *chunk, OutboxSchemaCache *schemas, uint32 timeline,
 	message->aggregate_type = get_text_slice(chunk, COLUMN(aggregatetype));
 	message->traceparent = find_traceparent(get_slice(chunk, COLUMN(tracingspancontext)));
 	set_attributes(chunk, message, flags, COLUMN(headers));
+	aggregate = OutboxAggregateHash(get_slice(chunk, COLUMN(aggregatetype)), get_slice(chunk, COLUMN(aggregateid)));
 #undef COLUMN
 
 	if ((flags & OUTBOX_EVENT_TOMBSTONE_AFTER) == 0)
 	{
-		add_place(chunk, entry, true);
+		add_place(chunk, entry, schema, aggregate, true);
 		return;
 	}
-	add_place(chunk, entry, false);
+	add_place(chunk, entry, schema, aggregate, false);
 	chunk->messages[chunk->n] = *message;
 	chunk->messages[chunk->n].payload = (OutboxSlice){NULL, 0};
-	add_place(chunk, entry, true);
+	add_place(chunk, entry, schema, aggregate, true);
+}
+
+uint64
+OutboxAggregateHash(OutboxSlice aggregate_type, OutboxSlice aggregate_id)
+{
+	uint64 type = hash_bytes_extended((const unsigned char *) aggregate_type.data, aggregate_type.len, 0);
+
+	return hash_bytes_extended((const unsigned char *) aggregate_id.data, aggregate_id.len, type);
 }
 
 /* Counts the message at chunk->n in. */
 static void
-add_place(OutboxChunk *chunk, const OutboxEntry *entry, bool completes)
+add_place(OutboxChunk *chunk, const OutboxEntry *entry, const OutboxCachedSchema *schema, uint64 aggregate, bool completes)
 {
 	const OutboxMessage *message = &chunk->messages[chunk->n];
 	OutboxPlace *place = &chunk->places[chunk->n];
@@ -118,6 +130,9 @@ add_place(OutboxChunk *chunk, const OutboxEntry *entry, bool completes)
 	place->bytes = (uint32) Min(message->payload.len + message->key.len + OUTBOX_MESSAGE_OVERHEAD, PG_UINT32_MAX);
 	place->acked = false;
 	place->completes = completes;
+	place->kept_aside = false;
+	place->aggregate = aggregate;
+	place->schema = schema;
 	chunk->bytes += place->bytes;
 	chunk->n++;
 }

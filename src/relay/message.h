@@ -27,8 +27,11 @@ typedef struct OutboxPlace
 	uint16 leaf_use;
 	uint32 bytes; /* what the sink probably keeps of it */
 	bool acked;
-	bool completes; /* the last message of its event */
-	uint16 type;    /* what the meter counts it as; set when it is handed over */
+	bool completes;  /* the last message of its event */
+	bool kept_aside; /* in outbox.held_event, or about to be (hold.h) */
+	uint16 type;     /* what the meter counts it as; set when it is handed over */
+	uint64 aggregate; /* hash of aggregatetype and aggregateid */
+	const OutboxCachedSchema *schema;
 } OutboxPlace;
 
 /* What OutboxPlace.bytes has on top of key and payload. */
@@ -62,6 +65,9 @@ typedef struct OutboxChunk
 /* A chunk that takes `capacity` messages, in a new child of the context. */
 extern void OutboxChunkInit(OutboxChunk *chunk, MemoryContext context, int capacity);
 extern void OutboxChunkReset(OutboxChunk *chunk);
+
+/* Which aggregate an event is of; of the texts as the database has them. */
+extern uint64 OutboxAggregateHash(OutboxSlice aggregate_type, OutboxSlice aggregate_id);
 
 /* Room for one more event, which may be two messages? */
 static inline bool

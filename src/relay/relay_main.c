@@ -100,6 +100,7 @@ new_relay(const OutboxRelayArgs *args)
 	OutboxSinkRowInit(&relay->row, args->sink_id, context);
 	OutboxReaderInit(&relay->reader, context);
 	OutboxChunkInit(&relay->chunk, context, CHUNK_MESSAGES);
+	OutboxReleaseInit(&relay->release, context);
 	relay->report.state = OUTBOX_RELAY_STARTING;
 	relay->report.since = GetCurrentTimestamp();
 	OutboxRelayGetMeter(&relay->meter);
@@ -175,7 +176,7 @@ start_attempt(OutboxRelay *relay)
 	relay->report.retry_at = 0;
 	relay->failure = OUTBOX_ATTEMPT_GOES_ON;
 	relay->barrier_handed = false;
-	relay->probing = relay->attempt == 1;
+	relay->probing = relay->attempt == 1 && relay->row.on_reject == OUTBOX_ON_REJECT_STOP;
 	OutboxChunkReset(&relay->chunk);
 
 	OutboxProgressLoad(&relay->progress_row, &position);
@@ -183,10 +184,14 @@ start_attempt(OutboxRelay *relay)
 	OutboxSchemaCacheInit(&relay->schemas, relay->row.id, relay->attempt_context);
 	OutboxDispatchInit(&relay->dispatch, relay->attempt_context, &position, &relay->meter);
 	relay->reader.position = &relay->dispatch.progress;
+	OutboxHoldInit(&relay->hold, relay->attempt_context, &relay->row);
+	OutboxHoldLoad(&relay->hold, &relay->schemas);
+	OutboxReleaseReset(&relay->release);
 	relay->saved_at = 0;
 	relay->saved_tail = 0;
 	relay->saved_begun = position.cur != NULL;
 	relay->saved_seq_seen = position.seq_seen;
+	relay->saved_acked = position.acked;
 	relay->saved_xmax = position.last != NULL ? position.last->xmax : 0;
 	relay->report.seq_seen = position.seq_seen;
 	relay->report_changed = true;
@@ -244,6 +249,8 @@ save_position(OutboxRelay *relay)
 	PG_TRY();
 	{
 		relay->now = GetCurrentTimestamp();
+		OutboxReleaseFinish(relay);
+		OutboxRelayKeepAside(relay);
 		OutboxRelaySave(relay, true);
 	}
 	PG_CATCH();

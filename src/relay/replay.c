@@ -486,6 +486,7 @@ take_ack(OutboxReplay *replay, const OutboxAck *ack)
 			set_error(replay, ack->detail != NULL ? ack->detail : "The sink gave no reason.");
 			break;
 		case OUTBOX_ACK_RETRY:
+		case OUTBOX_ACK_BLOCKED:
 			replay->failed = true;
 			set_error(replay, ack->detail != NULL ? ack->detail : "The sink gave no reason.");
 			break;

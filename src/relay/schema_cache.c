@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type_d.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -78,6 +79,7 @@ load_schema(OutboxSchemaCache *cache, OutboxCachedSchema *entry)
 		MemoryContext old = MemoryContextSwitchTo(cache->context);
 
 		entry->topic = get_text(1);
+		entry->topic_hash = hash_bytes_extended((const unsigned char *) entry->topic, strlen(entry->topic), 0);
 		entry->ce_type = get_text(2);
 		entry->schema.id = entry->id;
 		entry->schema.text = get_text(3);

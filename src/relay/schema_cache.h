@@ -17,6 +17,7 @@ typedef struct OutboxCachedSchema
 	int32 id;            /* hash key */
 	OutboxSchema schema; /* what sinks see */
 	const char *topic;
+	uint64 topic_hash;
 	const char *ce_type;
 } OutboxCachedSchema;
 

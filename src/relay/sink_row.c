@@ -26,7 +26,8 @@
 #include "relay/sink_row.h"
 
 static OutboxSinkWish read_row(OutboxSinkRow *row);
-static bool same_target(const OutboxSinkRow *row, const char *library, const Jsonb *options);
+static bool same_target(const OutboxSinkRow *row, const char *library, const Jsonb *options, OutboxOnReject on_reject);
+static OutboxOnReject parse_on_reject(const char *text);
 static void check_copy(OutboxSinkRow *row);
 static void claim_copy(const OutboxSinkRow *row);
 static Datum get_value(int column, bool *isnull);
@@ -65,7 +66,8 @@ read_row(OutboxSinkRow *row)
 	static const char query[] =
 		"SELECT name, library, options, desired_state = 'running', system_identifier, database_oid, site,"
 		" (SELECT min(r.id) FROM outbox.replay_request r WHERE r.sink_id = $1 AND r.state IN ('waiting', 'running')),"
-		" EXISTS (SELECT FROM outbox.relay_progress WHERE sink_id = $1 AND rewind_to IS NOT NULL)"
+		" EXISTS (SELECT FROM outbox.relay_progress WHERE sink_id = $1 AND rewind_to IS NOT NULL),"
+		" on_reject, resolved"
 		" FROM outbox.sink WHERE id = $1";
 	Oid types[1] = {INT4OID};
 	Datum values[1] = {Int32GetDatum(row->id)};
@@ -73,6 +75,7 @@ read_row(OutboxSinkRow *row)
 	bool changed;
 	char *library;
 	Jsonb *options;
+	OutboxOnReject on_reject;
 	MemoryContext old;
 
 	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT)
@@ -82,8 +85,9 @@ read_row(OutboxSinkRow *row)
 
 	library = TextDatumGetCString(get_value(2, &isnull));
 	options = DatumGetJsonbP(get_value(3, &isnull));
+	on_reject = parse_on_reject(TextDatumGetCString(get_value(10, &isnull)));
 	/* asked to go back: the way to do that is to start over */
-	changed = row->loaded && (!same_target(row, library, options) || DatumGetBool(get_value(9, &isnull)));
+	changed = row->loaded && (!same_target(row, library, options, on_reject) || DatumGetBool(get_value(9, &isnull)));
 
 	MemoryContextReset(row->context);
 	old = MemoryContextSwitchTo(row->context);
@@ -94,6 +98,8 @@ read_row(OutboxSinkRow *row)
 	row->replay_id = DatumGetInt64(get_value(8, &isnull));
 	if (isnull)
 		row->replay_id = 0;
+	row->on_reject = on_reject;
+	row->resolved = DatumGetInt64(get_value(11, &isnull));
 	row->copy_error = NULL;
 	row->copy_hint = NULL;
 	check_copy(row);
@@ -105,11 +111,20 @@ read_row(OutboxSinkRow *row)
 }
 
 static bool
-same_target(const OutboxSinkRow *row, const char *library, const Jsonb *options)
+same_target(const OutboxSinkRow *row, const char *library, const Jsonb *options, OutboxOnReject on_reject)
 {
-	return strcmp(row->library, library) == 0 &&
+	return strcmp(row->library, library) == 0 && row->on_reject == on_reject &&
 		VARSIZE(row->options) == VARSIZE(options) &&
 		memcmp(row->options, options, VARSIZE(options)) == 0;
+}
+
+/* The table checks the words. */
+static OutboxOnReject
+parse_on_reject(const char *text)
+{
+	if (strcmp(text, "skip") == 0)
+		return OUTBOX_ON_REJECT_SKIP;
+	return strcmp(text, "stop") == 0 ? OUTBOX_ON_REJECT_STOP : OUTBOX_ON_REJECT_BLOCK_KEY;
 }
 
 static Datum

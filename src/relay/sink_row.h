@@ -14,9 +14,17 @@
 typedef enum OutboxSinkWish
 {
 	OUTBOX_SINK_RUN,
-	OUTBOX_SINK_CHANGED, /* library or options differ: connect anew */
+	OUTBOX_SINK_CHANGED, /* library, options or policy differ: connect anew */
 	OUTBOX_SINK_STOP     /* stopped, paused, dropped, or the extension is gone */
 } OutboxSinkWish;
+
+/* What follows an event that the broker rejects. */
+typedef enum OutboxOnReject
+{
+	OUTBOX_ON_REJECT_BLOCK_KEY, /* later events of its aggregate wait */
+	OUTBOX_ON_REJECT_SKIP,      /* everything else goes on */
+	OUTBOX_ON_REJECT_STOP       /* nothing behind it is published */
+} OutboxOnReject;
 
 typedef struct OutboxSinkRow
 {
@@ -28,6 +36,8 @@ typedef struct OutboxSinkRow
 	char *library;
 	Jsonb *options;
 	int64 replay_id;  /* the replay to work at, 0 = none */
+	OutboxOnReject on_reject;
+	int64 resolved; /* changes when a dead letter of this sink was redriven or discarded */
 	char *copy_error; /* this copy of the data must not publish: why; else NULL */
 	char *copy_hint;
 } OutboxSinkRow;

@@ -31,6 +31,7 @@ PG_FUNCTION_INFO_V1(outbox_create_sink);
 PG_FUNCTION_INFO_V1(outbox_drop_sink);
 
 static void check_sink_name(const char *name);
+static void check_on_reject(const char *name, const char *on_reject);
 
 static void
 check_sink_name(const char *name)
@@ -48,6 +49,17 @@ check_sink_name(const char *name)
 				 errdetail("A name starts with a letter or underscore, goes on with letters, digits and underscores, and has at most %d bytes.",
 						   MAX_NAME_BYTES),
 				 errhint("Choose a name such as \"main_broker\".")));
+}
+
+static void
+check_on_reject(const char *name, const char *on_reject)
+{
+	if (strcmp(on_reject, "block_key") != 0 && strcmp(on_reject, "skip") != 0 && strcmp(on_reject, "stop") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid on_reject of sink \"%s\": \"%s\"", name, on_reject),
+				 errdetail("Behind an event that the broker rejects, those of its aggregate wait, or all go on, or all wait."),
+				 errhint("Use \"block_key\", \"skip\" or \"stop\".")));
 }
 
 /* ---- create and drop ---------------------------------------------------------- */
@@ -75,12 +87,12 @@ check_options(const char *library, Jsonb *options)
 }
 
 static int32
-insert_sink(const char *name, const char *library, Jsonb *options, const char *start_at)
+insert_sink(const char *name, const char *library, Jsonb *options, const char *start_at, const char *on_reject)
 {
-	Oid types[] = {TEXTOID, TEXTOID, JSONBOID, TEXTOID};
+	Oid types[] = {TEXTOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID};
 	Datum values[] = {
 		CStringGetTextDatum(name), CStringGetTextDatum(library),
-		JsonbPGetDatum(options), CStringGetTextDatum(start_at)};
+		JsonbPGetDatum(options), CStringGetTextDatum(start_at), CStringGetTextDatum(on_reject)};
 	bool isnull;
 	OutboxSinkEntry *rows;
 
@@ -89,8 +101,9 @@ insert_sink(const char *name, const char *library, Jsonb *options, const char *s
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("sink \"%s\" already exists", name),
 				 errhint("Choose another name, or drop it first with outbox.drop_sink().")));
-	if (SPI_execute_with_args("INSERT INTO outbox.sink (name, library, options, start_at) VALUES ($1, $2, $3, $4) RETURNING id",
-							  4, types, values, NULL, false, 0) != SPI_OK_INSERT_RETURNING)
+	if (SPI_execute_with_args("INSERT INTO outbox.sink (name, library, options, start_at, on_reject)"
+							  " VALUES ($1, $2, $3, $4, $5) RETURNING id",
+							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_INSERT_RETURNING)
 		elog(ERROR, "could not insert into outbox.sink");
 	return DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
@@ -116,7 +129,7 @@ insert_position(int32 sink_id)
 }
 
 /*
- * create_sink(name text, library text, options jsonb, start_at text).
+ * create_sink(name text, library text, options jsonb, start_at text, on_reject text).
  * Raises invalid_name, duplicate_object, invalid_parameter_value, and what
  * the library says about the options.
  */
@@ -127,6 +140,7 @@ outbox_create_sink(PG_FUNCTION_ARGS)
 	char *library = OutboxSinkTextArg(fcinfo, 1, "library");
 	Jsonb *options = PG_ARGISNULL(2) ? DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"))) : PG_GETARG_JSONB_P(2);
 	char *start_at = PG_ARGISNULL(3) ? "earliest" : text_to_cstring(PG_GETARG_TEXT_PP(3));
+	char *on_reject = PG_ARGISNULL(4) ? "block_key" : text_to_cstring(PG_GETARG_TEXT_PP(4));
 	ErrorContextCallback context = {.callback = hide_statement, .previous = error_context_stack};
 	OutboxOwnerScope scope;
 	int32 id;
@@ -140,11 +154,12 @@ outbox_create_sink(PG_FUNCTION_ARGS)
 				 errmsg("invalid start_at of sink \"%s\": \"%s\"", name, start_at),
 				 errdetail("A sink starts at the earliest event that is kept, or with events after its creation."),
 				 errhint("Use \"earliest\" or \"now\".")));
+	check_on_reject(name, on_reject);
 	check_options(library, options);
 
 	OutboxApiBegin(&scope);
 	SPI_connect();
-	id = insert_sink(name, library, options, start_at);
+	id = insert_sink(name, library, options, start_at, on_reject);
 	if (strcmp(start_at, "now") == 0)
 		insert_position(id);
 	SPI_finish();

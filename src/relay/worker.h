@@ -9,13 +9,18 @@
 #define OUTBOX_WORKER_H
 
 #include "relay/dispatch.h"
+#include "relay/hold.h"
 #include "relay/message.h"
 #include "relay/progress.h"
 #include "relay/reader.h"
+#include "relay/release.h"
 #include "relay/schema_cache.h"
 #include "relay/sink_row.h"
 #include "shared/outbox_shared.h"
 #include "sink/outbox_sink.h"
+
+/* Instead of a sink's words. */
+#define NO_REASON "The sink gave no reason."
 
 /* An attempt is one life of the sink: from startup_cb to shutdown_cb. */
 typedef enum OutboxAttemptEnd
@@ -50,6 +55,7 @@ typedef struct OutboxRelay
 	OutboxSinkRow row;
 	OutboxProgressRow progress_row;
 	OutboxReader reader;
+	OutboxRelease release;
 	OutboxRelayReport report;
 	OutboxMeter meter;
 	struct OutboxKeeper *keeper; /* NULL: no turn yet */
@@ -64,13 +70,14 @@ typedef struct OutboxRelay
 	OutboxSchemaCache schemas;
 	OutboxChunk chunk;
 	OutboxDispatch dispatch;
+	OutboxHold hold;
 	OutboxAttemptEnd failure; /* RETRY or REJECTED: what the sink said of a message, else GOES_ON */
 	uint64 failed_index;      /* of that message */
 	bool look;                /* open a window when the present one is read */
 
 	/*
-	 * A rejected event is offered again alone: nothing behind it leaves before
-	 * it is taken. A new process does not know whether there is one, so its
+	 * With on_reject = stop a rejected event is offered again alone: nothing
+	 * behind it leaves before it is taken. A new process does not know whether there is one, so its
 	 * first message goes alone.
 	 */
 	bool probing;
@@ -94,6 +101,8 @@ typedef struct OutboxRelay
 	bool saved_begun;
 	int64 saved_seq_seen;
 	uint64 saved_xmax;
+	uint64 saved_acked;
+	TimestampTz rejection_logged_at;
 } OutboxRelay;
 
 /* ---- relay_main.c ---- */
@@ -103,6 +112,9 @@ extern void OutboxRelayPrepareSink(const OutboxRelay *relay, OutboxSinkState *si
 
 /* ---- loop.c: publishes until something ends the attempt ---- */
 extern OutboxAttemptEnd OutboxRelayLoop(OutboxRelay *relay);
+
+/* Writes events that wait, and moves the position past them. */
+extern void OutboxRelayKeepAside(OutboxRelay *relay);
 
 /* Waits, at most outbox.drain_timeout, for what can still move the position. */
 extern void OutboxRelayDrain(OutboxRelay *relay);
@@ -167,6 +179,10 @@ extern void OutboxRelayNoteCaught(OutboxRelay *relay);
 
 /* Names the rejected event for status, and lets nothing past it until the broker takes it. */
 extern void OutboxRelaySetBarrier(OutboxRelay *relay);
+
+/* A rejected event, or a topic that takes nothing, for status and the log. */
+extern void OutboxRelayNoteRejection(OutboxRelay *relay, const char *words);
+extern void OutboxRelayNoteBlocked(OutboxRelay *relay, const OutboxPlace *place, const OutboxAck *ack);
 
 /* Pauses after an attempt; failures is the length of the streak. False: the relay shall end. */
 extern bool OutboxRelayPause(OutboxRelay *relay, OutboxAttemptEnd end, int failures);

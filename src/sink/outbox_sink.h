@@ -19,6 +19,9 @@
  *  - a replay has an OutboxSinkState of its own beside the relay's, with an
  *    attempt of its own: whatever belongs to one life of the sink is in
  *    private_data, not in static variables;
+ *  - behind a message that is rejected, blocked or given back nothing of the
+ *    same key and destination is delivered that was taken before poll_cb had
+ *    reported it: what was taken is given back or not taken at all;
  *  - transport trouble (broker down, timeout) is never an ack: the sink keeps
  *    trying, and says so through trouble_cb.
  *
@@ -33,7 +36,7 @@
 #include "datatype/timestamp.h"
 #include "port.h"
 
-#define OUTBOX_SINK_MAGIC 0x4F425832 /* changes with every change of this file's layout */
+#define OUTBOX_SINK_MAGIC 0x4F425833 /* changes with every change of this file's layout */
 
 /* A counted string; data == NULL is SQL NULL. Not terminated unless said. */
 typedef struct OutboxSlice
@@ -100,16 +103,19 @@ typedef struct OutboxMessage
 
 typedef enum OutboxAckStatus
 {
-	OUTBOX_ACK_OK,    /* the broker has it for good */
-	OUTBOX_ACK_RETRY, /* not sent, nor any later message of its key: the relay hands them over again, in order */
-	OUTBOX_ACK_REJECT /* the broker will never take this record */
+	OUTBOX_ACK_OK,     /* the broker has it for good */
+	OUTBOX_ACK_RETRY,  /* not sent, nor any later message of its key: the relay hands them over again, in order */
+	OUTBOX_ACK_BLOCKED, /* the same, because its destination, or its schema there, takes nothing at present: the relay
+						 * keeps such messages aside, hands over those of others, and tries one of them now and then */
+	OUTBOX_ACK_REJECT  /* the broker will never take this record */
 } OutboxAckStatus;
 
 typedef struct OutboxAck
 {
 	OutboxPosition position;
 	OutboxAckStatus status;
-	const char *detail; /* for RETRY and REJECT; valid until the next callback */
+	bool only_schema;   /* of BLOCKED: other schemas may well go to this destination */
+	const char *detail; /* for all but OK: the broker's words; valid until the next callback */
 	int32 schema_id;    /* with registered_id: a registration to remember, else 0 */
 	int32 registered_id;
 } OutboxAck;

@@ -18,13 +18,14 @@ use Test::More ();
 
 our $CONF = "outbox.sink_libraries = 'outbox_fault, outbox_log'\n";
 
-# The first sink of a node also creates what writes events. %options are the sink's own.
+# The first sink of a node also creates what writes events. %options are the sink's own, on_reject is its policy.
 sub new
 {
 	my ($class, $node, $name, %options) = @_;
 	my $dir = PostgreSQL::Test::Utils::tempdir_short();
 	my $self = bless { node => $node, name => $name, file => "$dir/broker", control => "$dir/control" }, $class;
 
+	my $on_reject = delete $options{on_reject} // 'block_key';
 	$options{file} = $self->{file};
 	$options{control} = $self->{control};
 	my $json = JSON::PP->new->canonical->encode(\%options);
@@ -38,7 +39,7 @@ INSERT INTO outbox.event_schema (id, contract, event_type, version, topic, ce_ty
 VALUES (1, 'test', 'Test', 1, 'test.topic', 'org.example.test',
         '{"type":"record","name":"Test","namespace":"org.example","fields":[]}', 1)
 ON CONFLICT DO NOTHING;
-SELECT outbox.create_sink('$name', library => 'outbox_fault', options => '$json');
+SELECT outbox.create_sink('$name', library => 'outbox_fault', options => '$json', on_reject => '$on_reject');
 SQL
 	return $self;
 }
@@ -108,11 +109,12 @@ sub last_error
 	return $self->{node}->sql("SELECT last_error FROM outbox.relay_report() WHERE sink = '$self->{name}'");
 }
 
-# Deliveries in the broker's order: hashes with seq, id, key, type, kind, attempt, traceparent, attributes, lag, timeline, destination.
+# Deliveries in the broker's order: hashes with seq, id, key, type, kind, attempt, traceparent, attributes, lag, timeline,
+# destination, payload_hash.
 sub deliveries
 {
 	my ($self) = @_;
-	my @fields = qw(seq id key type kind attempt traceparent attributes lag timeline destination);
+	my @fields = qw(seq id key type kind attempt traceparent attributes lag timeline destination payload_hash);
 	my @deliveries;
 
 	return [] unless -e $self->{file};
@@ -128,7 +130,7 @@ sub deliveries
 	return \@deliveries;
 }
 
-# Nothing lost, nothing invented, first deliveries of each key in the order of their changes.
+# Nothing lost, nothing invented, first deliveries of each key in a topic in the order of their changes.
 # Returns how many deliveries were repetitions.
 sub check
 {
@@ -139,7 +141,7 @@ sub check
 
 	for my $delivery (@{ $self->deliveries })
 	{
-		my ($id, $key) = @{$delivery}{qw(id key)};
+		my ($id, $key) = ($delivery->{id}, "$delivery->{destination} $delivery->{key}");
 
 		push @invented, $id unless exists $table{$id};
 		if ($seen{$id}++)

@@ -39,7 +39,8 @@ SELECT is(pg_temp.signature('preview'),
     'OUT key text, OUT headers jsonb, OUT payload jsonb, OUT error text -> SETOF record', 'preview');
 SELECT is(pg_temp.signature('avro_schema'), 'event_type text, version integer DEFAULT NULL::integer -> text', 'avro_schema');
 SELECT is(pg_temp.signature('create_sink'),
-    'name text, library text, options jsonb DEFAULT ''{}''::jsonb, start_at text DEFAULT ''earliest''::text -> void', 'create_sink');
+    'name text, library text, options jsonb DEFAULT ''{}''::jsonb, start_at text DEFAULT ''earliest''::text, '
+    'on_reject text DEFAULT ''block_key''::text -> void', 'create_sink');
 SELECT is(pg_temp.signature('drop_sink'), 'name text -> void', 'drop_sink');
 SELECT is(pg_temp.signature('start_relay'), 'sink text DEFAULT NULL::text -> text', 'start_relay');
 SELECT is(pg_temp.signature('stop_relay'), 'sink text -> void', 'stop_relay');
@@ -94,6 +95,10 @@ SELECT is(pg_temp.columns('outbox.replays'),
 SELECT is(pg_temp.columns('outbox.status'),
     'kind text, name text, state text, captured bigint, published bigint, pending bigint, oldest_age interval, dead_letters bigint, '
     'gaps bigint, last_error text, last_error_at timestamp with time zone, advice text', 'status');
+
+SELECT is(pg_temp.columns('outbox.held_events'),
+    'sink text, topic text, aggregatetype text, aggregateid text, seq bigint, id uuid, type text, occurred_at timestamp with time zone, '
+    'state text, dead_letter bigint, reason text, next_try timestamp with time zone, held_at timestamp with time zone', 'held_events');
 
 -- ---- documentation -------------------------------------------------------------------------------
 
@@ -152,7 +157,8 @@ SELECT set_eq($$
     SELECT c::regclass::text FROM unnest((SELECT extconfig FROM pg_extension WHERE extname = 'outbox_ext')) c
     WHERE (SELECT relkind FROM pg_class WHERE oid = c) = 'r'$$,
     ARRAY['outbox.contract', 'outbox.contract_version', 'outbox.source', 'outbox.detached_view', 'outbox.event_type', 'outbox.check_rule', 'outbox.code_map',
-          'outbox.event_schema', 'outbox.dead_letter_entry', 'outbox.gap', 'outbox.sink'], 'configuration is dumped, events and positions are not');
+          'outbox.event_schema', 'outbox.dead_letter_entry', 'outbox.gap', 'outbox.sink', 'outbox.held_event'],
+    'configuration and what waits for a person is dumped, events and positions are not');
 SELECT is_empty($$
     SELECT s.oid::regclass FROM pg_class s
     JOIN pg_depend d ON d.objid = s.oid AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.refclassid = 'pg_class'::regclass

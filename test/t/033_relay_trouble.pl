@@ -9,7 +9,7 @@ use OutboxCluster;
 use OutboxFault;
 
 my $node = OutboxCluster->create('trouble', conf => $OutboxFault::CONF);
-my $fault = OutboxFault->new($node, 'fault')->start;
+my $fault = OutboxFault->new($node, 'fault', on_reject => 'stop')->start;
 
 sub report
 {
@@ -83,7 +83,7 @@ for my $key (keys %last)
 }
 ok($orderly, 'after messages given back the last delivery of each key is its last event');
 
-# ---- a rejected event: the relay stops there ----
+# ---- a rejected event, on_reject = stop: the relay stops there ----
 $fault->append('before', 1);
 $fault->control(reject_key => 'bad');
 $fault->append('bad', 1);

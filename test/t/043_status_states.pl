@@ -53,7 +53,7 @@ reaches('contract', 'c', 'broken', 'Its view does not exist any more: create it 
 $node->sql("SELECT outbox.drop_contract('c'); DROP TABLE t; DELETE FROM outbox.dead_letter_entry; DELETE FROM outbox.gap");
 
 # ---- sinks ----
-my $fault = OutboxFault->new($node, 'one');
+my $fault = OutboxFault->new($node, 'one', on_reject => 'stop');
 reaches('sink', 'one', 'stopped', "SELECT outbox.start_relay('one') starts its relay.");
 
 # wanted, but nobody told the launcher: as after a restore
@@ -73,7 +73,7 @@ reaches('extension', 'outbox_ext', 'active', '');
 
 $fault->control(down => 1);
 $fault->append('waits', 2);
-reaches('sink', 'one', 'backoff', 'The relay keeps trying and loses nothing; last_error says what is wrong with the broker, a topic or the registry.');
+reaches('sink', 'one', 'backoff', 'The relay keeps trying and loses nothing; last_error says what is wrong with the broker.');
 is($node->sql("SELECT last_error FROM outbox.status WHERE name = 'one'"), 'fault broker is down', 'backoff: the reason');
 
 # the relay waits for acknowledgements that do not come
@@ -86,10 +86,18 @@ reaches('sink', 'one', 'stopped', "SELECT outbox.start_relay('one') starts its r
 
 $node->sql("SELECT outbox.start_relay('one')");
 $fault->append('bad', 1);
-reaches('sink', 'one', 'blocked', 'Nothing is published until the cause is gone: last_error names the rejected event and the reason, or the copy of the data.');
+reaches('sink', 'one', 'blocked', 'Nothing is published until the cause is gone: last_error names the rejected event and the reason, the copy of the data, or the number of events that wait.');
 like($node->sql("SELECT last_error FROM outbox.status WHERE name = 'one'"), qr/^The broker rejected event .* key "bad": Broker: I do not like this key/,
 	'blocked: the event and the reason');
 $fault->control();
+$node->reload;
+$fault->wait_published;
+$fault->control(block_topic => 'test.topic');
+$fault->append('held', 1);
+reaches('topic', 'one: test.topic', 'blocked', qr/^Create the topic, or allow the sink's user to write to it\. Its events are held, others go on/);
+reaches('sink', 'one', 'running', 'Some topics take no messages: see the rows of kind topic. Others go on.');
+$fault->control();
+$node->reload;
 $node->sql("SELECT outbox.pause('one')");
 reaches('sink', 'one', 'paused', "SELECT outbox.resume('one') goes on; its events are kept meanwhile.");
 $node->sql("SELECT outbox.resume('one')");

@@ -21,7 +21,7 @@ sub no_relays
 }
 
 # ---- DROP EXTENSION with relays at work, idle, in trouble, blocked and paused ----
-my %sink = map { $_ => OutboxFault->new($node, $_) } qw(works idle down blocked paused);
+my %sink = map { $_ => OutboxFault->new($node, $_, on_reject => 'stop') } qw(works idle down blocked paused);
 $_->start for values %sink;
 $sink{down}->control(down => 1);
 $sink{blocked}->control(reject_key => 'k1');
@@ -101,7 +101,7 @@ for my $fault ({}, { down => 1 }, { reject_key => 'key' })
 	my $what = join(' ', %$fault) || 'idle';
 	$node->sql('CREATE DATABASE shop');
 	$database->sql('CREATE EXTENSION outbox_ext');
-	$shop = OutboxFault->new($database, 'shop')->start;
+	$shop = OutboxFault->new($database, 'shop', on_reject => 'stop')->start;
 	$shop->control(%$fault);
 	$shop->append('key', 5);
 	$shop->wait_state('backoff') if $fault->{down};

@@ -21,7 +21,7 @@ for my $name (@names)
 	$healthy{$name} = OutboxFault->new($database, 'healthy')->start;
 	$slow{$name} = OutboxFault->new($database, 'slow', delay_ms => 300, capacity => 1)->start;
 }
-$blocked{shop} = OutboxFault->new($database{shop}, 'blocked')->start;
+$blocked{shop} = OutboxFault->new($database{shop}, 'blocked', on_reject => 'stop')->start;
 $down{billing} = OutboxFault->new($database{billing}, 'down')->start;
 $blocked{shop}->control(reject_key => 'k3');
 $down{billing}->control(down => 1);

@@ -51,6 +51,9 @@ set_defaults(FaultControl *control)
 	control->raise_after = 0;
 	control->retry_after = 0;
 	control->registered_id = 0;
+	control->reject_every = 0;
+	control->block_schema = 0;
+	control->block_topic[0] = '\0';
 	control->raise[0] = '\0';
 	control->reject_key[0] = '\0';
 	control->stop[0] = '\0';
@@ -75,6 +78,12 @@ set_value(FaultControl *control, const char *name, const char *value)
 		control->retry_after = atoi(value);
 	else if (strcmp(name, "register") == 0)
 		control->registered_id = atoi(value);
+	else if (strcmp(name, "reject_every") == 0)
+		control->reject_every = atoi(value);
+	else if (strcmp(name, "block_schema") == 0)
+		control->block_schema = atoi(value);
+	else if (strcmp(name, "block_topic") == 0)
+		strlcpy(control->block_topic, value, sizeof(control->block_topic));
 	else if (strcmp(name, "raise") == 0)
 		strlcpy(control->raise, value, sizeof(control->raise));
 	else if (strcmp(name, "stop") == 0)

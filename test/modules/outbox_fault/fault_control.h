@@ -24,8 +24,11 @@ typedef struct FaultControl
 	int raise_after;   /* 0 = never */
 	int retry_after;   /* 0 = never */
 	int registered_id; /* 0 = none */
+	int reject_every;  /* 0 = none */
+	int block_schema;  /* 0 = none */
 	char raise[FAULT_TEXT_LEN];
 	char reject_key[FAULT_TEXT_LEN];
+	char block_topic[FAULT_TEXT_LEN];
 	char stop[FAULT_TEXT_LEN];
 	bool payloads; /* an option only */
 	char file[MAXPGPATH];

@@ -13,6 +13,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "common/hashfn.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
@@ -28,7 +29,9 @@ typedef struct FaultMessage
 	OutboxPosition position;
 	TimestampTz due;
 	int32 schema_id; /* to register, else 0 */
-	bool rejected;
+	OutboxAckStatus verdict;
+	bool only_schema; /* of BLOCKED */
+	char *lane;       /* destination and key: what comes behind a failed message is given back */
 	char *line;
 } FaultMessage;
 
@@ -44,6 +47,9 @@ typedef struct FaultSink
 	int timer;
 } FaultSink;
 
+static void judge(const FaultSink *sink, const OutboxMessage *message, FaultMessage *queued);
+static char *lane_of(const OutboxSinkState *state, const OutboxMessage *message);
+static void give_back_behind(FaultSink *sink, const FaultMessage *failed);
 static char *format_line(const OutboxSinkState *state, const OutboxMessage *message, TimestampTz now);
 static void append_uuid(StringInfo line, const uint8 *id);
 static void append_hex(StringInfo line, OutboxSlice bytes);
@@ -120,9 +126,8 @@ fault_publish(OutboxSinkState *state, const OutboxMessage *messages, int n)
 		queued = &sink->queue[sink->head++ % sink->capacity];
 		queued->position = message->position;
 		queued->due = due;
-		queued->rejected = sink->control.reject_key[0] != '\0' &&
-			message->key.len == strlen(sink->control.reject_key) &&
-			memcmp(message->key.data, sink->control.reject_key, message->key.len) == 0;
+		judge(sink, message, queued);
+		queued->lane = lane_of(state, message);
 		queued->schema_id = sink->control.registered_id != 0 &&
 				message->schema->registered_id != sink->control.registered_id
 			? message->schema->id
@@ -200,20 +205,26 @@ finish(FaultSink *sink, FaultMessage *message, bool back, OutboxAck *ack, String
 		ack->schema_id = message->schema_id;
 		ack->registered_id = sink->control.registered_id;
 	}
-	if (message->rejected)
-	{
-		ack->status = OUTBOX_ACK_REJECT;
+	if (message->verdict == OUTBOX_ACK_REJECT)
 		ack->detail = "Broker: I do not like this key.";
-	}
-	else if (back)
+	else if (message->verdict == OUTBOX_ACK_BLOCKED)
+		ack->detail = message->only_schema ? "Broker: this schema is not compatible." : "Broker: there is no such topic.";
+	else if (message->verdict == OUTBOX_ACK_RETRY)
+		ack->detail = "Broker: behind a failed message.";
+	ack->status = message->verdict;
+	ack->only_schema = message->only_schema;
+	if (message->verdict == OUTBOX_ACK_REJECT || message->verdict == OUTBOX_ACK_BLOCKED)
+		give_back_behind(sink, message);
+	if (message->verdict == OUTBOX_ACK_OK && back)
 	{
 		ack->status = OUTBOX_ACK_RETRY;
 		ack->detail = "Broker: not now.";
 	}
-	else if (message->line != NULL)
+	else if (message->verdict == OUTBOX_ACK_OK && message->line != NULL)
 		appendStringInfoString(lines, message->line);
 	if (message->line != NULL)
 		pfree(message->line);
+	pfree(message->lane);
 	sink->delivered++;
 }
 
@@ -265,6 +276,46 @@ _PG_outbox_sink_init(void)
 	return &fault_callbacks;
 }
 
+static void
+judge(const FaultSink *sink, const OutboxMessage *message, FaultMessage *queued)
+{
+	const FaultControl *control = &sink->control;
+	bool key = control->reject_key[0] != '\0' && message->key.len == strlen(control->reject_key) &&
+		memcmp(message->key.data, control->reject_key, message->key.len) == 0;
+	bool schema = control->block_schema != 0 && message->schema->id == control->block_schema;
+
+	queued->only_schema = schema;
+	if (schema || (control->block_topic[0] != '\0' && strcmp(message->destination, control->block_topic) == 0))
+		queued->verdict = OUTBOX_ACK_BLOCKED;
+	else if (key || (control->reject_every != 0 && message->seq % control->reject_every == 0))
+		queued->verdict = OUTBOX_ACK_REJECT;
+	else
+		queued->verdict = OUTBOX_ACK_OK;
+}
+
+static char *
+lane_of(const OutboxSinkState *state, const OutboxMessage *message)
+{
+	MemoryContext caller = MemoryContextSwitchTo(state->context);
+	char *lane = psprintf("%s %.*s", message->destination, (int) message->key.len, message->key.data);
+
+	MemoryContextSwitchTo(caller);
+	return lane;
+}
+
+/* The interface asks for it: nothing of the key that was taken already may overtake the failed message. */
+static void
+give_back_behind(FaultSink *sink, const FaultMessage *failed)
+{
+	for (uint64 i = sink->tail + 1; i < sink->head; i++)
+	{
+		FaultMessage *message = &sink->queue[i % sink->capacity];
+
+		if (strcmp(message->lane, failed->lane) == 0)
+			message->verdict = OUTBOX_ACK_RETRY;
+	}
+}
+
 static char *
 format_line(const OutboxSinkState *state, const OutboxMessage *message, TimestampTz now)
 {
@@ -283,7 +334,8 @@ format_line(const OutboxSinkState *state, const OutboxMessage *message, Timestam
 		appendStringInfo(&line, "%s%.*s=%.*s", i > 0 ? "," : "",
 						 (int) message->attributes[i].name.len, message->attributes[i].name.data,
 						 (int) message->attributes[i].value.len, message->attributes[i].value.data);
-	appendStringInfo(&line, "\t%lld\t%u\t%s", (long long) (now - message->occurred_at), message->timeline, message->destination);
+	appendStringInfo(&line, "\t%lld\t%u\t%s\t%08x", (long long) (now - message->occurred_at), message->timeline,
+					 message->destination, hash_bytes((const unsigned char *) message->payload.data, message->payload.len));
 	if (((FaultSink *) state->private_data)->control.payloads)
 		append_hex(&line, message->payload);
 	appendStringInfoChar(&line, '\n');

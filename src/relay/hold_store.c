@@ -1,0 +1,352 @@
+/*-------------------------------------------------------------------------
+ *
+ * hold_store.c
+ *	  Events that wait, on disk: outbox.held_event, and their dead letters.
+ *
+ * The copy of an event commits before the position that passes it: positions
+ * are written by later transactions of the same process, so whatever crash
+ * leaves the position leaves the copy.  The other way round an event may be
+ * read again although it has a copy; then the copy counts.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/pg_type_d.h"
+#include "executor/spi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "relay/hold.h"
+#include "relay/session.h"
+
+/* Rows of outbox.held_event fetched at a time while loading. */
+#define LOAD_ROWS 5000
+
+#define EVENT_COLUMNS \
+	"seq, xid, occurred_at, id, schema_id, leaf, flags, aggregatetype, aggregateid, type," \
+	" payload, tracingspancontext, headers"
+
+static void reset_memory(OutboxHold *hold);
+static void load_routes(OutboxHold *hold);
+static void load_rows(OutboxHold *hold, OutboxSchemaCache *schemas);
+static void load_row(OutboxHold *hold, OutboxSchemaCache *schemas, HeapTuple row, TupleDesc desc);
+static OutboxSlice get_slice(HeapTuple row, TupleDesc desc, int column);
+static int compare_aside(const void *a, const void *b);
+static void store(OutboxHold *hold, OutboxKeptAside *aside, const char *sink_name);
+static bool copy_event(const OutboxHold *hold, const OutboxKeptAside *aside);
+static bool copy_event_at(const OutboxHold *hold, const OutboxKeptAside *aside);
+static bool copy_event_anywhere(const OutboxHold *hold, const OutboxKeptAside *aside);
+static void write_letter(int32 sink_id, int64 seq, const char *sink_name, const char *words);
+static bool has_copy(const OutboxHold *hold, int64 seq);
+
+/* ---- loading ----------------------------------------------------------------- */
+
+void
+OutboxHoldLoad(OutboxHold *hold, OutboxSchemaCache *schemas)
+{
+	OutboxOwnerScope scope;
+
+	reset_memory(hold);
+	OutboxSessionBeginQuery(&scope);
+	load_routes(hold);
+	load_rows(hold, schemas);
+	OutboxSessionEndQuery(&scope);
+	hold->stale = false;
+	/* a pass finds nothing to do soon enough */
+	hold->release = true;
+}
+
+static void
+reset_memory(OutboxHold *hold)
+{
+	HASHCTL lanes = {.keysize = sizeof(uint64), .entrysize = sizeof(OutboxLane)};
+	HASHCTL aggregates = {.keysize = sizeof(uint64), .entrysize = sizeof(OutboxBlockedAggregate)};
+
+	if (hold->context == NULL)
+		hold->context = AllocSetContextCreate(hold->parent, "outbox held events", ALLOCSET_DEFAULT_SIZES);
+	else
+		MemoryContextReset(hold->context);
+	lanes.hcxt = aggregates.hcxt = hold->context;
+	hold->lanes = hash_create("outbox lanes", 256, &lanes, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	hold->aggregates = hash_create("outbox blocked aggregates", 64, &aggregates, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	hold->rejected = NULL;
+	hold->nrejected = 0;
+	hold->rejected_capacity = 0;
+	hold->routes = NULL;
+	hold->total = 0;
+}
+
+static void
+load_routes(OutboxHold *hold)
+{
+	static const char query[] =
+		"SELECT topic, schema_id, reason, tries, tried_at, next_try FROM outbox.blocked_route WHERE sink_id = $1";
+	Oid types[] = {INT4OID};
+	Datum values[] = {Int32GetDatum(hold->sink_id)};
+
+	if (SPI_execute_with_args(query, lengthof(types), types, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read outbox.blocked_route");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple row = SPI_tuptable->vals[i];
+		TupleDesc desc = SPI_tuptable->tupdesc;
+		bool isnull;
+		char *topic = TextDatumGetCString(SPI_getbinval(row, desc, 1, &isnull));
+		char *reason = TextDatumGetCString(SPI_getbinval(row, desc, 3, &isnull));
+		OutboxRoute *route = OutboxRouteAdd(hold, pg_server_to_any(topic, strlen(topic), PG_UTF8),
+											DatumGetInt32(SPI_getbinval(row, desc, 2, &isnull)));
+
+		route->reason = MemoryContextStrdup(hold->context, reason);
+		route->tries = DatumGetInt32(SPI_getbinval(row, desc, 4, &isnull));
+		route->tried_at = DatumGetTimestampTz(SPI_getbinval(row, desc, 5, &isnull));
+		route->next_try = DatumGetTimestampTz(SPI_getbinval(row, desc, 6, &isnull));
+	}
+}
+
+/* A batch at a time: there may be a million. */
+static void
+load_rows(OutboxHold *hold, OutboxSchemaCache *schemas)
+{
+	static const char query[] =
+		"SELECT seq, schema_id, aggregatetype, aggregateid, state FROM outbox.held_event WHERE sink_id = $1 AND seq > $2"
+		" AND (state = 'held' OR $3) ORDER BY seq LIMIT $4";
+	Oid types[] = {INT4OID, INT8OID, BOOLOID, INT4OID};
+	Datum values[] = {Int32GetDatum(hold->sink_id), Int64GetDatum(PG_INT64_MIN),
+					  BoolGetDatum(hold->on_reject != OUTBOX_ON_REJECT_SKIP), Int32GetDatum(LOAD_ROWS)};
+	int64 last = 0;
+	uint64 n;
+
+	do
+	{
+		SPITupleTable *rows;
+		bool isnull;
+
+		if (SPI_execute_with_args(query, lengthof(types), types, values, NULL, true, 0) != SPI_OK_SELECT)
+			elog(ERROR, "could not read outbox.held_event");
+		n = SPI_processed;
+		rows = SPI_tuptable;
+		for (uint64 i = 0; i < n; i++)
+			load_row(hold, schemas, rows->vals[i], rows->tupdesc);
+		if (n > 0)
+			last = DatumGetInt64(SPI_getbinval(rows->vals[n - 1], rows->tupdesc, 1, &isnull));
+		values[1] = Int64GetDatum(last);
+		SPI_freetuptable(rows);
+		CHECK_FOR_INTERRUPTS();
+	} while (n == LOAD_ROWS);
+}
+
+static void
+load_row(OutboxHold *hold, OutboxSchemaCache *schemas, HeapTuple row, TupleDesc desc)
+{
+	bool isnull;
+	int64 seq = DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull));
+	const OutboxCachedSchema *schema = OutboxSchemaGet(schemas, DatumGetInt32(SPI_getbinval(row, desc, 2, &isnull)));
+	uint64 aggregate = OutboxAggregateHash(get_slice(row, desc, 3), get_slice(row, desc, 4));
+	OutboxSlice state = get_slice(row, desc, 5);
+
+	OutboxHoldCount(hold, seq, OutboxHoldLane(aggregate, schema));
+	if (state.len != strlen("held") || memcmp(state.data, "held", state.len) != 0)
+		OutboxHoldAddRejected(hold, seq, aggregate);
+}
+
+static OutboxSlice
+get_slice(HeapTuple row, TupleDesc desc, int column)
+{
+	bool isnull;
+	text *value = DatumGetTextPP(SPI_getbinval(row, desc, column, &isnull));
+
+	return (OutboxSlice){.data = VARDATA_ANY(value), .len = VARSIZE_ANY_EXHDR(value)};
+}
+
+/* ---- storing ----------------------------------------------------------------- */
+
+bool
+OutboxHoldStore(OutboxHold *hold, OutboxDispatch *dispatch, const char *sink_name)
+{
+	OutboxOwnerScope scope;
+	bool routes_changed = false;
+
+	for (const OutboxRoute *route = hold->routes; route != NULL; route = route->next)
+		routes_changed |= route->changed || route->open;
+	if (hold->naside == 0 && !routes_changed)
+		return false;
+
+	/* acknowledgements come in any order */
+	if (hold->naside > 1)
+		qsort(hold->aside, hold->naside, sizeof(OutboxKeptAside), compare_aside);
+	OutboxSessionBeginQuery(&scope);
+	for (int i = 0; i < hold->naside; i++)
+		store(hold, &hold->aside[i], sink_name);
+	OutboxRoutesSave(hold);
+	OutboxSessionEndQuery(&scope);
+
+	for (int i = 0; i < hold->naside; i++)
+	{
+		OutboxPlace *place = OutboxDispatchFind(dispatch, hold->aside[i].index);
+
+		if (place != NULL)
+			place->acked = true;
+	}
+	hold->naside = 0;
+	MemoryContextReset(hold->aside_context);
+	return true;
+}
+
+static int
+compare_aside(const void *a, const void *b)
+{
+	uint64 x = ((const OutboxKeptAside *) a)->index;
+	uint64 y = ((const OutboxKeptAside *) b)->index;
+
+	return x < y ? -1 : x > y;
+}
+
+/* One that has a copy already was counted when that was loaded. */
+static void
+store(OutboxHold *hold, OutboxKeptAside *aside, const char *sink_name)
+{
+	bool counts = aside->rejection == NULL || hold->on_reject != OUTBOX_ON_REJECT_SKIP;
+
+	if (!copy_event(hold, aside))
+	{
+		if (counts)
+			OutboxHoldUncount(hold, aside->lane);
+		return;
+	}
+	if (aside->rejection != NULL)
+		write_letter(hold->sink_id, aside->seq, sink_name, aside->rejection);
+}
+
+/* False: there is a copy already. */
+static bool
+copy_event(const OutboxHold *hold, const OutboxKeptAside *aside)
+{
+	if (copy_event_at(hold, aside))
+		return true;
+	if (has_copy(hold, aside->seq))
+		return false;
+	/* its leaf was rewritten since it was read */
+	if (copy_event_anywhere(hold, aside))
+		return true;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("event %lld is not in the outbox any more", (long long) aside->seq),
+			 errdetail("It is not published yet, and could not be kept aside."),
+			 errhint("The relay looks for it again; if this repeats, somebody removed rows of outbox.event.")));
+	return false;
+}
+
+/* Where it was read; ten thousands may be copied in a row. */
+static bool
+copy_event_at(const OutboxHold *hold, const OutboxKeptAside *aside)
+{
+	static const char query[] =
+		"INSERT INTO outbox.held_event (" EVENT_COLUMNS ", sink_id, state)"
+		" SELECT " EVENT_COLUMNS ", $1, $2 FROM outbox.event WHERE ctid = $3 AND seq = $4"
+		" ON CONFLICT DO NOTHING";
+	static SPIPlanPtr plan = NULL;
+	Datum values[] = {Int32GetDatum(hold->sink_id), CStringGetTextDatum(aside->rejection ? "rejected" : "held"),
+					  PointerGetDatum(&aside->tid), Int64GetDatum(aside->seq)};
+
+	if (plan == NULL)
+	{
+		Oid types[] = {INT4OID, TEXTOID, TIDOID, INT8OID};
+
+		plan = SPI_prepare(query, lengthof(types), types);
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not prepare the copy of an event: %s", SPI_result_code_string(SPI_result));
+	}
+	if (SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_INSERT)
+		elog(ERROR, "could not write outbox.held_event");
+	return SPI_processed > 0;
+}
+
+static bool
+copy_event_anywhere(const OutboxHold *hold, const OutboxKeptAside *aside)
+{
+	static const char query[] =
+		"INSERT INTO outbox.held_event (" EVENT_COLUMNS ", sink_id, state)"
+		" SELECT " EVENT_COLUMNS ", $1, $2 FROM outbox.event WHERE seq = $3 ON CONFLICT DO NOTHING";
+	Oid types[] = {INT4OID, TEXTOID, INT8OID};
+	Datum values[] = {Int32GetDatum(hold->sink_id), CStringGetTextDatum(aside->rejection ? "rejected" : "held"),
+					  Int64GetDatum(aside->seq)};
+
+	if (SPI_execute_with_args(query, lengthof(types), types, values, NULL, false, 0) != SPI_OK_INSERT)
+		elog(ERROR, "could not write outbox.held_event");
+	return SPI_processed > 0;
+}
+
+static bool
+has_copy(const OutboxHold *hold, int64 seq)
+{
+	Oid types[] = {INT4OID, INT8OID};
+	Datum values[] = {Int32GetDatum(hold->sink_id), Int64GetDatum(seq)};
+
+	if (SPI_execute_with_args("SELECT FROM outbox.held_event WHERE sink_id = $1 AND seq = $2",
+							  lengthof(types), types, values, NULL, false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read outbox.held_event");
+	return SPI_processed > 0;
+}
+
+/* A dead letter of stage publish for a row of outbox.held_event, or the one it has open again. */
+static void
+write_letter(int32 sink_id, int64 seq, const char *sink_name, const char *words)
+{
+	static const char again[] =
+		"UPDATE outbox.dead_letter_entry d SET state = 'open', message = $3, resolved_at = NULL, resolved_by = NULL"
+		" FROM outbox.held_event h WHERE h.sink_id = $1 AND h.seq = $2 AND d.id = h.letter AND d.sink = $4";
+	static const char first[] =
+		"WITH letter AS (INSERT INTO outbox.dead_letter_entry"
+		" (contract, event_type, key, stage, sqlstate, message, hint, sink, event_id, payload)"
+		" SELECT coalesce(s.contract, h.aggregatetype), h.type,"
+		" jsonb_build_object('aggregatetype', h.aggregatetype, 'aggregateid', h.aggregateid),"
+		" 'publish', '38000', $3, 'Remove the cause and redrive it, or discard it.', $4, h.id, h.payload"
+		" FROM outbox.held_event h LEFT JOIN outbox.event_schema s ON s.id = h.schema_id"
+		" WHERE h.sink_id = $1 AND h.seq = $2 RETURNING id)"
+		" UPDATE outbox.held_event h SET letter = l.id FROM letter l WHERE h.sink_id = $1 AND h.seq = $2";
+	Oid types[] = {INT4OID, INT8OID, TEXTOID, TEXTOID};
+	Datum values[] = {Int32GetDatum(sink_id), Int64GetDatum(seq), CStringGetTextDatum(OutboxPrintable(words)),
+					  CStringGetTextDatum(sink_name)};
+
+	if (SPI_execute_with_args(again, lengthof(types), types, values, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "could not write outbox.dead_letter_entry");
+	if (SPI_processed > 0)
+		return;
+	if (SPI_execute_with_args(first, lengthof(types), types, values, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "could not write outbox.dead_letter_entry");
+}
+
+void
+OutboxHoldReject(int32 sink_id, int64 seq, const char *sink_name, const char *words)
+{
+	Oid types[] = {INT4OID, INT8OID};
+	Datum values[] = {Int32GetDatum(sink_id), Int64GetDatum(seq)};
+
+	if (SPI_execute_with_args("UPDATE outbox.held_event SET state = 'rejected' WHERE sink_id = $1 AND seq = $2",
+							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "could not write outbox.held_event");
+	write_letter(sink_id, seq, sink_name, words);
+}
+
+char *
+OutboxPrintable(const char *words)
+{
+	char *copy = pstrdup(words);
+
+	if (!pg_verifymbstr(copy, strlen(copy), true))
+	{
+		for (char *p = copy; *p != '\0'; p++)
+		{
+			if (IS_HIGHBIT_SET(*p))
+				*p = '?';
+		}
+	}
+	return copy;
+}
