@@ -102,15 +102,19 @@ sub poll_until
 	die "time is up, still not $expected: $query\n";
 }
 
-# Creates a sink for a broker and starts its relay. %options are added to the sink's own.
+# Creates a sink for a broker and starts its relay. %options are added to the sink's own; a hash reference
+# before them has other arguments of create_sink().
 sub create_sink
 {
-	my ($self, $sink, $broker, %options) = @_;
+	my ($self, $sink, $broker, @rest) = @_;
+	my $arguments = ref $rest[0] ? shift @rest : {};
+	my %options = @rest;
 	my %all = ('bootstrap.servers' => $broker->address, %options);
 	my $json = JSON::PP->new->canonical->encode(\%all);
 
 	$json =~ s/'/''/g;
-	$self->sql("SELECT outbox.create_sink('$sink', library => 'outbox_kafka', options => '$json');
+	my $more = join '', map { ", $_ => '$arguments->{$_}'" } sort keys %$arguments;
+	$self->sql("SELECT outbox.create_sink('$sink', library => 'outbox_kafka', options => '$json'$more);
 		SELECT outbox.start_relay('$sink');");
 	return;
 }

@@ -92,9 +92,10 @@ like($node->sql("SELECT last_error FROM outbox.status WHERE name = 'one'"), qr/^
 $fault->control();
 $node->reload;
 $fault->wait_published;
-$fault->control(block_topic => 'test.topic');
+# the contract's schema, which is gone, had the first number: its topic is that of these events
+$fault->control(block_topic => 'c');
 $fault->append('held', 1);
-reaches('topic', 'one: test.topic', 'blocked', qr/^Create the topic, or allow the sink's user to write to it\. Its events are held, others go on/);
+reaches('topic', 'one: c', 'blocked', qr/^Create the topic, or allow the sink's user to write to it\. Its events are held, others go on/);
 reaches('sink', 'one', 'running', 'Some topics take no messages: see the rows of kind topic. Others go on.');
 $fault->control();
 $node->reload;
