@@ -20,6 +20,7 @@
 #include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
 #include "parser/parser.h"
+#include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -33,6 +34,7 @@
 #include "contract/guard.h"
 #include "contract/key_query.h"
 #include "contract/key_query_parse.h"
+#include "contract/plan_check.h"
 #include "contract/view_expand.h"
 #include "contract/view_survey.h"
 
@@ -189,11 +191,20 @@ static void
 check_query(OutboxKeyQuery *query)
 {
 	OutboxViewSurvey survey = {.subject = query->parse.owner};
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "outbox key query", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(scratch);
+	Query	   *rewritten;
 
-	OutboxRefuseVolatile((Node *) query->parse.query, query->parse.owner);
 	OutboxSurveyQuery(&survey, query->parse.query);
 	OutboxCheckViewAccess(survey.access, query->view);
-	query->relations = survey.relations;
+
+	/* with the views in it, as it will run */
+	rewritten = linitial_node(Query, QueryRewrite(copyObject(query->parse.query)));
+	OutboxRefuseVolatile((Node *) rewritten, query->parse.owner);
+	OutboxCheckPlan(OutboxPlanByIndex(copyObject(rewritten), query->parse.select), rewritten, query->parse.owner);
+	MemoryContextSwitchTo(caller);
+	query->relations = list_copy(survey.relations);
+	MemoryContextDelete(scratch);
 }
 
 /* The query with its columns cast to the lookup's base types. */

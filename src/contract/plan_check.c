@@ -3,7 +3,8 @@
  * plan_check.c
  *	  Planning a contract's query for any size of its tables.
  *
- * The plan runs in every commit that touches the contract, so it must not
+ * The plan runs in every commit that touches the contract (and that of a
+ * key_query for every changed row), so it must not
  * depend on what the tables looked like when it was made: a plan that scans a
  * small table is a disaster when the table is not small any more. So the
  * planner is told that every table is large, and may only follow indexes. A
@@ -267,8 +268,8 @@ refuse_scan(PlanCheck *check, const Scan *scan)
 
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("%s cannot be evaluated at commit: it would scan \"%s\"", check->subject, get_rel_name(relation)),
-			 errdetail("Every commit reads the rows that it touched, so each table behind the view must be found through an index, however small it is today."),
+			 errmsg("%s would scan \"%s\" for every change", check->subject, get_rel_name(relation)),
+			 errdetail("Each table behind it must be found through an index, however small it is today."),
 			 columns == NULL ? errhint("Join \"%s\" by equality of columns that have an index.", get_rel_name(relation)) :
 			 OidIsValid(lacking) ? errhint("CREATE INDEX ON %s (%s);", OutboxQualifiedName(lacking), columns) :
 			 errhint("The index exists, but the key does not reach it: put the condition on (%s) into the subquery that reads \"%s\" (LEFT JOIN LATERAL).",

@@ -240,6 +240,10 @@ SELECT mistake($$SELECT outbox.add_source('jx_joined', 'ordr_ln', 'row.ordr_no +
 SELECT mistake($$SELECT outbox.add_source('jx_joined', 'ordr_ln', 'no_such_function(row.ordr_no)')$$);
 SELECT mistake($$SELECT outbox.add_source('jx_joined', 'cust', 'SELECT ordr_no FROM ordr WHERE cust_no = row.cust_no')$$);
 SELECT mistake($$SELECT outbox.add_source('jx_joined', 'cust', 'SELECT ordr_no FROM jx.ordr WHERE cust_no = row.colour')$$);
+SELECT mistake($$SELECT outbox.add_source('jx_joined', 'cust', 'SELECT o.ordr_no FROM jx.ordr o WHERE o.cust_no = row.cust_no')$$);
+SELECT mistake($$SELECT outbox.add_source('jx_joined', 'cust', 'o.ordr_no FROM jx.plain o WHERE btrim(o.cust_no) = btrim(row.cust_no)')$$);
+SELECT mistake($$SELECT outbox.add_source('jx_joined', 'cust', 'SELECT n FROM jx.luck WHERE cust_no = row.cust_no')$$);
+CREATE INDEX ON ordr (cust_no);
 SELECT mistake($$SELECT outbox.add_source('jx_joined', 'cust', 'SELECT ordr_no, shop_no FROM jx.ordr WHERE cust_no = row.cust_no')$$);
 SELECT mistake($$SELECT outbox.add_source('jx_joined', 'cust', 'SELECT doc FROM jx.ordr WHERE cust_no = row.cust_no')$$);
 SELECT mistake($$SELECT outbox.add_source('jx_joined', 'cust', 'SELECT jx.roll() FROM jx.ordr WHERE cust_no = row.cust_no')$$);

@@ -247,6 +247,7 @@ CREATE TABLE child_3 (v int, x int, pb varchar(20), id int, pa int);
 ALTER TABLE child_3 DROP x;
 ALTER TABLE child ATTACH PARTITION child_3 FOR VALUES IN (3);
 CREATE INDEX ON child (pb, pa);
+CREATE INDEX ON part (n);
 CREATE VIEW cj_part AS SELECT p.b, p.a, p.n, (SELECT array_agg(c.v ORDER BY c.v) FROM child c WHERE c.pa = p.a AND c.pb = p.b) AS vs FROM part p;
 SELECT watch('cj_part', 'part', '{b,a}');
 SELECT outbox.add_source('cj_part', 'child', 'row.pb, row.pa');
