@@ -27,8 +27,10 @@ sub differential
 }
 
 differential('events are the differences of the views, transaction by transaction',
-	0, '--transactions', $more // 5000);
+	0, '--transactions', $more // 2500);
+differential('so are those of contracts that are evaluated at commit, joined ones among them',
+	1_000_000, '--transactions', $more // 2000, '--evaluate', 'mixed');
 differential('events of one key follow from each other when sessions commit freely',
-	1_000_000, '--transactions', $more // 6000, '--mode', 'free');
+	2_000_000, '--transactions', $more // 6000, '--mode', 'free', '--evaluate', 'mixed');
 
 done_testing();
