@@ -56,8 +56,9 @@ LEFT JOIN LATERAL (
                 ELSE pg_catalog.concat_ws(', ', a.usename, nullif(a.application_name, ''), a.state) END AS what
     FROM pg_catalog.pg_locks k
     LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = k.pid
-    LEFT JOIN pg_catalog.pg_prepared_xacts x ON k.pid IS NULL
-         AND x.transaction::text = pg_catalog.split_part(k.virtualtransaction, '/', 2)
+    LEFT JOIN pg_catalog.pg_locks t ON k.pid IS NULL AND t.pid IS NULL AND t.locktype = 'transactionid' AND t.mode = 'ExclusiveLock'
+         AND t.virtualtransaction = k.virtualtransaction
+    LEFT JOIN pg_catalog.pg_prepared_xacts x ON x.transaction = t.transactionid
     WHERE k.locktype = 'relation' AND k.relation = l.relation AND k.granted
       AND k.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
       AND (l.state <> 'closing' OR k.mode NOT IN ('AccessShareLock', 'RowShareLock', 'ShareLock'))

@@ -96,6 +96,12 @@ SELECT 'outbox_table_bytes', pg_catalog.jsonb_build_object('table', c.relname), 
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = 'outbox' AND c.relkind = 'r'
 UNION ALL
+SELECT 'outbox_leaves', pg_catalog.jsonb_build_object('state', state), pg_catalog.count(*)::float8 FROM outbox.leaf GROUP BY state
+UNION ALL
+SELECT 'outbox_backlog_bytes', '{}'::jsonb,
+       coalesce(pg_catalog.sum(CASE WHEN state = 'frozen' THEN bytes ELSE outbox.leaf_bytes(relation) END), 0)::float8
+FROM outbox.leaf WHERE state IN ('current', 'closing', 'frozen')
+UNION ALL
 SELECT 'outbox_writers', '{}'::jsonb, pg_catalog.count(*)::float8 FROM outbox.writers
 UNION ALL
 SELECT 'outbox_oldest_writer_pid', '{}'::jsonb, w.pid::float8
