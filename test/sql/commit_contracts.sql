@@ -264,6 +264,63 @@ UPDATE other SET n = 20 WHERE id = 1;
 SELECT * FROM news();
 SELECT outbox.drop_contract('cj_part');
 
+\echo ---- whose rights and settings: the views' owners', whoever writes
+CREATE ROLE cj_owner;
+CREATE ROLE cj_writer;
+CREATE ROLE cj_inner;
+GRANT USAGE, CREATE ON SCHEMA cj TO cj_owner, cj_inner;
+GRANT USAGE ON SCHEMA cj TO cj_writer;
+GRANT SELECT, TRIGGER ON ordr, cust TO cj_owner;
+GRANT SELECT, INSERT, UPDATE ON ordr, cust TO cj_writer;
+GRANT SELECT ON ordr_ln TO cj_inner;
+SELECT outbox.grant_access('cj_owner', 'admin');
+SET ROLE cj_inner;
+CREATE VIEW inner_lines WITH (security_barrier) AS SELECT ordr_no AS order_id, sku_cd AS sku FROM ordr_ln WHERE qty > 0;
+GRANT SELECT ON inner_lines TO cj_owner;
+SET ROLE cj_owner;
+CREATE FUNCTION whoami() RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN current_user || ' ' || current_setting('search_path') || ' ' || current_setting('DateStyle'); END $$;
+CREATE VIEW cj_rights AS
+SELECT o.ordr_no AS id, btrim(o.cust_no) AS customer, c.nm, cj.whoami() AS seen_by, (SELECT count(*) FROM inner_lines l WHERE l.order_id = o.ordr_no) AS lines
+FROM ordr o LEFT JOIN cust c USING (cust_no);
+SELECT outbox.create_contract('cj_rights', view => 'cj_rights', source => 'ordr', key => '{id}');
+SELECT outbox.create_event_type('cj_rights_changed', contract => 'cj_rights', emit => 'changed', condition => 'old.customer = new.customer');
+SELECT outbox.add_source('cj_rights', 'cust', 'SELECT o.ordr_no FROM cj.ordr o WHERE o.cust_no = row.cust_no');
+SELECT outbox.enable('cj_rights');
+RESET ROLE;
+-- a writer who may not read the lines, and whose search_path has another "=" and btrim()
+CREATE SCHEMA evil;
+GRANT USAGE ON SCHEMA evil TO cj_writer;
+CREATE FUNCTION evil.never(int, int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'evil'; END $$;
+CREATE FUNCTION evil.never(char, char) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'evil'; END $$;
+CREATE FUNCTION evil.btrim(char) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'evil'; END $$;
+CREATE OPERATOR evil.= (FUNCTION = evil.never, LEFTARG = int, RIGHTARG = int);
+CREATE OPERATOR evil.= (FUNCTION = evil.never, LEFTARG = char, RIGHTARG = char);
+SET ROLE cj_writer;
+SET search_path = evil, pg_catalog;
+SET DateStyle = 'German';
+UPDATE cj.ordr SET cust_no = 'C1' WHERE ordr_no OPERATOR(pg_catalog.=) 2;
+UPDATE cj.cust SET nm = 'Anne' WHERE cust_no OPERATOR(pg_catalog.=) 'C1';
+RESET ROLE;
+SET DateStyle = 'ISO';
+SET search_path = cj, public;
+SELECT * FROM news();
+-- rights that go, and row level security that comes, make letters and no half events
+REVOKE SELECT ON cust FROM cj_owner;
+UPDATE cust SET nm = 'Ann' WHERE cust_no = 'C1';
+SELECT * FROM news();
+GRANT SELECT ON cust TO cj_owner;
+REVOKE SELECT ON ordr_ln FROM cj_inner;
+UPDATE cust SET nm = 'Anna' WHERE cust_no = 'C1';
+SELECT * FROM news();
+GRANT SELECT ON ordr_ln TO cj_inner;
+ALTER TABLE ordr_ln ENABLE ROW LEVEL SECURITY;
+UPDATE cust SET nm = 'Annie' WHERE cust_no = 'C1';
+SELECT * FROM news();
+ALTER TABLE ordr_ln DISABLE ROW LEVEL SECURITY;
+UPDATE cust SET nm = 'Anita' WHERE cust_no = 'C1';
+SELECT * FROM news();
+SELECT outbox.drop_contract('cj_rights');
+
 \echo ---- a source that is not there any more; a source added twice is refused, dropped with its contract
 CREATE TABLE gone (ordr_no int);
 CREATE VIEW cj_gone AS SELECT o.ordr_no AS id, c.nm FROM ordr o LEFT JOIN cust c USING (cust_no);
@@ -275,4 +332,6 @@ SELECT * FROM news();
 SELECT outbox.enable('cj_gone');
 SELECT outbox.drop_contract('cj_gone');
 
-DROP SCHEMA cj CASCADE;
+DROP SCHEMA cj, evil CASCADE;
+DROP OWNED BY cj_owner, cj_inner, cj_writer;
+DROP ROLE cj_owner, cj_inner, cj_writer;
