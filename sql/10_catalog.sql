@@ -215,7 +215,7 @@ CREATE TABLE outbox.dead_letter_entry (
     resolved_by     text,
     resolution      text
 );
-CREATE INDEX dead_letter_entry_state_stage_idx ON outbox.dead_letter_entry (state, stage);
+CREATE INDEX dead_letter_entry_state_stage_idx ON outbox.dead_letter_entry (state, stage, id);
 COMMENT ON TABLE outbox.dead_letter_entry IS 'Changes that could not become events; see view dead_letter';
 
 CREATE TABLE outbox.gap (

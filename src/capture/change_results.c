@@ -65,7 +65,7 @@ OutboxChangeAppendEvents(OutboxChange *change)
 
 	if (change->events == NIL)
 		return;
-	trace = OutboxTraceContext();
+	trace = change->lookup ? OutboxTraceContextAtCommit() : OutboxTraceContext();
 	headers = OutboxCorrelationHeaders();
 	foreach(lc, change->events)
 	{

@@ -56,6 +56,8 @@ take(OutboxFlushContract *contract)
 
 	if (cached->state == OUTBOX_CONTRACT_BROKEN)
 		contract->late = cached->error;
+	else if (cached->state == OUTBOX_CONTRACT_DETACHED)
+		OutboxGapInsert(contract->queued->name, cached->config->root, "detached", NULL);
 	if (cached->state != OUTBOX_CONTRACT_READY || compiled->query == NULL || compiled->ntypes == 0 ||
 		!OutboxKeyShapeFits(contract->queued->shape, compiled->query->lookup_desc))
 		return true;

@@ -23,6 +23,7 @@
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "capture/redrive_key.h"
 #include "capture/transition.h"
@@ -30,6 +31,9 @@
 #include "contract/contract_api.h"
 #include "contract/guard.h"
 #include "deadletter/rejected.h"
+
+/* How long the relay holds aggregates. */
+#define LATE_TIME_MS	50
 
 PG_FUNCTION_INFO_V1(outbox_redrive);
 PG_FUNCTION_INFO_V1(outbox_redrive_late);
@@ -61,7 +65,7 @@ typedef struct Attempt
 	OutboxDeadLetter failure;	/* sqlerrcode = 0: none */
 } Attempt;
 
-static int64 try_letters(List *letters, bool by_relay);
+static int64 try_letters(List *letters);
 static List *take_letters(FunctionCallInfo fcinfo, int max_rows);
 static List *take_late_letters(int max_rows);
 static List *read_letters(MemoryContext context);
@@ -95,22 +99,38 @@ outbox_redrive(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there is no open dead letter %lld", (long long) PG_GETARG_INT64(0)),
 				 errhint("SELECT * FROM outbox.dead_letter WHERE state = 'open' lists them.")));
-	PG_RETURN_INT64(try_letters(letters, false));
+	PG_RETURN_INT64(try_letters(letters));
 }
 
-/* redrive_late(max_rows): the relay's; how many letters it took up. */
+/*
+ * redrive_late(max_rows): the relay's; how many letters it took up. The
+ * aggregates stay locked until its transaction ends, and commits of the
+ * application wait for them: so it stops after a short time.
+ */
 Datum
 outbox_redrive_late(PG_FUNCTION_ARGS)
 {
 	List	   *letters = take_late_letters(PG_GETARG_INT32(0));
+	TimestampTz start = GetCurrentTimestamp();
+	int64		taken = 0;
+	ListCell   *lc;
 
-	(void) try_letters(letters, true);
-	PG_RETURN_INT64(list_length(letters));
+	foreach(lc, letters)
+	{
+		Letter	   *letter = lfirst(lc);
+
+		letter->by_relay = true;
+		(void) try_letters(list_make1(letter));
+		taken++;
+		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), LATE_TIME_MS))
+			break;
+	}
+	PG_RETURN_INT64(taken);
 }
 
 /* How many became events. */
 static int64
-try_letters(List *letters, bool by_relay)
+try_letters(List *letters)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "outbox redrive", ALLOCSET_DEFAULT_SIZES);
 	int64		redriven = 0;
@@ -124,7 +144,6 @@ try_letters(List *letters, bool by_relay)
 
 		CHECK_FOR_INTERRUPTS();
 		any_publish |= letter->publish;
-		letter->by_relay = by_relay;
 		redriven += try_letter(letter, context);
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(context);

@@ -36,6 +36,9 @@
 
 #define PAUSE_MS 5
 
+/* Pauses of the relay, which may hold what the other one waits for, until it leaves the key for later. */
+#define RELAY_PAUSES 20
+
 /* The key of a letter on its way. */
 typedef struct KeyAttempt
 {
@@ -139,12 +142,13 @@ lock_key(KeyAttempt *attempt)
 	const char *aggregate_type = attempt->contract->config->aggregate_type;
 	OutboxLockSet *set = OutboxLockSetCreate(OutboxLockClass(aggregate_type));
 	OutboxLockList list;
+	int pauses = 0;
 
 	OutboxLockSetAdd(set, attempt->key.hash);
 	OutboxLockListMake(&list, &set, 1);
 	while (!OutboxLockListTake(&list))
 	{
-		if (OutboxCommitGuardExpired())
+		if (OutboxCommitGuardExpired() || (attempt->letter->by_relay && ++pauses > RELAY_PAUSES))
 		{
 			fail(attempt, ERRCODE_LOCK_NOT_AVAILABLE, "could not lock the aggregate",
 				 "A transaction that changed it is committing; try again.");

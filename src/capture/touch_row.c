@@ -21,6 +21,7 @@
 #include "capture/flush.h"
 #include "capture/key_queue.h"
 #include "capture/touch_row.h"
+#include "capture/trace.h"
 #include "contract/commit_query.h"
 #include "contract/guard.h"
 #include "deadletter/dead_letter.h"
@@ -34,7 +35,7 @@ typedef struct TouchedRow
 	int flags; /* of the keys after */
 	int key_flags;
 	Relation rel; /* for describe_row */
-	Jsonb *columns;
+	char *description;
 } TouchedRow;
 
 static bool wants_always(const OutboxContractConfig *config);
@@ -55,6 +56,7 @@ OutboxTouchRow(OutboxCachedContract *contract, const OutboxRowChange *change)
 		return false;
 	if (row.before == NULL && OutboxTouchIsRoot(contract->touch))
 		row.flags = OUTBOX_KEY_INSERTED;
+	OutboxTraceKeep();
 	row.queued = queued_contract(contract);
 	if (OutboxTouchMayRaise(contract->touch) || OutboxKeyShapeMayRaise(row.queued->shape))
 		error = OutboxRunGuarded(queue_keys, &row, CurrentMemoryContext);
@@ -135,10 +137,7 @@ keys_failed(OutboxCachedContract *contract, TouchedRow *row, const ErrorData *er
 				 error->detail ? errdetail("%s", error->detail) : 0,
 				 errhint("The contract was created with on_invalid => 'abort'; correct the row, or the source's key_query.")));
 	if (OutboxRunGuarded(describe_row, row, CurrentMemoryContext) == NULL)
-		letter.source_columns = row->columns;
-	if (letter.detail == NULL)
-		letter.detail = psprintf("The keys that a row of \"%s\" touches could not be computed.",
-								 RelationGetRelationName(row->rel));
+		letter.detail = psprintf("It concerns the row %s of \"%s\".", row->description, RelationGetRelationName(row->rel));
 	OutboxDeadLetterInsert(&letter);
 	OutboxEventCountDeadLetter(config->id);
 }
@@ -153,6 +152,7 @@ describe_row(void *arg)
 	Bitmapset *key = RelationGetIndexAttrBitmap(row->rel, INDEX_ATTR_BITMAP_PRIMARY_KEY);
 	int *columns = palloc(sizeof(int) * desc->natts);
 	int ncolumns = 0;
+	Jsonb *columns_json;
 	OutboxEvaluationScope scope;
 
 	OutboxEvaluationBegin(&scope, GetUserId(), true);
@@ -162,6 +162,7 @@ describe_row(void *arg)
 		if (bms_is_member(i + 1 - FirstLowInvalidHeapAttributeNumber, key))
 			columns[ncolumns++] = i;
 	}
-	row->columns = OutboxColumnsToJsonb(desc, slot->tts_values, slot->tts_isnull, columns, ncolumns);
+	columns_json = OutboxColumnsToJsonb(desc, slot->tts_values, slot->tts_isnull, columns, ncolumns);
+	row->description = JsonbToCString(NULL, &columns_json->root, VARSIZE(columns_json));
 	OutboxEvaluationEnd(&scope);
 }

@@ -18,6 +18,7 @@
 #include "utils/memutils.h"
 
 #include "capture/trace.h"
+#include "compat.h"
 #include "guc.h"
 
 /* W3C Trace Context, section 3.2: version-traceid-parentid-flags, in lower-case hex. */
@@ -134,7 +135,7 @@ find_in_comment(const char *statement, char *out, Size size)
 
 /*
  * From the client's statement that is running, looked at once. At COMMIT its
- * text is gone, so this works while rows are written, as capture per row does.
+ * text is gone; of rows that wait for it the context is kept.
  */
 static text *
 statement_trace(void)
@@ -153,8 +154,8 @@ statement_trace(void)
 	return trace.present ? &trace.storage.value : NULL;
 }
 
-text *
-OutboxTraceContext(void)
+static text *
+setting_trace(void)
 {
 	static CachedSetting cached;
 	static TraceValue trace;
@@ -164,7 +165,44 @@ OutboxTraceContext(void)
 		set_trace(&trace, outbox_traceparent);
 		remember(&cached, outbox_traceparent);
 	}
-	return trace.present ? &trace.storage.value : statement_trace();
+	return trace.present ? &trace.storage.value : NULL;
+}
+
+text *
+OutboxTraceContext(void)
+{
+	text *trace = setting_trace();
+
+	return trace ? trace : statement_trace();
+}
+
+/* What OutboxTraceKeep kept, and for which transaction. */
+static LocalTransactionId kept_in = InvalidLocalTransactionId;
+static union
+{
+	text value;
+	char bytes[sizeof(((TraceValue *) 0)->storage)];
+} kept;
+
+void
+OutboxTraceKeep(void)
+{
+	text *trace = statement_trace();
+
+	if (trace == NULL)
+		return;
+	memcpy(&kept, trace, VARSIZE(trace));
+	kept_in = OutboxLocalTransactionId();
+}
+
+text *
+OutboxTraceContextAtCommit(void)
+{
+	text *trace = setting_trace();
+
+	if (trace == NULL && kept_in == OutboxLocalTransactionId())
+		trace = &kept.value;
+	return trace ? trace : statement_trace();
 }
 
 static void

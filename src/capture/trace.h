@@ -11,7 +11,7 @@
 #include "utils/jsonb.h"
 
 /*
- * Both return memory that is valid until the next call in this backend, so
+ * These return memory that is valid until the next call in this backend, so
  * the result goes straight into an OutboxEvent; neither is ever an error.
  */
 
@@ -20,6 +20,13 @@
  * from a comment of the running statement; NULL when none or malformed.
  */
 extern text *OutboxTraceContext(void);
+
+/*
+ * For events that are made at commit: Keep remembers the comment's context of a
+ * statement that touched a key, the last one with any counts.
+ */
+extern void OutboxTraceKeep(void);
+extern text *OutboxTraceContextAtCommit(void);
 
 /* {"correlationid": ..., "causationid": ...}, NULL when neither is set. */
 extern Jsonb *OutboxCorrelationHeaders(void);

@@ -23,7 +23,7 @@
 #include "relay/worker.h"
 
 #define LATE_INTERVAL_MS 1000
-#define LATE_ROWS 50
+#define LATE_ROWS 20
 
 static bool is_installed(void);
 static int64 redrive_late(void);
@@ -40,7 +40,8 @@ OutboxRelayRedriveLate(OutboxRelay *relay)
 	OutboxSessionBeginQuery(&scope);
 	taken = is_installed() ? redrive_late() : 0;
 	OutboxSessionEndQuery(&scope);
-	if (taken == LATE_ROWS)
+	/* perhaps there are more */
+	if (taken > 1)
 		relay->late_at = 0;
 }
 
