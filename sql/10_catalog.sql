@@ -1,4 +1,5 @@
--- The extension's tables. Configuration is dumped and restored; events, positions and
+-- The extension's tables; new columns come last, because a newer library serves older tables (see
+-- test/modules/older_sql). Configuration is dumped and restored; events, positions and
 -- anything that belongs to this copy of the data is not.
 
 -- ---- contracts -------------------------------------------------------------------------------
@@ -13,9 +14,9 @@ CREATE TABLE outbox.contract (
     namespace       text NOT NULL,
     evaluate        text NOT NULL CHECK (evaluate IN ('row', 'commit')),
     on_invalid      text NOT NULL CHECK (on_invalid IN ('dead_letter', 'abort')),
-    on_truncate     text NOT NULL DEFAULT 'gap' CHECK (on_truncate IN ('gap', 'reject')),
     enabled         boolean NOT NULL DEFAULT false,
-    created_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+    created_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    on_truncate     text NOT NULL DEFAULT 'gap' CHECK (on_truncate IN ('gap', 'reject'))
 );
 COMMENT ON TABLE outbox.contract IS 'One row per contract: a view in canonical names and types, and its key';
 COMMENT ON COLUMN outbox.contract.aggregate_type IS 'What its events are about; the default topic';
@@ -230,7 +231,7 @@ CREATE TABLE outbox.gap (
     sink            text
 );
 COMMENT ON TABLE outbox.gap IS 'Changes that produced no events and that a reconciliation has to repair';
-COMMENT ON COLUMN outbox.gap.reason IS 'truncate; partition: one with rows was attached; detached, dropped: a partition; contract_missing: no configuration at the time; rewrite: the table was rewritten in the same transaction; backlog: a leaf was emptied because of outbox.max_backlog';
+COMMENT ON COLUMN outbox.gap.reason IS 'truncate; partition: one with rows was attached; detached: a partition, or the contract''s views by detach(); dropped: a partition; contract_missing: no configuration at the time; rewrite: the table was rewritten in the same transaction; backlog: a leaf was emptied because of outbox.max_backlog';
 COMMENT ON COLUMN outbox.gap.source IS 'The table; of a dropped partition the partitioned table';
 COMMENT ON COLUMN outbox.gap.detail IS 'Which partition came or went, by its name at that time; or how many events were dropped, and which';
 COMMENT ON COLUMN outbox.gap.sink IS 'Of reason backlog: the sink that did not get the events';

@@ -46,11 +46,21 @@ OutboxConfigScanEnd(ConfigScan *scan)
 	table_close(scan->rel, AccessShareLock);
 }
 
+/* A column that the table does not have, because the SQL objects are older than the library, is NULL. */
+static Datum
+get_column(ConfigScan *scan, AttrNumber column, bool *isnull)
+{
+	TupleDesc desc = RelationGetDescr(scan->rel);
+
+	*isnull = true;
+	return column > desc->natts ? (Datum) 0 : heap_getattr(scan->tuple, column, desc, isnull);
+}
+
 Datum
 OutboxConfigDatum(ConfigScan *scan, AttrNumber column)
 {
 	bool isnull;
-	Datum value = heap_getattr(scan->tuple, column, RelationGetDescr(scan->rel), &isnull);
+	Datum value = get_column(scan, column, &isnull);
 
 	if (isnull)
 		elog(ERROR, "column %d of \"%s\" is NULL", column, RelationGetRelationName(scan->rel));
@@ -61,7 +71,7 @@ char *
 OutboxConfigText(ConfigScan *scan, AttrNumber column)
 {
 	bool isnull;
-	Datum value = heap_getattr(scan->tuple, column, RelationGetDescr(scan->rel), &isnull);
+	Datum value = get_column(scan, column, &isnull);
 
 	return isnull ? NULL : TextDatumGetCString(value);
 }

@@ -30,8 +30,9 @@ enum
 	Anum_contract_namespace,
 	Anum_contract_evaluate,
 	Anum_contract_on_invalid,
-	Anum_contract_on_truncate,
-	Anum_contract_enabled
+	Anum_contract_enabled,
+	Anum_contract_created_at,
+	Anum_contract_on_truncate
 };
 
 enum
@@ -103,6 +104,7 @@ OutboxContractLoad(const char *name)
 	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
 	OutboxContractConfig *config = NULL;
 	ConfigScan scan;
+	char *on_truncate;
 
 	OutboxConfigScanBegin(&scan, "contract", "contract_name_key", Anum_contract_name,
 						  F_TEXTEQ, CStringGetTextDatum(name), snapshot);
@@ -118,7 +120,8 @@ OutboxContractLoad(const char *name)
 		config->name_space = OutboxConfigText(&scan, Anum_contract_namespace);
 		config->at_commit = strcmp(OutboxConfigText(&scan, Anum_contract_evaluate), "commit") == 0;
 		config->abort_on_invalid = strcmp(OutboxConfigText(&scan, Anum_contract_on_invalid), "abort") == 0;
-		config->reject_truncate = strcmp(OutboxConfigText(&scan, Anum_contract_on_truncate), "reject") == 0;
+		on_truncate = OutboxConfigText(&scan, Anum_contract_on_truncate);
+		config->reject_truncate = on_truncate && strcmp(on_truncate, "reject") == 0;
 		config->enabled = DatumGetBool(OutboxConfigDatum(&scan, Anum_contract_enabled));
 	}
 	OutboxConfigScanEnd(&scan);

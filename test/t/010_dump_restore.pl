@@ -32,10 +32,32 @@ SELECT outbox.enable('order');
 INSERT INTO ordr VALUES (1, 'N', 2), (2, 'N', 0), (3, 'Q', 1);
 TRUNCATE ordr;
 INSERT INTO ordr VALUES (4, 'N', 5);
+
+-- a contract over two tables, with lines, and rows that are not published yet
+CREATE TABLE head (no int PRIMARY KEY, nm text);
+CREATE TABLE line (no int REFERENCES head, ln int, qty int, PRIMARY KEY (no, ln));
+CREATE VIEW line_v AS SELECT no, ln, qty FROM line;
+CREATE VIEW head_v AS SELECT h.no AS id, h.nm AS name, coalesce((SELECT array_agg(l ORDER BY l.ln) FROM line_v l WHERE l.no = h.no), '{}') AS items FROM head h;
+SELECT outbox.create_contract('head', view => 'head_v', source => 'head', key => '{id}');
+SELECT outbox.add_source('head', 'line', key_query => 'row.no');
+SELECT outbox.create_event_type('HeadPlaced', contract => 'head', emit => 'created');
+SELECT outbox.enable('head');
+BEGIN; INSERT INTO head VALUES (1, 'one'); INSERT INTO line VALUES (1, 1, 10), (1, 2, 20); COMMIT;
+
+-- one whose views are away
+CREATE TABLE away (id int PRIMARY KEY, v int);
+CREATE VIEW away_v WITH (security_barrier) AS SELECT id, v FROM away;
+GRANT SELECT ON away_v TO PUBLIC;
+SELECT outbox.create_contract('away', view => 'away_v', source => 'away', key => '{id}');
+SELECT outbox.create_event_type('AwayChanged', contract => 'away', emit => 'changed');
+SELECT outbox.enable('away');
+SELECT outbox.detach('away');
+INSERT INTO away VALUES (1, 1);
 SQL
+is($node->sql("SELECT pending > 0 FROM outbox.status WHERE kind = 'extension'"), 't', 'events are pending');
 
 # What must be the same on both sides: every row of the tables that are configuration or its history.
-my @tables = qw(contract contract_version source event_type check_rule code_map event_schema
+my @tables = qw(contract contract_version source detached_view event_type check_rule code_map event_schema
   dead_letter_entry gap sink);
 
 sub content
@@ -47,7 +69,7 @@ sub content
 	{
 		$content{$table} = $node->safe_psql($database, "SELECT t::text FROM outbox.$table t ORDER BY 1");
 	}
-	foreach my $table (grep { $_ !~ /contract_version|^source$|code_map/ } @tables)
+	foreach my $table (grep { $_ !~ /contract_version|^source$|code_map|detached/ } @tables)
 	{
 		$content{"next id of $table"} =
 		  $node->safe_psql($database, "SELECT last_value, is_called FROM outbox.${table}_id_seq");
@@ -62,8 +84,8 @@ sub restored_works
 
 	is_deeply(content($database), content('postgres'), "$how: configuration, dead letters and sequences are restored");
 	is($node->safe_psql($database, 'SELECT count(*) FROM outbox.event'), '0', "$how: no event is emitted again");
-	is($node->safe_psql($database, "SELECT reason, count(*) FROM outbox.gap GROUP BY 1"),
-		'truncate|1', "$how: the restore itself leaves no gap");
+	is($node->safe_psql($database, "SELECT reason, count(*) FROM outbox.gap GROUP BY 1 ORDER BY 1"),
+		"detached|2\ntruncate|1", "$how: the restore itself leaves no gap");
 	is($node->safe_psql($database, 'SELECT count(*) FROM outbox.relay_progress'), '0', "$how: no position is restored");
 
 	$node->safe_psql($database, "INSERT INTO ordr VALUES (5, 'N', 1)");
@@ -78,6 +100,14 @@ sub restored_works
 		"$how: partitions are captured");
 	is($node->safe_psql($database, "SELECT state, advice FROM outbox.status WHERE name = 'part'"), 'enabled|',
 		"$how: status has no advice about partitions");
+	$node->safe_psql($database, 'BEGIN; UPDATE line SET qty = 11 WHERE ln = 1; INSERT INTO head VALUES (2); COMMIT');
+	is($node->safe_psql($database, "SELECT aggregateid, payload FROM outbox.event_json WHERE contract = 'head'"),
+		'2|{"id": 2, "name": null, "items": []}', "$how: also of a contract over several tables");
+	is($node->safe_psql($database, "SELECT state FROM outbox.status WHERE name = 'away'"), 'detached', "$how: what is detached stays so");
+	$node->safe_psql($database, "SELECT outbox.reattach('away'); UPDATE away SET v = 2");
+	is($node->safe_psql($database, "SELECT payload FROM outbox.event_json WHERE contract = 'away'"), '{"v": 2, "id": 1}', "$how: until it is attached again");
+	is($node->safe_psql($database, "SELECT reloptions, has_table_privilege('pg_monitor', oid, 'SELECT') FROM pg_class WHERE relname = 'away_v'"),
+		'{security_barrier=true}|t', "$how: as it was");
 	$node->safe_psql($database, "SELECT outbox.create_contract('more', view => 'order_v', source => 'ordr', key => '{order_id}')");
 	return;
 }
