@@ -136,17 +136,23 @@ insert_position(int32 sink_id)
 Datum
 outbox_create_sink(PG_FUNCTION_ARGS)
 {
-	char *name = OutboxSinkTextArg(fcinfo, 0, "name");
-	char *library = OutboxSinkTextArg(fcinfo, 1, "library");
-	Jsonb *options = PG_ARGISNULL(2) ? DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"))) : PG_GETARG_JSONB_P(2);
-	char *start_at = PG_ARGISNULL(3) ? "earliest" : text_to_cstring(PG_GETARG_TEXT_PP(3));
-	char *on_reject = PG_ARGISNULL(4) ? "block_key" : text_to_cstring(PG_GETARG_TEXT_PP(4));
 	ErrorContextCallback context = {.callback = hide_statement, .previous = error_context_stack};
 	OutboxOwnerScope scope;
+	char *name;
+	char *library;
+	Jsonb *options;
+	char *start_at;
+	char *on_reject;
 	int32 id;
 
 	error_context_stack = &context;
+	/* before any argument is looked at: an older script passes fewer */
 	OutboxRequireVersion();
+	name = OutboxSinkTextArg(fcinfo, 0, "name");
+	library = OutboxSinkTextArg(fcinfo, 1, "library");
+	options = PG_ARGISNULL(2) ? DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"))) : PG_GETARG_JSONB_P(2);
+	start_at = PG_ARGISNULL(3) ? "earliest" : text_to_cstring(PG_GETARG_TEXT_PP(3));
+	on_reject = PG_ARGISNULL(4) ? "block_key" : text_to_cstring(PG_GETARG_TEXT_PP(4));
 	check_sink_name(name);
 	if (strcmp(start_at, "earliest") != 0 && strcmp(start_at, "now") != 0)
 		ereport(ERROR,

@@ -78,9 +78,11 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
     RETURN sqlstate || ' ' || sqlerrm;
 END $$;
-SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'outbox'::regnamespace AND prorettype <> 'trigger'::regtype
-AND outcome(oid) NOT LIKE '55000 extension outbox_ext has version 0.0.9%, but the loaded library has version%' OR outcome(oid) IS NULL AND pronamespace = 'outbox'::regnamespace
-ORDER BY proname, 1;
+WITH ours AS MATERIALIZED (
+    SELECT oid, proname FROM pg_proc WHERE pronamespace = 'outbox'::regnamespace AND prorettype <> 'trigger'::regtype)
+SELECT oid::regprocedure FROM ours
+WHERE coalesce(outcome(oid), '') NOT LIKE '55000 extension outbox_ext has version 0.0.9%, but the loaded library has version%'
+ORDER BY proname, oid::regprocedure::text COLLATE "C" DESC;
 SQL
 is_deeply(\@answering, [ 'outbox.contract_counters()', 'outbox.decode(text,text)', 'outbox.decode(text,bigint)', 'outbox.decode_payload(integer,bytea)',
 	'outbox.library_version()', 'outbox.preloaded()', 'outbox.relay_report()' ], 'everything else says that the versions differ');
