@@ -104,7 +104,8 @@ class Check:
         self.count["deliveries"] += 1
         _, event_id, message_key, event_type, *_, payload = fields
         data = bytes.fromhex(payload)
-        digest = event_id + hashlib.sha1(event_type.encode() + b" " + data).hexdigest()
+        # 16 bytes each: there are millions
+        digest = hashlib.md5(event_id.encode()).digest() + hashlib.md5(event_type.encode() + b" " + data).digest()
         stream = io.BytesIO(data)
         try:
             record = fastavro.schemaless_reader(stream, self.schemas[event_type])
@@ -136,10 +137,11 @@ class Check:
         for contract, key, rank in self.truth.all():
             if (contract, key, rank) not in self.seen:
                 self.violation("lost", f"{contract} of key {key} version {rank // 2}{' deleted' if rank % 2 else ''}")
-        ids = collections.Counter(digest[:36] for digest in self.seen.values())
-        for event_id, times in ids.items():
-            if times > 1:
-                self.violation("altered", f"{event_id} is the id of {times} events")
+        ids = set()
+        for what, digest in self.seen.items():
+            if digest[:16] in ids:
+                self.violation("altered", f"{what} has the id of another event")
+            ids.add(digest[:16])
         return not any(self.count[kind] for kind in ("lost", "invented", "disordered", "altered"))
 
     def summary(self):
