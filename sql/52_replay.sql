@@ -16,6 +16,7 @@ CREATE TABLE outbox.replay_request (
     snap_last           pg_snapshot,
     snap_cur            pg_snapshot,
     snap_cursor         bigint NOT NULL DEFAULT 0,
+    excluded            bigint[] NOT NULL DEFAULT '{}',
     system_identifier   bigint NOT NULL,
     database_oid        oid NOT NULL,
     events              bigint NOT NULL,
@@ -33,6 +34,7 @@ CREATE TABLE outbox.replay_request (
 CREATE INDEX replay_request_open_idx ON outbox.replay_request (sink_id, id) WHERE state IN ('waiting', 'running');
 COMMENT ON TABLE outbox.replay_request IS 'What replay() was asked for and how far it got; see view replays. Belongs to this copy of the data, never dumped';
 COMMENT ON COLUMN outbox.replay_request.cursor IS 'Every event of the replay up to this seq is done';
+COMMENT ON COLUMN outbox.replay_request.excluded IS 'seq of events before the position that the sink had not published: rejected, discarded, or waiting';
 COMMENT ON COLUMN outbox.replay_request.events IS 'Counted when it was asked for';
 
 CREATE FUNCTION outbox.replay(
@@ -44,7 +46,7 @@ RETURNS record
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outbox_replay';
 COMMENT ON FUNCTION outbox.replay(text, timestamptz, timestamptz, text, text, text, bigint, bigint, text, int, boolean) IS
-'Publishes events again that the sink has published and that are still kept: same ids, attribute replay, in the order of seq, beside new events and never before them. NULL: no restriction. from_time <= occurred_at < to_time; from_seq <= seq <= to_seq; aggregate_id: the message key; topic: instead of the events'' own; rate: events per second, 0 = as many as new events leave room for. dry_run: only counts. Returns the number of the replay (null when there is nothing to publish, or with dry_run), how many events it has, and when the first and the last of them occurred. Replays of one sink run one after the other. Errors: undefined_object, invalid_parameter_value';
+'Publishes events again that the sink has published and that are still kept (not what was rejected or waits): same ids, attribute replay, in the order of seq, beside new events and never before them. NULL: no restriction. from_time <= occurred_at < to_time; from_seq <= seq <= to_seq; aggregate_id: the message key; topic: instead of the events'' own; rate: events per second, 0 = as many as new events leave room for. dry_run: only counts. Returns the number of the replay (null when there is nothing to publish, or with dry_run), how many events it has, and when the first and the last of them occurred. Replays of one sink run one after the other. Errors: undefined_object, invalid_parameter_value';
 REVOKE ALL ON FUNCTION outbox.replay(text, timestamptz, timestamptz, text, text, text, bigint, bigint, text, int, boolean) FROM PUBLIC;
 
 CREATE FUNCTION outbox.cancel_replay(request bigint)

@@ -30,6 +30,8 @@
 #define CONFIGURE_POKED_MS 100
 /* How often a sink with messages under way is looked after, with and without a descriptor. */
 #define SINK_INTERVAL_MS 100
+/* How long a relay that does not pause may leave its report as it is. */
+#define REPORT_BUSY_MS 300
 #define SINK_POLL_MS 10
 
 static bool sink_is_ready(OutboxRelay *relay);
@@ -81,7 +83,9 @@ OutboxRelayLoop(OutboxRelay *relay)
 		OutboxRelayRedriveLate(relay);
 		OutboxKeeperTurn(relay);
 		check_trouble(relay);
-		OutboxRelayReportNow(relay, relay->report_changed && is_idle(relay));
+		/* between taking acknowledgements and handing over again nothing seems to be under way */
+		if (!busy || TimestampDifferenceExceeds(relay->reported_at, relay->now, REPORT_BUSY_MS))
+			OutboxRelayReportNow(relay, relay->report_changed && is_idle(relay));
 		wait_for_work(relay, busy);
 	}
 }

@@ -254,10 +254,12 @@ matches(const OutboxReplayRequest *request, TupleTableSlot *slot)
 	if (!OutboxSnapshotSees(request->last, xid) &&
 		!(seq <= request->cur_cursor && OutboxSnapshotSees(request->cur, xid)))
 		return false;
-	return !by_text ||
-		(same_text(slot->tts_values[Anum_event_type - 1], request->event_type) &&
-		 same_text(slot->tts_values[Anum_event_aggregatetype - 1], request->aggregate_type) &&
-		 same_text(slot->tts_values[Anum_event_aggregateid - 1], request->aggregate_id));
+	if (by_text &&
+		!(same_text(slot->tts_values[Anum_event_type - 1], request->event_type) &&
+		  same_text(slot->tts_values[Anum_event_aggregatetype - 1], request->aggregate_type) &&
+		  same_text(slot->tts_values[Anum_event_aggregateid - 1], request->aggregate_id)))
+		return false;
+	return !OutboxReplayExcludes(request, seq);
 }
 
 /* NULL: any. A value that had to be detoasted is freed with the transaction. */

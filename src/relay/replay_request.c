@@ -18,6 +18,7 @@
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -44,11 +45,13 @@ enum
 	REQUEST_PUBLISHED,
 	REQUEST_REJECTED,
 	REQUEST_SYSTEM_IDENTIFIER,
-	REQUEST_DATABASE_OID
+	REQUEST_DATABASE_OID,
+	REQUEST_EXCLUDED
 };
 
 static bool read_row(OutboxReplayRequest *request, MemoryContext context);
 static void read_columns(OutboxReplayRequest *request);
+static void read_excluded(OutboxReplayRequest *request);
 static bool is_foreign(const OutboxReplayRequest *request);
 static void close_foreign(int64 id);
 static Datum get_value(int column, bool *isnull);
@@ -78,7 +81,7 @@ read_row(OutboxReplayRequest *request, MemoryContext context)
 	static const char query[] =
 		"SELECT from_time, to_time, from_seq, to_seq, event_type, aggregate_type, aggregate_id,"
 		" snap_last, snap_cur, snap_cursor, topic, rate, events, cursor, published, rejected,"
-		" system_identifier, database_oid"
+		" system_identifier, database_oid, excluded"
 		" FROM outbox.replay_request WHERE id = $1 AND state IN ('waiting', 'running')";
 	Oid types[1] = {INT8OID};
 	Datum values[1] = {Int64GetDatum(request->id)};
@@ -119,6 +122,41 @@ read_columns(OutboxReplayRequest *request)
 	request->cursor = get_int64(REQUEST_CURSOR, 0);
 	request->published = get_int64(REQUEST_PUBLISHED, 0);
 	request->rejected = get_int64(REQUEST_REJECTED, 0);
+	read_excluded(request);
+}
+
+static void
+read_excluded(OutboxReplayRequest *request)
+{
+	bool isnull;
+	ArrayType *array = DatumGetArrayTypeP(get_value(REQUEST_EXCLUDED, &isnull));
+	Datum *values;
+
+	deconstruct_array(array, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &values, NULL, &request->nexcluded);
+	request->excluded = palloc(sizeof(int64) * Max(request->nexcluded, 1));
+	for (int i = 0; i < request->nexcluded; i++)
+		request->excluded[i] = DatumGetInt64(values[i]);
+	pfree(values);
+}
+
+bool
+OutboxReplayExcludes(const OutboxReplayRequest *request, int64 seq)
+{
+	int low = 0;
+	int high = request->nexcluded;
+
+	while (low < high)
+	{
+		int middle = low + (high - low) / 2;
+
+		if (request->excluded[middle] == seq)
+			return true;
+		if (request->excluded[middle] < seq)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
 }
 
 /* Asked for in a database that this one is a copy of, or in a future that a failover has lost? */

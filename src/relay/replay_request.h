@@ -29,6 +29,8 @@ typedef struct OutboxReplayRequest
 	OutboxSnapshot *last;
 	OutboxSnapshot *cur;
 	int64 cur_cursor;
+	int64 *excluded; /* seq of what it had passed and not published, in order */
+	int nexcluded;
 
 	/* how */
 	char *topic; /* in UTF-8; NULL: the event's own */
@@ -40,6 +42,9 @@ typedef struct OutboxReplayRequest
 	int64 published;
 	int64 rejected;
 } OutboxReplayRequest;
+
+/* Was this event passed without being published? */
+extern bool OutboxReplayExcludes(const OutboxReplayRequest *request, int64 seq);
 
 /*
  * Reads the request into the current memory context, in a transaction of its

@@ -5,7 +5,8 @@
  *
  * A replay is a row that the sink's relay works at; see replay.c. Which events
  * it has is decided here, once: those that lie before the sink's position as
- * of this statement, among the events that are still kept.
+ * of this statement, among the events that are still kept, without those that
+ * the sink has passed and not published.
  *
  *-------------------------------------------------------------------------
  */
@@ -148,30 +149,39 @@ check_event_type(FunctionCallInfo fcinfo)
 				 errhint("SELECT DISTINCT event_type FROM outbox.event_schema lists the types that there were.")));
 }
 
-/* Counts, and records the request if it is one and has events. Within SPI; the result is by value. */
+/*
+ * Counts, and records the request if it is one and has events. What the sink
+ * has passed without publishing it (rejected, discarded, waiting) is noted, so
+ * that it is left out. Within SPI; the result is by value.
+ */
 static void
 ask(FunctionCallInfo fcinfo, int32 sink_id, Datum *result, bool *nulls)
 {
-#define COUNT                                                                                         \
-	"WITH p AS (SELECT snap_last, snap_cur, cursor FROM outbox.relay_progress"                        \
-	" WHERE sink_id = $1 AND system_identifier = $11 AND database_oid = $12),"                        \
-	" n AS (SELECT count(*) AS events, min(e.occurred_at) AS first_at, max(e.occurred_at) AS last_at" \
-	" FROM outbox.event e, p"                                                                         \
-	" WHERE (pg_visible_in_snapshot(e.xid, p.snap_last)"                                              \
-	" OR e.seq <= p.cursor AND pg_visible_in_snapshot(e.xid, p.snap_cur))"                            \
-	" AND ($2 IS NULL OR e.occurred_at >= $2) AND ($3 IS NULL OR e.occurred_at < $3)"                 \
-	" AND ($4 IS NULL OR e.type = $4) AND ($5 IS NULL OR e.aggregatetype = $5)"                       \
-	" AND ($6 IS NULL OR e.aggregateid = $6)"                                                         \
-	" AND ($7 IS NULL OR e.seq >= $7) AND ($8 IS NULL OR e.seq <= $8))"
-	static const char count[] = COUNT
+	static const char matching[] =
+		"WITH p AS (SELECT snap_last, snap_cur, cursor FROM outbox.relay_progress"
+		" WHERE sink_id = $1 AND system_identifier = $11 AND database_oid = $12),"
+		" e AS (SELECT e.seq, e.occurred_at, e.seq IN (SELECT h.seq FROM outbox.held_event h WHERE h.sink_id = $1)"
+		" OR e.id IN (SELECT d.event_id FROM outbox.dead_letter_entry d JOIN outbox.sink s ON s.name = d.sink"
+		" WHERE s.id = $1 AND d.stage = 'publish' AND d.state = 'discarded' AND d.event_id IS NOT NULL) AS excluded"
+		" FROM outbox.event e, p"
+		" WHERE (pg_visible_in_snapshot(e.xid, p.snap_last)"
+		" OR e.seq <= p.cursor AND pg_visible_in_snapshot(e.xid, p.snap_cur))"
+		" AND ($2 IS NULL OR e.occurred_at >= $2) AND ($3 IS NULL OR e.occurred_at < $3)"
+		" AND ($4 IS NULL OR e.type = $4) AND ($5 IS NULL OR e.aggregatetype = $5)"
+		" AND ($6 IS NULL OR e.aggregateid = $6)"
+		" AND ($7 IS NULL OR e.seq >= $7) AND ($8 IS NULL OR e.seq <= $8)),"
+		" n AS (SELECT count(*) FILTER (WHERE NOT excluded) AS events,"
+		" min(occurred_at) FILTER (WHERE NOT excluded) AS first_at,"
+		" max(occurred_at) FILTER (WHERE NOT excluded) AS last_at,"
+		" coalesce(array_agg(seq ORDER BY seq) FILTER (WHERE excluded), '{}') AS excluded FROM e)";
+	static const char count[] =
 		" SELECT NULL::bigint, events, first_at, last_at FROM n";
-	static const char insert[] = COUNT
+	static const char insert[] =
 		", r AS (INSERT INTO outbox.replay_request (sink_id, from_time, to_time, event_type, aggregate_type, aggregate_id,"
-		" from_seq, to_seq, topic, rate, snap_last, snap_cur, snap_cursor, events, system_identifier, database_oid)"
-		" SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, p.snap_last, p.snap_cur, p.cursor, n.events, $11, $12"
+		" from_seq, to_seq, topic, rate, snap_last, snap_cur, snap_cursor, excluded, events, system_identifier, database_oid)"
+		" SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, p.snap_last, p.snap_cur, p.cursor, n.excluded, n.events, $11, $12"
 		" FROM n, p WHERE n.events > 0 RETURNING id)"
 		" SELECT r.id, events, first_at, last_at FROM n LEFT JOIN r ON true";
-#undef COUNT
 	Oid types[NPARAMS] = {INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID,
 						  INT8OID, INT8OID, TEXTOID, INT4OID, INT8OID, OIDOID};
 	bool dry_run = !PG_ARGISNULL(ARG_DRY_RUN) && PG_GETARG_BOOL(ARG_DRY_RUN);
@@ -189,7 +199,7 @@ ask(FunctionCallInfo fcinfo, int32 sink_id, Datum *result, bool *nulls)
 	missing[ARG_RATE] = ' ';
 	values[PARAM_SYSTEM_IDENTIFIER] = Int64GetDatum((int64) GetSystemIdentifier());
 	values[PARAM_DATABASE_OID] = ObjectIdGetDatum(MyDatabaseId);
-	if (SPI_execute_with_args(dry_run ? count : insert, NPARAMS, types, values, missing, false, 1) != SPI_OK_SELECT ||
+	if (SPI_execute_with_args(psprintf("%s%s", matching, dry_run ? count : insert), NPARAMS, types, values, missing, false, 1) != SPI_OK_SELECT ||
 		SPI_processed != 1)
 		elog(ERROR, "could not count the events of a replay");
 	for (int i = 0; i < RESULT_COLUMNS; i++)

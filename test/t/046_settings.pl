@@ -75,6 +75,34 @@ cmp_ok($most, '>', 0, 'and some are');
 $fault->wait_published;
 is($fault->check('all changes'), 0, 'nothing is lost or repeated by changes of settings');
 
+# ---- outbox.max_in_flight_size: one message always fits ----
+set('outbox.max_in_flight' => 65536, 'outbox.max_in_flight_size' => '64kB');
+$fault->stop;
+$fault->control(delay_ms => 150);
+$node->sql("SELECT outbox.start_relay('fault')");
+$node->sql("SELECT append(1, 't', 'large', 40, 30000)");
+$most = 0;
+until ($node->sql("SELECT pending = 0 FROM outbox.status WHERE kind = 'sink'") eq 't')
+{
+	my $bytes = $node->sql('SELECT coalesce(in_flight_bytes, 0) FROM outbox.relay_status');
+	$most = $bytes if $bytes > $most;
+}
+cmp_ok($most, '<=', 65536, 'max_in_flight_size: no more bytes are under way');
+cmp_ok($most, '>', 0, 'and some are');
+$fault->control();
+
+# ---- outbox.max_sorted_events: more passes, the same events ----
+set('outbox.max_sorted_events' => 16);
+$fault->append('passes', 200);
+$fault->wait_published;
+is($fault->check('max_sorted_events'), 0, 'in many passes, each once');
+
+# ---- outbox.dead_letter_retention ----
+$node->sql("INSERT INTO outbox.dead_letter_entry (contract, stage, sqlstate, message, state, resolved_at) VALUES ('t', 'map', '00000', 'old', 'discarded', now() - interval '1 hour')");
+set('outbox.dead_letter_retention' => '1s');
+$node->poll_until("SELECT count(*) FROM outbox.dead_letter WHERE message = 'old'", 0);
+pass('dead_letter_retention: a relay at work goes by the new one');
+
 # ---- outbox.capture ----
 my $session = $node->background_psql('postgres');
 $session->query_safe('INSERT INTO t VALUES (1)');

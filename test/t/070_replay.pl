@@ -165,6 +165,24 @@ wait_replay($request, 'done');
 is($node->sql("SELECT published FROM outbox.replays WHERE request = $request"), 20, 'and goes on when it does');
 is($node->sql("SELECT error IS NULL FROM outbox.replays WHERE request = $request"), 't', 'without an error');
 
+# ---- what the sink has passed without publishing it is not replayed ----
+$fault->append('stuck', 2);
+$fault->wait_published;
+$fault->control(reject_key => 'stuck');
+$fault->append('stuck', 3);
+$fault->append('passes', 1);
+$node->poll_until("SELECT count(*) FROM outbox.held_events", 3);
+is(join('|', replay("aggregate_id => 'stuck'", 'dry_run => true')), '|2', 'rejected and held events are not counted');
+$fault->control();
+($request, $events) = replay("aggregate_id => 'stuck'", 'rate => 0');
+$before = count();
+$node->sql("SELECT outbox.discard(id, 'test') FROM outbox.dead_letter WHERE state = 'open'");
+wait_replay($request, 'done');
+$node->poll_until('SELECT count(*) FROM outbox.held_events', 0);
+is(scalar(grep { $_->{key} eq 'stuck' } @{ replayed_since(0) }), 2, 'nor published again, by a replay that began before they were released');
+is($node->sql("SELECT published || ' ' || missing || ' ' || events FROM outbox.replays WHERE request = $request"), '2 0 2', 'and not missing');
+is(join('|', replay("aggregate_id => 'stuck'", 'dry_run => true')), '|4', 'what was released is published by now, what was discarded never was');
+
 # ---- storage that moves, and storage that is emptied ----
 $before = count();
 ($request) = replay('rate => 50', 'to_seq => 100');
