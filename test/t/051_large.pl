@@ -36,6 +36,38 @@ foreach my $case (
 		"$name of $rows rows: an event each");
 }
 
+# ---- many keys in one transaction, evaluated at commit ------------------------------------------------
+
+$node->sql(<<'SQL');
+SELECT outbox.drop_contract('big');
+TRUNCATE big;
+CREATE TABLE part (big_id int, n int);
+CREATE INDEX ON part (big_id);
+CREATE VIEW joined_v AS SELECT b.id, b.v, (SELECT count(*)::int FROM part WHERE part.big_id = b.id) AS parts FROM big b;
+SELECT outbox.create_contract('joined', view => 'joined_v', source => 'big', key => '{id}');
+SELECT outbox.add_source('joined', 'part', key_query => 'row.big_id');
+SELECT outbox.create_event_type('JoinedAdded', contract => 'joined', emit => 'created');
+SELECT outbox.create_event_type('JoinedChanged', contract => 'joined', emit => 'changed');
+SELECT outbox.enable('joined');
+SQL
+my $keys = int($rows / 5);
+
+# The queue holds each key once, however often its rows change. How long a commit may read is not the question here.
+foreach my $case (
+	[ 'insert', "INSERT INTO big SELECT i, i % 100 FROM generate_series(1, $keys) i", 'JoinedAdded', $keys ],
+	[ 'children', "INSERT INTO part SELECT i % $keys + 1 FROM generate_series(1, $rows) i", 'JoinedChanged', $keys ],
+	[ 'children of few', "INSERT INTO part SELECT i % 100 + 1 FROM generate_series(1, $rows) i", 'JoinedChanged', 100 ])
+{
+	my ($name, $statement, $type, $expected) = @$case;
+	my $before = $node->sql("SELECT count(*) FROM outbox.event WHERE type = '$type'");
+	my ($bytes) = $node->sql("SET outbox.flush_timeout = '100s'; BEGIN; $statement; $held COMMIT") =~ /held (\d+)/;
+
+	cmp_ok($bytes, '<', 32 * 1024 * 1024, "$name at commit: capture holds less than 32 MB");
+	is($node->sql("SELECT count(*) - $before FROM outbox.event WHERE type = '$type'"), $expected, "$name at commit: an event per key");
+}
+is($node->sql('SELECT count(*) FROM outbox.dead_letter'), '0', 'and no dead letter');
+$node->sql("SELECT outbox.drop_contract('joined')");
+
 # ---- large values ---------------------------------------------------------------------------------
 
 $node->sql(<<'SQL');
