@@ -94,7 +94,7 @@ lock_relations(const char *views)
 			OutboxCheckSourceRights(relation);
 		relations = lappend_oid(relations, relation);
 	}
-	OutboxLockInAttempts(linitial_oid(relations), list_copy_tail(relations, 1), AccessExclusiveLock);
+	OutboxLockInAttempts(relations, AccessExclusiveLock);
 }
 
 /* Rows (name, oid) in an order in which they can be created; raises when they cannot be dropped. */

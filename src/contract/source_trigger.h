@@ -29,10 +29,11 @@ extern void OutboxCreateTruncateTrigger(const OutboxContractConfig *config, Oid 
 extern void OutboxDropTriggers(const OutboxContractConfig *config);
 
 /*
- * Locks a table on the same terms until the end of the transaction, and with it
- * the others (a list of OIDs), for which it does not wait: whoever has locks on
- * some of them in another order must not end as the victim of a deadlock.
+ * Locks relations (OIDs) on the same terms until the end of the transaction,
+ * all of them or none, partitions included. It waits for the first; for the
+ * others only so long that nobody who has locks on some of them in another
+ * order ends as the victim of a deadlock.
  */
-extern void OutboxLockInAttempts(Oid relation, const List *others, LOCKMODE mode);
+extern void OutboxLockInAttempts(const List *relations, LOCKMODE mode);
 
 #endif							/* OUTBOX_SOURCE_TRIGGER_H */

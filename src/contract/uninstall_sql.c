@@ -85,17 +85,17 @@ lock_relations(void)
 								   " UNION SELECT to_regclass(p.object)::oid FROM outbox.uninstall_plan() p"
 								   " WHERE p.action IN ('replace view', 'drop view') ORDER BY 1",
 								   0, NULL);
-	List *others = NIL;
+	List *relations = NIL;
 	ListCell *lc;
 
 	foreach (lc, rows)
 	{
 		char **row = lfirst(lc);
 
-		others = lappend_oid(others, atooid(row[0]));
+		relations = lappend_oid(relations, atooid(row[0]));
 	}
-	if (others)
-		OutboxLockInAttempts(linitial_oid(others), list_delete_first(list_copy(others)), AccessExclusiveLock);
+	if (relations)
+		OutboxLockInAttempts(relations, AccessExclusiveLock);
 }
 
 /* The commands of a view that is created again stand together. */
