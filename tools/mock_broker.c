@@ -7,7 +7,13 @@
  *
  * Writes "127.0.0.1:port" and a newline to FILE when it is ready to serve,
  * creates topics with 4 partitions on first use, and ends when its standard
- * input does: it cannot outlive the script that started it.
+ * input does: it cannot outlive the script that started it.  Lines of its
+ * input make trouble; errors are numbers of the protocol:
+ *
+ *	  topic NAME ERROR		what metadata says of a topic, 0: all is well
+ *	  error KEY ERROR COUNT	the next COUNT answers to requests of this kind
+ *	  rtt MS				how long every answer takes
+ *	  down, up				whether it can be reached
  *
  * It speaks the real protocol, so any client can produce and consume.  It
  * keeps 5 MB or 100,000 message sets per partition and checks neither
@@ -18,11 +24,12 @@
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <stdio.h>
-#include <unistd.h>
+#include <string.h>
 
 static rd_kafka_t *start_client(void);
 static int publish_address(const char *file, const char *address);
-static void wait_for_end_of_input(void);
+static void serve_input(rd_kafka_mock_cluster_t *cluster);
+static int obey(rd_kafka_mock_cluster_t *cluster, const char *line);
 
 int
 main(int argc, char **argv)
@@ -46,7 +53,7 @@ main(int argc, char **argv)
 	{
 		failed = publish_address(argv[1], rd_kafka_mock_cluster_bootstraps(cluster));
 		if (!failed)
-			wait_for_end_of_input();
+			serve_input(cluster);
 		rd_kafka_mock_cluster_destroy(cluster);
 	}
 	rd_kafka_destroy(client);
@@ -96,10 +103,42 @@ publish_address(const char *file, const char *address)
 }
 
 static void
-wait_for_end_of_input(void)
+serve_input(rd_kafka_mock_cluster_t *cluster)
 {
-	char buffer[256];
+	char line[256];
 
-	while (read(STDIN_FILENO, buffer, sizeof(buffer)) > 0)
-		;
+	while (fgets(line, sizeof(line), stdin) != NULL)
+	{
+		if (obey(cluster, line) != 0)
+			fprintf(stderr, "mock_broker: cannot do: %s", line);
+	}
+}
+
+/* Returns 0 when done. */
+static int
+obey(rd_kafka_mock_cluster_t *cluster, const char *line)
+{
+	char name[200];
+	int number;
+	int error;
+	int count;
+
+	if (sscanf(line, "topic %199s %d", name, &error) == 2)
+	{
+		rd_kafka_mock_topic_set_error(cluster, name, (rd_kafka_resp_err_t) error);
+		return 0;
+	}
+	if (sscanf(line, "error %d %d %d", &number, &error, &count) == 3)
+	{
+		for (int i = 0; i < count; i++)
+			rd_kafka_mock_push_request_errors(cluster, (int16_t) number, 1, (rd_kafka_resp_err_t) error);
+		return 0;
+	}
+	if (sscanf(line, "rtt %d", &number) == 1)
+		return rd_kafka_mock_broker_set_rtt(cluster, 1, number) != RD_KAFKA_RESP_ERR_NO_ERROR;
+	if (strcmp(line, "down\n") == 0)
+		return rd_kafka_mock_broker_set_down(cluster, 1) != RD_KAFKA_RESP_ERR_NO_ERROR;
+	if (strcmp(line, "up\n") == 0)
+		return rd_kafka_mock_broker_set_up(cluster, 1) != RD_KAFKA_RESP_ERR_NO_ERROR;
+	return 1;
 }

@@ -84,11 +84,11 @@ typedef struct OutboxHold
 	int nrejected;
 	int rejected_capacity;
 	OutboxRoute *routes;
-	uint64 total; /* events that wait */
-	uint32 pass;  /* number of the present pass, for OutboxLane.stuck */
-	bool stale;   /* a dead letter was redriven or discarded: load again */
-	bool full;    /* outbox.max_held_events is reached: the relay stops */
-	bool release; /* something may be publishable: make a pass */
+	uint64 total;   /* events that wait */
+	uint32 pass;    /* number of the present pass, for OutboxLane.stuck */
+	bool stale;     /* a dead letter was redriven or discarded: load again */
+	bool full;      /* outbox.max_held_events is reached: the relay stops */
+	bool release;   /* something may be publishable: make a pass */
 	int64 resolved; /* outbox.sink.resolved as of the last load */
 
 	/* marked, not written yet */

@@ -29,7 +29,7 @@
 /* Rows of outbox.held_event fetched at a time while loading. */
 #define LOAD_ROWS 5000
 
-#define EVENT_COLUMNS \
+#define EVENT_COLUMNS                                                                      \
 	"seq, xid, occurred_at, id, schema_id, leaf, flags, aggregatetype, aggregateid, type," \
 	" payload, tracingspancontext, headers"
 

@@ -520,8 +520,7 @@ OutboxRelayDrain(OutboxRelay *relay)
 	bool more = true; /* may the sink still report something? */
 
 	/* the position cannot pass a message that failed */
-	while (more && (dispatch->tail < (relay->failure == OUTBOX_ATTEMPT_GOES_ON ? dispatch->head : relay->failed_index) ||
-					OutboxReleaseInFlight(&relay->release) > 0))
+	while (more && (dispatch->tail < (relay->failure == OUTBOX_ATTEMPT_GOES_ON ? dispatch->head : relay->failed_index) || OutboxReleaseInFlight(&relay->release) > 0))
 	{
 		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 

@@ -27,9 +27,9 @@ typedef struct OutboxPlace
 	uint16 leaf_use;
 	uint32 bytes; /* what the sink probably keeps of it */
 	bool acked;
-	bool completes;  /* the last message of its event */
-	bool kept_aside; /* in outbox.held_event, or about to be (hold.h) */
-	uint16 type;     /* what the meter counts it as; set when it is handed over */
+	bool completes;   /* the last message of its event */
+	bool kept_aside;  /* in outbox.held_event, or about to be (hold.h) */
+	uint16 type;      /* what the meter counts it as; set when it is handed over */
 	uint64 aggregate; /* hash of aggregatetype and aggregateid */
 	const OutboxCachedSchema *schema;
 } OutboxPlace;

@@ -9,6 +9,7 @@ use strict;
 use warnings;
 
 use Cwd ();
+use IO::Handle ();
 use File::Basename ();
 use IPC::Run ();
 use JSON::PP ();
@@ -31,6 +32,17 @@ sub mock
 	$self->{address} = _poll_file("$dir/address", 30)
 	  or die 'the mock broker did not start: ' . PostgreSQL::Test::Utils::slurp_file("$dir/err");
 	return $self;
+}
+
+# Makes trouble at a mock: 'topic NAME ERROR', 'error KEY ERROR COUNT', 'rtt MS', 'down', 'up'; see tools/mock_broker.c.
+sub trouble
+{
+	my ($self, $command) = @_;
+	my $pipe = $self->{pipe};
+
+	print $pipe "$command\n";
+	$pipe->flush;
+	return;
 }
 
 # A real Kafka (one node). Topics must be named apart by the tests: it is shared by the run.

@@ -4,8 +4,8 @@
  *	  A client for one HTTP request at a time that never waits.
  *
  * libcurl's multi interface with an epoll descriptor of its own, which the
- * sink adds to the one that the relay waits on: an answer, a timeout and the
- * end of a pause all wake the relay.  libcurl resolves names in threads, so
+ * sink adds to the one that the relay waits on: an answer and a timeout wake
+ * the relay.  libcurl resolves names in threads, so
  * it is called with all signals blocked.
  *
  *-------------------------------------------------------------------------
@@ -34,8 +34,7 @@ struct KafkaHttp
 	const char *auth;
 	const char *ca_file;
 	int wait_fd;  /* an epoll descriptor over timer_fd and libcurl's sockets */
-	int timer_fd; /* libcurl's timer while a request runs, the pause otherwise */
-	bool pausing;
+	int timer_fd; /* libcurl's timer */
 	CURLM *multi;
 
 	CURL *request; /* NULL: none is running */
@@ -121,19 +120,6 @@ KafkaHttpBusy(const KafkaHttp *http)
 	return http->request != NULL;
 }
 
-bool
-KafkaHttpPausing(const KafkaHttp *http)
-{
-	return http->pausing;
-}
-
-void
-KafkaHttpPause(KafkaHttp *http, long ms)
-{
-	http->pausing = true;
-	set_timer(http, ms);
-}
-
 void
 KafkaHttpPost(KafkaHttp *http, const char *url, const char *content_type, const char *body)
 {
@@ -198,7 +184,7 @@ KafkaHttpServe(KafkaHttp *http, KafkaHttpAnswer *answer)
 	int n;
 	int i;
 
-	if (http->request == NULL && !http->pausing)
+	if (http->request == NULL)
 		return false;
 	n = epoll_wait(http->wait_fd, events, lengthof(events), 0);
 	for (i = 0; i < n; i++)
@@ -229,7 +215,6 @@ serve_timer(KafkaHttp *http)
 
 	if (read(http->timer_fd, &expirations, sizeof(expirations)) < 0)
 		return;
-	http->pausing = false;
 	step(http, CURL_SOCKET_TIMEOUT, 0);
 }
 

@@ -33,8 +33,4 @@ extern bool KafkaHttpBusy(const KafkaHttp *http);
 /* Works on what is ready. True: the request is finished. */
 extern bool KafkaHttpServe(KafkaHttp *http, KafkaHttpAnswer *answer);
 
-/* While no request runs: makes the descriptor readable after some time; KafkaHttpPausing is true until then. */
-extern void KafkaHttpPause(KafkaHttp *http, long ms);
-extern bool KafkaHttpPausing(const KafkaHttp *http);
-
 #endif /* OUTBOX_KAFKA_HTTP_H */

@@ -3,13 +3,14 @@
  * kafka_registry.c
  *	  Registers schemas at a Confluent-compatible schema registry.
  *
- * One request per schema and sink, ever: the id is reported to the relay,
- * which remembers it.  The request runs beside everything else (kafka_http.c);
- * publishing stops at the message whose schema has no id yet.
+ * One successful request per schema and sink, ever: the id is reported to the
+ * relay, which remembers it.  The request runs beside everything else
+ * (kafka_http.c).
  *
- * A refusal of the schema (409, 422) is final for its events; anything else
- * (registry down, 5xx, not allowed, nonsense) is trouble, and is tried again
- * with growing pauses.
+ * Whatever is answered instead of an id (a refusal of the schema, 409 or 422;
+ * registry down, 5xx, not allowed, nonsense) is an obstacle for the events of
+ * this schema in this topic, and for no others.  The relay offers one of them
+ * again after a while, and the registry is asked again.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,9 +28,6 @@
 
 #define CONTENT_TYPE "application/vnd.schemaregistry.v1+json"
 
-#define RETRY_MS_MIN 250
-#define RETRY_MS_MAX 10000
-
 typedef struct KafkaRegistration
 {
 	struct KafkaRegistration *next;
@@ -43,10 +41,8 @@ struct KafkaRegistry
 	MemoryContext scratch; /* of one request or answer */
 	const KafkaConfig *config;
 	KafkaHttp *http;
-	KafkaRoute *route; /* what the request is about */
-	int pause_ms;
+	KafkaRoute *route;       /* what the request is about */
 	KafkaRegistration *news; /* not reported yet */
-	char trouble[640];       /* '' = none */
 };
 
 static void start_request(KafkaRegistry *registry, KafkaRoute *route);
@@ -54,7 +50,7 @@ static char *subject_name(const KafkaRegistry *registry, const KafkaRoute *route
 static char *request_url(const KafkaRegistry *registry);
 static char *request_body(const KafkaRoute *route);
 static void accept_registration(KafkaRegistry *registry, const KafkaHttpAnswer *answer);
-static void accept_refusal(KafkaRegistry *registry, const KafkaHttpAnswer *answer);
+static void note_refusal(KafkaRegistry *registry, const KafkaHttpAnswer *answer);
 static void note_trouble(KafkaRegistry *registry, const char *reason);
 static Jsonb *parse_answer(const KafkaHttpAnswer *answer);
 static int32 answer_id(const KafkaHttpAnswer *answer);
@@ -69,7 +65,6 @@ KafkaRegistryCreate(MemoryContext parent, const KafkaConfig *config)
 	registry->context = context;
 	registry->scratch = AllocSetContextCreate(context, "outbox kafka registry request", ALLOCSET_SMALL_SIZES);
 	registry->config = config;
-	registry->pause_ms = RETRY_MS_MIN;
 	registry->http = KafkaHttpCreate(context, config->registry_auth, config->registry_ca);
 	return registry;
 }
@@ -90,15 +85,9 @@ KafkaRegistryDescriptor(const KafkaRegistry *registry)
 bool
 KafkaRegistryResolve(KafkaRegistry *registry, KafkaRoute *route)
 {
-	if (!KafkaHttpBusy(registry->http) && !KafkaHttpPausing(registry->http))
+	if (route->registered_id == 0 && route->obstacle == NULL && !KafkaHttpBusy(registry->http))
 		start_request(registry, route);
-	return route->registered_id != 0 || route->refusal != NULL;
-}
-
-const char *
-KafkaRegistryTrouble(const KafkaRegistry *registry)
-{
-	return registry->trouble[0] != '\0' ? registry->trouble : NULL;
+	return route->registered_id != 0 || route->obstacle != NULL;
 }
 
 bool
@@ -115,25 +104,26 @@ KafkaRegistryNews(KafkaRegistry *registry, int32 *schema_id, int32 *registered_i
 	return true;
 }
 
-void
+bool
 KafkaRegistryServe(KafkaRegistry *registry)
 {
 	KafkaHttpAnswer answer;
 	MemoryContext caller;
 
 	if (!KafkaHttpServe(registry->http, &answer))
-		return;
+		return false;
 	caller = MemoryContextSwitchTo(registry->scratch);
 	if (answer.status == 0)
 		note_trouble(registry, answer.error);
 	else if (answer.status == 200 || answer.status == 201)
 		accept_registration(registry, &answer);
 	else if (answer.status == 409 || answer.status == 422)
-		accept_refusal(registry, &answer);
+		note_refusal(registry, &answer);
 	else
 		note_trouble(registry, psprintf("it answers with HTTP status %ld: %s", answer.status, answer_message(&answer)));
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(registry->scratch);
+	return true;
 }
 
 static void
@@ -199,32 +189,26 @@ accept_registration(KafkaRegistry *registry, const KafkaHttpAnswer *answer)
 	*news = (KafkaRegistration){.next = registry->news, .schema_id = registry->route->schema->id, .registered_id = id};
 	registry->news = news;
 	registry->route->registered_id = id;
-	registry->trouble[0] = '\0';
-	registry->pause_ms = RETRY_MS_MIN;
 	ereport(DEBUG1,
 			(errmsg_internal("schema %s is number %d of the registry", registry->route->schema->full_name, id)));
 }
 
 static void
-accept_refusal(KafkaRegistry *registry, const KafkaHttpAnswer *answer)
+note_refusal(KafkaRegistry *registry, const KafkaHttpAnswer *answer)
 {
 	KafkaRoute *route = registry->route;
 	char *text = psprintf("the schema registry refuses %s under subject \"%s\" (HTTP status %ld): %s",
 						  route->schema->full_name, subject_name(registry, route), answer->status, answer_message(answer));
 
-	route->refusal = MemoryContextStrdup(registry->context, text);
-	registry->trouble[0] = '\0';
-	registry->pause_ms = RETRY_MS_MIN;
+	route->obstacle = MemoryContextStrdup(registry->context, text);
 }
 
-/* Nothing is refused because the registry is not well: pause, then ask again. */
 static void
 note_trouble(KafkaRegistry *registry, const char *reason)
 {
-	snprintf(registry->trouble, sizeof(registry->trouble), "could not register a schema at %s: %s",
-			 registry->config->registry_url, reason);
-	KafkaHttpPause(registry->http, registry->pause_ms);
-	registry->pause_ms = Min(registry->pause_ms * 2, RETRY_MS_MAX);
+	char *text = psprintf("could not register a schema at %s: %s", registry->config->registry_url, reason);
+
+	registry->route->obstacle = MemoryContextStrdup(registry->context, text);
 }
 
 /* The answer as a JSON object, or NULL; whatever a wrong URL sends must not raise. */

@@ -32,9 +32,11 @@ typedef enum FailureKind
 	FAILURE_CONSEQUENCE, /* of an earlier failure: thrown out, or behind a failed batch */
 	FAILURE_TOO_LARGE,   /* the record, or the batch it was in */
 	FAILURE_REFUSED,     /* the record, or another one of its batch */
+	FAILURE_TOPIC,       /* everything of its topic */
 	FAILURE_TRANSPORT    /* anything that another attempt may get over */
 } FailureKind;
 
+static void refuse(KafkaSink *sink, OutboxAck *ack, const char *detail);
 static void serve_reports(KafkaSink *sink, rd_kafka_event_t *event);
 static void serve_failure(KafkaSink *sink, const rd_kafka_message_t *report, OutboxPosition position);
 static void blame(KafkaSink *sink, FailureKind kind, OutboxAckStatus status, const char *reason);
@@ -84,16 +86,30 @@ KafkaAddAck(KafkaSink *sink, const OutboxAck *ack)
 
 /*
  * A message that never got as far as librdkafka.  What comes behind it waits
- * until the relay knows: it may want to stop here.
+ * until the relay knows: it may want to hold events back.
  */
 void
 KafkaReject(KafkaSink *sink, const OutboxMessage *message, const char *detail)
 {
 	OutboxAck ack = {.position = message->position, .status = OUTBOX_ACK_REJECT};
 
-	ack.detail = report_text(sink, detail);
-	KafkaAddAck(sink, &ack);
-	sink->rejected = true;
+	refuse(sink, &ack, detail);
+}
+
+void
+KafkaBlock(KafkaSink *sink, const OutboxMessage *message, bool only_schema, const char *detail)
+{
+	OutboxAck ack = {.position = message->position, .status = OUTBOX_ACK_BLOCKED, .only_schema = only_schema};
+
+	refuse(sink, &ack, detail);
+}
+
+static void
+refuse(KafkaSink *sink, OutboxAck *ack, const char *detail)
+{
+	ack->detail = report_text(sink, detail);
+	KafkaAddAck(sink, ack);
+	sink->unheard = true;
 	KafkaSignalSelf(sink);
 }
 
@@ -110,7 +126,7 @@ KafkaTakeAcks(KafkaSink *sink, OutboxAck *acks, int max)
 	memcpy(acks, queue->items + queue->head, sizeof(OutboxAck) * n);
 	queue->head += n;
 	if (queue->head == queue->tail)
-		sink->rejected = false;
+		sink->unheard = false;
 	for (i = 0; sink->registry != NULL && i < n; i++)
 	{
 		if (!KafkaRegistryNews(sink->registry, &acks[i].schema_id, &acks[i].registered_id))
@@ -210,7 +226,14 @@ serve_failure(KafkaSink *sink, const rd_kafka_message_t *report, OutboxPosition 
 		snprintf(reason, sizeof(reason), "topic \"%s\": %s", rd_kafka_topic_name(report->rkt), rd_kafka_err2str(report->err));
 		if ((kind == FAILURE_TOO_LARGE || kind == FAILURE_REFUSED) && was_alone(sink, report, kind))
 			ack.status = OUTBOX_ACK_REJECT;
-		blame(sink, kind, ack.status, reason);
+		/* whether librdkafka can go on is for it to say: a batch that failed at the broker is fatal to it */
+		if (kind == FAILURE_TOPIC)
+		{
+			ack.status = OUTBOX_ACK_BLOCKED;
+			sink->unheard = true;
+		}
+		else
+			blame(sink, kind, ack.status, reason);
 	}
 	ack.detail = report_text(sink, reason);
 	KafkaAddAck(sink, &ack);
@@ -260,7 +283,23 @@ classify(rd_kafka_resp_err_t err)
 		case RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT:
 			return FAILURE_REFUSED;
 		default:
-			return FAILURE_TRANSPORT;
+			return KafkaBlocksTopic(err) ? FAILURE_TOPIC : FAILURE_TRANSPORT;
+	}
+}
+
+bool
+KafkaBlocksTopic(rd_kafka_resp_err_t err)
+{
+	switch (err)
+	{
+		case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+		case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+		case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+		case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+		case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION: /* a name that the broker does not accept */
+			return true;
+		default:
+			return false;
 	}
 }
 

@@ -19,7 +19,7 @@ static void complete_route(KafkaSink *sink, KafkaRoute *route);
 
 /*
  * The route of a message.  Its frame_len is 0 while the registry has not
- * answered, or when it refused the schema (then refusal says why).  Raises
+ * answered, or gave no id (then obstacle says why).  Raises
  * when librdkafka does not accept the topic's name.
  */
 KafkaRoute *
@@ -88,7 +88,7 @@ complete_route(KafkaSink *sink, KafkaRoute *route)
 
 		if (route->registered_id == 0 && !KafkaRegistryResolve(sink->registry, route))
 			return;
-		if (route->refusal != NULL)
+		if (route->registered_id == 0)
 			return;
 		caller = MemoryContextSwitchTo(context);
 		route->dataschema = psprintf("%s/schemas/ids/%d", sink->config.registry_url, route->registered_id);

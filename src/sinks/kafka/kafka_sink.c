@@ -36,6 +36,9 @@ PG_MODULE_MAGIC;
 /* Without any report for so long, say so; brokers answer within milliseconds. */
 #define STALL_MS 10000
 
+/* Others do not wait longer than this for a registry that does not answer. */
+#define REGISTRY_PATIENCE_MS 1000
+
 /* How long an error is shown while nothing is under way that could prove it outdated. */
 #define IDLE_ERROR_MS 60000
 
@@ -48,6 +51,7 @@ PG_MODULE_MAGIC;
 static void open_descriptors(KafkaSink *sink);
 static bool watch(KafkaSink *sink, int fd);
 static bool take_message(KafkaSink *sink, const OutboxMessage *message);
+static bool take_unregistered(KafkaSink *sink, KafkaRoute *route, const OutboxMessage *message);
 static rd_kafka_resp_err_t produce(KafkaSink *sink, const KafkaRoute *route, const OutboxMessage *message);
 static rd_kafka_resp_err_t produce_with_headers(KafkaSink *sink, const KafkaRoute *route, const OutboxMessage *message,
 												rd_kafka_headers_t *headers, void *value, size_t len);
@@ -112,7 +116,7 @@ kafka_publish(OutboxSinkState *state, const OutboxMessage *messages, int n)
 		/* A failure that has happened by now must stop what comes after it. */
 		if (taken % PRODUCE_SLICE == 0)
 			KafkaServeEvents(sink, UNREPORTED_MAX);
-		if (sink->failed || sink->rejected || KafkaIsolationOver(sink) || sink->acks.tail - sink->acks.head >= UNREPORTED_MAX ||
+		if (sink->failed || sink->unheard || KafkaIsolationOver(sink) || sink->acks.tail - sink->acks.head >= UNREPORTED_MAX ||
 			!take_message(sink, &messages[taken]))
 			break;
 	}
@@ -159,13 +163,10 @@ static const char *
 kafka_trouble(OutboxSinkState *state)
 {
 	KafkaSink *sink = state->private_data;
-	const char *registry = sink->registry ? KafkaRegistryTrouble(sink->registry) : NULL;
 
 	/* The report of the message that made the producer give up says more than the producer does. */
 	if (sink->failed)
 		return sink->blamed || sink->outstanding == 0 ? sink->failure : NULL;
-	if (registry != NULL)
-		return registry;
 	if (sink->outstanding == 0 && sink->error[0] != '\0' && older_than(sink->error_at, IDLE_ERROR_MS))
 		sink->error[0] = '\0';
 	if (sink->error[0] != '\0')
@@ -267,18 +268,34 @@ take_message(KafkaSink *sink, const OutboxMessage *message)
 	KafkaRoute *route = KafkaFindRoute(sink, message);
 	rd_kafka_resp_err_t err;
 
-	if (unlikely(route->refusal != NULL))
-	{
-		KafkaReject(sink, message, route->refusal);
-		return true;
-	}
 	if (unlikely(route->frame_len == 0))
-		return false;
+		return take_unregistered(sink, route, message);
 
 	err = produce(sink, route, message);
 	if (unlikely(err != RD_KAFKA_RESP_ERR_NO_ERROR))
 		return produce_failed(sink, message, err);
 	sink->outstanding++;
+	return true;
+}
+
+/* The registry answers in a moment, or the events of this schema have to wait aside. */
+static bool
+take_unregistered(KafkaSink *sink, KafkaRoute *route, const OutboxMessage *message)
+{
+	if (route->obstacle != NULL)
+	{
+		KafkaBlock(sink, message, true, route->obstacle);
+		pfree(route->obstacle);
+		route->obstacle = NULL; /* the next one asks again */
+		route->asked_at = 0;
+		return true;
+	}
+	if (route->asked_at == 0)
+		route->asked_at = GetCurrentTimestamp();
+	if (!older_than(route->asked_at, REGISTRY_PATIENCE_MS))
+		return false;
+	KafkaBlock(sink, message, true, psprintf("the schema registry at %s does not answer", sink->config.registry_url));
+	route->asked_at = 0;
 	return true;
 }
 
@@ -338,8 +355,12 @@ produce_failed(KafkaSink *sink, const OutboxMessage *message, rd_kafka_resp_err_
 			KafkaReject(sink, message, reason);
 			return true;
 		default:
-			/* Unknown topic, no permission, a fatal error: a new producer asks the brokers again. */
 			snprintf(reason, sizeof(reason), "topic \"%s\": %s", message->destination, rd_kafka_err2str(err));
+			if (KafkaBlocksTopic(err))
+			{
+				KafkaBlock(sink, message, false, reason);
+				return true;
+			}
 			KafkaFail(sink, reason);
 			KafkaSignalSelf(sink);
 			return false;
@@ -350,8 +371,9 @@ produce_failed(KafkaSink *sink, const OutboxMessage *message, rd_kafka_resp_err_
 static void
 serve(KafkaSink *sink, int enough)
 {
-	if (sink->registry != NULL)
-		KafkaRegistryServe(sink->registry);
+	/* what waits for the answer is to be offered at once */
+	if (sink->registry != NULL && KafkaRegistryServe(sink->registry))
+		KafkaSignalSelf(sink);
 	KafkaServeEvents(sink, enough);
 	if (sink->outstanding == 0 && !sink->failed && KafkaIsolationOver(sink))
 		end_isolation(sink);

@@ -66,7 +66,8 @@ typedef struct KafkaRoute
 	const char *topic_name;
 	rd_kafka_topic_t *topic;
 	int32 registered_id;    /* 0: not known (yet) */
-	const char *refusal;    /* the registry's words when it refused the schema */
+	char *obstacle;         /* why there is no id: the registry's words, or what is wrong with it; palloc'd */
+	TimestampTz asked_at;   /* an event waits for the registry's answer since then; 0: none does */
 	const char *dataschema; /* value of ce_dataschema */
 	Size dataschema_len;
 	char frame[KAFKA_FRAME_MAX];
@@ -111,7 +112,7 @@ typedef struct KafkaSink
 	MemoryContext report_context; /* texts of acks; reset when all are handed over */
 	const char *last_text;        /* the newest of them */
 	uint64 outstanding;           /* taken, not reported by librdkafka yet */
-	bool rejected;                /* the relay has not heard of a rejection yet: nothing behind it is taken */
+	bool unheard;                 /* the relay has not heard of a refused message yet: nothing behind it is taken */
 	bool isolating;               /* batches of one, to find a refused record */
 	Size batch_bytes;             /* a record at least this large is alone in its batch */
 
@@ -160,7 +161,14 @@ extern bool KafkaIsolationOver(const KafkaSink *sink);
 extern void *KafkaOpaque(OutboxPosition position);
 extern void KafkaReserveAcks(KafkaSink *sink, int n);
 extern void KafkaAddAck(KafkaSink *sink, const OutboxAck *ack);
+
+/* A message that librdkafka does not get: never, or not at present. */
 extern void KafkaReject(KafkaSink *sink, const OutboxMessage *message, const char *detail);
+extern void KafkaBlock(KafkaSink *sink, const OutboxMessage *message, bool only_schema, const char *detail);
+
+/* Is it the topic that is in trouble, and nothing else? */
+extern bool KafkaBlocksTopic(rd_kafka_resp_err_t err);
+
 extern int KafkaTakeAcks(KafkaSink *sink, OutboxAck *acks, int max);
 
 /* Reads librdkafka's queue until it is empty or `enough` reports wait to be handed over. */
@@ -193,11 +201,10 @@ extern int KafkaRegistryDescriptor(const KafkaRegistry *registry);              
 
 /*
  * Makes progress on the route's registration without waiting.  True when there
- * is an answer: route->registered_id or route->refusal is set.
+ * is an answer: route->registered_id or route->obstacle is set.
  */
 extern bool KafkaRegistryResolve(KafkaRegistry *registry, KafkaRoute *route);
-extern void KafkaRegistryServe(KafkaRegistry *registry);
-extern const char *KafkaRegistryTrouble(const KafkaRegistry *registry);
+extern bool KafkaRegistryServe(KafkaRegistry *registry); /* true: there was an answer */
 
 /* A registration that was not reported yet; false: none. */
 extern bool KafkaRegistryNews(KafkaRegistry *registry, int32 *schema_id, int32 *registered_id);

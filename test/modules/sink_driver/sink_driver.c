@@ -6,7 +6,7 @@
  * Behaves towards the sink as a relay does: hands messages over in order,
  * collects acks, keeps the contiguous prefix as its watermark, and after a
  * retry or an error shuts the sink down and starts a new attempt from there.
- * A rejected message counts as finished, so that the ones behind it are seen.
+ * A rejected or blocked message counts as finished, so that the ones behind it are seen.
  *
  *-------------------------------------------------------------------------
  */
@@ -67,6 +67,7 @@ typedef struct Driver
 	/* what came of it */
 	int64 ok;
 	int64 rejected;
+	int64 blocked;
 	int64 retried;
 	int attempts;
 	int32 registered_id;
@@ -284,8 +285,10 @@ collect(Driver *driver, long timeout_ms)
 		driver->done[acks[i].position.index] = 1;
 		if (acks[i].status == OUTBOX_ACK_OK)
 			driver->ok++;
-		else
+		else if (acks[i].status == OUTBOX_ACK_REJECT)
 			driver->rejected++;
+		else
+			driver->blocked++;
 	}
 	while (driver->watermark < driver->n && driver->done[driver->watermark])
 		driver->watermark++;
@@ -298,9 +301,9 @@ result(const Driver *driver, double seconds, double main_cpu, double all_cpu)
 
 	initStringInfo(&json);
 	appendStringInfo(&json, "{\"seconds\": %.4f, \"per_second\": %.0f, \"cpu_us\": %.3f, \"main_cpu_us\": %.3f,"
-							" \"ok\": " INT64_FORMAT ", \"rejected\": " INT64_FORMAT ", \"retried\": " INT64_FORMAT ", \"attempts\": %d, \"registered_id\": %d, \"detail\": ",
+							" \"ok\": " INT64_FORMAT ", \"rejected\": " INT64_FORMAT ", \"blocked\": " INT64_FORMAT ", \"retried\": " INT64_FORMAT ", \"attempts\": %d, \"registered_id\": %d, \"detail\": ",
 					 seconds, driver->n / seconds, all_cpu * 1e6 / driver->n, main_cpu * 1e6 / driver->n,
-					 driver->ok, driver->rejected, driver->retried, driver->attempts, driver->registered_id);
+					 driver->ok, driver->rejected, driver->blocked, driver->retried, driver->attempts, driver->registered_id);
 	escape_json(&json, driver->detail);
 	appendStringInfoString(&json, ", \"trouble\": ");
 	escape_json(&json, driver->trouble);
