@@ -25,8 +25,6 @@
 #include "compat.h"
 #include "contract/key_query_parse.h"
 
-#define ROW_NAME	"row"
-
 static void error_context(void *arg);
 static bool begins_query(const char *text);
 static bool is_plain_list(const SelectStmt *select);
@@ -96,6 +94,12 @@ OutboxParseKeySelect(OutboxKeyParse *parse, TupleDesc lookup)
 	}
 	check_count(parse, ncolumns, lookup);
 	error_context_stack = callback.previous;
+}
+
+List *
+OutboxRawKeyQuery(const char *text)
+{
+	return raw_parser(text, begins_query(text) ? RAW_PARSE_DEFAULT : RAW_PARSE_PLPGSQL_EXPR);
 }
 
 void
@@ -235,7 +239,7 @@ row_column(ParseState *pstate, ColumnRef *reference)
 	AttrNumber	attno;
 	Param	   *param;
 
-	if (!IsA(first, String) || strcmp(strVal(first), ROW_NAME) != 0 || list_length(reference->fields) > 2)
+	if (!IsA(first, String) || strcmp(strVal(first), OUTBOX_KEY_ROW_NAME) != 0 || list_length(reference->fields) > 2)
 		return NULL;
 	attno = find_column(pstate, parse, reference);
 	attribute = TupleDescAttr(parse->row, attno - 1);

@@ -14,6 +14,9 @@
 #include "nodes/parsenodes.h"
 #include "parser/parse_node.h"
 
+/* What the changed row is called. */
+#define OUTBOX_KEY_ROW_NAME		"row"
+
 typedef struct OutboxKeyParse
 {
 	const char *text;
@@ -38,6 +41,9 @@ extern List *OutboxParseKeyExpressions(OutboxKeyParse *parse, TupleDesc lookup);
 
 /* The text as a query: fills reads, select and query. */
 extern void OutboxParseKeySelect(OutboxKeyParse *parse, TupleDesc lookup);
+
+/* The raw parse trees of a key_query of either kind; locations are bytes of the text. */
+extern List *OutboxRawKeyQuery(const char *text);
 
 /* Makes row.<column> a parameter; for SPI_prepare_extended. arg is an OutboxKeyParse. */
 extern void OutboxKeyParserSetup(ParseState *pstate, void *arg);

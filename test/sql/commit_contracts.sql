@@ -16,7 +16,7 @@ DECLARE last seen;
 BEGIN
     SELECT * INTO last FROM seen;
     RETURN QUERY SELECT concat_ws(' ', e.type, e.aggregateid, coalesce(e.payload::text, e.error)) FROM outbox.event_json e WHERE e.seq > last.seq ORDER BY e.seq;
-    RETURN QUERY SELECT concat_ws(' ', 'dead letter', d.event_type, d.stage, d.sqlstate, d.message, d.key, d.source_columns) FROM outbox.dead_letter d WHERE d.id > last.letter ORDER BY d.id;
+    RETURN QUERY SELECT concat_ws(' ', 'dead letter', d.event_type, d.stage, d.sqlstate, d.message, d.detail, d.key, d.source_columns) FROM outbox.dead_letter d WHERE d.id > last.letter ORDER BY d.id;
     UPDATE seen SET seq = (SELECT coalesce(max(e.seq), 0) FROM outbox.event_json e), letter = (SELECT coalesce(max(id), 0) FROM outbox.dead_letter);
 END $$;
 -- A contract over a view with an event type of every emit, enabled.
