@@ -265,8 +265,8 @@ class Soak:
             writer.start()
 
     def captured(self):
-        return int(self.server.ask("SELECT (SELECT sum(version) FROM app.tally) + (SELECT count(*) FROM app.deletion)"
-                                   " + (SELECT count(DISTINCT (xid, key)) FROM app.change)"))
+        """Events of the contract that is evaluated per row; those of the other would take longer and longer to count."""
+        return int(self.server.ask("SELECT (SELECT sum(version) FROM app.tally) + (SELECT count(*) FROM app.deletion)"))
 
     def storm(self):
         """Kills until there were enough kills and enough events."""
