@@ -50,13 +50,14 @@ SELECT outbox.create_event_type('JoinedAdded', contract => 'joined', emit => 'cr
 SELECT outbox.create_event_type('JoinedChanged', contract => 'joined', emit => 'changed');
 SELECT outbox.enable('joined');
 SQL
-my $keys = int($rows / 5);
+my $children = int($rows / 5);
+my $keys     = int($rows / 20);
 
 # The queue holds each key once, however often its rows change. How long a commit may read is not the question here.
 foreach my $case (
 	[ 'insert', "INSERT INTO big SELECT i, i % 100 FROM generate_series(1, $keys) i", 'JoinedAdded', $keys ],
-	[ 'children', "INSERT INTO part SELECT i % $keys + 1 FROM generate_series(1, $rows) i", 'JoinedChanged', $keys ],
-	[ 'children of few', "INSERT INTO part SELECT i % 100 + 1 FROM generate_series(1, $rows) i", 'JoinedChanged', 100 ])
+	[ 'children', "INSERT INTO part SELECT i % $keys + 1 FROM generate_series(1, $children) i", 'JoinedChanged', $keys ],
+	[ 'children of few', "INSERT INTO part SELECT i % 100 + 1 FROM generate_series(1, $children) i", 'JoinedChanged', 100 ])
 {
 	my ($name, $statement, $type, $expected) = @$case;
 	my $before = $node->sql("SELECT count(*) FROM outbox.event WHERE type = '$type'");
