@@ -16,7 +16,10 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
@@ -33,6 +36,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "catalog/outbox_catalog.h"
 #include "contract/guard.h"
@@ -44,6 +48,9 @@
 
 PG_FUNCTION_INFO_V1(outbox_partitions_changed);
 PG_FUNCTION_INFO_V1(outbox_tables_dropped);
+
+/* The column of outbox.source. */
+#define SOURCE_RELATION		2
 
 typedef struct Watch
 {
@@ -62,6 +69,7 @@ static void partition_came(Watch *watch, RangeVar *name, bool attached);
 static void table_came(Watch *watch, const OutboxContractConfig *config, Oid table, bool attached);
 static void partition_went(Watch *watch, RangeVar *name);
 static void table_went(Watch *watch, Oid table);
+static bool any_partitioned_source(void);
 static void look_at_drops(void *arg);
 static void dropped(Watch *watch, const char *trigger, const char *table);
 static void report(Watch *watch, const OutboxContractConfig *config, Oid source, const char *reason, const char *table);
@@ -294,17 +302,43 @@ table_went(Watch *watch, Oid table)
 	}
 }
 
+/* One look at a small table: most drops, of temporary tables first of all, are over with it. */
+static bool
+any_partitioned_source(void)
+{
+	Relation	sources = table_open(OutboxRelationOid("source"), AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	SysScanDesc scan = systable_beginscan(sources, InvalidOid, false, snapshot, 0, NULL);
+	bool		found = false;
+	HeapTuple	tuple;
+
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		Oid			relation = DatumGetObjectId(heap_getattr(tuple, SOURCE_RELATION, RelationGetDescr(sources), &isnull));
+
+		found = get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE;
+	}
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(sources, AccessShareLock);
+	return found;
+}
+
 /* A TRUNCATE trigger that went along with its table: the table was a partition, if the contract's source is still there. */
 static void
 look_at_drops(void *arg)
 {
-	List	   *drops = select_texts("SELECT t.address_names[3], pg_catalog.format('%I.%I', t.address_names[1], t.address_names[2])"
-									 " FROM pg_catalog.pg_event_trigger_dropped_objects() t"
-									 " WHERE t.object_type = 'trigger' AND NOT t.original"
-									 " AND pg_catalog.starts_with(t.address_names[3], '" OUTBOX_TRUNCATE_TRIGGER_PREFIX "')",
-									 0, NULL);
+	List	   *drops;
 	ListCell   *lc;
 
+	if (!any_partitioned_source())
+		return;
+	drops = select_texts("SELECT t.address_names[3], pg_catalog.format('%I.%I', t.address_names[1], t.address_names[2])"
+						 " FROM pg_catalog.pg_event_trigger_dropped_objects() t"
+						 " WHERE t.object_type = 'trigger' AND NOT t.original"
+						 " AND pg_catalog.starts_with(t.address_names[3], '" OUTBOX_TRUNCATE_TRIGGER_PREFIX "')",
+						 0, NULL);
 	for (lc = list_head(drops); lc != NULL; lc = lnext(drops, lnext(drops, lc)))
 		dropped(arg, lfirst(lc), lfirst(lnext(drops, lc)));
 }
