@@ -56,6 +56,7 @@ LEFT JOIN LATERAL (
                 ELSE pg_catalog.concat_ws(', ', a.usename, nullif(a.application_name, ''), a.state) END AS what
     FROM pg_catalog.pg_locks k
     LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = k.pid
+    -- a prepared transaction is known by the lock on its own id
     LEFT JOIN pg_catalog.pg_locks t ON k.pid IS NULL AND t.pid IS NULL AND t.locktype = 'transactionid' AND t.mode = 'ExclusiveLock'
          AND t.virtualtransaction = k.virtualtransaction
     LEFT JOIN pg_catalog.pg_prepared_xacts x ON x.transaction = t.transactionid

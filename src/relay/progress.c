@@ -42,6 +42,8 @@ OutboxProgressLoad(OutboxProgressRow *row, OutboxProgress *progress)
 	row->known = false;
 	OutboxSessionBeginQuery(&scope);
 	go_back(row);
+	OutboxSessionEndQuery(&scope);
+	OutboxSessionBeginQuery(&scope);
 	if (!read_row(row, progress, caller))
 	{
 		memset(progress, 0, sizeof(*progress));

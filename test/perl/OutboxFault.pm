@@ -169,7 +169,7 @@ sub remember
 {
 	my ($node) = @_;
 	$node->sql(<<'SQL');
-CREATE TABLE public.written (key int, n int);
+CREATE TABLE IF NOT EXISTS public.written (key int, n int);
 CREATE OR REPLACE FUNCTION public.change(key int, n int DEFAULT 1) RETURNS void LANGUAGE sql AS
 $$SELECT pg_advisory_xact_lock(key); INSERT INTO public.written VALUES (key, n);
   SELECT public.append(1, 'test', 'k' || key, n, 100)$$;
