@@ -34,6 +34,11 @@ AS $$
                    ELSE format('COMMENT ON COLUMN %s.%I IS %L', v.name, a.attname, d.description) END
         FROM v JOIN pg_description d ON d.classoid = 'pg_class'::regclass AND d.objoid = v.oid
         LEFT JOIN pg_attribute a ON a.attrelid = v.oid AND a.attnum = d.objsubid AND d.objsubid > 0
+        UNION ALL
+        SELECT 4, l.objsubid, v.owner, format('SECURITY LABEL FOR %I ON %s IS %L', l.provider, CASE WHEN l.objsubid = 0
+                   THEN format('VIEW %s', v.name) ELSE format('COLUMN %s.%I', v.name, a.attname) END, l.label)
+        FROM v JOIN pg_seclabel l ON l.classoid = 'pg_class'::regclass AND l.objoid = v.oid
+        LEFT JOIN pg_attribute a ON a.attrelid = v.oid AND a.attnum = l.objsubid AND l.objsubid > 0
         -- An owner who gave up rights of his own does not get them back.
         UNION ALL
         SELECT 5, 0, v.owner, format('REVOKE ALL ON %s FROM %I', v.name, v.owner) FROM v WHERE v.relacl IS NOT NULL
@@ -57,7 +62,7 @@ AS $$
     SELECT row_number() OVER (ORDER BY c.part, c.place, c.command), c.role, c.command FROM commands c ORDER BY 1
 $$;
 COMMENT ON FUNCTION outbox.view_commands(regclass, text) IS
-'The commands that create a view again as it is (options, defaults, triggers, rules, comments, grants), in order, and the role that each is to be run as. definition: another SELECT for it';
+'The commands that create a view again as it is (options, defaults, triggers, rules, comments, labels, grants), in order, and the role that each is to be run as. definition: another SELECT for it';
 
 CREATE FUNCTION outbox.dependent_views(
     views oid[], OUT place bigint, OUT view regclass, OUT obstacle text)
