@@ -156,7 +156,7 @@ add_lock(OutboxLockList *list, uint16 kind, uint64 number, LOCKMODE mode)
 static uint64
 slot_of(uint64 lock_class, int slot)
 {
-	return (lock_class & ~UINT64CONST(SLOTS - 1)) | slot;
+	return (lock_class & ~(uint64) (SLOTS - 1)) | slot;
 }
 
 /* Slots before keys; the stronger mode of the same slot first. */
