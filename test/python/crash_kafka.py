@@ -36,5 +36,5 @@ def line(message, types):
     headers = {name: (value or b"").decode() for name, value in message.headers() or []}
     value = message.value()
     assert value[:2] == b"\xc3\x01", "no single-object encoding"
-    return "\t".join(["0", headers["ce_id"], message.key().decode(), types.get(headers["ce_type"], "?"), "value", "0", "", "", "0",
+    return "\t".join(["0", headers["ce_id"], message.key().decode(), types.get(headers["ce_type"], "?"), "value", "0", "", "", "0", "0", message.topic(), "0",
                       value[FRAME:].hex()]) + "\n"
