@@ -141,7 +141,7 @@ $fault->wait_acked;
 $fault->check_written('leaves that were emptied');
 
 # ---- dumps one after the other, while leaves come and go ----
-my $writer = $fault->write_in_background("\\set k random(1, 20)\nSELECT change(:k, 10);\n", '-c', 3, '-T', 8);
+my $writer = $fault->write_in_background("\\set k random(1, 20)\nSELECT change(:k, 10);\n", '-c', 3, '-R', 200, '-T', 8);
 my $failed = 0;
 my $rows = 0;
 for (1 .. 8)

@@ -52,7 +52,7 @@ sub wait_held
 for my $state (qw(closing current frozen acked retained empty), 'commit of current', 'commit of empty')
 {
 	$node->sql("INSERT INTO held VALUES ('$state')");
-	$writer = $fault->write_in_background($script, '-c', 3, '-T', 60);
+	$writer = $fault->write_in_background($script, '-c', 3, '-R', 120, '-T', 60);
 	my $pid = wait_held($state);
 	my $written = $node->sql('SELECT sum(n) FROM written');
 
@@ -65,7 +65,7 @@ for my $state (qw(closing current frozen acked retained empty), 'commit of curre
 	is($node->sql("SELECT count(*) FROM outbox.leaf WHERE state = 'current'"), 1, 'one leaf is current');
 	$fault->wait_state('running');
 	my $uses = $node->sql('SELECT sum(leaf_generation) FROM outbox.leaf');
-	$writer = $fault->write_in_background($script, '-c', 3, '-T', 60);
+	$writer = $fault->write_in_background($script, '-c', 3, '-R', 120, '-T', 60);
 	$node->poll_until("SELECT sum(leaf_generation) > $uses + 2 FROM outbox.leaf");
 	$writer->kill_kill;
 	$node->poll_until("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgbench'", 0);
@@ -78,7 +78,7 @@ for my $round (1 .. 6)
 {
 	my $uses = $node->sql('SELECT sum(leaf_generation) FROM outbox.leaf');
 
-	$writer = $fault->write_in_background($script, '-c', 4, '-T', 60);
+	$writer = $fault->write_in_background($script, '-c', 4, '-R', 150, '-T', 60);
 	$node->poll_until("SELECT sum(leaf_generation) > $uses + $round % 3 FROM outbox.leaf");
 	if ($round % 3 == 0)
 	{
