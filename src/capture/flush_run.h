@@ -1,0 +1,57 @@
+/*-------------------------------------------------------------------------
+ *
+ * flush_run.h
+ *	  One flush on its way: what flush.c, flush_lock.c and flush_portion.c
+ *	  work on.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_FLUSH_RUN_H
+#define OUTBOX_FLUSH_RUN_H
+
+#include "portability/instr_time.h"
+
+#include "capture/commit_read.h"
+#include "capture/flush_contract.h"
+
+typedef struct OutboxPortionKey
+{
+	OutboxReadKey read; /* first */
+	OutboxFlushContract *contract;
+	bool inserted;     /* there was no row before */
+	bool before_known; /* read.before is what the view showed */
+} OutboxPortionKey;
+
+typedef struct OutboxFlush
+{
+	MemoryContext context;
+	MemoryContext portion_context;
+	OutboxFlushContract *contracts;
+	int ncontracts;
+	bool take_locks; /* on aggregates */
+	bool locked;
+	OutboxLockList locks;
+	CommandId before;
+	const ErrorData *expired; /* what a key says that the timer left out */
+	int portion_size;
+	OutboxPortionKey *keys;
+	int nkeys;
+	instr_time lap; /* up to which the time has been shared out */
+} OutboxFlush;
+
+/*
+ * Finds the contracts that have keys and takes all locks before anything is
+ * read, trying again until the timer says that it is late: then contracts say so.
+ */
+extern void OutboxFlushTakeLocks(OutboxFlush *flush);
+
+/* Reads and captures the queue's keys, portion by portion. */
+extern void OutboxFlushPortions(OutboxFlush *flush);
+
+/* The time since the last lap is that of all contracts: of each an equal part, or by its keys in the portion. */
+extern void OutboxFlushShareTime(OutboxFlush *flush, bool by_keys);
+
+/* An error of our own, in CurrentMemoryContext. */
+extern ErrorData *OutboxFlushError(int sqlerrcode, char *message, char *hint);
+
+#endif /* OUTBOX_FLUSH_RUN_H */
