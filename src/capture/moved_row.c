@@ -36,17 +36,17 @@
 
 typedef struct Departure
 {
-	Trigger		trigger;		/* only what finds its contract */
-	Oid			relation;
-	TupleDesc	desc;			/* of the partition as it was then */
-	HeapTuple	tuple;
-	int			depth;			/* of triggers; deeper ones are nested in the command, */
-	CommandId	command;		/* and this one inserts the row again */
-	SubTransactionId owner;		/* the subtransaction that moved the row, */
-	SubTransactionId captured;	/* and the one that captured it as deleted, if any */
+	Trigger trigger; /* only what finds its contract */
+	Oid relation;
+	TupleDesc desc; /* of the partition as it was then */
+	HeapTuple tuple;
+	int depth;                 /* of triggers; deeper ones are nested in the command, */
+	CommandId command;         /* and this one inserts the row again */
+	SubTransactionId owner;    /* the subtransaction that moved the row, */
+	SubTransactionId captured; /* and the one that captured it as deleted, if any */
 } Departure;
 
-static List *departures = NIL;	/* with all they point to in TopTransactionContext */
+static List *departures = NIL; /* with all they point to in TopTransactionContext */
 
 static bool is_over(const Departure *departure, int depth);
 static bool is_arrival(const Departure *departure, const TriggerData *trigger, int depth);
@@ -55,7 +55,7 @@ static void settle(Departure *departure);
 static void settle_all(void);
 static bool still_fits(TupleDesc former, TupleDesc present);
 static void forget(Departure *departure);
-static int	trigger_depth(void);
+static int trigger_depth(void);
 static void on_transaction(XactEvent event, void *arg);
 static void on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg);
 
@@ -77,7 +77,7 @@ void
 OutboxMovedRowKeep(const TriggerData *trigger)
 {
 	MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
-	Departure  *departure = palloc0(sizeof(Departure));
+	Departure *departure = palloc0(sizeof(Departure));
 
 	departure->trigger.tgoid = trigger->tg_trigger->tgoid;
 	departure->trigger.tgname = pstrdup(trigger->tg_trigger->tgname);
@@ -97,15 +97,15 @@ TupleTableSlot *
 OutboxMovedRowArrives(const TriggerData *trigger)
 {
 	TupleTableSlot *former = NULL;
-	int			depth;
-	ListCell   *lc;
+	int depth;
+	ListCell *lc;
 
 	if (departures == NIL)
 		return NULL;
 	depth = trigger_depth();
-	foreach(lc, departures)
+	foreach (lc, departures)
 	{
-		Departure  *departure = lfirst(lc);
+		Departure *departure = lfirst(lc);
 
 		if (departure->captured != InvalidSubTransactionId ||
 			strcmp(departure->trigger.tgname, trigger->tg_trigger->tgname) != 0)
@@ -172,15 +172,14 @@ as_it_was(Departure *departure, Relation rel)
 static void
 settle(Departure *departure)
 {
-	Relation	rel = try_relation_open(departure->relation, AccessShareLock);
+	Relation rel = try_relation_open(departure->relation, AccessShareLock);
 
 	departure->captured = GetCurrentSubTransactionId();
-	if (rel == NULL)			/* dropped by this very transaction, which left a gap */
+	if (rel == NULL) /* dropped by this very transaction, which left a gap */
 		return;
 	if (still_fits(departure->desc, RelationGetDescr(rel)))
 	{
-		OutboxRowChange change = {.trigger = &departure->trigger, .rel = rel,
-			.before = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple)};
+		OutboxRowChange change = {.trigger = &departure->trigger, .rel = rel, .before = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple)};
 
 		ExecStoreHeapTuple(departure->tuple, change.before, false);
 		(void) OutboxCaptureRowChange(&change);
@@ -194,14 +193,14 @@ settle(Departure *departure)
 static void
 settle_all(void)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (departures == NIL)
 		return;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	foreach(lc, departures)
+	foreach (lc, departures)
 	{
-		Departure  *departure = lfirst(lc);
+		Departure *departure = lfirst(lc);
 
 		if (departure->captured == InvalidSubTransactionId)
 			settle(departure);
@@ -262,13 +261,13 @@ on_transaction(XactEvent event, void *arg)
 static void
 on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
 		return;
-	foreach(lc, departures)
+	foreach (lc, departures)
 	{
-		Departure  *departure = lfirst(lc);
+		Departure *departure = lfirst(lc);
 
 		if (event == SUBXACT_EVENT_COMMIT_SUB)
 		{

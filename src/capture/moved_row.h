@@ -27,4 +27,4 @@ extern void OutboxMovedRowKeep(const TriggerData *trigger);
  */
 extern TupleTableSlot *OutboxMovedRowArrives(const TriggerData *trigger);
 
-#endif							/* OUTBOX_MOVED_ROW_H */
+#endif /* OUTBOX_MOVED_ROW_H */

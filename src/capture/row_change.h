@@ -14,12 +14,12 @@
 
 typedef struct OutboxRowChange
 {
-	const Trigger *trigger;		/* what finds the contract: oid and name */
-	Relation	rel;			/* the source, or a partition of it */
-	TupleTableSlot *before;		/* NULL: none, as the next */
+	const Trigger *trigger; /* what finds the contract: oid and name */
+	Relation rel;           /* the source, or a partition of it */
+	TupleTableSlot *before; /* NULL: none, as the next */
 	TupleTableSlot *after;
-	bool		superseded;		/* this transaction has updated the row after again */
-	bool		departs;		/* to another partition: nothing is made of it yet */
+	bool superseded; /* this transaction has updated the row after again */
+	bool departs;    /* to another partition: nothing is made of it yet */
 } OutboxRowChange;
 
 /*
@@ -28,4 +28,4 @@ typedef struct OutboxRowChange
  */
 extern bool OutboxCaptureRowChange(const OutboxRowChange *change);
 
-#endif							/* OUTBOX_ROW_CHANGE_H */
+#endif /* OUTBOX_ROW_CHANGE_H */

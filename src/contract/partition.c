@@ -35,7 +35,7 @@ static bool parent_trigger(Relation triggers, Oid *trigger, Oid *relation);
 Oid
 OutboxTriggerTable(Oid trigger, Oid relation)
 {
-	Relation	triggers;
+	Relation triggers;
 
 	if (!get_rel_relispartition(relation))
 		return relation;
@@ -52,8 +52,8 @@ parent_trigger(Relation triggers, Oid *trigger, Oid *relation)
 {
 	ScanKeyData key;
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	Oid			parent = InvalidOid;
+	HeapTuple tuple;
+	Oid parent = InvalidOid;
 
 	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(*trigger));
 	scan = systable_beginscan(triggers, TriggerOidIndexId, true, NULL, 1, &key);
@@ -82,9 +82,9 @@ OutboxIsWithin(Oid relation, Oid root)
 bool
 OutboxIsWithinSource(const OutboxContractConfig *config, Oid relation)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, config->sources)
+	foreach (lc, config->sources)
 	{
 		if (OutboxIsWithin(relation, ((OutboxSourceConfig *) lfirst(lc))->relation))
 			return true;
@@ -95,12 +95,12 @@ OutboxIsWithinSource(const OutboxContractConfig *config, Oid relation)
 List *
 OutboxSourceTables(Oid source)
 {
-	List	   *tables = NIL;
-	ListCell   *lc;
+	List *tables = NIL;
+	ListCell *lc;
 
 	if (get_rel_relkind(source) != RELKIND_PARTITIONED_TABLE)
 		return list_make1_oid(source);
-	foreach(lc, find_all_inheritors(source, NoLock, NULL))
+	foreach (lc, find_all_inheritors(source, NoLock, NULL))
 	{
 		if (get_rel_relkind(lfirst_oid(lc)) != RELKIND_PARTITIONED_TABLE)
 			tables = lappend_oid(tables, lfirst_oid(lc));
@@ -111,9 +111,9 @@ OutboxSourceTables(Oid source)
 void
 OutboxExpansionToPartition(OutboxViewExpansion *expansion, Oid partition)
 {
-	Relation	root = relation_open(expansion->root, AccessShareLock);
-	Relation	rel = relation_open(partition, AccessShareLock);
-	ListCell   *lc;
+	Relation root = relation_open(expansion->root, AccessShareLock);
+	Relation rel = relation_open(partition, AccessShareLock);
+	ListCell *lc;
 
 	expansion->columns = map_partition_varattnos(expansion->columns, OUTBOX_ROOT_VARNO, rel, root);
 	if (expansion->qual)
@@ -125,7 +125,7 @@ OutboxExpansionToPartition(OutboxViewExpansion *expansion, Oid partition)
 	pull_varattnos((Node *) expansion->columns, OUTBOX_ROOT_VARNO, &expansion->root_columns);
 	pull_varattnos(expansion->qual, OUTBOX_ROOT_VARNO, &expansion->root_columns);
 	/* a change of any level may change what the partition looks like, or whose it is */
-	foreach(lc, get_partition_ancestors(partition))
+	foreach (lc, get_partition_ancestors(partition))
 		expansion->relations = list_append_unique_oid(expansion->relations, lfirst_oid(lc));
 	expansion->relations = list_append_unique_oid(expansion->relations, partition);
 }
@@ -133,11 +133,11 @@ OutboxExpansionToPartition(OutboxViewExpansion *expansion, Oid partition)
 bool
 OutboxTableHasRows(Oid table)
 {
-	Relation	rel;
-	Snapshot	snapshot;
+	Relation rel;
+	Snapshot snapshot;
 	TableScanDesc scan;
 	TupleTableSlot *slot;
-	bool		found;
+	bool found;
 
 	if (get_rel_relkind(table) != RELKIND_RELATION)
 		return true;

@@ -20,7 +20,7 @@
  * to a partition, the partitioned table that it was created on. No relation is
  * locked or opened.
  */
-extern Oid	OutboxTriggerTable(Oid trigger, Oid relation);
+extern Oid OutboxTriggerTable(Oid trigger, Oid relation);
 
 /* Is the relation that root, or a partition of it at whatever depth? */
 extern bool OutboxIsWithin(Oid relation, Oid root);
@@ -40,4 +40,4 @@ extern void OutboxExpansionToPartition(OutboxViewExpansion *expansion, Oid parti
 /* Does the table hold a row? Foreign tables count as if they did. */
 extern bool OutboxTableHasRows(Oid table);
 
-#endif							/* OUTBOX_PARTITION_H */
+#endif /* OUTBOX_PARTITION_H */

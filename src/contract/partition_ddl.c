@@ -50,12 +50,12 @@ PG_FUNCTION_INFO_V1(outbox_partitions_changed);
 PG_FUNCTION_INFO_V1(outbox_tables_dropped);
 
 /* The column of outbox.source. */
-#define SOURCE_RELATION		2
+#define SOURCE_RELATION 2
 
 typedef struct Watch
 {
-	Node	   *parsetree;
-	bool		refused;		/* the error is one that the contract asked for */
+	Node *parsetree;
+	bool refused; /* the error is one that the contract asked for */
 } Watch;
 
 static void run_watch(OutboxGuardedStep step, Watch *watch);
@@ -80,7 +80,7 @@ static List *select_texts(const char *query, int nargs, const char *const *args)
 Datum
 outbox_partitions_changed(PG_FUNCTION_ARGS)
 {
-	Watch		watch = {0};
+	Watch watch = {0};
 
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
 		ereport(ERROR,
@@ -96,7 +96,7 @@ outbox_partitions_changed(PG_FUNCTION_ARGS)
 Datum
 outbox_tables_dropped(PG_FUNCTION_ARGS)
 {
-	Watch		watch = {0};
+	Watch watch = {0};
 
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
 		ereport(ERROR,
@@ -109,7 +109,7 @@ outbox_tables_dropped(PG_FUNCTION_ARGS)
 static void
 run_watch(OutboxGuardedStep step, Watch *watch)
 {
-	ErrorData  *error = OutboxRunGuarded(step, watch, CurrentMemoryContext);
+	ErrorData *error = OutboxRunGuarded(step, watch, CurrentMemoryContext);
 
 	if (error == NULL)
 		return;
@@ -124,7 +124,7 @@ run_watch(OutboxGuardedStep step, Watch *watch)
 static bool
 concerns_partitions(Node *parsetree)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	switch (nodeTag(parsetree))
 	{
@@ -134,7 +134,7 @@ concerns_partitions(Node *parsetree)
 		case T_CreateSchemaStmt:
 			return true;
 		case T_AlterTableStmt:
-			foreach(lc, ((AlterTableStmt *) parsetree)->cmds)
+			foreach (lc, ((AlterTableStmt *) parsetree)->cmds)
 			{
 				AlterTableType type = lfirst_node(AlterTableCmd, lc)->subtype;
 
@@ -159,7 +159,7 @@ is_partition(const Node *create)
 static void
 look_at_command(void *arg)
 {
-	Watch	   *watch = arg;
+	Watch *watch = arg;
 
 	if (IsA(watch->parsetree, AlterTableStmt))
 		look_at_alter(watch, (AlterTableStmt *) watch->parsetree);
@@ -174,9 +174,9 @@ look_at_command(void *arg)
 static void
 look_at_alter(Watch *watch, AlterTableStmt *stmt)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, stmt->cmds)
+	foreach (lc, stmt->cmds)
 	{
 		AlterTableCmd *command = lfirst_node(AlterTableCmd, lc);
 
@@ -190,10 +190,10 @@ look_at_alter(Watch *watch, AlterTableStmt *stmt)
 static void
 look_at_schema(Watch *watch, CreateSchemaStmt *stmt)
 {
-	char	   *schema = stmt->schemaname ? stmt->schemaname : get_rolespec_name(stmt->authrole);
-	ListCell   *lc;
+	char *schema = stmt->schemaname ? stmt->schemaname : get_rolespec_name(stmt->authrole);
+	ListCell *lc;
 
-	foreach(lc, stmt->schemaElts)
+	foreach (lc, stmt->schemaElts)
 	{
 		if (is_partition(lfirst(lc)))
 			partition_came(watch, makeRangeVar(schema, ((CreateStmt *) lfirst(lc))->relation->relname, -1), false);
@@ -203,7 +203,7 @@ look_at_schema(Watch *watch, CreateSchemaStmt *stmt)
 static void
 look_at_rename(RenameStmt *stmt)
 {
-	Oid			table = RangeVarGetRelid(stmt->relation, NoLock, true);
+	Oid table = RangeVarGetRelid(stmt->relation, NoLock, true);
 
 	if (OidIsValid(table))
 		OutboxSourceColumnRenamed(table, stmt->subname, stmt->newname);
@@ -213,28 +213,29 @@ look_at_rename(RenameStmt *stmt)
 static void
 partition_came(Watch *watch, RangeVar *name, bool attached)
 {
-	Oid			partition = RangeVarGetRelid(name, NoLock, true);
-	List	   *ancestors;
-	ListCell   *lc;
+	Oid partition = RangeVarGetRelid(name, NoLock, true);
+	List *ancestors;
+	ListCell *lc;
 
 	if (!OidIsValid(partition) || !get_rel_relispartition(partition))
 		return;
 	ancestors = get_partition_ancestors(partition);
-	foreach(lc, ancestors)
+	foreach (lc, ancestors)
 	{
 		const char *args[] = {psprintf("%u", lfirst_oid(lc))};
-		List	   *contracts = select_texts("SELECT c.name FROM outbox.contract c JOIN outbox.source s ON s.contract_id = c.id"
-											 " WHERE s.relation = $1::oid", lengthof(args), args);
-		ListCell   *contract;
+		List *contracts = select_texts("SELECT c.name FROM outbox.contract c JOIN outbox.source s ON s.contract_id = c.id"
+									   " WHERE s.relation = $1::oid",
+									   lengthof(args), args);
+		ListCell *contract;
 
-		foreach(contract, contracts)
+		foreach (contract, contracts)
 		{
 			OutboxContractConfig *config = OutboxContractLoad(lfirst(contract));
-			ListCell   *table;
+			ListCell *table;
 
 			if (config == NULL || !OutboxHasTriggers(config, lfirst_oid(lc)))
 				continue;
-			foreach(table, OutboxSourceTables(partition))
+			foreach (table, OutboxSourceTables(partition))
 				table_came(watch, config, lfirst_oid(table), attached);
 		}
 	}
@@ -243,8 +244,8 @@ partition_came(Watch *watch, RangeVar *name, bool attached)
 static void
 table_came(Watch *watch, const OutboxContractConfig *config, Oid table, bool attached)
 {
-	Oid			user;
-	int			sec_context;
+	Oid user;
+	int sec_context;
 
 	if (attached && config->enabled && OutboxTableHasRows(table))
 		report(watch, config, table, "partition", qualified_name(table));
@@ -258,12 +259,12 @@ table_came(Watch *watch, const OutboxContractConfig *config, Oid table, bool att
 static void
 partition_went(Watch *watch, RangeVar *name)
 {
-	Oid			partition = RangeVarGetRelid(name, NoLock, true);
-	ListCell   *lc;
+	Oid partition = RangeVarGetRelid(name, NoLock, true);
+	ListCell *lc;
 
 	if (!OidIsValid(partition))
 		return;
-	foreach(lc, OutboxSourceTables(partition))
+	foreach (lc, OutboxSourceTables(partition))
 		table_went(watch, lfirst_oid(lc));
 }
 
@@ -271,9 +272,9 @@ partition_went(Watch *watch, RangeVar *name)
 static void
 table_went(Watch *watch, Oid table)
 {
-	Relation	rel;
-	List	   *triggers = NIL;
-	ListCell   *lc;
+	Relation rel;
+	List *triggers = NIL;
+	ListCell *lc;
 
 	if (get_rel_relkind(table) != RELKIND_RELATION)
 		return;
@@ -293,7 +294,7 @@ table_went(Watch *watch, Oid table)
 			report(watch, config, table, "detached", qualified_name(table));
 	}
 	relation_close(rel, NoLock);
-	foreach(lc, triggers)
+	foreach (lc, triggers)
 	{
 		ObjectAddress address;
 
@@ -306,16 +307,16 @@ table_went(Watch *watch, Oid table)
 static bool
 any_partitioned_source(void)
 {
-	Relation	sources = table_open(OutboxRelationOid("source"), AccessShareLock);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Relation sources = table_open(OutboxRelationOid("source"), AccessShareLock);
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
 	SysScanDesc scan = systable_beginscan(sources, InvalidOid, false, snapshot, 0, NULL);
-	bool		found = false;
-	HeapTuple	tuple;
+	bool found = false;
+	HeapTuple tuple;
 
 	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		bool		isnull;
-		Oid			relation = DatumGetObjectId(heap_getattr(tuple, SOURCE_RELATION, RelationGetDescr(sources), &isnull));
+		bool isnull;
+		Oid relation = DatumGetObjectId(heap_getattr(tuple, SOURCE_RELATION, RelationGetDescr(sources), &isnull));
 
 		found = get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE;
 	}
@@ -329,8 +330,8 @@ any_partitioned_source(void)
 static void
 look_at_drops(void *arg)
 {
-	List	   *drops;
-	ListCell   *lc;
+	List *drops;
+	ListCell *lc;
 
 	if (!any_partitioned_source())
 		return;
@@ -347,13 +348,13 @@ static void
 dropped(Watch *watch, const char *trigger, const char *table)
 {
 	OutboxContractConfig *config = OutboxContractLoad(trigger + strlen(OUTBOX_TRUNCATE_TRIGGER_PREFIX));
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (config == NULL || !config->enabled)
 		return;
-	foreach(lc, config->sources)
+	foreach (lc, config->sources)
 	{
-		Oid			source = ((OutboxSourceConfig *) lfirst(lc))->relation;
+		Oid source = ((OutboxSourceConfig *) lfirst(lc))->relation;
 
 		if (get_rel_relkind(source) != RELKIND_PARTITIONED_TABLE)
 			continue;
@@ -393,9 +394,9 @@ static List *
 select_texts(const char *query, int nargs, const char *const *args)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Oid			types[] = {TEXTOID};
-	Datum		values[1];
-	List	   *texts = NIL;
+	Oid types[] = {TEXTOID};
+	Datum values[1];
+	List *texts = NIL;
 	OutboxOwnerScope scope;
 
 	Assert(nargs <= 1);
@@ -409,7 +410,7 @@ select_texts(const char *query, int nargs, const char *const *args)
 	{
 		for (int column = 1; column <= SPI_tuptable->tupdesc->natts; column++)
 		{
-			char	   *text = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, column);
+			char *text = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, column);
 			MemoryContext spi = MemoryContextSwitchTo(caller);
 
 			texts = lappend(texts, pstrdup(text));
