@@ -3,6 +3,7 @@
 #   kafka-up.sh DIR     data, log and process id live in DIR; the ports chosen at the first start stay
 # It also listens with TLS and with TLS and SASL/PLAIN (user shop); certificates and password are made
 # at the first start: DIR/tls and DIR/sasl hold host:port, DIR/ca.pem and DIR/password what clients need.
+# KAFKA_PROPERTIES is a file of further properties, which win.
 # KAFKA_JAVA_OPTS replaces the option that trades speed for a short start (benchmarks).
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -64,6 +65,7 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 PROPERTIES
+[ -z "${KAFKA_PROPERTIES:-}" ] || cat "$KAFKA_PROPERTIES" >>"$dir/server.properties"
 
 run=(java -XX:-UsePerfData -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -Dorg.slf4j.simpleLogger.showDateTime=true)
 if [ ! -f "$dir/data/meta.properties" ]; then

@@ -54,6 +54,22 @@ sub kafka
 	return $self->_up;
 }
 
+# A real Kafka of its own that creates no topics by itself and lets users do only what ACLs allow; without a user
+# (plaintext) everything is allowed.
+sub strict_kafka
+{
+	my ($class) = @_;
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	my $self = bless { kind => 'kafka', dir => "$dir/kafka", properties => "$dir/strict.properties" }, $class;
+
+	PostgreSQL::Test::Utils::append_to_file($self->{properties}, <<'PROPERTIES');
+auto.create.topics.enable=false
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+PROPERTIES
+	return $self->_up;
+}
+
 # The base URL of a real schema registry with the Confluent API.
 sub registry
 {
@@ -124,7 +140,8 @@ sub _up
 	my ($self) = @_;
 
 	$started{ $self->{dir} } = $self->{kind}
-	  if !$ENV{OUTBOX_TEST_BROKERS} && !-e "$self->{dir}/pid";
+	  if ($self->{properties} || !$ENV{OUTBOX_TEST_BROKERS}) && !-e "$self->{dir}/pid";
+	local $ENV{KAFKA_PROPERTIES} = $self->{properties} // '';
 	$self->{address} = _script("$self->{kind}-up.sh", $self->{dir});
 	return $self;
 }
