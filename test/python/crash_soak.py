@@ -4,7 +4,7 @@
 
 DIR is empty and the user's own; PATH has PostgreSQL's programs with outbox_ext and outbox_fault installed. A kill is
 SIGKILL to the relay, the launcher, a backend, any other process of the server, or the postmaster, or an immediate
-shutdown; between kills the sink misbehaves, and each start of the postmaster has other settings. With --kafka the sink
+shutdown; between kills the two sinks misbehave, and each start of the postmaster has other settings. With --kafka the sink
 is the real one, and what a consumer reads from its topics is judged. Everything random
 follows from the seed, which is printed; the timing of processes does not, so a seed repeats the plan, not the run.
 Ends when there were enough kills and enough events; crash_check.py has the last word.
@@ -29,6 +29,7 @@ import crash_kafka
 
 KEYS = 5000
 TOPICS = ["accounts", "ledger"]
+SINKS = ["first", "second"]
 PREPARED_KEYS = range(100001, 100021)
 VICTIMS = {"relay": 35, "launcher": 8, "backend": 20, "other": 7, "postmaster": 15, "immediate": 15}
 TITLES = {"relay": "outbox relay", "launcher": "outbox launcher", "backend": " soak "}
@@ -220,18 +221,17 @@ class Soak:
         self.server = Server(folder, self.rng)
         self.killed = collections.Counter()
         self.facts = {}
+        self.sinks = SINKS if options.kafka is None else SINKS[:1]
         self.stop = threading.Event()
         self.writers = []
 
-    def control(self, **faults):
+    def control(self, sink, **faults):
         """What the sink does wrong from now on."""
         new = self.folder / "control.new"
         new.write_text("".join(f"{name}={value}\n" for name, value in faults.items()), encoding="ascii")
-        new.rename(self.folder / "control")
+        new.rename(self.folder / f"control.{sink}")
 
-    def misbehave(self):
-        if self.options.kafka is not None:
-            return
+    def misbehave(self, sink):
         rng, faults = self.rng, {}
         if rng.random() < 0.5:
             faults["capacity"] = rng.choice([1, 20, 500, 5000])
@@ -243,7 +243,7 @@ class Soak:
             faults[rng.choice(["raise_after", "retry_after"])] = rng.choice([1, 100, 3000])
         if rng.random() < 0.05:
             faults["down"] = 1
-        self.control(**faults)
+        self.control(sink, **faults)
 
     def set_up(self):
         self.server.start()
@@ -253,12 +253,15 @@ class Soak:
             conn.execute("INSERT INTO app.tally SELECT i, 0 FROM generate_series(1, %s) i", [KEYS])
             conn.execute("INSERT INTO app.tally SELECT unnest(%s::int[]), 0", [list(PREPARED_KEYS)])
             conn.execute("SELECT outbox.enable('ledger')")
-            library, sink = "outbox_fault", {"file": str(self.folder / "broker"), "control": str(self.folder / "control"), "payloads": "true"}
             if self.options.kafka is not None:
                 crash_kafka.create_topics(self.options.kafka, TOPICS)
-                library, sink = "outbox_kafka", {"bootstrap.servers": self.options.kafka}
-            conn.execute("SELECT outbox.create_sink('soak', library => %s, options => %s)", [library, json.dumps(sink)])
-            conn.execute("SELECT outbox.start_relay('soak')")
+            for sink in self.sinks:
+                library, settings = "outbox_fault", {"file": str(self.folder / f"broker.{sink}"),
+                                                     "control": str(self.folder / f"control.{sink}"), "payloads": "true"}
+                if self.options.kafka is not None:
+                    library, settings = "outbox_kafka", {"bootstrap.servers": self.options.kafka}
+                conn.execute("SELECT outbox.create_sink(%s, library => %s, options => %s)", [sink, library, json.dumps(settings)])
+                conn.execute("SELECT outbox.start_relay(%s)", [sink])
         kinds = [Writer] * self.options.writers + [Preparer]
         self.writers = [kind(self.server, self.rng.getrandbits(64), self.stop) for kind in kinds]
         for writer in self.writers:
@@ -273,7 +276,8 @@ class Soak:
         started = time.monotonic()
         captured = said = 0
         while sum(self.killed.values()) < self.options.kills or captured < self.options.events:
-            self.misbehave()
+            for sink in self.sinks:
+                self.misbehave(sink)
             self.stop.wait(self.rng.choice([0.02, 0.3, 1.0]) * self.rng.random() + self.rng.random() * self.options.pause)
             if sum(self.killed.values()) < self.options.kills:
                 victim = self.rng.choices(list(VICTIMS), VICTIMS.values())[0]
@@ -293,11 +297,12 @@ class Soak:
         self.stop.set()
         for writer in self.writers:
             writer.join(START_SECONDS)
-        self.control()
+        for sink in self.sinks:
+            self.control(sink)
         with self.server.connect() as conn:
             for (name,) in conn.execute("SELECT gid FROM pg_prepared_xacts").fetchall():
                 conn.execute(f"COMMIT PREPARED '{name}'")
-        pending = "SELECT pending FROM outbox.status WHERE kind = 'sink'"
+        pending = "SELECT max(pending) FROM outbox.status WHERE kind = 'sink'"
         deadline = time.monotonic() + DRAIN_SECONDS
         while self.server.ask(pending) > 0 and time.monotonic() < deadline:
             threading.Event().wait(0.1)
@@ -317,7 +322,7 @@ class Soak:
         # what the count of a complete leaf finds missing was lost before
         self.facts["rescues"] = (self.folder / "log").read_text(errors="replace").count("sinks have not acknowledged all events of leaf")
         if self.options.kafka is not None:
-            crash_kafka.dump(self.options.kafka, TOPICS, types, self.folder / "broker")
+            crash_kafka.dump(self.options.kafka, TOPICS, types, self.folder / f"broker.{self.sinks[0]}")
 
 
 def main():
@@ -345,11 +350,15 @@ def main():
         soak.stop.set()
         subprocess.run(["pg_ctl", "-D", soak.server.data, "-m", "immediate", "-s", "stop"], check=False, stderr=subprocess.DEVNULL)
         raise
-    good, line = crash_check.check(options.dir / "broker", options.dir / "truth", options.dir / "schemas")
-    facts = " ".join(f"{name}={value}" for name, value in soak.facts.items())
+    fine = not any(soak.facts[name] for name in ("dead_letters", "gaps", "rescues"))
     kinds = ", ".join(f"{name} {soak.killed[name]}" for name in VICTIMS)
-    print(f"crash soak: seed={options.seed} kills={sum(soak.killed.values())} ({kinds}) {facts} {line}")
-    sys.exit(0 if good and not any(soak.facts[name] for name in ("dead_letters", "gaps", "rescues")) else 1)
+    facts = " ".join(f"{name}={value}" for name, value in soak.facts.items())
+    print(f"crash soak: seed={options.seed} kills={sum(soak.killed.values())} ({kinds}) {facts}")
+    for sink in soak.sinks:
+        good, line = crash_check.check(options.dir / f"broker.{sink}", options.dir / "truth", options.dir / "schemas")
+        print(f"crash soak: sink={sink} {line}")
+        fine = fine and good
+    sys.exit(0 if fine else 1)
 
 
 if __name__ == "__main__":

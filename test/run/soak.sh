@@ -37,7 +37,7 @@ as_server env HOME="$scratch" PYTHONDONTWRITEBYTECODE=1 build/venv/bin/python te
 if [ $rc != 0 ]; then
     rm -rf build/soak
     mkdir -p build/soak
-    for f in broker truth schemas log; do [ ! -f "$scratch/soak/$f" ] || mv "$scratch/soak/$f" build/soak/; done
-    echo "kept in build/soak: broker, truth, schemas, log"
+    for f in broker.first broker.second truth schemas log; do [ ! -f "$scratch/soak/$f" ] || mv "$scratch/soak/$f" build/soak/; done
+    echo "kept in build/soak: broker.*, truth, schemas, log"
 fi
 exit $rc
