@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
+#include "storage/shmem.h"
 #include "utils/memutils.h"
 
 #include "relay/hold.h"
