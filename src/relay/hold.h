@@ -152,6 +152,13 @@ extern long OutboxRouteWait(const OutboxHold *hold, TimestampTz now, long limit)
 
 /* ---- hold_store.c: the state on disk ---- */
 
+/*
+ * For the rest of the transaction outbox.held_event is walked along its key:
+ * it grows and shrinks faster than statistics follow, and a million rows
+ * sorted for every few hundred is what a planner without them may choose.
+ */
+extern void OutboxHoldWalkByKey(void);
+
 /* Reads what waits. Runs a transaction. */
 extern void OutboxHoldLoad(OutboxHold *hold, OutboxSchemaCache *schemas);
 

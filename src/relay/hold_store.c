@@ -19,6 +19,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -55,12 +56,22 @@ OutboxHoldLoad(OutboxHold *hold, OutboxSchemaCache *schemas)
 
 	reset_memory(hold);
 	OutboxSessionBeginQuery(&scope);
+	OutboxHoldWalkByKey();
 	load_routes(hold);
 	load_rows(hold, schemas);
 	OutboxSessionEndQuery(&scope);
 	hold->stale = false;
 	/* a pass finds nothing to do soon enough */
 	hold->release = true;
+}
+
+void
+OutboxHoldWalkByKey(void)
+{
+	static const char *const settings[] = {"enable_seqscan", "enable_bitmapscan", "enable_sort"};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i], "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 }
 
 static void

@@ -149,6 +149,7 @@ fetch(OutboxRelay *relay)
 	uint64 i = 0;
 
 	OutboxSessionBeginQuery(&scope);
+	OutboxHoldWalkByKey();
 	if (SPI_execute_with_args(query, lengthof(types), types, values, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read outbox.held_event");
 	n = SPI_processed;
@@ -379,6 +380,7 @@ write_results(OutboxRelay *relay)
 	int n = 0;
 
 	OutboxSessionBeginQuery(&scope);
+	OutboxHoldWalkByKey();
 	for (int i = 0; i < release->chunk.n; i++)
 	{
 		const OutboxPlace *place = &release->chunk.places[i];
