@@ -194,7 +194,7 @@ outbox_test_avro_second_opinion(PG_FUNCTION_ARGS)
 {
 	char *schema = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	bytea *bytes = PG_GETARG_BYTEA_PP(1);
-	char *difference = OutboxAvroSecondOpinion(schema, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+	char *difference = OutboxAvroSecondOpinion(OutboxAvroReaderCreate(schema), VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
 
 	if (difference == NULL)
 		PG_RETURN_NULL();

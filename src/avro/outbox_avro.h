@@ -91,7 +91,10 @@ extern Jsonb *OutboxAvroDecode(const OutboxAvroDecoder *decoder, const char *byt
 /*
  * The second opinion: libavro decodes what our encoder wrote.  NULL when it
  * agrees with our own decoder, else a palloc'd description of the difference.
+ * A reader lives in the memory context that is current at its creation.
  */
-extern char *OutboxAvroSecondOpinion(const char *schema_text, const char *bytes, Size len);
+typedef struct OutboxAvroReader OutboxAvroReader;
+extern OutboxAvroReader *OutboxAvroReaderCreate(const char *schema_text);
+extern char *OutboxAvroSecondOpinion(const OutboxAvroReader *reader, const char *bytes, Size len);
 
 #endif /* OUTBOX_AVRO_H */

@@ -45,15 +45,15 @@ typedef struct Comparison
 	AvroFault difference;
 } Comparison;
 
-/* All handles of one question, NULL where there is none. */
-typedef struct Handles
+/* A schema as both sides know it. libavro's handles are malloc'd and freed with the memory context. */
+struct OutboxAvroReader
 {
-	avro_schema_t schema;
-	avro_value_iface_t *iface;
-	avro_value_t value;
-	bool has_value;
-	avro_reader_t reader;
-} Handles;
+	AvroNode *schema;
+	avro_schema_t libavro_schema;
+	avro_value_iface_t *libavro_class;
+	AvroFault fault; /* why there is no schema or class */
+	MemoryContextCallback release;
+};
 
 static bool
 differs(Comparison *comparison, const char *what)
@@ -230,37 +230,52 @@ parse_by_libavro(const char *schema_utf8, avro_schema_t *schema, AvroFault *faul
 }
 
 static void
-free_handles(Handles *handles)
+release_reader(void *arg)
 {
-	if (handles->reader != NULL)
-		avro_reader_free(handles->reader);
-	if (handles->has_value)
-		avro_value_decref(&handles->value);
-	if (handles->iface != NULL)
-		avro_value_iface_decref(handles->iface);
-	if (handles->schema != NULL)
-		avro_schema_decref(handles->schema);
+	OutboxAvroReader *reader = arg;
+
+	if (reader->libavro_class != NULL)
+		avro_value_iface_decref(reader->libavro_class);
+	if (reader->libavro_schema != NULL)
+		avro_schema_decref(reader->libavro_schema);
 }
 
-/* Lets libavro read the bytes into handles->value; raises nothing. */
-static bool
-read_by_libavro(Handles *handles, const char *schema_utf8, const char *bytes, Size len, AvroFault *fault)
+OutboxAvroReader *
+OutboxAvroReaderCreate(const char *schema_text)
 {
+	OutboxAvroReader *reader = palloc0(sizeof(OutboxAvroReader));
+	char *schema_utf8 = pg_server_to_any(schema_text, strlen(schema_text), PG_UTF8);
+
+	reader->schema = OutboxLoadSchema(schema_text, &reader->fault);
+	if (reader->schema == NULL)
+		return reader;
+	reader->release.func = release_reader;
+	reader->release.arg = reader;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &reader->release);
+	if (!parse_by_libavro(schema_utf8, &reader->libavro_schema, &reader->fault))
+		return reader;
+	reader->libavro_class = avro_generic_class_from_schema(reader->libavro_schema);
+	if (reader->libavro_class == NULL)
+		(void) AvroFail(&reader->fault, "libavro makes no value of the schema: %.300s", avro_strerror());
+	return reader;
+}
+
+/* Lets libavro read the bytes into a value of the schema; raises nothing. */
+static bool
+read_by_libavro(avro_value_t *value, const char *bytes, Size len, AvroFault *fault)
+{
+	avro_reader_t input = avro_reader_memory(bytes, (int64_t) len);
+	bool well = true;
 	char next;
 
-	if (!parse_by_libavro(schema_utf8, &handles->schema, fault))
-		return false;
-	handles->iface = avro_generic_class_from_schema(handles->schema);
-	if (handles->iface == NULL || avro_generic_value_new(handles->iface, &handles->value) != 0)
-		return AvroFail(fault, "libavro makes no value of the schema: %.300s", avro_strerror());
-	handles->has_value = true;
-	handles->reader = avro_reader_memory(bytes, (int64_t) len);
-	if (handles->reader == NULL || avro_value_read(handles->reader, &handles->value) != 0)
-		return AvroFail(fault, "libavro does not read the record: %.300s", avro_strerror());
+	if (input == NULL || avro_value_read(input, value) != 0)
+		well = AvroFail(fault, "libavro does not read the record: %.300s", avro_strerror());
 	/* avro_reader_is_eof() is for files only. */
-	if (avro_read(handles->reader, &next, 1) == 0)
-		return AvroFail(fault, "libavro reads less than the whole record");
-	return true;
+	else if (avro_read(input, &next, 1) == 0)
+		well = AvroFail(fault, "libavro reads less than the whole record");
+	if (input != NULL)
+		avro_reader_free(input);
+	return well;
 }
 
 char *
@@ -294,14 +309,10 @@ ignore_member(void *state, const AvroNode *node, const char *name, size_t length
 	return true;
 }
 
-char *
-OutboxAvroSecondOpinion(const char *schema_text, const char *bytes, Size len)
+/* Does libavro read the same values? Between its first and its last call nothing may raise. */
+static bool
+libavro_agrees(const OutboxAvroReader *reader, const char *bytes, Size len, Comparison *comparison, AvroFault *fault)
 {
-	static const AvroVisitor ignore = {
-		.scalar = ignore_scalar,
-		.begin = ignore_node,
-		.member = ignore_member,
-		.end = ignore_node};
 	static const AvroVisitor compare = {
 		.scalar = compare_scalar,
 		.begin = compare_begin,
@@ -309,25 +320,43 @@ OutboxAvroSecondOpinion(const char *schema_text, const char *bytes, Size len)
 		.end = compare_end,
 		.branch = compare_branch,
 		.item = compare_item};
-	AvroFault fault;
-	AvroNode *schema = OutboxLoadSchema(schema_text, &fault);
-	char *schema_utf8 = pg_server_to_any(schema_text, strlen(schema_text), PG_UTF8);
-	Comparison *comparison = palloc0(sizeof(Comparison));
-	Handles handles = {NULL};
+	avro_value_t value;
 	bool agreed;
 
-	if (schema == NULL || !AvroDecode(schema, bytes, len, &ignore, NULL, &fault))
-		return psprintf("our own decoder does not read the record: %s", fault.text);
-
-	agreed = read_by_libavro(&handles, schema_utf8, bytes, len, &fault);
+	if (avro_generic_value_new(reader->libavro_class, &value) != 0)
+		return AvroFail(fault, "libavro makes no value of the schema: %.300s", avro_strerror());
+	agreed = read_by_libavro(&value, bytes, len, fault);
 	if (agreed)
 	{
-		comparison->current = handles.value;
-		agreed = AvroDecode(schema, bytes, len, &compare, comparison, &fault);
+		comparison->current = value;
+		agreed = AvroDecode(reader->schema, bytes, len, &compare, comparison, fault);
 		if (!agreed)
-			fault = comparison->difference;
+			*fault = comparison->difference;
 	}
-	free_handles(&handles);
+	avro_value_decref(&value);
+	return agreed;
+}
+
+char *
+OutboxAvroSecondOpinion(const OutboxAvroReader *reader, const char *bytes, Size len)
+{
+	static const AvroVisitor ignore = {
+		.scalar = ignore_scalar,
+		.begin = ignore_node,
+		.member = ignore_member,
+		.end = ignore_node};
+	Comparison *comparison;
+	AvroFault fault;
+	bool agreed;
+
+	if (reader->schema == NULL)
+		return psprintf("our own decoder does not read the record: %s", reader->fault.text);
+	if (!AvroDecode(reader->schema, bytes, len, &ignore, NULL, &fault))
+		return psprintf("our own decoder does not read the record: %s", fault.text);
+	if (reader->libavro_class == NULL)
+		return pstrdup(reader->fault.text);
+	comparison = palloc0(sizeof(Comparison));
+	agreed = libavro_agrees(reader, bytes, len, comparison, &fault);
 	pfree(comparison);
 	return agreed ? NULL : pstrdup(fault.text);
 }

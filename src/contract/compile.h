@@ -38,6 +38,9 @@ typedef struct OutboxCompiledEventType
 	bool		partial;		/* other event types publish columns that this one does not */
 	OutboxAvroEncoder *encoder; /* NULL: the view no longer fits the pinned schema */
 	OutboxAvroError mismatch;	/* why */
+	/* preview and validate read back what was encoded; made at the first row */
+	OutboxAvroDecoder *decoder;
+	OutboxAvroReader *reader;
 } OutboxCompiledEventType;
 
 typedef struct OutboxCompiledContract

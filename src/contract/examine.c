@@ -37,6 +37,7 @@ static void event_step(void *arg);
 static void examine_event(Examination *examination);
 static const char *with_unknown_codes(const OutboxAvroError *error);
 static bool rules_allow(Examination *examination);
+static void read_schema_once(OutboxCompiledContract *contract, OutboxCompiledEventType *type);
 static void examine_bytes(Examination *examination, bytea *payload);
 static void run(Examination *examination, OutboxGuardedStep step);
 static void trouble(OutboxFinding *finding, const char *stage, int sqlerrcode, const char *message, const char *class);
@@ -182,18 +183,33 @@ rules_allow(Examination *examination)
 	return true;
 }
 
+/* For all rows to come: parsing costs more than reading hundreds of records. */
+static void
+read_schema_once(OutboxCompiledContract *contract, OutboxCompiledEventType *type)
+{
+	MemoryContext caller;
+
+	if (type->decoder)
+		return;
+	caller = MemoryContextSwitchTo(contract->context);
+	type->reader = OutboxAvroReaderCreate(type->config->schema_text);
+	type->decoder = OutboxAvroDecoderCreate(type->config->schema_text);
+	MemoryContextSwitchTo(caller);
+}
+
 static void
 examine_bytes(Examination *examination, bytea *payload)
 {
-	const char *schema = examination->type->config->schema_text;
+	OutboxCompiledEventType *type = examination->type;
 	OutboxFinding *finding = examination->finding;
 	char	   *bytes = VARDATA(payload);
 	Size		len = VARSIZE(payload) - VARHDRSZ;
 	char	   *problem = NULL;
 
-	finding->payload = OutboxAvroDecode(OutboxAvroDecoderCreate(schema), bytes, len, &problem);
+	read_schema_once(examination->contract, type);
+	finding->payload = OutboxAvroDecode(type->decoder, bytes, len, &problem);
 	if (finding->payload)
-		problem = OutboxAvroSecondOpinion(schema, bytes, len);
+		problem = OutboxAvroSecondOpinion(type->reader, bytes, len);
 	if (problem)
 		trouble(finding, "encode", ERRCODE_INTERNAL_ERROR, problem, "encoder");
 	else if (OutboxMessageSize(payload, finding->key) > (Size) outbox_max_message_bytes)
