@@ -69,30 +69,36 @@ def plot(rows, path, about):
     """Three panels of bars; the whiskers are the ranges."""
     import matplotlib
     matplotlib.use("Agg")
-    matplotlib.rcParams["svg.hashsalt"] = "outbox_ext"
+    matplotlib.rcParams.update({"svg.hashsalt": "outbox_ext", "svg.fonttype": "none"})
     from matplotlib import pyplot
 
-    panels = [("per_second", "drain: events per second", False), ("cpu_us", "CPU: µs per event, server included", False),
-              ("p50_100_ms", "commit to consumer at 100/s: p50 to p99, ms", True)]
+    panels = [("per_second", "drain, events/s", False), ("cpu_us", "CPU, µs per event, server included", False),
+              ("p50_100_ms", "latency at 100/s, ms, p50 to p99", True)]
     figure, axes = pyplot.subplots(1, len(panels), figsize=(11, 2.6))
     for axis, (field, title, latency) in zip(axes, panels):
         shown = [row for row in reversed(rows) if field in row]
         for place, row in enumerate(shown):
             color = COLORS[row["contender"]]
             if latency:
-                axis.barh(place, row["p99_100_ms"] - row[field], left=row[field], color=color, height=0.6)
+                # the consumer may be faster than the server's answer to the writer
+                left = max(row[field], 0.1)
+                axis.barh(place, max(row["p99_100_ms"] - left, 0), left=left, color=color, height=0.6)
                 axis.text(row["p99_100_ms"] * 1.1, place, f"{row[field]:.1f} – {row['p99_100_ms']:.1f}", va="center", fontsize=7)
             else:
                 low, high = row[field + "_range"]
                 axis.barh(place, row[field], color=color, height=0.6, xerr=[[row[field] - low], [high - row[field]]], ecolor="#333333", capsize=2)
+                axis.text(high, place, "  " + (f"{row[field]:,.0f}" if row[field] >= 100 else f"{row[field]:.1f}"), va="center", fontsize=7)
         axis.set_yticks(range(len(shown)), [row["about"].split(" (")[0].split(";")[0] if field != "p50_100_ms" or row["contender"] != "none"
                                             else "client, after its commit" for row in shown], fontsize=7)
-        axis.set_title(title, fontsize=8)
+        axis.set_title(title, fontsize=8, loc="left")
         axis.tick_params(axis="x", labelsize=7)
         axis.spines[["top", "right"]].set_visible(False)
         if latency:
             axis.set_xscale("log")
-            axis.set_xlim(right=axis.get_xlim()[1] * 4)
+            axis.set_xlim(0.1, axis.get_xlim()[1] * 10)
+        else:
+            axis.set_xlim(0, axis.get_xlim()[1] * 1.25)
+            axis.locator_params(axis="x", nbins=4)
     figure.text(0.995, 0.01, machine_line(about), ha="right", fontsize=6, color="#666666")
     figure.tight_layout(rect=(0, 0.03, 1, 1))
     figure.savefig(path, metadata={"Date": None})
