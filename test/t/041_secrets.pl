@@ -52,7 +52,7 @@ like($node->sql("SELECT last_error FROM outbox.status WHERE name = 'text'"), qr/
 
 # ---- a registry with credentials that is down ----
 $node->create_sink('registry', $broker, 'schema.registry.url' => 'http://127.0.0.1:9', 'schema.registry.basic.auth' => "shop:$secret");
-$node->poll_until("SELECT state = 'backoff' FROM outbox.status WHERE name = 'registry'");
+$node->poll_until("SELECT state = 'blocked' FROM outbox.status WHERE kind = 'topic' AND name LIKE 'registry: %'");
 
 # ---- a duplicate ----
 like($node->sql_error("SELECT outbox.create_sink('text', 'outbox_kafka', '{\"bootstrap.servers\": \"a:1\", \"sasl.password\": \"$secret\"}')"),
