@@ -106,9 +106,9 @@ deps:
 # See bench/README.md. One in detail: make bench-drain ARGS="--rounds 3". The proof, in less than 25 minutes, with its sizes:
 # make bench ROUNDS=5 EVENTS=1000000 SECONDS=20
 bench:
-	@bench/run.sh peers $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(EVENTS),--events $(EVENTS)) $(if $(SECONDS),--seconds $(SECONDS))
-	@bench/run.sh write $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(EVENTS),--rows $(EVENTS))
-	@bench/run.sh orders $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS))
-	@bench/run.sh onerow $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS))
+	@bench/run.sh peers --rounds $(or $(ROUNDS),3) --events $(or $(EVENTS),300000) --seconds $(or $(SECONDS),10)
+	@bench/run.sh write --rounds $(or $(ROUNDS),3) --rows $(or $(EVENTS),300000)
+	@bench/run.sh orders --rounds $(or $(ROUNDS),3)
+	@bench/run.sh onerow --rounds $(or $(ROUNDS),3)
 $(filter-out bench,$(BENCH_GOALS)): bench-%:
 	@bench/run.sh $* $(ARGS)

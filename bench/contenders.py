@@ -67,11 +67,12 @@ class NoCapture(Contender):
 
 class Outbox(Contender):
     name, about = "outbox", "outbox_ext"
+    headers = "cloudevents"
 
     def capture(self, conn):
         conn.execute("CREATE EXTENSION outbox_ext; CREATE SCHEMA canonical")
         common.create_contract(conn, "orders", topic=self.topic)
-        options = json.dumps({"bootstrap.servers": kafka_topics.BROKER})
+        options = json.dumps({"bootstrap.servers": kafka_topics.BROKER, "headers": self.headers})
         conn.execute("SELECT outbox.create_sink('kafka', library => 'outbox_kafka', options => %s)", [options])
 
     def start(self):
@@ -89,6 +90,11 @@ class Outbox(Contender):
 
     def left(self, conn):
         return left_by(conn, "relnamespace = 'outbox'::regnamespace")
+
+
+class OutboxMinimal(Outbox):
+    """With as many headers as the peers send: a header costs more than anything else about a message."""
+    name, about, headers = "outbox_minimal", "outbox_ext, id and type as headers", "minimal"
 
 
 class Poller(Contender):

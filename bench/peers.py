@@ -11,7 +11,7 @@ import kafka_topics
 import report
 from confluent_kafka import Consumer, TopicPartition
 
-ALL = [contenders.NoCapture, contenders.Outbox, contenders.Pgq, contenders.Poller, contenders.Debezium]
+ALL = [contenders.NoCapture, contenders.Outbox, contenders.OutboxMinimal, contenders.Pgq, contenders.Poller, contenders.Debezium]
 RATES = [100, 1000]
 INSERT = ("INSERT INTO legacy.orders VALUES ($1::int, 'C001234', 'N', now(), now(), current_date, 12.34, true, 'Springfield', "
           "'please ring twice; if nobody answers, leave it with the neighbours')")
