@@ -161,7 +161,6 @@ OutboxCommitGuardRun(OutboxGuardedStep step, void *arg, MemoryContext context)
 		OutboxCommitGuardArm();
 		CHECK_FOR_INTERRUPTS();
 		step(arg);
-		OutboxCommitGuardDisarm();
 	}
 	PG_CATCH();
 	{
@@ -171,8 +170,9 @@ OutboxCommitGuardRun(OutboxGuardedStep step, void *arg, MemoryContext context)
 	}
 	PG_END_TRY();
 	rethrow = error && OutboxMustRethrow(error->sqlerrcode);
-	OutboxCommitGuardDisarm();
 	RollbackAndReleaseCurrentSubTransaction();
+	/* Only now: a function's own lock_timeout goes back to ours first, and then ours to the session's. */
+	OutboxCommitGuardDisarm();
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
 	if (rethrow)

@@ -265,7 +265,17 @@ fill_entry(CacheEntry *entry, const char *contract_name)
 	entry->context = AllocSetContextCreate(CacheMemoryContext, "outbox cached contract", ALLOCSET_SMALL_SIZES);
 	entry->transaction = OutboxLocalTransactionId();
 	seen = invalidations;
-	error = OutboxRunGuarded(fill_step, &request, entry->context);
+	/* planning runs functions, which may write to a source and come here again */
+	entry->in_use = true;
+	PG_TRY();
+	{
+		error = OutboxRunGuarded(fill_step, &request, entry->context);
+	}
+	PG_FINALLY();
+	{
+		entry->in_use = false;
+	}
+	PG_END_TRY();
 	if (error)
 	{
 		entry->contract.state = OUTBOX_CONTRACT_BROKEN;

@@ -58,10 +58,13 @@ PlannedStmt *
 OutboxPlanByIndex(Query *query, const char *text)
 {
 	int			nest_level = NewGUCNestLevel();
+	get_relation_info_hook_type caller = get_relation_info_hook;
 	PlannedStmt *plan;
 
 	pin_planner();
-	previous_hook = get_relation_info_hook;
+	/* a function that the planner runs may write to a source, and so bring us here again */
+	if (caller != assume_large)
+		previous_hook = caller;
 	get_relation_info_hook = assume_large;
 	PG_TRY();
 	{
@@ -69,7 +72,7 @@ OutboxPlanByIndex(Query *query, const char *text)
 	}
 	PG_FINALLY();
 	{
-		get_relation_info_hook = previous_hook;
+		get_relation_info_hook = caller;
 	}
 	PG_END_TRY();
 	AtEOXact_GUC(false, nest_level);

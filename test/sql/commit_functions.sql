@@ -1,0 +1,67 @@
+-- What functions behind a contract's view leave in the session: nothing; and one that writes to the contract's own source.
+SET client_min_messages = warning;
+CREATE SCHEMA cf;
+SET search_path = cf, public;
+CREATE TABLE ordr (no int PRIMARY KEY, region int NOT NULL DEFAULT 1, mode text NOT NULL DEFAULT '', hits int NOT NULL DEFAULT 0);
+CREATE TABLE ln (no int, n int, qty int, PRIMARY KEY (no, n));
+CREATE TABLE switch (armed bool NOT NULL);
+INSERT INTO switch VALUES (false);
+INSERT INTO ordr VALUES (99);
+CREATE FUNCTION own_timeout(mode text) RETURNS text STABLE LANGUAGE plpgsql SET lock_timeout = '5s' AS $$
+BEGIN
+    IF mode = 'raise' THEN RAISE EXCEPTION 'the function says no'; END IF;
+    RETURN mode;
+END $$;
+CREATE FUNCTION set_timeout() RETURNS void VOLATILE LANGUAGE plpgsql AS $$ BEGIN SET LOCAL lock_timeout = '7s'; END $$;
+CREATE FUNCTION sets_timeout(mode text) RETURNS text STABLE LANGUAGE plpgsql AS $$
+BEGIN
+    IF mode = 'set' THEN PERFORM cf.set_timeout(); END IF;
+    RETURN mode;
+END $$;
+CREATE FUNCTION count_hit() RETURNS int VOLATILE LANGUAGE plpgsql AS $$
+BEGIN
+    IF (SELECT armed FROM cf.switch) THEN
+        UPDATE cf.switch SET armed = false;
+        UPDATE cf.ordr SET hits = hits + 1 WHERE no = 99;
+    END IF;
+    RETURN 1;
+END $$;
+-- the planner runs it for its estimate
+CREATE FUNCTION region() RETURNS int STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN cf.count_hit(); END $$;
+CREATE VIEW order_v AS
+SELECT o.no AS order_id, o.hits, cf.own_timeout(o.mode) || cf.sets_timeout(o.mode) AS mode, coalesce(l.total, 0) AS total
+FROM ordr o LEFT JOIN LATERAL (SELECT sum(qty)::bigint AS total FROM ln WHERE ln.no = o.no) l ON true WHERE o.region >= cf.region();
+SELECT outbox.create_contract('cf_order', view => 'order_v', source => 'ordr', key => '{order_id}');
+SELECT outbox.add_source('cf_order', 'ln', key_query => 'row.no');
+SELECT outbox.create_event_type('CfPlaced', contract => 'cf_order', emit => 'created');
+SELECT outbox.create_event_type('CfChanged', contract => 'cf_order', emit => 'changed');
+SELECT outbox.enable('cf_order');
+
+\echo the timeout of the session is its own afterwards
+INSERT INTO ordr VALUES (1);
+SHOW lock_timeout;
+INSERT INTO ordr VALUES (2, 1, 'raise');
+SHOW lock_timeout;
+SET lock_timeout = '3s';
+INSERT INTO ordr VALUES (3, 1, 'raise'), (4, 1, 'set');
+SHOW lock_timeout;
+BEGIN;
+SET LOCAL lock_timeout = '4s';
+UPDATE ordr SET hits = hits + 1 WHERE no = 4;
+UPDATE ordr SET mode = 'raise' WHERE no = 1;
+COMMIT;
+SHOW lock_timeout;
+SELECT key, stage, message FROM outbox.dead_letter WHERE contract = 'cf_order' ORDER BY id;
+
+\echo compiling the contract writes to its source
+\c -
+UPDATE cf.switch SET armed = true;
+INSERT INTO cf.ordr VALUES (5);
+INSERT INTO cf.ordr VALUES (6);
+SELECT no, hits FROM cf.ordr WHERE no IN (5, 6, 99) ORDER BY no;
+SELECT type, aggregateid, payload->>'hits' AS hits FROM outbox.event_json WHERE contract = 'cf_order' ORDER BY seq;
+
+SET client_min_messages = warning;
+SELECT outbox.disable('cf_order');
+SELECT outbox.drop_contract('cf_order');
+DROP SCHEMA cf CASCADE;
