@@ -156,16 +156,18 @@ OutboxDispatchAdvance(OutboxDispatch *dispatch)
 		/* windows that end here end before this message's own window begins */
 		if (dispatch->first->closed && dispatch->first->end == dispatch->tail)
 			pass_windows(dispatch);
+		dispatch->half_aside |= place->kept_aside;
 		if (place->completes)
 		{
 			dispatch->progress.cursor = place->seq;
 			OutboxTallyCount(&dispatch->progress.tally, (int16) place->leaf, place->leaf_use);
-			if (!place->kept_aside)
+			if (!dispatch->half_aside)
 			{
 				dispatch->progress.acked++;
 				dispatch->acked++;
 				OutboxMeterEvent(dispatch->meter, place->type, place->occurred_at, dispatch->now);
 			}
+			dispatch->half_aside = false;
 		}
 		if (!place->kept_aside)
 			dispatch->meter->bytes += place->bytes - OUTBOX_MESSAGE_OVERHEAD;

@@ -55,6 +55,8 @@ static void add_row(OutboxRelay *relay, HeapTuple row, TupleDesc desc, int64 seq
 static bool is_passed(const OutboxRelay *relay, uint64 xid, int64 seq, uint64 next_xid);
 static OutboxSlice get_slice(HeapTuple row, TupleDesc desc, int column);
 static void hand_over(OutboxRelay *relay);
+static bool lacks_first(const OutboxRelease *release);
+static void stay(OutboxRelay *relay, OutboxReleaseItem *item);
 static int publishable(OutboxRelay *relay);
 static void settle(OutboxRelease *release, OutboxReleaseItem *item, OutboxReleaseResult result);
 static void settle_rejected(OutboxRelay *relay, OutboxReleaseItem *item, const OutboxPlace *place, const char *words);
@@ -245,7 +247,8 @@ hand_over(OutboxRelay *relay)
 
 		if (n == 0)
 		{
-			settle(release, &release->items[chunk->next++], OUTBOX_RELEASE_STAYS);
+			stay(relay, &release->items[chunk->next]);
+			chunk->next++;
 			continue;
 		}
 		for (int i = 0; i < n; i++)
@@ -257,6 +260,27 @@ hand_over(OutboxRelay *relay)
 	}
 }
 
+/* Is the next message the tombstone of an event whose value was not taken? */
+static bool
+lacks_first(const OutboxRelease *release)
+{
+	int before = release->chunk.next - 1;
+
+	return before >= 0 && !release->chunk.places[before].completes &&
+		release->items[before].result != OUTBOX_RELEASE_PENDING &&
+		release->items[before].result != OUTBOX_RELEASE_PUBLISHED;
+}
+
+/* The next message is not handed over after all. A route that it should have tried is tried by another one. */
+static void
+stay(OutboxRelay *relay, OutboxReleaseItem *item)
+{
+	if (lacks_first(&relay->release))
+		item->probe = NULL; /* the first message told */
+	settle_probe(&relay->hold, item, false);
+	settle(&relay->release, item, OUTBOX_RELEASE_STAYS);
+}
+
 /* How many messages may go together; what happened since they were fetched may hold them back after all. */
 static int
 publishable(OutboxRelay *relay)
@@ -264,6 +288,8 @@ publishable(OutboxRelay *relay)
 	const OutboxChunk *chunk = &relay->release.chunk;
 	int n = 0;
 
+	if (lacks_first(&relay->release))
+		return 0;
 	while (chunk->next + n < chunk->n && n < PUBLISH_BATCH)
 	{
 		const OutboxPlace *place = &chunk->places[chunk->next + n];
@@ -457,7 +483,8 @@ event_result(const OutboxRelease *release, int *i, const char **words)
 
 		if (second->result == OUTBOX_RELEASE_REJECTED)
 			*words = second->words;
-		if (result != OUTBOX_RELEASE_REJECTED)
+		/* published only when both are */
+		if (second->result == OUTBOX_RELEASE_REJECTED || result == OUTBOX_RELEASE_PUBLISHED)
 			result = second->result;
 	}
 	return result;

@@ -134,6 +134,21 @@ $node->poll_until("SELECT outbox.redrive() >= 0 AND NOT EXISTS (SELECT FROM outb
 is(order_of('f', 'test.topic') . ' ' . order_of('f', 'other.topic'), seqs('f', 1) . ' ' . seqs('f', 2), 'the order of both topics is kept');
 $fault->check('rejected and blocked');
 
+# ---- two routes work again at once: an event that was to try the second waits behind a rejected one, so another tries ----
+$fault->control(block_topic => 'test.topic', block_schema => 2);
+append(2, 'i', 1);
+append(1, 'i', 1);
+append(1, 'j', 1);
+wait_held(3);
+$fault->control(reject_key => 'i', capacity => 1);
+$node->reload;
+$node->poll_until("SELECT count(*) FROM outbox.dead_letter WHERE state = 'open'", 1);
+wait_held(2);
+is(order_of('j', 'test.topic'), seqs('j', 1), 'a route is tried again although the event that was to do so waits');
+$fault->control();
+$node->poll_until("SELECT outbox.redrive() >= 0 AND NOT EXISTS (SELECT FROM outbox.held_events)");
+$fault->check('two routes');
+
 # ---- too many: the sink stops, and goes on when there is room ----
 $node->append_conf('postgresql.conf', "outbox.max_held_events = 10");
 $node->reload;

@@ -46,6 +46,7 @@ set_defaults(FaultControl *control)
 	control->down = false;
 	control->reverse = false;
 	control->unconfigured = false;
+	control->reject_values = false;
 	control->delay_ms = 0;
 	control->capacity = 100000;
 	control->raise_after = 0;
@@ -68,6 +69,8 @@ set_value(FaultControl *control, const char *name, const char *value)
 		control->reverse = atoi(value) != 0;
 	else if (strcmp(name, "unconfigured") == 0)
 		control->unconfigured = atoi(value) != 0;
+	else if (strcmp(name, "reject_values") == 0)
+		control->reject_values = atoi(value) != 0;
 	else if (strcmp(name, "delay_ms") == 0)
 		control->delay_ms = atoi(value);
 	else if (strcmp(name, "capacity") == 0)

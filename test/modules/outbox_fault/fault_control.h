@@ -19,6 +19,7 @@ typedef struct FaultControl
 	bool down;
 	bool reverse;
 	bool unconfigured;
+	bool reject_values;
 	int delay_ms;
 	int capacity;
 	int raise_after;   /* 0 = never */

@@ -282,12 +282,13 @@ judge(const FaultSink *sink, const OutboxMessage *message, FaultMessage *queued)
 	const FaultControl *control = &sink->control;
 	bool key = control->reject_key[0] != '\0' && message->key.len == strlen(control->reject_key) &&
 		memcmp(message->key.data, control->reject_key, message->key.len) == 0;
-	bool schema = control->block_schema != 0 && message->schema->id == control->block_schema;
+	bool value = message->payload.data != NULL;
+	bool schema = value && control->block_schema != 0 && message->schema->id == control->block_schema;
 
 	queued->only_schema = schema;
 	if (schema || (control->block_topic[0] != '\0' && strcmp(message->destination, control->block_topic) == 0))
 		queued->verdict = OUTBOX_ACK_BLOCKED;
-	else if (key || (control->reject_every != 0 && message->seq % control->reject_every == 0))
+	else if (key || (value && control->reject_values) || (control->reject_every != 0 && message->seq % control->reject_every == 0))
 		queued->verdict = OUTBOX_ACK_REJECT;
 	else
 		queued->verdict = OUTBOX_ACK_OK;
