@@ -26,6 +26,7 @@
 static bool lock_relations(const List *relations);
 static bool take(OutboxFlushContract *contract);
 static bool is_rewritten(Oid relation, bool *replaced);
+static ErrorData *key_changed_error(const char *contract);
 static ErrorData *rewrite_error(Oid relation);
 
 bool
@@ -58,11 +59,27 @@ take(OutboxFlushContract *contract)
 		contract->late = cached->error;
 	else if (cached->state == OUTBOX_CONTRACT_DETACHED)
 		OutboxGapInsert(contract->queued->name, cached->config->root, "detached", NULL);
-	if (cached->state != OUTBOX_CONTRACT_READY || compiled->query == NULL || compiled->ntypes == 0 ||
-		!OutboxKeyShapeFits(contract->queued->shape, compiled->query->lookup_desc))
+	if (cached->state != OUTBOX_CONTRACT_READY || compiled->query == NULL || compiled->ntypes == 0)
 		return true;
+	if (!OutboxKeyShapeFits(contract->queued->shape, compiled->query->lookup_desc))
+	{
+		contract->late = key_changed_error(contract->queued->name);
+		return true;
+	}
 	contract->compiled = compiled;
 	return list_difference_oid(compiled->query->relations, contract->queued->relations) == NIL;
+}
+
+/* As text the key still finds its row: for whoever tries it again. */
+static ErrorData *
+key_changed_error(const char *contract)
+{
+	ErrorData *error = palloc0(sizeof(ErrorData));
+
+	error->sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+	error->message = psprintf("the transaction changed the type of the key by which contract \"%s\" is read", contract);
+	error->hint = pstrdup("The relay tries it again by itself.");
+	return error;
 }
 
 static bool
