@@ -136,6 +136,26 @@ OutboxRelaySetBarrier(OutboxRelay *relay)
 	MemoryContextSwitchTo(relay->context);
 }
 
+/*
+ * The event was read before, so the window that an attempt resumes has it, or
+ * the one after that.
+ */
+void
+OutboxRelayCheckBarrier(OutboxRelay *relay)
+{
+	const OutboxChunk *chunk = &relay->chunk;
+
+	if (relay->barrier_seq == 0 || relay->barrier_handed)
+		return;
+	if (relay->reader.window.open || chunk->next < chunk->n || relay->reader.windows < relay->barrier_windows + 2)
+		return;
+	ereport(LOG,
+			(errmsg("sink \"%s\" goes on without the event that it had rejected", relay->row.name),
+			 errdetail("It is not among the events to publish any more: it was dropped because of outbox.max_backlog, or is held.")));
+	relay->barrier_seq = 0;
+	OutboxRelaySetState(relay, OUTBOX_RELAY_RUNNING);
+}
+
 /* Status has the words of the newest, the log of one a minute: there may be thousands. */
 void
 OutboxRelayNoteRejection(OutboxRelay *relay, const char *words)
@@ -195,6 +215,9 @@ pause_relay(OutboxRelay *relay, long ms)
 					return true;
 				break;
 		}
+		/* the pause may be long, and storage is not the sink's affair */
+		if (!foreign_copy)
+			OutboxKeeperTurn(relay);
 		OutboxSessionWait(Min(left, CONFIGURE_INTERVAL_MS));
 	}
 }

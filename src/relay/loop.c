@@ -120,6 +120,7 @@ publish(OutboxRelay *relay, bool *busy)
 	if (OutboxSessionStopRequested())
 		return OUTBOX_ATTEMPT_STOP;
 	*busy |= hand_over(relay);
+	OutboxRelayCheckBarrier(relay);
 	*busy |= OutboxReleaseStep(relay);
 	acknowledged = relay->dispatch.tail;
 	take_acks(relay);

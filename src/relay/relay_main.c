@@ -176,6 +176,7 @@ start_attempt(OutboxRelay *relay)
 	relay->report.retry_at = 0;
 	relay->failure = OUTBOX_ATTEMPT_GOES_ON;
 	relay->barrier_handed = false;
+	relay->barrier_windows = relay->reader.windows;
 	relay->probing = relay->attempt == 1 && relay->row.on_reject == OUTBOX_ON_REJECT_STOP;
 	OutboxChunkReset(&relay->chunk);
 

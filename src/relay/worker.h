@@ -83,6 +83,7 @@ typedef struct OutboxRelay
 	bool probing;
 	int64 barrier_seq; /* 0 = none */
 	bool barrier_handed;
+	uint64 barrier_windows; /* the reader's count of windows when the attempt began */
 
 	struct OutboxReplay *replay; /* replay.c; NULL: none was asked for since the process started */
 
@@ -179,6 +180,9 @@ extern void OutboxRelayNoteCaught(OutboxRelay *relay);
 
 /* Names the rejected event for status, and lets nothing past it until the broker takes it. */
 extern void OutboxRelaySetBarrier(OutboxRelay *relay);
+
+/* Ends the barrier when its event is not there any more: dropped with its leaf, or kept aside. */
+extern void OutboxRelayCheckBarrier(OutboxRelay *relay);
 
 /* A rejected event, or a topic that takes nothing, for status and the log. */
 extern void OutboxRelayNoteRejection(OutboxRelay *relay, const char *words);
