@@ -17,6 +17,7 @@
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -56,6 +57,8 @@ static bool emits(const OutboxContractConfig *config, OutboxEmit emit);
 static bool emits_any(const OutboxContractConfig *config);
 static void describe_key(void *arg);
 static Bitmapset *child_keys(const OutboxContractConfig *config, Relation rel);
+static bool names_key(const OutboxContractConfig *config, Relation rel);
+static TupleDesc qualified_names(TupleDesc desc, Relation rel);
 
 /* outbox.capture(): AFTER INSERT OR UPDATE OR DELETE, FOR EACH ROW. */
 Datum
@@ -345,6 +348,8 @@ describe_key(void *arg)
 
 	OutboxEvaluationBegin(&scope, GetUserId(), true);
 	slot_getallattrs(broken->row);
+	if (broken->is_child && !names_key(broken->config, broken->rel))
+		desc = qualified_names(desc, broken->rel);
 	for (int i = 0; i < desc->natts; i++)
 	{
 		if (TupleDescAttr(desc, i)->attisdropped)
@@ -379,4 +384,51 @@ child_keys(const OutboxContractConfig *config, Relation rel)
 			keys = bms_add_member(keys, get_attnum(RelationGetRelid(rel), lfirst(name)));
 	}
 	return keys;
+}
+
+/*
+ * Are the columns that the key_query names the contract's lookup columns, by
+ * name and as they are? Then whoever tries the letter again reads by them.
+ */
+static bool
+names_key(const OutboxContractConfig *config, Relation rel)
+{
+	StringInfoData plain;
+	StringInfoData text;
+	ListCell   *lc;
+
+	initStringInfo(&plain);
+	foreach(lc, config->root_key)
+		appendStringInfo(&plain, "%srow.%s", plain.len ? "," : "", (char *) lfirst(lc));
+	foreach(lc, config->sources)
+	{
+		OutboxSourceConfig *source = lfirst(lc);
+
+		if (!OutboxIsWithin(RelationGetRelid(rel), source->relation))
+			continue;
+		initStringInfo(&text);
+		for (const char *c = source->key_query; *c; c++)
+		{
+			if (*c != ' ')
+				appendStringInfoChar(&text, *c);
+		}
+		if (strcmp(text.data, plain.data) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A child's own id must not be taken for the key of the contract's row that happens to be called the same. */
+static TupleDesc
+qualified_names(TupleDesc desc, Relation rel)
+{
+	TupleDesc	copy = CreateTupleDescCopy(desc);
+
+	for (int i = 0; i < copy->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(copy, i);
+
+		namestrcpy(&attribute->attname, psprintf("%s.%s", RelationGetRelationName(rel), NameStr(TupleDescAttr(desc, i)->attname)));
+	}
+	return copy;
 }
