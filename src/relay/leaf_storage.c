@@ -14,6 +14,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "commands/tablecmds.h"
+#include "pgstat.h"
 #include "storage/lmgr.h"
 #include "storage/predicate.h"
 
@@ -26,6 +27,8 @@ renew(Relation rel)
 	CheckTableNotInUse(rel, "TRUNCATE");
 	CheckTableForSerializableConflictIn(rel);
 	OutboxSetNewStorage(rel);
+	/* else pg_stat_all_tables counts the rows of every former use, and the dead ones */
+	pgstat_count_truncate(rel);
 }
 
 bool
