@@ -37,7 +37,8 @@ outbox.ring_size = 64
 CONF
 
 # A running server. preload => 0: the trial mode; conf: more settings, which win;
-# extension => 0: CREATE EXTENSION is left to the test; start => 0: so is the start.
+# initdb => [...]: further options of initdb; extension => 0: CREATE EXTENSION is left to the test; start => 0: so is
+# the start.
 sub create
 {
 	my ($class, $name, %opt) = @_;
@@ -47,7 +48,7 @@ sub create
 	  if defined $opt{preload} && !$opt{preload};
 
 	my $node = $class->new($name);
-	$node->init(extra => [ '--encoding=UTF8', '--locale=C.UTF-8' ]);
+	$node->init(extra => [ '--encoding=UTF8', '--locale=C.UTF-8', @{ $opt{initdb} // [] } ]);
 	$node->append_conf('postgresql.conf', $settings);
 	$node->append_conf('postgresql.conf', $opt{conf}) if defined $opt{conf};
 	return $node if defined $opt{start} && !$opt{start};
