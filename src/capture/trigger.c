@@ -12,7 +12,6 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/sysattr.h"
 #include "access/xact.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
@@ -22,6 +21,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "capture/broken_contract.h"
 #include "capture/cost.h"
 #include "capture/moved_row.h"
 #include "capture/row_change.h"
@@ -29,7 +29,6 @@
 #include "capture/transition.h"
 #include "contract/cache.h"
 #include "contract/guard.h"
-#include "contract/key_query_rename.h"
 #include "contract/partition.h"
 #include "deadletter/dead_letter.h"
 #include "guc.h"
@@ -52,13 +51,6 @@ static void read_change(TriggerData *trigger, OutboxRowChange *change);
 static void record_gap(OutboxCachedContract *contract, const OutboxRowChange *change, const char *reason);
 static void judge_emptied(void *arg);
 static bool is_superseded(HeapTuple tuple);
-static void broken_contract(OutboxCachedContract *contract, const OutboxRowChange *change);
-static bool emits(const OutboxContractConfig *config, OutboxEmit emit);
-static bool emits_any(const OutboxContractConfig *config);
-static void describe_key(void *arg);
-static Bitmapset *child_keys(const OutboxContractConfig *config, Relation rel);
-static bool names_key(const OutboxContractConfig *config, Relation rel);
-static TupleDesc qualified_names(TupleDesc desc, Relation rel);
 
 /* outbox.capture(): AFTER INSERT OR UPDATE OR DELETE, FOR EACH ROW. */
 Datum
@@ -198,7 +190,7 @@ OutboxCaptureRowChange(const OutboxRowChange *change)
 			case OUTBOX_CONTRACT_BROKEN:
 				captures = true;
 				if (!change->departs)
-					broken_contract(contract, change);
+					OutboxBrokenContract(contract, change);
 				if (contract->config)
 					OutboxCostEnd(&cost, contract->config->id, 1);
 				break;
@@ -242,193 +234,4 @@ is_superseded(HeapTuple tuple)
 	if ((header->t_infomask & HEAP_XMAX_INVALID) || HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask))
 		return false;
 	return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(header));
-}
-
-/* What describe_key needs inside its guard. */
-typedef struct BrokenRow
-{
-	const OutboxContractConfig *config;
-	TupleTableSlot *row;
-	Relation	rel;
-	bool		is_child;		/* of a contract that is evaluated at commit */
-	Jsonb	   *key;
-} BrokenRow;
-
-static void former_child(OutboxDeadLetter *letter, BrokenRow *broken, TupleTableSlot *before);
-
-/* The contract does not compile: its change is kept with the source's key columns. */
-static void
-broken_contract(OutboxCachedContract *contract, const OutboxRowChange *change)
-{
-	OutboxContractConfig *config = contract->config;
-	BrokenRow	broken = {.config = config, .row = change->after ? change->after : change->before,
-	.rel = change->rel};
-	OutboxDeadLetter letter = {.contract = OutboxTriggerContract(change->trigger), .stage = "map",
-		.sqlerrcode = contract->error->sqlerrcode, .message = contract->error->message,
-		.detail = contract->error->detail,
-	.hint = "outbox.preview() shows whether the contract works again."};
-	OutboxEmit	emit = OUTBOX_EMIT_CHANGED;
-
-	/* a new row of a child is a change of its parent */
-	broken.is_child = config && config->at_commit && !OutboxIsWithin(RelationGetRelid(change->rel), config->root);
-	if (change->before == NULL && !broken.is_child)
-		emit = OUTBOX_EMIT_CREATED;
-	else if (change->after == NULL && !broken.is_child)
-		emit = OUTBOX_EMIT_DELETED;
-	letter.emit = OutboxEmitName(emit);
-	if (config)
-	{
-		if (!emits(config, emit) && !(broken.is_child && emits_any(config)))
-			return;
-		if (config->abort_on_invalid)
-			ereport(ERROR,
-					(errcode(letter.sqlerrcode),
-					 errmsg("contract \"%s\" refuses the change: %s", config->name, letter.message),
-					 errhint("The contract was created with on_invalid => 'abort' and does not work any more; mend or disable it.")));
-		if (OutboxRunGuarded(describe_key, &broken, CurrentMemoryContext) == NULL)
-			letter.source_columns = broken.key;
-	}
-	OutboxDeadLetterInsert(&letter);
-	if (broken.is_child && change->before && change->after)
-		former_child(&letter, &broken, change->before);
-}
-
-/* A row of a child that belongs to something else now concerns what it belonged to. */
-static void
-former_child(OutboxDeadLetter *letter, BrokenRow *broken, TupleTableSlot *before)
-{
-	Jsonb	   *after = broken->key;
-
-	broken->row = before;
-	broken->key = NULL;
-	if (OutboxRunGuarded(describe_key, broken, CurrentMemoryContext) || after == NULL ||
-		compareJsonbContainers(&after->root, &broken->key->root) == 0)
-		return;
-	letter->source_columns = broken->key;
-	OutboxDeadLetterInsert(letter);
-}
-
-static bool
-emits_any(const OutboxContractConfig *config)
-{
-	return emits(config, OUTBOX_EMIT_CREATED) || emits(config, OUTBOX_EMIT_CHANGED) ||
-		emits(config, OUTBOX_EMIT_DELETED);
-}
-
-static bool
-emits(const OutboxContractConfig *config, OutboxEmit emit)
-{
-	ListCell   *lc;
-
-	foreach(lc, config->event_types)
-	{
-		OutboxEventTypeConfig *type = lfirst(lc);
-
-		if (type->schema_id != 0 && (type->emit == emit || type->emit == OUTBOX_EMIT_ALWAYS))
-			return true;
-	}
-	return false;
-}
-
-/*
- * The columns of the unique index behind the key, as they were when the
- * contract was created. Of a child those of its primary key and of its
- * key_query: which of its rows it was, and what it belongs to.
- */
-static void
-describe_key(void *arg)
-{
-	BrokenRow  *broken = arg;
-	TupleDesc	desc = broken->row->tts_tupleDescriptor;
-	OutboxEvaluationScope scope;
-	int		   *columns = palloc(sizeof(int) * desc->natts);
-	int			ncolumns = 0;
-
-	Bitmapset  *keys = broken->is_child ? child_keys(broken->config, broken->rel) : NULL;
-
-	OutboxEvaluationBegin(&scope, GetUserId(), true);
-	slot_getallattrs(broken->row);
-	if (broken->is_child && !names_key(broken->config, broken->rel))
-		desc = qualified_names(desc, broken->rel);
-	for (int i = 0; i < desc->natts; i++)
-	{
-		if (TupleDescAttr(desc, i)->attisdropped)
-			continue;
-		if (broken->is_child ? bms_is_member(i + 1, keys) :
-			OutboxNameListMember(broken->config->root_key, NameStr(TupleDescAttr(desc, i)->attname)))
-			columns[ncolumns++] = i;
-	}
-	broken->key = OutboxColumnsToJsonb(desc, broken->row->tts_values, broken->row->tts_isnull, columns, ncolumns);
-	OutboxEvaluationEnd(&scope);
-}
-
-/* Numbers of the primary key's columns, and of those that the key_query names. */
-static Bitmapset *
-child_keys(const OutboxContractConfig *config, Relation rel)
-{
-	Bitmapset  *primary = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_PRIMARY_KEY);
-	Bitmapset  *keys = NULL;
-	int			column = -1;
-	ListCell   *lc;
-
-	while ((column = bms_next_member(primary, column)) >= 0)
-		keys = bms_add_member(keys, column + FirstLowInvalidHeapAttributeNumber);
-	foreach(lc, config->sources)
-	{
-		OutboxSourceConfig *source = lfirst(lc);
-		ListCell   *name;
-
-		if (!OutboxIsWithin(RelationGetRelid(rel), source->relation))
-			continue;
-		foreach(name, OutboxKeyQueryColumns(source->key_query))
-			keys = bms_add_member(keys, get_attnum(RelationGetRelid(rel), lfirst(name)));
-	}
-	return keys;
-}
-
-/*
- * Are the columns that the key_query names the contract's lookup columns, by
- * name and as they are? Then whoever tries the letter again reads by them.
- */
-static bool
-names_key(const OutboxContractConfig *config, Relation rel)
-{
-	StringInfoData plain;
-	StringInfoData text;
-	ListCell   *lc;
-
-	initStringInfo(&plain);
-	foreach(lc, config->root_key)
-		appendStringInfo(&plain, "%srow.%s", plain.len ? "," : "", (char *) lfirst(lc));
-	foreach(lc, config->sources)
-	{
-		OutboxSourceConfig *source = lfirst(lc);
-
-		if (!OutboxIsWithin(RelationGetRelid(rel), source->relation))
-			continue;
-		initStringInfo(&text);
-		for (const char *c = source->key_query; *c; c++)
-		{
-			if (*c != ' ')
-				appendStringInfoChar(&text, *c);
-		}
-		if (strcmp(text.data, plain.data) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* A child's own id must not be taken for the key of the contract's row that happens to be called the same. */
-static TupleDesc
-qualified_names(TupleDesc desc, Relation rel)
-{
-	TupleDesc	copy = CreateTupleDescCopy(desc);
-
-	for (int i = 0; i < copy->natts; i++)
-	{
-		Form_pg_attribute attribute = TupleDescAttr(copy, i);
-
-		namestrcpy(&attribute->attname, psprintf("%s.%s", RelationGetRelationName(rel), NameStr(TupleDescAttr(desc, i)->attname)));
-	}
-	return copy;
 }

@@ -50,7 +50,8 @@ enum
 static void insert_row(const char *table, const char *sequence, Datum *values, bool *nulls);
 static void set_text(Datum *values, bool *nulls, AttrNumber column, const char *text);
 static void set_jsonb(Datum *values, bool *nulls, AttrNumber column, Jsonb *value);
-static void push_column(JsonbParseState **state, Form_pg_attribute attribute, Datum value, bool isnull, int max_bytes);
+static void push_name(JsonbParseState **state, const char *name);
+static void push_value(JsonbParseState **state, Oid type, Datum value, bool isnull, int max_bytes);
 static void value_to_json(JsonbValue *json, Oid type, Datum value, int max_bytes);
 static void parse_json(JsonbValue *json);
 
@@ -107,7 +108,28 @@ OutboxColumnsToJsonb(TupleDesc desc, const Datum *values, const bool *isnull,
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < ncolumns; i++)
-		push_column(&state, TupleDescAttr(desc, columns[i]), values[columns[i]], isnull[columns[i]], MAX_COLUMN_BYTES);
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, columns[i]);
+
+		push_name(&state, NameStr(attribute->attname));
+		push_value(&state, attribute->atttypid, values[columns[i]], isnull[columns[i]], MAX_COLUMN_BYTES);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+Jsonb *
+OutboxTableColumnsToJsonb(const char *table, TupleTableSlot *row, const int *columns, int ncolumns)
+{
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < ncolumns; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(row->tts_tupleDescriptor, columns[i]);
+
+		push_name(&state, psprintf("%s.%s", table, NameStr(attribute->attname)));
+		push_value(&state, attribute->atttypid, row->tts_values[columns[i]], row->tts_isnull[columns[i]], MAX_COLUMN_BYTES);
+	}
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
@@ -127,25 +149,34 @@ OutboxRowToJsonb(TupleDesc desc, const Datum *values, const bool *isnull, int ma
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < desc->natts; i++)
-		push_column(&state, TupleDescAttr(desc, i), values[i], isnull[i], max_bytes);
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		if (attribute->attisdropped)
+			continue;
+		push_name(&state, NameStr(attribute->attname));
+		push_value(&state, attribute->atttypid, values[i], isnull[i], max_bytes);
+	}
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
 static void
-push_column(JsonbParseState **state, Form_pg_attribute attribute, Datum value, bool isnull, int max_bytes)
+push_name(JsonbParseState **state, const char *name)
 {
-	JsonbValue	json;
+	JsonbValue	json = {.type = jbvString};
 
-	if (attribute->attisdropped)
-		return;
-	json.type = jbvString;
-	json.val.string.val = NameStr(attribute->attname);
-	json.val.string.len = strlen(json.val.string.val);
+	json.val.string.val = unconstify(char *, name);
+	json.val.string.len = strlen(name);
 	pushJsonbValue(state, WJB_KEY, &json);
-	if (isnull)
-		json.type = jbvNull;
-	else
-		value_to_json(&json, attribute->atttypid, value, max_bytes);
+}
+
+static void
+push_value(JsonbParseState **state, Oid type, Datum value, bool isnull, int max_bytes)
+{
+	JsonbValue	json = {.type = jbvNull};
+
+	if (!isnull)
+		value_to_json(&json, type, value, max_bytes);
 	pushJsonbValue(state, WJB_VALUE, &json);
 }
 

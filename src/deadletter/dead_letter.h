@@ -8,7 +8,7 @@
 #ifndef OUTBOX_DEAD_LETTER_H
 #define OUTBOX_DEAD_LETTER_H
 
-#include "access/tupdesc.h"
+#include "executor/tuptable.h"
 #include "utils/jsonb.h"
 
 typedef struct OutboxDeadLetter
@@ -42,6 +42,9 @@ extern void OutboxGapInsert(const char *contract, Oid source, const char *reason
  */
 extern Jsonb *OutboxColumnsToJsonb(TupleDesc desc, const Datum *values, const bool *isnull,
 								   const int *columns, int ncolumns);
+
+/* The same under the names table.column; the columns are deformed. */
+extern Jsonb *OutboxTableColumnsToJsonb(const char *table, TupleTableSlot *row, const int *columns, int ncolumns);
 
 /* A lookup key: a row without NULLs. The same terms. */
 extern Jsonb *OutboxLookupToJsonb(TupleDesc desc, const Datum *values);
