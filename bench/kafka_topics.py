@@ -3,7 +3,7 @@ import os
 import time
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 BROKER = os.environ["KAFKA_BROKER"]
 PARTITIONS = 4
@@ -37,3 +37,19 @@ def messages(topic):
     finally:
         consumer.close()
     return sum(high - low for low, high in offsets)
+
+
+def forget_soon(topic):
+    """The broker keeps little of it: for more messages than its disk should hold."""
+    wanted = ConfigResource(ConfigResource.Type.TOPIC, topic, set_config={"retention.bytes": str(64 << 20), "segment.bytes": str(32 << 20)})
+    admin = AdminClient({"bootstrap.servers": BROKER})
+    admin.alter_configs([wanted])[wanted].result(30)
+
+
+def produced(topic):
+    """How many messages it has been given since it was created."""
+    consumer = Consumer({"bootstrap.servers": BROKER, "group.id": "bench"})
+    try:
+        return sum(consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=30)[1] for p in range(PARTITIONS))
+    finally:
+        consumer.close()
