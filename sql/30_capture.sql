@@ -29,6 +29,17 @@ CREATE EVENT TRIGGER outbox_dropped ON sql_drop
 -- Also while a dump is restored: a new partition needs its trigger.
 ALTER EVENT TRIGGER outbox_partitions ENABLE ALWAYS;
 
+-- DROP EXTENSION takes triggers off tables that are in use.
+CREATE FUNCTION outbox.lock_before_drop()
+RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_lock_before_drop';
+COMMENT ON FUNCTION outbox.lock_before_drop() IS
+'Event trigger: locks everything that DROP EXTENSION, or DROP OWNED BY the extension''s owner, is about to drop, in short attempts, so that no writer becomes the victim of a deadlock. Raises lock_not_available when something stays in use';
+
+CREATE EVENT TRIGGER outbox_lock_before_drop ON ddl_command_start
+    WHEN TAG IN ('DROP EXTENSION', 'DROP OWNED')
+    EXECUTE FUNCTION outbox.lock_before_drop();
+ALTER EVENT TRIGGER outbox_lock_before_drop ENABLE ALWAYS;
+
 CREATE FUNCTION outbox.flush()
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_flush';
 COMMENT ON FUNCTION outbox.flush() IS

@@ -24,6 +24,7 @@
 #include "catalog/outbox_catalog.h"
 #include "contract/compile.h"
 #include "contract/contract_api.h"
+#include "contract/lock_attempts.h"
 #include "contract/source_trigger.h"
 #include "contract/stored_view.h"
 #include "deadletter/dead_letter.h"

@@ -8,8 +8,6 @@
 #ifndef OUTBOX_SOURCE_TRIGGER_H
 #define OUTBOX_SOURCE_TRIGGER_H
 
-#include "storage/lockdefs.h"
-
 #include "catalog/contract_config.h"
 
 /*
@@ -27,13 +25,5 @@ extern void OutboxCreateTruncateTrigger(const OutboxContractConfig *config, Oid 
 
 /* Drops them if they are there, on the same terms (ACCESS EXCLUSIVE). */
 extern void OutboxDropTriggers(const OutboxContractConfig *config);
-
-/*
- * Locks relations (OIDs) on the same terms until the end of the transaction,
- * all of them or none, partitions included. It waits for the first; for the
- * others only so long that nobody who has locks on some of them in another
- * order ends as the victim of a deadlock.
- */
-extern void OutboxLockInAttempts(const List *relations, LOCKMODE mode);
 
 #endif							/* OUTBOX_SOURCE_TRIGGER_H */

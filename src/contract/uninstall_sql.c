@@ -19,7 +19,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "contract/contract_api.h"
-#include "contract/source_trigger.h"
+#include "contract/lock_attempts.h"
 #include "contract/stored_view.h"
 
 PG_FUNCTION_INFO_V1(outbox_uninstall);
