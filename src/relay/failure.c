@@ -52,7 +52,7 @@ OutboxRelayNoteCaught(OutboxRelay *relay)
 
 	/* whatever it was, it may have to do with the sink's row */
 	relay->configured_at = 0;
-	if (!OutboxSessionStopRequested())
+	if (!OutboxSessionStopRequested() && !OutboxSinkRowGone(&relay->row))
 	{
 		char *text = psprintf("%s%s%s%s%s", error->message,
 							  error->detail != NULL ? ". " : "", error->detail != NULL ? error->detail : "",

@@ -208,7 +208,9 @@ note_failure(OutboxRelay *relay)
 	keeper->census.number = 0;
 	keeper->changed = true;
 	keeper->due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause);
-	if (!OutboxSessionStopRequested())
+	/* it may have to do with the end of the extension, or of the sink */
+	relay->configured_at = 0;
+	if (!OutboxSessionStopRequested() && !OutboxSinkRowGone(&relay->row))
 	{
 		ereport(keeper->failures == 0 && !busy ? LOG : DEBUG1,
 				(errcode(error->sqlerrcode),

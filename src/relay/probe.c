@@ -13,12 +13,14 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
+#include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -31,6 +33,16 @@
 extern PGDLLEXPORT void OutboxProbeMain(Datum main_arg);
 
 static int read_wanted(int32 *sink_ids, int max);
+
+/* What is there then stays, and DROP EXTENSION is met before anything of ours is looked for. */
+static void
+lock_extension(void)
+{
+	Oid extension = OutboxExtensionOid(true);
+
+	if (OidIsValid(extension))
+		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+}
 
 /* The extension is there and its SQL objects are of this library's version. */
 static bool
@@ -84,6 +96,7 @@ probe(void)
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	lock_extension();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, "reading outbox.sink");
 	SPI_connect();

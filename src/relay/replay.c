@@ -284,7 +284,7 @@ note_failure(OutboxRelay *relay, OutboxReplay *replay)
 	MemoryContextSwitchTo(relay->context);
 	/* whatever it was, it may have to do with the sink's row */
 	relay->configured_at = 0;
-	if (!OutboxSessionStopRequested())
+	if (!OutboxSessionStopRequested() && !OutboxSinkRowGone(&relay->row))
 	{
 		snprintf(text, sizeof(text), "%s%s%s%s%s", error->message, error->detail != NULL ? ". " : "",
 				 error->detail != NULL ? error->detail : "", error->hint != NULL ? " HINT: " : "",

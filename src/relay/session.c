@@ -137,12 +137,18 @@ OutboxSessionBegin(void)
 static void
 lock_extension(void)
 {
-	static Oid extension = InvalidOid;
+	Oid locked = InvalidOid;
+	Oid extension;
 
-	if (!OidIsValid(extension))
-		extension = OutboxExtensionOid(true);
-	if (OidIsValid(extension))
-		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+	/* whoever waited here for DROP EXTENSION may find another one in its place */
+	while ((extension = OutboxExtensionOid(true)) != locked)
+	{
+		if (OidIsValid(locked))
+			UnlockDatabaseObject(ExtensionRelationId, locked, 0, AccessShareLock);
+		if (OidIsValid(extension))
+			LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+		locked = extension;
+	}
 }
 
 void
@@ -167,6 +173,12 @@ void
 OutboxSessionBeginQuery(OutboxOwnerScope *scope)
 {
 	OutboxSessionBegin();
+	OutboxSessionEnterQuery(scope);
+}
+
+void
+OutboxSessionEnterQuery(OutboxOwnerScope *scope)
+{
 	/* a lost position is only a repetition */
 	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_LOCAL, true, 0, false);

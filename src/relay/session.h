@@ -28,13 +28,15 @@ extern void OutboxSessionStopping(bool yes);
 /*
  * Around every use of tables; afterwards the memory context is the one before.
  * The active snapshot is set by those who read;
- * OutboxSessionBeginQuery adds SPI, as the extension's owner, and its end wakes
- * the relay once more, because a lock wait may have swallowed a wake-up.
+ * OutboxSessionBeginQuery adds SPI, as the extension's owner (raises when there
+ * is no extension), and its end wakes the relay once more, because a lock wait
+ * may have swallowed a wake-up; it is OutboxSessionBegin, OutboxSessionEnterQuery.
  */
 extern void OutboxSessionBegin(void);
 extern void OutboxSessionCommit(void);
 extern void OutboxSessionAbort(void);
 extern void OutboxSessionBeginQuery(OutboxOwnerScope *scope);
+extern void OutboxSessionEnterQuery(OutboxOwnerScope *scope);
 extern void OutboxSessionEndQuery(const OutboxOwnerScope *scope);
 
 /* Around a wait of the server's own outside of a transaction: a stop request cancels it. */

@@ -49,12 +49,14 @@ OutboxSinkRowLoad(OutboxSinkRow *row)
 
 	OutboxSessionBegin();
 	extension = OutboxExtensionOid(true);
-	OutboxSessionCommit();
 	if (!OidIsValid(extension) || (row->loaded && extension != row->extension))
+	{
+		OutboxSessionCommit();
 		return OUTBOX_SINK_STOP;
+	}
 
 	row->extension = extension;
-	OutboxSessionBeginQuery(&scope);
+	OutboxSessionEnterQuery(&scope);
 	wish = read_row(row);
 	OutboxSessionEndQuery(&scope);
 	return wish;
@@ -182,17 +184,45 @@ claim_copy(const OutboxSinkRow *row)
 		elog(ERROR, "could not write outbox.sink");
 }
 
+/* Raises nothing: after an error it tells whether that was only the end of the extension. */
+bool
+OutboxSinkRowGone(const OutboxSinkRow *row)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	volatile bool gone = false;
+
+	PG_TRY();
+	{
+		OutboxSessionBegin();
+		gone = row->loaded && OutboxExtensionOid(true) != row->extension;
+		OutboxSessionCommit();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		FlushErrorState();
+		OutboxSessionAbort();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	return gone;
+}
+
 bool
 OutboxSinkRowLock(const OutboxSinkRow *row)
 {
 	LOCKTAG tag;
-	bool granted;
+	bool granted = true;
 
 	OutboxSessionBegin();
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, OutboxRelationOid("sink"), row->id, 0);
-	/* of the session locks only those of the user method are released when a process exits */
-	tag.locktag_lockmethodid = USER_LOCKMETHOD;
-	granted = LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+	/* dropped by now, there is nothing to compete for, and the next look at the row ends the relay */
+	if (OutboxExtensionOid(true) == row->extension)
+	{
+		SET_LOCKTAG_OBJECT(tag, MyDatabaseId, OutboxRelationOid("sink"), row->id, 0);
+		/* of the session locks only those of the user method are released when a process exits */
+		tag.locktag_lockmethodid = USER_LOCKMETHOD;
+		granted = LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+	}
 	OutboxSessionCommit();
 	return granted;
 }

@@ -47,6 +47,9 @@ extern void OutboxSinkRowInit(OutboxSinkRow *row, int32 id, MemoryContext contex
 /* Reads the row, in a transaction of its own, and says what it wants of the relay. */
 extern OutboxSinkWish OutboxSinkRowLoad(OutboxSinkRow *row);
 
+/* Was the extension dropped since the relay started? Also when it was created again. Outside of transactions. */
+extern bool OutboxSinkRowGone(const OutboxSinkRow *row);
+
 /*
  * A lock that only relays know and that ends with the process: two relays of
  * one sink never run. False: there is one.
