@@ -32,6 +32,7 @@ static void take_rows(OutboxChange *change, const OutboxKeyRows *rows);
 static void former_row_unknown(OutboxChange *change);
 static void store_row(OutboxCompiledContract *contract, TupleTableSlot *slot, HeapTuple tuple);
 static int	count_differing(const OutboxChange *change);
+static void run_within_time(OutboxChange *change);
 static void run(OutboxChange *change);
 static void advance(void *arg);
 static void evaluate_before(OutboxChange *change);
@@ -83,7 +84,7 @@ OutboxCaptureRedrive(OutboxCompiledContract *contract, const OutboxRedrive *redr
 		ExecStoreAllNullTuple(contract->before);
 	add_transition(&change, redrive->emit, false, redrive->before || redrive->before_unknown,
 				   redrive->after != NULL);
-	run(&change);
+	run_within_time(&change);
 	nevents = take_attempt(&change, failure);
 	MemoryContextSwitchTo(caller);
 	return nevents;
@@ -93,6 +94,13 @@ OutboxCaptureRedrive(OutboxCompiledContract *contract, const OutboxRedrive *redr
 static int
 take_attempt(OutboxChange *change, OutboxDeadLetter *failure)
 {
+	if (change->interrupted)
+	{
+		failure->sqlerrcode = ERRCODE_QUERY_CANCELED;
+		failure->message = "evaluating the row took too long";
+		failure->hint = "See what the contract's conditions, checks and expressions call, or raise outbox.flush_timeout.";
+		return 0;
+	}
 	if (change->letters == NIL)
 	{
 		OutboxChangeAppendEvents(change);
@@ -111,11 +119,7 @@ OutboxCaptureKey(OutboxCompiledContract *contract, const OutboxKeyRows *rows)
 	OutboxEvaluateReset(contract);
 	caller = MemoryContextSwitchTo(contract->row_context);
 	take_rows(&change, rows);
-	/* what cannot raise takes no time, and has no subtransaction to be interrupted in */
-	if (contract->may_raise)
-		OutboxCommitGuardArm();
-	run(&change);
-	OutboxCommitGuardDisarm();
+	run_within_time(&change);
 	if (!change.interrupted)
 	{
 		OutboxCostTransitions(contract->config->id, count_differing(&change));
@@ -148,7 +152,7 @@ OutboxCaptureLate(OutboxCompiledContract *contract, const OutboxKeyRows *rows, i
 	take_rows(&change, rows);
 	if (change.always_only && rows->after == NULL)
 		change.step = STEP_DONE;
-	run(&change);
+	run_within_time(&change);
 	nevents = take_attempt(&change, failure);
 	MemoryContextSwitchTo(caller);
 	return nevents;
@@ -218,6 +222,16 @@ store_row(OutboxCompiledContract *contract, TupleTableSlot *slot, HeapTuple tupl
 		return;
 	heap_deform_tuple(tuple, contract->row_desc, slot->tts_values, slot->tts_isnull);
 	ExecStoreVirtualTuple(slot);
+}
+
+/* As far as a timer of ours runs: what cannot raise takes no time, and has no subtransaction to be interrupted in. */
+static void
+run_within_time(OutboxChange *change)
+{
+	if (change->contract->may_raise)
+		OutboxCommitGuardArm();
+	run(change);
+	OutboxCommitGuardDisarm();
 }
 
 static void

@@ -19,12 +19,26 @@
 
 #include "contract/guard.h"
 
+static ErrorData *run(OutboxGuardedStep step, void *arg, MemoryContext context, bool (*must_rethrow)(int sqlerrcode));
+static bool ends_transaction(int sqlerrcode);
 static void pin_setting(const char *name, const char *value);
 
 volatile bool OutboxOwnCancel = false;
 
 ErrorData *
 OutboxRunGuarded(OutboxGuardedStep step, void *arg, MemoryContext context)
+{
+	return run(step, arg, context, OutboxMustRethrow);
+}
+
+ErrorData *
+OutboxRunIsolated(OutboxGuardedStep step, void *arg, MemoryContext context)
+{
+	return run(step, arg, context, ends_transaction);
+}
+
+static ErrorData *
+run(OutboxGuardedStep step, void *arg, MemoryContext context, bool (*must_rethrow)(int sqlerrcode))
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -50,9 +64,18 @@ OutboxRunGuarded(OutboxGuardedStep step, void *arg, MemoryContext context)
 	}
 	PG_END_TRY();
 	/* Only now: whoever catches it up there rolls back its own subtransaction, not ours. */
-	if (error && OutboxMustRethrow(error->sqlerrcode))
+	if (error && must_rethrow(error->sqlerrcode))
 		ReThrowError(error);
 	return error;
+}
+
+/* Going on would be of no use, or is not wished. */
+static bool
+ends_transaction(int sqlerrcode)
+{
+	return sqlerrcode == ERRCODE_DISK_FULL || sqlerrcode == ERRCODE_ASSERT_FAILURE ||
+		sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE ||
+		ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
 }
 
 /*

@@ -21,6 +21,13 @@ typedef void (*OutboxGuardedStep) (void *arg);
  */
 extern ErrorData *OutboxRunGuarded(OutboxGuardedStep step, void *arg, MemoryContext context);
 
+/*
+ * The same for work of which each piece may fail on its own, though storage
+ * cannot be read: only errors after which the transaction cannot go on, or
+ * shall not, are rethrown.
+ */
+extern ErrorData *OutboxRunIsolated(OutboxGuardedStep step, void *arg, MemoryContext context);
+
 /* Is this an error that is not ours to swallow? */
 extern bool OutboxMustRethrow(int sqlerrcode);
 

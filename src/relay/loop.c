@@ -79,8 +79,7 @@ OutboxRelayLoop(OutboxRelay *relay)
 				busy = OutboxReplayTurn(relay);
 		}
 		OutboxRelaySave(relay, false);
-		OutboxRelayPurge(relay);
-		OutboxRelayRedriveLate(relay);
+		OutboxRelayChores(relay);
 		OutboxKeeperTurn(relay);
 		check_trouble(relay);
 		/* between taking acknowledgements and handing over again nothing seems to be under way */
@@ -102,6 +101,8 @@ read_clock(OutboxRelay *relay)
 		relay->configured_at = 0;
 		relay->saved_at = 0;
 		relay->reported_at = 0;
+		relay->purged_at = 0;
+		relay->late_at = 0;
 	}
 	relay->now = now;
 }

@@ -36,7 +36,7 @@ OutboxRelayPurge(OutboxRelay *relay)
 		!TimestampDifferenceExceeds(relay->purged_at, relay->now, purge_interval()))
 		return;
 	relay->purged_at = relay->now;
-	OutboxSessionBeginQuery(&scope);
+	OutboxChoreBegin(&scope);
 	purge();
 	OutboxSessionEndQuery(&scope);
 }

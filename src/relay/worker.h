@@ -8,6 +8,7 @@
 #ifndef OUTBOX_WORKER_H
 #define OUTBOX_WORKER_H
 
+#include "catalog/outbox_catalog.h"
 #include "relay/dispatch.h"
 #include "relay/hold.h"
 #include "relay/message.h"
@@ -46,6 +47,13 @@ typedef enum OutboxActivity
 } OutboxActivity;
 
 struct OutboxReplay;
+
+/* Work that is not publishing, and that failed so often in a row. */
+typedef struct OutboxChore
+{
+	int failures;
+	TimestampTz failed_at;
+} OutboxChore;
 
 typedef struct OutboxRelay
 {
@@ -96,7 +104,10 @@ typedef struct OutboxRelay
 	TimestampTz saved_at;      /* the position was written */
 	TimestampTz reported_at;
 	TimestampTz purged_at; /* resolved dead letters were removed */
-	TimestampTz late_at;   /* late keys were asked for */
+	TimestampTz late_at;   /* late keys were asked for, */
+	long late_pause;       /* milliseconds until they are again */
+	OutboxChore purging;
+	OutboxChore redriving;
 	bool report_changed;
 	uint64 saved_tail; /* what the written position covers */
 	bool saved_begun;
@@ -144,6 +155,12 @@ extern void OutboxRelayShow(OutboxRelay *relay, OutboxActivity activity);
 
 /* Settings after SIGHUP and, when due, the sink's row. */
 extern OutboxAttemptEnd OutboxRelayConfigure(OutboxRelay *relay, long every_ms);
+
+/* ---- chore.c: the next two, in a relay that goes on whatever comes of them. Outside of a transaction. ---- */
+extern void OutboxRelayChores(OutboxRelay *relay);
+
+/* As OutboxSessionBeginQuery, in one of them: waits for locks for a moment only. */
+extern void OutboxChoreBegin(OutboxOwnerScope *scope);
 
 /* ---- retention.c: removes resolved dead letters, when due ---- */
 extern void OutboxRelayPurge(OutboxRelay *relay);
