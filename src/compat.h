@@ -116,6 +116,21 @@ OutboxGetSelectAccess(Query *query, RangeTblEntry *rte, Oid *role, Bitmapset **c
 #endif
 }
 
+/* A query that locks rows needs no right to change them; where rights are kept: as above. */
+static inline void
+OutboxForgetLockAccess(Query *query)
+{
+	ListCell   *lc;
+
+#if PG_VERSION_NUM >= 160000
+	foreach(lc, query->rteperminfos)
+		lfirst_node(RTEPermissionInfo, lc)->requiredPerms &= ~ACL_SELECT_FOR_UPDATE;
+#else
+	foreach(lc, query->rtable)
+		lfirst_node(RangeTblEntry, lc)->requiredPerms &= ~ACL_SELECT_FOR_UPDATE;
+#endif
+}
+
 /* "schema.name" as a list; got an error context argument in 16. */
 static inline List *
 OutboxQualifiedNameList(const char *name)

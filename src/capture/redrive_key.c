@@ -31,8 +31,12 @@
 #include "contract/commit_query.h"
 #include "guc.h"
 
-/* There is more time than at a commit, but a relay has other things to do. */
+/*
+ * There is more time than at a commit. A relay has other things to do: it
+ * begins with an eighth of a commit's time, and takes twice as much each time.
+ */
 #define PATIENCE 10
+#define RELAY_HASTE 8
 
 #define PAUSE_MS 5
 
@@ -47,8 +51,10 @@ typedef struct KeyAttempt
 	OutboxDeadLetter *failure;
 	OutboxKeyShape *shape;
 	OutboxReadKey key;
+	bool undecided; /* letters of event types were left to a person */
 } KeyAttempt;
 
+static int patience(const OutboxKeyLetter *letter);
 static bool parse_lookup(KeyAttempt *attempt);
 static char *member_text(Jsonb *object, const char *name);
 static bool lock_key(KeyAttempt *attempt);
@@ -60,7 +66,7 @@ static bool is_undecided(const OutboxCompiledEventType *type, bool present);
 static int repeat_emit(KeyAttempt *attempt);
 static void fail(KeyAttempt *attempt, int sqlerrcode, const char *message, const char *hint);
 
-int
+const char *
 OutboxRedriveKey(OutboxCompiledContract *contract, const OutboxKeyLetter *letter, OutboxDeadLetter *failure)
 {
 	KeyAttempt attempt = {.contract = contract, .letter = letter, .failure = failure};
@@ -68,8 +74,8 @@ OutboxRedriveKey(OutboxCompiledContract *contract, const OutboxKeyLetter *letter
 
 	attempt.shape = OutboxKeyShapeCreate(contract->query->lookup_desc);
 	if (!parse_lookup(&attempt))
-		return 0;
-	OutboxCommitGuardBegin(outbox_flush_timeout * PATIENCE);
+		return NULL;
+	OutboxCommitGuardBegin(patience(letter));
 	PG_TRY();
 	{
 		if (lock_key(&attempt) && read_after(&attempt))
@@ -81,7 +87,20 @@ OutboxRedriveKey(OutboxCompiledContract *contract, const OutboxKeyLetter *letter
 		OutboxCommitGuardForget();
 	}
 	PG_END_TRY();
-	return nevents;
+	if (nevents > 0)
+		return NULL;
+	return attempt.undecided ? OUTBOX_REDRIVE_UNDECIDED : OUTBOX_REDRIVE_NOTHING;
+}
+
+/* Milliseconds. */
+static int
+patience(const OutboxKeyLetter *letter)
+{
+	int longest = outbox_flush_timeout * PATIENCE;
+
+	if (!letter->by_relay)
+		return longest;
+	return Min(Max(outbox_flush_timeout / RELAY_HASTE, 1) << Min(letter->attempts, 7), longest);
 }
 
 /* The values of the lookup columns; raises when one does not fit its type any more. */
@@ -191,6 +210,7 @@ make_events(KeyAttempt *attempt)
 {
 	const OutboxKeyLetter *letter = attempt->letter;
 	bool created = letter->emit && strcmp(letter->emit, OutboxEmitName(OUTBOX_EMIT_CREATED)) == 0;
+	int nevents;
 
 	if (letter->event_type)
 		return repeat_emit(attempt);
@@ -198,8 +218,11 @@ make_events(KeyAttempt *attempt)
 		return decide_anew(attempt, true);
 	if (!letter->late)
 		return repeat_emit(attempt);
-	name_undecided(attempt);
-	return decide_anew(attempt, false);
+	nevents = decide_anew(attempt, false);
+	/* what failed is tried again, and would be named again */
+	if (attempt->failure->message == NULL)
+		name_undecided(attempt);
+	return nevents;
 }
 
 /* The rows are what counts, not what the letter says that happened. */
@@ -227,7 +250,7 @@ name_undecided(KeyAttempt *attempt)
 	for (int i = 0; i < contract->ntypes; i++)
 	{
 		const OutboxEventTypeConfig *type = contract->types[i].config;
-		OutboxDeadLetter letter = {.contract = contract->config->name, .event_type = type->name, .stage = "flush", .sqlerrcode = ERRCODE_NO_DATA_FOUND, .key = attempt->letter->key, .source_columns = attempt->letter->lookup, .hint = "Compare the row with what consumers have: outbox.redrive() publishes the event, outbox.discard() forgets it."};
+		OutboxDeadLetter letter = {.contract = contract->config->name, .event_type = type->name, .stage = "flush", .sqlerrcode = ERRCODE_NO_DATA_FOUND, .key = attempt->letter->key, .source_columns = attempt->letter->lookup, .hint = "Compare the row with what consumers have: outbox.redrive(id) publishes the event, outbox.discard(id, reason) forgets it."};
 
 		if (!is_undecided(&contract->types[i], present))
 			continue;
@@ -236,6 +259,7 @@ name_undecided(KeyAttempt *attempt)
 			letter.emit = OutboxEmitName(present ? OUTBOX_EMIT_CHANGED : OUTBOX_EMIT_DELETED);
 		letter.message = psprintf("event type \"%s\" cannot be decided without the row before", type->name);
 		OutboxDeadLetterInsert(&letter);
+		attempt->undecided = true;
 	}
 }
 
@@ -267,10 +291,10 @@ repeat_emit(KeyAttempt *attempt)
 		if (letter->emit && strcmp(letter->emit, OutboxEmitName(emit)) == 0)
 			redrive.emit = emit;
 	}
-	if (redrive.emit == OUTBOX_EMIT_DELETED)
-		redrive.after = NULL;
 	if (redrive.emit == OUTBOX_EMIT_DELETED && redrive.before == NULL)
 		fail(attempt, ERRCODE_NO_DATA_FOUND, "the row before is not known", "Discard the dead letter.");
+	else if (redrive.emit == OUTBOX_EMIT_DELETED && redrive.after)
+		fail(attempt, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, OUTBOX_REDRIVE_THERE_AGAIN, "Discard the dead letter: consumers would take the row for deleted.");
 	else if (redrive.emit != OUTBOX_EMIT_DELETED && redrive.after == NULL)
 		fail(attempt, ERRCODE_NO_DATA_FOUND, "the row is not in the view any more", "Discard the dead letter.");
 	else

@@ -10,12 +10,20 @@
 
 #include "capture/transition.h"
 
+/* Why a letter is resolved without an event, */
+#define OUTBOX_REDRIVE_NOTHING	"No event type wants the row as it is now."
+#define OUTBOX_REDRIVE_UNDECIDED	"Event types that cannot be decided have dead letters of their own."
+
+/* and why one of a deleted row is not. */
+#define OUTBOX_REDRIVE_THERE_AGAIN	"the row is in the view again"
+
 typedef struct OutboxKeyLetter
 {
 	const char *event_type; /* NULL: the contract's row itself */
 	const char *emit;       /* NULL: not known */
 	bool late;              /* of stage flush */
 	bool by_relay;          /* not by a person */
+	int attempts;           /* so far */
 	Jsonb *key;             /* as the letter has it */
 	Jsonb *lookup;
 	HeapTuple before; /* a row of the contract's view; NULL: not kept */
@@ -26,9 +34,9 @@ typedef struct OutboxKeyLetter
  * the present transaction; event types that cannot be decided without a row
  * before that nobody knows get dead letters of their own. When it fails nothing
  * is added and *failure says why. May raise, so the caller guards it. Returns
- * how many events were added.
+ * why there is no event, NULL when there is one.
  */
-extern int OutboxRedriveKey(OutboxCompiledContract *contract, const OutboxKeyLetter *letter,
+extern const char *OutboxRedriveKey(OutboxCompiledContract *contract, const OutboxKeyLetter *letter,
 							OutboxDeadLetter *failure);
 
 #endif /* OUTBOX_REDRIVE_KEY_H */

@@ -39,6 +39,7 @@ $writer->query_safe('INSERT INTO ordr VALUES (10, 1)');
 is($node->sql("SELECT stage, emit, state, key FROM outbox.dead_letter"), 'flush|created|open|{"no": 10}',
 	'a commit does not wait for a locked table');
 $owner->query_safe('COMMIT');
+$owner->quit;
 $node->poll_until("SELECT count(*) = 1 FROM outbox.dead_letter WHERE state = 'redriven'");
 $node->wait_published('kafka');
 my ($late) = grep { $_->{key} eq '10' } @{ $node->consume($broker, 'order') };
@@ -55,6 +56,79 @@ $node->wait_published('kafka');
 pass('and publishes other events');
 $node->sql("SELECT outbox.discard(id, 'test') FROM outbox.dead_letter WHERE state = 'open'");
 
+# ---- whatever is wrong with late letters, others are published meanwhile ----
+$node->sql(<<'SQL');
+CREATE TABLE free (id int PRIMARY KEY, name text);
+CREATE VIEW free_v AS SELECT id, name FROM free;
+SELECT outbox.create_contract('free', view => 'free_v', source => 'free', key => '{id}');
+SELECT outbox.create_event_type('Free', contract => 'free', emit => 'created');
+SELECT outbox.enable('free');
+SQL
+my $free = 0;
+
+sub is_published
+{
+	my ($what) = @_;
+	my $id = ++$free;
+
+	$node->sql("INSERT INTO free VALUES ($id)");
+	$node->wait_published('kafka');
+	is(scalar(grep { $_->{key} eq $id } @{ $node->consume($broker, 'free') }), 1, $what);
+}
+
+# compiled before the lock, for which a statement would wait
+my $warm = "UPDATE ordr SET cust = cust + 1 WHERE no = 3";
+
+$writer->query_safe("SET outbox.flush_timeout = '100ms'; $warm");
+$owner = $node->background_psql('postgres');
+$owner->query_safe('BEGIN; LOCK TABLE cust IN ACCESS EXCLUSIVE MODE');
+$writer->query_safe('INSERT INTO ordr VALUES (20, 1)');
+$node->poll_until("SELECT attempts > 0 FROM outbox.dead_letter WHERE source_columns->>'no' = '20'");
+like($node->sql("SELECT hint FROM outbox.dead_letter WHERE source_columns->>'no' = '20'"), qr/changing the row, or its table/,
+	'the relay does not wait for who has locked a table behind a late letter');
+is_published('so that it goes on publishing');
+$owner->query_safe('COMMIT');
+$owner->quit;
+$node->poll_until("SELECT state = 'redriven' FROM outbox.dead_letter WHERE source_columns->>'no' = '20'");
+pass('and takes it up later');
+
+# a function behind the view, or a condition, that does not come to an end
+$node->sql(q{CREATE OR REPLACE FUNCTION act(mode text) RETURNS text STABLE LANGUAGE plpgsql AS $$
+BEGIN
+	IF mode IN ('loop', 'twice') THEN LOOP PERFORM clock_timestamp(); END LOOP; END IF;
+	IF mode = 'corrupt' THEN RAISE EXCEPTION 'the page is gone' USING ERRCODE = 'data_corrupted'; END IF;
+	IF mode = 'foreign' THEN EXECUTE 'SELECT count(*) FROM public.far'; END IF;
+	RETURN CASE WHEN mode = 'once' THEN 'twice' ELSE mode END;
+END $$});
+$node->sql(q{SELECT outbox.create_event_type('OrderLoops', contract => 'order', emit => 'created', condition => $$public.act(new.mode) = 'x'$$)});
+$writer->query_safe("INSERT INTO ordr VALUES (21, 1, 'once')");
+$node->poll_until("SELECT attempts > 0 FROM outbox.dead_letter WHERE source_columns->>'no' = '21'");
+is($node->sql("SELECT state, message FROM outbox.dead_letter WHERE source_columns->>'no' = '21'"), 'open|evaluating the row took too long',
+	'a condition that does not end has its time with the relay, too');
+is_published('which goes on publishing');
+$node->sql("SELECT outbox.discard(id, 'test') FROM outbox.dead_letter WHERE state = 'open'");
+
+# storage that cannot be read
+$writer->query_safe($warm);
+$owner = $node->background_psql('postgres');
+$owner->query_safe('BEGIN; LOCK TABLE cust IN ACCESS EXCLUSIVE MODE');
+$writer->query_safe("INSERT INTO ordr VALUES (22, 1, 'corrupt'), (23, 1, '')");
+$owner->query_safe('COMMIT');
+$owner->quit;
+$node->poll_until("SELECT message = 'the page is gone' FROM outbox.dead_letter WHERE source_columns->>'no' = '22'");
+$node->poll_until("SELECT state = 'redriven' FROM outbox.dead_letter WHERE source_columns->>'no' = '23'");
+pass('a page that cannot be read concerns its letter alone');
+is_published('and others go on');
+is($node->sql("SELECT outbox.redrive(contract => 'order')"), 0, 'for a person, too');
+is($node->sql("SELECT retries FROM outbox.relay_status"), 0, 'and the relay did not fail');
+
+# not even the letters' own table
+$owner = $node->background_psql('postgres');
+$owner->query_safe('BEGIN; LOCK TABLE outbox.dead_letter_entry IN EXCLUSIVE MODE');
+is_published('nor does it wait for the table of dead letters');
+$owner->query_safe('COMMIT');
+$owner->quit;
+
 # ---- a cancel by the user ----
 $writer->query_safe("SET outbox.flush_timeout = '10min'");
 my $pid = $writer->query_safe('SELECT pg_backend_pid()');
@@ -66,7 +140,6 @@ $node->poll_until("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $pid AN
 is($node->sql('SELECT mode FROM ordr WHERE no = 1'), '', 'a cancel by the user ends the transaction');
 is($node->sql("SELECT count(*) FROM outbox.dead_letter WHERE source_columns->>'no' = '1'"), 0, 'without a dead letter');
 like(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/canceling statement due to user request/, 'as an error of the user\'s own');
-$owner->quit;
 
 # ---- foreign tables ----
 SKIP:

@@ -1,0 +1,145 @@
+/*-------------------------------------------------------------------------
+ *
+ * redrive_letter.c
+ *	  Open dead letters: which of them are worked on, and what becomes of them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "capture/redrive_letter.h"
+#include "catalog/outbox_catalog.h"
+#include "contract/contract_api.h"
+
+#define LETTER_COLUMNS \
+	"id, contract, event_type, emit, key, before, source_columns, stage, attempts"
+
+static List *take(const char *query, int nargs, Oid *types, Datum *values, const char *nulls);
+static List *read_letters(MemoryContext context);
+static OutboxLetter *read_letter(HeapTuple tuple, TupleDesc desc);
+static char *column_text(HeapTuple tuple, TupleDesc desc, int column);
+static Jsonb *column_jsonb(HeapTuple tuple, TupleDesc desc, int column);
+
+List *
+OutboxTakeLetters(const OutboxLetterChoice *choice)
+{
+	static const char query[] =
+		"WITH taken AS MATERIALIZED (SELECT " LETTER_COLUMNS " FROM outbox.dead_letter_entry"
+		" WHERE state = 'open' AND (id = $1 OR $1 IS NULL AND (stage <> 'flush' OR event_type IS NULL))"
+		" AND ($2 IS NULL OR contract = $2) ORDER BY attempts, id LIMIT $3 FOR UPDATE SKIP LOCKED)"
+		" SELECT * FROM taken ORDER BY id";
+	Oid			types[] = {INT8OID, TEXTOID, INT4OID};
+	Datum		values[] = {choice->id ? Int64GetDatum(*choice->id) : (Datum) 0,
+	choice->contract ? CStringGetTextDatum(choice->contract) : (Datum) 0, Int32GetDatum(choice->max_rows)};
+	char		nulls[] = {choice->id ? ' ' : 'n', choice->contract ? ' ' : 'n', ' ', '\0'};
+
+	return take(query, lengthof(types), types, values, nulls);
+}
+
+List *
+OutboxTakeLateLetters(int max_rows)
+{
+	static const char query[] =
+		"SELECT " LETTER_COLUMNS " FROM outbox.dead_letter_entry"
+		" WHERE state = 'open' AND stage = 'flush' AND event_type IS NULL"
+		" AND (attempts = 0 OR (attempts < 9 AND"
+		" created_at + pg_catalog.make_interval(secs => 4 ^ attempts) < pg_catalog.clock_timestamp()))"
+		" ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED";
+	Oid			types[] = {INT4OID};
+	Datum		values[] = {Int32GetDatum(max_rows)};
+
+	return take(query, lengthof(types), types, values, NULL);
+}
+
+static List *
+take(const char *query, int nargs, Oid *types, Datum *values, const char *nulls)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *letters;
+	OutboxOwnerScope scope;
+
+	OutboxOwnerBegin(&scope);
+	SPI_connect();
+	if (SPI_execute_with_args(query, nargs, types, values, nulls, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read outbox.dead_letter_entry");
+	letters = read_letters(caller);
+	SPI_finish();
+	OutboxOwnerEnd(&scope);
+	return letters;
+}
+
+/* What the query returned, outside of SPI's memory. */
+static List *
+read_letters(MemoryContext context)
+{
+	MemoryContext spi = MemoryContextSwitchTo(context);
+	List	   *letters = NIL;
+
+	for (uint64 i = 0; i < SPI_processed; i++)
+		letters = lappend(letters, read_letter(SPI_tuptable->vals[i], SPI_tuptable->tupdesc));
+	MemoryContextSwitchTo(spi);
+	return letters;
+}
+
+static OutboxLetter *
+read_letter(HeapTuple tuple, TupleDesc desc)
+{
+	OutboxLetter *letter = palloc0(sizeof(OutboxLetter));
+	bool		isnull;
+
+	letter->id = DatumGetInt64(heap_getattr(tuple, 1, desc, &isnull));
+	letter->contract = column_text(tuple, desc, 2);
+	letter->event_type = column_text(tuple, desc, 3);
+	letter->emit = column_text(tuple, desc, 4);
+	letter->key = column_jsonb(tuple, desc, 5);
+	letter->before = column_jsonb(tuple, desc, 6);
+	letter->source_columns = column_jsonb(tuple, desc, 7);
+	letter->late = strcmp(column_text(tuple, desc, 8), "flush") == 0;
+	letter->publish = strcmp(column_text(tuple, desc, 8), "publish") == 0;
+	letter->attempts = DatumGetInt32(heap_getattr(tuple, 9, desc, &isnull));
+	return letter;
+}
+
+static char *
+column_text(HeapTuple tuple, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, column, desc, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+static Jsonb *
+column_jsonb(HeapTuple tuple, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, column, desc, &isnull);
+
+	return isnull ? NULL : DatumGetJsonbPCopy(value);
+}
+
+void
+OutboxLetterResolved(const OutboxLetter *letter, const char *reason)
+{
+	const char *args[] = {psprintf(INT64_FORMAT, letter->id), GetUserNameFromId(GetSessionUserId(), false), reason};
+
+	(void) OutboxExecute("UPDATE outbox.dead_letter_entry SET state = 'redriven', attempts = attempts + 1,"
+						 " resolved_at = clock_timestamp(), resolved_by = $2, resolution = $3 WHERE id = $1::bigint",
+						 lengthof(args), args);
+}
+
+void
+OutboxLetterFailed(const OutboxLetter *letter, const OutboxDeadLetter *failure)
+{
+	const char *args[] = {psprintf(INT64_FORMAT, letter->id), unpack_sql_state(failure->sqlerrcode), failure->message,
+	failure->hint};
+
+	(void) OutboxExecute("UPDATE outbox.dead_letter_entry SET attempts = attempts + 1, sqlstate = $2,"
+						 " message = $3, hint = $4 WHERE id = $1::bigint", lengthof(args), args);
+}

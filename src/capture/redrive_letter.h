@@ -1,0 +1,59 @@
+/*-------------------------------------------------------------------------
+ *
+ * redrive_letter.h
+ *	  Open dead letters: which of them are worked on, and what becomes of them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_REDRIVE_LETTER_H
+#define OUTBOX_REDRIVE_LETTER_H
+
+#include "nodes/pg_list.h"
+#include "deadletter/dead_letter.h"
+
+typedef struct OutboxLetter
+{
+	int64		id;
+	char	   *contract;
+	char	   *event_type;
+	char	   *emit;
+	int			attempts;		/* so far */
+	bool		publish;		/* an event that the broker rejected */
+	bool		late;			/* of stage flush */
+	bool		by_relay;		/* tried by a relay, not by a person */
+	Jsonb	   *key;
+	Jsonb	   *before;
+	Jsonb	   *source_columns;
+} OutboxLetter;
+
+/* Which open letters a person asks for. */
+typedef struct OutboxLetterChoice
+{
+	const int64 *id;			/* NULL: any, as the next */
+	const char *contract;
+	int			max_rows;
+} OutboxLetterChoice;
+
+/*
+ * Locks and reads them until the end of the transaction: a list of
+ * OutboxLetter *, by id, in the current memory context. Those that another
+ * session works on are skipped, and so are, unless one is asked for by its id,
+ * those that a person has to decide about. Of more than there may be, those
+ * come first that were tried least often: one that fails again and again does
+ * not keep others from their turn.
+ */
+extern List *OutboxTakeLetters(const OutboxLetterChoice *choice);
+
+/*
+ * The same of late ones that nobody has decided about, for the relay. One that
+ * fails is left alone for longer and longer, and in the end to a person.
+ */
+extern List *OutboxTakeLateLetters(int max_rows);
+
+/* It is resolved; the reason, or NULL, says why there may be no event. */
+extern void OutboxLetterResolved(const OutboxLetter *letter, const char *reason);
+
+/* It stays open: what it says from now on. */
+extern void OutboxLetterFailed(const OutboxLetter *letter, const OutboxDeadLetter *failure);
+
+#endif							/* OUTBOX_REDRIVE_LETTER_H */

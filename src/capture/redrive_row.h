@@ -1,0 +1,29 @@
+/*-------------------------------------------------------------------------
+ *
+ * redrive_row.h
+ *	  The contract rows of a dead letter that is tried again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_REDRIVE_ROW_H
+#define OUTBOX_REDRIVE_ROW_H
+
+#include "access/htup.h"
+
+#include "capture/redrive_letter.h"
+#include "contract/compile.h"
+
+/* All read as the contract's owner, into the current memory context, and may raise; NULL: there is none. */
+
+/* The row before that the letter keeps. */
+extern HeapTuple OutboxLetterRowBefore(OutboxCompiledContract *contract, const OutboxLetter *letter);
+
+/*
+ * The row with the letter's key as it is now, of a contract evaluated per row.
+ * It stays locked against changes until the transaction ends: an event of what
+ * it was must not come behind one of what it became. Does not wait for who
+ * changes it at present, but raises lock_not_available.
+ */
+extern HeapTuple OutboxLetterRowNow(OutboxCompiledContract *contract, const OutboxLetter *letter);
+
+#endif							/* OUTBOX_REDRIVE_ROW_H */
