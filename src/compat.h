@@ -18,6 +18,7 @@
 #include "pgstat.h"
 #include "rewrite/rewriteManip.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/memutils.h"
 #include "utils/regproc.h"
@@ -210,6 +211,17 @@ OutboxCreateWaitEventSet(int nevents)
 	return CreateWaitEventSet(NULL, nevents);
 #else
 	return CreateWaitEventSet(TopMemoryContext, nevents);
+#endif
+}
+
+/* Does this transaction hold the lock in exactly that mode? Got a question about stronger modes in 17. */
+static inline bool
+OutboxHoldsLock(const LOCKTAG *tag, LOCKMODE mode)
+{
+#if PG_VERSION_NUM >= 170000
+	return LockHeldByMe(tag, mode, false);
+#else
+	return LockHeldByMe(tag, mode);
 #endif
 }
 

@@ -25,6 +25,7 @@ int			outbox_queue_memory = 16384;
 bool		outbox_test_mode = false;
 int			outbox_max_databases = 8;
 int			outbox_ring_size = 65536;
+int			outbox_bulk_filter_memory = 4096;
 int			outbox_poll_interval = 1000;
 int			outbox_drain_timeout = 3000;
 int			outbox_dead_letter_retention = 30 * 24 * 60 * 60;
@@ -205,6 +206,12 @@ define_shared_memory_settings(void)
 							&outbox_ring_size, 65536, 64, 16 * 1024 * 1024,
 							context,
 							0, NULL, NULL, NULL);
+	DefineCustomIntVariable("outbox.bulk_filter_memory",
+							"Shared memory in which commits with very many keys say which ones they are.",
+							"Two bytes per key, or one when there is little left; without it all other commits of the aggregate type wait.",
+							&outbox_bulk_filter_memory, 4096, 0, 1024 * 1024,
+							context,
+							GUC_UNIT_KB, NULL, NULL, NULL);
 }
 
 void

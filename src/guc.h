@@ -24,6 +24,7 @@ extern int	outbox_queue_memory;	/* kB of queued keys before they go to a file */
 extern bool outbox_test_mode;
 extern int	outbox_max_databases;
 extern int	outbox_ring_size;
+extern int	outbox_bulk_filter_memory;	/* kB */
 extern int	outbox_poll_interval;	/* ms */
 extern int	outbox_dead_letter_retention;	/* seconds; -1: for ever */
 extern int	outbox_drain_timeout;	/* ms a stopping relay waits for acks */

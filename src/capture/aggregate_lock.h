@@ -15,7 +15,8 @@ extern uint64 OutboxLockClass(const char *aggregate_type);
 typedef struct OutboxLockSet
 {
 	uint64 lock_class;
-	bool coarse; /* too many keys: all slots of the class instead */
+	bool coarse;  /* too many keys: all slots of the class instead */
+	uint64 nkeys; /* that were added, duplicates included */
 	int nhashes;
 	int capacity;
 	uint64 *hashes;
@@ -24,18 +25,25 @@ typedef struct OutboxLockSet
 /* In CurrentMemoryContext. */
 extern OutboxLockSet *OutboxLockSetCreate(uint64 lock_class);
 
-/* Adds a key; a set that has become coarse needs no more of them. */
+/* Adds a key; a set that has become coarse only counts them. */
 extern void OutboxLockSetAdd(OutboxLockSet *set, uint64 hash);
+
+/* Adds all keys of the coarse sets of that class to a filter of shared/bulk_filter.h. May raise. */
+typedef void (*OutboxFillFilter)(void *arg, uint64 lock_class, int filter);
 
 /* What is left to be locked, in the order of all sessions. */
 typedef struct OutboxLockList
 {
+	OutboxLockSet **sets;
+	int nsets;
+	OutboxFillFilter fill; /* NULL: what the keys of a coarse set are stays unknown to others */
+	void *fill_arg;
 	int nlocks;
 	int nheld; /* the first ones are ours */
 	struct OutboxLock *locks;
 } OutboxLockList;
 
-/* In CurrentMemoryContext; the sets may be of one class. */
+/* In CurrentMemoryContext; the sets may be of one class, and live as long as the list. */
 extern void OutboxLockListMake(OutboxLockList *list, OutboxLockSet **sets, int nsets);
 
 /*

@@ -34,6 +34,7 @@
 #include "capture/flush_run.h"
 #include "contract/contract_api.h"
 #include "guc.h"
+#include "shared/bulk_filter.h"
 
 PG_FUNCTION_INFO_V1(outbox_flush);
 
@@ -180,6 +181,7 @@ on_transaction(XactEvent event, void *arg)
 		case XACT_EVENT_PREPARE:
 		case XACT_EVENT_ABORT:
 			OutboxKeyQueueForget();
+			OutboxBulkFiltersForget();
 			memset(&state, 0, sizeof(state));
 			break;
 		default:
@@ -194,9 +196,11 @@ on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId pa
 	{
 		case SUBXACT_EVENT_COMMIT_SUB:
 			OutboxKeyQueuePromote(GetCurrentTransactionNestLevel());
+			OutboxBulkFiltersPromote(GetCurrentTransactionNestLevel());
 			break;
 		case SUBXACT_EVENT_ABORT_SUB:
 			OutboxKeyQueueDrop(GetCurrentTransactionNestLevel());
+			OutboxBulkFiltersDrop(GetCurrentTransactionNestLevel());
 			break;
 		default:
 			break;

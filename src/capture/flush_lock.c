@@ -18,11 +18,13 @@
 #include "capture/commit_guard.h"
 #include "capture/flush_run.h"
 #include "compat.h"
+#include "shared/bulk_filter.h"
 
 /* Between two attempts to get a lock. */
 #define MAX_PAUSE_MS 10
 
 static void collect_locks(OutboxFlush *flush);
+static void fill_filter(void *arg, uint64 lock_class, int filter);
 static void lock_step(void *arg);
 static void all_late(OutboxFlush *flush, const ErrorData *reason);
 static void pause_shortly(int *ms);
@@ -87,6 +89,24 @@ collect_locks(OutboxFlush *flush)
 			sets[nsets++] = flush->contracts[i].locks;
 	}
 	OutboxLockListMake(&flush->locks, sets, flush->take_locks ? nsets : 0);
+	flush->locks.fill = fill_filter;
+	flush->locks.fill_arg = flush;
+}
+
+/* Keys of a set that is not coarse have locks of their own. */
+static void
+fill_filter(void *arg, uint64 lock_class, int filter)
+{
+	OutboxFlush *flush = arg;
+	OutboxQueuedKey key;
+
+	OutboxKeyQueueScan();
+	while (OutboxKeyQueueNext(&key))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (key.contract->lock_class == lock_class && flush->contracts[key.contract->index].locks->coarse)
+			OutboxBulkFilterAdd(filter, key.hash);
+	}
 }
 
 /* In a subtransaction because the lock table may be full; what it took stays with the transaction. */

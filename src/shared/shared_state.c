@@ -16,6 +16,7 @@
 #include "storage/shmem.h"
 
 #include "guc.h"
+#include "shared/bulk_filter.h"
 #include "shared/shared_state.h"
 
 #define REGISTRY_TRANCHE "outbox_registry"
@@ -70,6 +71,7 @@ shared_request(void)
 	RequestNamedLWLockTranche(REGISTRY_TRANCHE, 1);
 	RequestNamedLWLockTranche(RELAYS_TRANCHE, 1);
 	RequestNamedLWLockTranche(RING_TRANCHE, outbox_max_databases);
+	OutboxBulkFiltersRequest();
 }
 
 static void
@@ -121,5 +123,6 @@ shared_startup(void)
 								mul_size(database_size(), outbox_max_databases), &found);
 	if (!found)
 		initialise_databases();
+	OutboxBulkFiltersStartup();
 	LWLockRelease(AddinShmemInitLock);
 }
