@@ -57,6 +57,20 @@ COMMIT;
 SELECT * FROM events;
 SELECT * FROM gaps;
 CALL look();
+\echo rewritten by CLUSTER, which keeps the rows but looks like the others
+BEGIN;
+CLUSTER ln USING ln_pkey;
+UPDATE ln SET qty = 11 WHERE no = 1;
+COMMIT;
+SELECT * FROM events;
+SELECT * FROM gaps;
+CALL look();
+\echo in a transaction of its own it is nothing
+CLUSTER ln;
+UPDATE ln SET qty = 12 WHERE no = 1;
+SELECT * FROM events;
+SELECT * FROM gaps;
+CALL look();
 \echo rolled back, the rewrite is none
 BEGIN;
 SAVEPOINT a;
