@@ -47,7 +47,7 @@ enum
 };
 #define Natts_gap		Anum_gap_detail
 
-static void insert_row(const char *table, const char *sequence, Datum *values, bool *nulls);
+static void insert_row(const char *table, const char *sequence, const Datum *values, const bool *nulls, int n);
 static void set_text(Datum *values, bool *nulls, AttrNumber column, const char *text);
 static void set_jsonb(Datum *values, bool *nulls, AttrNumber column, Jsonb *value);
 static void push_name(JsonbParseState **state, const char *name);
@@ -78,7 +78,7 @@ OutboxDeadLetterInsert(const OutboxDeadLetter *letter)
 	nulls[Anum_letter_created_at - 1] = false;
 	values[Anum_letter_attempts - 1] = Int32GetDatum(0);
 	nulls[Anum_letter_attempts - 1] = false;
-	insert_row("dead_letter_entry", "dead_letter_entry_id_seq", values, nulls);
+	insert_row("dead_letter_entry", "dead_letter_entry_id_seq", values, nulls, Natts_letter);
 }
 
 void
@@ -97,7 +97,7 @@ OutboxGapInsert(const char *contract, Oid source, const char *reason, const char
 	nulls[Anum_gap_xid - 1] = false;
 	values[Anum_gap_created_at - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	nulls[Anum_gap_created_at - 1] = false;
-	insert_row("gap", "gap_id_seq", values, nulls);
+	insert_row("gap", "gap_id_seq", values, nulls, Natts_gap);
 }
 
 Jsonb *
@@ -226,19 +226,28 @@ parse_json(JsonbValue *json)
 	json->val.binary.len = VARSIZE(parsed) - VARHDRSZ;
 }
 
+/* The first n columns. The table may have fewer, created by an older script, or more, by a newer one: those stay NULL. */
 static void
-insert_row(const char *table, const char *sequence, Datum *values, bool *nulls)
+insert_row(const char *table, const char *sequence, const Datum *values, const bool *nulls, int n)
 {
 	Relation	rel = table_open(OutboxRelationOid(table), RowExclusiveLock);
+	int			natts = RelationGetDescr(rel)->natts;
+	Datum	   *row = palloc0(sizeof(Datum) * natts);
+	bool	   *row_nulls = palloc(sizeof(bool) * natts);
 	OutboxSequence numbers = {0};
 	HeapTuple	tuple;
 
+	memset(row_nulls, true, sizeof(bool) * natts);
+	memcpy(row, values, sizeof(Datum) * Min(n, natts));
+	memcpy(row_nulls, nulls, sizeof(bool) * Min(n, natts));
 	OutboxSequenceBind(&numbers, OutboxRelationOid(sequence), true);
-	values[0] = Int64GetDatum(OutboxSequenceNext(&numbers));
-	nulls[0] = false;
-	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
+	row[0] = Int64GetDatum(OutboxSequenceNext(&numbers));
+	row_nulls[0] = false;
+	tuple = heap_form_tuple(RelationGetDescr(rel), row, row_nulls);
 	CatalogTupleInsert(rel, tuple);
 	heap_freetuple(tuple);
+	pfree(row);
+	pfree(row_nulls);
 	table_close(rel, NoLock);
 }
 

@@ -5,6 +5,7 @@ CREATE TABLE mismatch (id int PRIMARY KEY, v text);
 CREATE VIEW mismatch_v AS SELECT id, v FROM mismatch;
 SELECT outbox.create_contract('mismatch', view => 'mismatch_v', source => 'mismatch', key => '{id}');
 SELECT outbox.create_event_type('MismatchSeen', contract => 'mismatch', emit => 'created');
+SELECT outbox.add_check('MismatchSeen', 'short', 'length(v) < 10');
 SELECT outbox.enable('mismatch');
 SELECT extversion = outbox.library_version() AS same FROM pg_extension WHERE extname = 'outbox_ext';
 
@@ -42,6 +43,17 @@ SET client_min_messages = warning;
 INSERT INTO mismatch VALUES (2, 'two');
 SELECT aggregateid, payload FROM outbox.event_json WHERE type = 'MismatchSeen' ORDER BY seq;
 SELECT count(*) FROM outbox.dead_letter WHERE contract = 'mismatch';
+
+\echo a newer script has appended columns that this library does not know
+BEGIN;
+SELECT string_agg(format('ALTER TABLE outbox.%s ADD COLUMN newer_%s text', t, i), ';') AS newer
+FROM unnest('{gap,dead_letter_entry}'::text[]) t, generate_series(1, 30) i \gset
+:newer;
+INSERT INTO mismatch VALUES (3, 'much too long');
+TRUNCATE mismatch;
+SELECT reason, num_nulls(newer_1, newer_15, newer_30) FROM outbox.gap WHERE contract = 'mismatch';
+SELECT stage, num_nulls(newer_1, newer_15, newer_30) FROM outbox.dead_letter_entry WHERE contract = 'mismatch';
+ROLLBACK;
 
 UPDATE pg_extension SET extversion = outbox.library_version() WHERE extname = 'outbox_ext';
 SELECT state <> 'version mismatch' AS well FROM outbox.status WHERE kind = 'extension';
