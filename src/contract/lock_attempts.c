@@ -6,8 +6,13 @@
  * A lock request that waits makes every later writer wait behind it. So the
  * locks are asked for with a short lock_timeout, several times, with a pause
  * in between in which the application runs; then the caller is told who holds
- * them. An attempt keeps all of its locks or none, and ends before anybody
- * who waits for one of them looks for a deadlock.
+ * them. An attempt keeps all of its locks or none.
+ *
+ * Only the first lock is waited for in the server's queue. With a lock in hand
+ * we would be part of a cycle: a writer who has the next table may be waiting
+ * for ours, perhaps long since, for somebody else's sake, and look for a
+ * deadlock just now. So all others are tried again and again, which nobody
+ * takes for waiting.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,7 +25,6 @@
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
-#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -34,7 +38,10 @@
 #define FIRST_TIMEOUT_MS 2000
 #define OTHERS_TIMEOUT_MS 500
 #define LOCK_ATTEMPTS 5
-#define PAUSE_MS 500L
+#define PAUSE_MS 500
+
+/* The time for all locks when others are there from before, and so do not become free in between. */
+#define FURTHER_TIMEOUT_MS 100
 
 /* What one call asks for, and how far an attempt has come. */
 typedef struct LockRequest
@@ -45,9 +52,9 @@ typedef struct LockRequest
 	List *(*list)(void);
 	bool may_wait;
 	TimestampTz begun;
-	bool timed; /* this attempt has its first lock on a relation, since: */
-	TimestampTz start;
-	Oid busy; /* the relation that is being locked, or was in the last attempt; InvalidOid: the extension */
+	int attempts;
+	TimestampTz until; /* when this attempt ends; 0: it may wait for a lock */
+	Oid busy;          /* the relation that is being locked, or was in the last attempt; InvalidOid: the extension */
 } LockRequest;
 
 /* The last one that got its locks. */
@@ -61,7 +68,8 @@ static void lock_extension(LockRequest *request);
 static List *with_first(Oid first, const List *relations);
 static void lock_relations(LockRequest *request, const List *relations);
 static int push_timeout(int ms);
-static void pause_between_attempts(void);
+static void lock_when_free(const LockRequest *request);
+static void pause_for(int ms);
 static void raise_busy(const LockRequest *request);
 static char *qualified_name(Oid relation);
 
@@ -84,20 +92,15 @@ OutboxLockExtensionInAttempts(Oid extension, List *(*list)(void) )
 static void
 lock_in_attempts(LockRequest *request)
 {
-	/* locks that this transaction took before stay when an attempt fails, so then nothing is waited for at all */
 	request->may_wait = locking_transaction != OutboxLocalTransactionId();
 	request->begun = GetCurrentTimestamp();
-	for (int attempt = 1; attempt <= LOCK_ATTEMPTS; attempt++)
+	for (request->attempts = 1; !try_lock(request); request->attempts++)
 	{
-		if (try_lock(request))
-		{
-			locking_transaction = OutboxLocalTransactionId();
-			return;
-		}
-		if (attempt < LOCK_ATTEMPTS)
-			pause_between_attempts();
+		if (request->attempts == LOCK_ATTEMPTS || !request->may_wait)
+			raise_busy(request);
+		pause_for(PAUSE_MS);
 	}
-	raise_busy(request);
+	locking_transaction = OutboxLocalTransactionId();
 }
 
 /* PostgreSQL locks the partitions with their table, and would wait for each as long as it takes. */
@@ -155,7 +158,8 @@ lock_all(LockRequest *request)
 	List *locked = NIL;
 	List *lacking;
 
-	request->timed = false;
+	/* what this transaction has locked before stays locked when an attempt fails */
+	request->until = request->may_wait ? 0 : TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FURTHER_TIMEOUT_MS);
 	if (!OidIsValid(request->extension))
 	{
 		lock_relations(request, with_first(first, request->relations));
@@ -188,11 +192,6 @@ lock_extension(LockRequest *request)
 	AtEOXact_GUC(true, nest_level);
 }
 
-/*
- * With the first lock in hand all others together get less time than anybody
- * waits before he looks for a deadlock: a writer who has one of them may be
- * waiting for the first.
- */
 static void
 lock_relations(LockRequest *request, const List *relations)
 {
@@ -200,23 +199,31 @@ lock_relations(LockRequest *request, const List *relations)
 
 	foreach (lc, relations)
 	{
-		int left_ms = FIRST_TIMEOUT_MS;
-		int nest_level;
-
 		request->busy = lfirst_oid(lc);
-		if (!request->may_wait && !ConditionalLockRelationOid(request->busy, request->mode))
+		if (request->until != 0)
+			lock_when_free(request);
+		else
+		{
+			int nest_level = push_timeout(FIRST_TIMEOUT_MS);
+
+			LockRelationOid(request->busy, request->mode);
+			AtEOXact_GUC(true, nest_level);
+			request->until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), OTHERS_TIMEOUT_MS);
+		}
+	}
+}
+
+/* Everybody who needs one of the locks that are there waits meanwhile, so the time for all is short. */
+static void
+lock_when_free(const LockRequest *request)
+{
+	while (!ConditionalLockRelationOid(request->busy, request->mode))
+	{
+		if (GetCurrentTimestamp() >= request->until)
 			ereport(ERROR,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-					 errmsg("could not lock \"%s\"", get_rel_name(request->busy))));
-		if (request->timed)
-			left_ms = Min(OTHERS_TIMEOUT_MS, DeadlockTimeout / 2) -
-				(int) TimestampDifferenceMilliseconds(request->start, GetCurrentTimestamp());
-		nest_level = push_timeout(Max(left_ms, 1));
-		LockRelationOid(request->busy, request->mode);
-		AtEOXact_GUC(true, nest_level);
-		if (!request->timed)
-			request->start = GetCurrentTimestamp();
-		request->timed = true;
+					 errmsg("could not lock relation %u", request->busy)));
+		pause_for(1);
 	}
 }
 
@@ -232,16 +239,16 @@ push_timeout(int ms)
 
 /* The latch alone does not tell that it is over: the timer of a lock_timeout sets it, too. */
 static void
-pause_between_attempts(void)
+pause_for(int ms)
 {
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PAUSE_MS);
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
 	long left;
 
 	while ((left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until)) > 0)
 	{
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, Min(left, PAUSE_MS), PG_WAIT_EXTENSION);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, Min(left, ms), PG_WAIT_EXTENSION);
 	}
 }
 
@@ -255,12 +262,12 @@ raise_busy(const LockRequest *request)
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("could not lock what belongs to extension outbox_ext"),
-				 errdetail("%d attempts within %.1f s found it in use.", LOCK_ATTEMPTS, seconds),
+				 errdetail("%d attempts within %.1f s found it in use.", request->attempts, seconds),
 				 errhint("A relay is in the middle of something, or another session alters it; try again.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 			 errmsg("could not lock \"%s\"", name),
-			 errdetail("%d attempts within %.1f s found it in use.", LOCK_ATTEMPTS, seconds),
+			 errdetail("%d attempts within %.1f s found it in use.", request->attempts, seconds),
 			 OidIsValid(request->extension)
 				 ? errhint("Long transactions on it stand in pg_locks (relation = '%s'::regclass), prepared ones without a pid; try again when they are over. outbox.drop_contract(), one contract per transaction, needs fewer tables at a time; outbox.uninstall() names what else there is to do before.",
 						   qualified_name(request->busy))

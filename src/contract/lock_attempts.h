@@ -13,9 +13,9 @@
 
 /*
  * Locks relations (OIDs) until the end of the transaction, all of them or
- * none, partitions included. It waits for the first; for the others only so
- * long that nobody who has locks on some of them in another order ends as the
- * victim of a deadlock. Raises lock_not_available when they cannot be had.
+ * none, partitions included. Whoever has locks on some of them in another
+ * order never ends as the victim of a deadlock. Raises lock_not_available when
+ * they cannot be had.
  */
 extern void OutboxLockInAttempts(const List *relations, LOCKMODE mode);
 
