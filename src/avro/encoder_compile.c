@@ -282,7 +282,7 @@ compile_field(Compile *compile, OutboxOp *op, const AvroField *field,
 							psprintf("column \"%s\" does not exist", field->name),
 							pstrdup("The pinned schema has a field of this name."));
 	op->column = column;
-	shape = OutboxShapeOf(NULL, field->name, columns[column].type, columns[column].typmod, &refusal);
+	shape = OutboxShapeOfPinned(field->name, columns[column].type, columns[column].typmod, field->type, &refusal);
 	if (shape == NULL)
 		return compile_fail(compile, field->name, refusal.sqlerrcode, refusal.message, refusal.detail);
 	if (node == NULL)

@@ -13,6 +13,8 @@
 
 #include "access/tupdesc.h"
 
+#include "avro/schema_model.h"
+
 typedef enum OutboxShapeKind
 {
 	SHAPE_BOOL,
@@ -66,7 +68,7 @@ struct OutboxShape
 	OutboxShape *element; /* SHAPE_ARRAY */
 	TupleDesc tupdesc;    /* SHAPE_COMPOSITE: a copy */
 	int nfields;
-	OutboxShapeField *fields; /* without dropped attributes */
+	OutboxShapeField *fields; /* without dropped attributes, and those a pinned schema does not have */
 	int nlabels;
 	OutboxShapeLabel *labels; /* SHAPE_ENUM: in their order */
 };
@@ -87,6 +89,15 @@ typedef struct OutboxRefusal
  */
 extern OutboxShape *OutboxShapeOf(const char *relation, const char *column,
 								  Oid type, int32 typmod, OutboxRefusal *refusal);
+
+/*
+ * The shape of a column for its pinned schema: without attributes that the
+ * schema does not have, and whatever the names of labels and types are; names
+ * and comments are the schema's business. Refused, as above, is what cannot be
+ * encoded.
+ */
+extern OutboxShape *OutboxShapeOfPinned(const char *column, Oid type, int32 typmod,
+										const AvroNode *pinned, OutboxRefusal *refusal);
 
 /* False with *refusal filled when a column cannot be a field because of its name. */
 extern bool OutboxShapeCheckName(const char *relation, const char *column, OutboxRefusal *refusal);
