@@ -9,7 +9,10 @@ SELECT * FROM no_plan();
 
 -- ---- functions -----------------------------------------------------------------------------------
 
+-- What was asked for; in the end that must have been everything.
+CREATE TEMP TABLE asked (name text);
 CREATE FUNCTION pg_temp.signature(name text) RETURNS text LANGUAGE sql AS $$
+    INSERT INTO asked VALUES ('function ' || $1);
     SELECT string_agg(pg_get_function_arguments(oid) || ' -> ' || pg_get_function_result(oid), '; ' ORDER BY pg_get_function_arguments(oid))
     FROM pg_proc WHERE pronamespace = 'outbox'::regnamespace AND proname = $1
 $$;
@@ -64,9 +67,43 @@ SELECT is(pg_temp.signature('redrive_late'), 'max_rows integer DEFAULT 50 -> big
 SELECT is(pg_temp.signature('flush'), ' -> void', 'flush');
 SELECT is(pg_temp.signature('discard'), 'id bigint, reason text -> void', 'discard');
 
+SELECT is(pg_temp.signature('validate'),
+    'contract text, OUT event_type text, OUT stage text, OUT sqlstate text, OUT error text, OUT rows bigint, OUT example_key jsonb -> SETOF record',
+    'validate');
+SELECT is(pg_temp.signature('drop_check'), 'event_type text, name text -> void', 'drop_check');
+SELECT is(pg_temp.signature('drop_code_map'), 'name text -> void', 'drop_code_map');
+SELECT is(pg_temp.signature('grant_access'), 'role text, level text -> void', 'grant_access');
+SELECT is(pg_temp.signature('decode_payload'),
+    'schema_id integer, payload bytea, OUT payload_json jsonb, OUT error text -> record', 'decode_payload');
+SELECT is(pg_temp.signature('preloaded'), ' -> boolean', 'preloaded');
+SELECT is(pg_temp.signature('library_version'), ' -> text', 'library_version');
+SELECT is(pg_temp.signature('relay_report'),
+    'OUT sink_id integer, OUT sink text, OUT state text, OUT pid integer, OUT published bigint, OUT acked bigint, OUT queued bigint, '
+    'OUT seq_seen bigint, OUT oldest_unacked timestamp with time zone, OUT scans bigint, OUT cycles bigint, OUT last_error text, '
+    'OUT last_error_at timestamp with time zone, OUT since timestamp with time zone, OUT retry_at timestamp with time zone, '
+    'OUT in_flight bigint, OUT in_flight_bytes bigint, OUT window_left bigint, OUT retries bigint -> SETOF record', 'relay_report');
+SELECT is(pg_temp.signature('contract_counters'),
+    'OUT contract_id integer, OUT captured bigint, OUT dead_letters bigint, OUT calls bigint, OUT skips bigint, OUT transitions bigint, '
+    'OUT call_us bigint, OUT max_call_us bigint, OUT flushes bigint, OUT flush_keys bigint, OUT flush_us bigint, OUT max_flush_us bigint '
+    '-> SETOF record', 'contract_counters');
+SELECT is(pg_temp.signature('counters'),
+    'OUT name text, OUT sink_id integer, OUT schema_id integer, OUT le double precision, OUT value double precision -> SETOF record', 'counters');
+SELECT is(pg_temp.signature('leaf_bytes'), 'relation regclass -> bigint', 'leaf_bytes');
+SELECT is(pg_temp.signature('snapshot_covers'), 'later pg_snapshot, earlier pg_snapshot -> boolean', 'snapshot_covers');
+SELECT is(pg_temp.signature('contract_views'), 'source regclass, OUT contract_id integer, OUT view regclass -> SETOF record', 'contract_views');
+SELECT is(pg_temp.signature('dependent_views'), 'views oid[], OUT place bigint, OUT view regclass, OUT obstacle text -> SETOF record', 'dependent_views');
+SELECT is(pg_temp.signature('view_commands'),
+    'view regclass, definition text DEFAULT NULL::text, OUT step bigint, OUT role name, OUT command text -> SETOF record', 'view_commands');
+SELECT is(pg_temp.signature('view_without_decode'), 'view regclass -> text', 'view_without_decode');
+SELECT is(pg_temp.signature('uninstall_plan'),
+    'OUT step bigint, OUT action text, OUT object text, OUT role name, OUT command text, OUT restore text -> SETOF record', 'uninstall_plan');
+SELECT is(pg_temp.signature(f), ' -> trigger', f) FROM unnest('{capture,capture_truncate,config_changed,refuse_write}'::text[]) f;
+SELECT is(pg_temp.signature(f), ' -> event_trigger', f) FROM unnest('{partitions_changed,tables_dropped,lock_before_drop}'::text[]) f;
+
 -- ---- relations -----------------------------------------------------------------------------------
 
 CREATE FUNCTION pg_temp.columns(relation regclass) RETURNS text LANGUAGE sql AS $$
+    INSERT INTO asked VALUES ('view ' || $1);
     SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum)
     FROM pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped
 $$;
@@ -100,20 +137,47 @@ SELECT is(pg_temp.columns('outbox.held_events'),
     'sink text, topic text, aggregatetype text, aggregateid text, seq bigint, id uuid, type text, occurred_at timestamp with time zone, '
     'state text, dead_letter bigint, reason text, next_try timestamp with time zone, held_at timestamp with time zone', 'held_events');
 
--- ---- documentation -------------------------------------------------------------------------------
+SELECT is(pg_temp.columns('outbox.sinks'),
+    'name text, library text, options jsonb, start_at text, desired_state text, on_reject text, created_at timestamp with time zone', 'sinks');
+SELECT is(pg_temp.columns('outbox.contract_cost'),
+    'contract text, calls bigint, skips bigint, transitions bigint, events bigint, dead_letters bigint, total_us bigint, max_us bigint, '
+    'flushes bigint, flush_keys bigint, total_flush_us bigint, max_flush_us bigint', 'contract_cost');
+SELECT is(pg_temp.columns('outbox.leaf_status'),
+    'leaf smallint, relation regclass, state text, leaf_generation bigint, events bigint, bytes bigint, opened_at timestamp with time zone, '
+    'changed_at timestamp with time zone, first_at timestamp with time zone, last_at timestamp with time zone, '
+    'acked_at timestamp with time zone, waits_for text[], blocking_pid integer, blocking_since timestamp with time zone, blocking text, '
+    'advice text', 'leaf_status');
+SELECT is(pg_temp.columns('outbox.leaf_sink'),
+    'leaf smallint, sink_id integer, sink text, passed boolean, acked bigint, gets_all boolean', 'leaf_sink');
 
 SELECT is_empty($$
-    SELECT oid::regprocedure FROM pg_proc
-    WHERE pronamespace = 'outbox'::regnamespace AND obj_description(oid, 'pg_proc') IS NULL$$,
-    'every function has a comment');
+    SELECT 'function ' || proname FROM pg_proc WHERE pronamespace = 'outbox'::regnamespace
+    UNION ALL
+    SELECT 'view ' || oid::regclass FROM pg_class WHERE relnamespace = 'outbox'::regnamespace AND relkind = 'v'
+    EXCEPT SELECT name FROM asked$$,
+    'every function and every view is above');
+
+-- ---- documentation -------------------------------------------------------------------------------
+
+-- Members of the extension, and what belongs to them: columns of tables and views, triggers. Leaves have the columns of the outbox.
 SELECT is_empty($$
-    SELECT oid::regclass FROM pg_class
-    WHERE relnamespace = 'outbox'::regnamespace AND relkind IN ('r', 'p', 'v') AND obj_description(oid, 'pg_class') IS NULL$$,
-    'every table and view has a comment');
-SELECT is_empty($$
-    SELECT oid::regtype FROM pg_type
-    WHERE typnamespace = 'outbox'::regnamespace AND typtype IN ('d', 'e') AND obj_description(oid, 'pg_type') IS NULL$$,
-    'every type has a comment');
+    WITH members AS (
+        SELECT classid, objid FROM pg_depend
+        WHERE refclassid = 'pg_extension'::regclass AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'outbox_ext') AND deptype = 'e'
+    ), objects AS (
+        SELECT classid, objid, 0 AS objsubid FROM members
+        UNION ALL
+        SELECT classid, objid, a.attnum FROM members
+        JOIN pg_class c ON classid = 'pg_class'::regclass AND c.oid = objid AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition
+        JOIN pg_attribute a ON a.attrelid = objid AND a.attnum > 0 AND NOT a.attisdropped
+        UNION ALL
+        SELECT 'pg_trigger'::regclass, t.oid, 0 FROM members
+        JOIN pg_trigger t ON classid = 'pg_class'::regclass AND t.tgrelid = objid AND NOT t.tgisinternal AND t.tgparentid = 0
+    )
+    SELECT pg_describe_object(o.classid, o.objid, o.objsubid) FROM objects o
+    WHERE NOT EXISTS (SELECT FROM pg_description d
+                      WHERE d.classoid = o.classid AND d.objoid = o.objid AND d.objsubid = o.objsubid AND btrim(d.description) <> '')$$,
+    'every object of the extension has a comment: functions, tables, views, columns, sequences, types, triggers, event triggers');
 
 -- ---- safety --------------------------------------------------------------------------------------
 
