@@ -115,8 +115,15 @@ extern bool OutboxKeeperBacklog(OutboxKeeper *keeper);
 /* ---- leaf_storage.c ---- */
 
 /*
+ * For whoever creates a sink, before its position is taken: no leaf is emptied
+ * until the transaction ends. Waits while one is being emptied.
+ */
+extern void OutboxLeavesKeep(void);
+
+/*
  * Locks a leaf and what it stores out of line against everybody, without
- * waiting; until the end of the transaction. False: somebody uses it.
+ * waiting; until the end of the transaction. False: somebody uses it, or is
+ * creating a sink.
  */
 extern bool OutboxLeafLockAway(Oid relid);
 

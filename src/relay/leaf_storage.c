@@ -31,12 +31,35 @@ renew(Relation rel)
 	pgstat_count_truncate(rel);
 }
 
+/*
+ * Whoever creates a sink keeps every leaf as it is until he commits: from then
+ * on the sink itself does, and before nobody else can see that it wants them.
+ */
+static void
+set_sink_tag(LOCKTAG *tag)
+{
+	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, OutboxRelationOid("sink"), 0, 0);
+}
+
+void
+OutboxLeavesKeep(void)
+{
+	LOCKTAG tag;
+
+	set_sink_tag(&tag);
+	(void) LockAcquire(&tag, ShareLock, false, false);
+}
+
 bool
 OutboxLeafLockAway(Oid relid)
 {
+	LOCKTAG tag;
 	Relation rel;
 	Oid toast;
 
+	set_sink_tag(&tag);
+	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
 	if (!ConditionalLockRelationOid(relid, AccessExclusiveLock))
 		return false;
 	rel = try_table_open(relid, NoLock);

@@ -20,6 +20,7 @@
 #include "utils/jsonb.h"
 
 #include "catalog/outbox_catalog.h"
+#include "relay/keeper.h"
 #include "relay/sink_api.h"
 #include "relay/window.h"
 #include "shared/outbox_shared.h"
@@ -165,6 +166,8 @@ outbox_create_sink(PG_FUNCTION_ARGS)
 
 	OutboxApiBegin(&scope);
 	SPI_connect();
+	/* before the position is taken: what it leaves behind must still be there when the sink is seen */
+	OutboxLeavesKeep();
 	id = insert_sink(name, library, options, start_at, on_reject);
 	if (strcmp(start_at, "now") == 0)
 		insert_position(id);

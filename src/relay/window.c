@@ -34,7 +34,7 @@ OutboxSnapshotOfOthers(void)
 	OutboxSnapshot *result;
 	uint32 before = 0;
 
-	PushActiveSnapshot(GetTransactionSnapshot());
+	PushActiveSnapshot(GetLatestSnapshot());
 	seen = OutboxSnapshotActive();
 	PopActiveSnapshot();
 	if (!OutboxSnapshotSees(seen, own))
