@@ -39,6 +39,8 @@ sub same
 	return { key => $message->{key}, value => $message->{value}, headers => \%headers };
 }
 
+sub unique { my %seen; return grep { !$seen{$_}++ } @_; }
+
 sub by_id { return [ sort { $a->{headers}{ce_id} cmp $b->{headers}{ce_id} || defined $b->{value} <=> defined $a->{value} } @_ ]; }
 
 my $live = $node->consume($broker, 'own');
@@ -54,6 +56,21 @@ wait_replay($node->sql("SELECT request FROM outbox.replay('kafka', aggregate_id 
 my @third = grep { $_->{key} eq '3' } @{ $node->consume($broker, 'own') };
 is(join(' ', map { (defined $_->{value} ? 'value' : 'null') . (exists $_->{headers}{ce_replay} ? '*' : '') } @third),
 	'value value null value* value* null*', 'its own topic: behind what is there, in order');
+
+# ---- whatever headers a sink is asked for, a message that does not stand where its change happened says so ----
+for my $mode ('minimal', 'none')
+{
+	my %ordinary = (minimal => 'ce_id ce_type content-type', none => '');
+
+	$node->create_sink($mode, $broker, {}, headers => $mode);
+	$node->wait_published($mode);
+	wait_replay($node->sql("SELECT request FROM outbox.replay('$mode', topic => 'again.$mode', rate => 0)"));
+	my $messages = $node->consume($broker, "again.$mode");
+	is(scalar(@$messages), 70, "headers = $mode: a replay");
+	is_deeply([ grep { ($_->{headers}{ce_replay} // '') ne 'true' } @$messages ], [], 'is marked');
+	delete $_->{headers}{ce_replay} for @$messages;
+	is(join(',', unique(map { join ' ', sort keys %{ $_->{headers} } } @$messages)), $ordinary{$mode}, 'and has no other headers than its messages had');
+}
 
 # ---- a topic that cannot be ----
 my $request = $node->sql("SELECT request FROM outbox.replay('kafka', topic => repeat('x', 600), rate => 0)");

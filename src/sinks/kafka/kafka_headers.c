@@ -26,6 +26,9 @@
 
 static void add(rd_kafka_headers_t *headers, const char *name, Size name_len, const char *value, Size len);
 static void add_cloudevents(rd_kafka_headers_t *headers, const KafkaSink *sink, const KafkaRoute *route, const OutboxMessage *message);
+static void add_marks(rd_kafka_headers_t *headers, const OutboxMessage *message);
+static bool is_mark(const OutboxAttribute *attribute);
+static int count_marks(const OutboxMessage *message);
 static void add_extension(rd_kafka_headers_t *headers, const OutboxAttribute *attribute);
 static char *put_digits(char *out, uint64 number, int digits);
 static void put_uuid(char *out, const uint8 *id);
@@ -41,17 +44,66 @@ KafkaBuildHeaders(KafkaSink *sink, const KafkaRoute *route, const OutboxMessage 
 	rd_kafka_headers_t *headers;
 	char id[UUID_TEXT_LEN];
 
-	if (sink->config.headers == KAFKA_HEADERS_NONE)
+	if (sink->config.headers == KAFKA_HEADERS_NONE && count_marks(message) == 0)
 		return NULL;
 
-	headers = rd_kafka_headers_new(sink->config.headers == KAFKA_HEADERS_MINIMAL ? 3 : 11 + message->nattributes);
+	headers = rd_kafka_headers_new((sink->config.headers == KAFKA_HEADERS_CLOUDEVENTS ? 11 : 3) + message->nattributes);
+	if (sink->config.headers == KAFKA_HEADERS_NONE)
+	{
+		add_marks(headers, message);
+		return headers;
+	}
 	put_uuid(id, message->id);
 	ADD("ce_id", id, UUID_TEXT_LEN);
 	ADD("ce_type", message->ce_type, strlen(message->ce_type));
 	ADD("content-type", CONTENT_TYPE, strlen(CONTENT_TYPE));
 	if (sink->config.headers == KAFKA_HEADERS_CLOUDEVENTS)
 		add_cloudevents(headers, sink, route, message);
+	else
+		add_marks(headers, message);
 	return headers;
+}
+
+/*
+ * What says that a message does not stand where its change happened: without
+ * it a consumer takes old for new, so it is there whatever the option headers
+ * leaves out. Ordinary messages have none of it.
+ */
+static void
+add_marks(rd_kafka_headers_t *headers, const OutboxMessage *message)
+{
+	int i;
+
+	for (i = 0; i < message->nattributes; i++)
+	{
+		if (is_mark(&message->attributes[i]))
+			add_extension(headers, &message->attributes[i]);
+	}
+}
+
+static int
+count_marks(const OutboxMessage *message)
+{
+	int n = 0;
+	int i;
+
+	for (i = 0; i < message->nattributes; i++)
+		n += is_mark(&message->attributes[i]);
+	return n;
+}
+
+static bool
+is_mark(const OutboxAttribute *attribute)
+{
+	static const char *const marks[] = {"replay", "redriven", "late", "superseded"};
+	int i;
+
+	for (i = 0; i < lengthof(marks); i++)
+	{
+		if (attribute->name.len == strlen(marks[i]) && memcmp(attribute->name.data, marks[i], attribute->name.len) == 0)
+			return true;
+	}
+	return false;
 }
 
 static void
