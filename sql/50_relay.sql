@@ -56,3 +56,11 @@ AS 'MODULE_PATHNAME', 'outbox_contract_counters';
 COMMENT ON FUNCTION outbox.contract_counters() IS
 'Events, dead letters and cost per contract since the server started, prepared transactions included; no rows when the library is not preloaded. Cost is counted for transactions that rolled back too. See view contract_cost for its columns';
 REVOKE ALL ON FUNCTION outbox.contract_counters() FROM PUBLIC;
+
+CREATE FUNCTION outbox.counters(OUT name text, OUT sink_id int, OUT schema_id int, OUT le float8, OUT value float8)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'outbox_counters';
+COMMENT ON FUNCTION outbox.counters() IS
+'What was counted in shared memory since the server started, for views metrics and status; no rows when the library is not preloaded. name: captured (events by schema, prepared transactions included), published (acknowledged events by sink and schema), bytes, retries, latency_sum (seconds), latency_count, latency_bucket (events acknowledged within le seconds of occurred_at)';
+REVOKE ALL ON FUNCTION outbox.counters() FROM PUBLIC;

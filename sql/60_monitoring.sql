@@ -173,7 +173,7 @@ SELECT 'extension' AS kind, 'outbox_ext' AS name,
             WHEN NOT outbox.preloaded() THEN 'not preloaded'
             WHEN NOT pg_catalog.current_setting('outbox.capture')::bool THEN 'capture off'
             ELSE 'active' END AS state,
-       seq.last_value AS captured,
+       CASE WHEN outbox.preloaded() THEN (SELECT coalesce(pg_catalog.sum(value), 0)::bigint FROM outbox.counters() WHERE name = 'captured') END AS captured,
        (SELECT pg_catalog.min(published) FROM sinks) AS published,
        (SELECT pg_catalog.max(pending) FROM sinks) AS pending,
        (SELECT pg_catalog.max(oldest_age) FROM sinks) AS oldest_age,
@@ -246,5 +246,5 @@ SELECT 'topic', t.sink || ': ' || t.topic || CASE WHEN t.event_type <> '' THEN '
          || ', or at once with SELECT pg_reload_conf().'
 FROM topics t;
 COMMENT ON VIEW outbox.status IS
-'One row per extension, contract and sink, and per topic that takes nothing from a sink: what is going on and what to do. captured: of the extension an upper bound (the last seq, rolled-back ones included), of a contract the events since the server started; published: events that the broker acknowledged; pending: an upper bound; oldest_age: of the oldest event that is read but not acknowledged';
+'One row per extension, contract and sink, and per topic that takes nothing from a sink: what is going on and what to do. captured: events of committed and prepared transactions since the server started; published: events that the broker acknowledged since the sink was created, of the extension the sink with the fewest; these two begin at different moments, what is not published yet is pending, an upper bound (seq values of rolled-back transactions count until a relay has passed them); oldest_age: of the oldest event that is read but not acknowledged';
 COMMENT ON COLUMN outbox.status.state IS 'extension: active, capture off, not preloaded, version mismatch; contract: enabled, disabled, not captured, detached, broken; sink: starting, running, backoff, blocked, stopping, not running, paused, stopped; topic: blocked';

@@ -1,13 +1,5 @@
 -- For monitoring systems.
 
-CREATE FUNCTION outbox.counters(OUT name text, OUT sink_id int, OUT schema_id int, OUT le float8, OUT value float8)
-RETURNS SETOF record
-LANGUAGE c VOLATILE PARALLEL RESTRICTED
-AS 'MODULE_PATHNAME', 'outbox_counters';
-COMMENT ON FUNCTION outbox.counters() IS
-'What was counted in shared memory since the server started, for view metrics; no rows when the library is not preloaded. name: captured (events by schema, prepared transactions included), published (acknowledged events by sink and schema), bytes, retries, latency_sum (seconds), latency_count, latency_bucket (events acknowledged within le seconds of occurred_at)';
-REVOKE ALL ON FUNCTION outbox.counters() FROM PUBLIC;
-
 CREATE VIEW outbox.relay_status AS
 SELECT r.sink, r.state, r.pid, r.since, r.retry_at,
        greatest(q.last_value - greatest(r.seq_seen, p.seq_seen, 0), 0) + coalesce(r.queued, 0) AS pending,

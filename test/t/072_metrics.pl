@@ -51,6 +51,10 @@ $node->sql("INSERT INTO t VALUES (300, 'bad', 0), (301, 'bad', 0)");
 is(metric('captured_total', contract => 't', event_type => 'TCreated'), 41, 'captured by event type: what was committed');
 is(metric('captured_total', contract => 't', event_type => 'TDeleted'), 10, 'each type apart');
 is(metric('captured_total'), $node->sql('SELECT count(*) FROM outbox.event'), 'captured in all: what is in the outbox');
+is($node->sql("SELECT captured FROM outbox.status WHERE kind = 'extension'"), $node->sql('SELECT count(*) FROM outbox.event'),
+	'status says the same, without what was rolled back');
+is($node->sql("SELECT e.captured > (SELECT count(*) FROM outbox.event) FROM (SELECT last_value AS captured FROM outbox.event_seq) e"), 't',
+	'though seq has gaps');
 is(metric('captured_dead_letters_total', contract => 't'), 2, 'changes that became dead letters');
 is(metric('dead_letters', contract => 't', stage => 'map'), 2, 'open dead letters by stage');
 is(metric('pending', sink => 'fault'), $node->sql('SELECT last_value FROM outbox.event_seq'), 'pending of a sink that was never started: an upper bound');
