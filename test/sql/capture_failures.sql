@@ -76,6 +76,40 @@ SELECT outbox.enable('fail_leak');
 INSERT INTO fail.leak VALUES (1, 0);
 SELECT key, message FROM outbox.dead_letter WHERE contract = 'fail_leak';
 
+\echo every kind of error that the writer has to see, and others: evaluated per row, and at commit
+CREATE FUNCTION fail.raise(text) RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF $1 <> 'none' THEN
+        RAISE EXCEPTION 'raised' USING ERRCODE = $1;
+    END IF;
+    RETURN $1;
+END $$;
+CREATE TABLE fail.by_row (id int PRIMARY KEY, code text);
+CREATE TABLE fail.at_commit (id int PRIMARY KEY, code text);
+CREATE VIEW fail.by_row_v AS SELECT id, fail.raise(code) AS code FROM fail.by_row;
+CREATE VIEW fail.at_commit_v AS SELECT id, fail.raise(code) AS code FROM fail.at_commit;
+SELECT outbox.create_contract('fail_by_row', view => 'fail.by_row_v', source => 'fail.by_row', key => '{id}');
+SELECT outbox.create_contract('fail_at_commit', view => 'fail.at_commit_v', source => 'fail.at_commit', key => '{id}', evaluate => 'commit');
+SELECT outbox.create_event_type('FailByRow', contract => 'fail_by_row', emit => 'created');
+SELECT outbox.create_event_type('FailAtCommit', contract => 'fail_at_commit', emit => 'created');
+SELECT outbox.enable('fail_by_row'), outbox.enable('fail_at_commit');
+CREATE TABLE fail.code (n int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, code text, writer_sees bool);
+INSERT INTO fail.code (code, writer_sees)
+SELECT code, true FROM unnest('{57014,57000,57P01,57P02,57P03,57P04,57P05,40001,53100,58000,58030,58P01,58P02,XX001,XX002,P0004}'::text[]) code
+UNION ALL
+SELECT code, false FROM unnest('{53200,53000,53300,54000,54001,XX000,P0001,22012,40P01,55P03,25006,08006}'::text[]) code;
+\set VERBOSITY sqlstate
+SELECT format('INSERT INTO fail.%I VALUES (%s, %L)', t, n, code) FROM fail.code, unnest('{by_row,at_commit}'::text[]) t ORDER BY t, n \gexec
+\set VERBOSITY default
+\echo what is there of a write whose error the writer has to see, and what is not there of another one
+SELECT count(*) FROM (SELECT 'by_row' AS name, id FROM fail.by_row UNION ALL SELECT 'at_commit', id FROM fail.at_commit) w JOIN fail.code c ON c.n = w.id WHERE c.writer_sees;
+SELECT c.code FROM fail.code c WHERE NOT writer_sees AND (n NOT IN (SELECT id FROM fail.by_row) OR n NOT IN (SELECT id FROM fail.at_commit));
+SELECT contract, stage, count(*), string_agg(sqlstate, ' ' ORDER BY id) FROM outbox.dead_letter WHERE contract IN ('fail_by_row', 'fail_at_commit') GROUP BY 1, 2 ORDER BY 1, 2;
+INSERT INTO fail.by_row VALUES (1000, 'none');
+INSERT INTO fail.at_commit VALUES (1000, 'none');
+SELECT type, aggregateid FROM outbox.event_json WHERE contract IN ('fail_by_row', 'fail_at_commit') ORDER BY seq;
+SELECT outbox.drop_contract('fail_by_row'), outbox.drop_contract('fail_at_commit');
+
 SELECT outbox.drop_contract('fail_leak');
 SELECT outbox.drop_contract('fail_item');
 DELETE FROM outbox.dead_letter_entry WHERE contract LIKE 'fail_%';
