@@ -1,23 +1,26 @@
 #!/bin/bash
 # Runs one benchmark in a private PostgreSQL server of its own, with the extension preloaded, and with
 # a private Kafka if the benchmark needs one. Durable settings: fsync is on.
-#   run.sh NAME [OPTION...]     NAME: write, onerow, drain, latency, peers, orders, idle, storage; the options are those of bench/NAME.py
+#   run.sh NAME [OPTION...]     NAME: write, onerow, drain, latency, peers, orders, bulk, idle, storage; the options are those of bench/NAME.py
 # Everything is gone afterwards but bench/results/NAME.json.
 set -euo pipefail
 . "$(dirname "$0")/../tools/lib.sh"
 cd "$TOP"
 
-NAMES=$(printf '%s\n' write onerow drain latency peers orders idle storage)
+NAMES=$(printf '%s\n' write onerow drain latency peers orders bulk idle storage)
 name=${1:-}
-[ -f "bench/$name.py" ] && grep -qx "$name" <<<"$NAMES" || die "usage: $0 write|onerow|drain|latency|peers|orders|idle|storage [OPTION...]"
+[ -f "bench/$name.py" ] && grep -qx "$name" <<<"$NAMES" || die "usage: $0 write|onerow|drain|latency|peers|orders|bulk|idle|storage [OPTION...]"
 shift
 scratch=
 
 cleanup()
 {
+    local dir
     if [ -n "$scratch" ]; then
         server_stop "$scratch"
-        [ ! -d "$scratch/logical" ] || server_stop "$scratch/logical"
+        for dir in logical unfiltered; do
+            [ ! -d "$scratch/$dir" ] || server_stop "$scratch/$dir"
+        done
         [ ! -d "$scratch/kafka" ] || as_server test/brokers/kafka-down.sh "$scratch/kafka" --wipe >/dev/null 2>&1 || :
         rm -rf "$scratch"
     fi
@@ -95,6 +98,15 @@ start_logical_server()
     (server_start "$scratch/logical" "${settings[@]}" "wal_level = logical" "listen_addresses = '127.0.0.1'" "port = $LOGICAL_PORT")
 }
 
+# A second server, in which bulk transactions say nothing of their keys.
+start_unfiltered_server()
+{
+    UNFILTERED_HOST=$scratch/unfiltered
+    export UNFILTERED_HOST
+    as_server mkdir "$UNFILTERED_HOST"
+    (server_start "$UNFILTERED_HOST" "${settings[@]}" "outbox.bulk_filter_memory = 0")
+}
+
 tools/install_deps.sh test
 # where the results go also when a copy is what runs
 export BENCH_RESULTS=${BENCH_RESULTS:-$TOP/bench/results}
@@ -118,5 +130,6 @@ settings=("shared_preload_libraries = 'outbox_ext'" "fsync = on" "shared_buffers
 server_start "$scratch" "${settings[@]}"
 case $name in drain | latency | peers | idle | storage) start_kafka ;; esac
 [ "$name" != peers ] || start_logical_server
+[ "$name" != bulk ] || start_unfiltered_server
 # The parent's command is what reproduces the figures.
 BENCH_COMMAND="bench/run.sh $name${*:+ $*}" build/venv/bin/python "bench/$name.py" "$@"
