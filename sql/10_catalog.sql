@@ -16,7 +16,8 @@ CREATE TABLE outbox.contract (
     on_invalid      text NOT NULL CHECK (on_invalid IN ('dead_letter', 'abort')),
     enabled         boolean NOT NULL DEFAULT false,
     created_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    on_truncate     text NOT NULL DEFAULT 'gap' CHECK (on_truncate IN ('gap', 'reject'))
+    on_truncate     text NOT NULL DEFAULT 'gap' CHECK (on_truncate IN ('gap', 'reject')),
+    derived_key     text[] NOT NULL DEFAULT '{}'
 );
 COMMENT ON TABLE outbox.contract IS 'One row per contract: a view in canonical names and types, and its key';
 COMMENT ON COLUMN outbox.contract.aggregate_type IS 'What its events are about; the default topic';
@@ -27,6 +28,7 @@ COMMENT ON COLUMN outbox.contract.namespace IS 'Avro namespace of its records an
 COMMENT ON COLUMN outbox.contract.evaluate IS 'row: from the changed row; commit: by a query when the transaction commits';
 COMMENT ON COLUMN outbox.contract.on_invalid IS 'dead_letter: a row that cannot be mapped is kept aside; abort: the writer gets the error';
 COMMENT ON COLUMN outbox.contract.on_truncate IS 'TRUNCATE of a source, and partitions that come or go with rows: gap: recorded in outbox.gap; reject: an error';
+COMMENT ON COLUMN outbox.contract.derived_key IS 'Key columns that could make one key of two rows of the source, as the view and its indexes were at the last enable()';
 COMMENT ON COLUMN outbox.contract.enabled IS 'Whether changes are captured; see enable() and disable()';
 
 CREATE TABLE outbox.contract_version (

@@ -85,7 +85,7 @@ WITH RECURSIVE tree AS (
     SELECT extversion AS sql, outbox.library_version() AS library
     FROM pg_catalog.pg_extension WHERE extname = 'outbox_ext'
 ), contracts AS (
-    SELECT c.id, c.name, c.enabled, v.view, s.relation AS source, v.detached_view,
+    SELECT c.id, c.name, c.enabled, c.key, c.derived_key, v.view, s.relation AS source, v.detached_view,
            (SELECT pg_catalog.min(d.source) FROM outbox.detached_view d WHERE d.view = v.detached_view) AS detached_by,
            EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = v.view) AS view_there,
            s.there AS source_there,
@@ -218,8 +218,13 @@ SELECT 'contract', c.name,
             WHEN c.dead_letters > 0 THEN 'SELECT * FROM outbox.dead_letter WHERE contract = ' || pg_catalog.quote_literal(c.name) || ' AND state = ''open''.'
                 || CASE WHEN c.undecided > 0 THEN ' Of stage flush, ' || c.undecided || ' name an event that nobody knows to have happened: redrive(id) publishes it, discard(id, reason) forgets it; redrive without an id leaves them.'
                    ELSE '' END
-            WHEN c.gaps > 0 THEN 'Changes produced no events: SELECT * FROM outbox.gap WHERE contract = ' || pg_catalog.quote_literal(c.name) || '.' END
+            WHEN c.gaps > 0 THEN 'Changes produced no events: SELECT * FROM outbox.gap WHERE contract = ' || pg_catalog.quote_literal(c.name) || '.'
+            WHEN c.derived_key <> '{}' THEN 'Two rows of the source may give the same key, of which (' || pg_catalog.array_to_string(c.derived_key, ', ') || ') is computed: SELECT '
+                || k.columns || ' FROM ' || c.view || ' GROUP BY ' || k.columns || ' HAVING count(*) > 1 finds them; a unique index over the expression rules them out, and SELECT outbox.enable('
+                || pg_catalog.quote_literal(c.name) || ') then takes this advice back.' END
 FROM contracts c
+CROSS JOIN LATERAL (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(name), ', ' ORDER BY n) AS columns
+                    FROM pg_catalog.unnest(c.key) WITH ORDINALITY AS u (name, n)) k
 UNION ALL
 SELECT 'sink', s.name,
        CASE WHEN s.relay_state IN ('waiting', 'no worker') THEN 'not running' ELSE s.relay_state END,

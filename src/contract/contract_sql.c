@@ -27,6 +27,7 @@
 #include "avro/outbox_avro.h"
 #include "catalog/outbox_catalog.h"
 #include "contract/contract_api.h"
+#include "contract/derived_key.h"
 #include "contract/expression.h"
 #include "contract/key.h"
 #include "contract/partition.h"
@@ -79,6 +80,7 @@ outbox_create_contract(PG_FUNCTION_ARGS)
 				 errhint("Drop it first: SELECT outbox.drop_contract('%s').", config->name)));
 	check_view(&contract);
 	insert_contract(&contract);
+	OutboxNoteDerivedKey(config);
 	PG_RETURN_VOID();
 }
 

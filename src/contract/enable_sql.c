@@ -13,6 +13,7 @@
 
 #include "contract/compile.h"
 #include "contract/contract_api.h"
+#include "contract/derived_key.h"
 #include "contract/source_trigger.h"
 #include "contract/touch.h"
 
@@ -51,6 +52,7 @@ outbox_enable(PG_FUNCTION_ARGS)
 	OutboxFreeContract(OutboxCompileContract(OutboxContractGet(config->name), config->root, false));
 	foreach(lc, config->at_commit ? config->sources : NIL)
 		(void) OutboxCompileTouch(config, ((OutboxSourceConfig *) lfirst(lc))->relation);
+	OutboxNoteDerivedKey(config);
 	OutboxCreateTriggers(config);
 	set_enabled(config, true);
 	PG_RETURN_VOID();

@@ -7,7 +7,8 @@
  * all columns of a valid, immediate, non-partial unique index over NOT NULL
  * columns. Order per key rests on it: writers of one key then queue on one
  * row. An expression such as btrim(cust_no) may map two rows to one key; that
- * is accepted, because legacy keys are padded that way.
+ * is accepted, because legacy keys are padded that way, and derived_key.c makes
+ * an advice of it.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,6 +37,7 @@ typedef enum IndexVerdict
 	INDEX_PROVES
 } IndexVerdict;
 
+static IndexVerdict judge_root(Relation root, const List *reads, List **columns);
 static IndexVerdict judge_table(Relation table, const List *reads, List **columns);
 static IndexVerdict judge_partitions(Relation root, const List *reads, List **columns);
 static List *key_reads(const OutboxViewExpansion *expansion, const List *key);
@@ -53,14 +55,33 @@ OutboxProveUnique(Oid root_oid, const List *reads, const List *key)
 {
 	Relation	root = relation_open(root_oid, AccessShareLock);
 	List	   *columns;
-	IndexVerdict verdict = judge_table(root, reads, &columns);
+	IndexVerdict verdict = judge_root(root, reads, &columns);
 
-	if (verdict != INDEX_PROVES && root->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
-		verdict = judge_partitions(root, reads, &columns);
 	if (verdict != INDEX_PROVES)
 		report_unproven(root, verdict, key, columns);
 	relation_close(root, NoLock);
 	return columns;
+}
+
+bool
+OutboxIsUnique(Oid root_oid, const List *reads)
+{
+	Relation	root = relation_open(root_oid, AccessShareLock);
+	List	   *columns;
+	bool		unique = judge_root(root, reads, &columns) == INDEX_PROVES;
+
+	relation_close(root, NoLock);
+	return unique;
+}
+
+static IndexVerdict
+judge_root(Relation root, const List *reads, List **columns)
+{
+	IndexVerdict verdict = judge_table(root, reads, columns);
+
+	if (verdict != INDEX_PROVES && root->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		verdict = judge_partitions(root, reads, columns);
+	return verdict;
 }
 
 /* The table's best index. *columns as of judge_index. */

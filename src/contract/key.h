@@ -22,6 +22,9 @@ extern List *OutboxProveKey(const OutboxViewExpansion *expansion, const List *ke
 /* The same for a key that is known to read these columns (of char *) of the root. */
 extern List *OutboxProveUnique(Oid root, const List *reads, const List *key);
 
+/* Do these columns (of char *) of the root contain such an index? */
+extern bool OutboxIsUnique(Oid root, const List *reads);
+
 /*
  * Raises when the key reads fewer columns of the root than those that once
  * proved it. Which ones is not compared: they may be renamed under the view.

@@ -105,6 +105,7 @@ OutboxFindRoot(const OutboxContractConfig *config, Query *query)
 			refuse(config, "its key is made from a whole row", "Let the key be made from columns of the source.");
 		query = rte->subquery;
 	}
+	path->key = expressions;
 	path->lookup = lookup_vars(config, expressions);
 	return path;
 }

@@ -24,6 +24,7 @@ typedef struct OutboxRootLevel
 typedef struct OutboxRootPath
 {
 	List	   *levels;			/* of OutboxRootLevel *, the view's own query first */
+	List	   *key;			/* of Expr *: the contract's key over the root's columns, whose varno is any */
 	List	   *lookup;			/* of Var *: the root's columns behind the key, in key order */
 } OutboxRootPath;
 
