@@ -201,12 +201,16 @@ find_missing(const OutboxKeptLeaf *leaf, MemoryContext context)
 	return missing == NULL ? NULL : MemoryContextStrdup(context, missing);
 }
 
-/* The snapshot that sees nothing of the leaf; the relay goes there when it notices (progress.c). */
+/*
+ * A snapshot that sees nothing of the leaf; the relay goes there when it notices (progress.c).  Nor may it see as
+ * ended what the position does not: a transaction older than the leaf that is open all the time.
+ */
 static void
 publish_again(const OutboxKeptLeaf *leaf)
 {
 	static const char rewind[] =
-		"UPDATE outbox.relay_progress p SET rewind_to = format('%1$s:%1$s:', l.min_xid)::pg_snapshot"
+		"UPDATE outbox.relay_progress p SET rewind_to ="
+		" format('%1$s:%1$s:', least(l.min_xid, pg_snapshot_xmin(p.snap_last)))::pg_snapshot"
 		" FROM outbox.leaf l JOIN outbox.leaf_sink s ON s.leaf = l.leaf"
 		" WHERE l.leaf = $1 AND s.gets_all AND s.acked <> l.events AND p.sink_id = s.sink_id";
 	static const char frozen[] =

@@ -45,6 +45,19 @@ sub log_until
 	return;
 }
 
+sub wait_delivered
+{
+	my ($key, $n) = @_;
+	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+
+	until (grep({ $_->{key} eq $key } @{ $fault->deliveries }) >= $n)
+	{
+		die "event of key $key did not arrive\n" if time > $deadline;
+		select(undef, undef, undef, 0.05);
+	}
+	return;
+}
+
 sub advice
 {
 	return $node->sql("SELECT advice FROM outbox.status WHERE kind = 'extension'");
@@ -157,15 +170,28 @@ sub wrong_counts
 	$fault->control();
 	return $leaf;
 }
+# older than all of the leaf, and open until the sink has gone back
+my $early = $node->background_psql('postgres');
+$early->query_safe('BEGIN; SELECT pg_current_xact_id()');
 my $leaf = wrong_counts();
-$fault->start;
+$fault->control(down => 1);
+$node->sql("SELECT outbox.start_relay('fault')");
 log_until(qr/have not acknowledged all events of leaf $leaf: fault \d+ of \d+.*?They go back/s, 'a leaf with less acknowledged than it holds is noticed');
+$node->poll_until("SELECT snap_last::text = start_snap::text AND rewind_to IS NULL FROM outbox.relay_progress");
+$early->query_safe('SELECT change(70, 3); COMMIT');
+$early->quit;
+$fault->stop;
+$fault->control();
+$fault->start;
 $node->poll_until("SELECT leaf_generation > 1 AND state IN ('empty', 'current') FROM outbox.leaf WHERE leaf = $leaf");
 $node->poll_until("SELECT pending = 0 FROM outbox.status WHERE name = 'fault'");
 my %written = map { split /\|/ } split /\n/, $node->sql("SELECT 'k' || key, sum(n) FROM written WHERE key BETWEEN 30 AND 39 GROUP BY 1");
 my %ids;
 $ids{ $_->{key} }{ $_->{id} } = 1 for grep { $_->{key} =~ /^k3\d$/ } @{ $fault->deliveries };
 is_deeply({ map { $_ => scalar(keys %{ $ids{$_} }) } keys %ids }, \%written, 'and published again, so nothing is lost');
+$fault->append('sentinel', 1);
+wait_delivered('sentinel', 1);
+is(scalar(grep { $_->{key} eq 'k70' } @{ $fault->deliveries }), 3, 'not even of a transaction that was open meanwhile');
 
 $leaf = wrong_counts();
 $node->sql("UPDATE outbox.leaf SET republished = 1 WHERE leaf = $leaf");
