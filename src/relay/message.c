@@ -12,6 +12,7 @@
 
 #include "access/detoast.h"
 #include "access/htup_details.h"
+#include "catalog/namespace.h"
 #include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
@@ -32,6 +33,9 @@
 static OutboxSlice get_slice(OutboxChunk *chunk, Datum value, bool isnull);
 static OutboxSlice get_text_slice(OutboxChunk *chunk, Datum value, bool isnull);
 static OutboxSlice to_utf8(OutboxChunk *chunk, OutboxSlice text);
+static bool is_ascii(OutboxSlice text);
+static OutboxSlice ascii_only(OutboxSlice text);
+static OutboxSlice convert(OutboxSlice text, int encoding);
 static OutboxSlice find_traceparent(OutboxSlice context);
 static void set_attributes(OutboxChunk *chunk, OutboxMessage *message, int flags, Datum headers, bool isnull);
 static int add_headers(OutboxChunk *chunk, OutboxAttribute *attributes, Jsonb *headers);
@@ -163,20 +167,62 @@ get_text_slice(OutboxChunk *chunk, Datum value, bool isnull)
 	return to_utf8(chunk, get_slice(chunk, value, isnull));
 }
 
+/*
+ * Never raises for what the text is: an event that cannot leave would hold up all behind it.  Values were checked when
+ * they were captured; what an application says of its transaction (a correlation id) was not.
+ */
 static OutboxSlice
 to_utf8(OutboxChunk *chunk, OutboxSlice text)
 {
+	int encoding = GetDatabaseEncoding();
 	MemoryContext old;
-	char *converted;
 
-	if (likely(GetDatabaseEncoding() == PG_UTF8) || text.len == 0)
+	if (likely(encoding == PG_UTF8) || is_ascii(text))
 		return text;
 	old = MemoryContextSwitchTo(chunk->scratch);
-	converted = pg_server_to_any(text.data, text.len, PG_UTF8);
+	if (encoding == PG_SQL_ASCII)
+		text = pg_encoding_verifymbstr(PG_UTF8, text.data, text.len) == text.len ? text : ascii_only(text);
+	else
+		text = convert(text, encoding);
 	MemoryContextSwitchTo(old);
-	if (converted == text.data)
-		return text;
-	return (OutboxSlice){.data = converted, .len = strlen(converted)};
+	return text;
+}
+
+static bool
+is_ascii(OutboxSlice text)
+{
+	for (Size i = 0; i < text.len; i++)
+	{
+		if (IS_HIGHBIT_SET(text.data[i]))
+			return false;
+	}
+	return true;
+}
+
+/* A copy with a question mark for each byte that is not ASCII; in the current memory context, as below. */
+static OutboxSlice
+ascii_only(OutboxSlice text)
+{
+	char *copy = palloc(text.len);
+
+	for (Size i = 0; i < text.len; i++)
+		copy[i] = IS_HIGHBIT_SET(text.data[i]) ? '?' : text.data[i];
+	return (OutboxSlice){.data = copy, .len = text.len};
+}
+
+static OutboxSlice
+convert(OutboxSlice text, int encoding)
+{
+	Oid proc = FindDefaultConversionProc(encoding, PG_UTF8);
+	int size = (int) Min((Size) MaxAllocSize, text.len * MAX_CONVERSION_GROWTH + 1);
+	unsigned char *copy;
+
+	if (!OidIsValid(proc))
+		return ascii_only(text);
+	copy = palloc(size);
+	if (pg_do_encoding_conversion_buf(proc, encoding, PG_UTF8, (unsigned char *) text.data, (int) text.len, copy, size, true) != (int) text.len)
+		return ascii_only(text);
+	return (OutboxSlice){.data = (char *) copy, .len = strlen((char *) copy)};
 }
 
 /* The value of the line "traceparent=..." in a java.util.Properties text. */

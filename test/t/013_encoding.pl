@@ -61,4 +61,33 @@ is($node->safe_psql('bytes', "SELECT emit, stage, sqlstate, convert_to(key ->> '
 	"created|encode|22021|\\x33\ncreated|encode|22021|\\xfc\ndeleted|encode|22021|\\x33", 'others are dead letters');
 is($node->safe_psql('bytes', 'SELECT count(*) FROM kunde'), '3', 'and all writes went through');
 
+# What an application says of its transaction is not checked when it writes: it must not hold up what comes behind.
+$node->sql("CREATE DATABASE windows ENCODING 'WIN1252' LOCALE 'C' TEMPLATE template0");
+$node->safe_psql('windows', <<'SQL');
+CREATE EXTENSION outbox_ext;
+CREATE TABLE kunde (nr text PRIMARY KEY, nm text);
+CREATE VIEW kunde_v AS SELECT nr AS kundennummer, nm AS name FROM kunde;
+SELECT outbox.create_contract('kunde', view => 'kunde_v', source => 'kunde', key => '{kundennummer}');
+SELECT outbox.create_event_type('KundeAngelegt', contract => 'kunde', emit => 'created');
+SELECT outbox.enable('kunde');
+SQL
+for my $database ('bytes', 'windows')
+{
+	$node->safe_psql($database, <<"SQL");
+SELECT outbox.create_sink('kafka', library => 'outbox_kafka', options => '{"bootstrap.servers": "$address"}');
+UPDATE outbox.event_schema SET topic = '$database';
+SELECT outbox.start_relay();
+SET outbox.correlation_id = E'a\x81\xfe';
+INSERT INTO kunde VALUES ('10', 'plain');
+RESET outbox.correlation_id;
+INSERT INTO kunde VALUES ('11', 'plain');
+SQL
+	ok($node->poll_query_until($database, "SELECT published >= 2 FROM outbox.status WHERE kind = 'sink'"),
+		"$database: an id that is no text does not stop the relay");
+	$line = $node->safe_psql($database, "SELECT json_build_object('schema', schema) FROM outbox.event_schema");
+	PostgreSQL::Test::Utils::append_to_file($file, "$line\n");
+	my ($marked) = grep { $_->{key} eq '10' } @{ $broker->consume($database, schemas => $file) };
+	is($marked->{headers}{ce_correlationid}, 'a??', 'and leaves with what can be said of it');
+}
+
 done_testing();
