@@ -31,12 +31,15 @@ OutboxDropRejected(int64 letter)
 	return execute("DELETE FROM outbox.held_event WHERE letter = $1", 1, letter) > 0;
 }
 
-/* All of them, in one order: two callers never wait for each other. */
+/*
+ * All of them, in one order: two callers never wait for each other.  Nor does a relay for a caller who leaves his
+ * transaction open: it stores rows that refer to the sink.
+ */
 void
 OutboxTellSinks(void)
 {
 	(void) execute("UPDATE outbox.sink SET resolved = resolved + 1"
-				   " WHERE id IN (SELECT id FROM outbox.sink ORDER BY id FOR UPDATE)", 0, 0);
+				   " WHERE id IN (SELECT id FROM outbox.sink ORDER BY id FOR NO KEY UPDATE)", 0, 0);
 }
 
 static uint64
