@@ -18,6 +18,7 @@
 #include "storage/lwlock.h"
 #include "utils/timestamp.h"
 
+#include "relay/clock.h"
 #include "relay/session.h"
 #include "relay/worker.h"
 
@@ -199,7 +200,7 @@ pause_relay(OutboxRelay *relay, long ms)
 
 		relay->now = GetCurrentTimestamp();
 		left = TimestampDifferenceMilliseconds(relay->now, until);
-		if (left <= 0)
+		if (OutboxTimeReached(until, relay->now, ms))
 			return true;
 		switch (configure_safely(relay))
 		{

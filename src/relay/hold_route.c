@@ -21,6 +21,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "relay/clock.h"
 #include "relay/hold.h"
 
 #define RETRY_FIRST_MS 500
@@ -123,7 +124,7 @@ OutboxRouteDue(OutboxHold *hold, TimestampTz now)
 
 	for (OutboxRoute *route = hold->routes; route != NULL; route = route->next)
 	{
-		if (!route->open && !route->probing && route->next_try <= now)
+		if (!route->open && !route->probing && now != DT_NOBEGIN && OutboxTimeReached(route->next_try, now, 2 * RETRY_LONGEST_MS))
 			route->due = true;
 		found |= !route->open && route->due && !route->probing;
 	}

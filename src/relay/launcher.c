@@ -33,6 +33,7 @@
 #include "utils/wait_event.h"
 
 #include "compat.h"
+#include "relay/clock.h"
 #include "relay/launcher.h"
 #include "relay/probe.h"
 #include "relay/relay_args.h"
@@ -42,6 +43,8 @@
 #define IDLE_MS 60000
 /* No free background worker: how long to wait before asking again. */
 #define NO_WORKER_MS 5000
+/* A relay that keeps failing is started again after this long at most (shared/relay_slots.c). */
+#define THROTTLE_LONGEST_MS 60000
 /* A worker that has not attached for this long is given up. */
 #define START_TIMEOUT_MS 60000
 
@@ -165,7 +168,7 @@ tend_relay(int slot, TimestampTz *next)
 				OutboxRelayRelease(slot, view.generation);
 			else if (OutboxProbeIsPending(view.dboid))
 				break; /* it may be unwanted by now: the probe's end brings us back */
-			else if (view.not_before <= GetCurrentTimestamp())
+			else if (OutboxTimeReached(view.not_before, GetCurrentTimestamp(), THROTTLE_LONGEST_MS))
 				start_relay(slot, next);
 			else
 				OutboxLauncherWakeAt(next, view.not_before);

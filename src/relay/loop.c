@@ -101,8 +101,9 @@ read_clock(OutboxRelay *relay)
 		relay->configured_at = 0;
 		relay->saved_at = 0;
 		relay->reported_at = 0;
-		relay->purged_at = 0;
 		relay->late_at = 0;
+		relay->purged_at = 0;
+		relay->rejection_logged_at = 0;
 	}
 	relay->now = now;
 }

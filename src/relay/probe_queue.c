@@ -26,6 +26,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "relay/clock.h"
 #include "relay/launcher.h"
 #include "relay/probe.h"
 #include "relay/probe_args.h"
@@ -190,7 +191,7 @@ OutboxProbeStep(TimestampTz *next)
 	}
 	if (first == NULL)
 		return;
-	if (first->due <= now)
+	if (OutboxTimeReached(first->due, now, RETRY_MAX_MS))
 		start_probe(first, next);
 	else
 		OutboxLauncherWakeAt(next, first->due);

@@ -31,6 +31,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
+#include "relay/clock.h"
 #include "relay/session.h"
 #include "relay/worker.h"
 
@@ -117,7 +118,7 @@ start_pass(OutboxRelay *relay)
 	OutboxRelease *release = &relay->release;
 	OutboxHold *hold = &relay->hold;
 	bool due = hold->routes != NULL && OutboxRouteDue(hold, relay->now);
-	bool again = release->again_at != 0 && release->again_at <= relay->now;
+	bool again = release->again_at != 0 && OutboxTimeReached(release->again_at, relay->now, AGAIN_LONGEST_MS);
 
 	if (!hold->release && !due && !again)
 		return false;

@@ -26,6 +26,7 @@
 #include "utils/timestamp.h"
 
 #include "guc.h"
+#include "relay/clock.h"
 #include "relay/replay.h"
 #include "relay/replay_state.h"
 #include "relay/session.h"
@@ -106,7 +107,7 @@ take_turn(OutboxRelay *relay, OutboxReplay *replay)
 	if (!replay->open)
 		return false;
 	save(relay, replay, false);
-	if (relay->now < replay->retry_at)
+	if (!OutboxTimeReached(replay->retry_at, relay->now, RETRY_LONGEST_MS * 2))
 		return false;
 	/* the sink's options may have changed */
 	if (replay->started && replay->live_attempt != relay->attempt)
@@ -228,7 +229,7 @@ save(OutboxRelay *relay, OutboxReplay *replay, bool force)
 {
 	if (!replay->changed)
 		return;
-	if (!force && !TimestampDifferenceExceeds(replay->saved_at, relay->now, SAVE_INTERVAL_MS))
+	if (!force && relay->now >= replay->saved_at && !TimestampDifferenceExceeds(replay->saved_at, relay->now, SAVE_INTERVAL_MS))
 		return;
 	if (!OutboxReplayRequestSave(&replay->request, false, replay->error[0] != '\0' ? replay->error : NULL))
 		relay->configured_at = 0; /* cancelled: the sink's row will say so */
