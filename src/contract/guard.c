@@ -69,12 +69,15 @@ run(OutboxGuardedStep step, void *arg, MemoryContext context, bool (*must_rethro
 	return error;
 }
 
-/* Going on would be of no use, or is not wished. */
+/*
+ * Going on would be of no use, or is not wished.  A serialization failure of a transaction whose snapshots are new
+ * with each command is not the server's: a function raised it, and would do so again.
+ */
 static bool
 ends_transaction(int sqlerrcode)
 {
 	return sqlerrcode == ERRCODE_DISK_FULL || sqlerrcode == ERRCODE_ASSERT_FAILURE ||
-		sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE ||
+		(sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE && IsolationUsesXactSnapshot()) ||
 		ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
 }
 
