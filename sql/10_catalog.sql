@@ -318,13 +318,17 @@ CREATE TABLE outbox.relay_progress (
     rewind_to           pg_snapshot,
     leaves              smallint[] NOT NULL DEFAULT '{}',
     leaf_uses           int[] NOT NULL DEFAULT '{}',
-    leaf_acked          bigint[] NOT NULL DEFAULT '{}'
+    leaf_acked          bigint[] NOT NULL DEFAULT '{}',
+    timeline_base       bigint NOT NULL DEFAULT 0,
+    written_by          xid8
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE outbox.relay_progress IS 'What each sink has acknowledged: everything in snap_last, and of the window up to snap_cur every seq up to cursor';
 COMMENT ON COLUMN outbox.relay_progress.start_snap IS 'Where the sink began, or was set back to: it does not get what this sees; null: the beginning';
 COMMENT ON COLUMN outbox.relay_progress.rewind_to IS 'The relay goes back to here when it notices, and publishes from here again';
 COMMENT ON COLUMN outbox.relay_progress.leaves IS 'Leaves that are not settled and of which events are acknowledged; leaf_uses: leaf_generation modulo 65536; leaf_acked: how many events';
 COMMENT ON COLUMN outbox.relay_progress.acked IS 'Events acknowledged since the sink was created';
+COMMENT ON COLUMN outbox.relay_progress.timeline_base IS 'Timelines before pg_upgrade, which begins with 1 again; with the present one it leads ce_sequence';
+COMMENT ON COLUMN outbox.relay_progress.written_by IS 'The transaction that wrote this row: what pg_upgrade carries over keeps it, anything else that copies rows does not';
 COMMENT ON COLUMN outbox.relay_progress.seq_seen IS 'event_seq''s last value before the newest acknowledged window was opened';
 
 CREATE TABLE outbox.schema_registration (

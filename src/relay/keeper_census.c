@@ -210,7 +210,8 @@ publish_again(const OutboxKeptLeaf *leaf)
 {
 	static const char rewind[] =
 		"UPDATE outbox.relay_progress p SET rewind_to ="
-		" format('%1$s:%1$s:', least(l.min_xid, pg_snapshot_xmin(p.snap_last)))::pg_snapshot"
+		" format('%1$s:%1$s:', least(l.min_xid, pg_snapshot_xmin(p.snap_last)))::pg_snapshot,"
+		" written_by = CASE WHEN p.written_by::xid = p.xmin THEN pg_current_xact_id() END"
 		" FROM outbox.leaf l JOIN outbox.leaf_sink s ON s.leaf = l.leaf"
 		" WHERE l.leaf = $1 AND s.gets_all AND s.acked <> l.events AND p.sink_id = s.sink_id";
 	static const char frozen[] =

@@ -16,17 +16,23 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/xid8.h"
 
 #include "catalog/outbox_catalog.h"
 #include "relay/progress.h"
 #include "relay/session.h"
 
-#define NPARAMS 13
+#define NPARAMS 14
+
+/* What the timelines of former database systems add to ours. */
+static int64 timeline_base = 0;
 
 static void go_back(const OutboxProgressRow *row);
 static void forget_start(const OutboxProgressRow *row);
+static void load_timeline_base(void);
 static bool read_row(OutboxProgressRow *row, OutboxProgress *progress, MemoryContext context);
-static const char *why_void(uint64 system_identifier, Oid database, const OutboxProgress *progress);
+static const char *why_void(const OutboxProgress *progress);
+static bool upgraded(void);
 static OutboxSnapshot *get_snapshot(int column, MemoryContext context);
 static Datum get_value(int column, bool *isnull);
 static bool write_row(OutboxProgressRow *row, const char *query, const OutboxProgress *progress);
@@ -44,6 +50,7 @@ OutboxProgressLoad(OutboxProgressRow *row, OutboxProgress *progress)
 	go_back(row);
 	OutboxSessionEndQuery(&scope);
 	OutboxSessionBeginQuery(&scope);
+	load_timeline_base();
 	if (!read_row(row, progress, caller))
 	{
 		memset(progress, 0, sizeof(*progress));
@@ -63,7 +70,8 @@ go_back(const OutboxProgressRow *row)
 {
 	static const char query[] =
 		"UPDATE outbox.relay_progress SET snap_last = rewind_to, snap_cur = NULL, cursor = 0, start_snap = rewind_to,"
-		" rewind_to = NULL, leaves = '{}', leaf_uses = '{}', leaf_acked = '{}'"
+		" rewind_to = NULL, leaves = '{}', leaf_uses = '{}', leaf_acked = '{}',"
+		" written_by = CASE WHEN written_by::xid = xmin THEN pg_current_xact_id() END"
 		" WHERE sink_id = $1 AND rewind_to IS NOT NULL";
 	Oid types[1] = {INT4OID};
 	Datum values[1] = {Int32GetDatum(row->sink_id)};
@@ -86,17 +94,44 @@ forget_start(const OutboxProgressRow *row)
 		elog(ERROR, "could not write outbox.relay_progress");
 }
 
+/*
+ * pg_upgrade begins with timeline 1 again, but what is published afterwards
+ * must come with a larger one. All sinks of a database agree on it, those
+ * that are created later too.
+ */
+static void
+load_timeline_base(void)
+{
+	static const char query[] =
+		"SELECT coalesce(max(timeline_base + CASE WHEN system_identifier = $1 THEN 0 ELSE timeline END), 0)"
+		" FROM outbox.relay_progress";
+	Oid types[1] = {INT8OID};
+	Datum values[1] = {Int64GetDatum((int64) GetSystemIdentifier())};
+	bool isnull;
+
+	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "could not read outbox.relay_progress");
+	timeline_base = DatumGetInt64(get_value(1, &isnull));
+}
+
+uint32
+OutboxProgressTimeline(void)
+{
+	return (uint32) timeline_base + GetWALInsertionTimeLine();
+}
+
 /* False: there is no row, or it is void. */
 static bool
 read_row(OutboxProgressRow *row, OutboxProgress *progress, MemoryContext context)
 {
 	static const char query[] =
 		"SELECT ctid, snap_last, snap_cur, cursor, acked, seq_seen, system_identifier, database_oid,"
-		" leaves, leaf_uses, leaf_acked"
+		" leaves, leaf_uses, leaf_acked, written_by, xmin"
 		" FROM outbox.relay_progress WHERE sink_id = $1";
 	Oid types[1] = {INT4OID};
 	Datum values[1] = {Int32GetDatum(row->sink_id)};
 	const char *reason;
+	bool foreign;
 	bool isnull;
 
 	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT)
@@ -116,29 +151,59 @@ read_row(OutboxProgressRow *row, OutboxProgress *progress, MemoryContext context
 
 	OutboxTallyFromArrays(&progress->tally, get_value(9, &isnull), get_value(10, &isnull), get_value(11, &isnull));
 
-	reason = why_void((uint64) DatumGetInt64(get_value(7, &isnull)), DatumGetObjectId(get_value(8, &isnull)), progress);
-	if (reason == NULL)
-		return true;
-	ereport(LOG,
-			(errmsg("position of sink %d is void, starting from the beginning of the outbox", row->sink_id),
-			 errdetail_internal("%s", reason)));
-	return false;
+	foreign = (uint64) DatumGetInt64(get_value(7, &isnull)) != GetSystemIdentifier();
+	reason = why_void(progress);
+	if (reason != NULL)
+	{
+		ereport(LOG,
+				(errmsg("position of sink %d is void, starting from the beginning of the outbox", row->sink_id),
+				 errdetail_internal("%s", reason)));
+		return false;
+	}
+	if (foreign)
+	{
+		/* from now on it is ours: leaves are recycled only behind such */
+		OutboxProgressSave(row, progress);
+		ereport(LOG, (errmsg("sink %d goes on from its position before pg_upgrade", row->sink_id)));
+	}
+	return true;
 }
 
-/* Why a position cannot be meant for this copy of the data; NULL: it can. */
+/* Why the position that was read cannot be meant for this copy of the data; NULL: it can. */
 static const char *
-why_void(uint64 system_identifier, Oid database, const OutboxProgress *progress)
+why_void(const OutboxProgress *progress)
 {
 	uint64 next = U64FromFullTransactionId(ReadNextFullTransactionId());
+	bool isnull;
 
-	if (system_identifier != GetSystemIdentifier())
+	if ((uint64) DatumGetInt64(get_value(7, &isnull)) != GetSystemIdentifier() && !upgraded())
 		return "It was recorded by another database system.";
-	if (database != MyDatabaseId)
+	if (DatumGetObjectId(get_value(8, &isnull)) != MyDatabaseId)
 		return "It was recorded in another database.";
 	if ((progress->last != NULL && progress->last->xmax > next) ||
 		(progress->cur != NULL && progress->cur->xmax > next))
 		return "It lies ahead of the next transaction id.";
 	return NULL;
+}
+
+/*
+ * pg_upgrade gives the files of tables to a system with another identifier,
+ * and the transaction ids go on. So the row is still the one that the
+ * transaction wrote that it names, and its snapshots mean here what they meant
+ * there. Whatever brings rows from elsewhere (COPY, logical replication)
+ * writes them by a transaction of its own, which the row does not name.
+ */
+static bool
+upgraded(void)
+{
+	bool isnull;
+	Datum written_by = get_value(12, &isnull);
+	TransactionId xmin;
+
+	if (isnull)
+		return false;
+	xmin = DatumGetTransactionId(get_value(13, &isnull));
+	return XidFromFullTransactionId(DatumGetFullTransactionId(written_by)) == xmin;
 }
 
 static Datum
@@ -169,16 +234,16 @@ OutboxProgressSave(OutboxProgressRow *row, const OutboxProgress *progress)
 	static const char update[] =
 		"UPDATE outbox.relay_progress SET snap_last = $3, snap_cur = $4, cursor = $5, acked = $6, seq_seen = $7,"
 		" system_identifier = $8, database_oid = $9, timeline = $10, updated_at = clock_timestamp(),"
-		" leaves = $11, leaf_uses = $12, leaf_acked = $13"
+		" leaves = $11, leaf_uses = $12, leaf_acked = $13, timeline_base = $14, written_by = pg_current_xact_id()"
 		" WHERE ctid = $2 AND sink_id = $1 RETURNING ctid";
 	static const char upsert[] =
 		"INSERT INTO outbox.relay_progress"
 		" (sink_id, snap_last, snap_cur, cursor, acked, seq_seen, system_identifier, database_oid, timeline, updated_at,"
-		" leaves, leaf_uses, leaf_acked)"
-		" VALUES ($1, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp(), $11, $12, $13)"
+		" leaves, leaf_uses, leaf_acked, timeline_base, written_by)"
+		" VALUES ($1, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp(), $11, $12, $13, $14, pg_current_xact_id())"
 		" ON CONFLICT (sink_id) DO UPDATE SET snap_last = $3, snap_cur = $4, cursor = $5, acked = $6, seq_seen = $7,"
 		" system_identifier = $8, database_oid = $9, timeline = $10, updated_at = clock_timestamp(),"
-		" leaves = $11, leaf_uses = $12, leaf_acked = $13"
+		" leaves = $11, leaf_uses = $12, leaf_acked = $13, timeline_base = $14, written_by = pg_current_xact_id()"
 		" RETURNING ctid";
 
 	if (row->known && write_row(row, update, progress))
@@ -193,17 +258,18 @@ write_row(OutboxProgressRow *row, const char *query, const OutboxProgress *progr
 {
 	Oid types[NPARAMS] = {INT4OID, TIDOID, PG_SNAPSHOTOID, PG_SNAPSHOTOID, INT8OID,
 						  INT8OID, INT8OID, INT8OID, OIDOID, INT8OID,
-						  INT2ARRAYOID, INT4ARRAYOID, INT8ARRAYOID};
+						  INT2ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, INT8OID};
 	Datum values[NPARAMS] = {
 		Int32GetDatum(row->sink_id), PointerGetDatum(&row->tid),
 		PointerGetDatum(progress->last), PointerGetDatum(progress->cur), Int64GetDatum(progress->cursor),
 		Int64GetDatum((int64) progress->acked), Int64GetDatum(progress->seq_seen),
 		Int64GetDatum((int64) GetSystemIdentifier()), ObjectIdGetDatum(MyDatabaseId),
 		Int64GetDatum((int64) GetWALInsertionTimeLine())};
-	char nulls[NPARAMS + 1] = "             ";
+	char nulls[NPARAMS + 1] = "              ";
 	bool isnull;
 
 	OutboxTallyToArrays(&progress->tally, &values[10], &values[11], &values[12]);
+	values[13] = Int64GetDatum(timeline_base);
 
 	if (!row->known)
 		nulls[1] = 'n';

@@ -37,10 +37,14 @@ typedef struct OutboxProgressRow
  * When the keeper has asked to go back, it goes back first.
  * A position that belongs to another copy of the data, or to a future that was
  * lost, is void: the relay starts from the beginning, and the log says so.
+ * One that pg_upgrade has brought goes on, and becomes this system's own.
  */
 extern void OutboxProgressLoad(OutboxProgressRow *row, OutboxProgress *progress);
 
 /* Writes the position; within OutboxSessionBeginQuery. */
 extern void OutboxProgressSave(OutboxProgressRow *row, const OutboxProgress *progress);
+
+/* The timeline that messages carry: grows with every promotion, and with pg_upgrade. Loaded with the position. */
+extern uint32 OutboxProgressTimeline(void);
 
 #endif /* OUTBOX_PROGRESS_H */

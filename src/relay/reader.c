@@ -21,7 +21,6 @@
 #include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "access/xlog.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "utils/fmgroids.h"
@@ -304,7 +303,7 @@ static void
 fill_chunk(OutboxReader *reader, OutboxSchemaCache *schemas, OutboxChunk *chunk)
 {
 	OutboxReadWindow *window = &reader->window;
-	uint32 timeline = GetWALInsertionTimeLine();
+	uint32 timeline = OutboxProgressTimeline();
 
 	while (window->next < window->pass.n && OutboxChunkHasRoom(chunk) && chunk->bytes < CHUNK_BYTES)
 	{

@@ -20,7 +20,6 @@
 #include "access/htup_details.h"
 #include "access/transam.h"
 #include "access/xact.h"
-#include "access/xlog.h"
 #include "catalog/pg_type_d.h"
 #include "executor/spi.h"
 #include "utils/array.h"
@@ -206,7 +205,7 @@ add_row(OutboxRelay *relay, HeapTuple row, TupleDesc desc, int64 seq, OutboxRout
 
 	copy.t_data = OutboxArenaAlloc(&chunk->arena, row->t_len);
 	memcpy(copy.t_data, row->t_data, row->t_len);
-	OutboxChunkAdd(chunk, &relay->schemas, GetWALInsertionTimeLine(), &entry, &copy, desc);
+	OutboxChunkAdd(chunk, &relay->schemas, OutboxProgressTimeline(), &entry, &copy, desc);
 	for (int i = first; i < chunk->n; i++)
 		release->items[i] = (OutboxReleaseItem){.redrive = state.data[0] == 'r', .probe = probe};
 	if (probe != NULL)

@@ -31,6 +31,7 @@
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "guc.h"
+#include "relay/progress.h"
 #include "relay/replay_pass.h"
 #include "relay/session.h"
 
@@ -364,6 +365,6 @@ add_to_chunk(Relation rel, const OutboxEntry *entry, OutboxSchemaCache *schemas,
 	copy.t_data = OutboxArenaAlloc(&chunk->arena, tuple.t_len);
 	memcpy(copy.t_data, tuple.t_data, tuple.t_len);
 	ReleaseBuffer(buffer);
-	OutboxChunkAdd(chunk, schemas, GetWALInsertionTimeLine(), entry, &copy, RelationGetDescr(rel));
+	OutboxChunkAdd(chunk, schemas, OutboxProgressTimeline(), entry, &copy, RelationGetDescr(rel));
 	return true;
 }

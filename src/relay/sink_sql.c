@@ -122,8 +122,8 @@ insert_position(int32 sink_id)
 		Int32GetDatum(sink_id), Int64GetDatum((int64) GetSystemIdentifier()),
 		ObjectIdGetDatum(MyDatabaseId), PointerGetDatum(OutboxSnapshotOfOthers())};
 
-	if (SPI_execute_with_args("INSERT INTO outbox.relay_progress (sink_id, snap_last, start_snap, seq_seen, system_identifier, database_oid)"
-							  " SELECT $1, $4, $4, CASE WHEN s.is_called THEN s.last_value ELSE 0 END, $2, $3"
+	if (SPI_execute_with_args("INSERT INTO outbox.relay_progress (sink_id, snap_last, start_snap, seq_seen, system_identifier, database_oid, written_by)"
+							  " SELECT $1, $4, $4, CASE WHEN s.is_called THEN s.last_value ELSE 0 END, $2, $3, pg_current_xact_id()"
 							  " FROM outbox.event_seq s",
 							  4, types, values, NULL, false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "could not insert into outbox.relay_progress");
