@@ -168,7 +168,8 @@ AS $$
     ), outside AS (
         SELECT u.*, c.relkind FROM used u LEFT JOIN pg_class c ON c.oid = u.relation
         WHERE NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_class'::regclass AND m.objid = u.relation)
-          -- The triggers of contracts go with them.
+          -- The triggers of contracts go with them, and those of partitions with their table's.
+          AND NOT EXISTS (SELECT FROM pg_trigger t WHERE u.classid = 'pg_trigger'::regclass AND t.oid = u.objid AND t.tgparentid <> 0)
           AND NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = u.classid AND x.objid = u.objid
                           AND x.refclassid = 'pg_extension'::regclass AND x.deptype = 'x')
     ), user_view AS (
