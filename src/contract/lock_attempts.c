@@ -35,10 +35,14 @@
 #include "compat.h"
 #include "contract/lock_attempts.h"
 
+/* No further attempt after this time. */
+#define LIMIT_MS 10000
+
 #define FIRST_TIMEOUT_MS 2000
-#define OTHERS_TIMEOUT_MS 500
-#define LOCK_ATTEMPTS 5
-#define PAUSE_MS 500
+#define PAUSE_MS 300
+
+/* Who ends at all while we have the first lock ends soon; who waits for it does not, and another attempt may meet fewer. */
+#define OTHERS_TIMEOUT_MS 200
 
 /* The time for all locks when others are there from before, and so do not become free in between. */
 #define FURTHER_TIMEOUT_MS 100
@@ -96,7 +100,7 @@ lock_in_attempts(LockRequest *request)
 	request->begun = GetCurrentTimestamp();
 	for (request->attempts = 1; !try_lock(request); request->attempts++)
 	{
-		if (request->attempts == LOCK_ATTEMPTS || !request->may_wait)
+		if (!request->may_wait || TimestampDifferenceExceeds(request->begun, GetCurrentTimestamp(), LIMIT_MS))
 			raise_busy(request);
 		pause_for(PAUSE_MS);
 	}
