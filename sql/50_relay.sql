@@ -43,7 +43,7 @@ RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'outbox_relay_report';
 COMMENT ON FUNCTION outbox.relay_report() IS
-'One row per sink, as its relay last reported. state: stopped, paused, waiting (for the launcher), no worker (max_worker_processes are in use), starting, running, backoff (transport trouble), blocked (a rejected event), stopping. published counts the messages that the present relay process handed over, acked its acknowledged events, queued its events read but not acknowledged; null without a relay';
+'One row per sink, as its relay last reported. state: stopped, paused, waiting (for the launcher), no worker (max_worker_processes are in use), not listed (in outbox.databases), starting, running, backoff (transport trouble), blocked (a rejected event), stopping. published counts the messages that the present relay process handed over, acked its acknowledged events, queued its events read but not acknowledged; null without a relay';
 REVOKE ALL ON FUNCTION outbox.relay_report() FROM PUBLIC;
 
 CREATE FUNCTION outbox.contract_counters(

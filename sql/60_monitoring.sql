@@ -227,7 +227,7 @@ CROSS JOIN LATERAL (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(name), '
                     FROM pg_catalog.unnest(c.key) WITH ORDINALITY AS u (name, n)) k
 UNION ALL
 SELECT 'sink', s.name,
-       CASE WHEN s.relay_state IN ('waiting', 'no worker') THEN 'not running' ELSE s.relay_state END,
+       CASE WHEN s.relay_state IN ('waiting', 'no worker', 'not listed') THEN 'not running' ELSE s.relay_state END,
        NULL, s.published, s.pending, s.oldest_age, s.dead_letters, NULL, s.last_error, s.last_error_at,
        CASE WHEN s.relay_state = 'stopped' THEN 'SELECT outbox.start_relay(' || pg_catalog.quote_literal(s.name) || ') starts its relay.' || coalesce(s.holds, '')
             WHEN s.relay_state = 'paused' THEN 'SELECT outbox.resume(' || pg_catalog.quote_literal(s.name) || ') goes on; its events are kept meanwhile.' || coalesce(s.holds, '')
@@ -235,6 +235,7 @@ SELECT 'sink', s.name,
             WHEN s.relay_state = 'running' AND NOT outbox.preloaded() THEN 'It runs on trial, until the server restarts: add outbox_ext to shared_preload_libraries.'
             WHEN NOT outbox.preloaded() THEN 'SELECT outbox.start_relay(' || pg_catalog.quote_literal(s.name) || ') starts it on trial; add outbox_ext to shared_preload_libraries and restart.'
             WHEN s.relay_state = 'no worker' THEN 'All background workers of the server are in use: raise max_worker_processes and restart; it is tried again every few seconds.'
+            WHEN s.relay_state = 'not listed' THEN 'outbox.databases does not name this database: add it in postgresql.conf and reload; its events are kept meanwhile.'
             WHEN s.relay_state = 'waiting' THEN 'Its relay starts in a moment; if it does not, SELECT pg_reload_conf() makes the launcher look again and the server log says why.'
             WHEN s.relay_state = 'blocked' THEN 'Nothing is published until the cause is gone: last_error names the rejected event and the reason, the copy of the data, or the number of events that wait.'
             WHEN s.relay_state = 'backoff' THEN 'The relay keeps trying and loses nothing; last_error says what is wrong with the broker.'

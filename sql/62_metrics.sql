@@ -12,7 +12,7 @@ FROM outbox.relay_report() r
 CROSS JOIN (SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last_value FROM outbox.event_seq) q
 LEFT JOIN outbox.relay_progress p ON p.sink_id = r.sink_id;
 COMMENT ON VIEW outbox.relay_status IS
-'One row per sink: what its relay does. state: stopped, paused, waiting (for the launcher), no worker (max_worker_processes are in use), starting, running, backoff (transport trouble), blocked (a rejected event, or a copy of the data), stopping. since: in this state; retry_at: end of the pause after a failed attempt; pending: events not acknowledged, an upper bound; lag: age of the oldest event that is read and not acknowledged; in_flight: messages handed to the sink and not acknowledged; window_left: events known and not read yet; acked: since the sink was created; retries: lives of the sink that ended early, since the server started; replay: the one that is running';
+'One row per sink: what its relay does. state: stopped, paused, waiting (for the launcher), no worker (max_worker_processes are in use), not listed (in outbox.databases), starting, running, backoff (transport trouble), blocked (a rejected event, or a copy of the data), stopping. since: in this state; retry_at: end of the pause after a failed attempt; pending: events not acknowledged, an upper bound; lag: age of the oldest event that is read and not acknowledged; in_flight: messages handed to the sink and not acknowledged; window_left: events known and not read yet; acked: since the sink was created; retries: lives of the sink that ended early, since the server started; replay: the one that is running';
 
 CREATE VIEW outbox.writers AS
 SELECT DISTINCT ON (l.virtualtransaction) l.pid, a.usename AS username, a.application_name, a.state,

@@ -14,6 +14,7 @@
 
 #include "miscadmin.h"
 #include "utils/guc.h"
+#include "utils/varlena.h"
 
 #include "guc.h"
 
@@ -41,6 +42,7 @@ int outbox_max_backlog = 0;
 int outbox_backlog_policy = OUTBOX_BACKLOG_KEEP;
 char	   *outbox_sink_libraries = NULL;
 char	   *outbox_site = NULL;
+char	   *outbox_databases = NULL;
 char	   *outbox_traceparent = NULL;
 char	   *outbox_correlation_id = NULL;
 char	   *outbox_causation_id = NULL;
@@ -102,6 +104,23 @@ define_trace_settings(void)
 							   NULL, &outbox_causation_id, "", PGC_USERSET, 0, NULL, NULL, NULL);
 }
 
+static bool
+check_databases(char **newval, void **extra, GucSource source)
+{
+	char *names = pstrdup(*newval);
+	List *listed = NIL;
+	bool valid = SplitGUCList(names, ',', &listed);
+
+	if (!valid)
+	{
+		GUC_check_errdetail("It is not a list of database names separated by commas.");
+		GUC_check_errhint("Put a name with spaces or commas into double quotes.");
+	}
+	list_free(listed);
+	pfree(names);
+	return valid;
+}
+
 static void
 define_relay_settings(void)
 {
@@ -147,6 +166,10 @@ define_relay_settings(void)
 							   "Names this copy of the data, outside the data directory.",
 							   "A sink that was started under another name does not publish until confirmed.",
 							   &outbox_site, "", PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("outbox.databases",
+							   "Databases whose sinks have relays.",
+							   "Empty: all. In others relays end, and the launcher does not look.",
+							   &outbox_databases, "", PGC_SIGHUP, GUC_LIST_INPUT, check_databases, NULL, NULL);
 }
 
 static void

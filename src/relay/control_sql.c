@@ -15,6 +15,7 @@
 
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
@@ -24,6 +25,7 @@
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "guc.h"
+#include "relay/database_list.h"
 #include "relay/sink_api.h"
 #include "relay/trial.h"
 #include "shared/outbox_shared.h"
@@ -136,6 +138,9 @@ start_sentence(const OutboxSinkEntry *sink, bool by_name)
 	if (!OutboxSharedAvailable())
 		return psprintf("The relay of sink \"%s\" starts on trial when this transaction commits: it looks for events every outbox.poll_interval and ends with the server; for more, write %s into postgresql.conf and restart.",
 						sink->name, preload_line());
+	if (!OutboxDatabaseListed(get_database_name(MyDatabaseId)))
+		return psprintf("The relay of sink \"%s\" starts when outbox.databases names this database: add it in postgresql.conf and reload.",
+						sink->name);
 	return psprintf("The relay of sink \"%s\" starts when this transaction commits.", sink->name);
 }
 

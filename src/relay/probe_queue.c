@@ -27,6 +27,7 @@
 
 #include "compat.h"
 #include "relay/clock.h"
+#include "relay/database_list.h"
 #include "relay/launcher.h"
 #include "relay/probe.h"
 #include "relay/probe_args.h"
@@ -105,7 +106,7 @@ OutboxProbeIsPending(Oid dboid)
 
 /* ---- pg_database ------------------------------------------------------------ */
 
-/* Databases that accept connections; list of oids in the caller's context. */
+/* Databases that accept connections and that outbox.databases allows; list of oids in the caller's context. */
 static List *
 read_databases(void)
 {
@@ -125,7 +126,8 @@ read_databases(void)
 	{
 		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
 
-		if (database->datallowconn && database->datconnlimit != OUTBOX_DATCONNLIMIT_INVALID)
+		if (database->datallowconn && database->datconnlimit != OUTBOX_DATCONNLIMIT_INVALID &&
+			OutboxDatabaseListed(NameStr(database->datname)))
 		{
 			MemoryContext old = MemoryContextSwitchTo(caller);
 
@@ -143,8 +145,8 @@ read_databases(void)
 }
 
 /*
- * Relays of a database that is gone, or accepts no connections any more, are
- * not wanted.  The slots are read before the catalog.
+ * Relays of a database that is gone, accepts no connections any more, or is
+ * not listed any more, are not wanted.  The slots are read before the catalog.
  */
 void
 OutboxProbeQueueAll(void)

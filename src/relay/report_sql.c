@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "commands/dbcommands.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -20,6 +21,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
+#include "relay/database_list.h"
 #include "relay/trial.h"
 #include "shared/outbox_shared.h"
 
@@ -53,7 +55,8 @@ enum
 
 /*
  * One word.  A wanted relay without process is "starting"; "waiting" when the
- * launcher does not know of it yet; "no worker" when the server has none free.
+ * launcher does not know of it yet; "no worker" when the server has none free;
+ * "not listed" when outbox.databases keeps the launcher from it.
  */
 static const char *
 relay_state(const char *desired_state, const OutboxRelayInfo *info)
@@ -62,6 +65,8 @@ relay_state(const char *desired_state, const OutboxRelayInfo *info)
 	{
 		if (strcmp(desired_state, "running") != 0)
 			return desired_state;
+		if (OutboxSharedAvailable() && !OutboxDatabaseListed(get_database_name(MyDatabaseId)))
+			return "not listed";
 		if (OutboxLauncherLacksWorkers())
 			return "no worker";
 		return info != NULL ? "starting" : "waiting";

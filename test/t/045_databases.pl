@@ -1,5 +1,6 @@
 # Several databases with several sinks each: every relay publishes its own database's events and no other, and a sink
-# that is slow, blocked or down holds up none of the others. More databases than outbox.max_databases work too.
+# that is slow, blocked or down holds up none of the others. More databases than outbox.max_databases work too, and
+# outbox.databases says which of them have relays.
 use strict;
 use warnings;
 
@@ -83,6 +84,46 @@ is($database{billing}->sql("SELECT state FROM outbox.status WHERE name = 'health
 $healthy{billing}->start;
 $healthy{billing}->wait_published;
 is($healthy{billing}->check('started again'), 0, 'and goes on where it was');
+
+# ---- outbox.databases: which of them have relays ----
+sub relays_in
+{
+	my ($name) = @_;
+	return "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'outbox relay' AND datname = '$name'";
+}
+
+sub list
+{
+	my ($databases) = @_;
+	$node->append_conf('postgresql.conf', "outbox.databases = '$databases'");
+	$node->reload;
+	$node->poll_until("SELECT setting = '$databases' FROM pg_settings WHERE name = 'outbox.databases'");
+	return;
+}
+
+list('billing, "postgres"');
+$node->poll_until(relays_in('shop'), 0);
+is($database{shop}->sql("SELECT DISTINCT state, advice LIKE 'outbox.databases does not name%' FROM outbox.status WHERE kind = 'sink'"),
+	'not running|t', 'relays of a database that is not listed end, and status says why');
+is($node->sql(relays_in('billing')), 3, 'those of listed ones go on');
+$database{shop}->sql("SELECT append(1, 'shop', 'unlisted', 5, 100)");
+like($database{shop}->sql("SELECT outbox.start_relay('healthy')"), qr/starts when outbox\.databases names this database/, 'start_relay says so too');
+$database{billing}->sql("SELECT append(1, 'billing', 'listed', 5, 100)");
+$healthy{billing}->wait_published;
+is(scalar(grep { $_->{key} eq 'unlisted' } @{ $healthy{shop}->deliveries }), 0, 'and nothing of it is published');
+$node->restart;
+$healthy{billing}->wait_state('running');
+is($node->sql(relays_in('shop')), 0, 'nor after a restart');
+
+$node->append_conf('postgresql.conf', 'outbox.databases = \'shop, "billing\'');
+$node->reload;
+$node->poll_until("SELECT error IS NOT NULL FROM pg_file_settings WHERE name = 'outbox.databases' ORDER BY seqno DESC LIMIT 1");
+is($node->sql('SHOW outbox.databases'), 'billing, "postgres"', 'a list that cannot be read changes nothing');
+$node->adjust_conf('postgresql.conf', 'outbox.databases', undef);
+list('');
+$_->wait_state('running') for values %healthy;
+$healthy{shop}->wait_published;
+is($healthy{shop}->check('listed again'), 0, 'an empty list is every database: it goes on where it was');
 
 $node->stop;
 done_testing();
