@@ -8,6 +8,11 @@
  * is overwritten later. The file belongs to the top transaction, because a
  * savepoint's rollback must not take it along.
  *
+ * A customer's write does not fail because our file cannot be written: what
+ * does not go there stays where it is, in memory. That is why the file is read
+ * and written without a buffer of its own, which would have to be written out
+ * before it can be read again.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -17,12 +22,19 @@
 #include "utils/resowner.h"
 
 #include "capture/key_log.h"
+#include "compat.h"
+#include "contract/guard.h"
 
 #define INITIAL_CAPACITY 8192
+#define READ_SIZE (64 * 1024)
+#define WRITE_SIZE (8 * 1024 * 1024)
 
-static void spill(OutboxKeyLog *log);
-static void seek(OutboxKeyLog *log, uint64 position);
-static void read_exactly(OutboxKeyLog *log, void *out, Size size);
+static bool spill(OutboxKeyLog *log);
+static bool open_file(OutboxKeyLog *log);
+static void open_step(void *arg);
+static bool write_buffer(OutboxKeyLog *log);
+static void say(OutboxKeyLog *log, int sqlerrcode, const char *why);
+static const char *fetch(OutboxKeyLog *log, uint64 position, Size size);
 
 uint64
 OutboxKeyLogEnd(const OutboxKeyLog *log)
@@ -36,11 +48,11 @@ OutboxKeyLogReserve(OutboxKeyLog *log, Size size, bool *spilled)
 	Size needed;
 
 	*spilled = false;
-	/* a temporary file beyond temp_file_limit would fail the write that we watch */
-	if (log->used > 0 && log->used + size > log->limit && temp_file_limit < 0)
+	if (log->used > 0 && log->used + size > log->limit)
 	{
-		spill(log);
-		*spilled = true;
+		*spilled = spill(log);
+		if (!*spilled)
+			log->limit *= 2;
 	}
 	needed = log->used + size;
 	if (needed > log->capacity)
@@ -87,74 +99,144 @@ OutboxKeyLogTruncate(OutboxKeyLog *log, uint64 end)
 void
 OutboxKeyLogReset(OutboxKeyLog *log)
 {
-	if (log->file != NULL)
-		BufFileClose(log->file);
-	log->file = NULL;
+	if (log->file != 0)
+		FileClose(log->file);
+	log->file = 0;
+	log->window_size = 0;
 	log->base = 0;
 	log->used = 0;
 }
 
-static void
+/* False: the records are still in memory. */
+static bool
 spill(OutboxKeyLog *log)
 {
-	if (log->file == NULL)
-	{
-		MemoryContext caller = MemoryContextSwitchTo(log->context);
-		ResourceOwner owner = CurrentResourceOwner;
-
-		CurrentResourceOwner = TopTransactionResourceOwner;
-		log->file = BufFileCreateTemp(false);
-		CurrentResourceOwner = owner;
-		MemoryContextSwitchTo(caller);
-	}
-	seek(log, log->base);
-	BufFileWrite(log->file, log->buffer, log->used);
+	/* beyond temp_file_limit it would fail the write that we watch */
+	if (temp_file_limit >= 0 || !open_file(log) || !write_buffer(log))
+		return false;
 	log->base += log->used;
 	log->used = 0;
+	log->window_size = 0;
+	return true;
 }
 
-/* BufFileSeek finds the segment of the file by itself. */
-static void
-seek(OutboxKeyLog *log, uint64 position)
+static bool
+open_file(OutboxKeyLog *log)
 {
-	if (BufFileSeek(log->file, 0, (off_t) position, SEEK_SET) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not seek in the temporary file of the key queue")));
+	ErrorData *error = NULL;
+
+	if (log->file == 0)
+		error = OutboxRunCatching(open_step, log, CurrentMemoryContext, OutboxNoFileError);
+	if (error)
+		say(log, error->sqlerrcode, error->message);
+	return error == NULL;
+}
+
+static void
+open_step(void *arg)
+{
+	OutboxKeyLog *log = arg;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	CurrentResourceOwner = TopTransactionResourceOwner;
+	log->file = OpenTemporaryFile(false);
+	CurrentResourceOwner = owner;
+}
+
+bool
+OutboxNoFileError(int sqlerrcode)
+{
+	return sqlerrcode == ERRCODE_OUT_OF_MEMORY || sqlerrcode == ERRCODE_ASSERT_FAILURE ||
+		ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION ||
+		ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK;
+}
+
+/* Behind what is in the file; what was written when it fails is overwritten by the next attempt. */
+static bool
+write_buffer(OutboxKeyLog *log)
+{
+	Size done = 0;
+
+	while (done < log->used)
+	{
+		Size size = Min(log->used - done, WRITE_SIZE);
+		int written;
+
+		errno = 0;
+		written = FileWrite(log->file, log->buffer + done, size, (off_t) (log->base + done), WAIT_EVENT_BUFFILE_WRITE);
+		if (written <= 0)
+		{
+			/* a write that does not say why found no space */
+			if (errno == 0)
+				errno = ENOSPC;
+			say(log, ERRCODE_DISK_FULL, psprintf("could not write to file \"%s\": %s", FilePathName(log->file), strerror(errno)));
+			return false;
+		}
+		done += written;
+	}
+	return true;
+}
+
+static void
+say(OutboxKeyLog *log, int sqlerrcode, const char *why)
+{
+	if (!log->said)
+		ereport(LOG_SERVER_ONLY,
+				(errcode(sqlerrcode),
+				 errmsg("the keys of a transaction stay in memory: %s", why),
+				 errhint("Make space where temporary files are, or commit fewer changes at a time; outbox.queue_memory is exceeded meanwhile.")));
+	log->said = true;
 }
 
 const OutboxKeyRecord *
 OutboxKeyLogRead(OutboxKeyLog *log, uint64 *position)
 {
-	OutboxKeyRecord header;
-	OutboxKeyRecord *record;
+	const OutboxKeyRecord *record;
 
 	if (*position >= OutboxKeyLogEnd(log))
 		return NULL;
 	if (*position >= log->base)
-	{
 		record = OutboxKeyLogAt(log, *position);
-		*position += record->size;
-		return record;
-	}
-	seek(log, *position);
-	read_exactly(log, &header, sizeof(header));
-	if (log->read_buffer == NULL || log->read_capacity < header.size)
+	else
 	{
-		log->read_capacity = Max(header.size, INITIAL_CAPACITY);
-		log->read_buffer = MemoryContextAlloc(log->context, log->read_capacity);
+		record = (const OutboxKeyRecord *) fetch(log, *position, sizeof(OutboxKeyRecord));
+		record = (const OutboxKeyRecord *) fetch(log, *position, record->size);
 	}
-	memcpy(log->read_buffer, &header, sizeof(header));
-	read_exactly(log, (char *) log->read_buffer + sizeof(header), header.size - sizeof(header));
-	*position += header.size;
-	return log->read_buffer;
+	*position += record->size;
+	return record;
 }
 
-static void
-read_exactly(OutboxKeyLog *log, void *out, Size size)
+/* So many bytes of the file, aligned as they are there; until the next call. */
+static const char *
+fetch(OutboxKeyLog *log, uint64 position, Size size)
 {
-	if (BufFileRead(log->file, out, size) != size)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not read the temporary file of the key queue")));
+	if (position < log->window_start || position + size > log->window_start + log->window_size)
+	{
+		Size wanted = Min(Max(size, READ_SIZE), log->base - position);
+		Size done = 0;
+
+		if (log->window_capacity < wanted)
+		{
+			if (log->window)
+				pfree(log->window);
+			log->window = NULL;
+			log->window_capacity = 0;
+			log->window = MemoryContextAllocHuge(log->context, wanted);
+			log->window_capacity = wanted;
+		}
+		log->window_size = 0;
+		while (done < wanted)
+		{
+			int got = FileRead(log->file, log->window + done, wanted - done, (off_t) (position + done), WAIT_EVENT_BUFFILE_READ);
+
+			if (got <= 0)
+				ereport(ERROR,
+						(errcode_for_file_access(),
+						 errmsg("could not read the temporary file of the key queue, \"%s\"", FilePathName(log->file))));
+			done += got;
+		}
+		log->window_start = position;
+		log->window_size = wanted;
+	}
+	return log->window + (position - log->window_start);
 }

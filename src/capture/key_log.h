@@ -8,7 +8,7 @@
 #ifndef OUTBOX_KEY_LOG_H
 #define OUTBOX_KEY_LOG_H
 
-#include "storage/buffile.h"
+#include "storage/fd.h"
 
 /* A record: this header, then the image of a lookup key. */
 typedef struct OutboxKeyRecord
@@ -28,22 +28,32 @@ typedef struct OutboxKeyRecord
 typedef struct OutboxKeyLog
 {
 	MemoryContext context; /* owns the buffer and the file's */
-	Size limit;            /* of the buffer */
+	Size limit;            /* of the buffer; grows when the file cannot */
 	char *buffer;
 	Size capacity;
 	Size used;
 	uint64 base;
-	BufFile *file;                /* NULL: nothing was spilled */
-	OutboxKeyRecord *read_buffer; /* the record that was read last from the file */
-	Size read_capacity;
+	File file;    /* 0: nothing was spilled */
+	char *window; /* what was read last from the file, */
+	Size window_capacity;
+	Size window_size;
+	uint64 window_start; /* and from where on */
+	bool said;           /* that a file cannot be written */
 } OutboxKeyLog;
+
+/*
+ * Is this an error for which memory would be no remedy? Of a temporary file it
+ * may be any: a size limit or a quota has no SQLSTATE of its own.
+ */
+extern bool OutboxNoFileError(int sqlerrcode);
 
 /* Where the next record will stand. */
 extern uint64 OutboxKeyLogEnd(const OutboxKeyLog *log);
 
 /*
  * Room for a record of that size at the end; it counts once it is pushed.
- * *spilled is set when the records so far went to the file for it.
+ * *spilled is set when the records so far went to the file for it. When they
+ * cannot, for want of space say, they stay in memory.
  */
 extern OutboxKeyRecord *OutboxKeyLogReserve(OutboxKeyLog *log, Size size, bool *spilled);
 extern void OutboxKeyLogPush(OutboxKeyLog *log, const OutboxKeyRecord *record);

@@ -5,7 +5,9 @@
  *
  * The first sort brings equal keys together, by contract and hash; the first
  * record of each goes into the second sort, by position. Both go to temporary
- * files beyond work_mem.
+ * files beyond work_mem. Where there is no space for these the customer's
+ * commit does not fail for it: memory is taken instead. The files of an attempt
+ * that failed cannot be closed in order, so they have an owner of their own.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,9 +19,11 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/tuplesort.h"
 
 #include "capture/key_sort.h"
+#include "contract/guard.h"
 
 /* Columns of the sorted tuples. */
 enum
@@ -35,6 +39,8 @@ struct OutboxKeySort
 {
 	MemoryContext context; /* owns everything */
 	MemoryContext group;   /* records of equal hash */
+	ResourceOwner files;
+	int memory; /* kB, of each of the two sorts */
 	TupleDesc desc;
 	TupleTableSlot *slot;
 	Tuplesortstate *sort;
@@ -42,6 +48,18 @@ struct OutboxKeySort
 	Size capacity;
 };
 
+/* What sorting needs inside its guard. */
+typedef struct SortRequest
+{
+	OutboxKeySort *sort;
+	OutboxKeyLog *log;
+	uint64 from;
+	OutboxQueuedContract **contracts;
+} SortRequest;
+
+static OutboxKeySort *new_sort(MemoryContext parent, int memory);
+static void sort_step(void *arg);
+static void release_files(OutboxKeySort *sort, bool in_order);
 static Tuplesortstate *begin_sort(OutboxKeySort *sort, int ncolumns, const AttrNumber *columns);
 static void put_records(OutboxKeySort *sort, OutboxKeyLog *log, uint64 from);
 static void keep_first_records(OutboxKeySort *sort, Tuplesortstate *out, OutboxQueuedContract **contracts);
@@ -51,15 +69,54 @@ static const OutboxKeyRecord *take_record(OutboxKeySort *sort);
 OutboxKeySort *
 OutboxKeySortStart(OutboxKeyLog *log, uint64 from, OutboxQueuedContract **contracts)
 {
-	static const AttrNumber by_key[] = {COLUMN_CONTRACT + 1, COLUMN_HASH + 1, COLUMN_POSITION + 1};
-	static const AttrNumber by_position[] = {COLUMN_POSITION + 1};
-	MemoryContext context = AllocSetContextCreate(log->context, "outbox key sort", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext caller = MemoryContextSwitchTo(context);
-	OutboxKeySort *sort = palloc0(sizeof(OutboxKeySort));
-	Tuplesortstate *second;
+	SortRequest request = {.log = log, .from = from, .contracts = contracts};
+
+	/* a temporary file beyond temp_file_limit would fail, too */
+	if (temp_file_limit < 0)
+	{
+		ErrorData *error;
+
+		request.sort = new_sort(log->context, work_mem);
+		error = OutboxRunCatching(sort_step, &request, log->context, OutboxNoFileError);
+		if (error == NULL)
+			return request.sort;
+		ereport(LOG_SERVER_ONLY,
+				(errcode(error->sqlerrcode),
+				 errmsg("the keys of a transaction are sorted in memory: %s", error->message),
+				 errhint("Make space where temporary files are, or commit fewer changes at a time.")));
+		release_files(request.sort, false);
+		MemoryContextDelete(request.sort->context);
+	}
+	request.sort = new_sort(log->context, MAX_KILOBYTES);
+	sort_step(&request);
+	return request.sort;
+}
+
+static OutboxKeySort *
+new_sort(MemoryContext parent, int memory)
+{
+	MemoryContext context = AllocSetContextCreate(parent, "outbox key sort", ALLOCSET_DEFAULT_SIZES);
+	OutboxKeySort *sort = MemoryContextAllocZero(context, sizeof(OutboxKeySort));
 
 	sort->context = context;
-	sort->group = AllocSetContextCreate(context, "outbox keys of equal hash", ALLOCSET_SMALL_SIZES);
+	sort->memory = memory;
+	sort->files = ResourceOwnerCreate(TopTransactionResourceOwner, "outbox key sort");
+	return sort;
+}
+
+static void
+sort_step(void *arg)
+{
+	static const AttrNumber by_key[] = {COLUMN_CONTRACT + 1, COLUMN_HASH + 1, COLUMN_POSITION + 1};
+	static const AttrNumber by_position[] = {COLUMN_POSITION + 1};
+	SortRequest *request = arg;
+	OutboxKeySort *sort = request->sort;
+	MemoryContext caller = MemoryContextSwitchTo(sort->context);
+	ResourceOwner owner = CurrentResourceOwner;
+	Tuplesortstate *second;
+
+	CurrentResourceOwner = sort->files;
+	sort->group = AllocSetContextCreate(sort->context, "outbox keys of equal hash", ALLOCSET_SMALL_SIZES);
 	sort->desc = CreateTemplateTupleDesc(NCOLUMNS);
 	TupleDescInitEntry(sort->desc, COLUMN_CONTRACT + 1, "contract", INT4OID, -1, 0);
 	TupleDescInitEntry(sort->desc, COLUMN_HASH + 1, "hash", INT8OID, -1, 0);
@@ -68,15 +125,24 @@ OutboxKeySortStart(OutboxKeyLog *log, uint64 from, OutboxQueuedContract **contra
 	sort->slot = MakeSingleTupleTableSlot(sort->desc, &TTSOpsMinimalTuple);
 
 	sort->sort = begin_sort(sort, lengthof(by_key), by_key);
-	put_records(sort, log, from);
+	put_records(sort, request->log, request->from);
 	tuplesort_performsort(sort->sort);
 	second = begin_sort(sort, lengthof(by_position), by_position);
-	keep_first_records(sort, second, contracts);
+	keep_first_records(sort, second, request->contracts);
 	tuplesort_end(sort->sort);
 	sort->sort = second;
 	tuplesort_performsort(sort->sort);
+	CurrentResourceOwner = owner;
 	MemoryContextSwitchTo(caller);
-	return sort;
+}
+
+static void
+release_files(OutboxKeySort *sort, bool in_order)
+{
+	ResourceOwnerRelease(sort->files, RESOURCE_RELEASE_BEFORE_LOCKS, in_order, false);
+	ResourceOwnerRelease(sort->files, RESOURCE_RELEASE_LOCKS, in_order, false);
+	ResourceOwnerRelease(sort->files, RESOURCE_RELEASE_AFTER_LOCKS, in_order, false);
+	ResourceOwnerDelete(sort->files);
 }
 
 static Tuplesortstate *
@@ -86,16 +152,13 @@ begin_sort(OutboxKeySort *sort, int ncolumns, const AttrNumber *columns)
 	Oid operators[NCOLUMNS];
 	Oid collations[NCOLUMNS] = {0};
 	bool nulls_first[NCOLUMNS] = {0};
-	/* a temporary file beyond temp_file_limit would fail the customer's commit */
-	int memory = temp_file_limit < 0 ? work_mem : MAX_KILOBYTES;
-
 	for (int i = 0; i < ncolumns; i++)
 	{
 		attributes[i] = columns[i];
 		operators[i] = columns[i] == COLUMN_CONTRACT + 1 ? Int4LessOperator : Int8LessOperator;
 	}
 	return tuplesort_begin_heap(sort->desc, ncolumns, attributes, operators, collations, nulls_first,
-								memory, NULL, TUPLESORT_NONE);
+								sort->memory, NULL, TUPLESORT_NONE);
 }
 
 static void
@@ -215,5 +278,6 @@ OutboxKeySortEnd(OutboxKeySort *sort)
 {
 	tuplesort_end(sort->sort);
 	ExecDropSingleTupleTableSlot(sort->slot);
+	release_files(sort, true);
 	MemoryContextDelete(sort->context);
 }

@@ -19,7 +19,6 @@
 
 #include "contract/guard.h"
 
-static ErrorData *run(OutboxGuardedStep step, void *arg, MemoryContext context, bool (*must_rethrow)(int sqlerrcode));
 static bool ends_transaction(int sqlerrcode);
 static void pin_setting(const char *name, const char *value);
 
@@ -28,17 +27,17 @@ volatile bool OutboxOwnCancel = false;
 ErrorData *
 OutboxRunGuarded(OutboxGuardedStep step, void *arg, MemoryContext context)
 {
-	return run(step, arg, context, OutboxMustRethrow);
+	return OutboxRunCatching(step, arg, context, OutboxMustRethrow);
 }
 
 ErrorData *
 OutboxRunIsolated(OutboxGuardedStep step, void *arg, MemoryContext context)
 {
-	return run(step, arg, context, ends_transaction);
+	return OutboxRunCatching(step, arg, context, ends_transaction);
 }
 
-static ErrorData *
-run(OutboxGuardedStep step, void *arg, MemoryContext context, bool (*must_rethrow)(int sqlerrcode))
+ErrorData *
+OutboxRunCatching(OutboxGuardedStep step, void *arg, MemoryContext context, bool (*must_rethrow)(int sqlerrcode))
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;

@@ -21,6 +21,9 @@ typedef void (*OutboxGuardedStep) (void *arg);
  */
 extern ErrorData *OutboxRunGuarded(OutboxGuardedStep step, void *arg, MemoryContext context);
 
+/* The same, with another opinion of which errors are rethrown. */
+extern ErrorData *OutboxRunCatching(OutboxGuardedStep step, void *arg, MemoryContext context, bool (*must_rethrow)(int sqlerrcode));
+
 /*
  * The same for work of which each piece may fail on its own, though storage
  * cannot be read: only errors after which the transaction cannot go on, or
