@@ -125,12 +125,12 @@ COMMENT ON FUNCTION outbox.contract_views(regclass) IS
 'The contracts that read a table, each with its view and the views below it that the same role owns';
 
 CREATE FUNCTION outbox.detach(source text)
-RETURNS SETOF text LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'outbox_detach';
+RETURNS SETOF text LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_detach';
 COMMENT ON FUNCTION outbox.detach(text) IS
 'Drops the views of all contracts that read this table, and the views that depend on them, so that its owner can change it; reattach() creates them again. Returns their names. Changes of the contracts'' sources make gaps from commit on, and never an error. Errors: undefined_table, undefined_object (no contract reads it), object_not_in_prerequisite_state (detached already), dependent_objects_still_exist, insufficient_privilege, lock_not_available';
 
 CREATE FUNCTION outbox.reattach(source text)
-RETURNS SETOF text LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'outbox_reattach';
+RETURNS SETOF text LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_reattach';
 COMMENT ON FUNCTION outbox.reattach(text) IS
 'Creates again what detach() dropped, with owners, options, comments and grants, and captures again from commit on. A view that exists by now is left as it is: so one whose definition does not fit the changed table can be created by hand before. Creates missing triggers, also on a table that was dropped and created under its name. Returns the names of the views. Errors: undefined_table, object_not_in_prerequisite_state (not detached), insufficient_privilege, lock_not_available, and what CREATE VIEW raises, naming the view';
 

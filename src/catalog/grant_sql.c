@@ -24,6 +24,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
+#include "catalog/arguments.h"
 #include "catalog/outbox_catalog.h"
 
 typedef struct AccessLevel
@@ -104,7 +105,6 @@ static const AccessLevel levels[] = {
 
 PG_FUNCTION_INFO_V1(outbox_grant_access);
 
-static char *text_argument(FunctionCallInfo fcinfo, int arg, const char *name);
 static int find_level(const char *name);
 static void check_rights(void);
 static void grant_level(const AccessLevel *level, const char *role);
@@ -124,8 +124,8 @@ outbox_grant_access(PG_FUNCTION_ARGS)
 	int level;
 
 	OutboxRequireVersion();
-	role = text_argument(fcinfo, 0, "role");
-	level = find_level(text_argument(fcinfo, 1, "level"));
+	role = OutboxRequiredTextArg(fcinfo, 0, "role");
+	level = find_level(OutboxRequiredTextArg(fcinfo, 1, "level"));
 	if (!OidIsValid(get_role_oid(role, true)))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -140,17 +140,6 @@ outbox_grant_access(PG_FUNCTION_ARGS)
 	SPI_finish();
 	OutboxOwnerEnd(&scope);
 	PG_RETURN_VOID();
-}
-
-static char *
-text_argument(FunctionCallInfo fcinfo, int arg, const char *name)
-{
-	if (PG_ARGISNULL(arg))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", name),
-				 errhint("Pass a value for \"%s\".", name)));
-	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
 }
 
 static int

@@ -189,22 +189,6 @@ OutboxNameListArg(FunctionCallInfo fcinfo, int arg, const char *argument)
 }
 
 char *
-OutboxTextArg(FunctionCallInfo fcinfo, int arg)
-{
-	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
-}
-
-char *
-OutboxRequiredTextArg(FunctionCallInfo fcinfo, int arg, const char *argument)
-{
-	if (PG_ARGISNULL(arg))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("\"%s\" must not be NULL", argument)));
-	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
-}
-
-char *
 OutboxNamesToArray(const List *names)
 {
 	Datum	   *elements = palloc(sizeof(Datum) * Max(list_length(names), 1));

@@ -10,6 +10,7 @@
 
 #include "fmgr.h"
 
+#include "catalog/arguments.h"
 #include "catalog/contract_config.h"
 
 /* Raises unless the name is [A-Za-z_][A-Za-z0-9_]* of at most max_bytes. `kind` is "contract", "event type", ... */
@@ -50,12 +51,6 @@ extern char *OutboxEventTypeContract(const char *event_type);
 
 /* The elements of a text[] argument, NIL for SQL NULL. */
 extern List *OutboxNameListArg(FunctionCallInfo fcinfo, int arg, const char *argument);
-
-/* A text argument; NULL for SQL NULL. */
-extern char *OutboxTextArg(FunctionCallInfo fcinfo, int arg);
-
-/* The same, where NULL is refused. */
-extern char *OutboxRequiredTextArg(FunctionCallInfo fcinfo, int arg, const char *argument);
 
 /* A list of names as the text of a text[] value. */
 extern char *OutboxNamesToArray(const List *names);

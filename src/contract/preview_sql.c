@@ -64,12 +64,14 @@ typedef struct Trial
 	int			nclasses;
 } Trial;
 
+static int	preview_rows(FunctionCallInfo fcinfo, int arg);
 static void scan_source(Trial *trial, OutboxContractConfig *config, int64 max_rows, OutboxTrialRow function);
 static void scan_keys(Trial *trial, OutboxContractConfig *config, int64 max_rows, OutboxTrialRow function);
 static int64 scan_table(Trial *trial, Oid table, int64 rows, int64 max_rows, OutboxTrialRow function);
 static bool preview_row(void *arg, bool in_view, OutboxFinding *finding);
 static void put_preview(Trial *trial, OutboxCompiledEventType *type, const OutboxFinding *finding);
-static Jsonb *preview_headers(const OutboxContractConfig *config, const OutboxCompiledEventType *type);
+static Jsonb *preview_headers(const OutboxCompiledEventType *type, const OutboxFinding *finding);
+static void push_header(JsonbParseState **state, const char *name, const char *value);
 static bool validate_row(void *arg, bool in_view, OutboxFinding *finding);
 static void count_trouble(Trial *trial, const char *event_type, const OutboxFinding *finding, bool mapped);
 static TroubleClass *find_class(Trial *trial, const char *event_type, const OutboxFinding *finding);
@@ -87,6 +89,7 @@ outbox_preview(PG_FUNCTION_ARGS)
 {
 	Trial		trial = {.result = (ReturnSetInfo *) fcinfo->resultinfo};
 	OutboxContractConfig *config = OutboxContractArg(fcinfo, 0, "contract");
+	int			max_rows = preview_rows(fcinfo, 2);
 
 	trial.event_type = OutboxTextArg(fcinfo, 1);
 	if (trial.event_type && OutboxContractEventType(config, trial.event_type) == NULL)
@@ -97,10 +100,23 @@ outbox_preview(PG_FUNCTION_ARGS)
 	OutboxCheckContractRights(config->view, config->root);
 	InitMaterializedSRF(fcinfo, 0);
 	if (config->at_commit)
-		scan_keys(&trial, config, PG_ARGISNULL(2) ? 10 : PG_GETARG_INT32(2), preview_row);
+		scan_keys(&trial, config, max_rows, preview_row);
 	else
-		scan_source(&trial, config, PG_ARGISNULL(2) ? 10 : PG_GETARG_INT32(2), preview_row);
+		scan_source(&trial, config, max_rows, preview_row);
 	return (Datum) 0;
+}
+
+static int
+preview_rows(FunctionCallInfo fcinfo, int arg)
+{
+	int			max_rows = PG_ARGISNULL(arg) ? 10 : PG_GETARG_INT32(arg);
+
+	if (max_rows < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"max_rows\" must not be negative"),
+				 errhint("Say how many rows to show; outbox.validate() looks at all of them.")));
+	return max_rows;
 }
 
 /* validate(contract): one result row per class of trouble. */
@@ -207,7 +223,7 @@ put_preview(Trial *trial, OutboxCompiledEventType *type, const OutboxFinding *fi
 		set_text(values, nulls, 0, type->config->name);
 		set_text(values, nulls, 1, OutboxEmitName(type->config->emit));
 		set_text(values, nulls, 2, type->config->topic);
-		values[4] = JsonbPGetDatum(preview_headers(trial->contract->config, type));
+		values[4] = JsonbPGetDatum(preview_headers(type, finding));
 		nulls[4] = false;
 	}
 	nulls[3] = finding->key == NULL;
@@ -219,26 +235,36 @@ put_preview(Trial *trial, OutboxCompiledEventType *type, const OutboxFinding *fi
 	tuplestore_putvalues(trial->result->setResult, trial->result->setDesc, values, nulls);
 }
 
-/* The attributes that are the same for every event of the type. */
+/*
+ * CloudEvents attributes as a message has them, as far as the row decides: what
+ * comes with the event (id, time, sequence) or from a sink's options (source,
+ * dataschema) is not known yet.
+ */
 static Jsonb *
-preview_headers(const OutboxContractConfig *config, const OutboxCompiledEventType *type)
+preview_headers(const OutboxCompiledEventType *type, const OutboxFinding *finding)
 {
-	const char *pairs[][2] = {{"type", type->config->ce_type}, {"aggregatetype", config->aggregate_type}};
 	JsonbParseState *state = NULL;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	for (int i = 0; i < lengthof(pairs); i++)
+	push_header(&state, "content-type", "application/avro");
+	push_header(&state, "ce_specversion", "1.0");
+	push_header(&state, "ce_type", type->config->ce_type);
+	if (finding->key)
 	{
-		for (int part = 0; part < 2; part++)
-		{
-			JsonbValue	string = {.type = jbvString};
-
-			string.val.string.val = unconstify(char *, pairs[i][part]);
-			string.val.string.len = strlen(pairs[i][part]);
-			pushJsonbValue(&state, part == 0 ? WJB_KEY : WJB_VALUE, &string);
-		}
+		push_header(&state, "ce_subject", text_to_cstring(finding->key));
+		push_header(&state, "ce_partitionkey", text_to_cstring(finding->key));
 	}
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+static void
+push_header(JsonbParseState **state, const char *name, const char *value)
+{
+	JsonbValue	key = {.type = jbvString, .val.string = {.val = unconstify(char *, name), .len = strlen(name)}};
+	JsonbValue	string = {.type = jbvString, .val.string = {.val = unconstify(char *, value), .len = strlen(value)}};
+
+	pushJsonbValue(state, WJB_KEY, &key);
+	pushJsonbValue(state, WJB_VALUE, &string);
 }
 
 static bool

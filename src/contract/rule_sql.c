@@ -78,10 +78,7 @@ outbox_create_code_map(PG_FUNCTION_ARGS)
 	const char *args[] = {name, NULL};
 	Jsonb	   *codes;
 
-	if (PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("\"codes\" must not be NULL")));
+	OutboxRequireArg(fcinfo, 1, "codes");
 	if (name[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),

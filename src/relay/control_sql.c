@@ -22,6 +22,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "catalog/arguments.h"
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "guc.h"
@@ -51,7 +52,7 @@ OUTBOX_NORETURN static void refuse_stopped(const char *name, const char *what);
 Datum
 outbox_start_relay(PG_FUNCTION_ARGS)
 {
-	char *name = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char *name = OutboxTextArg(fcinfo, 0);
 	MemoryContext caller = CurrentMemoryContext;
 	OutboxOwnerScope scope;
 	OutboxSinkEntry *sinks;
@@ -150,7 +151,7 @@ start_sentence(const OutboxSinkEntry *sink, bool by_name)
 Datum
 outbox_stop_relay(PG_FUNCTION_ARGS)
 {
-	char *name = OutboxSinkTextArg(fcinfo, 0, "sink");
+	char *name = OutboxRequiredTextArg(fcinfo, 0, "sink");
 	OutboxOwnerScope scope;
 
 	OutboxApiBegin(&scope);
@@ -166,7 +167,7 @@ outbox_stop_relay(PG_FUNCTION_ARGS)
 Datum
 outbox_pause(PG_FUNCTION_ARGS)
 {
-	char *name = OutboxSinkTextArg(fcinfo, 0, "sink");
+	char *name = OutboxRequiredTextArg(fcinfo, 0, "sink");
 	OutboxOwnerScope scope;
 	OutboxSinkEntry sink;
 
@@ -189,7 +190,7 @@ outbox_pause(PG_FUNCTION_ARGS)
 Datum
 outbox_resume(PG_FUNCTION_ARGS)
 {
-	char *name = OutboxSinkTextArg(fcinfo, 0, "sink");
+	char *name = OutboxRequiredTextArg(fcinfo, 0, "sink");
 	OutboxOwnerScope scope;
 	OutboxSinkEntry sink;
 

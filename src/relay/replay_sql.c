@@ -22,6 +22,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "catalog/arguments.h"
 #include "catalog/outbox_catalog.h"
 #include "relay/sink_api.h"
 #include "shared/outbox_shared.h"
@@ -70,7 +71,7 @@ static void forget_finished(void);
 Datum
 outbox_replay(PG_FUNCTION_ARGS)
 {
-	char *sink = OutboxSinkTextArg(fcinfo, ARG_SINK, "sink");
+	char *sink = OutboxRequiredTextArg(fcinfo, ARG_SINK, "sink");
 	bool dry_run = !PG_ARGISNULL(ARG_DRY_RUN) && PG_GETARG_BOOL(ARG_DRY_RUN);
 	Datum result[RESULT_COLUMNS] = {0};
 	bool nulls[RESULT_COLUMNS] = {true, true, true, true};
@@ -227,11 +228,7 @@ outbox_cancel_replay(PG_FUNCTION_ARGS)
 	OutboxOwnerScope scope;
 	char *state;
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", "request"),
-				 errhint("SELECT * FROM outbox.replays lists the replays.")));
+	OutboxRequireArg(fcinfo, 0, "request");
 	OutboxApiBegin(&scope);
 	SPI_connect();
 	values[0] = PG_GETARG_DATUM(0);

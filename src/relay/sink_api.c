@@ -21,17 +21,6 @@ static bool wake_at_commit = false;
 
 static void register_callback(void);
 
-char *
-OutboxSinkTextArg(FunctionCallInfo fcinfo, int arg, const char *name)
-{
-	if (PG_ARGISNULL(arg))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", name),
-				 errhint("Pass a value for \"%s\".", name)));
-	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
-}
-
 int
 OutboxFindSinks(const char *name, OutboxSinkEntry **rows)
 {

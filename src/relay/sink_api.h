@@ -18,9 +18,6 @@ typedef struct OutboxSinkEntry
 	char *desired_state;
 } OutboxSinkEntry;
 
-/* A text argument, palloc'd; raises, naming it, when it is NULL. */
-extern char *OutboxSinkTextArg(FunctionCallInfo fcinfo, int arg, const char *name);
-
 /*
  * Sinks by name, or all when it is NULL, in the order of their ids; the rows
  * are locked against concurrent changes. Within SPI, whose memory the result

@@ -19,6 +19,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "catalog/arguments.h"
 #include "catalog/outbox_catalog.h"
 #include "relay/keeper.h"
 #include "relay/sink_api.h"
@@ -149,8 +150,8 @@ outbox_create_sink(PG_FUNCTION_ARGS)
 	error_context_stack = &context;
 	/* before any argument is looked at: an older script passes fewer */
 	OutboxRequireVersion();
-	name = OutboxSinkTextArg(fcinfo, 0, "name");
-	library = OutboxSinkTextArg(fcinfo, 1, "library");
+	name = OutboxRequiredTextArg(fcinfo, 0, "name");
+	library = OutboxRequiredTextArg(fcinfo, 1, "library");
 	options = PG_ARGISNULL(2) ? DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"))) : PG_GETARG_JSONB_P(2);
 	start_at = PG_ARGISNULL(3) ? "earliest" : text_to_cstring(PG_GETARG_TEXT_PP(3));
 	on_reject = PG_ARGISNULL(4) ? "block_key" : text_to_cstring(PG_GETARG_TEXT_PP(4));
@@ -181,7 +182,7 @@ outbox_create_sink(PG_FUNCTION_ARGS)
 Datum
 outbox_drop_sink(PG_FUNCTION_ARGS)
 {
-	char *name = OutboxSinkTextArg(fcinfo, 0, "name");
+	char *name = OutboxRequiredTextArg(fcinfo, 0, "name");
 	OutboxOwnerScope scope;
 	OutboxRelayInfo info;
 	OutboxSinkEntry sink;

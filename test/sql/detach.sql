@@ -54,6 +54,8 @@ DROP MATERIALIZED VIEW det.stored;
 CREATE FUNCTION det.label(det.order_v) RETURNS text LANGUAGE sql AS 'SELECT ($1).name';
 SELECT outbox.detach('det.ordr');
 DROP FUNCTION det.label(det.order_v);
+SELECT outbox.detach(NULL);
+SELECT outbox.reattach(NULL);
 SELECT outbox.detach('det.nothing');
 SELECT outbox.detach('pg_class');
 SELECT outbox.reattach('det.ordr');

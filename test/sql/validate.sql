@@ -29,6 +29,8 @@ SELECT count(*) FROM outbox.event_json WHERE contract = 'va_hist';
 SELECT event_type, emit, topic, key, headers, payload, error FROM outbox.preview('va_hist', max_rows => 2);
 SELECT key, error FROM outbox.preview('va_hist', event_type => 'VaDeleted', max_rows => 3);
 SELECT * FROM outbox.preview('va_hist', max_rows => 0);
+SELECT * FROM outbox.preview('va_hist', max_rows => -1);
+SELECT * FROM outbox.preview(NULL);
 \echo a clean history
 UPDATE hist SET name = coalesce(name, 'x'), qty = 3, st = 'N', doc = '';
 SELECT outbox.drop_check('VaCreated', 'raises');

@@ -3,6 +3,8 @@
 use strict;
 use warnings;
 
+use JSON::PP ();
+
 use OutboxCluster;
 use Test::More;
 
@@ -41,6 +43,14 @@ is_deeply(
 	[ [ 'tcreated', 'one' ], [ 'tdeletedafter', 'one' ], [ 'tdeletedafter', undef ], [ 'tcreated', 'again' ] ],
 	'after: the event, then a null value with its key, and a later event behind them');
 is_deeply(messages('instead', 2), [ [ 'tdeletedinstead', undef ] ], 'instead: the null value alone');
+
+# what preview() showed before anything was published
+my $preview = $node->sql("SELECT headers FROM outbox.preview('t', event_type => 'TCreated')");
+my ($message) = grep { $_->{key} eq 1 } @{ $node->consume($broker, 'after') };
+my $shown = JSON::PP::decode_json($preview);
+is_deeply({ map { $_ => $message->{headers}{$_} } keys %$shown }, $shown, "preview shows headers that messages have: $preview");
+is(join(' ', sort keys %$shown), 'ce_partitionkey ce_specversion ce_subject ce_type content-type', 'all that the row decides');
+
 is($node->sql("SELECT published = (SELECT count(*) FROM outbox.event), pending FROM outbox.status WHERE kind = 'sink'"),
 	't|0', 'every event counts once, with or without a tombstone');
 
