@@ -48,7 +48,7 @@ COMMENT ON FUNCTION outbox.create_code_map(text, jsonb) IS
 CREATE FUNCTION outbox.drop_code_map(name text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_drop_code_map';
 COMMENT ON FUNCTION outbox.drop_code_map(text) IS
-'Removes a code map; outbox.decode() gives NULL for its codes from commit on.';
+'Removes a code map; outbox.decode() gives NULL for its codes from commit on. The commit raises dependent_objects_still_exist when an enabled contract names the map and it was not created again.';
 
 CREATE FUNCTION outbox.decode(map text, code text)
 RETURNS text LANGUAGE c STABLE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_decode_text';
@@ -76,7 +76,7 @@ CREATE FUNCTION outbox.preview(
     OUT headers jsonb, OUT payload jsonb, OUT error text)
 RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_preview';
 COMMENT ON FUNCTION outbox.preview(text, text, int) IS
-'What the first max_rows rows of the source that are in the view would be published as, one result row per event type; error says why a row could not be. Conditions are not applied and the row before counts as unknown. Writes nothing.';
+'What the first max_rows rows of the source that are in the view would be published as, one result row per event type; error says why a row could not be; headers are those that the row decides. Conditions are not applied and the row before counts as unknown. Writes nothing.';
 
 CREATE FUNCTION outbox.validate(
     contract text,
@@ -111,6 +111,15 @@ CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON ou
     FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox.code_map
     FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+-- Dropped and created again is changed: only the end of the transaction tells.
+CREATE FUNCTION outbox.code_map_dropped()
+RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_code_map_dropped';
+COMMENT ON FUNCTION outbox.code_map_dropped() IS
+'Constraint trigger of outbox.code_map, at commit: a map that an enabled contract names in outbox.decode() cannot go. Returns silently in a logical replication worker.';
+
+CREATE CONSTRAINT TRIGGER code_map_dropped AFTER DELETE ON outbox.code_map
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION outbox.code_map_dropped();
+ALTER TABLE outbox.code_map ENABLE ALWAYS TRIGGER code_map_dropped;
 ALTER TABLE outbox.check_rule ENABLE ALWAYS TRIGGER config_changed;
 ALTER TABLE outbox.code_map ENABLE ALWAYS TRIGGER config_changed;
 ALTER TABLE outbox.contract ENABLE ALWAYS TRIGGER config_changed;

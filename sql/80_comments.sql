@@ -337,6 +337,7 @@ COMMENT ON TRIGGER config_changed ON outbox.event_type IS 'Every session compile
 COMMENT ON TRIGGER config_changed ON outbox.event_schema IS 'Every session compiles its contracts anew after the commit';
 COMMENT ON TRIGGER config_changed ON outbox.check_rule IS 'Every session compiles its contracts anew after the commit';
 COMMENT ON TRIGGER config_changed ON outbox.code_map IS 'Every session compiles its contracts anew after the commit';
+COMMENT ON TRIGGER code_map_dropped ON outbox.code_map IS 'A map that an enabled contract names cannot go';
 COMMENT ON TRIGGER refuse_row ON outbox.event IS 'Events are written by capture alone';
 COMMENT ON TRIGGER refuse_truncate ON outbox.event IS 'Events go when their leaf is emptied by the keeper';
 COMMENT ON TRIGGER refuse_truncate ON outbox.event_1 IS 'Events go when their leaf is emptied by the keeper';
