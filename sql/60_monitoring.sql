@@ -134,7 +134,8 @@ WITH RECURSIVE tree AS (
     WHERE l.state <> 'current' AND NOT k.passed
     GROUP BY k.sink_id
 ), storage AS (
-    SELECT pg_catalog.sum(bytes) FILTER (WHERE state IN ('current', 'closing', 'frozen')) AS backlog,
+    SELECT coalesce(pg_catalog.sum(bytes) FILTER (WHERE state = 'frozen'), 0) AS frozen,
+           pg_catalog.sum(bytes) FILTER (WHERE state IN ('current', 'closing')) AS open,
            pg_catalog.pg_size_bytes(pg_catalog.current_setting('outbox.max_backlog')) AS max_backlog,
            pg_catalog.bool_or(state = 'acked') AS differs,
            pg_catalog.count(*) >= pg_catalog.current_setting('outbox.max_leaves')::int
@@ -158,6 +159,9 @@ WITH RECURSIVE tree AS (
     CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS topics FROM outbox.blocked_route e WHERE e.sink_id = s.id) b
     CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS open FROM outbox.dead_letter_entry e
                         WHERE e.sink = s.name AND e.stage = 'publish' AND e.state = 'open') l
+), backlog AS (
+    -- what is not complete is a backlog as far as somebody has not got it
+    SELECT frozen + CASE WHEN (SELECT pg_catalog.max(pending) FROM sinks) > 0 THEN open ELSE 0 END AS bytes FROM storage
 ), topics AS (
     SELECT k.name AS sink, b.topic, coalesce(e.event_type, '') AS event_type, b.reason, b.tried_at, b.next_try,
            (SELECT pg_catalog.count(*) FROM outbox.held_event h JOIN outbox.event_schema s ON s.id = h.schema_id
@@ -188,15 +192,15 @@ SELECT 'extension' AS kind, 'outbox_ext' AS name,
             WHEN NOT pg_catalog.current_setting('outbox.capture')::bool THEN
                 'Changes produce no events while outbox.capture is off.'
             WHEN NOT EXISTS (SELECT FROM outbox.sink) THEN 'Create a sink: SELECT outbox.create_sink(...).'
-            WHEN storage.max_backlog > 0 AND storage.backlog > storage.max_backlog THEN
-                'Leaves that are not acknowledged have ' || pg_catalog.pg_size_pretty(storage.backlog) || ', more than outbox.max_backlog; '
+            WHEN storage.max_backlog > 0 AND backlog.bytes > storage.max_backlog THEN
+                'Leaves that are not acknowledged have ' || pg_catalog.pg_size_pretty(backlog.bytes) || ', more than outbox.max_backlog; '
                 || CASE pg_catalog.current_setting('outbox.backlog_policy') WHEN 'refuse' THEN 'writes are refused' WHEN 'drop' THEN 'the oldest are dropped' ELSE 'they are kept' END
                 || ': SELECT * FROM outbox.leaf_status says what they wait for.'
             WHEN storage.differs THEN
                 'A sink has not acknowledged all events of a leaf: SELECT * FROM outbox.leaf_status WHERE state = ''acked''.'
             WHEN storage.no_leaf THEN
                 'All leaves are in use and the current one grows: SELECT * FROM outbox.leaf_status says what they wait for.' END AS advice
-FROM seq, version, storage
+FROM seq, version, storage, backlog
 UNION ALL
 SELECT 'contract', c.name,
        CASE WHEN c.detached_view IS NOT NULL THEN 'detached'

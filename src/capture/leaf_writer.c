@@ -159,18 +159,18 @@ stored_bytes(Oid relid)
 static void
 check_backlog(void)
 {
-	uint64 limit = (uint64) outbox_max_backlog * 1024;
-	uint64 bytes;
+	int64 limit = (int64) outbox_max_backlog * 1024;
+	int64 bytes;
 
 	if (likely(outbox_max_backlog == 0 || outbox_backlog_policy != OUTBOX_BACKLOG_REFUSE))
 		return;
-	bytes = OutboxClosedBytes() + stored_bytes(locked_relid);
+	bytes = OutboxClosedBytes() + (int64) stored_bytes(locked_relid);
 	if (bytes <= limit)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("the outbox is full"),
-			 errdetail("The backlog has " UINT64_FORMAT " kB, outbox.max_backlog is %d kB, and outbox.backlog_policy is \"refuse\".",
+			 errdetail("The backlog has " INT64_FORMAT " kB, outbox.max_backlog is %d kB, and outbox.backlog_policy is \"refuse\".",
 					   bytes / 1024, outbox_max_backlog),
 			 errhint("See what holds the backlog with SELECT * FROM outbox.status and outbox.leaf_status; "
 					 "or set outbox.backlog_policy to \"keep\" and reload.")));

@@ -53,6 +53,14 @@ typedef struct OutboxLeafCensus
 	TimestampTz last_at;
 } OutboxLeafCensus;
 
+/* How much of a leaf that is still written to every sink has passed. */
+typedef struct OutboxLeafMark
+{
+	int64 generation;
+	int64 bytes;  /* when the mark was made */
+	int64 passed; /* of an earlier mark */
+} OutboxLeafMark;
+
 /* Why a leaf cannot be had at present, and when to try again. */
 typedef struct OutboxLeafRetry
 {
@@ -68,7 +76,9 @@ typedef struct OutboxKeeper
 	bool changed;          /* since the last one was stored for others */
 	OutboxKeptLeaf *leaves;
 	int n;
-	uint64 backlog; /* bytes of leaves that are not acknowledged */
+	int64 backlog; /* bytes that are not acknowledged */
+	OutboxLeafMark marks[OUTBOX_MAX_LEAVES + 1];
+	OutboxSnapshot *marked; /* who is past it is past all marks; NULL: there is none */
 	OutboxLeafCensus census;
 	bool sliced; /* in this turn: publishing comes next */
 	OutboxLeafRetry retry[OUTBOX_MAX_LEAVES + 1];
@@ -92,6 +102,9 @@ extern uint64 OutboxKeeperExecute(const char *query, int nargs, const Oid *types
 extern bool OutboxKeeperHeldOff(const OutboxKeeper *keeper, int number);
 extern void OutboxKeeperHoldOff(OutboxKeeper *keeper, int number);
 extern void OutboxKeeperSucceeded(OutboxKeeper *keeper, int number);
+
+/* ---- keeper_mark.c: what is acknowledged of leaves that are not complete ---- */
+extern void OutboxKeeperSubtractPassed(OutboxKeeper *keeper, struct OutboxLeafSummary *summary);
 
 /* ---- keeper_load.c: what outbox.leaf says ---- */
 extern void OutboxKeeperLoad(OutboxKeeper *keeper);

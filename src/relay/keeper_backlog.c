@@ -49,7 +49,7 @@ OutboxKeeperBacklog(OutboxKeeper *keeper)
 {
 	const OutboxKeptLeaf *leaf;
 
-	if (outbox_max_backlog == 0 || keeper->backlog <= (uint64) outbox_max_backlog * 1024)
+	if (outbox_max_backlog == 0 || keeper->backlog <= (int64) outbox_max_backlog * 1024)
 	{
 		keeper->said_backlog = false;
 		return false;
@@ -75,7 +75,7 @@ say_backlog(OutboxKeeper *keeper)
 	keeper->said_backlog = true;
 	ereport(LOG,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			 errmsg("leaves that are not acknowledged have " UINT64_FORMAT " kB, more than outbox.max_backlog",
+			 errmsg("leaves that are not acknowledged have " INT64_FORMAT " kB, more than outbox.max_backlog",
 					keeper->backlog / 1024),
 			 errdetail_internal("%s", details[outbox_backlog_policy]),
 			 errhint("See what they wait for: SELECT * FROM outbox.status and outbox.leaf_status.")));

@@ -58,6 +58,7 @@ OutboxKeeperLoad(OutboxKeeper *keeper)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("outbox.leaf has no row in state \"current\""),
 				 errhint("Restore the row: exactly one leaf is current.")));
+	OutboxKeeperSubtractPassed(keeper, &summary);
 	OutboxStoreLeaves(&summary);
 	keeper->changed = false;
 	OutboxKeeperEnd(&scope);

@@ -106,7 +106,7 @@ OutboxCurrentLeaf(void)
 	return (int) leaf;
 }
 
-uint64
+int64
 OutboxClosedBytes(void)
 {
 	OutboxDatabase *db = OutboxMyDatabase();
@@ -115,10 +115,10 @@ OutboxClosedBytes(void)
 	if (db != NULL)
 	{
 		(void) OutboxCurrentLeaf();
-		return pg_atomic_read_u64(&db->closed_bytes);
+		return (int64) pg_atomic_read_u64(&db->closed_bytes);
 	}
 	(void) read_leaves(&closed_bytes);
-	return closed_bytes;
+	return (int64) closed_bytes;
 }
 
 void
@@ -128,7 +128,7 @@ OutboxStoreLeaves(const OutboxLeafSummary *summary)
 
 	if (db == NULL)
 		return;
-	pg_atomic_write_u64(&db->closed_bytes, summary->closed_bytes);
+	pg_atomic_write_u64(&db->closed_bytes, (uint64) summary->closed_bytes);
 	pg_atomic_write_u64(&db->freeze_xmax, summary->freeze_xmax);
 	/* the readers' lists are out of date before the first row of a new leaf can be */
 	if (summary->changed)

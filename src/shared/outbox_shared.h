@@ -104,10 +104,12 @@ extern void OutboxWakeRelays(void);
 extern int OutboxCurrentLeaf(void);
 
 /*
- * Bytes of the full leaves that are not acknowledged, as the keeper said last;
- * the first caller after a start loads them with the current leaf.
+ * What the current leaf's size is to be added to for the bytes that are not
+ * acknowledged, as the keeper said last: those of full leaves, less what is
+ * acknowledged of the current one. The first caller after a start loads them
+ * with the current leaf.
  */
-extern uint64 OutboxClosedBytes(void);
+extern int64 OutboxClosedBytes(void);
 
 /* ---- the keeper's side: which leaf is written ---- */
 
@@ -116,7 +118,7 @@ typedef struct OutboxLeafSummary
 {
 	int current;
 	uint64 freeze_xmax; /* largest xmax among the snapshots of frozen leaves; 0 = there is none */
-	uint64 closed_bytes;
+	int64 closed_bytes;
 	bool changed; /* since the keeper stored it last */
 } OutboxLeafSummary;
 

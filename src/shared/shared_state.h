@@ -74,7 +74,7 @@ typedef struct OutboxDatabase
 	pg_atomic_uint32 current_leaf; /* 0 = not loaded since the slot was claimed */
 	pg_atomic_uint32 leaf_changes; /* counts the keeper's changes of outbox.leaf */
 	pg_atomic_uint64 freeze_xmax;  /* a position beyond it lets every frozen leaf pass */
-	pg_atomic_uint64 closed_bytes; /* of the leaves that are full and not acknowledged */
+	pg_atomic_uint64 closed_bytes; /* an int64: see OutboxClosedBytes */
 	LWLock *ring_lock;
 	OutboxCounter counters[OUTBOX_COUNTERS];
 	OutboxSchemaCounter schema_counters[OUTBOX_COUNTERS];

@@ -45,6 +45,24 @@ sub log_until
 	return;
 }
 
+sub until_written
+{
+	my ($what) = @_;
+	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+
+	until (($node->psql('postgres', 'SELECT change(1)'))[0] == 0)
+	{
+		if (time > $deadline)
+		{
+			fail($what);
+			return;
+		}
+		select(undef, undef, undef, 0.1);
+	}
+	pass($what);
+	return;
+}
+
 sub wait_delivered
 {
 	my ($key, $n) = @_;
@@ -152,6 +170,21 @@ $node->sql('SELECT change(7, 2000)');
 $node->poll_until("SELECT advice ~ 'All leaves are in use' FROM outbox.status WHERE kind = 'extension'");
 $node->sql('SELECT change(1)');
 pass('and writers go on');
+# all of it is acknowledged, however large the leaf is
+$node->sql('SELECT change(7, 5000)');
+set("outbox.backlog_policy = refuse");
+set("outbox.max_backlog = '512kB'");
+cmp_ok($node->sql("SELECT bytes FROM outbox.leaf_status WHERE state = 'current'"), '>', 512 * 1024, 'a leaf that is larger than the limit');
+until_written('is no backlog when it is acknowledged');
+$node->poll_until("SELECT pending = 0 FROM outbox.status WHERE name = 'fault'");
+$node->poll_until("SELECT advice !~ 'max_backlog' FROM outbox.status WHERE kind = 'extension'");
+$fault->control(down => 1);
+$node->sql('SELECT change(7, 5000)');
+like($node->sql_error('SELECT change(1)'), qr/53400: the outbox is full/, 'but what is added to it is');
+$fault->control(capacity => 1000);
+until_written('until that is acknowledged, too');
+set("outbox.backlog_policy = keep");
+set("outbox.max_backlog = 0");
 set("outbox.retention = 0");
 $node->poll_until("SELECT count(*) FROM outbox.leaf WHERE state NOT IN ('empty', 'current')", 0);
 pass('it is over when leaves are emptied');
