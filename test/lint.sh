@@ -45,6 +45,8 @@ forbid 'relay/ does not include capture/' '#include "(\.\./)?capture/' "${relay[
 # The name of a library that ships with us may stand in a hint.
 forbid 'the core names no broker' '(^|[^_a-z])[Kk]afka|rdkafka|[Rr]abbit|\bNATS\b' \
     $(printf '%s\n' "${core[@]}" | grep -v '^src/guc\.c$')
+# What counts uses is of a leaf, a slot, a server's history (timeline) or a sink's life (attempt).
+forbid 'leaf_generation or slot_generation, never plain generation' '(^|[^_a-zA-Z])generations?\b' "${all[@]}"
 forbid 'version tests belong to src/compat.h' 'PG_VERSION_NUM' "${not_compat[@]}"
 
 # Capture of a row contract runs no query.

@@ -30,7 +30,7 @@ typedef struct OutboxKeptLeaf
 	int16 number;
 	Oid relid;
 	OutboxLeafState state;
-	int64 generation;
+	int64 leaf_generation;
 	int64 bytes;
 	bool counted;   /* its events are */
 	bool old;       /* current: has rows, and is older than outbox.leaf_age */
@@ -43,7 +43,7 @@ typedef struct OutboxKeptLeaf
 typedef struct OutboxLeafCensus
 {
 	int16 number; /* 0 = none is under way */
-	int64 generation;
+	int64 leaf_generation;
 	Oid relfilenumber;
 	BlockNumber next;
 	int64 events;

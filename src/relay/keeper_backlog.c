@@ -102,7 +102,7 @@ drop_leaf(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
 		" first_at = NULL, last_at = NULL, acked_at = NULL, republished = 0"
 		" WHERE leaf = $1 AND leaf_generation = $2 AND state = 'frozen'";
 	static const Oid types[] = {INT2OID, INT8OID};
-	Datum values[] = {Int16GetDatum(leaf->number), Int64GetDatum(leaf->generation)};
+	Datum values[] = {Int16GetDatum(leaf->number), Int64GetDatum(leaf->leaf_generation)};
 	OutboxOwnerScope scope;
 	uint64 lost = 0;
 	bool dropped = false;

@@ -50,7 +50,7 @@ OutboxKeeperCount(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
 	rel = try_table_open(leaf->relid, AccessShareLock);
 	if (rel != NULL)
 	{
-		if (census->number != leaf->number || census->generation != leaf->generation ||
+		if (census->number != leaf->number || census->leaf_generation != leaf->leaf_generation ||
 			census->relfilenumber != OutboxRelFileNumber(rel))
 			start_census(census, leaf, OutboxRelFileNumber(rel));
 		counted = count_slice(census, rel);
@@ -69,7 +69,7 @@ start_census(OutboxLeafCensus *census, const OutboxKeptLeaf *leaf, Oid relfilenu
 {
 	*census = (OutboxLeafCensus){
 		.number = leaf->number,
-		.generation = leaf->generation,
+		.leaf_generation = leaf->leaf_generation,
 		.relfilenumber = relfilenumber,
 		.min_xid = PG_UINT64_MAX,
 		.first_at = DT_NOEND,
@@ -124,7 +124,7 @@ save_census(const OutboxKeptLeaf *leaf, const OutboxLeafCensus *census)
 		" WHERE leaf = $1 AND leaf_generation = $2 AND state = 'frozen' AND $7 < pg_snapshot_xmax(frozen_snapshot)";
 	static const Oid types[] = {INT2OID, INT8OID, INT8OID, XID8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, XID8OID};
 	Datum values[] = {
-		Int16GetDatum(leaf->number), Int64GetDatum(leaf->generation), Int64GetDatum(census->events),
+		Int16GetDatum(leaf->number), Int64GetDatum(leaf->leaf_generation), Int64GetDatum(census->events),
 		UInt64GetDatum(census->min_xid), TimestampTzGetDatum(census->first_at), TimestampTzGetDatum(census->last_at),
 		UInt64GetDatum(census->max_xid)};
 	const char *nulls = census->events == 0 ? "   nnn " : NULL;
@@ -152,7 +152,7 @@ OutboxKeeperCompare(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
 	static const char retained[] =
 		"UPDATE outbox.leaf SET state = 'retained' WHERE leaf = $1 AND leaf_generation = $2 AND state = 'acked'";
 	static const Oid types[] = {INT2OID, INT8OID};
-	Datum values[] = {Int16GetDatum(leaf->number), Int64GetDatum(leaf->generation)};
+	Datum values[] = {Int16GetDatum(leaf->number), Int64GetDatum(leaf->leaf_generation)};
 	OutboxOwnerScope scope;
 	char *missing = NULL;
 	bool moved = false;

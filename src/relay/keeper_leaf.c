@@ -112,7 +112,7 @@ bool
 OutboxKeeperFreeze(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
 {
 	static const Oid types[] = {INT2OID, INT8OID};
-	Datum values[] = {Int16GetDatum(leaf->number), Int64GetDatum(leaf->generation)};
+	Datum values[] = {Int16GetDatum(leaf->number), Int64GetDatum(leaf->leaf_generation)};
 	OutboxOwnerScope scope;
 	bool granted;
 
@@ -151,7 +151,7 @@ OutboxKeeperRecycle(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
 		" AND $3 >= 0 AND acked_at < clock_timestamp() - make_interval(secs => $3)"
 		" AND (SELECT count(*) > 0 AND bool_and(passed) FROM outbox.leaf_sink WHERE leaf = $1)";
 	static const Oid types[] = {INT2OID, INT8OID, FLOAT8OID};
-	Datum values[] = {Int16GetDatum(leaf->number), Int64GetDatum(leaf->generation), Float8GetDatum(outbox_retention)};
+	Datum values[] = {Int16GetDatum(leaf->number), Int64GetDatum(leaf->leaf_generation), Float8GetDatum(outbox_retention)};
 	OutboxOwnerScope scope;
 	bool emptied = false;
 

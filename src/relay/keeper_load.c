@@ -76,7 +76,7 @@ take_row(OutboxKeeper *keeper, HeapTuple tuple, TupleDesc desc, OutboxLeafSummar
 		.number = DatumGetInt16(COLUMN(1)),
 		.relid = DatumGetObjectId(COLUMN(2)),
 		.state = parse_state(SPI_getvalue(tuple, desc, 3)),
-		.generation = DatumGetInt64(COLUMN(4)),
+		.leaf_generation = DatumGetInt64(COLUMN(4)),
 		.bytes = DatumGetInt64(COLUMN(5)),
 		.counted = DatumGetBool(COLUMN(6)),
 		.old = DatumGetBool(COLUMN(7)),

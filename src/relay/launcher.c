@@ -48,11 +48,11 @@
 /* A worker that has not attached for this long is given up. */
 #define START_TIMEOUT_MS 60000
 
-/* The worker that was started for a slot; meaningful while the slot's generation is the same. */
+/* The worker that was started for a slot; meaningful while the slot's slot_generation is the same. */
 static struct
 {
 	BackgroundWorkerHandle *handle;
-	uint32 generation;
+	uint32 slot_generation;
 } started[OUTBOX_MAX_RELAYS];
 
 extern PGDLLEXPORT void OutboxLauncherMain(Datum main_arg);
@@ -158,14 +158,14 @@ tend_relay(int slot, TimestampTz *next)
 	{
 		case OUTBOX_PHASE_RUNNING:
 			if (!view.wanted)
-				OutboxRelayTerminate(slot, view.generation);
+				OutboxRelayTerminate(slot, view.slot_generation);
 			break;
 		case OUTBOX_PHASE_STARTING:
 			watch_start(slot, &view, next);
 			break;
 		case OUTBOX_PHASE_IDLE:
 			if (!view.wanted)
-				OutboxRelayRelease(slot, view.generation);
+				OutboxRelayRelease(slot, view.slot_generation);
 			else if (OutboxProbeIsPending(view.dboid))
 				break; /* it may be unwanted by now: the probe's end brings us back */
 			else if (OutboxTimeReached(view.not_before, GetCurrentTimestamp(), THROTTLE_LONGEST_MS))
@@ -216,14 +216,14 @@ start_relay(int slot, TimestampTz *next)
 	BackgroundWorker worker = {0};
 	OutboxRelayArgs args = {0};
 	OutboxRelayView view;
-	uint32 generation = OutboxRelayBeginStart(slot);
+	uint32 slot_generation = OutboxRelayBeginStart(slot);
 
-	if (generation == 0)
+	if (slot_generation == 0)
 		return;
 	OutboxRelayGet(slot, &view);
 	args.dboid = view.dboid;
 	args.sink_id = view.sink_id;
-	args.slot_generation = generation;
+	args.slot_generation = slot_generation;
 	StaticAssertStmt(sizeof(args) <= BGW_EXTRALEN, "relay arguments do not fit");
 	memcpy(worker.bgw_extra, &args, sizeof(args));
 	worker.bgw_main_arg = Int32GetDatum(slot);
@@ -235,12 +235,12 @@ start_relay(int slot, TimestampTz *next)
 	forget_handle(slot);
 	if (OutboxLauncherStartWorker(&worker, &started[slot].handle))
 	{
-		started[slot].generation = generation;
+		started[slot].slot_generation = slot_generation;
 		OutboxLauncherWakeAt(next, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), START_TIMEOUT_MS));
 		return;
 	}
 	started[slot].handle = NULL;
-	OutboxRelayAbandonStart(slot, generation, false,
+	OutboxRelayAbandonStart(slot, slot_generation, false,
 							TimestampTzPlusMilliseconds(GetCurrentTimestamp(), NO_WORKER_MS));
 	OutboxLauncherWakeAt(next, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), NO_WORKER_MS));
 }
@@ -253,11 +253,11 @@ watch_start(int slot, const OutboxRelayView *view, TimestampTz *next)
 	bool failed = deadline <= GetCurrentTimestamp();
 	pid_t pid;
 
-	if (started[slot].handle != NULL && started[slot].generation == view->generation)
+	if (started[slot].handle != NULL && started[slot].slot_generation == view->slot_generation)
 		failed |= GetBackgroundWorkerPid(started[slot].handle, &pid) == BGWH_STOPPED;
 	if (failed)
 	{
-		OutboxRelayAbandonStart(slot, view->generation, true, 0);
+		OutboxRelayAbandonStart(slot, view->slot_generation, true, 0);
 		SetLatch(MyLatch); /* idle now: wait for its throttle */
 	}
 	else

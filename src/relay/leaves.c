@@ -6,9 +6,9 @@
  * A hint and a tuple id mean something only as long as the leaf keeps its
  * storage. VACUUM FULL, CLUSTER and ALTER TABLE give it a new one, and so does
  * the keeper when it empties a leaf; a reader that did not notice would look
- * at blocks that hold other rows, or at none. The generation of a leaf changes
+ * at blocks that hold other rows, or at none. The leaf_generation of a leaf changes
  * in the transaction that changes its storage, so a storage that is still
- * there vouches for the generation that was read with it.
+ * there vouches for the leaf_generation that was read with it.
  *
  * A leaf is listed when it may hold something that its reader has not passed:
  * it is not empty, and it is not complete or its last writer ended after the
@@ -49,7 +49,7 @@ static void check_columns(Relation rel);
 
 /*
  * Locks what it lists, then reads once more: a leaf that was emptied in
- * between shows its new generation beside its new storage.
+ * between shows its new leaf_generation beside its new storage.
  */
 bool
 OutboxLeavesLoad(OutboxLeaves *leaves, const OutboxSnapshot *passed)

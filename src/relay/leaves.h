@@ -15,7 +15,7 @@
 #define OUTBOX_MAX_LEAVES 1024
 
 /* outbox.leaf.leaf_generation as places and tallies remember it. */
-#define OUTBOX_LEAF_USE(generation) ((uint16) ((generation) &0xFFFF))
+#define OUTBOX_LEAF_USE(leaf_generation) ((uint16) ((leaf_generation) &0xFFFF))
 
 typedef struct OutboxLeaf
 {

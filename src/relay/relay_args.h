@@ -4,7 +4,7 @@
  *	  What the launcher tells a relay worker when it starts it.
  *
  * The slot in shared memory travels in bgw_main_arg, this struct in
- * bgw_extra.  The generation tells a late worker that its slot was given to
+ * bgw_extra.  The slot_generation tells a late worker that its slot was given to
  * somebody else meanwhile: OutboxRelayAttach then returns false and the
  * worker exits without an error.
  *

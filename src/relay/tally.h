@@ -13,7 +13,7 @@
 typedef struct OutboxLeafCount
 {
 	int16 leaf;
-	uint16 use; /* OUTBOX_LEAF_USE of its generation */
+	uint16 use; /* OUTBOX_LEAF_USE of its leaf_generation */
 	int64 acked;
 } OutboxLeafCount;
 

@@ -24,7 +24,7 @@
 #define THROTTLE_MAX_MS 60000
 
 static int my_slot = -1;
-static uint32 my_generation = 0;
+static uint32 my_slot_generation = 0;
 
 static void detach(int code, Datum arg);
 
@@ -88,20 +88,20 @@ take_slot(Oid dboid, int32 sink_id)
 	int i = find_slot_of(dboid, sink_id);
 	bool former = i >= 0;
 	OutboxRelaySlot *slot;
-	uint32 generation;
+	uint32 slot_generation;
 
 	if (!former)
 		i = find_free_slot();
 	if (i < 0)
 		return -1;
 	slot = &outbox_shared->relays[i];
-	generation = slot->generation + 1;
+	slot_generation = slot->slot_generation + 1;
 	memset(slot, 0, offsetof(OutboxRelaySlot, meter));
 	if (!former)
 		memset(&slot->meter, 0, sizeof(slot->meter));
 	slot->in_use = true;
 	slot->wanted = true;
-	slot->generation = generation;
+	slot->slot_generation = slot_generation;
 	slot->dboid = dboid;
 	slot->sink_id = sink_id;
 	slot->phase = OUTBOX_PHASE_IDLE;
@@ -141,7 +141,7 @@ OutboxRelayAttach(int slot_number, uint32 slot_generation)
 		return false;
 	slot = &outbox_shared->relays[slot_number];
 	LWLockAcquire(outbox_shared->relays_lock, LW_EXCLUSIVE);
-	if (slot->in_use && slot->generation == slot_generation &&
+	if (slot->in_use && slot->slot_generation == slot_generation &&
 		slot->phase == OUTBOX_PHASE_STARTING && slot->wanted)
 	{
 		memset(&slot->report, 0, sizeof(slot->report));
@@ -154,7 +154,7 @@ OutboxRelayAttach(int slot_number, uint32 slot_generation)
 	if (attached)
 	{
 		my_slot = slot_number;
-		my_generation = slot_generation;
+		my_slot_generation = slot_generation;
 		before_shmem_exit(detach, 0);
 	}
 	return attached;
@@ -174,7 +174,7 @@ detach(int code, Datum arg)
 	if (db != NULL)
 		pg_atomic_fetch_and_u64(&db->relays, ~(UINT64CONST(1) << my_slot));
 	LWLockAcquire(outbox_shared->relays_lock, LW_EXCLUSIVE);
-	if (slot->in_use && slot->generation == my_generation)
+	if (slot->in_use && slot->slot_generation == my_slot_generation)
 	{
 		if (TimestampDifferenceExceeds(slot->phase_since, GetCurrentTimestamp(), STEADY_MS))
 			slot->failures = 0;
@@ -222,7 +222,7 @@ OutboxRelayReserve(Oid dboid, int32 sink_id, uint32 *slot_generation)
 	if (find_slot(dboid, sink_id) < 0)
 		slot = take_slot(dboid, sink_id);
 	if (slot >= 0)
-		*slot_generation = outbox_shared->relays[slot].generation;
+		*slot_generation = outbox_shared->relays[slot].slot_generation;
 	LWLockRelease(outbox_shared->relays_lock);
 	return slot;
 }
@@ -233,7 +233,7 @@ OutboxRelayRelease(int slot_number, uint32 slot_generation)
 	OutboxRelaySlot *slot = &outbox_shared->relays[slot_number];
 
 	LWLockAcquire(outbox_shared->relays_lock, LW_EXCLUSIVE);
-	if (slot->generation == slot_generation && slot->phase != OUTBOX_PHASE_RUNNING)
+	if (slot->slot_generation == slot_generation && slot->phase != OUTBOX_PHASE_RUNNING)
 		slot->in_use = false;
 	LWLockRelease(outbox_shared->relays_lock);
 }
@@ -279,7 +279,7 @@ OutboxRelayLookup(Oid dboid, int32 sink_id, OutboxRelayInfo *info)
 
 		info->dboid = slot->dboid;
 		info->sink_id = slot->sink_id;
-		info->slot_generation = slot->generation;
+		info->slot_generation = slot->slot_generation;
 		info->pid = slot->pid;
 		info->report = slot->report;
 	}
@@ -310,7 +310,7 @@ OutboxRelayGet(int slot_number, OutboxRelayView *view)
 	LWLockAcquire(outbox_shared->relays_lock, LW_SHARED);
 	view->in_use = slot->in_use;
 	view->wanted = slot->wanted;
-	view->generation = slot->generation;
+	view->slot_generation = slot->slot_generation;
 	view->dboid = slot->dboid;
 	view->sink_id = slot->sink_id;
 	view->phase = slot->phase;
@@ -323,25 +323,25 @@ uint32
 OutboxRelayBeginStart(int slot_number)
 {
 	OutboxRelaySlot *slot = &outbox_shared->relays[slot_number];
-	uint32 generation = 0;
+	uint32 slot_generation = 0;
 
 	LWLockAcquire(outbox_shared->relays_lock, LW_EXCLUSIVE);
 	if (slot->in_use && slot->wanted && slot->phase == OUTBOX_PHASE_IDLE)
 	{
-		generation = ++slot->generation;
+		slot_generation = ++slot->slot_generation;
 		set_phase(slot, OUTBOX_PHASE_STARTING);
 	}
 	LWLockRelease(outbox_shared->relays_lock);
-	return generation;
+	return slot_generation;
 }
 
 void
-OutboxRelayAbandonStart(int slot_number, uint32 generation, bool counts, TimestampTz not_before)
+OutboxRelayAbandonStart(int slot_number, uint32 slot_generation, bool counts, TimestampTz not_before)
 {
 	OutboxRelaySlot *slot = &outbox_shared->relays[slot_number];
 
 	LWLockAcquire(outbox_shared->relays_lock, LW_EXCLUSIVE);
-	if (slot->in_use && slot->generation == generation && slot->phase == OUTBOX_PHASE_STARTING)
+	if (slot->in_use && slot->slot_generation == slot_generation && slot->phase == OUTBOX_PHASE_STARTING)
 	{
 		if (counts)
 			throttle(slot);
@@ -353,12 +353,12 @@ OutboxRelayAbandonStart(int slot_number, uint32 generation, bool counts, Timesta
 }
 
 void
-OutboxRelayTerminate(int slot_number, uint32 generation)
+OutboxRelayTerminate(int slot_number, uint32 slot_generation)
 {
 	const OutboxRelaySlot *slot = &outbox_shared->relays[slot_number];
 
 	LWLockAcquire(outbox_shared->relays_lock, LW_SHARED);
-	if (slot->in_use && slot->generation == generation && slot->pid != 0)
+	if (slot->in_use && slot->slot_generation == slot_generation && slot->pid != 0)
 		kill(slot->pid, SIGTERM);
 	LWLockRelease(outbox_shared->relays_lock);
 }

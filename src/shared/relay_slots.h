@@ -5,7 +5,7 @@
  *
  * A slot belongs to (database, sink) for as long as the sink is wanted, over
  * any number of workers: it keeps the throttle and the last report between
- * them.  Each worker gets a new generation, so that one that comes too late
+ * them.  Each worker gets a new slot_generation, so that one that comes too late
  * cannot attach.
  *
  *-------------------------------------------------------------------------
@@ -23,7 +23,7 @@ typedef struct OutboxRelayView
 {
 	bool in_use;
 	bool wanted;
-	uint32 generation;
+	uint32 slot_generation;
 	Oid dboid;
 	int32 sink_id;
 	OutboxRelayPhase phase;
@@ -33,14 +33,14 @@ typedef struct OutboxRelayView
 
 extern void OutboxRelayGet(int slot, OutboxRelayView *view);
 
-/* Idle and wanted becomes starting, with a new generation (0: it is not both). */
+/* Idle and wanted becomes starting, with a new slot_generation (0: it is not both). */
 extern uint32 OutboxRelayBeginStart(int slot);
 
 /* The start came to nothing: idle again, throttled; counts says whether it was the relay's own failure. */
-extern void OutboxRelayAbandonStart(int slot, uint32 generation, bool counts, TimestampTz not_before);
+extern void OutboxRelayAbandonStart(int slot, uint32 slot_generation, bool counts, TimestampTz not_before);
 
 /* SIGTERM to the slot's relay. The pid is of a live process: a relay clears it before it exits. */
-extern void OutboxRelayTerminate(int slot, uint32 generation);
+extern void OutboxRelayTerminate(int slot, uint32 slot_generation);
 
 /* The launcher remembers whether it found a free background worker the last time; returns what it remembered. */
 extern bool OutboxLauncherSetNoWorker(bool no_worker);

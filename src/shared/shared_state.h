@@ -92,7 +92,7 @@ typedef struct OutboxRelaySlot
 {
 	bool in_use;
 	bool wanted; /* false: stop it, then free the slot */
-	uint32 generation;
+	uint32 slot_generation;
 	Oid dboid;
 	int32 sink_id;
 	OutboxRelayPhase phase;
