@@ -136,14 +136,12 @@ examine_event(Examination *examination)
 		trouble(finding, "map", type->mismatch.sqlerrcode, type->mismatch.message, NULL);
 		return;
 	}
-	if (finding->key == NULL)
-	{
-		trouble(finding, "encode", ERRCODE_NOT_NULL_VIOLATION, "a column of aggregate_id is NULL", NULL);
-		return;
-	}
+	/* as in capture: a NULL in aggregate_id is found as that of a required column, which is named */
 	payload = OutboxEncodeEvent(contract, type, contract->after, NULL, &error);
 	if (payload == NULL)
 		trouble(finding, "encode", error.sqlerrcode, with_unknown_codes(&error), NULL);
+	else if (finding->key == NULL)
+		trouble(finding, "encode", ERRCODE_NOT_NULL_VIOLATION, "a column of aggregate_id is NULL", NULL);
 	else
 		examine_bytes(examination, payload);
 }

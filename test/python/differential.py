@@ -208,6 +208,7 @@ class RowContract:
         self.evaluate = evaluate if evaluate != "mixed" else rng.choice(["row", "commit"])
         self.json = set()           # columns that are compared as JSON
         self.key = ["key_id", "key_sub"] if table.composite else ["key_id"]
+        self.aggregate = self.key   # columns of the message key
 
     def create(self, rng):
         shown = ["id AS key_id"] + (["sub AS key_sub"] if self.table.composite else [])
@@ -223,6 +224,7 @@ class RowContract:
             shown.append("gen AS gen_x")
         if self.table.parent:
             shown.append("parent_id AS parent_x")
+        shown += self.regroup(rng, "")
         where = rng.choice([" WHERE flag <> 'X'", " WHERE flag = 'N'", ""])
         sql = [f"CREATE VIEW {self.view}_inner AS SELECT {', '.join(shown)}, flag FROM {self.table.name}",
                f"CREATE VIEW {self.view} AS SELECT {', '.join(s.split(' AS ')[-1] for s in shown)} FROM {self.view}_inner{where}"]
@@ -230,12 +232,21 @@ class RowContract:
             sql = [f"CREATE VIEW {self.view} AS SELECT {', '.join(shown)} FROM {self.table.name}{where}"]
         return sql
 
+    def regroup(self, rng, alias):
+        """Lets some contracts have another message key: columns that several rows share and that change, never NULL."""
+        if rng.random() < 0.6:
+            return []
+        groups = {"group_id": f"abs({alias}id % 3)", "group_flag": f"translate({alias}flag::text, 'XN', ',\\')"}
+        self.aggregate = rng.choice([["group_id"], ["group_flag"], ["group_flag", "group_id"], ["group_id", "key_id"]])
+        return [f"{groups[g]} AS {g}" for g in self.aggregate if g in groups]
+
     def declare(self, rng, columns):
+        aggregate = "" if self.aggregate is self.key else f", aggregate_id => '{{{','.join(self.aggregate)}}}'"
         previous = "{" + ",".join(columns) + "}"
         key = "{" + ",".join(self.key) + "}"
         return [
             f"SELECT outbox.create_contract('{self.name}', view => '{self.view}', source => '{self.table.name}',"
-            f" key => '{key}', evaluate => '{self.evaluate}')",
+            f" key => '{key}', evaluate => '{self.evaluate}'{aggregate})",
             f"SELECT outbox.create_event_type('{self.name}_created', contract => '{self.name}', emit => 'created')",
             f"SELECT outbox.create_event_type('{self.name}_changed', contract => '{self.name}', emit => 'changed', previous => '{previous}')",
             f"SELECT outbox.create_event_type('{self.name}_deleted', contract => '{self.name}', emit => 'deleted')",
@@ -257,6 +268,7 @@ class JoinedContract(RowContract):
         parent, child = self.table, self.child
         shown = ["p.id AS key_id"] + [f"p.{c.name} AS {c.name}_p" for c in parent.columns
                   if rng.random() < 0.6 and c.type not in ("timestamp", "char(4)")]
+        shown += self.regroup(rng, "p.")
         mine = "c.parent_id = p.id" + rng.choice(["", " AND c.flag <> 'X'"])
         lines = f"SELECT c.id AS line_id, c.flag::text AS flag, c.touched AS touched, c.parent_id FROM {child.name} c"
         sql = [f"CREATE VIEW {self.view}_line AS {lines}"]
@@ -465,8 +477,8 @@ def random_statement(rng, table, keys, nested=False):
 # ---- looks and transitions ----------------------------------------------------------------------------
 
 
-def message_key(contract, row):
-    parts = [str(row[name]) for name in contract.key]
+def message_key(names, row):
+    parts = [str(row[name]) for name in names]
     if len(parts) == 1:
         return parts[0]
     return ",".join(p.replace("\\", "\\\\").replace(",", "\\,") for p in parts)
@@ -481,7 +493,7 @@ def look(connection, contract):
     rows = {}
     for values in cursor:
         row = {n: canonical(v.rstrip(" ") if p and v else v) for n, v, p in zip(names, values, padded)}
-        key = message_key(contract, row)
+        key = message_key(contract.key, row)
         if key in rows:
             raise Twice(f"the key {key} is there twice in {contract.view}")
         rows[key] = row
@@ -543,8 +555,9 @@ def flat(contract, rows):
 
 
 class Reader:
-    def __init__(self, connection):
+    def __init__(self, connection, world):
         self.connection = connection
+        self.contracts = {c.name: c for c in world.contracts}
         self.schemas = {}
         self.seq = connection.execute("SELECT coalesce(max(seq), 0) FROM outbox.event").fetchone()[0]
 
@@ -561,7 +574,7 @@ class Reader:
         rows = self.connection.execute(
             "SELECT seq, xid::text::bigint, schema_id, flags, aggregateid, type, payload FROM outbox.event"
             " WHERE seq > %s ORDER BY seq", [self.seq])
-        for seq, xid, schema_id, flags, key, event_type, payload in rows:
+        for seq, xid, schema_id, flags, aggregate, event_type, payload in rows:
             self.seq = seq
             schema, contract, name = self.schema(schema_id)
             assert name == event_type
@@ -569,6 +582,9 @@ class Reader:
             row = {n: canonical(v) for n, v in record.items() if not n.startswith("previous_")}
             previous = {n[9:]: canonical(v) for n, v in record.items() if n.startswith("previous_")}
             kind = event_type.rsplit("_", 1)[1]
+            key = message_key(self.contracts[contract].key, row)
+            if aggregate != message_key(self.contracts[contract].aggregate, row):
+                raise Wrong(f"the message key {aggregate!r} is not of this row: {kind} {row}")
             found.append((xid, flags, event(contract, kind, key, row, previous if kind == "changed" else None)))
         return found
 
@@ -944,7 +960,7 @@ def run_world(arguments, number):
     with psycopg.connect(arguments.dsn, autocommit=True) as observer:
         try:
             world.create(observer, rng, script)
-            reader = Reader(observer)
+            reader = Reader(observer, world)
             start = looks(observer, world)
             if arguments.mode == "serial":
                 driver = Serial(arguments.dsn, world, rng.randint(2, arguments.sessions), observer)
