@@ -276,6 +276,7 @@ find_column(ParseState *pstate, OutboxKeyParse *parse, ColumnRef *reference)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("%s must not use the virtual generated column \"%s\"", parse->owner, strVal(name)),
+					 errhint("A changed row does not have its value: write its expression over stored columns."),
 					 parser_errposition(pstate, reference->location)));
 		return i + 1;
 	}

@@ -195,6 +195,44 @@ SELECT count(*) FROM news();
 SELECT DISTINCT emit, stage, sqlstate, message FROM outbox.dead_letter WHERE contract = 'ck_family';
 DELETE FROM outbox.dead_letter_entry;
 
+\echo generated columns, without storage where PostgreSQL has such ones, of the source and of a child
+SELECT CASE WHEN current_setting('server_version_num')::int >= 180000 THEN 'VIRTUAL' ELSE 'STORED' END AS kind \gset
+CREATE TABLE gen (id int PRIMARY KEY, a int, digit int GENERATED ALWAYS AS (a % 10) :kind, unread int);
+CREATE TABLE gen_line (gen_id int, no int, qty int, even int GENERATED ALWAYS AS (qty / 2 * 2) :kind, gen_key int GENERATED ALWAYS AS (gen_id) :kind,
+    PRIMARY KEY (gen_id, no));
+CREATE VIEW gen_v AS SELECT id, digit, (SELECT sum(even)::int FROM gen_line l WHERE l.gen_id = g.id) AS total FROM gen g;
+CALL declare_all('ck_gen', '{id}', 'gen_v', 'gen');
+SELECT outbox.add_source('ck_gen', 'gen_line', key_query => 'row.gen_id');
+SELECT outbox.enable('ck_gen');
+INSERT INTO gen VALUES (1, 3), (2, 4);
+INSERT INTO gen_line VALUES (1, 1, 5), (1, 2, 6);
+\echo its expression decides what is a change
+UPDATE gen SET a = a + 10;
+UPDATE gen SET unread = 1;
+UPDATE gen_line SET qty = 4 WHERE no = 1;
+SELECT * FROM news();
+UPDATE gen SET a = 5 WHERE id = 2;
+UPDATE gen_line SET qty = 9 WHERE no = 1;
+UPDATE gen_line SET gen_id = 2 WHERE no = 2;
+DELETE FROM gen WHERE id = 1;
+SELECT * FROM news();
+\echo one without storage is no key
+CREATE VIEW gen_key_digit AS SELECT digit, id FROM gen;
+CREATE FUNCTION refusal(statement text, before_18 text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE statement;
+    RETURN CASE WHEN current_setting('server_version_num')::int >= 180000 THEN 'accepted' ELSE before_18 END;
+EXCEPTION WHEN feature_not_supported THEN
+    RETURN SQLERRM;
+END $$;
+SELECT refusal($$SELECT outbox.create_contract('ck_digit', view => 'gen_key_digit', source => 'gen', key => '{id,digit}', evaluate => 'commit')$$,
+               'the view "gen_key_digit" cannot be read by its key');
+SELECT outbox.create_contract('ck_gen_again', view => 'gen_v', source => 'gen', key => '{id}');
+SELECT refusal($$SELECT outbox.add_source('ck_gen_again', 'gen_line', key_query => 'row.gen_key')$$,
+               'the key_query of source "gen_line" must not use the virtual generated column "gen_key"');
+SELECT count(*) FROM outbox.dead_letter WHERE contract LIKE 'ck%';
+SELECT count(outbox.drop_contract(name)) >= 2 AS dropped FROM outbox.contract WHERE name IN ('ck_gen', 'ck_digit', 'ck_gen_again');
+
 SELECT outbox.drop_contract('ck_family');
 DROP SCHEMA ck CASCADE;
 DROP ROLE ck_writer;

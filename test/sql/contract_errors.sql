@@ -71,6 +71,26 @@ CREATE VIEW partial AS SELECT plain_no FROM ordr;
 SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'partial', source => 'ordr', key => '{plain_no}')$sql$);
 CREATE VIEW half AS SELECT ordr_no FROM ordr_ln;
 SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'half', source => 'ordr_ln', key => '{ordr_no}')$sql$);
+-- unique indexes that prove nothing, and their neighbour that does
+CREATE TABLE weak (
+    id int PRIMARY KEY, late int NOT NULL UNIQUE DEFERRABLE INITIALLY IMMEDIATE, later int NOT NULL UNIQUE DEFERRABLE INITIALLY DEFERRED,
+    low text NOT NULL, twin int NOT NULL, wide int NOT NULL, more int NOT NULL);
+CREATE UNIQUE INDEX weak_low ON weak (lower(low));
+INSERT INTO weak VALUES (1, 1, 1, 'a', 7, 1, 1), (2, 2, 2, 'b', 7, 2, 2);
+CREATE UNIQUE INDEX CONCURRENTLY weak_twin ON weak (twin);
+SELECT indisvalid, indisunique FROM pg_index WHERE indexrelid = 'weak_twin'::regclass;
+DELETE FROM weak;
+CREATE UNIQUE INDEX weak_wide ON weak (wide) INCLUDE (more);
+CREATE VIEW weak_v AS SELECT id, late, later, low, lower(low) AS lowered, twin, wide, more FROM weak;
+SELECT k, e, mistake(format('SELECT outbox.create_contract(''w_%2$s'', view => ''weak_v'', source => ''weak'', key => ''{%1$s}'', evaluate => %2$L)', k, e))
+FROM unnest('{late,later,low,lowered,twin,more,wide}'::text[]) k, unnest('{row,commit}'::text[]) e;
+SELECT outbox.drop_contract('w_row'), outbox.drop_contract('w_commit');
+-- repaired
+REINDEX INDEX weak_twin;
+ALTER TABLE weak DROP CONSTRAINT weak_late_key, ADD UNIQUE (late);
+SELECT k, mistake(format('SELECT outbox.create_contract(''w_%1$s'', view => ''weak_v'', source => ''weak'', key => ''{%1$s}'')', k))
+FROM unnest('{twin,late}'::text[]) k;
+SELECT outbox.drop_contract('w_twin'), outbox.drop_contract('w_late');
 
 -- other arguments
 SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}', required => '{colour}')$sql$);

@@ -2,7 +2,21 @@
 SET client_min_messages = warning;
 CREATE SCHEMA tr;
 SET search_path = tr, public;
-CREATE TABLE cust (cust_no char(6) PRIMARY KEY, nm varchar(40), cty text, bal numeric(10,2), del_flg char(1), junk text);
+-- Types under which 'Bobby' = 'BOBBY', where the server has them.
+DO $$
+BEGIN
+    CREATE EXTENSION IF NOT EXISTS citext SCHEMA public;
+    CREATE DOMAIN any_case AS public.citext;
+EXCEPTION WHEN OTHERS THEN
+    CREATE DOMAIN any_case AS text;
+END $$;
+DO $$
+BEGIN
+    CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+EXCEPTION WHEN OTHERS THEN
+    CREATE COLLATION ci FROM "C";
+END $$;
+CREATE TABLE cust (cust_no char(6) PRIMARY KEY, nm any_case, cty text COLLATE ci, bal numeric(10,2), del_flg char(1), junk text);
 -- two views deep; a WHERE clause makes the flag a soft delete
 CREATE VIEW active AS SELECT btrim(cust_no) AS no, nm, cty, bal FROM cust WHERE del_flg IS DISTINCT FROM 'Y';
 CREATE VIEW customer_v1 AS SELECT no AS customer_id, nm AS name, cty AS city, bal AS balance FROM active;
@@ -28,6 +42,7 @@ UPDATE cust SET bal = 10.00, nm = nm WHERE cust_no = 'A';
 UPDATE cust SET bal = '10', junk = 'z' WHERE cust_no = 'A';
 \echo case matters, even where the database compares without it
 UPDATE cust SET nm = 'BOBBY' WHERE cust_no = 'B';
+UPDATE cust SET cty = 'OSLO' WHERE cust_no = 'B';
 \echo a changed key is deleted and created
 UPDATE cust SET cust_no = 'C' WHERE cust_no = 'A';
 \echo padding is not part of the key
@@ -113,6 +128,22 @@ SELECT outbox.create_event_type('SeqGone', contract => 'tr_seq', emit => 'delete
 SELECT outbox.drop_event_type('SeqTouched');
 DELETE FROM with_seq WHERE id = 11;
 SELECT type, payload, headers FROM outbox.event_json WHERE contract = 'tr_seq' AND aggregateid = '11' AND type <> 'SeqTouched' ORDER BY seq;
+
+\echo at commit as well: case, in a nested type too, zeros behind the point, blanks, the text of json
+CREATE TYPE named AS (name any_case, place text COLLATE ci);
+CREATE TABLE same (id int PRIMARY KEY, a any_case, b text COLLATE ci, c any_case[], n numeric, j json, p char(5), unread int);
+CREATE VIEW same_v AS SELECT id, a, b, c, ROW(a, b)::named AS r, n::numeric(8,2) AS n, j, p FROM same;
+SELECT outbox.create_contract('tr_same_' || e, view => 'same_v', source => 'same', key => '{id}', evaluate => e) FROM unnest('{row,commit}'::text[]) e;
+SELECT outbox.create_event_type('Same_' || e, contract => 'tr_same_' || e, emit => 'changed') FROM unnest('{row,commit}'::text[]) e;
+SELECT outbox.enable('tr_same_' || e) FROM unnest('{row,commit}'::text[]) e;
+INSERT INTO same VALUES (1, 'bob', 'eve', '{ann}', 1.0, '{"a":1}', 'x');
+UPDATE same SET a = 'BOB', unread = 1;
+UPDATE same SET b = 'EVE', unread = 2;
+UPDATE same SET c = '{Ann}', unread = 3;
+UPDATE same SET n = 1.000, p = 'x  ', unread = 4;
+UPDATE same SET j = '{"a": 1}', unread = 5;
+SELECT type, payload FROM outbox.event_json WHERE contract LIKE 'tr_same_%' ORDER BY contract, seq;
+SELECT outbox.drop_contract('tr_same_' || e) FROM unnest('{row,commit}'::text[]) e;
 
 \echo composite message key
 CREATE TABLE pair (a text, b text, c int, PRIMARY KEY (a, b));
