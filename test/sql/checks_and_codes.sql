@@ -89,7 +89,7 @@ SELECT outbox.disable('cc_ordr');
 SELECT outbox.drop_code_map('cc.st');
 SELECT outbox.enable('cc_ordr');
 INSERT INTO ordr VALUES (10, 'Q', NULL, 1, NULL);
-SELECT type, aggregateid, payload FROM outbox.event_json WHERE contract = 'cc_ordr' AND aggregateid::int > 5 ORDER BY seq;
+SELECT type, aggregateid, payload FROM outbox.event_json WHERE contract = 'cc_ordr' AND (payload ->> 'order_id')::int > 5 ORDER BY seq;
 SELECT key, event_type, stage, message, detail FROM outbox.dead_letter WHERE contract = 'cc_ordr' AND (key ->> 'order_id')::int > 5 ORDER BY id;
 
 \echo nested types: records, arrays of records, required fields inside them
