@@ -135,6 +135,18 @@ sub consume
 	return [ map { JSON::PP::decode_json($_) } split /\n/, $out ];
 }
 
+# Sends a message per key to a topic of a real Kafka with Kafka's own producer in Java.
+sub produce_with_java
+{
+	my ($self, $topic, @keys) = @_;
+	my $lines = join '', map { "$_\tx\n" } @keys;
+	my ($out, $err) = ('', '');
+
+	IPC::Run::run([ "$TOP/test/brokers/kafka-produce.sh", $self->address, $topic ], '<', \$lines, '>', \$out, '2>', \$err)
+	  or die "kafka-produce.sh failed: $err";
+	return;
+}
+
 sub _up
 {
 	my ($self) = @_;

@@ -99,6 +99,14 @@ PYTHON
 publish('sink.none', 1, { headers => 'none' });
 is(python('print(next(consume.read_messages(address, ["sink.none"])).headers())'), 'None', 'no headers when none are wanted');
 
+# ---- partitions ----
+publish('sink.partitions', 500, {});
+$kafka->produce_with_java('sink.java', 0 .. 499);
+is(python(<<'PYTHON'), '500 keys in 4 partitions: 0 elsewhere', 'a key is in the partition where a Java application looks for it');
+ours, java = ({m.key(): m.partition() for m in consume.read_messages(address, [t], count=500)} for t in ("sink.partitions", "sink.java"))
+print(len(java), "keys in", len(set(java.values())), "partitions:", sum(ours[k] != p for k, p in java.items()), "elsewhere")
+PYTHON
+
 # ---- the registry ----
 publish('sink.registry', 1, \%url, schema => $SCHEMA);
 is(python(<<"PYTHON"), 'sink.registry-test.Driven', 'subjects are named after topic and record');
