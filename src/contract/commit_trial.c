@@ -157,17 +157,21 @@ add_key(KeyTrial *trial, TupleTableSlot *row)
 	MemoryContextSwitchTo(caller);
 }
 
+/* A history may be long: whatever is made of a key goes with its batch. */
 static void
 try_batch(KeyTrial *trial)
 {
+	MemoryContext caller;
 	bool		one_by_one;
 
 	if (trial->nkeys == 0)
 		return;
+	caller = MemoryContextSwitchTo(trial->context);
 	one_by_one = read_keys(trial, 0, trial->nkeys) != NULL || OutboxUnknownCodes() != NULL;
 	for (int i = 0; i < trial->nkeys && trial->rows < trial->max_rows; i++)
 		deliver(trial, &trial->keys[i], one_by_one ? read_keys(trial, i, 1) : NULL);
 	trial->nkeys = 0;
+	MemoryContextSwitchTo(caller);
 	MemoryContextReset(trial->context);
 }
 

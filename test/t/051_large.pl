@@ -1,11 +1,14 @@
-# Statements of a million rows and values of 100 MB are captured in bounded memory; more rows with OUTBOX_ROWS=n.
+# Statements of a million rows, many keys in one transaction and values of 100 MB are captured in bounded memory, and so
+# is a long history validated; more with OUTBOX_ROWS=n and OUTBOX_KEYS=n.
 use strict;
 use warnings;
 
+use IPC::Run ();
 use OutboxCluster;
 use Test::More;
 
 my $rows = $ENV{OUTBOX_ROWS} // 1_000_000;
+my $keys = $ENV{OUTBOX_KEYS} // 200_000;
 my $node = OutboxCluster->create('large', conf => "shared_buffers = 128MB\nmax_wal_size = 8GB\n");
 
 $node->sql(<<'SQL');
@@ -16,6 +19,41 @@ SELECT outbox.create_event_type('BigAdded', contract => 'big', emit => 'created'
 SELECT outbox.create_event_type('BigChanged', contract => 'big', emit => 'changed');
 SELECT outbox.enable('big');
 SQL
+
+# The private memory of a process in bytes.
+sub private_memory
+{
+	my ($pid) = @_;
+	open my $status, '<', "/proc/$pid/status" or return 0;
+	my ($kb) = map { /^RssAnon:\s+(\d+) kB/ ? $1 : () } <$status>;
+
+	return ($kb // 0) * 1024;
+}
+
+# What SQL says; and how much private memory it needs at most, from where $start in the same session has left it.
+sub measured
+{
+	my ($start, $sql) = @_;
+	my ($out, $err) = ('', '');
+	my ($begun, $pid, $before, $peak) = (time, undef, 0, 0);
+	my $now = "SELECT format('backend %s %s', pg_backend_pid(), substring(pg_read_file('/proc/self/status') FROM 'RssAnon:\\s+(\\d+)'))";
+	my $run = IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'),
+			'-c', "$start; $now", '-c', $sql ], '<', \undef, '>', \$out, '2>', \$err);
+
+	while ($run->pumpable)
+	{
+		$run->pump_nb;
+		($pid, $before) = ($1, $2 * 1024) if !$pid && $out =~ /^backend (\d+) (\d+)\n/m;
+		my $bytes = $pid ? private_memory($pid) : 0;
+		$peak = $bytes if $bytes > $peak;
+		select undef, undef, undef, 0.005;
+	}
+	$run->finish or die "psql failed: $err";
+	$out =~ s/^backend .*\n//m;
+	chomp $out;
+	note(sprintf '%s needs %.1f MB above %.1f MB, %d s', $sql =~ s/ .*//r, ($peak - $before) / 1024 / 1024, $before / 1024 / 1024, time - $begun);
+	return ($out, $peak - $before);
+}
 
 # ---- many rows in one statement ----------------------------------------------------------------
 
@@ -50,10 +88,10 @@ SELECT outbox.create_event_type('JoinedAdded', contract => 'joined', emit => 'cr
 SELECT outbox.create_event_type('JoinedChanged', contract => 'joined', emit => 'changed');
 SELECT outbox.enable('joined');
 SQL
-my $children = int($rows / 5);
-my $keys     = int($rows / 20);
+my $children = 2 * $keys;
 
-# The queue holds each key once, however often its rows change. How long a commit may read is not the question here.
+# The queue holds each key once, however often its rows change, and at most two and a half times outbox.queue_memory.
+# How long a commit may read is not the question here.
 foreach my $case (
 	[ 'insert', "INSERT INTO big SELECT i, i % 100 FROM generate_series(1, $keys) i", 'JoinedAdded', $keys ],
 	[ 'children', "INSERT INTO part SELECT i % $keys + 1 FROM generate_series(1, $children) i", 'JoinedChanged', $keys ],
@@ -61,13 +99,36 @@ foreach my $case (
 {
 	my ($name, $statement, $type, $expected) = @$case;
 	my $before = $node->sql("SELECT count(*) FROM outbox.event WHERE type = '$type'");
-	my ($bytes) = $node->sql("SET outbox.flush_timeout = '100s'; BEGIN; $statement; $held COMMIT") =~ /held (\d+)/;
+	my ($out, $flush) = measured("SET outbox.queue_memory = '4MB'; SET outbox.flush_timeout = '600s'; BEGIN; $statement; $held", 'COMMIT');
+	my ($bytes) = $out =~ /held (\d+)/;
 
-	cmp_ok($bytes, '<', 32 * 1024 * 1024, "$name at commit: capture holds less than 32 MB");
+	cmp_ok($bytes, '<', 12 * 1024 * 1024, "$name at commit: capture holds less than 12 MB");
+	cmp_ok($flush, '<', 16 * 1024 * 1024, "$name at commit: the commit itself needs less than 16 MB");
 	is($node->sql("SELECT count(*) - $before FROM outbox.event WHERE type = '$type'"), $expected, "$name at commit: an event per key");
 }
 is($node->sql('SELECT count(*) FROM outbox.dead_letter'), '0', 'and no dead letter');
 $node->sql("SELECT outbox.drop_contract('joined')");
+
+# ---- a long history, validated ----------------------------------------------------------------------
+
+# More kinds of trouble than are told apart, in many rows.
+my $history = 150_000;
+$node->sql(<<"SQL");
+CREATE TABLE hist (id int PRIMARY KEY, code text, n int, doc text);
+INSERT INTO hist SELECT i, CASE WHEN i % 2 = 0 THEN 'N' ELSE 'x' || i % 4999 END, i % 10, repeat('d', 100) FROM generate_series(1, $history) i;
+SELECT outbox.create_code_map('hist', '{"N": "NEW"}');
+CREATE VIEW hist_v AS SELECT id, outbox.decode('hist', code) AS status, 100 / n AS share, doc FROM hist;
+SQL
+foreach my $evaluate (qw(row commit))
+{
+	$node->sql("SELECT outbox.create_contract('hist_$evaluate', view => 'hist_v', source => 'hist', key => '{id}', required => '{status}', evaluate => '$evaluate');
+		SELECT outbox.create_event_type('Hist_$evaluate', contract => 'hist_$evaluate', emit => 'created')");
+	my ($out, $bytes) = measured('SELECT', "SELECT count(*), sum(rows), sum(rows) FILTER (WHERE sqlstate = '22012') FROM outbox.validate('hist_$evaluate')");
+
+	is($out, join('|', 1000, $history / 10 + $history / 2, $history / 10), "$evaluate: all trouble is counted, no more than 1000 kinds apart");
+	cmp_ok($bytes, '<', 10 * 1024 * 1024, "$evaluate: $history rows are validated in less than 10 MB");
+	$node->sql("SELECT outbox.drop_contract('hist_$evaluate')");
+}
 
 # ---- large values ---------------------------------------------------------------------------------
 
