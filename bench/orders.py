@@ -89,14 +89,15 @@ def one_order(args, runs):
 
 
 def timed(conn, statements):
-    """Seconds, and the memory that the backend needed, of one transaction."""
-    with Memory(common.scalar(conn, "SELECT pg_backend_pid()")) as memory:
-        start = time.perf_counter()
+    """Seconds, those of them on a CPU, and the memory that the backend needed, of one transaction."""
+    pid = common.scalar(conn, "SELECT pg_backend_pid()")
+    with Memory(pid) as memory:
+        start, cpu = time.perf_counter(), common.run_nanoseconds(pid)
         with conn.transaction():
             for statement in statements:
                 conn.execute(statement)
-        seconds = time.perf_counter() - start
-    return {"seconds": round(seconds, 3), "memory_mb": memory.megabytes()}
+        seconds, cpu = time.perf_counter() - start, common.run_nanoseconds(pid) - cpu
+    return {"seconds": round(seconds, 3), "cpu_s": round(cpu / 1e9, 4), "memory_mb": memory.megabytes()}
 
 
 def bulk(args, runs):
@@ -135,10 +136,7 @@ def unread(args, runs):
             with common.connect() as conn:
                 before = common.scalar(conn, "SELECT count(*) FROM outbox.event")
                 conn.execute("CHECKPOINT")
-                pid = common.scalar(conn, "SELECT pg_backend_pid()")
-                cpu = common.run_nanoseconds(pid)
                 run = timed(conn, [statements[name].replace("{n}", str(number))])
-                run["cpu_s"] = round((common.run_nanoseconds(pid) - cpu) / 1e9, 4)
                 assert common.scalar(conn, "SELECT count(*) FROM outbox.event") == before, name
                 table = {"outbox": "outbox_ln", "noop_line": "none_ln"}.get(name, name)
                 conn.execute(f"VACUUM legacy.{table}")
@@ -182,6 +180,7 @@ def report(args, runs):
         where = {"what": "bulk", "contender": name}
         summary.append({"case": f"{args.orders} orders + {args.orders * LINES} lines in one transaction", "about": ABOUT[name],
                         "value": middle(runs, "seconds", **where), "added": middle(runs, "seconds", **where) - middle(runs, "seconds", what="bulk", contender="none"),
+                        "cpu": (middle(runs, "cpu_s", **where) - middle(runs, "cpu_s", what="bulk", contender="none")) * 1e6 / args.orders,
                         "memory": middle(runs, "memory_mb", **where), "range": spread(runs, "seconds", **where), "unit": "s"})
     for name, base in (("row", "noop"), ("outbox", "noop_line")):
         cpu = {c: middle(runs, "cpu_s", what="unread", contender=c) for c in (name, base)}
@@ -196,7 +195,7 @@ def report(args, runs):
                         "memory": middle(runs, "memory_mb", **where), "unit": "s"})
     print(f"\nMedians of {args.rounds} rounds ({args.bulk_rounds} of the bulk load)")
     common.table(summary, [("case", "case", "s"), ("contender", "about", "s"), ("median", "value", ".2f"), ("added", "added", ".2f"), ("unit", "unit", "s"),
-                           ("added CPU us", "cpu", ".1f"), ("peak private MB", "memory", ".0f"), ("range", "range", "s")])
+                           ("added CPU us/transaction or order", "cpu", ".1f"), ("peak private MB", "memory", ".0f"), ("range", "range", "s")])
     return summary, targets
 
 

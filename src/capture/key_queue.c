@@ -32,6 +32,8 @@
 #include "capture/key_sort.h"
 #include "guc.h"
 
+#define NOWHERE PG_UINT64_MAX
+
 /* A record in the buffer, by its distance from the log's base. */
 typedef struct KeySlot
 {
@@ -62,6 +64,7 @@ static struct
 	uint64 head;    /* records before it are flushed */
 	uint64 head_count;
 	uint64 count; /* of all records */
+	uint64 last;  /* place of the key added last, or NOWHERE: it was flushed, cut off, or written to the file */
 	CommandId before;
 	OutboxQueuedContract **contracts;
 	int ncontracts;
@@ -90,6 +93,7 @@ static bool same_key(uint64 a, uint64 b);
 #include "lib/simplehash.h"
 
 static void start_queue(void);
+static bool is_last_key(const OutboxKeyRecord *record);
 static void forget_table(void);
 static Level *current_level(void);
 static void cut_off(uint64 end);
@@ -122,6 +126,7 @@ start_queue(void)
 	queue.log.context = queue.context;
 	queue.log.limit = (Size) outbox_queue_memory * 1024;
 	queue.before = FirstCommandId;
+	queue.last = NOWHERE;
 	queue.table = keytab_create(queue.context, 64, NULL);
 }
 
@@ -178,6 +183,7 @@ OutboxKeyQueueAdd(OutboxQueuedContract *contract, const Datum *values, int flags
 	OutboxKeyRecord *record;
 	Size size;
 	uint64 hash = OutboxKeyHash(contract->shape, values);
+	KeySlot *slot;
 	bool spilled;
 	bool found;
 
@@ -192,11 +198,27 @@ OutboxKeyQueueAdd(OutboxQueuedContract *contract, const Datum *values, int flags
 	record->flags = flags;
 	record->hash = hash;
 	OutboxKeyWriteImage(contract->shape, flat, OUTBOX_KEY_IMAGE(record));
-	(void) keytab_insert_hash(queue.table, queue.log.used, (uint32) hash, &found);
+	if (is_last_key(record))
+		return;
+	slot = keytab_insert_hash(queue.table, queue.log.used, (uint32) hash, &found);
+	queue.last = slot->place;
 	if (found)
 		return;
 	OutboxKeyLogPush(&queue.log, record);
 	queue.count++;
+}
+
+/* The lines of an order mostly come one after the other: then the table need not be searched again. */
+static bool
+is_last_key(const OutboxKeyRecord *record)
+{
+	const OutboxKeyRecord *last;
+
+	if (queue.last == NOWHERE)
+		return false;
+	last = OutboxKeyLogAt(&queue.log, queue.log.base + queue.last);
+	return last->size == record->size && last->contract == record->contract && last->hash == record->hash &&
+		memcmp(OUTBOX_KEY_IMAGE(last), OUTBOX_KEY_IMAGE(record), record->size - MAXALIGN(sizeof(OutboxKeyRecord))) == 0;
 }
 
 bool
@@ -228,6 +250,7 @@ static void
 forget_table(void)
 {
 	keytab_reset(queue.table);
+	queue.last = NOWHERE;
 	queue.forgetful = true;
 }
 
@@ -286,7 +309,7 @@ OutboxKeyQueueFlushed(CommandId before)
 	if (level == NULL)
 	{
 		OutboxKeyLogReset(&queue.log);
-		keytab_reset(queue.table);
+		forget_table();
 		queue.forgetful = false;
 		queue.count = 0;
 	}
@@ -402,6 +425,7 @@ cut_off(uint64 end)
 	else
 	{
 		queue.cutting = true;
+		queue.last = NOWHERE;
 		while (position < OutboxKeyLogEnd(&queue.log))
 		{
 			const OutboxKeyRecord *record = OutboxKeyLogAt(&queue.log, position);

@@ -139,6 +139,7 @@ OutboxKeyWriteImage(const OutboxKeyShape *shape, const Datum *values, char *imag
 		Size size = column->byval ? sizeof(Datum) : datumGetSize(values[i], false, column->len);
 
 		memcpy(image, column->byval ? (const char *) &values[i] : DatumGetPointer(values[i]), size);
+		memset(image + size, 0, MAXALIGN(size) - size);
 		image += MAXALIGN(size);
 	}
 }

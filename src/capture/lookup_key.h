@@ -41,8 +41,8 @@ extern uint64 OutboxKeyHash(const OutboxKeyShape *shape, const Datum *values);
 extern bool OutboxKeyEqual(const OutboxKeyShape *shape, const Datum *a, const Datum *b);
 
 /*
- * The image of a key, a multiple of MAXALIGN bytes. Values must not be
- * toasted: OutboxKeyDetoast sees to it, in CurrentMemoryContext.
+ * The image of a key, a multiple of MAXALIGN bytes; its padding is zero. Values
+ * must not be toasted: OutboxKeyDetoast sees to it, in CurrentMemoryContext.
  */
 extern void OutboxKeyDetoast(const OutboxKeyShape *shape, const Datum *values, Datum *flat);
 extern Size OutboxKeyImageSize(const OutboxKeyShape *shape, const Datum *values);

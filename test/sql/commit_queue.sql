@@ -57,6 +57,24 @@ UPDATE acct SET v = 5 WHERE no = 2;
 COMMIT;
 SELECT * FROM events;
 CALL look();
+\echo a key that was touched last and taken back is queued again
+BEGIN;
+SAVEPOINT a;
+UPDATE acct SET v = 50 WHERE no = 1;
+ROLLBACK TO a;
+UPDATE acct SET v = 5 WHERE no = 1;
+COMMIT;
+BEGIN;
+UPDATE acct SET v = 51 WHERE no = 1;
+SAVEPOINT a;
+UPDATE acct SET v = 50 WHERE no = 22;
+SAVEPOINT b;
+UPDATE acct SET v = 50 WHERE no = 333;
+ROLLBACK TO a;
+UPDATE acct SET v = 51 WHERE no IN (22, 333);
+COMMIT;
+SELECT * FROM events;
+CALL look();
 \echo a session that may not use temporary files keeps the keys in memory
 SET temp_file_limit = 0;
 BEGIN;
