@@ -136,6 +136,11 @@ COMMENT ON FUNCTION outbox.reattach(text) IS
 
 -- ---- uninstall ----------------------------------------------------------------------------------
 
+CREATE FUNCTION outbox.lock_tables()
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_lock_tables';
+COMMENT ON FUNCTION outbox.lock_tables() IS
+'Locks all tables, sequences and views of schema outbox against everybody until the end of the transaction (ACCESS EXCLUSIVE), together and in short attempts. First in a transaction that rewrites, alters or truncates more than one of them, as a script that updates the extension may: otherwise a writer who has them in another order ends with a deadlock. Errors: lock_not_available';
+
 CREATE FUNCTION outbox.view_without_decode(view regclass)
 RETURNS text LANGUAGE c STABLE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'outbox_view_without_decode';
 COMMENT ON FUNCTION outbox.view_without_decode(regclass) IS

@@ -14,6 +14,10 @@
  * drops something else is told from the parse tree. Who may not drop the
  * extension locks nothing: his command is about to fail.
  *
+ * A script that updates the extension, or a DBA, who needs several of our
+ * tables for himself in one transaction is in the same place; which ones, only
+ * he knows, so there is a function for it.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -31,11 +35,13 @@
 #include "contract/lock_attempts.h"
 
 PG_FUNCTION_INFO_V1(outbox_lock_before_drop);
+PG_FUNCTION_INFO_V1(outbox_lock_tables);
 
 static bool drops_extension(Node *parsetree, Oid owner);
 static bool names_extension(const List *objects);
 static bool names_role(const List *roles, Oid role);
 static List *relations_to_drop(void);
+static List *select_relations(const char *query);
 
 /* outbox.lock_before_drop(): ON ddl_command_start. */
 Datum
@@ -54,6 +60,16 @@ outbox_lock_before_drop(PG_FUNCTION_ARGS)
 	if (drops_extension(((EventTriggerData *) fcinfo->context)->parsetree, owner) && has_privs_of_role(GetUserId(), owner))
 		OutboxLockExtensionInAttempts(extension, relations_to_drop);
 	PG_RETURN_NULL();
+}
+
+/* lock_tables(): also in the middle of ALTER EXTENSION UPDATE, when the versions differ. */
+Datum
+outbox_lock_tables(PG_FUNCTION_ARGS)
+{
+	OutboxLockInAttempts(select_relations("SELECT oid FROM pg_class WHERE relnamespace = 'outbox'::regnamespace"
+										  " AND relkind IN ('r', 'p', 'v', 'S') ORDER BY oid"),
+						 AccessExclusiveLock);
+	PG_RETURN_VOID();
 }
 
 static bool
@@ -124,6 +140,14 @@ relations_to_drop(void)
 		"  WHEN 'pg_policy'::regclass THEN (SELECT p.polrelid FROM pg_policy p WHERE p.oid = g.objid) END AS oid FROM gone g)"
 		" SELECT c.oid FROM pg_class c WHERE c.oid IN (SELECT r.oid FROM relation r) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')"
 		" ORDER BY c.relnamespace = 'outbox'::regnamespace, c.oid";
+
+	return select_relations(query);
+}
+
+/* The first column of all rows. */
+static List *
+select_relations(const char *query)
+{
 	MemoryContext caller = CurrentMemoryContext;
 	List *relations = NIL;
 	OutboxOwnerScope scope;
@@ -133,7 +157,7 @@ relations_to_drop(void)
 	PushActiveSnapshot(GetLatestSnapshot());
 	SPI_connect();
 	if (SPI_execute(query, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not look for what depends on outbox_ext");
+		elog(ERROR, "could not look for relations");
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		bool isnull;

@@ -95,6 +95,7 @@ SELECT is(pg_temp.signature('dependent_views'), 'views oid[], OUT place bigint, 
 SELECT is(pg_temp.signature('view_commands'),
     'view regclass, definition text DEFAULT NULL::text, OUT step bigint, OUT role name, OUT command text -> SETOF record', 'view_commands');
 SELECT is(pg_temp.signature('view_without_decode'), 'view regclass -> text', 'view_without_decode');
+SELECT is(pg_temp.signature('lock_tables'), ' -> void', 'lock_tables');
 SELECT is(pg_temp.signature('uninstall_plan'),
     'OUT step bigint, OUT action text, OUT object text, OUT role name, OUT command text, OUT restore text -> SETOF record', 'uninstall_plan');
 SELECT is(pg_temp.signature(f), ' -> trigger', f) FROM unnest('{capture,capture_truncate,code_map_dropped,config_changed,refuse_write}'::text[]) f;

@@ -55,7 +55,7 @@ SELECT is_empty($$SELECT r, call FROM roles.functions, unnest('{roles_reader,rol
     WHERE NOT has_function_privilege(r, oid, 'EXECUTE') AND roles.outcome(r, call) IS DISTINCT FROM '42501'$$,
     'what is not granted is refused');
 SELECT is_empty($$SELECT call FROM roles.functions WHERE has_function_privilege('roles_admin', oid, 'EXECUTE')
-    AND proname IN ('grant_access', 'uninstall', 'uninstall_plan', 'view_commands', 'dependent_views', 'contract_views', 'view_without_decode')$$,
+    AND proname IN ('grant_access', 'uninstall', 'uninstall_plan', 'lock_tables', 'view_commands', 'dependent_views', 'contract_views', 'view_without_decode')$$,
     'what is for the owner is not for an admin');
 SELECT is_empty($$SELECT call FROM roles.functions WHERE has_function_privilege('roles_reader', oid, 'EXECUTE')
     AND proname NOT IN ('decode', 'decode_payload') AND proname ~ 'create|drop|enable|disable|start|stop|pause|resume|redrive|discard|add_|attach|detach|replay$'$$,

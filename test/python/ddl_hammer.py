@@ -293,7 +293,9 @@ def outbox_commands():
         "redrive": lambda rng: ["SELECT outbox.redrive()"],
         "preview": lambda rng: [f"SELECT * FROM outbox.preview('{rng.choice(sorted(CONTRACTS))}')"],
         "validate": lambda rng: [f"SELECT * FROM outbox.validate('{rng.choice(sorted(CONTRACTS))}')"],
-        # what an update script does
+        # what update scripts do
+        "update all": lambda rng: together(rng, ["SELECT outbox.lock_tables()"] + [
+            f"ALTER TABLE outbox.{t} ADD COLUMN IF NOT EXISTS newer int" for t in ("dead_letter_entry", "event", "gap", "contract", "leaf")]),
         "update": lambda rng: together(rng, [
             "ALTER TABLE outbox.sink ALTER COLUMN library SET STATISTICS 10",
             "ALTER TABLE outbox.contract ALTER COLUMN name SET STATISTICS 10",
