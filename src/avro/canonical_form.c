@@ -18,43 +18,13 @@
 #include "avro/schema_model.h"
 #include "avro/text_buffer.h"
 
-/* Named types written so far; the form writes a name in full at its first use only. */
-typedef struct Seen
-{
-	const AvroNode *node;
-	struct Seen *next;
-} Seen;
-
 typedef struct Canonical
 {
 	AvroText text;
-	Seen *seen;
+	AvroNamed *named;
 } Canonical;
 
 static void write_type(Canonical *canonical, const AvroNode *node);
-
-/* True when this is not the first time; remembers it otherwise. */
-static bool
-seen_before(Canonical *canonical, const AvroNode *node)
-{
-	Seen *seen;
-
-	for (seen = canonical->seen; seen != NULL; seen = seen->next)
-	{
-		if (seen->node == node)
-			return true;
-	}
-	seen = AvroAlloc(canonical->text.arena, 1, sizeof(Seen), canonical->text.fault);
-	if (seen == NULL)
-	{
-		canonical->text.failed = true;
-		return true;
-	}
-	seen->node = node;
-	seen->next = canonical->seen;
-	canonical->seen = seen;
-	return false;
-}
 
 static void
 write_named(Canonical *canonical, const AvroNode *node)
@@ -108,7 +78,7 @@ write_type(Canonical *canonical, const AvroNode *node)
 		case AVRO_KIND_RECORD:
 		case AVRO_KIND_ENUM:
 		case AVRO_KIND_FIXED:
-			if (seen_before(canonical, node))
+			if (AvroTextHasNamed(&canonical->text, &canonical->named, node))
 				AvroTextAddQuoted(text, node->name);
 			else
 				write_named(canonical, node);

@@ -16,42 +16,13 @@
 #include "avro/schema_model.h"
 #include "avro/text_buffer.h"
 
-/* The types that enclose the present one and those written before it. */
-typedef struct Written
-{
-	const AvroNode *node;
-	struct Written *next;
-} Written;
-
 typedef struct SchemaWriter
 {
 	AvroText text;
-	Written *written;
+	AvroNamed *named;
 } SchemaWriter;
 
 static void write_type(SchemaWriter *writer, const AvroNode *node, const char *space, int indent);
-
-static bool
-written_before(SchemaWriter *writer, const AvroNode *node)
-{
-	Written *written;
-
-	for (written = writer->written; written != NULL; written = written->next)
-	{
-		if (written->node == node)
-			return true;
-	}
-	written = AvroAlloc(writer->text.arena, 1, sizeof(Written), writer->text.fault);
-	if (written == NULL)
-	{
-		writer->text.failed = true;
-		return true;
-	}
-	written->node = node;
-	written->next = writer->written;
-	writer->written = written;
-	return false;
-}
 
 static void
 new_line(AvroText *text, int indent)
@@ -169,7 +140,7 @@ write_type(SchemaWriter *writer, const AvroNode *node, const char *space, int in
 		case AVRO_KIND_RECORD:
 		case AVRO_KIND_ENUM:
 		case AVRO_KIND_FIXED:
-			if (written_before(writer, node))
+			if (AvroTextHasNamed(&writer->text, &writer->named, node))
 				AvroTextAddQuoted(text, node->name);
 			else
 				write_named(writer, node, space, indent);

@@ -24,6 +24,13 @@ typedef struct AvroText
 	bool failed;
 } AvroText;
 
+/* Named types written so far. */
+typedef struct AvroNamed
+{
+	const AvroNode *node;
+	struct AvroNamed *next;
+} AvroNamed;
+
 static inline void
 AvroTextAdd(AvroText *text, const char *bytes, size_t n)
 {
@@ -81,6 +88,29 @@ AvroTextAddQuoted(AvroText *text, const char *string)
 			AvroTextAdd(text, s, 1);
 	}
 	AvroTextAdd(text, "\"", 1);
+}
+
+/* A type is written out at its first use only: true when this is not the first time; remembers it otherwise. */
+static inline bool
+AvroTextHasNamed(AvroText *text, AvroNamed **named, const AvroNode *node)
+{
+	AvroNamed *entry;
+
+	for (entry = *named; entry != NULL; entry = entry->next)
+	{
+		if (entry->node == node)
+			return true;
+	}
+	entry = AvroAlloc(text->arena, 1, sizeof(AvroNamed), text->fault);
+	if (entry == NULL)
+	{
+		text->failed = true;
+		return true;
+	}
+	entry->node = node;
+	entry->next = *named;
+	*named = entry;
+	return false;
 }
 
 #endif /* OUTBOX_AVRO_TEXT_BUFFER_H */

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * change.h
- *	  A change of a source row on its way through capture: what transition.c,
- *	  change_events.c and change_results.c work on.
+ *	  A change of a source row on its way through capture: what transition.c and
+ *	  change_steps.c, _events.c and _results.c work on.
  *
  *-------------------------------------------------------------------------
  */
@@ -65,6 +65,19 @@ typedef struct OutboxChange
 	List	   *events;			/* of OutboxEvent * */
 	List	   *letters;		/* of OutboxDeadLetter * */
 } OutboxChange;
+
+/* ---- change_steps.c ---- */
+
+/* Runs the steps that are left. Raises only for what is not ours to swallow. */
+extern void OutboxChangeRun(OutboxChange *change);
+
+/* Adds a pair of rows for STEP_EVENTS. */
+extern void OutboxChangeAddTransition(OutboxChange *change, OutboxEmit emit, bool equal, bool before, bool after);
+
+/* Is there an event type of that emit? */
+extern bool OutboxEmitIsWanted(const OutboxCompiledContract *contract, OutboxEmit emit);
+
+/* ---- change_events.c and change_results.c ---- */
 
 /*
  * Applies the event types to the change's transitions, from where the last

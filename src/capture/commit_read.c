@@ -15,10 +15,7 @@
 #include "access/htup_details.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "nodes/params.h"
 #include "tcop/dest.h"
-#include "utils/array.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -149,30 +146,14 @@ run_query(ReadRequest *request)
 	FreeQueryDesc(query);
 }
 
-/* One array per lookup column. */
 static ParamListInfo
 make_parameters(const ReadRequest *request)
 {
-	const OutboxCommitQuery *query = request->read->contract->query;
-	ParamListInfo params = makeParamList(query->nlookup);
-	Datum *elements = palloc(sizeof(Datum) * request->nkeys);
+	Datum **values = palloc(sizeof(Datum *) * request->nkeys);
 
-	for (int i = 0; i < query->nlookup; i++)
-	{
-		Oid type = get_element_type(query->array_types[i]);
-		int16 len;
-		bool byval;
-		char align;
-
-		get_typlenbyvalalign(type, &len, &byval, &align);
-		for (int j = 0; j < request->nkeys; j++)
-			elements[j] = request->keys[j]->values[i];
-		params->params[i].value = PointerGetDatum(construct_array(elements, request->nkeys, type, len, byval, align));
-		params->params[i].isnull = false;
-		params->params[i].pflags = PARAM_FLAG_CONST;
-		params->params[i].ptype = query->array_types[i];
-	}
-	return params;
+	for (int i = 0; i < request->nkeys; i++)
+		values[i] = request->keys[i]->values;
+	return OutboxCommitQueryParameters(request->read->contract->query, values, request->nkeys);
 }
 
 static void

@@ -18,6 +18,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
+#include "utils/array.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
@@ -51,6 +52,30 @@ OutboxPlanCommitQuery(const OutboxContractConfig *config, const Bitmapset *used)
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(scratch);
 	return query;
+}
+
+ParamListInfo
+OutboxCommitQueryParameters(const OutboxCommitQuery *query, Datum *const *keys, int nkeys)
+{
+	ParamListInfo params = makeParamList(query->nlookup);
+	Datum	   *elements = palloc(sizeof(Datum) * nkeys);
+
+	for (int i = 0; i < query->nlookup; i++)
+	{
+		Oid			type = get_element_type(query->array_types[i]);
+		int16		len;
+		bool		byval;
+		char		align;
+
+		get_typlenbyvalalign(type, &len, &byval, &align);
+		for (int j = 0; j < nkeys; j++)
+			elements[j] = keys[j][i];
+		params->params[i].value = PointerGetDatum(construct_array(elements, nkeys, type, len, byval, align));
+		params->params[i].isnull = false;
+		params->params[i].pflags = PARAM_FLAG_CONST;
+		params->params[i].ptype = query->array_types[i];
+	}
+	return params;
 }
 
 List *

@@ -16,6 +16,7 @@
 
 #include "access/tupdesc.h"
 #include "nodes/bitmapset.h"
+#include "nodes/params.h"
 #include "nodes/plannodes.h"
 
 #include "catalog/contract_config.h"
@@ -41,6 +42,9 @@ typedef struct OutboxCommitQuery
  * root's or a joined table's lookup (the hint is the CREATE INDEX).
  */
 extern OutboxCommitQuery *OutboxPlanCommitQuery(const OutboxContractConfig *config, const Bitmapset *used);
+
+/* Its parameters for these keys, each the values of its lookup columns. */
+extern ParamListInfo OutboxCommitQueryParameters(const OutboxCommitQuery *query, Datum *const *keys, int nkeys);
 
 /* The root's columns that make up the lookup key, without planning; on the same terms. */
 extern List *OutboxLookupColumns(const OutboxContractConfig *config);	/* of Var * */

@@ -17,9 +17,7 @@
 #include "access/tableam.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "nodes/params.h"
 #include "tcop/dest.h"
-#include "utils/array.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -219,26 +217,11 @@ read_step(void *arg)
 static ParamListInfo
 make_parameters(KeyTrial *trial)
 {
-	const OutboxCommitQuery *query = trial->contract->query;
-	ParamListInfo params = makeParamList(query->nlookup);
-	Datum	   *elements = palloc(sizeof(Datum) * trial->count);
+	Datum	   *values[BATCH_KEYS];
 
-	for (int i = 0; i < query->nlookup; i++)
-	{
-		Oid			type = get_element_type(query->array_types[i]);
-		int16		len;
-		bool		byval;
-		char		align;
-
-		get_typlenbyvalalign(type, &len, &byval, &align);
-		for (int j = 0; j < trial->count; j++)
-			elements[j] = trial->keys[trial->first + j].values[i];
-		params->params[i].value = PointerGetDatum(construct_array(elements, trial->count, type, len, byval, align));
-		params->params[i].isnull = false;
-		params->params[i].pflags = PARAM_FLAG_CONST;
-		params->params[i].ptype = query->array_types[i];
-	}
-	return params;
+	for (int i = 0; i < trial->count; i++)
+		values[i] = trial->keys[trial->first + i].values;
+	return OutboxCommitQueryParameters(trial->contract->query, values, trial->count);
 }
 
 static bool

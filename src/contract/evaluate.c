@@ -121,13 +121,20 @@ evaluate_row(OutboxCompiledContract *contract, TupleTableSlot *source, Projectio
 bool
 OutboxSourceReadsEqual(const OutboxCompiledContract *contract, TupleTableSlot *before, TupleTableSlot *after)
 {
-	if (contract->max_read == 0)
+	return OutboxColumnsEqual(before, after, contract->read, contract->nread);
+}
+
+bool
+OutboxColumnsEqual(TupleTableSlot *before, TupleTableSlot *after, const AttrNumber *columns, int ncolumns)
+{
+	/* ascending: the last one is the furthest */
+	if (ncolumns == 0)
 		return true;
-	slot_getsomeattrs(before, contract->max_read);
-	slot_getsomeattrs(after, contract->max_read);
-	for (int i = 0; i < contract->nread; i++)
+	slot_getsomeattrs(before, columns[ncolumns - 1]);
+	slot_getsomeattrs(after, columns[ncolumns - 1]);
+	for (int i = 0; i < ncolumns; i++)
 	{
-		int			column = contract->read[i] - 1;
+		int			column = columns[i] - 1;
 		Form_pg_attribute attribute = TupleDescAttr(before->tts_tupleDescriptor, column);
 
 		if (before->tts_isnull[column] != after->tts_isnull[column])

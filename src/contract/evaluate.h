@@ -39,6 +39,9 @@ extern void OutboxBeforeFromKey(OutboxCompiledContract *contract);
 extern bool OutboxSourceReadsEqual(const OutboxCompiledContract *contract,
 								   TupleTableSlot *before, TupleTableSlot *after);
 
+/* The same of columns of two rows of one table, by ascending numbers. */
+extern bool OutboxColumnsEqual(TupleTableSlot *before, TupleTableSlot *after, const AttrNumber *columns, int ncolumns);
+
 /*
  * Do before and after have the same key? the same published columns, of one
  * event type (it has an encoder) or of all (NULL)? May detoast.

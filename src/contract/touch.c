@@ -16,7 +16,6 @@
 #include "access/relation.h"
 #include "access/sysattr.h"
 #include "catalog/partition.h"
-#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -24,6 +23,7 @@
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/commit_query.h"
+#include "contract/evaluate.h"
 #include "contract/key_query.h"
 #include "contract/partition.h"
 #include "contract/touch.h"
@@ -38,7 +38,6 @@ struct OutboxTouch
 	OutboxKeyQuery *query;		/* child */
 	int			nread;
 	AttrNumber *read;
-	AttrNumber	max_read;
 	Datum	   *values;			/* scratch of one key */
 };
 
@@ -101,23 +100,7 @@ OutboxTouchLookupDesc(const OutboxTouch *touch)
 bool
 OutboxTouchReadsEqual(OutboxTouch *touch, TupleTableSlot *before, TupleTableSlot *after)
 {
-	if (touch->max_read == 0)
-		return true;
-	slot_getsomeattrs(before, touch->max_read);
-	slot_getsomeattrs(after, touch->max_read);
-	for (int i = 0; i < touch->nread; i++)
-	{
-		int			column = touch->read[i] - 1;
-		Form_pg_attribute attribute = TupleDescAttr(before->tts_tupleDescriptor, column);
-
-		if (before->tts_isnull[column] != after->tts_isnull[column])
-			return false;
-		if (!before->tts_isnull[column] &&
-			!datumIsEqual(before->tts_values[column], after->tts_values[column],
-						  attribute->attbyval, attribute->attlen))
-			return false;
-	}
-	return true;
+	return OutboxColumnsEqual(before, after, touch->read, touch->nread);
 }
 
 void
@@ -203,7 +186,6 @@ note_reads(OutboxTouch *touch, const OutboxViewSurvey *survey, Oid source, Oid r
 	while ((attribute = bms_next_member(attributes, attribute)) >= 0)
 	{
 		touch->read[touch->nread++] = attribute;
-		touch->max_read = Max(touch->max_read, attribute);
 	}
 	relation_close(rel, NoLock);
 }

@@ -1,0 +1,262 @@
+/*-------------------------------------------------------------------------
+ *
+ * change_steps.c
+ *	  A change, step by step: the rows before and after, what happened, events.
+ *
+ * When evaluating may raise, the whole sequence runs in one internal
+ * subtransaction; if a step raises, its error becomes a dead letter (or, for
+ * the row before, "unknown"), and the sequence goes on behind that step in a
+ * new one.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "executor/executor.h"
+
+#include "capture/change.h"
+#include "contract/evaluate.h"
+#include "contract/guard.h"
+
+static void advance(void *arg);
+static void evaluate_before(OutboxChange *change);
+static void evaluate_after(OutboxChange *change);
+static void compare(OutboxChange *change);
+static bool same_key(OutboxChange *change);
+static void former_row_gone(OutboxChange *change);
+static void step_failed(OutboxChange *change, ErrorData *error);
+static void mapping_failed(OutboxChange *change, ErrorData *error, OutboxEmit emit);
+static void after_failed(OutboxChange *change, ErrorData *error);
+static bool evaluate_key_guarded(OutboxChange *change, TupleTableSlot *source);
+
+void
+OutboxChangeRun(OutboxChange *change)
+{
+	OutboxCompiledContract *contract = change->contract;
+
+	while (change->step != STEP_DONE)
+	{
+		ErrorData  *error = NULL;
+
+		if (contract->may_raise || contract->stale)
+			error = OutboxRunGuarded(advance, change, contract->row_context);
+		else
+			advance(change);
+		if (error)
+			OutboxEvaluationFailed(contract);
+		if (error && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		{
+			change->interrupted = true;
+			change->step = STEP_DONE;
+		}
+		else if (error)
+			step_failed(change, error);
+	}
+}
+
+/* Runs the steps that are left, with the rights of the contract's owner. */
+static void
+advance(void *arg)
+{
+	OutboxChange	   *change = arg;
+	OutboxEvaluationScope scope;
+
+	OutboxEvaluationStart(change->contract, &scope);
+	while (change->step != STEP_DONE)
+	{
+		switch (change->step)
+		{
+			case STEP_BEFORE:
+				evaluate_before(change);
+				change->step = STEP_AFTER;
+				break;
+			case STEP_AFTER:
+				evaluate_after(change);
+				change->step = STEP_COMPARE;
+				break;
+			case STEP_COMPARE:
+				compare(change);
+				change->step = STEP_EVENTS;
+				break;
+			case STEP_EVENTS:
+				OutboxChangeMakeEvents(change);
+				change->step = STEP_DONE;
+				break;
+			case STEP_DONE:
+				break;
+		}
+	}
+	OutboxEvaluationStop(change->contract, &scope);
+}
+
+static void
+evaluate_before(OutboxChange *change)
+{
+	if (change->source_before && OutboxEvaluateBefore(change->contract, change->source_before))
+		change->before = ROW_PRESENT;
+}
+
+static void
+evaluate_after(OutboxChange *change)
+{
+	if (change->source_after && OutboxEvaluateAfter(change->contract, change->source_after))
+		change->after = ROW_PRESENT;
+}
+
+/* Decides what happened: a changed key is a deleted and a created row. */
+static void
+compare(OutboxChange *change)
+{
+	OutboxCompiledContract *contract = change->contract;
+	bool		before = change->before != ROW_ABSENT;
+	bool		after = change->after != ROW_ABSENT;
+
+	if (before && after)
+	{
+		if (same_key(change))
+			OutboxChangeAddTransition(change, OUTBOX_EMIT_CHANGED,
+						   change->before == ROW_PRESENT && OutboxRowsEqual(contract, NULL), true, true);
+		else
+		{
+			former_row_gone(change);
+			OutboxChangeAddTransition(change, OUTBOX_EMIT_CREATED, false, false, true);
+		}
+	}
+	else if (before)
+		former_row_gone(change);
+	else if (after)
+		OutboxChangeAddTransition(change, OUTBOX_EMIT_CREATED, false, false, true);
+}
+
+/* A row before of which not even the key is known counts as the same. */
+static bool
+same_key(OutboxChange *change)
+{
+	return (change->before == ROW_UNKNOWN && !change->former_key_known) || OutboxKeysEqual(change->contract);
+}
+
+/* A deleted event shows the row before: one that is unknown makes a dead letter. */
+static void
+former_row_gone(OutboxChange *change)
+{
+	if (change->before == ROW_PRESENT)
+		OutboxChangeAddTransition(change, OUTBOX_EMIT_DELETED, false, true, false);
+	else if (OutboxEmitIsWanted(change->contract, OUTBOX_EMIT_DELETED) || OutboxEmitIsWanted(change->contract, OUTBOX_EMIT_ALWAYS))
+		OutboxChangeAddLetter(change, NULL, OUTBOX_EMIT_DELETED, "map", change->former_error);
+}
+
+void
+OutboxChangeAddTransition(OutboxChange *change, OutboxEmit emit, bool equal, bool before, bool after)
+{
+	OutboxTransition *transition = &change->transitions[change->ntransitions++];
+
+	transition->emit = emit;
+	transition->equal = equal;
+	transition->before = before;
+	transition->after = after;
+}
+
+/* A step raised: decides what that means and where to go on. */
+static void
+step_failed(OutboxChange *change, ErrorData *error)
+{
+	switch (change->step)
+	{
+		case STEP_BEFORE:
+			if (change->source_after == NULL)
+			{
+				mapping_failed(change, error, OUTBOX_EMIT_DELETED);
+				change->step = STEP_DONE;
+				break;
+			}
+			change->before = ROW_UNKNOWN;
+			change->former_error = error;
+			change->former_key_known = evaluate_key_guarded(change, change->source_before);
+			OutboxBeforeFromKey(change->contract);
+			change->step = STEP_AFTER;
+			break;
+		case STEP_AFTER:
+			after_failed(change, error);
+			break;
+		case STEP_COMPARE:
+			/* Not comparable is not equal. */
+			change->ntransitions = 0;
+			OutboxChangeAddTransition(change, OUTBOX_EMIT_CHANGED, false, true, true);
+			change->step = STEP_EVENTS;
+			break;
+		case STEP_EVENTS:
+			OutboxChangeAddLetter(change, &change->contract->types[change->type],
+					   change->transitions[change->transition].emit, change->stage, error);
+			change->type++;
+			break;
+		case STEP_DONE:
+			break;
+	}
+}
+
+/*
+ * The row after cannot be mapped. If its key is another one than before, the
+ * former row is gone all the same, and that event must not be lost with it.
+ */
+static void
+after_failed(OutboxChange *change, ErrorData *error)
+{
+	OutboxCompiledContract *contract = change->contract;
+	bool		key_known = evaluate_key_guarded(change, change->source_after);
+	bool		other_key = false;
+
+	if (key_known && (change->before == ROW_PRESENT || change->former_key_known))
+	{
+		for (int i = 0; i < contract->nkey; i++)
+			other_key |= !OutboxSameValue(contract, contract->key[i], contract->before, contract->key_row);
+	}
+	mapping_failed(change, error, change->before == ROW_ABSENT || other_key ?
+				   OUTBOX_EMIT_CREATED : OUTBOX_EMIT_CHANGED);
+	if (other_key)
+		former_row_gone(change);
+	change->step = other_key ? STEP_EVENTS : STEP_DONE;
+}
+
+static void
+evaluate_key_step(void *arg)
+{
+	OutboxChange	   *change = arg;
+	OutboxEvaluationScope scope;
+
+	OutboxEvaluationStart(change->contract, &scope);
+	OutboxEvaluateKey(change->contract, change->key_source);
+	OutboxEvaluationStop(change->contract, &scope);
+}
+
+/* Fills key_row if the key's own expressions allow it. */
+static bool
+evaluate_key_guarded(OutboxChange *change, TupleTableSlot *source)
+{
+	change->key_source = source;
+	if (OutboxRunGuarded(evaluate_key_step, change, change->contract->row_context) == NULL)
+		return true;
+	OutboxEvaluationFailed(change->contract);
+	ExecClearTuple(change->contract->key_row);
+	return false;
+}
+
+/* One dead letter for the contract's row, if any event type would have been concerned. */
+static void
+mapping_failed(OutboxChange *change, ErrorData *error, OutboxEmit emit)
+{
+	if (TTS_EMPTY(change->contract->key_row))
+		evaluate_key_guarded(change, change->source_after ? change->source_after : change->source_before);
+	if (OutboxEmitIsWanted(change->contract, emit) || OutboxEmitIsWanted(change->contract, OUTBOX_EMIT_ALWAYS))
+		OutboxChangeAddLetter(change, NULL, emit, "map", error);
+}
+
+bool
+OutboxEmitIsWanted(const OutboxCompiledContract *contract, OutboxEmit emit)
+{
+	for (int i = 0; i < contract->ntypes; i++)
+	{
+		if (contract->types[i].config->emit == emit)
+			return true;
+	}
+	return false;
+}
