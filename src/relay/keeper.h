@@ -56,7 +56,7 @@ typedef struct OutboxLeafCensus
 /* How much of a leaf that is still written to every sink has passed. */
 typedef struct OutboxLeafMark
 {
-	int64 generation;
+	int64 leaf_generation;
 	int64 bytes;  /* when the mark was made */
 	int64 passed; /* of an earlier mark */
 } OutboxLeafMark;

@@ -72,8 +72,8 @@ find_mark(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
 {
 	OutboxLeafMark *mark = &keeper->marks[leaf->number];
 
-	if (mark->generation != leaf->generation)
-		*mark = (OutboxLeafMark){.generation = leaf->generation};
+	if (mark->leaf_generation != leaf->leaf_generation)
+		*mark = (OutboxLeafMark){.leaf_generation = leaf->leaf_generation};
 	return mark;
 }
 
