@@ -38,6 +38,28 @@ static Size put_time(char *out, TimestampTz at);
 /* For names that are literals. */
 #define ADD(name, value, len) add(headers, (name), sizeof(name) - 1, (value), (len))
 
+/*
+ * ce_source is a URI reference, a database may have any name: bytes that a
+ * path segment (RFC 3986, pchar) does not take are percent-encoded.
+ */
+char *
+KafkaDefaultSource(const char *database)
+{
+	static const char taken[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+,;=:@";
+	StringInfoData source;
+
+	initStringInfo(&source);
+	appendStringInfoChar(&source, '/');
+	for (const char *c = database; *c != '\0'; c++)
+	{
+		if (strchr(taken, *c) != NULL)
+			appendStringInfoChar(&source, *c);
+		else
+			appendStringInfo(&source, "%%%02X", (unsigned char) *c);
+	}
+	return source.data;
+}
+
 rd_kafka_headers_t *
 KafkaBuildHeaders(KafkaSink *sink, const KafkaRoute *route, const OutboxMessage *message)
 {

@@ -191,6 +191,9 @@ extern void KafkaFrameValue(KafkaSink *sink, const KafkaRoute *route, const Outb
 
 /* ---- kafka_headers.c ---- */
 
+/* ce_source when the option is not given: "/<database>" as a URI reference, in the current memory context. */
+extern char *KafkaDefaultSource(const char *database);
+
 /* The headers of a message, owned by the caller; NULL when the mode is none. */
 extern rd_kafka_headers_t *KafkaBuildHeaders(KafkaSink *sink, const KafkaRoute *route, const OutboxMessage *message);
 
