@@ -4,10 +4,11 @@ use strict;
 use warnings;
 
 use OutboxCluster;
+use OutboxFault;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = OutboxCluster->create('dump');
+my $node = OutboxCluster->create('dump', conf => $OutboxFault::CONF);
 
 $node->sql(<<'SQL');
 CREATE TABLE ordr (ordr_no int PRIMARY KEY, st char(1), qty int);
@@ -54,11 +55,20 @@ SELECT outbox.enable('away');
 SELECT outbox.detach('away');
 INSERT INTO away VALUES (1, 1);
 SQL
+# events that wait behind one that was rejected; the leaf that they are in is not dumped
+my $fault = OutboxFault->new($node, 'fault')->start;
+$fault->control(reject_key => 'bad');
+$node->sql("SELECT append(id, 'head', 'bad', 3, 100) FROM outbox.event_schema WHERE event_type = 'HeadPlaced'");
+$node->poll_until("SELECT array_agg(state ORDER BY seq) = '{rejected,held,held}' FROM outbox.held_event");
+$fault->stop;
+$fault->control();
+my @held = split /\n/, $node->sql('SELECT seq FROM outbox.held_event ORDER BY seq');
+
 is($node->sql("SELECT pending > 0 FROM outbox.status WHERE kind = 'extension'"), 't', 'events are pending');
 
 # What must be the same on both sides: every row of the tables that are configuration or its history.
 my @tables = qw(contract contract_version source detached_view event_type check_rule code_map event_schema
-  dead_letter_entry gap sink);
+  dead_letter_entry gap sink held_event);
 
 sub content
 {
@@ -69,7 +79,7 @@ sub content
 	{
 		$content{$table} = $node->safe_psql($database, "SELECT t::text FROM outbox.$table t ORDER BY 1");
 	}
-	foreach my $table (grep { $_ !~ /contract_version|^source$|code_map|detached/ } @tables)
+	foreach my $table (grep { $_ !~ /contract_version|^source$|code_map|detached|held_event/ } @tables)
 	{
 		$content{"next id of $table"} =
 		  $node->safe_psql($database, "SELECT last_value, is_called FROM outbox.${table}_id_seq");
@@ -82,7 +92,7 @@ sub restored_works
 {
 	my ($database, $how) = @_;
 
-	is_deeply(content($database), content('postgres'), "$how: configuration, dead letters and sequences are restored");
+	is_deeply(content($database), content('postgres'), "$how: configuration, dead letters, held events and sequences are restored");
 	is($node->safe_psql($database, 'SELECT count(*) FROM outbox.event'), '0', "$how: no event is emitted again");
 	is($node->safe_psql($database, "SELECT reason, count(*) FROM outbox.gap GROUP BY 1 ORDER BY 1"),
 		"detached|2\ntruncate|1", "$how: the restore itself leaves no gap");
@@ -108,6 +118,13 @@ sub restored_works
 	is($node->safe_psql($database, "SELECT payload FROM outbox.event_json WHERE contract = 'away'"), '{"v": 2, "id": 1}', "$how: until it is attached again");
 	is($node->safe_psql($database, "SELECT reloptions, has_table_privilege('pg_monitor', oid, 'SELECT') FROM pg_class WHERE relname = 'away_v'"),
 		'{security_barrier=true}|t', "$how: as it was");
+	my $delivered = @{ $fault->deliveries };
+	$node->safe_psql($database, "SELECT outbox.start_relay('fault');
+		SELECT outbox.redrive(id) FROM outbox.dead_letter WHERE stage = 'publish'");
+	$node->in($database)->poll_until('SELECT count(*) FROM outbox.held_event', 0);
+	my @deliveries = @{ $fault->deliveries };
+	is_deeply([ map { $_->{seq} } grep { $_->{key} eq 'bad' } @deliveries[ $delivered .. $#deliveries ] ], \@held,
+		"$how: held events are published from there, once the rejected one is redriven");
 	$node->safe_psql($database, "SELECT outbox.create_contract('more', view => 'order_v', source => 'ordr', key => '{order_id}')");
 	return;
 }
