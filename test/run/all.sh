@@ -111,7 +111,7 @@ show_server_log()
 
 run_lint()
 {
-    test/lint.sh
+    LINT_STRICT=1 test/lint.sh
 }
 
 run_unit()
