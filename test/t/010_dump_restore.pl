@@ -125,6 +125,8 @@ sub restored_works
 	my @deliveries = @{ $fault->deliveries };
 	is_deeply([ map { $_->{seq} } grep { $_->{key} eq 'bad' } @deliveries[ $delivered .. $#deliveries ] ], \@held,
 		"$how: held events are published from there, once the rejected one is redriven");
+	my $event_triggers = 'SELECT evtname, evtevent, evtenabled, evttags FROM pg_event_trigger ORDER BY 1';
+	is($node->safe_psql($database, $event_triggers), $node->sql($event_triggers), "$how: the event triggers are the extension's");
 	$node->safe_psql($database, "SELECT outbox.create_contract('more', view => 'order_v', source => 'ordr', key => '{order_id}')");
 	return;
 }
