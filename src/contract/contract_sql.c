@@ -30,6 +30,7 @@
 #include "contract/derived_key.h"
 #include "contract/expression.h"
 #include "contract/key.h"
+#include "contract/lossy_cast.h"
 #include "contract/partition.h"
 #include "contract/source_trigger.h"
 #include "contract/compile.h"
@@ -194,6 +195,7 @@ check_at_commit(NewContract *contract)
 {
 	OutboxCommitQuery *query = OutboxPlanCommitQuery(&contract->config, NULL);
 
+	OutboxRefuseLossyPlan(query->plan, contract->config.view);
 	for (int i = 0; i < query->nlookup; i++)
 		contract->key_columns = lappend(contract->key_columns, NameStr(TupleDescAttr(query->lookup_desc, i)->attname));
 }
@@ -260,7 +262,7 @@ check_columns(const OutboxContractConfig *config, const char *argument, const Li
 	}
 }
 
-/* No volatile function, no SQL function that would run as a query. */
+/* No volatile function, no cast that loses digits, no SQL function that would run as a query. */
 static void
 check_expressions(const OutboxContractConfig *config, const OutboxViewExpansion *expansion)
 {
@@ -277,7 +279,11 @@ check_expressions(const OutboxContractConfig *config, const OutboxViewExpansion 
 															get_rel_name(config->view)));
 		expressions = lappend(expressions, copyObject(entry->expr));
 	}
-	function = OutboxFindSqlFunction((Node *) expression_planner((Expr *) expressions));
+	expressions = (List *) expression_planner((Expr *) expressions);
+	foreach(lc, expansion->columns)
+		OutboxRefuseLossyColumn(list_nth(expressions, foreach_current_index(lc) + 1), config->view,
+								lfirst_node(TargetEntry, lc)->resname);
+	function = OutboxFindSqlFunction((Node *) expressions);
 	if (function)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

@@ -177,6 +177,35 @@ SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_tsvector', sou
 SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_money', source => 'ordr', key => '{ordr_no}')$sql$);
 SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'v_name', source => 'ordr', key => '{ordr_no}')$sql$);
 
+-- real to numeric keeps six digits, wherever it happens on the way to a column
+CREATE TABLE money_old (id int PRIMARY KEY, r real, rs real[], d float8, n numeric(10,2), other text);
+CREATE TABLE money_line (id int, no int, r real, PRIMARY KEY (id, no));
+CREATE FUNCTION to_money(real) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT $1::numeric(10,2)';
+CREATE DOMAIN weight AS real;
+CREATE TYPE priced AS (price numeric(10,2));
+SELECT 12345.67::real::numeric(10,2) AS lossy, 12345.67::real::float8::numeric(10,2) AS kept;
+-- creates a view and a contract of it; views that were refused are gone
+CREATE FUNCTION lossy(query text, evaluate text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE 'CREATE VIEW ce.lossy_v AS ' || query;
+    RETURN QUERY SELECT * FROM ce.mistake(format($q$SELECT outbox.create_contract('l', view => 'ce.lossy_v', source => 'ce.money_old', key => '{id}', evaluate => %L)$q$, evaluate));
+    PERFORM outbox.drop_contract(name) FROM outbox.contract WHERE name = 'l';
+    DROP VIEW ce.lossy_v;
+END $$;
+SELECT e, lossy('SELECT id, r::numeric(10,2) AS price FROM ce.money_old', e) FROM unnest('{row,commit}'::text[]) e;
+SELECT e, lossy('SELECT id, coalesce(round(r::numeric, 2), 0)::numeric(10,2) AS price FROM ce.money_old', e) FROM unnest('{row,commit}'::text[]) e;
+SELECT e, lossy('SELECT id, r::ce.weight::numeric(10,2) AS price FROM ce.money_old', e) FROM unnest('{row,commit}'::text[]) e;
+SELECT e, lossy('SELECT id, rs::numeric(10,2)[] AS prices FROM ce.money_old', e) FROM unnest('{row,commit}'::text[]) e;
+SELECT e, lossy('SELECT id, ROW(r)::ce.priced AS price FROM ce.money_old', e) FROM unnest('{row,commit}'::text[]) e;
+SELECT e, lossy('SELECT id, ce.to_money(r)::numeric(10,2) AS price FROM ce.money_old', e) FROM unnest('{row,commit}'::text[]) e;
+SELECT e, lossy('SELECT id, price FROM (SELECT id, (r * 2)::real::numeric(10,2) AS price FROM ce.money_old) x', e) FROM unnest('{row,commit}'::text[]) e;
+SELECT lossy('SELECT id, (SELECT sum(l.r::numeric(10,2))::numeric(10,2) FROM ce.money_line l WHERE l.id = m.id) AS price FROM ce.money_old m', 'commit');
+SELECT lossy('SELECT m.id, l.price FROM ce.money_old m LEFT JOIN LATERAL (SELECT max(price)::numeric(10,2) AS price FROM (SELECT r::numeric AS price FROM ce.money_line l WHERE l.id = m.id UNION ALL SELECT 0) u) l ON true', 'commit');
+-- and what is fine: other ways, and a column that the contract does not show
+SELECT e, lossy('SELECT id, r, r::float8::numeric(10,2) AS price, d::numeric(10,2) AS d, n::real AS nr FROM ce.money_old', e) FROM unnest('{row,commit}'::text[]) e;
+SELECT e, lossy('SELECT id, n FROM (SELECT id, n, r::numeric(10,2) AS price FROM ce.money_old) x', e) FROM unnest('{row,commit}'::text[]) e;
+SELECT e, lossy('SELECT id, n FROM ce.money_old WHERE r::numeric < 7', e) FROM unnest('{row,commit}'::text[]) e;
+
 -- event types
 SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}')$sql$);
 SELECT mistake($sql$SELECT outbox.create_contract('c', view => 'ok', source => 'ordr', key => '{order_id}')$sql$);
