@@ -27,9 +27,6 @@ static void make_event(OutboxChange *change, OutboxTransition *transition, Outbo
 static TupleTableSlot *row_before(const OutboxChange *change, const OutboxTransition *transition);
 static TupleTableSlot *row_after(const OutboxChange *change, const OutboxTransition *transition);
 static TupleTableSlot *published_row(const OutboxChange *change, const OutboxTransition *transition);
-static void invalid_event(OutboxChange *change, const OutboxCompiledEventType *type, OutboxEmit emit,
-						  const char *stage, int sqlerrcode, const char *message, const char *detail,
-						  const char *hint);
 
 /* Goes on where the last run stopped. */
 void
@@ -80,9 +77,10 @@ checks_pass(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEv
 							   row_before(change, transition), row_after(change, transition));
 	if (failed == NULL)
 		return true;
-	invalid_event(change, type, transition->emit, "check", ERRCODE_CHECK_VIOLATION,
-				  psprintf("check \"%s\" of event type \"%s\" is false", failed, type->config->name), NULL,
-				  "Correct the row, or the check.");
+	OutboxChangeAddLetter(change, type, transition->emit, "check",
+						  &(ErrorData) {.sqlerrcode = ERRCODE_CHECK_VIOLATION,
+						  .message = psprintf("check \"%s\" of event type \"%s\" is false", failed, type->config->name),
+						  .hint = "Correct the row, or the check."});
 	return false;
 }
 
@@ -110,33 +108,38 @@ make_event(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEve
 	change->stage = "encode";
 	if (type->encoder == NULL)
 	{
-		invalid_event(change, type, transition->emit, "map", type->mismatch.sqlerrcode,
-					  type->mismatch.message, type->mismatch.detail,
-					  "Bring the view back to the pinned schema, or drop the contract and create it again.");
+		OutboxChangeAddLetter(change, type, transition->emit, "map",
+							  &(ErrorData) {.sqlerrcode = type->mismatch.sqlerrcode,
+							  .message = type->mismatch.message,
+							  .detail = type->mismatch.detail,
+							  .hint = "Bring the view back to the pinned schema, or drop the contract and create it again."});
 		return;
 	}
 	payload = OutboxEncodeEvent(contract, type, row, row_before(change, transition), &error);
 	if (payload == NULL)
 	{
-		invalid_event(change, type, transition->emit, "encode", error.sqlerrcode, error.message,
-					  unknown_code_detail(&error),
-					  "Correct the row, or the view's expression for the column.");
+		OutboxChangeAddLetter(change, type, transition->emit, "encode",
+							  &(ErrorData) {.sqlerrcode = error.sqlerrcode, .message = error.message,
+							  .detail = unconstify(char *, unknown_code_detail(&error)),
+							  .hint = "Correct the row, or the view's expression for the column."});
 		return;
 	}
 	key = OutboxAggregateId(contract, row);
 	if (key == NULL)
 	{
-		invalid_event(change, type, transition->emit, "encode", ERRCODE_NOT_NULL_VIOLATION,
-					  "a column of aggregate_id is NULL", NULL, "Correct the row, or the view's expression for the column.");
+		OutboxChangeAddLetter(change, type, transition->emit, "encode",
+							  &(ErrorData) {.sqlerrcode = ERRCODE_NOT_NULL_VIOLATION, .message = "a column of aggregate_id is NULL",
+							  .hint = "Correct the row, or the view's expression for the column."});
 		return;
 	}
 	if (OutboxMessageSize(payload, key) > (Size) outbox_max_message_bytes)
 	{
-		invalid_event(change, type, transition->emit, "size", ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-					  psprintf("event of %zu bytes exceeds outbox.max_message_bytes (%d)",
-							   OutboxMessageSize(payload, key), outbox_max_message_bytes),
-					  "The size counts payload, key and room for headers.",
-					  "Raise outbox.max_message_bytes together with the broker's limit, or leave the large column out of the contract.");
+		OutboxChangeAddLetter(change, type, transition->emit, "size",
+							  &(ErrorData) {.sqlerrcode = ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+							  .message = psprintf("event of %zu bytes exceeds outbox.max_message_bytes (%d)",
+												  OutboxMessageSize(payload, key), outbox_max_message_bytes),
+							  .detail = "The size counts payload, key and room for headers.",
+							  .hint = "Raise outbox.max_message_bytes together with the broker's limit, or leave the large column out of the contract."});
 		return;
 	}
 	event = palloc0(sizeof(OutboxEvent));
@@ -169,14 +172,4 @@ static TupleTableSlot *
 published_row(const OutboxChange *change, const OutboxTransition *transition)
 {
 	return transition->after ? change->contract->after : change->contract->before;
-}
-
-static void
-invalid_event(OutboxChange *change, const OutboxCompiledEventType *type, OutboxEmit emit, const char *stage,
-			  int sqlerrcode, const char *message, const char *detail, const char *hint)
-{
-	ErrorData	error = {.sqlerrcode = sqlerrcode, .message = unconstify(char *, message),
-	.detail = unconstify(char *, detail), .hint = unconstify(char *, hint)};
-
-	OutboxChangeAddLetter(change, type, emit, stage, &error);
 }

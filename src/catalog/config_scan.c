@@ -19,16 +19,15 @@
 #include "catalog/outbox_catalog.h"
 
 void
-OutboxConfigScanBegin(ConfigScan *scan, const char *table, const char *index, AttrNumber column,
-					  RegProcedure equal, Datum value, Snapshot snapshot)
+OutboxConfigScanBegin(ConfigScan *scan, const ConfigKey *key, Datum value, Snapshot snapshot)
 {
-	ScanKeyData key;
+	ScanKeyData condition;
 
-	scan->rel = table_open(OutboxRelationOid(table), AccessShareLock);
-	ScanKeyInit(&key, column, BTEqualStrategyNumber, equal, value);
-	if (equal == F_TEXTEQ)
-		key.sk_collation = TupleDescAttr(RelationGetDescr(scan->rel), column - 1)->attcollation;
-	scan->scan = systable_beginscan(scan->rel, OutboxRelationOid(index), true, snapshot, 1, &key);
+	scan->rel = table_open(OutboxRelationOid(key->table), AccessShareLock);
+	ScanKeyInit(&condition, key->column, BTEqualStrategyNumber, key->equal, value);
+	if (key->equal == F_TEXTEQ)
+		condition.sk_collation = TupleDescAttr(RelationGetDescr(scan->rel), key->column - 1)->attcollation;
+	scan->scan = systable_beginscan(scan->rel, OutboxRelationOid(key->index), true, snapshot, 1, &condition);
 	scan->tuple = NULL;
 }
 

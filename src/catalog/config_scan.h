@@ -11,7 +11,16 @@
 #include "access/genam.h"
 #include "utils/rel.h"
 
-/* A scan of one of our tables by one key column of an index. */
+/* By what a table is scanned: the leading column of an index. */
+typedef struct ConfigKey
+{
+	const char *table;
+	const char *index;
+	AttrNumber column;
+	RegProcedure equal; /* of the column's type */
+} ConfigKey;
+
+/* A scan of one of our tables; it ends with OutboxConfigScanEnd. */
 typedef struct ConfigScan
 {
 	Relation rel;
@@ -19,8 +28,7 @@ typedef struct ConfigScan
 	HeapTuple tuple;
 } ConfigScan;
 
-extern void OutboxConfigScanBegin(ConfigScan *scan, const char *table, const char *index, AttrNumber column,
-								  RegProcedure equal, Datum value, Snapshot snapshot);
+extern void OutboxConfigScanBegin(ConfigScan *scan, const ConfigKey *key, Datum value, Snapshot snapshot);
 extern bool OutboxConfigScanNext(ConfigScan *scan);
 extern void OutboxConfigScanEnd(ConfigScan *scan);
 

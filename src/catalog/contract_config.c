@@ -89,6 +89,13 @@ enum
 	Anum_schema_schema
 };
 
+static const ConfigKey contract_by_name = {"contract", "contract_name_key", Anum_contract_name, F_TEXTEQ};
+static const ConfigKey version_by_contract = {"contract_version", "contract_version_pkey", Anum_version_contract_id, F_INT4EQ};
+static const ConfigKey source_by_contract = {"source", "source_pkey", Anum_source_contract_id, F_INT4EQ};
+static const ConfigKey event_type_by_contract = {"event_type", "event_type_contract_id_idx", Anum_event_type_contract_id, F_INT4EQ};
+static const ConfigKey check_by_event_type = {"check_rule", "check_rule_pkey", Anum_check_event_type_id, F_INT4EQ};
+static const ConfigKey schema_by_event_type = {"event_schema", "event_schema_event_type_id_version_key", Anum_schema_event_type_id, F_INT4EQ};
+
 static List *get_names(ConfigScan *scan, AttrNumber column);
 static void load_version(OutboxContractConfig *config, Snapshot snapshot);
 static void load_sources(OutboxContractConfig *config, Snapshot snapshot);
@@ -106,8 +113,7 @@ OutboxContractLoad(const char *name)
 	ConfigScan scan;
 	char *on_truncate;
 
-	OutboxConfigScanBegin(&scan, "contract", "contract_name_key", Anum_contract_name,
-						  F_TEXTEQ, CStringGetTextDatum(name), snapshot);
+	OutboxConfigScanBegin(&scan, &contract_by_name, CStringGetTextDatum(name), snapshot);
 	if (OutboxConfigScanNext(&scan))
 	{
 		config = palloc0(sizeof(OutboxContractConfig));
@@ -245,8 +251,7 @@ load_version(OutboxContractConfig *config, Snapshot snapshot)
 {
 	ConfigScan scan;
 
-	OutboxConfigScanBegin(&scan, "contract_version", "contract_version_pkey", Anum_version_contract_id,
-						  F_INT4EQ, Int32GetDatum(config->id), snapshot);
+	OutboxConfigScanBegin(&scan, &version_by_contract, Int32GetDatum(config->id), snapshot);
 	while (OutboxConfigScanNext(&scan))
 	{
 		int32 version = DatumGetInt32(OutboxConfigDatum(&scan, Anum_version_version));
@@ -266,8 +271,7 @@ load_sources(OutboxContractConfig *config, Snapshot snapshot)
 {
 	ConfigScan scan;
 
-	OutboxConfigScanBegin(&scan, "source", "source_pkey", Anum_source_contract_id,
-						  F_INT4EQ, Int32GetDatum(config->id), snapshot);
+	OutboxConfigScanBegin(&scan, &source_by_contract, Int32GetDatum(config->id), snapshot);
 	while (OutboxConfigScanNext(&scan))
 	{
 		OutboxSourceConfig *source = palloc0(sizeof(OutboxSourceConfig));
@@ -303,8 +307,7 @@ load_event_types(OutboxContractConfig *config, Snapshot snapshot)
 	ConfigScan scan;
 	ListCell *lc;
 
-	OutboxConfigScanBegin(&scan, "event_type", "event_type_contract_id_idx", Anum_event_type_contract_id,
-						  F_INT4EQ, Int32GetDatum(config->id), snapshot);
+	OutboxConfigScanBegin(&scan, &event_type_by_contract, Int32GetDatum(config->id), snapshot);
 	while (OutboxConfigScanNext(&scan))
 	{
 		OutboxEventTypeConfig *type = palloc0(sizeof(OutboxEventTypeConfig));
@@ -342,8 +345,7 @@ load_checks(OutboxEventTypeConfig *type, Snapshot snapshot)
 {
 	ConfigScan scan;
 
-	OutboxConfigScanBegin(&scan, "check_rule", "check_rule_pkey", Anum_check_event_type_id,
-						  F_INT4EQ, Int32GetDatum(type->id), snapshot);
+	OutboxConfigScanBegin(&scan, &check_by_event_type, Int32GetDatum(type->id), snapshot);
 	while (OutboxConfigScanNext(&scan))
 	{
 		OutboxCheckConfig *check = palloc0(sizeof(OutboxCheckConfig));
@@ -362,8 +364,7 @@ load_schema(OutboxEventTypeConfig *type, int32 version, Snapshot snapshot)
 {
 	ConfigScan scan;
 
-	OutboxConfigScanBegin(&scan, "event_schema", "event_schema_event_type_id_version_key", Anum_schema_event_type_id,
-						  F_INT4EQ, Int32GetDatum(type->id), snapshot);
+	OutboxConfigScanBegin(&scan, &schema_by_event_type, Int32GetDatum(type->id), snapshot);
 	while (OutboxConfigScanNext(&scan))
 	{
 		if (DatumGetInt32(OutboxConfigDatum(&scan, Anum_schema_version)) != version)

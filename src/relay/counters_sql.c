@@ -36,10 +36,18 @@ enum
 	COUNTER_COLUMNS
 };
 
+/* What a counter counts; 0: it has no such label. */
+typedef struct CounterLabels
+{
+	int32 sink_id;
+	int32 schema_id;
+	float8 le; /* upper bound of a bucket, in seconds */
+} CounterLabels;
+
 static void put_captured(ReturnSetInfo *result);
 static void put_relays(ReturnSetInfo *result);
 static void put_meter(ReturnSetInfo *result, int32 sink_id, const OutboxMeter *meter);
-static void put(ReturnSetInfo *result, const char *name, int32 sink_id, int32 schema_id, float8 le, float8 value);
+static void put(ReturnSetInfo *result, const char *name, CounterLabels labels, float8 value);
 static uint64 read_ids(const char *query);
 static int32 get_id(uint64 row);
 
@@ -73,7 +81,7 @@ put_captured(ReturnSetInfo *result)
 		uint64 events;
 
 		if (OutboxGetSchemaCounter(schema_id, &events))
-			put(result, "captured", 0, schema_id, 0, (float8) events);
+			put(result, "captured", (CounterLabels){.schema_id = schema_id}, (float8) events);
 	}
 }
 
@@ -98,31 +106,31 @@ put_meter(ReturnSetInfo *result, int32 sink_id, const OutboxMeter *meter)
 	static const int64 bounds[OUTBOX_LATENCY_BUCKETS - 1] = OUTBOX_LATENCY_BOUNDS;
 	uint64 cumulated = 0;
 
-	put(result, "bytes", sink_id, 0, 0, (float8) meter->bytes);
-	put(result, "retries", sink_id, 0, 0, (float8) meter->retries);
-	put(result, "latency_sum", sink_id, 0, 0, (float8) meter->latency_sum / 1000000.0);
-	put(result, "latency_count", sink_id, 0, 0, (float8) meter->events);
+	put(result, "bytes", (CounterLabels){.sink_id = sink_id}, (float8) meter->bytes);
+	put(result, "retries", (CounterLabels){.sink_id = sink_id}, (float8) meter->retries);
+	put(result, "latency_sum", (CounterLabels){.sink_id = sink_id}, (float8) meter->latency_sum / 1000000.0);
+	put(result, "latency_count", (CounterLabels){.sink_id = sink_id}, (float8) meter->events);
 	for (int b = 0; b < OUTBOX_LATENCY_BUCKETS; b++)
 	{
 		float8 le = b < OUTBOX_LATENCY_BUCKETS - 1 ? (float8) bounds[b] / 1000000.0 : get_float8_infinity();
 
 		cumulated += meter->latency[b];
-		put(result, "latency_bucket", sink_id, 0, le, (float8) cumulated);
+		put(result, "latency_bucket", (CounterLabels){.sink_id = sink_id, .le = le}, (float8) cumulated);
 	}
 	for (int t = 0; t < OUTBOX_METER_TYPES; t++)
 	{
 		if (meter->types[t].schema_id != 0)
-			put(result, "published", sink_id, meter->types[t].schema_id, 0, (float8) meter->types[t].events);
+			put(result, "published", (CounterLabels){.sink_id = sink_id, .schema_id = meter->types[t].schema_id},
+				(float8) meter->types[t].events);
 	}
 }
 
-/* 0 of a label: there is none. */
 static void
-put(ReturnSetInfo *result, const char *name, int32 sink_id, int32 schema_id, float8 le, float8 value)
+put(ReturnSetInfo *result, const char *name, CounterLabels labels, float8 value)
 {
-	Datum values[COUNTER_COLUMNS] = {CStringGetTextDatum(name), Int32GetDatum(sink_id), Int32GetDatum(schema_id),
-									 Float8GetDatum(le), Float8GetDatum(value)};
-	bool nulls[COUNTER_COLUMNS] = {false, sink_id == 0, schema_id == 0, le == 0, false};
+	Datum values[COUNTER_COLUMNS] = {CStringGetTextDatum(name), Int32GetDatum(labels.sink_id), Int32GetDatum(labels.schema_id),
+									 Float8GetDatum(labels.le), Float8GetDatum(value)};
+	bool nulls[COUNTER_COLUMNS] = {false, labels.sink_id == 0, labels.schema_id == 0, labels.le == 0, false};
 
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
