@@ -134,6 +134,28 @@ check_sql()
         || { breaches=$((breaches + 1)); printf 'lint: pgspot finds nothing unsafe\n%s\n' "$found"; }
 }
 
+# Subjects of commits are read in lists. Older ones are as they are; where the history is not there, there is nothing to look at.
+SUBJECTS_SINCE=be013f2caf03e7ed0af67d42f7927501c419e06e
+check_subjects()
+{
+    rules=$((rules + 1))
+    local found
+    git merge-base --is-ancestor "$SUBJECTS_SINCE" HEAD 2>/dev/null || { echo "lint: no history, subjects not checked"; return; }
+    found=$(git log --no-merges --format='%h %s' "$SUBJECTS_SINCE..HEAD" \
+        | awk '{ subject = $0; sub(/^[^ ]+ /, "", subject) } length(subject) > 72 || subject ~ /\.$/ { print }')
+    [ -z "$found" ] || { breaches=$((breaches + 1)); printf 'lint: subjects of commits have at most 72 characters and no period\n%s\n' "$found"; }
+}
+
+# What a package index reads names the script and the version that are built.
+check_meta()
+{
+    rules=$((rules + 1))
+    local version found
+    version=$(sed -n "s/^default_version *= *'\(.*\)'/\1/p" outbox_ext.control)
+    found=$(grep -nE '"(file|version)":' META.json | grep -vF -e "\"outbox_ext--$version.sql\"" -e "\"$version\"" -e '"1.0.0"')
+    [ -z "$found" ] || { breaches=$((breaches + 1)); printf 'lint: META.json says what is built (%s)\n%s\n' "$version" "$found"; }
+}
+
 # The scripts must not lean on the machine they were written on.
 forbid 'no path of a developer machine' '(/home|/root)/[a-z]' "${scripts[@]}"
 
@@ -142,6 +164,8 @@ check_errcode
 check_headers
 check_length
 check_sql
+check_meta
+check_subjects
 [ -z "${CHECK_FORMAT:-}" ] || check_format
 echo "lint: $rules rules over ${#scripts[@]} files, $breaches broken"
 [ $breaches = 0 ]
