@@ -22,7 +22,9 @@ REGRESS_ALL  = $(sort $(wildcard test/sql/*.sql))
 REGRESS_PRELOADED = $(shell for t in $(REGRESS_ALL); do sed -n '1{/needs preloading/!q;F}' $$t; done)
 REGRESS      = $(patsubst test/sql/%.sql,%,$(if $(PRELOADED),$(REGRESS_ALL),$(filter-out $(REGRESS_PRELOADED),$(REGRESS_ALL))))
 REGRESS_OPTS = --inputdir=test --load-extension=outbox_ext
-ISOLATION    = $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))
+ISOLATION_ALL = $(sort $(wildcard test/isolation/specs/*.spec))
+ISOLATION_PRELOADED = $(shell for t in $(ISOLATION_ALL); do sed -n '1{/needs preloading/!q;F}' $$t; done)
+ISOLATION    = $(patsubst test/isolation/specs/%.spec,%,$(if $(PRELOADED),$(ISOLATION_ALL),$(filter-out $(ISOLATION_PRELOADED),$(ISOLATION_ALL))))
 ISOLATION_OPTS = --inputdir=test/isolation --load-extension=outbox_ext
 
 PG_CPPFLAGS  = -I$(srcdir)/src -DOUTBOX_VERSION='"$(EXTVERSION)"'

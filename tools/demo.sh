@@ -79,6 +79,19 @@ poll()
     done
 }
 
+# One of the brokers that BROKER names takes a connection; asked before anything is built or started.
+check_broker()
+{
+    local address host
+    for address in ${broker//,/ }; do
+        [[ $address == *:* ]] || address+=:9092
+        host=${address%:*}
+        host=${host#[}
+        ! timeout 5 bash -c 'exec 4<>"/dev/tcp/$0/$1"' "${host%]}" "${address##*:}" 2>/dev/null || return 0
+    done
+    die "no broker answers at $broker" "Start it or correct BROKER=host:port; without BROKER the demo brings a broker of its own."
+}
+
 # The embedded broker lives as long as descriptor 3 is open.
 start_broker()
 {
@@ -168,6 +181,7 @@ show_dead_letters()
            FROM outbox.dead_letter ORDER BY id"
 }
 
+[ -z "$broker" ] || check_broker
 mkdir -p build
 started=$SECONDS
 tools/install_deps.sh demo

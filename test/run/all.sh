@@ -2,7 +2,7 @@
 # The whole suite, from nothing: what is missing is installed, everything is built with -Werror
 # into a private copy of PostgreSQL and run against private servers, which are gone at the end.
 #   all.sh                 every part
-#   ONLY="regress tap"     some: lint unit regress isolation pgtap tap soak matrix
+#   ONLY="regress tap"     some: lint unit regress isolation installcheck pgtap tap demo soak matrix
 #   ONLY=valgrind          the regression tests under valgrind, which is not among every part
 #   PROVE_TESTS=...        some TAP files
 # Every part runs even when an earlier one failed; the exit status is 1 if any did.
@@ -10,7 +10,7 @@ set -uo pipefail
 . "$(dirname "$0")/../../tools/lib.sh"
 cd "$TOP" || exit 1
 
-parts=${ONLY:-lint unit regress isolation pgtap tap soak matrix}
+parts=${ONLY:-lint unit regress isolation installcheck pgtap tap demo soak matrix}
 failed=()
 scratch=
 
@@ -144,6 +144,54 @@ run_isolation()
 {
     mapfile -t tests < <(names test/isolation/specs .spec)
     regress_with isolation "$PGXS_TESTS/isolation/pg_isolation_regress" test/isolation isolation_regression "${tests[@]}"
+}
+
+# The classic way, against a server that does not preload the library. In a subshell: the server that the
+# other parts use stays the one that is named.
+run_installcheck()
+{
+    local dir
+    dir=$(scratch_dir)
+    mkdir -p build/log
+    (
+        trap 'server_stop "$dir"; rm -rf "$dir"' EXIT
+        server_start "$dir"
+        make -s installcheck PG_CONFIG="$PG_CONFIG"
+    ) >build/log/installcheck.log 2>&1 && { grep -E '^ ?All [0-9]+ tests passed|^# All' build/log/installcheck.log; return 0; }
+    grep -E 'FAILED|^not ok|^error:|^hint:' build/log/installcheck.log
+    head -n 100 regression.diffs output_iso/regression.diffs 2>/dev/null
+    return 1
+}
+
+# The last line says that what was captured was published and consumed; nothing is left behind, so it can be run
+# again; and a broker that does not answer is named, with what to do.
+run_demo()
+{
+    local round rc=0
+    demo_dir=$(scratch_dir)
+    unset BROKER REGISTRY
+    for round in 1 2; do
+        run_one_demo 0 '^demo: ok captured=([1-9][0-9]*) published=\1 consumed=\1 dead_letters=[1-9][0-9]*$' || rc=1
+    done
+    BROKER=127.0.0.1:1 run_one_demo 1 '^error: no broker answers at 127\.0\.0\.1:1$' || rc=1
+    grep -q '^hint:' build/log/demo.log || { echo "demo: no hint with an unreachable broker"; rc=1; }
+    rm -rf "$demo_dir"
+    return $rc
+}
+
+# run_one_demo STATUS LINE: what it must exit with, and say.
+run_one_demo()
+{
+    local rc=0 deadline left
+    mkdir -p build/log
+    TMPDIR=$demo_dir tools/demo.sh >build/log/demo.log 2>&1 || rc=$?
+    [ $rc = "$1" ] || { tail -n 40 build/log/demo.log; echo "demo: exit status $rc instead of $1"; return 1; }
+    grep -E "$2" build/log/demo.log || { tail -n 40 build/log/demo.log; echo "demo: no line is like $2"; return 1; }
+    # the embedded broker ends when its input does
+    deadline=$((SECONDS + 30))
+    while left=$(pgrep -af "$demo_dir") && [ $SECONDS -lt $deadline ]; do read -r -t 0.1 <> <(:) || :; done
+    [ -z "$left" ] || { printf 'demo: processes are left behind:\n%s\n' "$left"; return 1; }
+    [ -z "$(ls -A "$demo_dir")" ] || { echo "demo: files are left behind:"; find "$demo_dir" | head -n 20; return 1; }
 }
 
 # Every file gets a database of its own, with pgtap and outbox_ext.
