@@ -32,6 +32,8 @@
 #define TURN_INTERVAL_MS 200
 #define CLAIM_INTERVAL_MS 5000
 #define FAILED_LONGEST_MS 60000
+/* After a failure at one leaf, the next of which is this far away. */
+#define FAILED_LEAF_MS 1000
 
 /* Steps of one turn: events wait meanwhile. */
 #define MAX_STEPS 4
@@ -136,6 +138,7 @@ take_steps(OutboxKeeper *keeper)
 	bool acted = true;
 
 	keeper->sliced = false;
+	keeper->at = 0;
 	for (int n = 0; acted && n < MAX_STEPS; n++)
 	{
 		OutboxKeeperLoad(keeper);
@@ -143,7 +146,10 @@ take_steps(OutboxKeeper *keeper)
 		for (int i = 0; !acted && i < keeper->n; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
+			/* a switch concerns two leaves, and comes last */
+			keeper->at = keeper->leaves[i].state == OUTBOX_LEAF_CURRENT ? 0 : keeper->leaves[i].number;
 			acted = step(keeper, &keeper->leaves[i]);
+			keeper->at = 0;
 		}
 		keeper->changed |= acted;
 	}
@@ -192,14 +198,17 @@ is_full(const OutboxKeptLeaf *leaf)
 	return leaf->bytes >= OutboxKeeperLeafSize() || leaf->old;
 }
 
-/* In PG_CATCH: ends what was interrupted, says the first of a streak, and pauses. */
+/*
+ * In PG_CATCH: ends what was interrupted, says the first of a streak, and pauses.  A leaf that something is wrong with
+ * is left alone for longer than the others, which must be looked after all the same.
+ */
 static void
 note_failure(OutboxRelay *relay)
 {
 	OutboxKeeper *keeper = relay->keeper;
 	ErrorData *error = CopyErrorData();
 	bool busy = error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
-	long pause = Min(FAILED_LONGEST_MS, 1000L << Min(keeper->failures, 6));
+	long pause = keeper->at != 0 ? FAILED_LEAF_MS : Min(FAILED_LONGEST_MS, 1000L << Min(keeper->failures, 6));
 
 	FlushErrorState();
 	LWLockReleaseAll();
@@ -207,6 +216,11 @@ note_failure(OutboxRelay *relay)
 	OutboxKeeperAbort();
 	keeper->census.number = 0;
 	keeper->changed = true;
+	if (keeper->at != 0 && busy)
+		OutboxKeeperHoldOff(keeper, keeper->at);
+	else if (keeper->at != 0)
+		OutboxKeeperLeaveAlone(keeper, keeper->at);
+	keeper->at = 0;
 	keeper->due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause);
 	/* it may have to do with the end of the extension, or of the sink */
 	relay->configured_at = 0;

@@ -81,6 +81,7 @@ typedef struct OutboxKeeper
 	OutboxSnapshot *marked; /* who is past it is past all marks; NULL: there is none */
 	OutboxLeafCensus census;
 	bool sliced; /* in this turn: publishing comes next */
+	int at;      /* leaf of the step that is being taken, else 0 */
 	OutboxLeafRetry retry[OUTBOX_MAX_LEAVES + 1];
 
 	/* streaks: only the first of each is logged */
@@ -101,6 +102,7 @@ extern uint64 OutboxKeeperExecute(const char *query, int nargs, const Oid *types
 /* True while a leaf is to be left alone after a failed try. */
 extern bool OutboxKeeperHeldOff(const OutboxKeeper *keeper, int number);
 extern void OutboxKeeperHoldOff(OutboxKeeper *keeper, int number);
+extern void OutboxKeeperLeaveAlone(OutboxKeeper *keeper, int number); /* for longer: it raised an error */
 extern void OutboxKeeperSucceeded(OutboxKeeper *keeper, int number);
 
 /* ---- keeper_mark.c: what is acknowledged of leaves that are not complete ---- */

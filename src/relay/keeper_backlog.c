@@ -87,7 +87,7 @@ find_leaf(const OutboxKeeper *keeper, OutboxLeafState state)
 {
 	for (int i = 0; i < keeper->n; i++)
 	{
-		if (keeper->leaves[i].state == state && !OutboxKeeperHeldOff(keeper, keeper->leaves[i].number))
+		if (keeper->leaves[i].state == state && !keeper->leaves[i].passed && !OutboxKeeperHeldOff(keeper, keeper->leaves[i].number))
 			return &keeper->leaves[i];
 	}
 	return NULL;

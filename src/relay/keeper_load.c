@@ -97,6 +97,9 @@ take_row(OutboxKeeper *keeper, HeapTuple tuple, TupleDesc desc, OutboxLeafSummar
 		case OUTBOX_LEAF_FROZEN:
 			if (!isnull)
 				summary->freeze_xmax = Max(summary->freeze_xmax, DatumGetUInt64(xmax));
+			/* every sink has it: it is no backlog, only not counted yet */
+			if (leaf->passed)
+				break;
 			/* FALLTHROUGH */
 		case OUTBOX_LEAF_CLOSING:
 			summary->closed_bytes += leaf->bytes;

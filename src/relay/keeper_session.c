@@ -27,6 +27,7 @@
 /* Pause before a leaf that somebody uses is tried again: doubles each time. */
 #define HOLD_OFF_FIRST_MS 100
 #define HOLD_OFF_LONGEST_MS 10000
+#define LEAVE_ALONE_MS 60000
 
 static void
 set_local(const char *name, const char *value)
@@ -75,7 +76,7 @@ OutboxKeeperHeldOff(const OutboxKeeper *keeper, int number)
 	TimestampTz now = GetCurrentTimestamp();
 	const OutboxLeafRetry *retry = &keeper->retry[number];
 
-	return retry->not_before > now && retry->not_before <= TimestampTzPlusMilliseconds(now, HOLD_OFF_LONGEST_MS);
+	return retry->not_before > now && retry->not_before <= TimestampTzPlusMilliseconds(now, LEAVE_ALONE_MS);
 }
 
 void
@@ -85,6 +86,12 @@ OutboxKeeperHoldOff(OutboxKeeper *keeper, int number)
 
 	retry->delay_ms = Min(Max(retry->delay_ms * 2, HOLD_OFF_FIRST_MS), HOLD_OFF_LONGEST_MS);
 	retry->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), retry->delay_ms);
+}
+
+void
+OutboxKeeperLeaveAlone(OutboxKeeper *keeper, int number)
+{
+	keeper->retry[number].not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LEAVE_ALONE_MS);
 }
 
 void
