@@ -44,7 +44,7 @@ SELECT watch('cj_order', 'ordr', '{order_id}', '{order_id,items,items.sku}');
 SELECT outbox.add_source('cj_order', 'ordr_ln', 'row.ordr_no');
 SELECT outbox.add_source('cj_order', 'cust', 'SELECT o.ordr_no FROM cj.ordr o WHERE o.cust_no = row.cust_no', max_fanout => 3);
 -- triggers on every source, at once, and what is configured
-SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE tgname LIKE '!outbox%cj_order' ORDER BY 1::text, 2;
+SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE tgname LIKE '!outbox%cj_order' ORDER BY tgname, tgrelid::regclass::text;
 SELECT relation, role, key_columns, key_query, max_fanout FROM outbox.source s JOIN outbox.contract c ON c.id = s.contract_id AND c.name = 'cj_order' ORDER BY relation::text;
 
 INSERT INTO cust VALUES ('C1', 'Ann', 'x'), ('C2', 'Bob', 'y');
