@@ -1,5 +1,6 @@
 # Leaves of 64 kB, switched, frozen and emptied all the time: nothing is lost or invented, order per key is kept,
-# the counts of leaf and sink agree, and the storage stays as small as the retention allows.
+# the counts of leaf and sink agree, and the storage stays as small as the retention allows: the leaves themselves,
+# our small tables, and pg_class; without autovacuum, and with it, which never has to look at a leaf.
 use strict;
 use warnings;
 
@@ -19,6 +20,41 @@ OutboxFault::remember($node);
 sub log_contains
 {
 	return PostgreSQL::Test::Utils::slurp_file($node->logfile) =~ shift;
+}
+
+my $LEAF_BYTES = '(SELECT sum(pg_total_relation_size(relation)) FROM outbox.leaf)';
+
+# Waits for a writer in the background; the most bytes that the leaves had meanwhile.
+sub finish_and_measure
+{
+	my ($writer) = @_;
+	my $most = 0;
+
+	while ($writer->pumpable)
+	{
+		my $bytes = $node->sql("SELECT $LEAF_BYTES");
+
+		$most = $bytes if $bytes > $most;
+		$writer->pump_nb;
+	}
+	$writer->finish;
+	return $most;
+}
+
+# Retention is 0: what is acknowledged goes, leaf by leaf, and what is left is one leaf that is not full.
+sub check_storage
+{
+	my ($what, $most, $written) = @_;
+
+	cmp_ok($most, '<', $written / 4, "$what: meanwhile the leaves had much less than was written");
+	cmp_ok($node->sql('SELECT count(*) FROM outbox.leaf'), '<=', 12, "$what: few leaves do");
+	$node->poll_until("SELECT bool_and(state IN ('empty', 'current')) AND $LEAF_BYTES < 4 * 65536 FROM outbox.leaf");
+	pass("$what: at the end the leaves are as small as one");
+	for my $table (qw(outbox.relay_progress outbox.leaf pg_catalog.pg_class))
+	{
+		cmp_ok($node->sql("SELECT pg_relation_size('$table')"), '<=', 256 * 1024, "$what: $table stays small");
+	}
+	return;
 }
 
 # ---- one writer, many leaves ----
@@ -61,11 +97,27 @@ COMMIT;
 \endif
 \endif
 PGBENCH
-$writer->finish;
+my $most = finish_and_measure($writer);
 $fault->wait_acked;
 $fault->check_written('writers of every kind');
+my $written = $node->sql('SELECT 150 * sum(n) FROM written');
+check_storage('without autovacuum', $most, $written);
 cmp_ok($node->sql('SELECT sum(leaf_generation) FROM outbox.leaf'), '>', 20, 'leaves were used many times');
 diag $node->sql('SELECT count(*), sum(leaf_generation) FROM outbox.leaf');
+
+# ---- the same beside an autovacuum that looks every second ----
+$node->append_conf('postgresql.conf', "autovacuum = on\nautovacuum_naptime = 1s\n");
+$node->reload;
+$most = finish_and_measure($fault->write_in_background('', '-c', 6, '-T', 8));
+$fault->wait_acked;
+$fault->check_written('beside autovacuum');
+check_storage('with autovacuum', $most, $node->sql('SELECT 150 * sum(n) FROM written') - $written);
+# it had its chance: pg_class and the table of the writers get vacuumed
+$node->poll_until("SELECT sum(autovacuum_count) > 0 FROM pg_stat_all_tables WHERE relname IN ('pg_class', 'pg_attribute', 'leaf', 'relay_progress', 'written')");
+is($node->sql('SELECT coalesce(sum(t.autovacuum_count), 0) + coalesce(sum(t.autoanalyze_count), 0)
+	FROM outbox.leaf l JOIN pg_class c ON c.oid = l.relation JOIN pg_stat_all_tables t ON t.relid IN (c.oid, c.reltoastrelid)'),
+	0, 'autovacuum never had to look at a leaf');
+
 ok(!log_contains(qr/acknowledged all events|written to after|could not look after/), 'leaves and sinks agree on every count');
 
 $node->stop;
