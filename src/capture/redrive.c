@@ -13,6 +13,9 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+#include "postmaster/interrupt.h"
+
 #include "capture/redrive.h"
 #include "capture/redrive_key.h"
 #include "capture/redrive_row.h"
@@ -28,6 +31,8 @@ typedef struct Attempt
 	OutboxDeadLetter failure;	/* sqlerrcode = 0: none */
 } Attempt;
 
+static ErrorData *run_attempt(Attempt *attempt);
+static bool ends_turn(int sqlerrcode);
 static void attempt_step(void *arg);
 static void capture_again(Attempt *attempt);
 static void attempt_row(Attempt *attempt, OutboxCompiledContract *contract);
@@ -40,7 +45,7 @@ bool
 OutboxRedriveLetter(OutboxLetter *letter)
 {
 	Attempt		attempt = {.letter = letter};
-	ErrorData  *error = OutboxRunIsolated(attempt_step, &attempt, CurrentMemoryContext);
+	ErrorData  *error = run_attempt(&attempt);
 
 	if (error)
 		fail(&attempt, error->sqlerrcode, error->message ? error->message : "unknown error", error->hint);
@@ -51,6 +56,25 @@ OutboxRedriveLetter(OutboxLetter *letter)
 	else
 		OutboxLetterFailed(letter, &attempt.failure);
 	return attempt.failure.sqlerrcode == 0;
+}
+
+/*
+ * A person may cancel. A relay is asked to stop; any other cancel is one that a
+ * function behind the view raised, and would raise again whenever it is the
+ * letter's turn, with no turn for those behind it.
+ */
+static ErrorData *
+run_attempt(Attempt *attempt)
+{
+	if (attempt->letter->by_relay)
+		return OutboxRunCatching(attempt_step, attempt, CurrentMemoryContext, ends_turn);
+	return OutboxRunIsolated(attempt_step, attempt, CurrentMemoryContext);
+}
+
+static bool
+ends_turn(int sqlerrcode)
+{
+	return ShutdownRequestPending || ProcDiePending || sqlerrcode == ERRCODE_ASSERT_FAILURE;
 }
 
 static void

@@ -96,6 +96,7 @@ pass('and takes it up later');
 $node->sql(q{CREATE OR REPLACE FUNCTION act(mode text) RETURNS text STABLE LANGUAGE plpgsql AS $$
 BEGIN
 	IF mode IN ('loop', 'twice') THEN LOOP PERFORM clock_timestamp(); END LOOP; END IF;
+	IF mode = 'cancel' THEN RAISE EXCEPTION 'not this one' USING ERRCODE = 'query_canceled'; END IF;
 	IF mode = 'corrupt' THEN RAISE EXCEPTION 'the page is gone' USING ERRCODE = 'data_corrupted'; END IF;
 	IF mode = 'foreign' THEN EXECUTE 'SELECT count(*) FROM public.far'; END IF;
 	RETURN CASE WHEN mode = 'once' THEN 'twice' ELSE mode END;
@@ -112,12 +113,14 @@ $node->sql("SELECT outbox.discard(id, 'test') FROM outbox.dead_letter WHERE stat
 $writer->query_safe($warm);
 $owner = $node->background_psql('postgres');
 $owner->query_safe('BEGIN; LOCK TABLE cust IN ACCESS EXCLUSIVE MODE');
-$writer->query_safe("INSERT INTO ordr VALUES (22, 1, 'corrupt'), (23, 1, '')");
+$writer->query_safe("INSERT INTO ordr VALUES (22, 1, 'corrupt'), (24, 1, 'cancel'), (23, 1, '')");
 $owner->query_safe('COMMIT');
 $owner->quit;
 $node->poll_until("SELECT message = 'the page is gone' FROM outbox.dead_letter WHERE source_columns->>'no' = '22'");
 $node->poll_until("SELECT state = 'redriven' FROM outbox.dead_letter WHERE source_columns->>'no' = '23'");
 pass('a page that cannot be read concerns its letter alone');
+is($node->sql("SELECT message FROM outbox.dead_letter WHERE source_columns->>'no' = '24'"), 'not this one', 'so does a function that says it was cancelled');
+$node->sql("SELECT outbox.discard(id, 'test') FROM outbox.dead_letter WHERE source_columns->>'no' = '24'");
 is_published('and others go on');
 is($node->sql("SELECT outbox.redrive(contract => 'order')"), 0, 'for a person, too');
 is($node->sql("SELECT retries FROM outbox.relay_status"), 0, 'and the relay did not fail');
