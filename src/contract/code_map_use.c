@@ -7,8 +7,8 @@
  * the end of the transaction tells a drop from a change: a constraint trigger
  * of outbox.code_map, deferred to the commit, looks whether the map is there
  * again. If not, it looks for calls of outbox.decode() that name it by a
- * constant: in the contracts' views and the views behind them, and in
- * conditions, checks and key queries. What functions of a user call is not
+ * constant: in the contracts' views and the views behind them, detached ones
+ * too, and in conditions, checks and key queries. What functions of a user call is not
  * seen, nor are names that are computed.
  *
  *-------------------------------------------------------------------------
@@ -43,7 +43,9 @@ PG_FUNCTION_INFO_V1(outbox_code_map_dropped);
 typedef struct MapSearch
 {
 	const char *map;
-	List *views; /* that were looked at */
+	List *views;    /* that were looked at */
+	List *detached; /* rows (view, command) of those that are away */
+	List *names;    /* of String: those of them that were looked at */
 } MapSearch;
 
 /* The trigger is called for every code of a map; the answer is the same as long as nothing was written. */
@@ -57,9 +59,13 @@ static struct
 static bool known_unused(const char *map);
 static void remember_unused(const char *map);
 static void refuse_if_used(const char *map);
+static void refuse_if_views_use(MapSearch *search);
+static void refuse_if_detached_use(MapSearch *search);
+static void refuse_if_texts_use(MapSearch *search);
 static bool view_uses(MapSearch *search, Oid view);
 static bool query_walker(Node *node, void *context);
 static bool text_uses(MapSearch *search, const char *text);
+static bool detached_uses(MapSearch *search, const char *view);
 static bool raw_walker(Node *node, void *context);
 static bool is_decode_call(const FuncCall *call);
 static const char *constant_argument(const List *args, bool raw);
@@ -111,11 +117,20 @@ static void
 refuse_if_used(const char *map)
 {
 	MapSearch search = {.map = map};
-	List *rows;
-	ListCell *lc;
 
 	if (OutboxExecute("SELECT name FROM outbox.code_map WHERE name = $1 LIMIT 1", 1, &map))
 		return;
+	refuse_if_views_use(&search);
+	refuse_if_detached_use(&search);
+	refuse_if_texts_use(&search);
+}
+
+static void
+refuse_if_views_use(MapSearch *search)
+{
+	List *rows;
+	ListCell *lc;
+
 	rows = OutboxExecuteRows("SELECT c.name, v.view::oid FROM outbox.contract c JOIN outbox.contract_version v ON v.contract_id = c.id"
 							 " WHERE c.enabled ORDER BY c.id, v.version",
 							 0, NULL);
@@ -123,25 +138,56 @@ refuse_if_used(const char *map)
 	{
 		char **row = lfirst(lc);
 
-		search.views = NIL;
-		if (view_uses(&search, atooid(row[1])))
-			refuse(map, row[0], psprintf("view \"%s\", or one behind it,", get_rel_name(atooid(row[1]))));
+		search->views = NIL;
+		if (view_uses(search, atooid(row[1])))
+			refuse(search->map, row[0], psprintf("view \"%s\", or one behind it,", get_rel_name(atooid(row[1]))));
 	}
+}
+
+/* Of contracts whose views are away: the commands that bring them back. */
+static void
+refuse_if_detached_use(MapSearch *search)
+{
+	List *rows = OutboxExecuteRows("SELECT c.name, v.detached_view FROM outbox.contract c JOIN outbox.contract_version v"
+								   " ON v.contract_id = c.id WHERE c.enabled AND v.detached_view IS NOT NULL ORDER BY c.id",
+								   0, NULL);
+	ListCell *lc;
+
+	search->detached = OutboxExecuteRows("SELECT view, command FROM outbox.detached_view WHERE command LIKE 'CREATE VIEW %'", 0, NULL);
+	foreach (lc, rows)
+	{
+		char **row = lfirst(lc);
+
+		search->names = NIL;
+		if (detached_uses(search, row[1]))
+			refuse(search->map, row[0], psprintf("detached view \"%s\", or one behind it,", row[1]));
+	}
+	search->detached = NIL;
+}
+
+/* What a contract consists of beside its view. */
+static void
+refuse_if_texts_use(MapSearch *search)
+{
+	List *rows;
+	ListCell *lc;
+
 	rows = OutboxExecuteRows("SELECT c.name, t.what, t.expression FROM outbox.contract c CROSS JOIN LATERAL ("
 							 "SELECT format('condition of event type \"%s\"', e.name), e.condition FROM outbox.event_type e"
 							 " WHERE e.contract_id = c.id AND e.condition IS NOT NULL"
 							 " UNION ALL SELECT format('check \"%s\" of event type \"%s\"', r.name, e.name), r.expression"
 							 " FROM outbox.check_rule r JOIN outbox.event_type e ON e.id = r.event_type_id WHERE e.contract_id = c.id"
 							 " UNION ALL SELECT format('key_query of source \"%s\"', s.relation), s.key_query FROM outbox.source s"
-							 " WHERE s.contract_id = c.id AND s.key_query IS NOT NULL) t (what, expression)"
+							 " WHERE s.contract_id = c.id AND s.key_query IS NOT NULL"
+							 ") t (what, expression)"
 							 " WHERE c.enabled ORDER BY c.id, t.what",
 							 0, NULL);
 	foreach (lc, rows)
 	{
 		char **row = lfirst(lc);
 
-		if (text_uses(&search, row[2]))
-			refuse(map, row[0], row[1]);
+		if (text_uses(search, row[2]))
+			refuse(search->map, row[0], row[1]);
 	}
 }
 
@@ -194,15 +240,36 @@ query_walker(Node *node, void *context)
 	return expression_tree_walker(node, query_walker, context);
 }
 
-/* An expression or query as a user wrote it; names outside pg_catalog are qualified there. */
+/* An expression or query as a user wrote it, or CREATE VIEW; names outside pg_catalog are qualified there. */
 static bool
 text_uses(MapSearch *search, const char *text)
 {
+	bool creates_view = strncmp(text, "CREATE VIEW ", strlen("CREATE VIEW ")) == 0;
 	ListCell *lc;
 
-	foreach (lc, OutboxRawKeyQuery(text))
+	foreach (lc, creates_view ? raw_parser(text, RAW_PARSE_DEFAULT) : OutboxRawKeyQuery(text))
 	{
-		if (raw_walker(lfirst_node(RawStmt, lc)->stmt, search))
+		Node *statement = lfirst_node(RawStmt, lc)->stmt;
+
+		if (raw_walker(creates_view ? castNode(ViewStmt, statement)->query : statement, search))
+			return true;
+	}
+	return false;
+}
+
+static bool
+detached_uses(MapSearch *search, const char *view)
+{
+	ListCell *lc;
+
+	if (list_member(search->names, makeString(unconstify(char *, view))))
+		return false;
+	search->names = lappend(search->names, makeString(pstrdup(view)));
+	foreach (lc, search->detached)
+	{
+		char **row = lfirst(lc);
+
+		if (strcmp(row[0], view) == 0 && text_uses(search, row[1]))
 			return true;
 	}
 	return false;
@@ -213,6 +280,9 @@ raw_walker(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
+	if (IsA(node, RangeVar) && ((RangeVar *) node)->schemaname &&
+		detached_uses(context, quote_qualified_identifier(((RangeVar *) node)->schemaname, ((RangeVar *) node)->relname)))
+		return true;
 	if (IsA(node, FuncCall) && is_decode_call((FuncCall *) node))
 	{
 		const char *map = constant_argument(((FuncCall *) node)->args, true);

@@ -80,6 +80,11 @@ SELECT outbox.drop_code_map('cc.condition');
 SELECT outbox.drop_code_map('cc.check');
 SELECT outbox.drop_code_map('cc.key');
 SELECT outbox.drop_code_map('cc.none');
+\echo nor while its views are detached
+SELECT outbox.detach('ordr');
+SELECT outbox.drop_code_map('cc.behind');
+SELECT outbox.drop_code_map('cc.st');
+SELECT outbox.reattach('ordr');
 BEGIN;
 SELECT outbox.drop_code_map(m) FROM unnest('{cc.behind,cc.condition,cc.check,cc.key}'::text[]) m;
 SELECT outbox.drop_contract('cc_used');
