@@ -115,6 +115,9 @@ run_watch(OutboxGuardedStep step, Watch *watch)
 		return;
 	if (watch->refused)
 		ReThrowError(error);
+	/* dropped while the command waited for one of our tables */
+	if (!OidIsValid(OutboxExtensionOid(true)))
+		return;
 	ereport(LOG_SERVER_ONLY,
 			(errcode(error->sqlerrcode),
 			 errmsg("could not follow a change of partitions: %s", error->message),

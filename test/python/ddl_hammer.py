@@ -122,6 +122,7 @@ class Writer(threading.Thread):
         self.number = number
         self.random = random.Random(f"{hammer.arguments.seed} writer {number}")
         self.n = 0
+        self.committed = 0
         self.statement = ""
 
     def execute(self, statement):
@@ -165,10 +166,12 @@ class Writer(threading.Thread):
             self.execute(f"PREPARE TRANSACTION 'w{self.number}'")
             self.pause(0.03)
             self.execute(f"COMMIT PREPARED 'w{self.number}'")
+            self.committed += 1
         elif self.random.random() < 0.05:
             self.execute("ROLLBACK")
         else:
             self.execute("COMMIT")
+            self.committed += 1
         self.hammer.count("transaction", "done")
 
     def pause(self, longest):
@@ -360,6 +363,10 @@ def main():
     for thread in writers + dbas:
         thread.join()
 
+    with hammer.connect("check") as check:
+        rows = check.execute("SELECT count(*) FROM ledger").fetchone()[0]
+    if rows != sum(writer.committed for writer in writers):
+        hammer.failures.append(f"the ledger has {rows} rows, but {sum(writer.committed for writer in writers)} were committed")
     for (what, outcome), count in sorted(hammer.outcomes.items()):
         print(f"{what}: {outcome}: {count}")
     for failure in hammer.failures:
