@@ -8,6 +8,13 @@ MODULE_big   = outbox_ext
 # One folder per layer; layers depend downwards only.
 LAYERS       = src src/catalog src/contract src/avro src/capture src/shared src/deadletter src/relay src/sink
 OBJS         = $(patsubst %.c,%.o,$(sort $(foreach d,$(LAYERS),$(wildcard $(d)/*.c))))
+
+# C functions through which tests and benchmarks reach behind the SQL API. They need the library's own
+# buffers, callbacks and shared memory, so they cannot be a library of their own without making an interface
+# of these: TEST_FUNCTIONS=1 links them in. What is built without it, which is what ships, does not have them.
+TEST_OBJS    = $(patsubst %.c,%.o,$(sort $(wildcard test/modules/test_functions/*.c)))
+OBJS        += $(if $(TEST_FUNCTIONS),$(TEST_OBJS))
+
 SINKS        = $(patsubst %/Makefile,%,$(sort $(wildcard src/sinks/*/Makefile)))
 
 # The order of the parts is the order of the script; a name sorts itself.
@@ -17,20 +24,21 @@ DATA_built   = $(SQL_SCRIPT)
 HEADERS_outbox_ext = src/sink/outbox_sink.h
 
 # installcheck runs against the server that PGHOST and PGPORT name. A test whose first line says
-# "needs preloading" is left out there unless PRELOADED=1 says that the server preloads outbox_ext.
+# "needs preloading" is left out there unless PRELOADED=1 says that the server preloads outbox_ext; one
+# that "needs test functions", unless TEST_FUNCTIONS=1 says, as it did to the build, that they are there.
 REGRESS_ALL  = $(sort $(wildcard test/sql/*.sql))
-REGRESS_PRELOADED = $(shell for t in $(REGRESS_ALL); do sed -n '1{/needs preloading/!q;F}' $$t; done)
-REGRESS      = $(patsubst test/sql/%.sql,%,$(if $(PRELOADED),$(REGRESS_ALL),$(filter-out $(REGRESS_PRELOADED),$(REGRESS_ALL))))
-REGRESS_OPTS = --inputdir=test --load-extension=outbox_ext
 ISOLATION_ALL = $(sort $(wildcard test/isolation/specs/*.spec))
-ISOLATION_PRELOADED = $(shell for t in $(ISOLATION_ALL); do sed -n '1{/needs preloading/!q;F}' $$t; done)
-ISOLATION    = $(patsubst test/isolation/specs/%.spec,%,$(if $(PRELOADED),$(ISOLATION_ALL),$(filter-out $(ISOLATION_PRELOADED),$(ISOLATION_ALL))))
+needing      = $(shell for t in $(REGRESS_ALL) $(ISOLATION_ALL); do sed -n '1{/needs $(1)/!q;F}' $$t; done)
+LEFT_OUT     = $(if $(PRELOADED),,$(call needing,preloading)) $(if $(TEST_FUNCTIONS),,$(call needing,test functions))
+REGRESS      = $(patsubst test/sql/%.sql,%,$(filter-out $(LEFT_OUT),$(REGRESS_ALL)))
+REGRESS_OPTS = --inputdir=test --load-extension=outbox_ext
+ISOLATION    = $(patsubst test/isolation/specs/%.spec,%,$(filter-out $(LEFT_OUT),$(ISOLATION_ALL)))
 ISOLATION_OPTS = --inputdir=test/isolation --load-extension=outbox_ext
 
 PG_CPPFLAGS  = -I$(srcdir)/src -DOUTBOX_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS    = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-cast-function-type
 SHLIB_LINK   = -lavro -ljansson
-EXTRA_CLEAN  = $(SQL_SCRIPT) build/regress build/tap build/log
+EXTRA_CLEAN  = $(SQL_SCRIPT) build/regress build/tap build/log $(TEST_OBJS) build/linked
 
 PG_CONFIG   ?= pg_config
 
@@ -50,6 +58,12 @@ $(SQL_SCRIPT): $(SQL_PARTS) outbox_ext.control
 
 # Objects depend on every header: a stale object in a running server costs more than a rebuild.
 $(OBJS): $(wildcard src/*.h src/*/*.h)
+
+# The other set of objects makes another library, though none of them is newer.
+$(MODULE_big)$(DLSUFFIX): build/linked
+build/linked: always
+	@mkdir -p build; echo '$(TEST_FUNCTIONS)' | cmp -s - $@ || echo '$(TEST_FUNCTIONS)' >$@
+.PHONY: always
 
 all: sinks
 install: install-sinks

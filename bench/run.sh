@@ -28,9 +28,11 @@ cleanup()
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# As an optimising user builds it: assertions off, the compiler flags of the server.
+# As an optimising user builds it: assertions off, the compiler flags of the server; and the functions that
+# make events without contracts.
 build()
 {
+    export TEST_FUNCTIONS=1
     local log=build/log/bench.log
     mkdir -p build/log
     { make -s -j2 PG_CONFIG="$PG_CONFIG" all && make -s PG_CONFIG="$PG_CONFIG" install; } >"$log" 2>&1 \

@@ -9,6 +9,7 @@
 set -uo pipefail
 . "$(dirname "$0")/../../tools/lib.sh"
 cd "$TOP" || exit 1
+export TEST_FUNCTIONS=1
 
 parts=${ONLY:-lint unit regress isolation installcheck pgtap tap demo soak matrix}
 failed=()

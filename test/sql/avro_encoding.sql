@@ -1,4 +1,4 @@
--- Texts are UTF-8 on the wire whatever the database's encoding is.
+-- Texts are UTF-8 on the wire whatever the database's encoding is; needs test functions.
 SET client_min_messages = warning;
 DROP DATABASE IF EXISTS regress_outbox_latin1;
 DROP DATABASE IF EXISTS regress_outbox_sql_ascii;

@@ -1,4 +1,4 @@
--- Fingerprints are those of other implementations, and what is no schema is refused with a reason.
+-- Fingerprints are those of other implementations, and what is no schema is refused with a reason; needs test functions.
 SET client_min_messages = warning;
 CREATE SCHEMA avro_fingerprint_test;
 SET search_path = avro_fingerprint_test;

@@ -1,4 +1,4 @@
--- Every PostgreSQL type becomes the Avro type of the type map, or is refused with a remedy.
+-- Every PostgreSQL type becomes the Avro type of the type map, or is refused with a remedy; needs test functions.
 \set VERBOSITY default
 SET client_min_messages = warning;
 CREATE SCHEMA avro_schema_test;

@@ -1,4 +1,4 @@
--- An xml value is encoded as its text; avro_xml_1.out is for a server built without libxml.
+-- An xml value is encoded as its text; avro_xml_1.out is for a server built without libxml; needs test functions.
 SET client_min_messages = warning;
 CREATE SCHEMA avro_xml_test;
 SET search_path = avro_xml_test, outbox;

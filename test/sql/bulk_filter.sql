@@ -1,4 +1,4 @@
--- A filter of very many keys, which needs preloading: it has every one of them and hardly any other, and ends where its memory does.
+-- A filter of very many keys, which needs preloading and needs test functions: it has every one of them and hardly any other, and ends where its memory does.
 CREATE FUNCTION bulk_filter(nkeys bigint) RETURNS float8[] LANGUAGE c AS 'outbox_ext', 'outbox_test_bulk_filter';
 -- two bytes per key, then one, then there is no room
 WITH size(n) AS (SELECT pg_size_bytes(current_setting('outbox.bulk_filter_memory'))),

@@ -1,4 +1,4 @@
--- Another library changes sources in a pre-commit callback that runs after our flush: its events are not lost.
+-- Another library changes sources in a pre-commit callback that runs after our flush, which needs test functions: its events are not lost.
 SET client_min_messages = warning;
 CREATE SCHEMA st;
 SET search_path = st, public;

@@ -1,4 +1,4 @@
--- Events exist if and only if their (sub)transaction committed, in the order of the calls; needs preloading.
+-- Events exist if and only if their (sub)transaction committed, in the order of the calls; needs preloading, needs test functions.
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 SELECT current_database() AS main_db \gset
