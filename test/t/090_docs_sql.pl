@@ -191,4 +191,50 @@ is_deeply(
 		  FROM pg_settings WHERE name LIKE 'outbox.%'}),
 	[], 'the reference has every setting with its default, unit and context');
 
+# ---- lists in the pages are whole ----
+
+# The rows of a page's tables whose first cell is this.
+sub table_rows
+{
+	my ($file, $cell) = @_;
+	return join "\n", grep { /^\| \Q$cell\E \|/ } split /\n/, PostgreSQL::Test::Utils::slurp_file("$top/docs/$file");
+}
+
+sub query_lines
+{
+	return split /\n/, $node->safe_psql('postgres', $_[0]);
+}
+
+$node->safe_psql('postgres', "CREATE ROLE page_$_; SELECT outbox.grant_access('page_$_', '$_')") foreach qw(reader operator);
+my %granted = (
+	reader => q{SELECT relname FROM pg_class WHERE relnamespace = 'outbox'::regnamespace AND relkind IN ('r', 'p', 'v')
+		AND has_table_privilege('page_reader', oid, 'SELECT')},
+	operator => q{SELECT proname FROM pg_proc WHERE pronamespace = 'outbox'::regnamespace
+		AND has_function_privilege('page_operator', oid, 'EXECUTE') AND NOT has_function_privilege('page_reader', oid, 'EXECUTE')},
+);
+my ($comment) = query_lines(q{SELECT obj_description('outbox.grant_access(text, text)'::regprocedure, 'pg_proc')});
+foreach my $level (sort keys %granted)
+{
+	my @names = query_lines($granted{$level});
+	my $row = table_rows('operations.md', $level);
+
+	cmp_ok(scalar(@names), '>', 0, "$level: something is granted");
+	is_deeply([ grep { $row !~ /`(?:outbox\.)?$_`/ } @names ], [], "$level: the page names all that is granted");
+	is_deeply([ grep { $comment !~ /\b$_\b/ } @names ], [], "$level: so does the comment of grant_access");
+}
+$node->safe_psql('postgres', "DROP OWNED BY page_$_; DROP ROLE page_$_") foreach qw(reader operator);
+
+my @reasons = query_lines(q{SELECT (regexp_matches(pg_get_constraintdef(oid), '''(\w+)''', 'g'))[1] FROM pg_constraint
+	WHERE conrelid = 'outbox.gap'::regclass AND conname = 'gap_reason_check'});
+cmp_ok(scalar(@reasons), '>', 5, 'gaps have reasons');
+is_deeply([ grep { table_rows('operations.md', "`$_`") eq '' } @reasons ], [], 'the page explains every reason of a gap');
+
+# Names of headers are literals of the sink, and of the relay for what it adds to an event.
+my %headers = map { $_ => 1 }
+  PostgreSQL::Test::Utils::slurp_file("$top/src/sinks/kafka/kafka_headers.c") =~ /ADD\("([\w-]+)"/g;
+$headers{"ce_$_"} = 1
+  foreach PostgreSQL::Test::Utils::slurp_file("$top/src/relay/message.c") =~ /(?:\.data = |\.name = SLICE_LITERAL\()"(\w+)"/g;
+cmp_ok(scalar(keys %headers), '>=', 15, 'messages have headers');
+is_deeply([ grep { table_rows('sinks.md', "`$_`") eq '' } sort keys %headers ], [], 'the page lists every header');
+
 done_testing();
