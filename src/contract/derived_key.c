@@ -45,7 +45,7 @@ OutboxNoteDerivedKey(const OutboxContractConfig *config)
 	const char *args[2] = {config->name};
 
 	OutboxEvaluationBegin(&scope, OutboxRelationOwner(config->view), true);
-	derived = derived_columns(config, OutboxFindRoot(config, OutboxRewrittenView(config->view))->key);
+	derived = derived_columns(config, OutboxRootKey(config, OutboxRewrittenView(config->view)));
 	OutboxEvaluationEnd(&scope);
 	args[1] = OutboxNamesToArray(derived);
 	(void) OutboxExecute("UPDATE outbox.contract SET derived_key = $2::text[]"

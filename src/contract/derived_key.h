@@ -12,7 +12,7 @@
 
 /*
  * Notes in outbox.contract which columns of a proven key could make one key of
- * two rows. For create_contract() and enable(): raises what OutboxFindRoot raises.
+ * two rows. For create_contract() and enable(): raises what OutboxRootKey raises.
  */
 extern void OutboxNoteDerivedKey(const OutboxContractConfig *config);
 

@@ -51,6 +51,7 @@ typedef struct Substitution
 } Substitution;
 
 static Query *subquery_of(Query *query, const RangeTblEntry *rte);
+static List *follow_key(const OutboxContractConfig *config, Query *query, List **levels);
 static List *key_expressions(const OutboxContractConfig *config, Query *query);
 static void check_level(const OutboxContractConfig *config, const Query *query);
 static int	single_varno(const OutboxContractConfig *config, Query *query, List *expressions);
@@ -77,6 +78,23 @@ OutboxRootPath *
 OutboxFindRoot(const OutboxContractConfig *config, Query *query)
 {
 	OutboxRootPath *path = palloc0(sizeof(OutboxRootPath));
+
+	path->lookup = lookup_vars(config, follow_key(config, query, &path->levels));
+	return path;
+}
+
+List *
+OutboxRootKey(const OutboxContractConfig *config, Query *query)
+{
+	List	   *levels = NIL;
+
+	return follow_key(config, query, &levels);
+}
+
+/* The key's expressions over the root, and what is between (of OutboxRootLevel *). */
+static List *
+follow_key(const OutboxContractConfig *config, Query *query, List **levels)
+{
 	List	   *expressions = key_expressions(config, query);
 
 	for (;;)
@@ -90,13 +108,13 @@ OutboxFindRoot(const OutboxContractConfig *config, Query *query)
 		expressions = (List *) OutboxFlattenVars(query, (Node *) expressions);
 		level->query = query;
 		level->varno = single_varno(config, query, expressions);
-		path->levels = lappend(path->levels, level);
+		*levels = lappend(*levels, level);
 		check_side(config, query, level->varno);
 		rte = rt_fetch(level->varno, query->rtable);
 		if (rte->rtekind != RTE_SUBQUERY)
 		{
 			check_root(config, rte);
-			break;
+			return expressions;
 		}
 		substitution.varno = level->varno;
 		substitution.targets = rte->subquery->targetList;
@@ -105,9 +123,6 @@ OutboxFindRoot(const OutboxContractConfig *config, Query *query)
 			refuse(config, "its key is made from a whole row", "Let the key be made from columns of the source.");
 		query = rte->subquery;
 	}
-	path->key = expressions;
-	path->lookup = lookup_vars(config, expressions);
-	return path;
 }
 
 Node *

@@ -24,7 +24,6 @@ typedef struct OutboxRootLevel
 typedef struct OutboxRootPath
 {
 	List	   *levels;			/* of OutboxRootLevel *, the view's own query first */
-	List	   *key;			/* of Expr *: the contract's key over the root's columns, whose varno is any */
 	List	   *lookup;			/* of Var *: the root's columns behind the key, in key order */
 } OutboxRootPath;
 
@@ -38,6 +37,12 @@ extern Query *OutboxRewrittenView(Oid view);
  * the view's rows.
  */
 extern OutboxRootPath *OutboxFindRoot(const OutboxContractConfig *config, Query *query);
+
+/*
+ * The contract's key as expressions over the root's columns, whose varno is
+ * any; on the same terms, but that system columns may be among these.
+ */
+extern List *OutboxRootKey(const OutboxContractConfig *config, Query *query);
 
 /*
  * Restricts the root's rows to the keys in $1, $2, ... (arrays of equal length
