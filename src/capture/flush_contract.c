@@ -17,13 +17,13 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "catalog/outbox_catalog.h"
 #include "capture/flush_contract.h"
 #include "compat.h"
 #include "contract/commit_query.h"
 #include "deadletter/dead_letter.h"
 #include "guc.h"
 
-static bool lock_relations(const List *relations);
 static bool take(OutboxFlushContract *contract);
 static bool is_rewritten(Oid relation, bool *replaced);
 static ErrorData *key_changed_error(const char *contract);
@@ -36,7 +36,7 @@ OutboxFlushContractOpen(OutboxFlushContract *contract)
 
 	while (contract->cached == NULL)
 	{
-		if (!lock_relations(queued->relations))
+		if (!OutboxLockWithoutWait(queued->relations))
 			return false;
 		contract->cached = OutboxContractAcquireByName(queued->name);
 		if (take(contract))
@@ -80,19 +80,6 @@ key_changed_error(const char *contract)
 	error->message = psprintf("the transaction changed the type of the key by which contract \"%s\" is read", contract);
 	error->hint = pstrdup("The relay tries it again by itself.");
 	return error;
-}
-
-static bool
-lock_relations(const List *relations)
-{
-	ListCell *lc;
-
-	foreach (lc, relations)
-	{
-		if (!ConditionalLockRelationOid(lfirst_oid(lc), AccessShareLock))
-			return false;
-	}
-	return true;
 }
 
 void

@@ -13,6 +13,7 @@
 
 #include "access/relation.h"
 #include "access/sysattr.h"
+#include "catalog/pg_inherits.h"
 #include "miscadmin.h"
 #include "nodes/bitmapset.h"
 #include "utils/rel.h"
@@ -40,6 +41,7 @@ typedef struct TouchedRow
 
 static bool wants_always(const OutboxContractConfig *config);
 static OutboxQueuedContract *queued_contract(OutboxCachedContract *contract);
+static List *with_inheritors(const List *relations);
 static void queue_keys(void *arg);
 static void queue_key(void *arg, const Datum *values);
 static void keys_failed(OutboxCachedContract *contract, TouchedRow *row, const ErrorData *error);
@@ -84,8 +86,11 @@ wants_always(const OutboxContractConfig *config)
 }
 
 /*
- * The first touch in a transaction compiles the contract, where a wait for a
- * lock is the statement's own, and remembers what the flush will have to lock.
+ * The first touch in a transaction compiles the contract, which is cheaper now
+ * than at the commit, and remembers what the flush will have to lock. When
+ * somebody else has a lock on one of the tables, the writer does not wait for a
+ * table that his own statement does not use: then it is left to the flush,
+ * which tries until its timer ends.
  */
 static OutboxQueuedContract *
 queued_contract(OutboxCachedContract *contract)
@@ -95,11 +100,33 @@ queued_contract(OutboxCachedContract *contract)
 
 	if (OidIsValid(queued->owner))
 		return queued;
+	if (!OutboxContractIsCurrent(queued->name))
+	{
+		const List *relations = with_inheritors(OutboxTouchRelations(contract->touch));
+
+		if (!OutboxLockWithoutWait(relations))
+		{
+			OutboxKeyQueueNoteRelations(queued, OutboxRelationOwner(contract->config->view), relations);
+			return queued;
+		}
+	}
 	whole = OutboxContractAcquireByName(queued->name);
 	if (whole->state == OUTBOX_CONTRACT_READY && whole->compiled->query)
 		OutboxKeyQueueNoteRelations(queued, whole->compiled->owner, whole->compiled->query->relations);
 	OutboxContractRelease(whole);
 	return queued;
+}
+
+/* The planner locks the partitions with their table. */
+static List *
+with_inheritors(const List *relations)
+{
+	List *all = NIL;
+	ListCell *lc;
+
+	foreach (lc, relations)
+		all = list_concat_unique_oid(all, find_all_inheritors(lfirst_oid(lc), NoLock, NULL));
+	return all;
 }
 
 static void

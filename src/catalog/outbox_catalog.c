@@ -15,6 +15,7 @@
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -130,6 +131,34 @@ OutboxRelationOwner(Oid relation)
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 	return owner;
+}
+
+Relation
+OutboxOpenWithoutWait(Oid relation)
+{
+	Relation rel;
+
+	(void) ConditionalLockRelationOid(relation, AccessShareLock);
+	/* relation_open() of a server with assertions insists on the lock */
+	rel = RelationIdGetRelation(relation);
+	if (!RelationIsValid(rel))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relation)));
+	return rel;
+}
+
+bool
+OutboxLockWithoutWait(const List *relations)
+{
+	ListCell   *lc;
+
+	foreach(lc, relations)
+	{
+		if (!ConditionalLockRelationOid(lfirst_oid(lc), AccessShareLock))
+			return false;
+	}
+	return true;
 }
 
 void

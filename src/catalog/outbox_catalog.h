@@ -8,6 +8,9 @@
 #ifndef OUTBOX_CATALOG_H
 #define OUTBOX_CATALOG_H
 
+#include "nodes/pg_list.h"
+#include "utils/relcache.h"
+
 #define OUTBOX_SCHEMA	"outbox"
 
 /* Attribute numbers of outbox.event and its leaves (sql/10_catalog.sql). */
@@ -60,6 +63,18 @@ extern Oid	OutboxInstallation(void);	/* oid of outbox.event_seq: changes when th
 extern Oid	OutboxSchemaOid(void);			/* raises when it is not there */
 extern Oid	OutboxRelationOid(const char *relname);	/* raises when it is not there */
 extern Oid	OutboxRelationOwner(Oid relation);	/* raises when it is not there */
+
+/*
+ * Opens a relation to look at its definition, in AccessShareLock when that is
+ * free and without a lock when it is not: a writer must not queue behind DDL on
+ * a view or table that its own statement does not touch. Whoever keeps what he
+ * saw listens for invalidations. Raises when it is not there; relation_close()
+ * with NoLock.
+ */
+extern Relation OutboxOpenWithoutWait(Oid relation);
+
+/* AccessShareLock on all, or false at the first that is not to be had at once; what was taken stays. */
+extern bool OutboxLockWithoutWait(const List *relations);
 
 /*
  * Raises object_not_in_prerequisite_state when the extension's version in this

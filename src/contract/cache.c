@@ -68,6 +68,7 @@ static HTAB *cache = NULL;
 static CacheEntry *last = NULL; /* used last; entries stay where they are until they are swept */
 static uint64 invalidations = 0;
 
+static CacheEntry *find_entry_by_name(const char *name);
 static CacheEntry *entry_of(OutboxCachedContract *contract);
 static void create_cache(void);
 static uint32 hash_key(const void *key, Size size);
@@ -105,15 +106,27 @@ OutboxContractAcquire(const Trigger *trigger, Relation rel)
 	return &entry->contract;
 }
 
-OutboxCachedContract *
-OutboxContractAcquireByName(const char *name)
+static CacheEntry *
+find_entry_by_name(const char *name)
 {
-	CacheEntry *entry;
 	CacheKey	key;
 
 	memset(&key, 0, sizeof(key));
 	strlcpy(key.name, name, sizeof(key.name));
-	entry = find_free_entry(&key);
+	return find_free_entry(&key);
+}
+
+bool
+OutboxContractIsCurrent(const char *name)
+{
+	return entry_is_current(find_entry_by_name(name));
+}
+
+OutboxCachedContract *
+OutboxContractAcquireByName(const char *name)
+{
+	CacheEntry *entry = find_entry_by_name(name);
+
 	if (!entry_is_current(entry))
 		fill_entry(entry, entry->key.name);
 	entry->in_use = true;

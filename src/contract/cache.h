@@ -50,6 +50,9 @@ extern OutboxCachedContract *OutboxContractAcquire(const Trigger *trigger, Relat
  * snapshot.
  */
 extern OutboxCachedContract *OutboxContractAcquireByName(const char *name);
+
+/* Would that compile nothing, and so wait for nobody? */
+extern bool OutboxContractIsCurrent(const char *name);
 extern void OutboxContractRelease(OutboxCachedContract *contract);
 
 /* The contract that a trigger's name says; of a trigger that was renamed, that name. */

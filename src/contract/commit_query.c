@@ -85,7 +85,7 @@ OutboxLookupColumns(const OutboxContractConfig *config)
 	OutboxRootPath *path;
 
 	OutboxEvaluationBegin(&scope, OutboxRelationOwner(config->view), true);
-	path = OutboxFindRoot(config, OutboxRewrittenView(config->view));
+	path = OutboxFindRoot(config, OutboxStoredView(config->view));
 	OutboxEvaluationEnd(&scope);
 	return path->lookup;
 }

@@ -141,7 +141,7 @@ expand(OutboxCompiledContract *contract, Oid source)
 static void
 describe_rows(OutboxCompiledContract *contract)
 {
-	Relation	view = relation_open(contract->config->view, AccessShareLock);
+	Relation	view = OutboxOpenWithoutWait(contract->config->view);
 
 	contract->row_desc = CreateTupleDescCopy(RelationGetDescr(view));
 	contract->ncolumns = contract->row_desc->natts;

@@ -13,6 +13,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "catalog/outbox_catalog.h"
 #include "contract/compile.h"
 
 static List *nested_required(const OutboxContractConfig *config, const char *column);
@@ -38,7 +39,7 @@ nested_required(const OutboxContractConfig *config, const char *column)
 OutboxAvroColumn *
 OutboxContractColumns(const OutboxContractConfig *config, const OutboxEventTypeConfig *type, int *ncolumns)
 {
-	Relation	view = relation_open(config->view, AccessShareLock);
+	Relation	view = OutboxOpenWithoutWait(config->view);
 	TupleDesc	desc = RelationGetDescr(view);
 	int			nprevious = type ? list_length(type->previous) : 0;
 	OutboxAvroColumn *columns = palloc0(sizeof(OutboxAvroColumn) * (desc->natts + nprevious));

@@ -21,6 +21,7 @@
 #include "optimizer/optimizer.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
@@ -156,8 +157,11 @@ static void
 check_view(NewContract *contract)
 {
 	OutboxContractConfig *config = &contract->config;
-	OutboxViewExpansion *expansion = OutboxExpandView(config->view);
+	OutboxViewExpansion *expansion;
 
+	/* who creates a contract waits, unlike capture */
+	LockRelationOid(config->view, AccessShareLock);
+	expansion = OutboxExpandView(config->view);
 	if (contract->evaluate == NULL)
 		contract->evaluate = expansion->blocker ? "commit" : "row";
 	config->at_commit = strcmp(contract->evaluate, "commit") == 0;

@@ -32,6 +32,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "catalog/outbox_catalog.h"
 #include "contract/code_map.h"
 #include "contract/expression.h"
 
@@ -78,7 +79,7 @@ parse_boolean(const char *text, Oid view, const char *owner, bool with_row)
 	ParseState *pstate = make_parsestate(NULL);
 	ConditionSource source = {.owner = owner, .text = text, .with_row = with_row};
 	ErrorContextCallback callback = {.callback = condition_error_context, .arg = &source};
-	Relation	rel = relation_open(view, AccessShareLock);
+	Relation	rel = OutboxOpenWithoutWait(view);
 	int			nest_level = NewGUCNestLevel();
 	Node	   *expression;
 

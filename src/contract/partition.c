@@ -28,6 +28,7 @@
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
+#include "catalog/outbox_catalog.h"
 #include "contract/partition.h"
 
 static bool parent_trigger(Relation triggers, Oid *trigger, Oid *relation);
@@ -111,7 +112,7 @@ OutboxSourceTables(Oid source)
 void
 OutboxExpansionToPartition(OutboxViewExpansion *expansion, Oid partition)
 {
-	Relation root = relation_open(expansion->root, AccessShareLock);
+	Relation root = OutboxOpenWithoutWait(expansion->root);
 	Relation rel = relation_open(partition, AccessShareLock);
 	ListCell *lc;
 

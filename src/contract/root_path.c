@@ -24,6 +24,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/root_path.h"
 
@@ -62,6 +63,16 @@ static Node *substitute(Node *node, void *arg);
 static List *lookup_vars(const OutboxContractConfig *config, List *expressions);
 static void check_root(const OutboxContractConfig *config, const RangeTblEntry *rte);
 static void refuse(const OutboxContractConfig *config, const char *what, const char *hint);
+
+Query *
+OutboxStoredView(Oid view)
+{
+	Relation	rel = OutboxOpenWithoutWait(view);
+	Query	   *query = copyObject(get_view_query(rel));
+
+	relation_close(rel, NoLock);
+	return query;
+}
 
 Query *
 OutboxRewrittenView(Oid view)
@@ -111,17 +122,21 @@ follow_key(const OutboxContractConfig *config, Query *query, List **levels)
 		*levels = lappend(*levels, level);
 		check_side(config, query, level->varno);
 		rte = rt_fetch(level->varno, query->rtable);
-		if (rte->rtekind != RTE_SUBQUERY)
+		/* of a query that was not rewritten */
+		if (rte->rtekind == RTE_RELATION && get_rel_relkind(rte->relid) == RELKIND_VIEW)
+			query = OutboxStoredView(rte->relid);
+		else if (rte->rtekind == RTE_SUBQUERY)
+			query = rte->subquery;
+		else
 		{
 			check_root(config, rte);
 			return expressions;
 		}
 		substitution.varno = level->varno;
-		substitution.targets = rte->subquery->targetList;
+		substitution.targets = query->targetList;
 		expressions = (List *) substitute((Node *) expressions, &substitution);
 		if (substitution.whole_row)
 			refuse(config, "its key is made from a whole row", "Let the key be made from columns of the source.");
-		query = rte->subquery;
 	}
 }
 

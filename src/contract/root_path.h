@@ -27,7 +27,10 @@ typedef struct OutboxRootPath
 	List	   *lookup;			/* of Var *: the root's columns behind the key, in key order */
 } OutboxRootPath;
 
-/* The view's query with all views in it expanded; locks what it reads. */
+/* The view's query as it was written; waits for nobody. */
+extern Query *OutboxStoredView(Oid view);
+
+/* The view's query with all views in it expanded; locks what it reads, waiting for it. */
 extern Query *OutboxRewrittenView(Oid view);
 
 /*

@@ -33,6 +33,7 @@
 #include "utils/rel.h"
 #include "utils/rls.h"
 
+#include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/view_expand.h"
 
@@ -53,7 +54,7 @@ OutboxViewExpansion *
 OutboxExpandView(Oid view)
 {
 	OutboxViewExpansion *expansion = palloc0(sizeof(OutboxViewExpansion));
-	Relation	rel = relation_open(view, AccessShareLock);
+	Relation	rel = OutboxOpenWithoutWait(view);
 
 	if (rel->rd_rel->relkind != RELKIND_VIEW)
 		ereport(ERROR,
@@ -179,7 +180,7 @@ static bool
 expand_relation(OutboxViewExpansion *expansion, Query *query, RangeTblEntry *rte,
 				List **columns, Node **qual)
 {
-	Relation	rel = relation_open(rte->relid, AccessShareLock);
+	Relation	rel = OutboxOpenWithoutWait(rte->relid);
 	bool		ok = true;
 
 	remember_access(expansion, query, rte);

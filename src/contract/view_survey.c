@@ -27,6 +27,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/code_map.h"
 #include "contract/view_expand.h"
@@ -51,7 +52,7 @@ OutboxSurveyView(Oid view)
 {
 	OutboxViewSurvey *survey = palloc0(sizeof(OutboxViewSurvey));
 	SurveyContext context = {.survey = survey};
-	Relation	rel = relation_open(view, AccessShareLock);
+	Relation	rel = OutboxOpenWithoutWait(view);
 
 	if (rel->rd_rel->relkind != RELKIND_VIEW)
 		ereport(ERROR,
@@ -162,7 +163,7 @@ survey_relation(SurveyContext *context, Query *query, RangeTblEntry *rte)
 {
 	OutboxViewSurvey *survey = context->survey;
 	OutboxViewAccess *access = palloc0(sizeof(OutboxViewAccess));
-	Relation	rel = relation_open(rte->relid, AccessShareLock);
+	Relation	rel = OutboxOpenWithoutWait(rte->relid);
 
 	access->relation = rte->relid;
 	OutboxGetSelectAccess(query, rte, &access->role, &access->columns);

@@ -20,7 +20,7 @@ typedef struct OutboxViewSurvey
 
 /*
  * Surveys a view, locking what it reads in AccessShareLock until the end of
- * the transaction. Raises, naming construct and remedy, for what must not be
+ * the transaction where that takes no waiting. Raises, naming construct and remedy, for what must not be
  * read at commit: foreign and temporary tables, views with security_invoker,
  * row locks, samples.
  */
