@@ -113,7 +113,7 @@ lint:
 
 # With clang-format 14, which is Debian 12's.
 format:
-	clang-format --style=file -i $$(find src test tools -name '*.[ch]')
+	$$(command -v clang-format-14 || echo clang-format) --style=file -i $$(find src test tools -name '*.[ch]')
 
 deps:
 	@tools/install_deps.sh test

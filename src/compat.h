@@ -42,16 +42,16 @@
 /* Where a relation is stored: the node was renamed to a locator in 16. */
 #if PG_VERSION_NUM >= 160000
 typedef RelFileLocator OutboxRelLocator;
-#define OutboxRelLocatorOf(rel)		((rel)->rd_locator)
+#define OutboxRelLocatorOf(rel) ((rel)->rd_locator)
 #define OutboxSequenceRecordLocator locator
 #else
 typedef RelFileNode OutboxRelLocator;
-#define OutboxRelLocatorOf(rel)		((rel)->rd_node)
+#define OutboxRelLocatorOf(rel) ((rel)->rd_node)
 #define OutboxSequenceRecordLocator node
 #endif
 
 /* Marks a function that only raises; PostgreSQL's own marker changed its place in 18. */
-#define OUTBOX_NORETURN	__attribute__((noreturn))
+#define OUTBOX_NORETURN __attribute__((noreturn))
 
 /* A relation's storage file number: its node was renamed to a locator in 16. */
 static inline Oid
@@ -121,13 +121,13 @@ OutboxGetSelectAccess(Query *query, RangeTblEntry *rte, Oid *role, Bitmapset **c
 static inline void
 OutboxForgetLockAccess(Query *query)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 #if PG_VERSION_NUM >= 160000
-	foreach(lc, query->rteperminfos)
+	foreach (lc, query->rteperminfos)
 		lfirst_node(RTEPermissionInfo, lc)->requiredPerms &= ~ACL_SELECT_FOR_UPDATE;
 #else
-	foreach(lc, query->rtable)
+	foreach (lc, query->rtable)
 		lfirst_node(RangeTblEntry, lc)->requiredPerms &= ~ACL_SELECT_FOR_UPDATE;
 #endif
 }
@@ -178,8 +178,8 @@ static inline bool
 OutboxAttributeIsVirtual(Oid relation, AttrNumber attno)
 {
 #if PG_VERSION_NUM >= 180000
-	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(attno));
-	bool		result = false;
+	HeapTuple tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(attno));
+	bool result = false;
 
 	if (HeapTupleIsValid(tuple))
 	{
@@ -238,18 +238,18 @@ OutboxWaitEvent(const char *name)
 
 /* The arguments of ExecutorCheckPerms_hook: permissions became a list of their own in 16. */
 #if PG_VERSION_NUM >= 160000
-#define OUTBOX_CHECK_PERMS_ARGS		List *range_table, List *permissions, bool raise
-#define OUTBOX_CHECK_PERMS_CALL		range_table, permissions, raise
+#define OUTBOX_CHECK_PERMS_ARGS List *range_table, List *permissions, bool raise
+#define OUTBOX_CHECK_PERMS_CALL range_table, permissions, raise
 #else
-#define OUTBOX_CHECK_PERMS_ARGS		List *range_table, bool raise
-#define OUTBOX_CHECK_PERMS_CALL		range_table, raise
+#define OUTBOX_CHECK_PERMS_ARGS List *range_table, bool raise
+#define OUTBOX_CHECK_PERMS_CALL range_table, raise
 #endif
 
 /* Runs a query to its end; 18 dropped the promise to run it only once. */
 #if PG_VERSION_NUM >= 180000
-#define OutboxExecutorRun(query)	ExecutorRun(query, ForwardScanDirection, 0)
+#define OutboxExecutorRun(query) ExecutorRun(query, ForwardScanDirection, 0)
 #else
-#define OutboxExecutorRun(query)	ExecutorRun(query, ForwardScanDirection, 0, true)
+#define OutboxExecutorRun(query) ExecutorRun(query, ForwardScanDirection, 0, true)
 #endif
 
 /* Was the relation's storage replaced by this transaction? Renamed in 16. */
@@ -266,6 +266,6 @@ OutboxRelationRewritten(Relation rel)
 }
 
 /* pg_database.datconnlimit of a database whose removal was interrupted; named since 15.4. */
-#define OUTBOX_DATCONNLIMIT_INVALID	(-2)
+#define OUTBOX_DATCONNLIMIT_INVALID (-2)
 
-#endif							/* OUTBOX_COMPAT_H */
+#endif /* OUTBOX_COMPAT_H */

@@ -18,34 +18,34 @@
 
 #include "guc.h"
 
-bool		outbox_capture = true;
-char	   *outbox_namespace = NULL;
-int			outbox_max_message_bytes = 1000000;
-int			outbox_flush_timeout = 1000;
-int			outbox_queue_memory = 16384;
-bool		outbox_test_mode = false;
-int			outbox_max_databases = 8;
-int			outbox_ring_size = 65536;
-int			outbox_bulk_filter_memory = 4096;
-int			outbox_poll_interval = 1000;
-int			outbox_drain_timeout = 3000;
-int			outbox_dead_letter_retention = 30 * 24 * 60 * 60;
-int			outbox_max_in_flight = 65536;
-int			outbox_max_in_flight_size = 65536;
-int			outbox_max_held_events = 1000000;
-int			outbox_max_sorted_events = 1048576;
+bool outbox_capture = true;
+char *outbox_namespace = NULL;
+int outbox_max_message_bytes = 1000000;
+int outbox_flush_timeout = 1000;
+int outbox_queue_memory = 16384;
+bool outbox_test_mode = false;
+int outbox_max_databases = 8;
+int outbox_ring_size = 65536;
+int outbox_bulk_filter_memory = 4096;
+int outbox_poll_interval = 1000;
+int outbox_drain_timeout = 3000;
+int outbox_dead_letter_retention = 30 * 24 * 60 * 60;
+int outbox_max_in_flight = 65536;
+int outbox_max_in_flight_size = 65536;
+int outbox_max_held_events = 1000000;
+int outbox_max_sorted_events = 1048576;
 int outbox_leaf_size = 1024 * 1024;
 int outbox_leaf_age = 24 * 60 * 60;
 int outbox_max_leaves = 1000;
 int outbox_retention = 7 * 24 * 60 * 60;
 int outbox_max_backlog = 0;
 int outbox_backlog_policy = OUTBOX_BACKLOG_KEEP;
-char	   *outbox_sink_libraries = NULL;
-char	   *outbox_site = NULL;
-char	   *outbox_databases = NULL;
-char	   *outbox_traceparent = NULL;
-char	   *outbox_correlation_id = NULL;
-char	   *outbox_causation_id = NULL;
+char *outbox_sink_libraries = NULL;
+char *outbox_site = NULL;
+char *outbox_databases = NULL;
+char *outbox_traceparent = NULL;
+char *outbox_correlation_id = NULL;
+char *outbox_causation_id = NULL;
 
 static const struct config_enum_entry backlog_policies[] = {
 	{"keep", OUTBOX_BACKLOG_KEEP, false},
@@ -215,7 +215,7 @@ define_storage_settings(void)
 static void
 define_shared_memory_settings(void)
 {
-	GucContext	context = process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP;
+	GucContext context = process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP;
 
 	DefineCustomIntVariable("outbox.max_databases",
 							"How many databases of this server get a hint ring.",

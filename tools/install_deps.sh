@@ -19,6 +19,8 @@ packages=(gcc libc6-dev make pkg-config
 if [ "$profile" = test ]; then
     packages+=("postgresql-$PG_MAJOR-pgtap" libtap-parser-sourcehandler-pgtap-perl libipc-run-perl perl
         openjdk-17-jre-headless maven curl git openssl procps)
+    # another version formats otherwise, so where there is none of this one the format is not checked
+    [ "$(. /etc/os-release && echo "${ID:-}${VERSION_ID:-}")" != debian12 ] || packages+=(clang-format-14)
 fi
 
 missing_packages()

@@ -30,9 +30,9 @@ typedef struct BrokenRow
 {
 	const OutboxContractConfig *config; /* NULL: cannot be read */
 	TupleTableSlot *row;
-	Relation	rel;
-	bool		is_child;		/* of a contract that is evaluated at commit */
-	Jsonb	   *key;			/* NULL: the table has none */
+	Relation rel;
+	bool is_child; /* of a contract that is evaluated at commit */
+	Jsonb *key;    /* NULL: the table has none */
 } BrokenRow;
 
 static OutboxEmit emit_of(const OutboxRowChange *change, bool is_child);
@@ -52,13 +52,9 @@ void
 OutboxBrokenContract(OutboxCachedContract *contract, const OutboxRowChange *change)
 {
 	OutboxContractConfig *config = contract->config;
-	BrokenRow	broken = {.config = config, .row = change->after ? change->after : change->before,
-	.rel = change->rel};
-	OutboxDeadLetter letter = {.contract = OutboxTriggerContract(change->trigger), .stage = "map",
-		.sqlerrcode = contract->error->sqlerrcode, .message = contract->error->message,
-		.detail = contract->error->detail,
-	.hint = "outbox.preview() shows whether the contract works again."};
-	OutboxEmit	emit;
+	BrokenRow broken = {.config = config, .row = change->after ? change->after : change->before, .rel = change->rel};
+	OutboxDeadLetter letter = {.contract = OutboxTriggerContract(change->trigger), .stage = "map", .sqlerrcode = contract->error->sqlerrcode, .message = contract->error->message, .detail = contract->error->detail, .hint = "outbox.preview() shows whether the contract works again."};
+	OutboxEmit emit;
 
 	broken.is_child = config && config->at_commit && !OutboxIsWithin(RelationGetRelid(change->rel), config->root);
 	emit = emit_of(change, broken.is_child);
@@ -115,7 +111,7 @@ describe(OutboxDeadLetter *letter, BrokenRow *broken)
 static void
 former_row(OutboxDeadLetter *letter, BrokenRow *broken, TupleTableSlot *before)
 {
-	Jsonb	   *after = broken->key;
+	Jsonb *after = broken->key;
 
 	broken->row = before;
 	describe(letter, broken);
@@ -133,9 +129,9 @@ emits_any(const OutboxContractConfig *config)
 static bool
 emits(const OutboxContractConfig *config, OutboxEmit emit)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, config->event_types)
+	foreach (lc, config->event_types)
 	{
 		OutboxEventTypeConfig *type = lfirst(lc);
 
@@ -154,13 +150,13 @@ emits(const OutboxContractConfig *config, OutboxEmit emit)
 static void
 describe_key(void *arg)
 {
-	BrokenRow  *broken = arg;
-	TupleDesc	desc = broken->row->tts_tupleDescriptor;
-	bool		as_it_is = broken->config && (!broken->is_child || names_key(broken->config, broken->rel));
-	Bitmapset  *keys = key_columns(broken);
-	int		   *columns = palloc(sizeof(int) * desc->natts);
-	int			ncolumns = 0;
-	int			column = -1;
+	BrokenRow *broken = arg;
+	TupleDesc desc = broken->row->tts_tupleDescriptor;
+	bool as_it_is = broken->config && (!broken->is_child || names_key(broken->config, broken->rel));
+	Bitmapset *keys = key_columns(broken);
+	int *columns = palloc(sizeof(int) * desc->natts);
+	int ncolumns = 0;
+	int column = -1;
 	OutboxEvaluationScope scope;
 
 	while ((column = bms_next_member(keys, column)) >= 0)
@@ -194,9 +190,9 @@ key_columns(const BrokenRow *broken)
 static Bitmapset *
 own_key(Relation rel)
 {
-	Bitmapset  *indexed = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_PRIMARY_KEY);
-	Bitmapset  *keys = NULL;
-	int			column = -1;
+	Bitmapset *indexed = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_PRIMARY_KEY);
+	Bitmapset *keys = NULL;
+	int column = -1;
 
 	if (bms_is_empty(indexed))
 		indexed = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_KEY);
@@ -208,7 +204,7 @@ own_key(Relation rel)
 static Bitmapset *
 root_key(const OutboxContractConfig *config, TupleDesc desc)
 {
-	Bitmapset  *keys = NULL;
+	Bitmapset *keys = NULL;
 
 	for (int i = 0; i < desc->natts; i++)
 	{
@@ -224,17 +220,17 @@ root_key(const OutboxContractConfig *config, TupleDesc desc)
 static Bitmapset *
 child_keys(const OutboxContractConfig *config, Relation rel)
 {
-	Bitmapset  *keys = own_key(rel);
-	ListCell   *lc;
+	Bitmapset *keys = own_key(rel);
+	ListCell *lc;
 
-	foreach(lc, config->sources)
+	foreach (lc, config->sources)
 	{
 		OutboxSourceConfig *source = lfirst(lc);
-		ListCell   *name;
+		ListCell *name;
 
 		if (!OutboxIsWithin(RelationGetRelid(rel), source->relation))
 			continue;
-		foreach(name, OutboxKeyQueryColumns(source->key_query))
+		foreach (name, OutboxKeyQueryColumns(source->key_query))
 			keys = bms_add_member(keys, get_attnum(RelationGetRelid(rel), lfirst(name)));
 	}
 	return keys;
@@ -249,12 +245,12 @@ names_key(const OutboxContractConfig *config, Relation rel)
 {
 	StringInfoData plain;
 	StringInfoData text;
-	ListCell   *lc;
+	ListCell *lc;
 
 	initStringInfo(&plain);
-	foreach(lc, config->root_key)
+	foreach (lc, config->root_key)
 		appendStringInfo(&plain, "%srow.%s", plain.len ? "," : "", (char *) lfirst(lc));
-	foreach(lc, config->sources)
+	foreach (lc, config->sources)
 	{
 		OutboxSourceConfig *source = lfirst(lc);
 

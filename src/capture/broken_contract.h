@@ -18,4 +18,4 @@
  */
 extern void OutboxBrokenContract(OutboxCachedContract *contract, const OutboxRowChange *change);
 
-#endif							/* OUTBOX_BROKEN_CONTRACT_H */
+#endif /* OUTBOX_BROKEN_CONTRACT_H */

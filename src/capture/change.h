@@ -23,18 +23,18 @@ typedef enum Step
 
 typedef enum RowState
 {
-	ROW_ABSENT,					/* no source row, or not in the view */
+	ROW_ABSENT, /* no source row, or not in the view */
 	ROW_PRESENT,
-	ROW_UNKNOWN					/* there, but could not be evaluated */
+	ROW_UNKNOWN /* there, but could not be evaluated */
 } RowState;
 
 /* A pair of contract rows that event types decide on; a changed key makes two of them. */
 typedef struct OutboxTransition
 {
-	OutboxEmit	emit;
-	bool		equal;			/* both rows, and nothing published differs */
-	bool		before;			/* is there a row? the slots themselves change with the executor state */
-	bool		after;
+	OutboxEmit emit;
+	bool equal;  /* both rows, and nothing published differs */
+	bool before; /* is there a row? the slots themselves change with the executor state */
+	bool after;
 } OutboxTransition;
 
 typedef struct OutboxChange
@@ -42,28 +42,28 @@ typedef struct OutboxChange
 	OutboxCompiledContract *contract;
 	TupleTableSlot *source_before;
 	TupleTableSlot *source_after;
-	int16		flags;			/* OUTBOX_EVENT_* of all its events */
-	const char *only_type;		/* NULL: all event types */
-	bool		always_only;	/* of event types, only those that need no row before */
-	TupleDesc	lookup_desc;	/* evaluated at commit: the lookup key, in place of source rows */
+	int16 flags;           /* OUTBOX_EVENT_* of all its events */
+	const char *only_type; /* NULL: all event types */
+	bool always_only;      /* of event types, only those that need no row before */
+	TupleDesc lookup_desc; /* evaluated at commit: the lookup key, in place of source rows */
 	const Datum *lookup;
-	bool		interrupted;	/* our own timer ran out */
+	bool interrupted; /* our own timer ran out */
 
-	Step		step;
-	RowState	before;
-	RowState	after;
-	bool		former_key_known;	/* of an unknown row before, */
-	const ErrorData *former_error;	/* and why it is unknown */
-	OutboxTransition	transitions[2];
-	int			ntransitions;
-	int			transition;		/* position of STEP_EVENTS */
-	int			type;
-	const char *stage;			/* of an error raised now */
+	Step step;
+	RowState before;
+	RowState after;
+	bool former_key_known;         /* of an unknown row before, */
+	const ErrorData *former_error; /* and why it is unknown */
+	OutboxTransition transitions[2];
+	int ntransitions;
+	int transition; /* position of STEP_EVENTS */
+	int type;
+	const char *stage;          /* of an error raised now */
 	TupleTableSlot *key_source; /* argument of evaluate_key_step */
-	bool		key_only;		/* describe dead letters by their key alone */
+	bool key_only;              /* describe dead letters by their key alone */
 
-	List	   *events;			/* of OutboxEvent * */
-	List	   *letters;		/* of OutboxDeadLetter * */
+	List *events;  /* of OutboxEvent * */
+	List *letters; /* of OutboxDeadLetter * */
 } OutboxChange;
 
 /* ---- change_steps.c ---- */
@@ -96,4 +96,4 @@ extern void OutboxChangeAppendEvents(OutboxChange *change);
 /* The same, and the dead letters; or refuses the write when the contract says so. */
 extern void OutboxChangeInsertResults(OutboxChange *change);
 
-#endif							/* OUTBOX_CHANGE_H */
+#endif /* OUTBOX_CHANGE_H */

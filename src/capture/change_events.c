@@ -78,9 +78,9 @@ checks_pass(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEv
 	if (failed == NULL)
 		return true;
 	OutboxChangeAddLetter(change, type, transition->emit, "check",
-						  &(ErrorData) {.sqlerrcode = ERRCODE_CHECK_VIOLATION,
-						  .message = psprintf("check \"%s\" of event type \"%s\" is false", failed, type->config->name),
-						  .hint = "Correct the row, or the check."});
+						  &(ErrorData){.sqlerrcode = ERRCODE_CHECK_VIOLATION,
+									   .message = psprintf("check \"%s\" of event type \"%s\" is false", failed, type->config->name),
+									   .hint = "Correct the row, or the check."});
 	return false;
 }
 
@@ -102,44 +102,41 @@ make_event(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEve
 	TupleTableSlot *row = published_row(change, transition);
 	OutboxAvroError error = {0};
 	OutboxEvent *event;
-	bytea	   *payload;
-	text	   *key;
+	bytea *payload;
+	text *key;
 
 	change->stage = "encode";
 	if (type->encoder == NULL)
 	{
 		OutboxChangeAddLetter(change, type, transition->emit, "map",
-							  &(ErrorData) {.sqlerrcode = type->mismatch.sqlerrcode,
-							  .message = type->mismatch.message,
-							  .detail = type->mismatch.detail,
-							  .hint = "Bring the view back to the pinned schema, or drop the contract and create it again."});
+							  &(ErrorData){.sqlerrcode = type->mismatch.sqlerrcode,
+										   .message = type->mismatch.message,
+										   .detail = type->mismatch.detail,
+										   .hint = "Bring the view back to the pinned schema, or drop the contract and create it again."});
 		return;
 	}
 	payload = OutboxEncodeEvent(contract, type, row, row_before(change, transition), &error);
 	if (payload == NULL)
 	{
 		OutboxChangeAddLetter(change, type, transition->emit, "encode",
-							  &(ErrorData) {.sqlerrcode = error.sqlerrcode, .message = error.message,
-							  .detail = unconstify(char *, unknown_code_detail(&error)),
-							  .hint = "Correct the row, or the view's expression for the column."});
+							  &(ErrorData){.sqlerrcode = error.sqlerrcode, .message = error.message, .detail = unconstify(char *, unknown_code_detail(&error)), .hint = "Correct the row, or the view's expression for the column."});
 		return;
 	}
 	key = OutboxAggregateId(contract, row);
 	if (key == NULL)
 	{
 		OutboxChangeAddLetter(change, type, transition->emit, "encode",
-							  &(ErrorData) {.sqlerrcode = ERRCODE_NOT_NULL_VIOLATION, .message = "a column of aggregate_id is NULL",
-							  .hint = "Correct the row, or the view's expression for the column."});
+							  &(ErrorData){.sqlerrcode = ERRCODE_NOT_NULL_VIOLATION, .message = "a column of aggregate_id is NULL", .hint = "Correct the row, or the view's expression for the column."});
 		return;
 	}
 	if (OutboxMessageSize(payload, key) > (Size) outbox_max_message_bytes)
 	{
 		OutboxChangeAddLetter(change, type, transition->emit, "size",
-							  &(ErrorData) {.sqlerrcode = ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-							  .message = psprintf("event of %zu bytes exceeds outbox.max_message_bytes (%d)",
-												  OutboxMessageSize(payload, key), outbox_max_message_bytes),
-							  .detail = "The size counts payload, key and room for headers.",
-							  .hint = "Raise outbox.max_message_bytes together with the broker's limit, or leave the large column out of the contract."});
+							  &(ErrorData){.sqlerrcode = ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+										   .message = psprintf("event of %zu bytes exceeds outbox.max_message_bytes (%d)",
+															   OutboxMessageSize(payload, key), outbox_max_message_bytes),
+										   .detail = "The size counts payload, key and room for headers.",
+										   .hint = "Raise outbox.max_message_bytes together with the broker's limit, or leave the large column out of the contract."});
 		return;
 	}
 	event = palloc0(sizeof(OutboxEvent));

@@ -23,7 +23,7 @@
 #include "guc.h"
 
 /* After so many failures of one contract in one transaction a dead letter carries the key only. */
-#define MAX_DETAILED_FAILURES	1000
+#define MAX_DETAILED_FAILURES 1000
 
 static void describe_letters(void *arg);
 static Jsonb *key_of(OutboxChange *change, const OutboxDeadLetter *letter);
@@ -36,7 +36,7 @@ void
 OutboxChangeInsertResults(OutboxChange *change)
 {
 	OutboxCompiledContract *contract = change->contract;
-	ListCell   *lc;
+	ListCell *lc;
 
 	OutboxChangeAppendEvents(change);
 	if (change->letters == NIL)
@@ -49,7 +49,7 @@ OutboxChangeInsertResults(OutboxChange *change)
 		change->key_only = true;
 		(void) OutboxRunGuarded(describe_letters, change, contract->row_context);
 	}
-	foreach(lc, change->letters)
+	foreach (lc, change->letters)
 	{
 		OutboxDeadLetterInsert(lfirst(lc));
 		OutboxEventCountDeadLetter(contract->config->id);
@@ -59,15 +59,15 @@ OutboxChangeInsertResults(OutboxChange *change)
 void
 OutboxChangeAppendEvents(OutboxChange *change)
 {
-	text	   *trace;
-	Jsonb	   *headers;
-	ListCell   *lc;
+	text *trace;
+	Jsonb *headers;
+	ListCell *lc;
 
 	if (change->events == NIL)
 		return;
 	trace = change->lookup ? OutboxTraceContextAtCommit() : OutboxTraceContext();
 	headers = OutboxCorrelationHeaders();
-	foreach(lc, change->events)
+	foreach (lc, change->events)
 	{
 		OutboxEvent *event = lfirst(lc);
 
@@ -79,7 +79,7 @@ OutboxChangeAppendEvents(OutboxChange *change)
 
 void
 OutboxChangeAddLetter(OutboxChange *change, const OutboxCompiledEventType *type, OutboxEmit emit,
-		   const char *stage, const ErrorData *error)
+					  const char *stage, const ErrorData *error)
 {
 	OutboxDeadLetter *letter = palloc0(sizeof(OutboxDeadLetter));
 
@@ -98,13 +98,13 @@ OutboxChangeAddLetter(OutboxChange *change, const OutboxCompiledEventType *type,
 static void
 describe_letters(void *arg)
 {
-	OutboxChange	   *change = arg;
+	OutboxChange *change = arg;
 	OutboxCompiledContract *contract = change->contract;
 	OutboxEvaluationScope scope;
-	ListCell   *lc;
+	ListCell *lc;
 
 	OutboxEvaluationBegin(&scope, contract->owner, true);
-	foreach(lc, change->letters)
+	foreach (lc, change->letters)
 	{
 		OutboxDeadLetter *letter = lfirst(lc);
 
@@ -123,7 +123,7 @@ static Jsonb *
 key_of(OutboxChange *change, const OutboxDeadLetter *letter)
 {
 	OutboxCompiledContract *contract = change->contract;
-	bool		former = strcmp(letter->emit, "deleted") == 0;
+	bool former = strcmp(letter->emit, "deleted") == 0;
 	TupleTableSlot *row = contract->key_row;
 
 	if (former && change->before != ROW_ABSENT)
@@ -141,9 +141,9 @@ static Jsonb *
 source_columns_of(OutboxChange *change, const OutboxDeadLetter *letter)
 {
 	OutboxCompiledContract *contract = change->contract;
-	bool		former = strcmp(letter->emit, "deleted") == 0;
+	bool former = strcmp(letter->emit, "deleted") == 0;
 	TupleTableSlot *source;
-	int		   *columns;
+	int *columns;
 
 	if (change->lookup)
 		return OutboxLookupToJsonb(change->lookup_desc, change->lookup);

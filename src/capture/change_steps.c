@@ -36,7 +36,7 @@ OutboxChangeRun(OutboxChange *change)
 
 	while (change->step != STEP_DONE)
 	{
-		ErrorData  *error = NULL;
+		ErrorData *error = NULL;
 
 		if (contract->may_raise || contract->stale)
 			error = OutboxRunGuarded(advance, change, contract->row_context);
@@ -58,7 +58,7 @@ OutboxChangeRun(OutboxChange *change)
 static void
 advance(void *arg)
 {
-	OutboxChange	   *change = arg;
+	OutboxChange *change = arg;
 	OutboxEvaluationScope scope;
 
 	OutboxEvaluationStart(change->contract, &scope);
@@ -108,14 +108,14 @@ static void
 compare(OutboxChange *change)
 {
 	OutboxCompiledContract *contract = change->contract;
-	bool		before = change->before != ROW_ABSENT;
-	bool		after = change->after != ROW_ABSENT;
+	bool before = change->before != ROW_ABSENT;
+	bool after = change->after != ROW_ABSENT;
 
 	if (before && after)
 	{
 		if (same_key(change))
 			OutboxChangeAddTransition(change, OUTBOX_EMIT_CHANGED,
-						   change->before == ROW_PRESENT && OutboxRowsEqual(contract, NULL), true, true);
+									  change->before == ROW_PRESENT && OutboxRowsEqual(contract, NULL), true, true);
 		else
 		{
 			former_row_gone(change);
@@ -186,7 +186,7 @@ step_failed(OutboxChange *change, ErrorData *error)
 			break;
 		case STEP_EVENTS:
 			OutboxChangeAddLetter(change, &change->contract->types[change->type],
-					   change->transitions[change->transition].emit, change->stage, error);
+								  change->transitions[change->transition].emit, change->stage, error);
 			change->type++;
 			break;
 		case STEP_DONE:
@@ -202,16 +202,15 @@ static void
 after_failed(OutboxChange *change, ErrorData *error)
 {
 	OutboxCompiledContract *contract = change->contract;
-	bool		key_known = evaluate_key_guarded(change, change->source_after);
-	bool		other_key = false;
+	bool key_known = evaluate_key_guarded(change, change->source_after);
+	bool other_key = false;
 
 	if (key_known && (change->before == ROW_PRESENT || change->former_key_known))
 	{
 		for (int i = 0; i < contract->nkey; i++)
 			other_key |= !OutboxSameValue(contract, contract->key[i], contract->before, contract->key_row);
 	}
-	mapping_failed(change, error, change->before == ROW_ABSENT || other_key ?
-				   OUTBOX_EMIT_CREATED : OUTBOX_EMIT_CHANGED);
+	mapping_failed(change, error, change->before == ROW_ABSENT || other_key ? OUTBOX_EMIT_CREATED : OUTBOX_EMIT_CHANGED);
 	if (other_key)
 		former_row_gone(change);
 	change->step = other_key ? STEP_EVENTS : STEP_DONE;
@@ -220,7 +219,7 @@ after_failed(OutboxChange *change, ErrorData *error)
 static void
 evaluate_key_step(void *arg)
 {
-	OutboxChange	   *change = arg;
+	OutboxChange *change = arg;
 	OutboxEvaluationScope scope;
 
 	OutboxEvaluationStart(change->contract, &scope);

@@ -58,7 +58,7 @@ static struct
 	Oid installation;
 	TupleDesc desc;
 	TupleDesc plain_desc; /* its columns up to payload */
-	int leaf_offset;	  /* of column leaf in a tuple's data */
+	int leaf_offset;      /* of column leaf in a tuple's data */
 
 	char *arena;
 	Size arena_size;

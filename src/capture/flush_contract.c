@@ -17,8 +17,8 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "catalog/outbox_catalog.h"
 #include "capture/flush_contract.h"
+#include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/commit_query.h"
 #include "deadletter/dead_letter.h"

@@ -27,8 +27,8 @@
 typedef struct Attempt
 {
 	OutboxLetter *letter;
-	const char *reason;			/* why there is no event; NULL: there is */
-	OutboxDeadLetter failure;	/* sqlerrcode = 0: none */
+	const char *reason;       /* why there is no event; NULL: there is */
+	OutboxDeadLetter failure; /* sqlerrcode = 0: none */
 } Attempt;
 
 static ErrorData *run_attempt(Attempt *attempt);
@@ -44,8 +44,8 @@ static void fail(Attempt *attempt, int sqlerrcode, const char *message, const ch
 bool
 OutboxRedriveLetter(OutboxLetter *letter)
 {
-	Attempt		attempt = {.letter = letter};
-	ErrorData  *error = run_attempt(&attempt);
+	Attempt attempt = {.letter = letter};
+	ErrorData *error = run_attempt(&attempt);
 
 	if (error)
 		fail(&attempt, error->sqlerrcode, error->message ? error->message : "unknown error", error->hint);
@@ -80,7 +80,7 @@ ends_turn(int sqlerrcode)
 static void
 attempt_step(void *arg)
 {
-	Attempt    *attempt = arg;
+	Attempt *attempt = arg;
 	OutboxLetter *letter = attempt->letter;
 
 	if (!letter->publish)
@@ -113,7 +113,7 @@ attempt_row(Attempt *attempt, OutboxCompiledContract *contract)
 {
 	OutboxRedrive redrive = {.emit = letter_emit(attempt->letter), .event_type = attempt->letter->event_type};
 	OutboxDeadLetter failure = {0};
-	int			nevents;
+	int nevents;
 
 	if (!find_rows(attempt, contract, &redrive))
 		return;
@@ -154,9 +154,7 @@ static void
 attempt_key(Attempt *attempt, OutboxCompiledContract *contract)
 {
 	OutboxLetter *letter = attempt->letter;
-	OutboxKeyLetter key_letter = {.event_type = letter->event_type, .emit = letter->emit, .late = letter->late,
-		.by_relay = letter->by_relay, .attempts = letter->attempts, .key = letter->key, .lookup = letter->source_columns,
-	.before = OutboxLetterRowBefore(contract, letter)};
+	OutboxKeyLetter key_letter = {.event_type = letter->event_type, .emit = letter->emit, .late = letter->late, .by_relay = letter->by_relay, .attempts = letter->attempts, .key = letter->key, .lookup = letter->source_columns, .before = OutboxLetterRowBefore(contract, letter)};
 	OutboxDeadLetter failure = {0};
 
 	attempt->reason = OutboxRedriveKey(contract, &key_letter, &failure);

@@ -19,4 +19,4 @@
  */
 extern bool OutboxRedriveLetter(OutboxLetter *letter);
 
-#endif							/* OUTBOX_REDRIVE_H */
+#endif /* OUTBOX_REDRIVE_H */

@@ -11,11 +11,11 @@
 #include "capture/transition.h"
 
 /* Why a letter is resolved without an event, */
-#define OUTBOX_REDRIVE_NOTHING	"No event type wants the row as it is now."
-#define OUTBOX_REDRIVE_UNDECIDED	"Event types that cannot be decided have dead letters of their own."
+#define OUTBOX_REDRIVE_NOTHING "No event type wants the row as it is now."
+#define OUTBOX_REDRIVE_UNDECIDED "Event types that cannot be decided have dead letters of their own."
 
 /* and why one of a deleted row is not. */
-#define OUTBOX_REDRIVE_THERE_AGAIN	"the row is in the view again"
+#define OUTBOX_REDRIVE_THERE_AGAIN "the row is in the view again"
 
 typedef struct OutboxKeyLetter
 {
@@ -37,6 +37,6 @@ typedef struct OutboxKeyLetter
  * why there is no event, NULL when there is one.
  */
 extern const char *OutboxRedriveKey(OutboxCompiledContract *contract, const OutboxKeyLetter *letter,
-							OutboxDeadLetter *failure);
+									OutboxDeadLetter *failure);
 
 #endif /* OUTBOX_REDRIVE_KEY_H */

@@ -34,10 +34,10 @@ OutboxTakeLetters(const OutboxLetterChoice *choice)
 		" WHERE state = 'open' AND (id = $1 OR $1 IS NULL AND (stage <> 'flush' OR event_type IS NULL))"
 		" AND ($2 IS NULL OR contract = $2) ORDER BY attempts, id LIMIT $3 FOR UPDATE SKIP LOCKED)"
 		" SELECT * FROM taken ORDER BY id";
-	Oid			types[] = {INT8OID, TEXTOID, INT4OID};
-	Datum		values[] = {choice->id ? Int64GetDatum(*choice->id) : (Datum) 0,
-	choice->contract ? CStringGetTextDatum(choice->contract) : (Datum) 0, Int32GetDatum(choice->max_rows)};
-	char		nulls[] = {choice->id ? ' ' : 'n', choice->contract ? ' ' : 'n', ' ', '\0'};
+	Oid types[] = {INT8OID, TEXTOID, INT4OID};
+	Datum values[] = {choice->id ? Int64GetDatum(*choice->id) : (Datum) 0,
+					  choice->contract ? CStringGetTextDatum(choice->contract) : (Datum) 0, Int32GetDatum(choice->max_rows)};
+	char nulls[] = {choice->id ? ' ' : 'n', choice->contract ? ' ' : 'n', ' ', '\0'};
 
 	return take(query, lengthof(types), types, values, nulls);
 }
@@ -51,8 +51,8 @@ OutboxTakeLateLetters(int max_rows)
 		" AND (attempts = 0 OR (attempts < 9 AND"
 		" created_at + pg_catalog.make_interval(secs => 4 ^ attempts) < pg_catalog.clock_timestamp()))"
 		" ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED";
-	Oid			types[] = {INT4OID};
-	Datum		values[] = {Int32GetDatum(max_rows)};
+	Oid types[] = {INT4OID};
+	Datum values[] = {Int32GetDatum(max_rows)};
 
 	return take(query, lengthof(types), types, values, NULL);
 }
@@ -61,7 +61,7 @@ static List *
 take(const char *query, int nargs, Oid *types, Datum *values, const char *nulls)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	List	   *letters;
+	List *letters;
 	OutboxOwnerScope scope;
 
 	OutboxOwnerBegin(&scope);
@@ -79,7 +79,7 @@ static List *
 read_letters(MemoryContext context)
 {
 	MemoryContext spi = MemoryContextSwitchTo(context);
-	List	   *letters = NIL;
+	List *letters = NIL;
 
 	for (uint64 i = 0; i < SPI_processed; i++)
 		letters = lappend(letters, read_letter(SPI_tuptable->vals[i], SPI_tuptable->tupdesc));
@@ -91,7 +91,7 @@ static OutboxLetter *
 read_letter(HeapTuple tuple, TupleDesc desc)
 {
 	OutboxLetter *letter = palloc0(sizeof(OutboxLetter));
-	bool		isnull;
+	bool isnull;
 
 	letter->id = DatumGetInt64(heap_getattr(tuple, 1, desc, &isnull));
 	letter->contract = column_text(tuple, desc, 2);
@@ -109,8 +109,8 @@ read_letter(HeapTuple tuple, TupleDesc desc)
 static char *
 column_text(HeapTuple tuple, TupleDesc desc, int column)
 {
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, column, desc, &isnull);
+	bool isnull;
+	Datum value = heap_getattr(tuple, column, desc, &isnull);
 
 	return isnull ? NULL : TextDatumGetCString(value);
 }
@@ -118,8 +118,8 @@ column_text(HeapTuple tuple, TupleDesc desc, int column)
 static Jsonb *
 column_jsonb(HeapTuple tuple, TupleDesc desc, int column)
 {
-	bool		isnull;
-	Datum		value = heap_getattr(tuple, column, desc, &isnull);
+	bool isnull;
+	Datum value = heap_getattr(tuple, column, desc, &isnull);
 
 	return isnull ? NULL : DatumGetJsonbPCopy(value);
 }
@@ -138,8 +138,9 @@ void
 OutboxLetterFailed(const OutboxLetter *letter, const OutboxDeadLetter *failure)
 {
 	const char *args[] = {psprintf(INT64_FORMAT, letter->id), unpack_sql_state(failure->sqlerrcode), failure->message,
-	failure->hint};
+						  failure->hint};
 
 	(void) OutboxExecute("UPDATE outbox.dead_letter_entry SET attempts = attempts + 1, sqlstate = $2,"
-						 " message = $3, hint = $4 WHERE id = $1::bigint", lengthof(args), args);
+						 " message = $3, hint = $4 WHERE id = $1::bigint",
+						 lengthof(args), args);
 }

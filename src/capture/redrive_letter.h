@@ -8,30 +8,30 @@
 #ifndef OUTBOX_REDRIVE_LETTER_H
 #define OUTBOX_REDRIVE_LETTER_H
 
-#include "nodes/pg_list.h"
 #include "deadletter/dead_letter.h"
+#include "nodes/pg_list.h"
 
 typedef struct OutboxLetter
 {
-	int64		id;
-	char	   *contract;
-	char	   *event_type;
-	char	   *emit;
-	int			attempts;		/* so far */
-	bool		publish;		/* an event that the broker rejected */
-	bool		late;			/* of stage flush */
-	bool		by_relay;		/* tried by a relay, not by a person */
-	Jsonb	   *key;
-	Jsonb	   *before;
-	Jsonb	   *source_columns;
+	int64 id;
+	char *contract;
+	char *event_type;
+	char *emit;
+	int attempts;  /* so far */
+	bool publish;  /* an event that the broker rejected */
+	bool late;     /* of stage flush */
+	bool by_relay; /* tried by a relay, not by a person */
+	Jsonb *key;
+	Jsonb *before;
+	Jsonb *source_columns;
 } OutboxLetter;
 
 /* Which open letters a person asks for. */
 typedef struct OutboxLetterChoice
 {
-	const int64 *id;			/* NULL: any, as the next */
+	const int64 *id; /* NULL: any, as the next */
 	const char *contract;
-	int			max_rows;
+	int max_rows;
 } OutboxLetterChoice;
 
 /*
@@ -56,4 +56,4 @@ extern void OutboxLetterResolved(const OutboxLetter *letter, const char *reason)
 /* It stays open: what it says from now on. */
 extern void OutboxLetterFailed(const OutboxLetter *letter, const OutboxDeadLetter *failure);
 
-#endif							/* OUTBOX_REDRIVE_LETTER_H */
+#endif /* OUTBOX_REDRIVE_LETTER_H */

@@ -39,7 +39,7 @@ OutboxLetterRowBefore(OutboxCompiledContract *contract, const OutboxLetter *lett
 HeapTuple
 OutboxLetterRowNow(OutboxCompiledContract *contract, const OutboxLetter *letter)
 {
-	char	   *view = view_name(contract);
+	char *view = view_name(contract);
 
 	return fetch_row(contract, psprintf("SELECT v.* FROM %s v WHERE %s FOR SHARE OF v NOWAIT", view, key_condition(contract, view)),
 					 letter->key);
@@ -50,11 +50,11 @@ static HeapTuple
 fetch_row(OutboxCompiledContract *contract, const char *query, Jsonb *argument)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Oid			types[] = {JSONBOID};
-	Datum		values[] = {JsonbPGetDatum(argument)};
-	HeapTuple	tuple = NULL;
-	SPIPlanPtr	plan;
-	ListCell   *lc;
+	Oid types[] = {JSONBOID};
+	Datum values[] = {JsonbPGetDatum(argument)};
+	HeapTuple tuple = NULL;
+	SPIPlanPtr plan;
+	ListCell *lc;
 	OutboxEvaluationScope scope;
 
 	OutboxEvaluationBegin(&scope, contract->owner, true);
@@ -62,7 +62,7 @@ fetch_row(OutboxCompiledContract *contract, const char *query, Jsonb *argument)
 	plan = SPI_prepare(query, lengthof(types), types);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-	foreach(lc, SPI_plan_get_plan_sources(plan))
+	foreach (lc, SPI_plan_get_plan_sources(plan))
 		(void) allow_locks((Node *) ((CachedPlanSource *) lfirst(lc))->query_list, NULL);
 	if (SPI_execute_plan(plan, values, NULL, false, 2) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the view of contract \"%s\"", contract->config->name);
@@ -97,7 +97,7 @@ allow_locks(Node *node, void *context)
 static char *
 view_name(const OutboxCompiledContract *contract)
 {
-	Oid			view = contract->config->view;
+	Oid view = contract->config->view;
 
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(view)), get_rel_name(view));
 }
@@ -107,10 +107,10 @@ static char *
 key_condition(const OutboxCompiledContract *contract, const char *view)
 {
 	StringInfoData condition;
-	ListCell   *lc;
+	ListCell *lc;
 
 	initStringInfo(&condition);
-	foreach(lc, contract->config->key)
+	foreach (lc, contract->config->key)
 	{
 		const char *column = quote_identifier(lfirst(lc));
 

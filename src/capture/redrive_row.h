@@ -26,4 +26,4 @@ extern HeapTuple OutboxLetterRowBefore(OutboxCompiledContract *contract, const O
  */
 extern HeapTuple OutboxLetterRowNow(OutboxCompiledContract *contract, const OutboxLetter *letter);
 
-#endif							/* OUTBOX_REDRIVE_ROW_H */
+#endif /* OUTBOX_REDRIVE_ROW_H */

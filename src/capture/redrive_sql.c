@@ -23,7 +23,7 @@
 #include "deadletter/rejected.h"
 
 /* How long the relay holds aggregates. */
-#define LATE_TIME_MS	50
+#define LATE_TIME_MS 50
 
 PG_FUNCTION_INFO_V1(outbox_redrive);
 PG_FUNCTION_INFO_V1(outbox_redrive_late);
@@ -35,10 +35,9 @@ static int64 try_letters(List *letters);
 Datum
 outbox_redrive(PG_FUNCTION_ARGS)
 {
-	int64		id = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0);
-	OutboxLetterChoice choice = {.id = PG_ARGISNULL(0) ? NULL : &id, .contract = OutboxTextArg(fcinfo, 1),
-	.max_rows = PG_ARGISNULL(2) ? 1000 : PG_GETARG_INT32(2)};
-	List	   *letters;
+	int64 id = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0);
+	OutboxLetterChoice choice = {.id = PG_ARGISNULL(0) ? NULL : &id, .contract = OutboxTextArg(fcinfo, 1), .max_rows = PG_ARGISNULL(2) ? 1000 : PG_GETARG_INT32(2)};
+	List *letters;
 
 	OutboxRequireVersion();
 	letters = OutboxTakeLetters(&choice);
@@ -58,12 +57,12 @@ outbox_redrive(PG_FUNCTION_ARGS)
 Datum
 outbox_redrive_late(PG_FUNCTION_ARGS)
 {
-	List	   *letters = OutboxTakeLateLetters(PG_GETARG_INT32(0));
+	List *letters = OutboxTakeLateLetters(PG_GETARG_INT32(0));
 	TimestampTz start = GetCurrentTimestamp();
-	int64		taken = 0;
-	ListCell   *lc;
+	int64 taken = 0;
+	ListCell *lc;
 
-	foreach(lc, letters)
+	foreach (lc, letters)
 	{
 		OutboxLetter *letter = lfirst(lc);
 
@@ -81,11 +80,11 @@ static int64
 try_letters(List *letters)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "outbox redrive", ALLOCSET_DEFAULT_SIZES);
-	int64		redriven = 0;
-	bool		any_publish = false;
-	ListCell   *lc;
+	int64 redriven = 0;
+	bool any_publish = false;
+	ListCell *lc;
 
-	foreach(lc, letters)
+	foreach (lc, letters)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(context);
 		OutboxLetter *letter = lfirst(lc);
@@ -105,7 +104,7 @@ try_letters(List *letters)
 Datum
 outbox_discard(PG_FUNCTION_ARGS)
 {
-	char	   *reason = OutboxRequiredTextArg(fcinfo, 1, "reason");
+	char *reason = OutboxRequiredTextArg(fcinfo, 1, "reason");
 	const char *args[] = {NULL, reason, GetUserNameFromId(GetSessionUserId(), false)};
 
 	if (PG_ARGISNULL(0))
@@ -120,7 +119,8 @@ outbox_discard(PG_FUNCTION_ARGS)
 	args[0] = psprintf(INT64_FORMAT, PG_GETARG_INT64(0));
 	if (OutboxExecute("UPDATE outbox.dead_letter_entry SET state = 'discarded', resolution = $2,"
 					  " resolved_at = clock_timestamp(), resolved_by = $3"
-					  " WHERE id = $1::bigint AND state = 'open' RETURNING id", lengthof(args), args) == NULL)
+					  " WHERE id = $1::bigint AND state = 'open' RETURNING id",
+					  lengthof(args), args) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there is no open dead letter %s", args[0]),

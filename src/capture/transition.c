@@ -16,27 +16,26 @@
 #include "executor/executor.h"
 
 #include "capture/change.h"
-#include "capture/cost.h"
 #include "capture/commit_guard.h"
+#include "capture/cost.h"
 #include "capture/transition.h"
 #include "catalog/outbox_catalog.h"
 #include "contract/evaluate.h"
 
-static int	take_attempt(OutboxChange *change, OutboxDeadLetter *failure);
+static int take_attempt(OutboxChange *change, OutboxDeadLetter *failure);
 static void take_rows(OutboxChange *change, const OutboxKeyRows *rows);
 static void former_row_unknown(OutboxChange *change);
 static void store_row(OutboxCompiledContract *contract, TupleTableSlot *slot, HeapTuple tuple);
-static int	count_differing(const OutboxChange *change);
+static int count_differing(const OutboxChange *change);
 static void run_within_time(OutboxChange *change);
 
 int
 OutboxCaptureChange(OutboxCompiledContract *contract, TupleTableSlot *before,
 					TupleTableSlot *after, bool superseded)
 {
-	OutboxChange		change = {.contract = contract, .source_before = before,
-	.source_after = after, .flags = superseded ? OUTBOX_EVENT_SUPERSEDED : 0};
+	OutboxChange change = {.contract = contract, .source_before = before, .source_after = after, .flags = superseded ? OUTBOX_EVENT_SUPERSEDED : 0};
 	MemoryContext caller;
-	int			differing;
+	int differing;
 
 	if (before && after && !OutboxEmitIsWanted(contract, OUTBOX_EMIT_ALWAYS) &&
 		OutboxSourceReadsEqual(contract, before, after))
@@ -53,10 +52,9 @@ OutboxCaptureChange(OutboxCompiledContract *contract, TupleTableSlot *before,
 int
 OutboxCaptureRedrive(OutboxCompiledContract *contract, const OutboxRedrive *redrive, OutboxDeadLetter *failure)
 {
-	OutboxChange		change = {.contract = contract, .flags = OUTBOX_EVENT_REDRIVEN | redrive->flags,
-	.only_type = redrive->event_type, .step = STEP_EVENTS};
+	OutboxChange change = {.contract = contract, .flags = OUTBOX_EVENT_REDRIVEN | redrive->flags, .only_type = redrive->event_type, .step = STEP_EVENTS};
 	MemoryContext caller;
-	int			nevents;
+	int nevents;
 
 	OutboxEvaluateReset(contract);
 	caller = MemoryContextSwitchTo(contract->row_context);
@@ -65,7 +63,7 @@ OutboxCaptureRedrive(OutboxCompiledContract *contract, const OutboxRedrive *redr
 	if (redrive->before_unknown)
 		ExecStoreAllNullTuple(contract->before);
 	OutboxChangeAddTransition(&change, redrive->emit, false, redrive->before || redrive->before_unknown,
-				   redrive->after != NULL);
+							  redrive->after != NULL);
 	run_within_time(&change);
 	nevents = take_attempt(&change, failure);
 	MemoryContextSwitchTo(caller);
@@ -95,7 +93,7 @@ take_attempt(OutboxChange *change, OutboxDeadLetter *failure)
 bool
 OutboxCaptureKey(OutboxCompiledContract *contract, const OutboxKeyRows *rows)
 {
-	OutboxChange		change = {.contract = contract};
+	OutboxChange change = {.contract = contract};
 	MemoryContext caller;
 
 	OutboxEvaluateReset(contract);
@@ -115,7 +113,7 @@ OutboxCaptureKey(OutboxCompiledContract *contract, const OutboxKeyRows *rows)
 static int
 count_differing(const OutboxChange *change)
 {
-	int			differing = 0;
+	int differing = 0;
 
 	for (int i = 0; i < change->ntransitions; i++)
 		differing += !change->transitions[i].equal;
@@ -125,9 +123,9 @@ count_differing(const OutboxChange *change)
 int
 OutboxCaptureLate(OutboxCompiledContract *contract, const OutboxKeyRows *rows, int16 flags, OutboxDeadLetter *failure)
 {
-	OutboxChange		change = {.contract = contract, .flags = flags, .always_only = rows->before_error != NULL};
+	OutboxChange change = {.contract = contract, .flags = flags, .always_only = rows->before_error != NULL};
 	MemoryContext caller;
-	int			nevents;
+	int nevents;
 
 	OutboxEvaluateReset(contract);
 	caller = MemoryContextSwitchTo(contract->row_context);
@@ -161,7 +159,7 @@ take_rows(OutboxChange *change, const OutboxKeyRows *rows)
 	}
 	if (rows->after_error)
 	{
-		OutboxEmit	emit = change->before == ROW_ABSENT ? OUTBOX_EMIT_CREATED : OUTBOX_EMIT_CHANGED;
+		OutboxEmit emit = change->before == ROW_ABSENT ? OUTBOX_EMIT_CREATED : OUTBOX_EMIT_CHANGED;
 
 		if (OutboxEmitIsWanted(contract, emit) || OutboxEmitIsWanted(contract, OUTBOX_EMIT_ALWAYS))
 			OutboxChangeAddLetter(change, NULL, emit, "map", rows->after_error);

@@ -22,17 +22,17 @@
  * cannot be mapped does.
  * Raises only for what is not ours to swallow, or with on_invalid = abort.
  */
-extern int	OutboxCaptureChange(OutboxCompiledContract *contract, TupleTableSlot *before,
-								TupleTableSlot *after, bool superseded);
+extern int OutboxCaptureChange(OutboxCompiledContract *contract, TupleTableSlot *before,
+							   TupleTableSlot *after, bool superseded);
 
 /* What a contract evaluated at commit shows for one lookup key. */
 typedef struct OutboxKeyRows
 {
-	TupleDesc	lookup_desc;
+	TupleDesc lookup_desc;
 	const Datum *lookup;
-	HeapTuple	before;			/* rows of the contract's view; NULL: none */
-	HeapTuple	after;
-	const ErrorData *before_error;	/* the row is not known, and why */
+	HeapTuple before; /* rows of the contract's view; NULL: none */
+	HeapTuple after;
+	const ErrorData *before_error; /* the row is not known, and why */
 	const ErrorData *after_error;
 } OutboxKeyRows;
 
@@ -45,12 +45,12 @@ extern bool OutboxCaptureKey(OutboxCompiledContract *contract, const OutboxKeyRo
 /* A dead letter that is tried again, with the contract rows as they are known now. */
 typedef struct OutboxRedrive
 {
-	OutboxEmit	emit;
-	const char *event_type;		/* NULL: all that the emit concerns */
-	HeapTuple	before;			/* rows of the contract's view; NULL: none */
-	HeapTuple	after;
-	bool		before_unknown; /* there was a row before, but not what it was */
-	int16		flags;			/* OUTBOX_EVENT_*: further marks */
+	OutboxEmit emit;
+	const char *event_type; /* NULL: all that the emit concerns */
+	HeapTuple before;       /* rows of the contract's view; NULL: none */
+	HeapTuple after;
+	bool before_unknown; /* there was a row before, but not what it was */
+	int16 flags;         /* OUTBOX_EVENT_*: further marks */
 } OutboxRedrive;
 
 /*
@@ -58,8 +58,8 @@ typedef struct OutboxRedrive
  * known. Of a row before that is not known, only event types that need none.
  * Otherwise as OutboxCaptureRedrive.
  */
-extern int	OutboxCaptureLate(OutboxCompiledContract *contract, const OutboxKeyRows *rows, int16 flags,
-							  OutboxDeadLetter *failure);
+extern int OutboxCaptureLate(OutboxCompiledContract *contract, const OutboxKeyRows *rows, int16 flags,
+							 OutboxDeadLetter *failure);
 
 /* Can the event type be decided, and its payload be written, without the row before? */
 extern bool OutboxNeedsNoRowBefore(const OutboxCompiledEventType *type);
@@ -68,7 +68,7 @@ extern bool OutboxNeedsNoRowBefore(const OutboxCompiledEventType *type);
  * Adds the events, marked as redriven, to the present transaction. When one of
  * them fails nothing is added and *failure says why. Returns how many were added.
  */
-extern int	OutboxCaptureRedrive(OutboxCompiledContract *contract, const OutboxRedrive *redrive,
-								 OutboxDeadLetter *failure);
+extern int OutboxCaptureRedrive(OutboxCompiledContract *contract, const OutboxRedrive *redrive,
+								OutboxDeadLetter *failure);
 
-#endif							/* OUTBOX_TRANSITION_H */
+#endif /* OUTBOX_TRANSITION_H */

@@ -41,9 +41,9 @@ PG_FUNCTION_INFO_V1(outbox_config_changed);
 typedef struct EmptiedTable
 {
 	const char *contract;
-	Oid			relation;
-	bool		captured;
-	bool		refused;
+	Oid relation;
+	bool captured;
+	bool refused;
 } EmptiedTable;
 
 static void check_call(FunctionCallInfo fcinfo, const char *function, bool row);
@@ -132,7 +132,7 @@ check_call(FunctionCallInfo fcinfo, const char *function, bool row)
 static void
 read_change(TriggerData *trigger, OutboxRowChange *change)
 {
-	HeapTuple	new_tuple = NULL;
+	HeapTuple new_tuple = NULL;
 
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 	{

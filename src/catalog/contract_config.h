@@ -74,9 +74,9 @@ typedef struct OutboxContractConfig
 	bool abort_on_invalid;
 	bool reject_truncate; /* and whatever else makes rows appear or vanish without triggers */
 	bool enabled;
-	int32 version; /* of the contract's newest version */
-	Oid view;      /* gone while detached */
-	bool detached; /* by outbox.detach() */
+	int32 version;     /* of the contract's newest version */
+	Oid view;          /* gone while detached */
+	bool detached;     /* by outbox.detach() */
 	Oid root;          /* the root source */
 	List *root_key;    /* of char *: the root's columns behind the key */
 	List *sources;     /* of OutboxSourceConfig *, the root first */

@@ -151,9 +151,9 @@ OutboxOpenWithoutWait(Oid relation)
 bool
 OutboxLockWithoutWait(const List *relations)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, relations)
+	foreach (lc, relations)
 	{
 		if (!ConditionalLockRelationOid(lfirst_oid(lc), AccessShareLock))
 			return false;

@@ -11,7 +11,7 @@
 #include "nodes/pg_list.h"
 #include "utils/relcache.h"
 
-#define OUTBOX_SCHEMA	"outbox"
+#define OUTBOX_SCHEMA "outbox"
 
 /* Attribute numbers of outbox.event and its leaves (sql/10_catalog.sql). */
 enum OutboxEventAttribute
@@ -30,7 +30,7 @@ enum OutboxEventAttribute
 	Anum_event_tracingspancontext,
 	Anum_event_headers
 };
-#define Natts_event		Anum_event_headers
+#define Natts_event Anum_event_headers
 
 /* Attribute numbers of outbox.leaf that are read without a query. */
 enum OutboxLeafAttribute
@@ -46,23 +46,23 @@ enum OutboxLeafAttribute
 };
 
 /* outbox.event.flags */
-#define OUTBOX_EVENT_SUPERSEDED		0x0001	/* NEW was already updated again by the same transaction */
-#define OUTBOX_EVENT_REDRIVEN		0x0002
-#define OUTBOX_EVENT_LATE			0x0004
-#define OUTBOX_EVENT_TOMBSTONE_AFTER	0x0008	/* a null value follows the event */
-#define OUTBOX_EVENT_TOMBSTONE_ONLY		0x0010	/* the event is published as a null value */
+#define OUTBOX_EVENT_SUPERSEDED 0x0001 /* NEW was already updated again by the same transaction */
+#define OUTBOX_EVENT_REDRIVEN 0x0002
+#define OUTBOX_EVENT_LATE 0x0004
+#define OUTBOX_EVENT_TOMBSTONE_AFTER 0x0008 /* a null value follows the event */
+#define OUTBOX_EVENT_TOMBSTONE_ONLY 0x0010  /* the event is published as a null value */
 
 /*
  * All of these look in the system catalogs (a cached syscache probe) and so
  * need a transaction. They follow DROP and CREATE EXTENSION: nothing is
  * remembered beyond the syscache.
  */
-extern Oid	OutboxExtensionOid(bool missing_ok);
-extern Oid	OutboxOwner(void);				/* owner of the extension: reads and writes our tables */
-extern Oid	OutboxInstallation(void);	/* oid of outbox.event_seq: changes when the extension is created anew; InvalidOid: not there */
-extern Oid	OutboxSchemaOid(void);			/* raises when it is not there */
-extern Oid	OutboxRelationOid(const char *relname);	/* raises when it is not there */
-extern Oid	OutboxRelationOwner(Oid relation);	/* raises when it is not there */
+extern Oid OutboxExtensionOid(bool missing_ok);
+extern Oid OutboxOwner(void);                      /* owner of the extension: reads and writes our tables */
+extern Oid OutboxInstallation(void);               /* oid of outbox.event_seq: changes when the extension is created anew; InvalidOid: not there */
+extern Oid OutboxSchemaOid(void);                  /* raises when it is not there */
+extern Oid OutboxRelationOid(const char *relname); /* raises when it is not there */
+extern Oid OutboxRelationOwner(Oid relation);      /* raises when it is not there */
 
 /*
  * Opens a relation to look at its definition, in AccessShareLock when that is
@@ -90,9 +90,9 @@ extern void OutboxRequireVersion(void);
  */
 typedef struct OutboxOwnerScope
 {
-	Oid			user;
-	int			sec_context;
-	int			guc_nest_level;
+	Oid user;
+	int sec_context;
+	int guc_nest_level;
 } OutboxOwnerScope;
 extern void OutboxOwnerBegin(OutboxOwnerScope *scope);
 
@@ -100,4 +100,4 @@ extern void OutboxOwnerBegin(OutboxOwnerScope *scope);
 extern void OutboxApiBegin(OutboxOwnerScope *scope);
 extern void OutboxOwnerEnd(const OutboxOwnerScope *scope);
 
-#endif							/* OUTBOX_CATALOG_H */
+#endif /* OUTBOX_CATALOG_H */

@@ -32,29 +32,29 @@
 #include "contract/partition.h"
 
 /* Compiled at a time, one per contract and partition: at about 50 kB each. */
-#define MAX_ENTRIES		256
+#define MAX_ENTRIES 256
 
 /* By trigger and relation, or by name (then both are InvalidOid). */
 typedef struct CacheKey
 {
-	Oid			trigger;
-	Oid			relation;
-	int			depth;			/* 0, or how many re-entrant uses are below this one */
-	char		name[NAMEDATALEN];	/* zero-padded */
+	Oid trigger;
+	Oid relation;
+	int depth;              /* 0, or how many re-entrant uses are below this one */
+	char name[NAMEDATALEN]; /* zero-padded */
 } CacheKey;
 
 typedef struct CacheEntry
 {
-	CacheKey	key;			/* hash key, first */
+	CacheKey key; /* hash key, first */
 	OutboxCachedContract contract;
-	MemoryContext context;		/* owns config and error; the compiled contract or touch is its child */
-	const List *relations;		/* READY: OIDs whose invalidation outdates it; NIL: any */
-	const List *objects;		/* READY: of PlanInvalItem *, functions and types that do */
-	bool		valid;
-	bool		in_use;
-	LocalTransactionId transaction; /* the one that filled it */
+	MemoryContext context; /* owns config and error; the compiled contract or touch is its child */
+	const List *relations; /* READY: OIDs whose invalidation outdates it; NIL: any */
+	const List *objects;   /* READY: of PlanInvalItem *, functions and types that do */
+	bool valid;
+	bool in_use;
+	LocalTransactionId transaction;     /* the one that filled it */
 	LocalTransactionId gap_transaction; /* the last one that recorded a gap, */
-	TransactionId gap_xid;		/* and the subtransaction that did */
+	TransactionId gap_xid;              /* and the subtransaction that did */
 } CacheEntry;
 
 /* What filling an entry needs inside the guard. */
@@ -88,7 +88,7 @@ OutboxCachedContract *
 OutboxContractAcquire(const Trigger *trigger, Relation rel)
 {
 	CacheEntry *entry = last;
-	CacheKey	key;
+	CacheKey key;
 
 	if (entry == NULL || entry->key.trigger != trigger->tgoid ||
 		entry->key.relation != RelationGetRelid(rel) || entry->in_use)
@@ -109,7 +109,7 @@ OutboxContractAcquire(const Trigger *trigger, Relation rel)
 static CacheEntry *
 find_entry_by_name(const char *name)
 {
-	CacheKey	key;
+	CacheKey key;
 
 	memset(&key, 0, sizeof(key));
 	strlcpy(key.name, name, sizeof(key.name));
@@ -181,8 +181,7 @@ OutboxContractsChanged(void)
 static void
 create_cache(void)
 {
-	HASHCTL		control = {.keysize = sizeof(CacheKey), .entrysize = sizeof(CacheEntry),
-		.hash = hash_key, .hcxt = CacheMemoryContext};
+	HASHCTL control = {.keysize = sizeof(CacheKey), .entrysize = sizeof(CacheEntry), .hash = hash_key, .hcxt = CacheMemoryContext};
 
 	/* The callbacks stay for good, so they come last. */
 	cache = hash_create("outbox contracts", 32, &control, HASH_ELEM | HASH_FUNCTION | HASH_CONTEXT);
@@ -199,7 +198,7 @@ static uint32
 hash_key(const void *key, Size size)
 {
 	const CacheKey *entry = key;
-	uint32		hash = hash_bytes(key, offsetof(CacheKey, name));
+	uint32 hash = hash_bytes(key, offsetof(CacheKey, name));
 
 	return entry->name[0] ? hash ^ hash_bytes((const unsigned char *) entry->name, strlen(entry->name)) : hash;
 }
@@ -232,7 +231,7 @@ find_free_entry(CacheKey *key)
 static void
 sweep_entries(void)
 {
-	bool		full = hash_get_num_entries(cache) >= MAX_ENTRIES;
+	bool full = hash_get_num_entries(cache) >= MAX_ENTRIES;
 	HASH_SEQ_STATUS status;
 	CacheEntry *entry;
 
@@ -271,8 +270,8 @@ static void
 fill_entry(CacheEntry *entry, const char *contract_name)
 {
 	FillRequest request = {.entry = entry, .contract_name = contract_name};
-	uint64		seen;
-	ErrorData  *error;
+	uint64 seen;
+	ErrorData *error;
 
 	empty_entry(entry);
 	entry->context = AllocSetContextCreate(CacheMemoryContext, "outbox cached contract", ALLOCSET_SMALL_SIZES);
@@ -316,7 +315,7 @@ fill_step(void *arg)
 {
 	FillRequest *request = arg;
 	CacheEntry *entry = request->entry;
-	bool		by_name = entry->key.name[0] != '\0';
+	bool by_name = entry->key.name[0] != '\0';
 	MemoryContext caller = MemoryContextSwitchTo(entry->context);
 	OutboxContractConfig *config = OutboxContractLoad(request->contract_name);
 
@@ -348,7 +347,7 @@ static void
 compile_contract(CacheEntry *entry)
 {
 	OutboxContractConfig *config = entry->contract.config;
-	bool		push = !ActiveSnapshotSet();	/* planning may run functions */
+	bool push = !ActiveSnapshotSet(); /* planning may run functions */
 	OutboxCompiledContract *compiled;
 
 	if (push)
@@ -398,9 +397,9 @@ object_changed(Datum arg, int cacheid, uint32 hashvalue)
 	hash_seq_init(&status, cache);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
-		ListCell   *lc;
+		ListCell *lc;
 
-		foreach(lc, entry->objects)
+		foreach (lc, entry->objects)
 		{
 			PlanInvalItem *item = lfirst(lc);
 

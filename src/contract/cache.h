@@ -17,20 +17,20 @@
 typedef enum OutboxContractState
 {
 	OUTBOX_CONTRACT_READY,
-	OUTBOX_CONTRACT_DISABLED,	/* configured, switched off */
-	OUTBOX_CONTRACT_FOREIGN,	/* the relation is no source of the contract */
-	OUTBOX_CONTRACT_MISSING,	/* no row in outbox.contract for this trigger */
-	OUTBOX_CONTRACT_DETACHED,	/* its view is away, see outbox.detach() */
-	OUTBOX_CONTRACT_BROKEN		/* cannot be compiled: error says why */
+	OUTBOX_CONTRACT_DISABLED, /* configured, switched off */
+	OUTBOX_CONTRACT_FOREIGN,  /* the relation is no source of the contract */
+	OUTBOX_CONTRACT_MISSING,  /* no row in outbox.contract for this trigger */
+	OUTBOX_CONTRACT_DETACHED, /* its view is away, see outbox.detach() */
+	OUTBOX_CONTRACT_BROKEN    /* cannot be compiled: error says why */
 } OutboxContractState;
 
 typedef struct OutboxCachedContract
 {
 	OutboxContractState state;
-	OutboxCompiledContract *compiled;	/* READY: of a contract evaluated per row, or acquired by name */
-	OutboxTouch *touch;			/* READY: of a source of a contract evaluated at commit (compiled is NULL then) */
-	OutboxContractConfig *config;	/* all but MISSING; may be NULL for BROKEN */
-	ErrorData  *error;			/* BROKEN */
+	OutboxCompiledContract *compiled; /* READY: of a contract evaluated per row, or acquired by name */
+	OutboxTouch *touch;               /* READY: of a source of a contract evaluated at commit (compiled is NULL then) */
+	OutboxContractConfig *config;     /* all but MISSING; may be NULL for BROKEN */
+	ErrorData *error;                 /* BROKEN */
 } OutboxCachedContract;
 
 /*
@@ -64,4 +64,4 @@ extern bool OutboxContractFirstGap(OutboxCachedContract *contract);
 /* Outdates every backend's copies at commit of the present transaction. */
 extern void OutboxContractsChanged(void);
 
-#endif							/* OUTBOX_CONTRACT_CACHE_H */
+#endif /* OUTBOX_CONTRACT_CACHE_H */

@@ -34,39 +34,41 @@
 #include "compat.h"
 #include "contract/code_map.h"
 
-#define MAX_SHOWN_CODE	64		/* bytes of a code in a message */
-#define MAX_SHOWN		512		/* bytes after which no more codes are listed */
-#define MAX_MISSING		64		/* names without a map that are remembered; they may come from data */
+#define MAX_SHOWN_CODE 64 /* bytes of a code in a message */
+#define MAX_SHOWN 512     /* bytes after which no more codes are listed */
+#define MAX_MISSING 64    /* names without a map that are remembered; they may come from data */
 
 PG_FUNCTION_INFO_V1(outbox_decode_text);
 PG_FUNCTION_INFO_V1(outbox_decode_bigint);
 
 enum
 {
-	Anum_code_map_name = 1, Anum_code_map_code, Anum_code_map_word
+	Anum_code_map_name = 1,
+	Anum_code_map_code,
+	Anum_code_map_word
 };
 
 /* Keys and words are counted strings in the map's own context. */
 typedef struct CodeEntry
 {
-	text	   *code;			/* hash key */
-	text	   *word;
+	text *code; /* hash key */
+	text *word;
 } CodeEntry;
 
 typedef struct CodeMap
 {
 	MemoryContext context;
-	char	   *name;
-	HTAB	   *codes;			/* NULL: the map does not exist */
+	char *name;
+	HTAB *codes; /* NULL: the map does not exist */
 	struct CodeMap *next;
 } CodeMap;
 
 static CodeMap *maps = NULL;
-static int	missing = 0;
+static int missing = 0;
 static bool maps_valid = false;
 static bool callback_registered = false;
-static Oid	code_map_relation = InvalidOid;
-static StringInfo unknown = NULL;	/* in TopMemoryContext */
+static Oid code_map_relation = InvalidOid;
+static StringInfo unknown = NULL; /* in TopMemoryContext */
 
 static text *decode(text *map, text *code);
 static CodeMap *find_map(text *name);
@@ -75,13 +77,13 @@ static void forget_maps(void);
 static void relation_changed(Datum arg, Oid relation);
 static void remember_unknown(const CodeMap *map, text *code);
 static uint32 hash_code(const void *key, Size size);
-static int	compare_codes(const void *left, const void *right, Size size);
+static int compare_codes(const void *left, const void *right, Size size);
 
 /* outbox.decode(map text, code text): strict; NULL for an unknown code. */
 Datum
 outbox_decode_text(PG_FUNCTION_ARGS)
 {
-	text	   *word = decode(PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1));
+	text *word = decode(PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1));
 
 	if (word == NULL)
 		PG_RETURN_NULL();
@@ -92,9 +94,9 @@ outbox_decode_text(PG_FUNCTION_ARGS)
 Datum
 outbox_decode_bigint(PG_FUNCTION_ARGS)
 {
-	char		number[MAXINT8LEN + 1];
-	text	   *word = decode(PG_GETARG_TEXT_PP(0),
-							  cstring_to_text_with_len(number, pg_lltoa(PG_GETARG_INT64(1), number)));
+	char number[MAXINT8LEN + 1];
+	text *word = decode(PG_GETARG_TEXT_PP(0),
+						cstring_to_text_with_len(number, pg_lltoa(PG_GETARG_INT64(1), number)));
 
 	if (word == NULL)
 		PG_RETURN_NULL();
@@ -117,7 +119,7 @@ OutboxUnknownCodes(void)
 bool
 OutboxIsDecode(Oid function)
 {
-	char	   *name = get_func_name(function);
+	char *name = get_func_name(function);
 
 	return name && strcmp(name, "decode") == 0 &&
 		get_func_namespace(function) == OutboxSchemaOid();
@@ -127,9 +129,9 @@ OutboxIsDecode(Oid function)
 static text *
 decode(text *map_name, text *code)
 {
-	CodeMap    *map = find_map(map_name);
-	CodeEntry  *entry = map->codes ? hash_search(map->codes, &code, HASH_FIND, NULL) : NULL;
-	text	   *word;
+	CodeMap *map = find_map(map_name);
+	CodeEntry *entry = map->codes ? hash_search(map->codes, &code, HASH_FIND, NULL) : NULL;
+	text *word;
 
 	if (entry == NULL)
 	{
@@ -144,7 +146,7 @@ decode(text *map_name, text *code)
 static CodeMap *
 find_map(text *name)
 {
-	Size		len = VARSIZE_ANY_EXHDR(name);
+	Size len = VARSIZE_ANY_EXHDR(name);
 
 	if (!maps_valid)
 		forget_maps();
@@ -162,28 +164,27 @@ load_map(const char *name)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "outbox code map", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
-	HASHCTL		control = {.keysize = sizeof(text *), .entrysize = sizeof(CodeEntry), .hash = hash_code,
-	.match = compare_codes, .hcxt = context};
-	CodeMap    *map = palloc0(sizeof(CodeMap));
-	Relation	rel = table_open(OutboxRelationOid("code_map"), AccessShareLock);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	HASHCTL control = {.keysize = sizeof(text *), .entrysize = sizeof(CodeEntry), .hash = hash_code, .match = compare_codes, .hcxt = context};
+	CodeMap *map = palloc0(sizeof(CodeMap));
+	Relation rel = table_open(OutboxRelationOid("code_map"), AccessShareLock);
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
 	ScanKeyData key;
 	SysScanDesc scan;
-	HeapTuple	tuple;
+	HeapTuple tuple;
 
 	map->context = context;
 	map->name = pstrdup(name);
-	maps_valid = true;			/* until a callback says otherwise */
+	maps_valid = true; /* until a callback says otherwise */
 	code_map_relation = RelationGetRelid(rel);
 	ScanKeyInit(&key, Anum_code_map_name, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(name));
 	key.sk_collation = TupleDescAttr(RelationGetDescr(rel), Anum_code_map_name - 1)->attcollation;
 	scan = systable_beginscan(rel, OutboxRelationOid("code_map_pkey"), true, snapshot, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		bool		isnull;
-		text	   *code = DatumGetTextPCopy(heap_getattr(tuple, Anum_code_map_code, RelationGetDescr(rel), &isnull));
-		text	   *word = DatumGetTextPCopy(heap_getattr(tuple, Anum_code_map_word, RelationGetDescr(rel), &isnull));
-		CodeEntry  *entry;
+		bool isnull;
+		text *code = DatumGetTextPCopy(heap_getattr(tuple, Anum_code_map_code, RelationGetDescr(rel), &isnull));
+		text *word = DatumGetTextPCopy(heap_getattr(tuple, Anum_code_map_word, RelationGetDescr(rel), &isnull));
+		CodeEntry *entry;
 
 		if (map->codes == NULL)
 			map->codes = hash_create("outbox code map", 32, &control,
@@ -196,7 +197,7 @@ load_map(const char *name)
 	table_close(rel, AccessShareLock);
 	MemoryContextSwitchTo(caller);
 	if (map->codes == NULL && ++missing > MAX_MISSING)
-		maps_valid = false;		/* start again */
+		maps_valid = false; /* start again */
 	if (maps_valid)
 	{
 		MemoryContextSetParent(context, CacheMemoryContext);
@@ -211,7 +212,7 @@ forget_maps(void)
 {
 	while (maps)
 	{
-		CodeMap    *map = maps;
+		CodeMap *map = maps;
 
 		maps = map->next;
 		MemoryContextDelete(map->context);
@@ -235,7 +236,7 @@ relation_changed(Datum arg, Oid relation)
 static void
 remember_unknown(const CodeMap *map, text *code)
 {
-	int			len = pg_mbcliplen(VARDATA_ANY(code), VARSIZE_ANY_EXHDR(code), MAX_SHOWN_CODE);
+	int len = pg_mbcliplen(VARDATA_ANY(code), VARSIZE_ANY_EXHDR(code), MAX_SHOWN_CODE);
 
 	if (unknown == NULL)
 	{
@@ -246,15 +247,14 @@ remember_unknown(const CodeMap *map, text *code)
 	}
 	if (unknown->len > MAX_SHOWN)
 		return;
-	appendStringInfo(unknown, map->codes ? "%s\"%.*s\" of code map \"%s\"" :
-					 "%s\"%.*s\" of code map \"%s\", which does not exist",
+	appendStringInfo(unknown, map->codes ? "%s\"%.*s\" of code map \"%s\"" : "%s\"%.*s\" of code map \"%s\", which does not exist",
 					 unknown->len > 0 ? ", " : "", len, VARDATA_ANY(code), map->name);
 }
 
 static uint32
 hash_code(const void *key, Size size)
 {
-	text	   *code = *(text *const *) key;
+	text *code = *(text *const *) key;
 
 	return hash_bytes((unsigned char *) VARDATA_ANY(code), VARSIZE_ANY_EXHDR(code));
 }
@@ -262,8 +262,8 @@ hash_code(const void *key, Size size)
 static int
 compare_codes(const void *left, const void *right, Size size)
 {
-	text	   *a = *(text *const *) left;
-	text	   *b = *(text *const *) right;
+	text *a = *(text *const *) left;
+	text *b = *(text *const *) right;
 
 	if (VARSIZE_ANY_EXHDR(a) != VARSIZE_ANY_EXHDR(b))
 		return 1;

@@ -18,4 +18,4 @@ extern void OutboxForgetUnknownCodes(void);
 /* Is this function outbox.decode()? It neither raises nor depends on settings. */
 extern bool OutboxIsDecode(Oid function);
 
-#endif							/* OUTBOX_CODE_MAP_H */
+#endif /* OUTBOX_CODE_MAP_H */

@@ -58,14 +58,14 @@ ParamListInfo
 OutboxCommitQueryParameters(const OutboxCommitQuery *query, Datum *const *keys, int nkeys)
 {
 	ParamListInfo params = makeParamList(query->nlookup);
-	Datum	   *elements = palloc(sizeof(Datum) * nkeys);
+	Datum *elements = palloc(sizeof(Datum) * nkeys);
 
 	for (int i = 0; i < query->nlookup; i++)
 	{
-		Oid			type = get_element_type(query->array_types[i]);
-		int16		len;
-		bool		byval;
-		char		align;
+		Oid type = get_element_type(query->array_types[i]);
+		int16 len;
+		bool byval;
+		char align;
 
 		get_typlenbyvalalign(type, &len, &byval, &align);
 		for (int j = 0; j < nkeys; j++)
@@ -93,13 +93,13 @@ OutboxLookupColumns(const OutboxContractConfig *config)
 TupleDesc
 OutboxLookupDesc(Oid root, const List *columns)
 {
-	TupleDesc	desc = CreateTemplateTupleDesc(list_length(columns));
-	ListCell   *lc;
+	TupleDesc desc = CreateTemplateTupleDesc(list_length(columns));
+	ListCell *lc;
 
-	foreach(lc, columns)
+	foreach (lc, columns)
 	{
-		Var		   *column = lfirst_node(Var, lc);
-		AttrNumber	number = foreach_current_index(lc) + 1;
+		Var *column = lfirst_node(Var, lc);
+		AttrNumber number = foreach_current_index(lc) + 1;
 
 		TupleDescInitEntry(desc, number, get_attname(root, column->varattno, false), column->vartype,
 						   column->vartypmod, 0);
@@ -114,12 +114,12 @@ plan_query(const OutboxContractConfig *config, const Bitmapset *used, MemoryCont
 {
 	OutboxViewSurvey *survey = OutboxSurveyView(config->view);
 	OutboxRootPath *path;
-	Query	   *query;
-	Query	   *original;
+	Query *query;
+	Query *original;
 	PlannedStmt *plan;
-	Oid		   *array_types;
+	Oid *array_types;
 	OutboxCommitQuery *result;
-	ListCell   *lc;
+	ListCell *lc;
 
 	OutboxCheckViewAccess(survey->access, config->view);
 	query = analyse(config, survey, &path);
@@ -139,7 +139,7 @@ plan_query(const OutboxContractConfig *config, const Bitmapset *used, MemoryCont
 	result->lookup = palloc(sizeof(AttrNumber) * result->nlookup);
 	result->array_types = palloc(sizeof(Oid) * result->nlookup);
 	memcpy(result->array_types, array_types, sizeof(Oid) * result->nlookup);
-	foreach(lc, path->lookup)
+	foreach (lc, path->lookup)
 		result->lookup[foreach_current_index(lc)] = lfirst_node(Var, lc)->varattno;
 	return result;
 }
@@ -148,13 +148,13 @@ plan_query(const OutboxContractConfig *config, const Bitmapset *used, MemoryCont
 static Query *
 analyse(const OutboxContractConfig *config, OutboxViewSurvey *survey, OutboxRootPath **path)
 {
-	Query	   *query = OutboxRewrittenView(config->view);
-	List	   *reads = NIL;
-	ListCell   *lc;
+	Query *query = OutboxRewrittenView(config->view);
+	List *reads = NIL;
+	ListCell *lc;
 
 	OutboxRefuseVolatile((Node *) query, survey->subject);
 	*path = OutboxFindRoot(config, query);
-	foreach(lc, (*path)->lookup)
+	foreach (lc, (*path)->lookup)
 		reads = lappend(reads, get_attname(config->root, lfirst_node(Var, lc)->varattno, false));
 	if (config->root_key == NIL)
 		(void) OutboxProveUnique(config->root, reads, config->key);
@@ -167,11 +167,11 @@ analyse(const OutboxContractConfig *config, OutboxViewSurvey *survey, OutboxRoot
 static void
 drop_unused_columns(Query *query, const Bitmapset *used)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (query->distinctClause || query->setOperations)
 		return;
-	foreach(lc, query->targetList)
+	foreach (lc, query->targetList)
 	{
 		TargetEntry *entry = lfirst_node(TargetEntry, lc);
 
@@ -185,10 +185,10 @@ drop_unused_columns(Query *query, const Bitmapset *used)
 static List *
 all_relations(const OutboxViewSurvey *survey, const PlannedStmt *plan)
 {
-	List	   *relations = list_copy(survey->relations);
-	ListCell   *lc;
+	List *relations = list_copy(survey->relations);
+	ListCell *lc;
 
-	foreach(lc, plan->rtable)
+	foreach (lc, plan->rtable)
 	{
 		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
 

@@ -23,13 +23,13 @@
 
 typedef struct OutboxCommitQuery
 {
-	PlannedStmt *plan;			/* $1..$nlookup: arrays of equal length, one element per key, keys distinct */
-	List	   *relations;		/* OIDs of all tables and views behind it, ascending: lock these in AccessShareLock */
-	int			nlookup;
-	TupleDesc	lookup_desc;	/* names, types, typmods and collations of the lookup columns */
-	AttrNumber *lookup;			/* their numbers in the root */
-	Oid		   *array_types;	/* types of the parameters (arrays of the base types) */
-	/* result columns: those of the contract's view, then the lookup columns */
+	PlannedStmt *plan; /* $1..$nlookup: arrays of equal length, one element per key, keys distinct */
+	List *relations;   /* OIDs of all tables and views behind it, ascending: lock these in AccessShareLock */
+	int nlookup;
+	TupleDesc lookup_desc; /* names, types, typmods and collations of the lookup columns */
+	AttrNumber *lookup;    /* their numbers in the root */
+	Oid *array_types;      /* types of the parameters (arrays of the base types) */
+						   /* result columns: those of the contract's view, then the lookup columns */
 } OutboxCommitQuery;
 
 /*
@@ -47,9 +47,9 @@ extern OutboxCommitQuery *OutboxPlanCommitQuery(const OutboxContractConfig *conf
 extern ParamListInfo OutboxCommitQueryParameters(const OutboxCommitQuery *query, Datum *const *keys, int nkeys);
 
 /* The root's columns that make up the lookup key, without planning; on the same terms. */
-extern List *OutboxLookupColumns(const OutboxContractConfig *config);	/* of Var * */
+extern List *OutboxLookupColumns(const OutboxContractConfig *config); /* of Var * */
 
 /* What a row of the lookup columns (of Var *) looks like. */
 extern TupleDesc OutboxLookupDesc(Oid root, const List *columns);
 
-#endif							/* OUTBOX_COMMIT_QUERY_H */
+#endif /* OUTBOX_COMMIT_QUERY_H */

@@ -31,47 +31,47 @@
 #include "contract/partition.h"
 #include "deadletter/dead_letter.h"
 
-#define BATCH_KEYS	100
+#define BATCH_KEYS 100
 
 /* A key of the root, and what the query gave for it. */
 typedef struct TrialKey
 {
-	Datum	   *values;
-	int			nrows;
-	HeapTuple	row;			/* the first one */
+	Datum *values;
+	int nrows;
+	HeapTuple row; /* the first one */
 } TrialKey;
 
 typedef struct KeyTrial
 {
 	OutboxCompiledContract *contract;
 	OutboxTrialRow function;
-	void	   *arg;
-	int64		rows;			/* that counted */
-	int64		max_rows;
+	void *arg;
+	int64 rows; /* that counted */
+	int64 max_rows;
 
-	MemoryContext context;		/* of the batch */
-	int			nkeys;
-	TrialKey	keys[BATCH_KEYS];
+	MemoryContext context; /* of the batch */
+	int nkeys;
+	TrialKey keys[BATCH_KEYS];
 
 	/* the keys that the query runs for now */
-	int			first;
-	int			count;
-	int			next;			/* rows mostly come in the order of their keys */
+	int first;
+	int count;
+	int next; /* rows mostly come in the order of their keys */
 } KeyTrial;
 
 /* Receives the query's rows. */
 typedef struct TrialReceiver
 {
 	DestReceiver pub;
-	KeyTrial   *trial;
+	KeyTrial *trial;
 } TrialReceiver;
 
 /* What key_step needs inside its guard. */
 typedef struct KeyText
 {
-	KeyTrial   *trial;
-	TrialKey   *key;
-	Jsonb	   *result;
+	KeyTrial *trial;
+	TrialKey *key;
+	Jsonb *result;
 } KeyText;
 
 static void scan_table(KeyTrial *trial, Oid table);
@@ -92,15 +92,15 @@ static void key_step(void *arg);
 void
 OutboxTryKeys(OutboxCompiledContract *contract, int64 max_rows, OutboxTrialRow function, void *arg)
 {
-	KeyTrial   *trial = palloc0(sizeof(KeyTrial));
-	ListCell   *lc;
+	KeyTrial *trial = palloc0(sizeof(KeyTrial));
+	ListCell *lc;
 
 	trial->contract = contract;
 	trial->function = function;
 	trial->arg = arg;
 	trial->max_rows = max_rows;
 	trial->context = AllocSetContextCreate(CurrentMemoryContext, "outbox trial keys", ALLOCSET_DEFAULT_SIZES);
-	foreach(lc, OutboxSourceTables(contract->config->root))
+	foreach (lc, OutboxSourceTables(contract->config->root))
 	{
 		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_RELATION)
 			scan_table(trial, lfirst_oid(lc));
@@ -112,7 +112,7 @@ OutboxTryKeys(OutboxCompiledContract *contract, int64 max_rows, OutboxTrialRow f
 static void
 scan_table(KeyTrial *trial, Oid table)
 {
-	Relation	rel = table_open(table, AccessShareLock);
+	Relation rel = table_open(table, AccessShareLock);
 	TupleTableSlot *row = table_slot_create(rel, NULL);
 	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
 
@@ -133,18 +133,18 @@ scan_table(KeyTrial *trial, Oid table)
 static void
 add_key(KeyTrial *trial, TupleTableSlot *row)
 {
-	TupleDesc	lookup = trial->contract->query->lookup_desc;
-	TrialKey   *key = &trial->keys[trial->nkeys];
+	TupleDesc lookup = trial->contract->query->lookup_desc;
+	TrialKey *key = &trial->keys[trial->nkeys];
 	MemoryContext caller = MemoryContextSwitchTo(trial->context);
-	bool		isnull = false;
+	bool isnull = false;
 
 	memset(key, 0, sizeof(*key));
 	key->values = palloc(sizeof(Datum) * lookup->natts);
 	for (int i = 0; i < lookup->natts && !isnull; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(lookup, i);
-		AttrNumber	attno = get_attnum(row->tts_tableOid, NameStr(attribute->attname));
-		Datum		value = slot_getattr(row, attno, &isnull);
+		AttrNumber attno = get_attnum(row->tts_tableOid, NameStr(attribute->attname));
+		Datum value = slot_getattr(row, attno, &isnull);
 
 		if (!isnull && attribute->attlen == -1)
 			key->values[i] = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
@@ -160,7 +160,7 @@ static void
 try_batch(KeyTrial *trial)
 {
 	MemoryContext caller;
-	bool		one_by_one;
+	bool one_by_one;
 
 	if (trial->nkeys == 0)
 		return;
@@ -192,14 +192,13 @@ read_keys(KeyTrial *trial, int first, int count)
 static void
 read_step(void *arg)
 {
-	KeyTrial   *trial = arg;
+	KeyTrial *trial = arg;
 	OutboxCompiledContract *contract = trial->contract;
-	TrialReceiver receiver = {.pub = {.receiveSlot = receive_row, .rStartup = ignore_startup,
-	.rShutdown = ignore_end, .rDestroy = ignore_end, .mydest = DestNone}, .trial = trial};
+	TrialReceiver receiver = {.pub = {.receiveSlot = receive_row, .rStartup = ignore_startup, .rShutdown = ignore_end, .rDestroy = ignore_end, .mydest = DestNone}, .trial = trial};
 	MemoryContext scratch = AllocSetContextCreate(trial->context, "outbox trial query", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(scratch);
 	OutboxEvaluationScope scope;
-	QueryDesc  *query;
+	QueryDesc *query;
 
 	OutboxEvaluationBegin(&scope, contract->owner, true);
 	query = CreateQueryDesc(contract->query->plan, contract->config->name, GetActiveSnapshot(), InvalidSnapshot,
@@ -217,7 +216,7 @@ read_step(void *arg)
 static ParamListInfo
 make_parameters(KeyTrial *trial)
 {
-	Datum	   *values[BATCH_KEYS];
+	Datum *values[BATCH_KEYS];
 
 	for (int i = 0; i < trial->count; i++)
 		values[i] = trial->keys[trial->first + i].values;
@@ -227,12 +226,12 @@ make_parameters(KeyTrial *trial)
 static bool
 receive_row(TupleTableSlot *slot, DestReceiver *self)
 {
-	KeyTrial   *trial = ((TrialReceiver *) self)->trial;
+	KeyTrial *trial = ((TrialReceiver *) self)->trial;
 
 	slot_getallattrs(slot);
 	for (int i = 0; i < trial->count; i++)
 	{
-		TrialKey   *key = &trial->keys[trial->next];
+		TrialKey *key = &trial->keys[trial->next];
 
 		if (same_key(trial, key, slot))
 		{
@@ -263,8 +262,8 @@ ignore_end(DestReceiver *self)
 static bool
 same_key(KeyTrial *trial, const TrialKey *key, TupleTableSlot *slot)
 {
-	TupleDesc	lookup = trial->contract->query->lookup_desc;
-	int			ncolumns = trial->contract->ncolumns;
+	TupleDesc lookup = trial->contract->query->lookup_desc;
+	int ncolumns = trial->contract->ncolumns;
 
 	for (int i = 0; i < lookup->natts; i++)
 	{
@@ -316,7 +315,7 @@ too_many_rows(KeyTrial *trial, const TrialKey *key, OutboxFinding *finding)
 static Jsonb *
 key_text(KeyTrial *trial, TrialKey *key)
 {
-	KeyText		text = {.trial = trial, .key = key};
+	KeyText text = {.trial = trial, .key = key};
 
 	return OutboxRunGuarded(key_step, &text, trial->context) ? NULL : text.result;
 }
@@ -324,10 +323,10 @@ key_text(KeyTrial *trial, TrialKey *key)
 static void
 key_step(void *arg)
 {
-	KeyText    *text = arg;
-	TupleDesc	lookup = text->trial->contract->query->lookup_desc;
-	int		   *columns = palloc(sizeof(int) * lookup->natts);
-	bool	   *isnull = palloc0(sizeof(bool) * lookup->natts);
+	KeyText *text = arg;
+	TupleDesc lookup = text->trial->contract->query->lookup_desc;
+	int *columns = palloc(sizeof(int) * lookup->natts);
+	bool *isnull = palloc0(sizeof(bool) * lookup->natts);
 
 	for (int i = 0; i < lookup->natts; i++)
 		columns[i] = i;

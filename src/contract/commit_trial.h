@@ -16,7 +16,7 @@
  * it, or finding->stage says what is wrong. The function may use up the finding;
  * it says whether the row counts.
  */
-typedef bool (*OutboxTrialRow) (void *arg, bool in_view, OutboxFinding *finding);
+typedef bool (*OutboxTrialRow)(void *arg, bool in_view, OutboxFinding *finding);
 
 /*
  * Reads the contract's rows for the keys of its root, with the active snapshot,
@@ -25,4 +25,4 @@ typedef bool (*OutboxTrialRow) (void *arg, bool in_view, OutboxFinding *finding)
  */
 extern void OutboxTryKeys(OutboxCompiledContract *contract, int64 max_rows, OutboxTrialRow function, void *arg);
 
-#endif							/* OUTBOX_COMMIT_TRIAL_H */
+#endif /* OUTBOX_COMMIT_TRIAL_H */

@@ -40,7 +40,7 @@ static void compile_as_owner(OutboxCompiledContract *contract, Oid source, bool 
 static void describe_rows(OutboxCompiledContract *contract);
 static OutboxViewExpansion *expand(OutboxCompiledContract *contract, Oid source);
 static void resolve_names(OutboxCompiledContract *contract);
-static int	column_number(const OutboxCompiledContract *contract, const char *name);
+static int column_number(const OutboxCompiledContract *contract, const char *name);
 static int *column_numbers(const OutboxCompiledContract *contract, List *names, int *count);
 static void compile_event_types(OutboxCompiledContract *contract, bool draft);
 static void compile_event_type(OutboxCompiledContract *contract, OutboxCompiledEventType *type);
@@ -58,9 +58,9 @@ OutboxCompileContract(OutboxContractConfig *config, Oid source, bool draft)
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "outbox contract", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	OutboxCompiledContract *contract = palloc0(sizeof(OutboxCompiledContract));
-	Oid			user;
-	int			sec_context;
-	int			nest_level = NewGUCNestLevel();
+	Oid user;
+	int sec_context;
+	int nest_level = NewGUCNestLevel();
 
 	MemoryContextCopyAndSetIdentifier(context, config->name);
 	contract->context = context;
@@ -141,7 +141,7 @@ expand(OutboxCompiledContract *contract, Oid source)
 static void
 describe_rows(OutboxCompiledContract *contract)
 {
-	Relation	view = OutboxOpenWithoutWait(contract->config->view);
+	Relation view = OutboxOpenWithoutWait(contract->config->view);
 
 	contract->row_desc = CreateTupleDescCopy(RelationGetDescr(view));
 	contract->ncolumns = contract->row_desc->natts;
@@ -160,9 +160,9 @@ resolve_names(OutboxCompiledContract *contract)
 	contract->aggregate_out = palloc0(sizeof(FmgrInfo) * contract->naggregate);
 	for (int i = 0; i < contract->naggregate; i++)
 	{
-		Oid			type = TupleDescAttr(contract->row_desc, contract->aggregate[i])->atttypid;
-		Oid			output;
-		bool		is_varlena;
+		Oid type = TupleDescAttr(contract->row_desc, contract->aggregate[i])->atttypid;
+		Oid output;
+		bool is_varlena;
 
 		getTypeOutputInfo(type, &output, &is_varlena);
 		fmgr_info(output, &contract->aggregate_out[i]);
@@ -191,11 +191,11 @@ column_number(const OutboxCompiledContract *contract, const char *name)
 static int *
 column_numbers(const OutboxCompiledContract *contract, List *names, int *count)
 {
-	int		   *numbers = palloc0(sizeof(int) * Max(list_length(names), 1));
-	ListCell   *lc;
+	int *numbers = palloc0(sizeof(int) * Max(list_length(names), 1));
+	ListCell *lc;
 
 	*count = 0;
-	foreach(lc, names)
+	foreach (lc, names)
 		numbers[(*count)++] = column_number(contract, lfirst(lc));
 	return numbers;
 }
@@ -203,11 +203,11 @@ column_numbers(const OutboxCompiledContract *contract, List *names, int *count)
 static void
 compile_event_types(OutboxCompiledContract *contract, bool draft)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	contract->compared = palloc0(sizeof(bool) * contract->ncolumns);
 	contract->types = palloc0(sizeof(OutboxCompiledEventType) * Max(list_length(contract->config->event_types), 1));
-	foreach(lc, contract->config->event_types)
+	foreach (lc, contract->config->event_types)
 	{
 		OutboxEventTypeConfig *config = lfirst(lc);
 		OutboxCompiledEventType *type;
@@ -233,9 +233,9 @@ static void
 compile_event_type(OutboxCompiledContract *contract, OutboxCompiledEventType *type)
 {
 	OutboxEventTypeConfig *config = type->config;
-	int			ncolumns;
+	int ncolumns;
 	OutboxAvroColumn *columns = OutboxContractColumns(contract->config, config, &ncolumns);
-	ListCell   *lc;
+	ListCell *lc;
 
 	type->type = cstring_to_text(config->name);
 	if (config->tombstone == OUTBOX_TOMBSTONE_AFTER)
@@ -244,7 +244,7 @@ compile_event_type(OutboxCompiledContract *contract, OutboxCompiledEventType *ty
 		type->flags = OUTBOX_EVENT_TOMBSTONE_ONLY;
 	type->previous = column_numbers(contract, config->previous, &type->nprevious);
 	type->checks = palloc0(sizeof(OutboxCompiledCheck) * Max(list_length(config->checks), 1));
-	foreach(lc, config->checks)
+	foreach (lc, config->checks)
 		type->checks[type->nchecks++].name = ((OutboxCheckConfig *) lfirst(lc))->name;
 	type->encoder = OutboxAvroCompile(config->schema_text, columns, ncolumns, &type->mismatch);
 	/* Any change of a row that does not fit is worth its dead letter. */
@@ -265,9 +265,9 @@ compile_event_type(OutboxCompiledContract *contract, OutboxCompiledEventType *ty
 static void
 plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansion)
 {
-	List	   *rules = parse_rules(contract);
-	Bitmapset  *used = used_columns(contract, rules);
-	List	   *expressions = expansion ? row_expressions(expansion, used) : NIL;
+	List *rules = parse_rules(contract);
+	Bitmapset *used = used_columns(contract, rules);
+	List *expressions = expansion ? row_expressions(expansion, used) : NIL;
 	MemoryContextCallback *release;
 
 	if (expansion == NULL)
@@ -304,20 +304,18 @@ plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansio
 static List *
 row_expressions(const OutboxViewExpansion *expansion, const Bitmapset *used)
 {
-	List	   *expressions = NIL;
-	ListCell   *lc;
-	int			column = 0;
+	List *expressions = NIL;
+	ListCell *lc;
+	int column = 0;
 
-	foreach(lc, expansion->columns)
+	foreach (lc, expansion->columns)
 	{
 		TargetEntry *entry = lfirst_node(TargetEntry, lc);
 
 		if (bms_is_member(column++, used))
 			expressions = lappend(expressions, entry->expr);
 		else
-			expressions = lappend(expressions, makeNullConst(exprType((Node *) entry->expr),
-															 exprTypmod((Node *) entry->expr),
-															 exprCollation((Node *) entry->expr)));
+			expressions = lappend(expressions, makeNullConst(exprType((Node *) entry->expr), exprTypmod((Node *) entry->expr), exprCollation((Node *) entry->expr)));
 	}
 	return lappend(expressions, make_ands_implicit((Expr *) expansion->qual));
 }
@@ -326,23 +324,20 @@ row_expressions(const OutboxViewExpansion *expansion, const Bitmapset *used)
 static List *
 parse_rules(OutboxCompiledContract *contract)
 {
-	Oid			view = contract->config->view;
-	List	   *rules = NIL;
+	Oid view = contract->config->view;
+	List *rules = NIL;
 
 	for (int i = 0; i < contract->ntypes; i++)
 	{
 		OutboxEventTypeConfig *type = contract->types[i].config;
-		ListCell   *lc;
+		ListCell *lc;
 
-		rules = lappend(rules, type->condition == NULL ? NULL :
-						OutboxParseCondition(type->condition, view,
-											 psprintf("condition of event type \"%s\"", type->name)));
-		foreach(lc, type->checks)
+		rules = lappend(rules, type->condition == NULL ? NULL : OutboxParseCondition(type->condition, view, psprintf("condition of event type \"%s\"", type->name)));
+		foreach (lc, type->checks)
 		{
 			OutboxCheckConfig *check = lfirst(lc);
 
-			rules = lappend(rules, OutboxParseCheck(check->expression, view,
-													psprintf("check \"%s\" of event type \"%s\"", check->name, type->name)));
+			rules = lappend(rules, OutboxParseCheck(check->expression, view, psprintf("check \"%s\" of event type \"%s\"", check->name, type->name)));
 		}
 	}
 	return rules;
@@ -371,9 +366,9 @@ free_cached_expression(void *cached)
 static Bitmapset *
 used_columns(const OutboxCompiledContract *contract, List *rules)
 {
-	Bitmapset  *attributes = NULL;
-	Bitmapset  *used = NULL;
-	int			attribute = -1;
+	Bitmapset *attributes = NULL;
+	Bitmapset *used = NULL;
+	int attribute = -1;
 
 	pull_varattnos((Node *) rules, OUTBOX_OLD_VARNO, &attributes);
 	pull_varattnos((Node *) rules, OUTBOX_NEW_VARNO, &attributes);
@@ -400,12 +395,12 @@ used_columns(const OutboxCompiledContract *contract, List *rules)
 static void
 note_reads(OutboxCompiledContract *contract, Bitmapset *root_columns)
 {
-	int			column = -1;
+	int column = -1;
 
 	contract->read = palloc0(sizeof(AttrNumber) * (bms_num_members(root_columns) + 1));
 	while ((column = bms_next_member(root_columns, column)) >= 0)
 	{
-		AttrNumber	attno = column + FirstLowInvalidHeapAttributeNumber;
+		AttrNumber attno = column + FirstLowInvalidHeapAttributeNumber;
 
 		contract->read[contract->nread++] = attno;
 		contract->max_read = Max(contract->max_read, attno);

@@ -20,24 +20,24 @@
 typedef struct OutboxCompiledCheck
 {
 	const char *name;
-	Expr	   *expression;		/* planned */
-	ExprState  *state;			/* rebuilt with the executor state */
+	Expr *expression; /* planned */
+	ExprState *state; /* rebuilt with the executor state */
 } OutboxCompiledCheck;
 
 typedef struct OutboxCompiledEventType
 {
 	OutboxEventTypeConfig *config;
-	text	   *type;			/* its name as a value */
-	int16		flags;			/* OUTBOX_EVENT_* from its tombstone */
-	Expr	   *condition;		/* planned; NULL: always true */
-	ExprState  *condition_state;	/* rebuilt with the executor state */
-	int			nchecks;
-	OutboxCompiledCheck *checks;	/* in creation order */
-	int			nprevious;
-	int		   *previous;		/* column numbers (from 0) of the contract */
-	bool		partial;		/* other event types publish columns that this one does not */
+	text *type;                 /* its name as a value */
+	int16 flags;                /* OUTBOX_EVENT_* from its tombstone */
+	Expr *condition;            /* planned; NULL: always true */
+	ExprState *condition_state; /* rebuilt with the executor state */
+	int nchecks;
+	OutboxCompiledCheck *checks; /* in creation order */
+	int nprevious;
+	int *previous;              /* column numbers (from 0) of the contract */
+	bool partial;               /* other event types publish columns that this one does not */
 	OutboxAvroEncoder *encoder; /* NULL: the view no longer fits the pinned schema */
-	OutboxAvroError mismatch;	/* why */
+	OutboxAvroError mismatch;   /* why */
 	/* preview and validate read back what was encoded; made at the first row */
 	OutboxAvroDecoder *decoder;
 	OutboxAvroReader *reader;
@@ -45,53 +45,53 @@ typedef struct OutboxCompiledEventType
 
 typedef struct OutboxCompiledContract
 {
-	MemoryContext context;		/* owns everything here */
+	MemoryContext context; /* owns everything here */
 	OutboxContractConfig *config;
-	Oid			owner;			/* evaluates with this role's rights */
-	List	   *relations;		/* OIDs whose invalidation outdates it */
-	bool		may_raise;		/* evaluate inside a subtransaction */
-	bool		needs_settings; /* pin search_path and output settings */
+	Oid owner;           /* evaluates with this role's rights */
+	List *relations;     /* OIDs whose invalidation outdates it */
+	bool may_raise;      /* evaluate inside a subtransaction */
+	bool needs_settings; /* pin search_path and output settings */
 
-	int			ncolumns;
-	TupleDesc	row_desc;
-	bool	   *compared;		/* per column: part of a pinned schema, so of the rows' equality */
-	int			nkey;
-	int		   *key;			/* column numbers (from 0), as the next */
-	int			naggregate;
-	int		   *aggregate;
-	Oid		   *aggregate_base; /* base types of these columns */
-	FmgrInfo   *aggregate_out;	/* and their output functions */
-	text	   *aggregatetype;
-	int			nread;			/* per row: source columns that are read at all */
+	int ncolumns;
+	TupleDesc row_desc;
+	bool *compared; /* per column: part of a pinned schema, so of the rows' equality */
+	int nkey;
+	int *key; /* column numbers (from 0), as the next */
+	int naggregate;
+	int *aggregate;
+	Oid *aggregate_base;     /* base types of these columns */
+	FmgrInfo *aggregate_out; /* and their output functions */
+	text *aggregatetype;
+	int nread; /* per row: source columns that are read at all */
 	AttrNumber *read;
-	AttrNumber	max_read;
+	AttrNumber max_read;
 
-	OutboxCommitQuery *query;	/* evaluated at commit: reads rows by lookup keys; NULL: per row */
+	OutboxCommitQuery *query; /* evaluated at commit: reads rows by lookup keys; NULL: per row */
 
-	List	   *columns;		/* per row: planned expressions, one per column; NULL constants for unused ones */
-	List	   *qual;			/* planned, implicitly ANDed */
-	CachedExpression *cached;	/* tracks functions and types behind the expressions */
-	int			ntypes;
+	List *columns;            /* per row: planned expressions, one per column; NULL constants for unused ones */
+	List *qual;               /* planned, implicitly ANDed */
+	CachedExpression *cached; /* tracks functions and types behind the expressions */
+	int ntypes;
 	OutboxCompiledEventType *types; /* in creation order */
 
-	TupleTableSlot *before;		/* contract rows */
+	TupleTableSlot *before; /* contract rows */
 	TupleTableSlot *after;
 	TupleTableSlot *key_row;
-	TupleTableSlot *absent;		/* a row of NULLs */
+	TupleTableSlot *absent; /* a row of NULLs */
 
 	/* Executor state: an error leaves it stale, the next evaluation builds it anew. */
-	bool		stale;			/* also while evaluating; nothing below may be used */
+	bool stale; /* also while evaluating; nothing below may be used */
 	MemoryContext exec_context;
 	ExprContext *econtext;
-	ExprState  *qual_state;
+	ExprState *qual_state;
 	ProjectionInfo *project_before;
 	ProjectionInfo *project_after;
-	ProjectionInfo *project_key;	/* key columns only, the others NULL */
+	ProjectionInfo *project_key; /* key columns only, the others NULL */
 
-	MemoryContext row_context;	/* scratch of one changed row */
+	MemoryContext row_context; /* scratch of one changed row */
 
 	LocalTransactionId failing_transaction; /* the last one with failures, and how many */
-	uint64		failures;
+	uint64 failures;
 } OutboxCompiledContract;
 
 /*
@@ -124,4 +124,4 @@ extern OutboxAvroColumn *OutboxContractColumns(const OutboxContractConfig *confi
 /* The schema of an event type as the view stands now. */
 extern char *OutboxDraftSchema(const OutboxContractConfig *config, const OutboxEventTypeConfig *type);
 
-#endif							/* OUTBOX_COMPILE_H */
+#endif /* OUTBOX_COMPILE_H */

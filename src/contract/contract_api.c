@@ -28,7 +28,7 @@ static List *copy_rows(MemoryContext context);
 void
 OutboxCheckName(const char *kind, const char *name, int max_bytes)
 {
-	bool		valid = name[0] != '\0' && !(name[0] >= '0' && name[0] <= '9');
+	bool valid = name[0] != '\0' && !(name[0] >= '0' && name[0] <= '9');
 
 	for (const char *c = name; *c; c++)
 		valid &= (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '_';
@@ -49,8 +49,8 @@ OutboxCheckName(const char *kind, const char *name, int max_bytes)
 Oid
 OutboxResolveRelation(const char *argument, const char *name)
 {
-	RangeVar   *range = makeRangeVarFromNameList(OutboxQualifiedNameList(name));
-	Oid			relation = RangeVarGetRelid(range, AccessShareLock, true);
+	RangeVar *range = makeRangeVarFromNameList(OutboxQualifiedNameList(name));
+	Oid relation = RangeVarGetRelid(range, AccessShareLock, true);
 
 	if (!OidIsValid(relation))
 		ereport(ERROR,
@@ -63,7 +63,7 @@ OutboxResolveRelation(const char *argument, const char *name)
 void
 OutboxCheckContractRights(Oid view, Oid source)
 {
-	Oid			view_owner;
+	Oid view_owner;
 
 	if (get_rel_relkind(view) == '\0')
 		ereport(ERROR,
@@ -97,10 +97,10 @@ OutboxCheckSourceRights(Oid source)
 void
 OutboxPinSchema(const OutboxContractConfig *config, OutboxEventTypeConfig *type)
 {
-	char	   *schema = OutboxDraftSchema(config, type);
+	char *schema = OutboxDraftSchema(config, type);
 	const char *args[] = {psprintf("%d", type->id), config->name, type->name, psprintf("%d", config->version),
-		type->topic, type->ce_type, OutboxNamesToArray(type->previous), schema,
-	psprintf(INT64_FORMAT, (int64) OutboxAvroFingerprint(schema))};
+						  type->topic, type->ce_type, OutboxNamesToArray(type->previous), schema,
+						  psprintf(INT64_FORMAT, (int64) OutboxAvroFingerprint(schema))};
 
 	(void) OutboxExecute("INSERT INTO outbox.event_schema (event_type_id, contract, event_type, version, topic,"
 						 " ce_type, previous, schema, fingerprint)"
@@ -111,8 +111,8 @@ OutboxPinSchema(const OutboxContractConfig *config, OutboxEventTypeConfig *type)
 char *
 OutboxExecute(const char *query, int nargs, const char *const *args)
 {
-	List	   *rows = OutboxExecuteRows(query, nargs, args);
-	char	  **row = rows ? linitial(rows) : NULL;
+	List *rows = OutboxExecuteRows(query, nargs, args);
+	char **row = rows ? linitial(rows) : NULL;
 
 	return row ? row[0] : NULL;
 }
@@ -121,12 +121,12 @@ List *
 OutboxExecuteRows(const char *query, int nargs, const char *const *args)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Oid		   *types = palloc(sizeof(Oid) * Max(nargs, 1));
-	Datum	   *values = palloc0(sizeof(Datum) * Max(nargs, 1));
-	char	   *nulls = palloc(nargs + 1);
-	List	   *rows = NIL;
+	Oid *types = palloc(sizeof(Oid) * Max(nargs, 1));
+	Datum *values = palloc0(sizeof(Datum) * Max(nargs, 1));
+	char *nulls = palloc(nargs + 1);
+	List *rows = NIL;
 	OutboxOwnerScope scope;
-	int			rc;
+	int rc;
 
 	for (int i = 0; i < nargs; i++)
 	{
@@ -152,12 +152,12 @@ static List *
 copy_rows(MemoryContext context)
 {
 	MemoryContext spi = MemoryContextSwitchTo(context);
-	int			ncolumns = SPI_tuptable->tupdesc->natts;
-	List	   *rows = NIL;
+	int ncolumns = SPI_tuptable->tupdesc->natts;
+	List *rows = NIL;
 
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		char	  **row = palloc(sizeof(char *) * ncolumns);
+		char **row = palloc(sizeof(char *) * ncolumns);
 
 		for (int column = 0; column < ncolumns; column++)
 			row[column] = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, column + 1);
@@ -179,7 +179,8 @@ char *
 OutboxEventTypeContract(const char *event_type)
 {
 	return OutboxExecute("SELECT c.name FROM outbox.event_type e JOIN outbox.contract c ON c.id = e.contract_id"
-						 " WHERE e.name = $1", 1, &event_type);
+						 " WHERE e.name = $1",
+						 1, &event_type);
 }
 
 List *
@@ -191,14 +192,14 @@ OutboxNameListArg(FunctionCallInfo fcinfo, int arg, const char *argument)
 char *
 OutboxNamesToArray(const List *names)
 {
-	Datum	   *elements = palloc(sizeof(Datum) * Max(list_length(names), 1));
-	ArrayType  *array;
-	int			count = 0;
-	ListCell   *lc;
-	Oid			output;
-	bool		is_varlena;
+	Datum *elements = palloc(sizeof(Datum) * Max(list_length(names), 1));
+	ArrayType *array;
+	int count = 0;
+	ListCell *lc;
+	Oid output;
+	bool is_varlena;
 
-	foreach(lc, names)
+	foreach (lc, names)
 		elements[count++] = CStringGetTextDatum(lfirst(lc));
 	array = construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT);
 	getTypeOutputInfo(TEXTARRAYOID, &output, &is_varlena);

@@ -17,7 +17,7 @@
 extern void OutboxCheckName(const char *kind, const char *name, int max_bytes);
 
 /* The relation of a possibly qualified name as the caller's search_path has it; raises, naming `argument`. */
-extern Oid	OutboxResolveRelation(const char *argument, const char *name);
+extern Oid OutboxResolveRelation(const char *argument, const char *name);
 
 /*
  * Raises unless the caller may have triggers on the source and has the rights
@@ -55,4 +55,4 @@ extern List *OutboxNameListArg(FunctionCallInfo fcinfo, int arg, const char *arg
 /* A list of names as the text of a text[] value. */
 extern char *OutboxNamesToArray(const List *names);
 
-#endif							/* OUTBOX_CONTRACT_API_H */
+#endif /* OUTBOX_CONTRACT_API_H */

@@ -22,13 +22,13 @@ static List *nested_required(const OutboxContractConfig *config, const char *col
 static List *
 nested_required(const OutboxContractConfig *config, const char *column)
 {
-	Size		len = strlen(column);
-	List	   *fields = NIL;
-	ListCell   *lc;
+	Size len = strlen(column);
+	List *fields = NIL;
+	ListCell *lc;
 
-	foreach(lc, config->required)
+	foreach (lc, config->required)
 	{
-		char	   *name = lfirst(lc);
+		char *name = lfirst(lc);
 
 		if (strncmp(name, column, len) == 0 && name[len] == '.')
 			fields = lappend(fields, name + len + 1);
@@ -39,11 +39,11 @@ nested_required(const OutboxContractConfig *config, const char *column)
 OutboxAvroColumn *
 OutboxContractColumns(const OutboxContractConfig *config, const OutboxEventTypeConfig *type, int *ncolumns)
 {
-	Relation	view = OutboxOpenWithoutWait(config->view);
-	TupleDesc	desc = RelationGetDescr(view);
-	int			nprevious = type ? list_length(type->previous) : 0;
+	Relation view = OutboxOpenWithoutWait(config->view);
+	TupleDesc desc = RelationGetDescr(view);
+	int nprevious = type ? list_length(type->previous) : 0;
 	OutboxAvroColumn *columns = palloc0(sizeof(OutboxAvroColumn) * (desc->natts + nprevious));
-	ListCell   *lc;
+	ListCell *lc;
 
 	for (int i = 0; i < desc->natts; i++)
 	{
@@ -59,7 +59,7 @@ OutboxContractColumns(const OutboxContractConfig *config, const OutboxEventTypeC
 	*ncolumns = desc->natts;
 	if (nprevious > 0)
 	{
-		foreach(lc, type->previous)
+		foreach (lc, type->previous)
 		{
 			for (int i = 0; i < desc->natts; i++)
 			{
@@ -81,7 +81,7 @@ OutboxContractColumns(const OutboxContractConfig *config, const OutboxEventTypeC
 char *
 OutboxDraftSchema(const OutboxContractConfig *config, const OutboxEventTypeConfig *type)
 {
-	int			ncolumns;
+	int ncolumns;
 	OutboxAvroColumn *columns = OutboxContractColumns(config, type, &ncolumns);
 
 	return OutboxAvroBuildSchema(get_rel_name(config->view), config->name_space, type->name,

@@ -19,14 +19,15 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "avro/outbox_avro.h"
 #include "catalog/outbox_catalog.h"
+#include "contract/compile.h"
 #include "contract/contract_api.h"
 #include "contract/derived_key.h"
 #include "contract/expression.h"
@@ -34,7 +35,6 @@
 #include "contract/lossy_cast.h"
 #include "contract/partition.h"
 #include "contract/source_trigger.h"
-#include "contract/compile.h"
 #include "guc.h"
 
 PG_FUNCTION_INFO_V1(outbox_create_contract);
@@ -47,7 +47,7 @@ typedef struct NewContract
 	const char *evaluate;
 	const char *on_invalid;
 	const char *on_truncate;
-	List	   *key_columns;	/* the source's */
+	List *key_columns; /* the source's */
 } NewContract;
 
 static void read_arguments(FunctionCallInfo fcinfo, NewContract *contract);
@@ -182,7 +182,8 @@ check_mixture(const NewContract *contract)
 {
 	const char *args[] = {contract->config.aggregate_type, contract->evaluate};
 	const char *other = OutboxExecute("SELECT name FROM outbox.contract WHERE aggregate_type = $1 AND evaluate <> $2"
-									  " ORDER BY id LIMIT 1", lengthof(args), args);
+									  " ORDER BY id LIMIT 1",
+									  lengthof(args), args);
 
 	if (other)
 		ereport(ERROR,
@@ -243,12 +244,12 @@ column_of(const char *name)
 static void
 check_columns(const OutboxContractConfig *config, const char *argument, const List *names, bool nested)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, names)
+	foreach (lc, names)
 	{
 		const char *name = lfirst(lc);
-		ListCell   *other;
+		ListCell *other;
 
 		if (get_attnum(config->view, nested ? column_of(name) : name) <= 0)
 			ereport(ERROR,
@@ -270,21 +271,20 @@ check_columns(const OutboxContractConfig *config, const char *argument, const Li
 static void
 check_expressions(const OutboxContractConfig *config, const OutboxViewExpansion *expansion)
 {
-	List	   *expressions = list_make1(copyObject(expansion->qual));
-	ListCell   *lc;
-	char	   *function;
+	List *expressions = list_make1(copyObject(expansion->qual));
+	ListCell *lc;
+	char *function;
 
 	OutboxRefuseVolatile(expansion->qual, psprintf("the WHERE clause of view \"%s\"", get_rel_name(config->view)));
-	foreach(lc, expansion->columns)
+	foreach (lc, expansion->columns)
 	{
 		TargetEntry *entry = lfirst_node(TargetEntry, lc);
 
-		OutboxRefuseVolatile((Node *) entry->expr, psprintf("column \"%s\" of view \"%s\"", entry->resname,
-															get_rel_name(config->view)));
+		OutboxRefuseVolatile((Node *) entry->expr, psprintf("column \"%s\" of view \"%s\"", entry->resname, get_rel_name(config->view)));
 		expressions = lappend(expressions, copyObject(entry->expr));
 	}
 	expressions = (List *) expression_planner((Expr *) expressions);
-	foreach(lc, expansion->columns)
+	foreach (lc, expansion->columns)
 		OutboxRefuseLossyColumn(list_nth(expressions, foreach_current_index(lc) + 1), config->view,
 								lfirst_node(TargetEntry, lc)->resname);
 	function = OutboxFindSqlFunction((Node *) expressions);
@@ -309,14 +309,14 @@ check_types(const OutboxContractConfig *config)
 static char *
 default_namespace(const char *contract)
 {
-	char	   *first = outbox_namespace;
+	char *first = outbox_namespace;
 
 	if (first == NULL || first[0] == '\0')
 	{
 		first = get_database_name(MyDatabaseId);
 		for (char *c = first; *c; c++)
 		{
-			bool		digit = *c >= '0' && *c <= '9';
+			bool digit = *c >= '0' && *c <= '9';
 
 			if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || *c == '_' || (digit && c > first)))
 				*c = '_';
@@ -328,9 +328,9 @@ default_namespace(const char *contract)
 static List *
 merge_names(List *names, const List *more)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, more)
+	foreach (lc, more)
 	{
 		if (!OutboxNameListMember(names, lfirst(lc)))
 			names = lappend(names, lfirst(lc));
@@ -343,17 +343,19 @@ insert_contract(const NewContract *contract)
 {
 	const OutboxContractConfig *config = &contract->config;
 	const char *contract_args[] = {config->name, config->aggregate_type, OutboxNamesToArray(config->key),
-		OutboxNamesToArray(config->aggregate_id), OutboxNamesToArray(config->required), config->name_space,
-	contract->evaluate, contract->on_invalid, contract->on_truncate};
-	char	   *id = OutboxExecute("INSERT INTO outbox.contract (name, aggregate_type, key, aggregate_id, required,"
-								   " namespace, evaluate, on_invalid, on_truncate)"
-								   " VALUES ($1, $2, $3::text[], $4::text[], $5::text[], $6, $7, $8, $9) RETURNING id",
-								   lengthof(contract_args), contract_args);
+								   OutboxNamesToArray(config->aggregate_id), OutboxNamesToArray(config->required), config->name_space,
+								   contract->evaluate, contract->on_invalid, contract->on_truncate};
+	char *id = OutboxExecute("INSERT INTO outbox.contract (name, aggregate_type, key, aggregate_id, required,"
+							 " namespace, evaluate, on_invalid, on_truncate)"
+							 " VALUES ($1, $2, $3::text[], $4::text[], $5::text[], $6, $7, $8, $9) RETURNING id",
+							 lengthof(contract_args), contract_args);
 	const char *version_args[] = {id, psprintf("%u", config->view)};
 	const char *source_args[] = {id, psprintf("%u", config->root), OutboxNamesToArray(contract->key_columns)};
 
 	(void) OutboxExecute("INSERT INTO outbox.contract_version (contract_id, version, view, state)"
-						 " VALUES ($1::int, 1, $2::oid, 'draft')", lengthof(version_args), version_args);
+						 " VALUES ($1::int, 1, $2::oid, 'draft')",
+						 lengthof(version_args), version_args);
 	(void) OutboxExecute("INSERT INTO outbox.source (contract_id, relation, role, key_columns)"
-						 " VALUES ($1::int, $2::oid, 'root', $3::text[])", lengthof(source_args), source_args);
+						 " VALUES ($1::int, $2::oid, 'root', $3::text[])",
+						 lengthof(source_args), source_args);
 }

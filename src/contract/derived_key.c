@@ -41,7 +41,7 @@ void
 OutboxNoteDerivedKey(const OutboxContractConfig *config)
 {
 	OutboxEvaluationScope scope;
-	List	   *derived;
+	List *derived;
 	const char *args[2] = {config->name};
 
 	OutboxEvaluationBegin(&scope, OutboxRelationOwner(config->view), true);
@@ -49,24 +49,25 @@ OutboxNoteDerivedKey(const OutboxContractConfig *config)
 	OutboxEvaluationEnd(&scope);
 	args[1] = OutboxNamesToArray(derived);
 	(void) OutboxExecute("UPDATE outbox.contract SET derived_key = $2::text[]"
-						 " WHERE name = $1 AND derived_key <> $2::text[]", lengthof(args), args);
+						 " WHERE name = $1 AND derived_key <> $2::text[]",
+						 lengthof(args), args);
 }
 
 /* The key's columns that are not plain ones, when it takes them to tell rows apart. */
 static List *
 derived_columns(const OutboxContractConfig *config, List *expressions)
 {
-	Relation	root = relation_open(config->root, AccessShareLock);
-	List	   *derived = NIL;
-	List	   *plain = NIL;	/* names of the root's columns */
-	List	   *simplified = NIL;
-	bool		apart;
-	ListCell   *lc;
+	Relation root = relation_open(config->root, AccessShareLock);
+	List *derived = NIL;
+	List *plain = NIL; /* names of the root's columns */
+	List *simplified = NIL;
+	bool apart;
+	ListCell *lc;
 
-	foreach(lc, expressions)
+	foreach (lc, expressions)
 	{
-		Node	   *expression = copyObject(lfirst(lc));
-		Var		   *column = plain_column(expression);
+		Node *expression = copyObject(lfirst(lc));
+		Var *column = plain_column(expression);
 
 		if (column)
 			plain = lappend(plain, get_attname(config->root, column->varattno, false));
@@ -75,9 +76,9 @@ derived_columns(const OutboxContractConfig *config, List *expressions)
 		simplified = lappend(simplified, as_in_index(expression));
 	}
 	apart = derived == NIL || OutboxIsUnique(config->root, plain);
-	foreach(lc, apart ? NIL : RelationGetIndexList(root))
+	foreach (lc, apart ? NIL : RelationGetIndexList(root))
 	{
-		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		Relation index = index_open(lfirst_oid(lc), AccessShareLock);
 
 		apart |= index_keeps_apart(index, simplified, plain);
 		index_close(index, NoLock);
@@ -90,7 +91,7 @@ derived_columns(const OutboxContractConfig *config, List *expressions)
 static Node *
 as_in_index(Node *expression)
 {
-	int			varno;
+	int varno;
 
 	if (bms_get_singleton_member(pull_varnos(NULL, expression), &varno))
 		ChangeVarNodes(expression, varno, 1, 0);
@@ -134,7 +135,7 @@ static bool
 keeps_apart(Oid function)
 {
 	static const Oid casts[] = {F_INT4_INT2, F_INT8_INT2, F_INT8_INT4, F_NUMERIC_INT2, F_NUMERIC_INT4,
-	F_NUMERIC_INT8, F_TEXT_BPCHAR, F_TEXT_NAME};
+								F_NUMERIC_INT8, F_TEXT_BPCHAR, F_TEXT_NAME};
 
 	for (int i = 0; i < lengthof(casts); i++)
 	{
@@ -152,15 +153,15 @@ static bool
 index_keeps_apart(Relation index, const List *expressions, const List *plain)
 {
 	Form_pg_index form = index->rd_index;
-	List	   *indexed = RelationGetIndexExpressions(index);
-	int			next = 0;
+	List *indexed = RelationGetIndexExpressions(index);
+	int next = 0;
 
 	if (!form->indisunique || !form->indimmediate || !form->indisvalid || !form->indisready ||
 		RelationGetIndexPredicate(index) != NIL)
 		return false;
 	for (int i = 0; i < form->indnkeyatts; i++)
 	{
-		AttrNumber	attno = form->indkey.values[i];
+		AttrNumber attno = form->indkey.values[i];
 
 		if (attno == 0)
 		{

@@ -16,4 +16,4 @@
  */
 extern void OutboxNoteDerivedKey(const OutboxContractConfig *config);
 
-#endif							/* OUTBOX_DERIVED_KEY_H */
+#endif /* OUTBOX_DERIVED_KEY_H */

@@ -33,12 +33,12 @@ outbox_enable(PG_FUNCTION_ARGS)
 {
 	OutboxContractConfig *config = OutboxContractArg(fcinfo, 0, "contract");
 	const char *args[] = {psprintf("%d", config->id), psprintf("%d", config->version)};
-	ListCell   *lc;
+	ListCell *lc;
 
 	check_relations(config);
-	foreach(lc, config->sources)
+	foreach (lc, config->sources)
 		OutboxCheckContractRights(config->view, ((OutboxSourceConfig *) lfirst(lc))->relation);
-	foreach(lc, config->event_types)
+	foreach (lc, config->event_types)
 	{
 		OutboxEventTypeConfig *type = lfirst(lc);
 
@@ -46,11 +46,12 @@ outbox_enable(PG_FUNCTION_ARGS)
 			OutboxPinSchema(config, type);
 	}
 	(void) OutboxExecute("UPDATE outbox.contract_version SET state = 'active'"
-						 " WHERE contract_id = $1::int AND version = $2::int AND state = 'draft'", lengthof(args), args);
+						 " WHERE contract_id = $1::int AND version = $2::int AND state = 'draft'",
+						 lengthof(args), args);
 
 	/* The whole contract must compile as capture will compile it. */
 	OutboxFreeContract(OutboxCompileContract(OutboxContractGet(config->name), config->root, false));
-	foreach(lc, config->at_commit ? config->sources : NIL)
+	foreach (lc, config->at_commit ? config->sources : NIL)
 		(void) OutboxCompileTouch(config, ((OutboxSourceConfig *) lfirst(lc))->relation);
 	OutboxNoteDerivedKey(config);
 	OutboxCreateTriggers(config);
@@ -82,7 +83,7 @@ set_enabled(const OutboxContractConfig *config, bool enabled)
 static void
 check_relations(const OutboxContractConfig *config)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (config->detached)
 		ereport(ERROR,
@@ -91,7 +92,7 @@ check_relations(const OutboxContractConfig *config)
 				 errhint("SELECT outbox.reattach(source) creates its views again; outbox.detached_view names the source.")));
 	if (get_rel_relkind(config->view) == '\0')
 		report_missing(config, "view");
-	foreach(lc, config->sources)
+	foreach (lc, config->sources)
 	{
 		if (get_rel_relkind(((OutboxSourceConfig *) lfirst(lc))->relation) == '\0')
 			report_missing(config, "source");

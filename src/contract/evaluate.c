@@ -20,11 +20,11 @@
 #include "contract/code_map.h"
 #include "contract/evaluate.h"
 
-#define INITIAL_PAYLOAD_SIZE	512
-#define INITIAL_KEY_SIZE		64
+#define INITIAL_PAYLOAD_SIZE 512
+#define INITIAL_KEY_SIZE 64
 
 /* What headers and framing may add to a message. */
-#define MESSAGE_OVERHEAD		1024
+#define MESSAGE_OVERHEAD 1024
 
 static bool evaluate_row(OutboxCompiledContract *contract, TupleTableSlot *source, ProjectionInfo *project);
 static void set_sides(OutboxCompiledContract *contract, TupleTableSlot *before, TupleTableSlot *after);
@@ -134,7 +134,7 @@ OutboxColumnsEqual(TupleTableSlot *before, TupleTableSlot *after, const AttrNumb
 	slot_getsomeattrs(after, columns[ncolumns - 1]);
 	for (int i = 0; i < ncolumns; i++)
 	{
-		int			column = columns[i] - 1;
+		int column = columns[i] - 1;
 		Form_pg_attribute attribute = TupleDescAttr(before->tts_tupleDescriptor, column);
 
 		if (before->tts_isnull[column] != after->tts_isnull[column])
@@ -208,7 +208,7 @@ bool
 OutboxConditionHolds(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
 					 TupleTableSlot *before, TupleTableSlot *after)
 {
-	bool		isnull;
+	bool isnull;
 
 	if (type->condition_state == NULL)
 		return true;
@@ -226,7 +226,7 @@ OutboxFailedCheck(OutboxCompiledContract *contract, OutboxCompiledEventType *typ
 	contract->econtext->ecxt_scantuple = row;
 	for (int i = 0; i < type->nchecks; i++)
 	{
-		bool		isnull;
+		bool isnull;
 
 		if (!evaluate_rule(contract, type->checks[i].state, &isnull) && !isnull)
 			return type->checks[i].name;
@@ -248,7 +248,7 @@ static bool
 evaluate_rule(OutboxCompiledContract *contract, ExprState *state, bool *isnull)
 {
 	MemoryContext caller = MemoryContextSwitchTo(contract->econtext->ecxt_per_tuple_memory);
-	Datum		result = ExecEvalExpr(state, contract->econtext, isnull);
+	Datum result = ExecEvalExpr(state, contract->econtext, isnull);
 
 	MemoryContextSwitchTo(caller);
 	return !*isnull && DatumGetBool(result);
@@ -258,7 +258,7 @@ text *
 OutboxAggregateId(OutboxCompiledContract *contract, TupleTableSlot *row)
 {
 	StringInfoData out;
-	text	   *result;
+	text *result;
 
 	/* mostly a number or a short code: the usual kilobyte of a StringInfo would cost more than the rest */
 	out.data = palloc(INITIAL_KEY_SIZE);
@@ -267,7 +267,7 @@ OutboxAggregateId(OutboxCompiledContract *contract, TupleTableSlot *row)
 	out.cursor = 0;
 	for (int i = 0; i < contract->naggregate; i++)
 	{
-		int			column = contract->aggregate[i];
+		int column = contract->aggregate[i];
 
 		if (row->tts_isnull[column])
 			return NULL;
@@ -284,7 +284,7 @@ OutboxAggregateId(OutboxCompiledContract *contract, TupleTableSlot *row)
 static void
 append_key_part(StringInfo out, OutboxCompiledContract *contract, int part, Datum value)
 {
-	char		number[MAXINT8LEN + 1];
+	char number[MAXINT8LEN + 1];
 
 	switch (contract->aggregate_base[part])
 	{
@@ -300,28 +300,28 @@ append_key_part(StringInfo out, OutboxCompiledContract *contract, int part, Datu
 		case TEXTOID:
 		case VARCHAROID:
 		case BPCHAROID:
-			{
-				text	   *string = DatumGetTextPP(value);
-				int			len = VARSIZE_ANY_EXHDR(string);
+		{
+			text *string = DatumGetTextPP(value);
+			int len = VARSIZE_ANY_EXHDR(string);
 
-				/* as in the payload, and as the cast to text does */
-				if (contract->aggregate_base[part] == BPCHAROID)
-					len = bpchartruelen(VARDATA_ANY(string), len);
-				if (contract->naggregate == 1)
-					appendBinaryStringInfo(out, VARDATA_ANY(string), len);
-				else
-					append_escaped(out, VARDATA_ANY(string), len);
-				return;
-			}
+			/* as in the payload, and as the cast to text does */
+			if (contract->aggregate_base[part] == BPCHAROID)
+				len = bpchartruelen(VARDATA_ANY(string), len);
+			if (contract->naggregate == 1)
+				appendBinaryStringInfo(out, VARDATA_ANY(string), len);
+			else
+				append_escaped(out, VARDATA_ANY(string), len);
+			return;
+		}
 		default:
-			{
-				char	   *string = OutputFunctionCall(&contract->aggregate_out[part], value);
+		{
+			char *string = OutputFunctionCall(&contract->aggregate_out[part], value);
 
-				if (contract->naggregate == 1)
-					appendStringInfoString(out, string);
-				else
-					append_escaped(out, string, strlen(string));
-			}
+			if (contract->naggregate == 1)
+				appendStringInfoString(out, string);
+			else
+				append_escaped(out, string, strlen(string));
+		}
 	}
 }
 
@@ -341,12 +341,12 @@ OutboxEncodeEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *typ
 				  TupleTableSlot *row, TupleTableSlot *before, OutboxAvroError *error)
 {
 	StringInfoData out;
-	Datum	   *values = row->tts_values;
-	bool	   *isnull = row->tts_isnull;
+	Datum *values = row->tts_values;
+	bool *isnull = row->tts_isnull;
 
 	if (type->nprevious > 0)
 	{
-		int			total = contract->ncolumns + type->nprevious;
+		int total = contract->ncolumns + type->nprevious;
 
 		values = palloc(sizeof(Datum) * total);
 		isnull = palloc(sizeof(bool) * total);
@@ -354,7 +354,7 @@ OutboxEncodeEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *typ
 		memcpy(isnull, row->tts_isnull, sizeof(bool) * contract->ncolumns);
 		for (int i = 0; i < type->nprevious; i++)
 		{
-			int			column = type->previous[i];
+			int column = type->previous[i];
 
 			isnull[contract->ncolumns + i] = before == NULL || before->tts_isnull[column];
 			values[contract->ncolumns + i] = before ? before->tts_values[column] : (Datum) 0;

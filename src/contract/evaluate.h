@@ -77,4 +77,4 @@ extern bytea *OutboxEncodeEvent(OutboxCompiledContract *contract, OutboxCompiled
 /* How large the message will be, with room for headers and framing. */
 extern Size OutboxMessageSize(const bytea *payload, const text *key);
 
-#endif							/* OUTBOX_EVALUATE_H */
+#endif /* OUTBOX_EVALUATE_H */

@@ -21,7 +21,7 @@ PG_FUNCTION_INFO_V1(outbox_create_event_type);
 PG_FUNCTION_INFO_V1(outbox_drop_event_type);
 PG_FUNCTION_INFO_V1(outbox_avro_schema);
 
-#define MAX_EVENT_TYPE_NAME		63
+#define MAX_EVENT_TYPE_NAME 63
 
 /* The arguments of create_event_type, resolved. */
 typedef struct NewEventType
@@ -73,9 +73,9 @@ outbox_create_event_type(PG_FUNCTION_ARGS)
 Datum
 outbox_drop_event_type(PG_FUNCTION_ARGS)
 {
-	char	   *name = OutboxRequiredTextArg(fcinfo, 0, "name");
+	char *name = OutboxRequiredTextArg(fcinfo, 0, "name");
 	const char *args[] = {name};
-	char	   *contract = OutboxEventTypeContract(name);
+	char *contract = OutboxEventTypeContract(name);
 	OutboxContractConfig *config;
 
 	if (contract == NULL)
@@ -94,13 +94,14 @@ outbox_drop_event_type(PG_FUNCTION_ARGS)
 Datum
 outbox_avro_schema(PG_FUNCTION_ARGS)
 {
-	char	   *name = OutboxRequiredTextArg(fcinfo, 0, "event_type");
-	char	   *version = PG_ARGISNULL(1) ? NULL : psprintf("%d", PG_GETARG_INT32(1));
+	char *name = OutboxRequiredTextArg(fcinfo, 0, "event_type");
+	char *version = PG_ARGISNULL(1) ? NULL : psprintf("%d", PG_GETARG_INT32(1));
 	const char *args[] = {name, version};
-	char	   *schema = OutboxExecute("SELECT schema FROM outbox.event_schema WHERE event_type = $1"
-									   " AND event_type_id IS NOT NULL AND ($2 IS NULL OR version = $2::int)"
-									   " ORDER BY version DESC LIMIT 1", 2, args);
-	char	   *contract;
+	char *schema = OutboxExecute("SELECT schema FROM outbox.event_schema WHERE event_type = $1"
+								 " AND event_type_id IS NOT NULL AND ($2 IS NULL OR version = $2::int)"
+								 " ORDER BY version DESC LIMIT 1",
+								 2, args);
+	char *contract;
 	OutboxContractConfig *config;
 
 	if (schema)
@@ -184,12 +185,12 @@ check_tombstone(const NewEventType *type)
 static void
 check_previous(const OutboxContractConfig *contract, const OutboxEventTypeConfig *type)
 {
-	List	   *seen = NIL;
-	ListCell   *lc;
+	List *seen = NIL;
+	ListCell *lc;
 
-	foreach(lc, type->previous)
+	foreach (lc, type->previous)
 	{
-		char	   *name = lfirst(lc);
+		char *name = lfirst(lc);
 
 		if (get_attnum(contract->view, name) <= 0)
 			ereport(ERROR,
@@ -210,7 +211,7 @@ static int32
 insert_event_type(const OutboxContractConfig *contract, const NewEventType *type)
 {
 	const char *args[] = {psprintf("%d", contract->id), type->config.name, type->emit, type->config.condition,
-	OutboxNamesToArray(type->config.previous), type->config.topic, type->config.ce_type, type->tombstone};
+						  OutboxNamesToArray(type->config.previous), type->config.topic, type->config.ce_type, type->tombstone};
 
 	return pg_strtoint32(OutboxExecute("INSERT INTO outbox.event_type (contract_id, name, emit, condition, previous,"
 									   " topic, ce_type, tombstone)"

@@ -25,9 +25,9 @@ typedef struct Examination
 	OutboxCompiledContract *contract;
 	OutboxCompiledEventType *type;
 	TupleTableSlot *source;
-	bool		conditions;
-	bool		in_view;
-	const char *stage;			/* of an error raised now */
+	bool conditions;
+	bool in_view;
+	const char *stage; /* of an error raised now */
 	OutboxFinding *finding;
 } Examination;
 
@@ -59,8 +59,7 @@ void
 OutboxExamineEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
 				   bool conditions, OutboxFinding *finding)
 {
-	Examination examination = {.contract = contract, .type = type, .finding = finding,
-	.conditions = conditions, .stage = "encode"};
+	Examination examination = {.contract = contract, .type = type, .finding = finding, .conditions = conditions, .stage = "encode"};
 
 	memset(finding, 0, sizeof(*finding));
 	run(&examination, event_step);
@@ -72,7 +71,7 @@ run(Examination *examination, OutboxGuardedStep step)
 {
 	OutboxCompiledContract *contract = examination->contract;
 	MemoryContext caller = MemoryContextSwitchTo(contract->row_context);
-	ErrorData  *error = OutboxRunGuarded(step, examination, contract->row_context);
+	ErrorData *error = OutboxRunGuarded(step, examination, contract->row_context);
 
 	if (error)
 	{
@@ -124,7 +123,7 @@ examine_event(Examination *examination)
 	OutboxCompiledEventType *type = examination->type;
 	OutboxFinding *finding = examination->finding;
 	OutboxAvroError error = {0};
-	bytea	   *payload;
+	bytea *payload;
 
 	finding->concerned = rules_allow(examination);
 	if (!finding->concerned)
@@ -163,7 +162,7 @@ rules_allow(Examination *examination)
 {
 	OutboxCompiledContract *contract = examination->contract;
 	OutboxCompiledEventType *type = examination->type;
-	bool		deleted = type->config->emit == OUTBOX_EMIT_DELETED;
+	bool deleted = type->config->emit == OUTBOX_EMIT_DELETED;
 	TupleTableSlot *before = deleted ? contract->after : NULL;
 	TupleTableSlot *after = deleted ? NULL : contract->after;
 	const char *failed;
@@ -200,9 +199,9 @@ examine_bytes(Examination *examination, bytea *payload)
 {
 	OutboxCompiledEventType *type = examination->type;
 	OutboxFinding *finding = examination->finding;
-	char	   *bytes = VARDATA(payload);
-	Size		len = VARSIZE(payload) - VARHDRSZ;
-	char	   *problem = NULL;
+	char *bytes = VARDATA(payload);
+	Size len = VARSIZE(payload) - VARHDRSZ;
+	char *problem = NULL;
 
 	read_schema_once(examination->contract, type);
 	finding->payload = OutboxAvroDecode(type->decoder, bytes, len, &problem);
@@ -213,7 +212,8 @@ examine_bytes(Examination *examination, bytea *payload)
 	else if (OutboxMessageSize(payload, finding->key) > (Size) outbox_max_message_bytes)
 		trouble(finding, "size", ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 				psprintf("event of %zu bytes exceeds outbox.max_message_bytes (%d)",
-						 OutboxMessageSize(payload, finding->key), outbox_max_message_bytes), "size");
+						 OutboxMessageSize(payload, finding->key), outbox_max_message_bytes),
+				"size");
 }
 
 /* The first trouble counts. */

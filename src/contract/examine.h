@@ -14,17 +14,17 @@
 typedef struct OutboxFinding
 {
 	/* trouble; stage NULL: none */
-	const char *stage;			/* map, condition, check, encode, size */
-	int			sqlerrcode;
+	const char *stage; /* map, condition, check, encode, size */
+	int sqlerrcode;
 	const char *message;
-	const char *class;			/* the message without its values: what makes two troubles the same */
+	const char *class; /* the message without its values: what makes two troubles the same */
 
-	Jsonb	   *source_key;		/* of a row without a contract row: its lookup columns; NULL: see contract->key_row */
+	Jsonb *source_key; /* of a row without a contract row: its lookup columns; NULL: see contract->key_row */
 
 	/* the result */
-	bool		concerned;		/* false: the condition keeps the event type out */
-	text	   *key;
-	Jsonb	   *payload;
+	bool concerned; /* false: the condition keeps the event type out */
+	text *key;
+	Jsonb *payload;
 } OutboxFinding;
 
 /*
@@ -44,4 +44,4 @@ extern bool OutboxExamineRow(OutboxCompiledContract *contract, TupleTableSlot *s
 extern void OutboxExamineEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
 							   bool conditions, OutboxFinding *finding);
 
-#endif							/* OUTBOX_EXAMINE_H */
+#endif /* OUTBOX_EXAMINE_H */

@@ -50,14 +50,14 @@ OutboxBuildExecutor(OutboxCompiledContract *contract)
 static ProjectionInfo *
 build_projection(OutboxCompiledContract *contract, TupleTableSlot *slot, bool key_only)
 {
-	List	   *targets = NIL;
-	ListCell   *lc;
-	int			column = 0;
+	List *targets = NIL;
+	ListCell *lc;
+	int column = 0;
 
-	foreach(lc, contract->columns)
+	foreach (lc, contract->columns)
 	{
-		Expr	   *expression = lfirst(lc);
-		bool		is_key = false;
+		Expr *expression = lfirst(lc);
+		bool is_key = false;
 
 		for (int i = 0; i < contract->nkey; i++)
 			is_key |= contract->key[i] == column;

@@ -41,7 +41,7 @@ typedef struct ConditionSource
 {
 	const char *owner;
 	const char *text;
-	bool		with_row;
+	bool with_row;
 } ConditionSource;
 
 static Node *parse_expression_text(const char *text, const char *owner);
@@ -79,9 +79,9 @@ parse_boolean(const char *text, Oid view, const char *owner, bool with_row)
 	ParseState *pstate = make_parsestate(NULL);
 	ConditionSource source = {.owner = owner, .text = text, .with_row = with_row};
 	ErrorContextCallback callback = {.callback = condition_error_context, .arg = &source};
-	Relation	rel = OutboxOpenWithoutWait(view);
-	int			nest_level = NewGUCNestLevel();
-	Node	   *expression;
+	Relation rel = OutboxOpenWithoutWait(view);
+	int nest_level = NewGUCNestLevel();
+	Node *expression;
 
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
@@ -108,7 +108,7 @@ parse_boolean(const char *text, Oid view, const char *owner, bool with_row)
 static Node *
 parse_expression_text(const char *text, const char *owner)
 {
-	List	   *statements = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
+	List *statements = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
 	SelectStmt *select = (SelectStmt *) linitial_node(RawStmt, statements)->stmt;
 
 	if (!IsA(select, SelectStmt) || list_length(select->targetList) != 1 || select->fromClause ||
@@ -136,7 +136,7 @@ static void
 condition_error_context(void *arg)
 {
 	ConditionSource *source = arg;
-	int			position = geterrposition();
+	int position = geterrposition();
 
 	if (position > 0)
 	{
@@ -187,7 +187,7 @@ is_whole_row(Node *node, void *context)
 void
 OutboxRefuseVolatile(Node *expression, const char *owner)
 {
-	char	   *name = NULL;
+	char *name = NULL;
 
 	if (!contain_volatile_functions(expression))
 		return;
@@ -202,7 +202,7 @@ OutboxRefuseVolatile(Node *expression, const char *owner)
 char *
 OutboxFindSqlFunction(Node *planned)
 {
-	char	   *name = NULL;
+	char *name = NULL;
 
 	(void) sql_function_walker(planned, &name);
 	return name;
@@ -283,8 +283,8 @@ volatile_walker(Node *node, void *name)
 static bool
 is_sql_function(Oid function, void *name)
 {
-	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	bool		result;
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	bool result;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for function %u", function);
@@ -358,7 +358,7 @@ may_raise_walker(Node *node, void *context)
 				return true;
 			break;
 		case T_OpExpr:
-		case T_DistinctExpr:	/* the same struct */
+		case T_DistinctExpr: /* the same struct */
 		case T_NullIfExpr:
 			if (function_may_raise(((OpExpr *) node)->opfuncid, ((OpExpr *) node)->inputcollid,
 								   ((OpExpr *) node)->args))
@@ -384,11 +384,11 @@ may_raise_walker(Node *node, void *context)
 static bool
 function_may_raise(Oid function, Oid input_collation, List *args)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (!OidIsValid(input_collation))
 	{
-		foreach(lc, args)
+		foreach (lc, args)
 		{
 			if (OidIsValid(get_typcollation(exprType(lfirst(lc)))))
 				return true;

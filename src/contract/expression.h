@@ -11,9 +11,9 @@
 #include "nodes/nodes.h"
 
 /* Vars of a parsed condition: the contract row before and after. */
-#define OUTBOX_OLD_VARNO	1
-#define OUTBOX_NEW_VARNO	2
-#define OUTBOX_ROW_VARNO	3	/* checks: the published row */
+#define OUTBOX_OLD_VARNO 1
+#define OUTBOX_NEW_VARNO 2
+#define OUTBOX_ROW_VARNO 3 /* checks: the published row */
 
 /*
  * Parses a boolean expression over old.<column> and new.<column> of a view.
@@ -44,4 +44,4 @@ extern bool OutboxExpressionNeedsSettings(Node *planned);
 /* Does the text of a value of this type depend on them? Errs on the side of yes. */
 extern bool OutboxTextNeedsSettings(Oid type);
 
-#endif							/* OUTBOX_EXPRESSION_H */
+#endif /* OUTBOX_EXPRESSION_H */

@@ -41,7 +41,7 @@ OutboxRunCatching(OutboxGuardedStep step, void *arg, MemoryContext context, bool
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
+	ErrorData *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller);
@@ -103,7 +103,7 @@ OutboxMustRethrow(int sqlerrcode)
 	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
 	{
 		case ERRCODE_OPERATOR_INTERVENTION: /* 57: cancelled, shut down, dropped */
-		case ERRCODE_SYSTEM_ERROR:	/* 58: input and output */
+		case ERRCODE_SYSTEM_ERROR:          /* 58: input and output */
 			return true;
 		default:
 			return false;

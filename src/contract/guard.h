@@ -11,7 +11,7 @@
 #include "utils/elog.h"
 #include "utils/palloc.h"
 
-typedef void (*OutboxGuardedStep) (void *arg);
+typedef void (*OutboxGuardedStep)(void *arg);
 
 /*
  * Runs step(arg) in an internal subtransaction. Returns NULL when it ended
@@ -40,13 +40,13 @@ extern volatile bool OutboxOwnCancel;
 /* Evaluation with the rights of a contract's owner and, when asked, with pinned settings. */
 typedef struct OutboxEvaluationScope
 {
-	Oid			user;
-	int			sec_context;
-	int			guc_nest_level; /* 0: nothing pinned */
+	Oid user;
+	int sec_context;
+	int guc_nest_level; /* 0: nothing pinned */
 } OutboxEvaluationScope;
 
 /* An error in between is undone by the (sub)transaction's abort. */
 extern void OutboxEvaluationBegin(OutboxEvaluationScope *scope, Oid owner, bool pin_settings);
 extern void OutboxEvaluationEnd(const OutboxEvaluationScope *scope);
 
-#endif							/* OUTBOX_GUARD_H */
+#endif /* OUTBOX_GUARD_H */

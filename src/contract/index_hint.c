@@ -28,14 +28,14 @@
 
 typedef struct JoinColumns
 {
-	Oid			relation;
-	Query	   *query;			/* the level whose conditions are walked */
-	List	   *expressions;	/* over the relation, Vars numbered 1 */
+	Oid relation;
+	Query *query;      /* the level whose conditions are walked */
+	List *expressions; /* over the relation, Vars numbered 1 */
 } JoinColumns;
 
 static bool collect(Node *node, void *arg);
 static void collect_side(JoinColumns *columns, Node *side, Node *other);
-static Oid	table_without_index(Oid relation, List *expressions);
+static Oid table_without_index(Oid relation, List *expressions);
 static bool has_index(Oid table, Oid relation, List *expressions);
 static char *column_text(Oid relation, Node *expression);
 
@@ -44,7 +44,7 @@ OutboxJoinColumns(Query *query, Oid relation, Oid *lacking)
 {
 	JoinColumns columns = {.relation = relation};
 	StringInfoData list;
-	ListCell   *lc;
+	ListCell *lc;
 
 	*lacking = relation;
 	(void) collect((Node *) query, &columns);
@@ -52,7 +52,7 @@ OutboxJoinColumns(Query *query, Oid relation, Oid *lacking)
 		return NULL;
 	*lacking = table_without_index(relation, columns.expressions);
 	initStringInfo(&list);
-	foreach(lc, columns.expressions)
+	foreach (lc, columns.expressions)
 		appendStringInfo(&list, "%s%s", list.len ? ", " : "", column_text(relation, lfirst(lc)));
 	return list.data;
 }
@@ -60,8 +60,8 @@ OutboxJoinColumns(Query *query, Oid relation, Oid *lacking)
 bool
 OutboxIndexIsUnique(Oid index, int ncolumns)
 {
-	Relation	rel = index_open(index, AccessShareLock);
-	bool		result = rel->rd_index->indisunique && rel->rd_index->indnkeyatts == ncolumns;
+	Relation rel = index_open(index, AccessShareLock);
+	bool result = rel->rd_index->indisunique && rel->rd_index->indnkeyatts == ncolumns;
 
 	index_close(rel, NoLock);
 	return result;
@@ -83,8 +83,7 @@ collect(Node *node, void *arg)
 		return false;
 	if (IsA(node, Query))
 	{
-		JoinColumns inner = {.relation = columns->relation, .query = (Query *) node,
-		.expressions = columns->expressions};
+		JoinColumns inner = {.relation = columns->relation, .query = (Query *) node, .expressions = columns->expressions};
 
 		(void) query_tree_walker((Query *) node, collect, &inner, 0);
 		columns->expressions = inner.expressions;
@@ -92,9 +91,9 @@ collect(Node *node, void *arg)
 	}
 	if (IsA(node, OpExpr) && list_length(((OpExpr *) node)->args) == 2)
 	{
-		OpExpr	   *condition = (OpExpr *) node;
-		Node	   *left = linitial(condition->args);
-		Node	   *right = lsecond(condition->args);
+		OpExpr *condition = (OpExpr *) node;
+		Node *left = linitial(condition->args);
+		Node *right = lsecond(condition->args);
 
 		if (op_mergejoinable(condition->opno, exprType(left)) || op_hashjoinable(condition->opno, exprType(left)))
 		{
@@ -111,10 +110,10 @@ collect_side(JoinColumns *columns, Node *side, Node *other)
 {
 	RangeTblEntry *rte;
 	RangeTblEntry *other_rte;
-	int			varno;
-	int			other_varno;
-	Node	   *expression = OutboxBaseExpression(columns->query, side, &rte, &varno);
-	ListCell   *lc;
+	int varno;
+	int other_varno;
+	Node *expression = OutboxBaseExpression(columns->query, side, &rte, &varno);
+	ListCell *lc;
 
 	if (expression == NULL || rte->relid != columns->relation || IsA(strip_implicit_coercions(other), Const))
 		return;
@@ -124,7 +123,7 @@ collect_side(JoinColumns *columns, Node *side, Node *other)
 	while (IsA(expression, RelabelType))
 		expression = (Node *) ((RelabelType *) expression)->arg;
 	ChangeVarNodes(expression, varno, 1, 0);
-	foreach(lc, columns->expressions)
+	foreach (lc, columns->expressions)
 	{
 		if (equal(lfirst(lc), expression))
 			return;
@@ -136,11 +135,11 @@ collect_side(JoinColumns *columns, Node *side, Node *other)
 static Oid
 table_without_index(Oid relation, List *expressions)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE)
 		return has_index(relation, relation, expressions) ? InvalidOid : relation;
-	foreach(lc, find_all_inheritors(relation, NoLock, NULL))
+	foreach (lc, find_all_inheritors(relation, NoLock, NULL))
 	{
 		if (!has_index(lfirst_oid(lc), relation, expressions))
 			return lfirst_oid(lc);
@@ -152,19 +151,19 @@ table_without_index(Oid relation, List *expressions)
 static bool
 has_index(Oid table, Oid relation, List *expressions)
 {
-	Relation	rel = relation_open(table, AccessShareLock);
-	bool		found = false;
-	ListCell   *lc;
+	Relation rel = relation_open(table, AccessShareLock);
+	bool found = false;
+	ListCell *lc;
 
-	foreach(lc, RelationGetIndexList(rel))
+	foreach (lc, RelationGetIndexList(rel))
 	{
-		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
-		AttrNumber	first = index->rd_index->indkey.values[0];
-		ListCell   *other;
+		Relation index = index_open(lfirst_oid(lc), AccessShareLock);
+		AttrNumber first = index->rd_index->indkey.values[0];
+		ListCell *other;
 
-		foreach(other, expressions)
+		foreach (other, expressions)
 		{
-			Var		   *column = lfirst(other);
+			Var *column = lfirst(other);
 
 			found |= index->rd_index->indisvalid && RelationGetIndexPredicate(index) == NIL && IsA(column, Var) &&
 				get_attnum(table, get_attname(relation, column->varattno, false)) == first;
@@ -178,7 +177,7 @@ has_index(Oid table, Oid relation, List *expressions)
 static char *
 column_text(Oid relation, Node *expression)
 {
-	char	   *text = deparse_expression(expression, deparse_context_for(get_rel_name(relation), relation), false, false);
+	char *text = deparse_expression(expression, deparse_context_for(get_rel_name(relation), relation), false, false);
 
 	/* the parentheses that CREATE INDEX wants: an operator comes with its own */
 	if (IsA(expression, Var) || IsA(expression, OpExpr))

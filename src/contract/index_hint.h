@@ -24,4 +24,4 @@ extern bool OutboxIndexIsUnique(Oid index, int ncolumns);
 /* schema.table, quoted */
 extern char *OutboxQualifiedName(Oid relation);
 
-#endif							/* OUTBOX_INDEX_HINT_H */
+#endif /* OUTBOX_INDEX_HINT_H */

@@ -31,9 +31,9 @@
 /* How close an index came, for the message. */
 typedef enum IndexVerdict
 {
-	INDEX_UNSUITABLE,			/* not unique, partial, deferrable, invalid, over expressions */
-	INDEX_NOT_COVERED,			/* has columns that the key does not read */
-	INDEX_NULLABLE,				/* covered, but a column may be NULL */
+	INDEX_UNSUITABLE,  /* not unique, partial, deferrable, invalid, over expressions */
+	INDEX_NOT_COVERED, /* has columns that the key does not read */
+	INDEX_NULLABLE,    /* covered, but a column may be NULL */
 	INDEX_PROVES
 } IndexVerdict;
 
@@ -53,8 +53,8 @@ OutboxProveKey(const OutboxViewExpansion *expansion, const List *key)
 List *
 OutboxProveUnique(Oid root_oid, const List *reads, const List *key)
 {
-	Relation	root = relation_open(root_oid, AccessShareLock);
-	List	   *columns;
+	Relation root = relation_open(root_oid, AccessShareLock);
+	List *columns;
 	IndexVerdict verdict = judge_root(root, reads, &columns);
 
 	if (verdict != INDEX_PROVES)
@@ -66,9 +66,9 @@ OutboxProveUnique(Oid root_oid, const List *reads, const List *key)
 bool
 OutboxIsUnique(Oid root_oid, const List *reads)
 {
-	Relation	root = relation_open(root_oid, AccessShareLock);
-	List	   *columns;
-	bool		unique = judge_root(root, reads, &columns) == INDEX_PROVES;
+	Relation root = relation_open(root_oid, AccessShareLock);
+	List *columns;
+	bool unique = judge_root(root, reads, &columns) == INDEX_PROVES;
 
 	relation_close(root, NoLock);
 	return unique;
@@ -89,13 +89,13 @@ static IndexVerdict
 judge_table(Relation table, const List *reads, List **columns)
 {
 	IndexVerdict best = INDEX_UNSUITABLE;
-	ListCell   *lc;
+	ListCell *lc;
 
 	*columns = NIL;
-	foreach(lc, RelationGetIndexList(table))
+	foreach (lc, RelationGetIndexList(table))
 	{
-		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
-		List	   *found = NIL;
+		Relation index = index_open(lfirst_oid(lc), AccessShareLock);
+		List *found = NIL;
 		IndexVerdict verdict = judge_index(table, index, reads, &found);
 
 		index_close(index, NoLock);
@@ -118,16 +118,16 @@ static IndexVerdict
 judge_partitions(Relation root, const List *reads, List **columns)
 {
 	IndexVerdict worst = INDEX_PROVES;
-	List	   *partitions = OutboxSourceTables(RelationGetRelid(root));
-	ListCell   *lc;
+	List *partitions = OutboxSourceTables(RelationGetRelid(root));
+	ListCell *lc;
 
 	*columns = NIL;
 	if (partitions == NIL)
 		return INDEX_UNSUITABLE;
-	foreach(lc, partitions)
+	foreach (lc, partitions)
 	{
-		Relation	partition = relation_open(lfirst_oid(lc), AccessShareLock);
-		List	   *found;
+		Relation partition = relation_open(lfirst_oid(lc), AccessShareLock);
+		List *found;
 		IndexVerdict verdict = judge_table(partition, reads, &found);
 
 		relation_close(partition, NoLock);
@@ -160,17 +160,17 @@ OutboxCheckKeyReads(Oid view, Oid root, int nreads, const List *root_key)
 static List *
 key_reads(const OutboxViewExpansion *expansion, const List *key)
 {
-	Bitmapset  *attributes = NULL;
-	List	   *names = NIL;
-	int			attribute = -1;
-	ListCell   *lc;
+	Bitmapset *attributes = NULL;
+	List *names = NIL;
+	int attribute = -1;
+	ListCell *lc;
 
-	foreach(lc, expansion->columns)
+	foreach (lc, expansion->columns)
 	{
 		TargetEntry *entry = lfirst_node(TargetEntry, lc);
-		ListCell   *name;
+		ListCell *name;
 
-		foreach(name, key)
+		foreach (name, key)
 		{
 			if (strcmp(entry->resname, lfirst(name)) == 0)
 				pull_varattnos((Node *) entry->expr, OUTBOX_ROOT_VARNO, &attributes);
@@ -186,16 +186,16 @@ static IndexVerdict
 judge_index(Relation table, Relation index, const List *reads, List **columns)
 {
 	Form_pg_index form = index->rd_index;
-	List	   *nullable = NIL;
+	List *nullable = NIL;
 
 	if (!form->indisunique || !form->indimmediate || !form->indisvalid || !form->indisready ||
 		RelationGetIndexPredicate(index) != NIL || RelationGetIndexExpressions(index) != NIL)
 		return INDEX_UNSUITABLE;
 	for (int i = 0; i < form->indnkeyatts; i++)
 	{
-		AttrNumber	attno = form->indkey.values[i];
+		AttrNumber attno = form->indkey.values[i];
 		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), attno - 1);
-		char	   *name = pstrdup(NameStr(attribute->attname));
+		char *name = pstrdup(NameStr(attribute->attname));
 
 		if (!OutboxNameListMember(reads, name))
 			return INDEX_NOT_COVERED;
@@ -213,10 +213,10 @@ static void
 report_unproven(Relation root, IndexVerdict best, const List *key, const List *nullable)
 {
 	StringInfoData names;
-	ListCell   *lc;
+	ListCell *lc;
 
 	initStringInfo(&names);
-	foreach(lc, key)
+	foreach (lc, key)
 		appendStringInfo(&names, "%s%s", names.len ? ", " : "", (char *) lfirst(lc));
 	if (best == INDEX_NULLABLE)
 		ereport(ERROR,

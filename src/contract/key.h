@@ -32,4 +32,4 @@ extern bool OutboxIsUnique(Oid root, const List *reads);
 extern void OutboxCheckKey(const OutboxViewExpansion *expansion, const List *key, const List *root_key);
 extern void OutboxCheckKeyReads(Oid view, Oid root, int nreads, const List *root_key);
 
-#endif							/* OUTBOX_KEY_H */
+#endif /* OUTBOX_KEY_H */

@@ -40,25 +40,25 @@
 
 struct OutboxKeyQuery
 {
-	OutboxKeyParse parse;		/* also what the parser's hook needs when the plan is made anew */
-	Oid			view;			/* the contract's, whose */
-	Oid			owner;			/* runs it */
-	int			max_fanout;
-	int			nkeys;
-	List	   *relations;
-	bool		may_raise;
-	bool		needs_settings;
-	Datum	   *values;			/* scratch of one key */
+	OutboxKeyParse parse; /* also what the parser's hook needs when the plan is made anew */
+	Oid view;             /* the contract's, whose */
+	Oid owner;            /* runs it */
+	int max_fanout;
+	int nkeys;
+	List *relations;
+	bool may_raise;
+	bool needs_settings;
+	Datum *values; /* scratch of one key */
 
 	/* expressions */
 	CachedExpression *cached;
-	bool		stale;			/* also while evaluating; states must be built anew */
+	bool stale; /* also while evaluating; states must be built anew */
 	MemoryContext exec_context;
 	ExprContext *econtext;
-	List	   *states;
+	List *states;
 
 	/* a query */
-	SPIPlanPtr	plan;
+	SPIPlanPtr plan;
 	ParamListInfo params;
 };
 
@@ -80,7 +80,7 @@ OutboxCompileKeyQuery(const OutboxContractConfig *config, const OutboxSourceConf
 					  Oid relation, TupleDesc lookup)
 {
 	OutboxKeyQuery *query = palloc0(sizeof(OutboxKeyQuery));
-	Relation	rel = relation_open(relation, AccessShareLock);
+	Relation rel = relation_open(relation, AccessShareLock);
 	OutboxEvaluationScope scope;
 
 	query->parse.text = pstrdup(source->key_query);
@@ -139,7 +139,7 @@ OutboxKeyQueryIsValid(const OutboxKeyQuery *query)
 static void
 compile(OutboxKeyQuery *query, TupleDesc lookup)
 {
-	List	   *expressions = OutboxParseKeyExpressions(&query->parse, lookup);
+	List *expressions = OutboxParseKeyExpressions(&query->parse, lookup);
 
 	if (expressions)
 		keep_expressions(query, expressions);
@@ -167,8 +167,7 @@ static void
 keep_plan(OutboxKeyQuery *query, TupleDesc lookup)
 {
 	MemoryContextCallback *release = palloc0(sizeof(MemoryContextCallback));
-	SPIPrepareOptions options = {.parserSetup = OutboxKeyParserSetup, .parserSetupArg = &query->parse,
-	.cursorOptions = CURSOR_OPT_GENERIC_PLAN};
+	SPIPrepareOptions options = {.parserSetup = OutboxKeyParserSetup, .parserSetupArg = &query->parse, .cursorOptions = CURSOR_OPT_GENERIC_PLAN};
 
 	OutboxParseKeySelect(&query->parse, lookup);
 	check_query(query);
@@ -193,7 +192,7 @@ check_query(OutboxKeyQuery *query)
 	OutboxViewSurvey survey = {.subject = query->parse.owner};
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "outbox key query", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(scratch);
-	Query	   *rewritten;
+	Query *rewritten;
 
 	OutboxSurveyQuery(&survey, query->parse.query);
 	OutboxCheckViewAccess(survey.access, query->view);
@@ -255,15 +254,15 @@ build_states(OutboxKeyQuery *query)
 static void
 run_expressions(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg)
 {
-	ListCell   *lc;
-	bool		isnull = false;
+	ListCell *lc;
+	bool isnull = false;
 
 	if (query->stale)
 		build_states(query);
 	query->stale = true;
 	ResetExprContext(query->econtext);
 	query->econtext->ecxt_scantuple = row;
-	foreach(lc, query->states)
+	foreach (lc, query->states)
 	{
 		query->values[foreach_current_index(lc)] = ExecEvalExprSwitchContext(lfirst(lc), query->econtext, &isnull);
 		if (isnull)
@@ -279,7 +278,7 @@ static void
 run_plan(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg)
 {
 	SPIExecuteOptions options = {.params = query->params, .tcount = query->max_fanout + 1};
-	int			rc;
+	int rc;
 
 	fill_parameters(query, row);
 	SPI_connect();
@@ -299,11 +298,11 @@ run_plan(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, vo
 static void
 fill_parameters(OutboxKeyQuery *query, TupleTableSlot *row)
 {
-	int			column = -1;
+	int column = -1;
 
 	while ((column = bms_next_member(query->parse.reads, column)) >= 0)
 	{
-		AttrNumber	attno = column + FirstLowInvalidHeapAttributeNumber;
+		AttrNumber attno = column + FirstLowInvalidHeapAttributeNumber;
 		ParamExternData *param = &query->params->params[attno - 1];
 
 		param->value = slot_getattr(row, attno, &param->isnull);
@@ -317,7 +316,7 @@ add_results(OutboxKeyQuery *query, OutboxTouchCallback add, void *arg)
 {
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		bool		isnull = false;
+		bool isnull = false;
 
 		for (int j = 0; j < query->nkeys && !isnull; j++)
 			query->values[j] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, j + 1, &isnull);

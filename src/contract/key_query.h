@@ -38,4 +38,4 @@ extern const List *OutboxKeyQueryRelations(const OutboxKeyQuery *query);
 extern bool OutboxKeyQueryMayRaise(const OutboxKeyQuery *query);
 extern bool OutboxKeyQueryIsValid(const OutboxKeyQuery *query);
 
-#endif							/* OUTBOX_KEY_QUERY_H */
+#endif /* OUTBOX_KEY_QUERY_H */

@@ -40,7 +40,7 @@ OutboxParseKeyExpressions(OutboxKeyParse *parse, TupleDesc lookup)
 {
 	ErrorContextCallback callback = {.callback = error_context, .arg = parse, .previous = error_context_stack};
 	ParseState *pstate = make_parsestate(NULL);
-	List	   *targets = NIL;
+	List *targets = NIL;
 	SelectStmt *select;
 
 	if (begins_query(parse->text))
@@ -66,8 +66,8 @@ void
 OutboxParseKeySelect(OutboxKeyParse *parse, TupleDesc lookup)
 {
 	ErrorContextCallback callback = {.callback = error_context, .arg = parse, .previous = error_context_stack};
-	int			ncolumns = 0;
-	ListCell   *lc;
+	int ncolumns = 0;
+	ListCell *lc;
 
 	error_context_stack = &callback;
 	parse->as_parameters = true;
@@ -78,11 +78,11 @@ OutboxParseKeySelect(OutboxKeyParse *parse, TupleDesc lookup)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("%s must not write", parse->owner)));
-	foreach(lc, parse->query->targetList)
+	foreach (lc, parse->query->targetList)
 	{
 		TargetEntry *entry = lfirst_node(TargetEntry, lc);
-		Oid			type = exprType((Node *) entry->expr);
-		Oid			target;
+		Oid type = exprType((Node *) entry->expr);
+		Oid target;
 
 		if (entry->resjunk)
 			continue;
@@ -114,7 +114,7 @@ static void
 error_context(void *arg)
 {
 	OutboxKeyParse *parse = arg;
-	int			position = geterrposition();
+	int position = geterrposition();
 
 	if (position > 0)
 	{
@@ -143,8 +143,8 @@ begins_query(const char *text)
 	}
 	for (int i = 0; i < lengthof(words); i++)
 	{
-		Size		len = strlen(words[i]);
-		char		next = pg_strncasecmp(text, words[i], len) == 0 ? text[len] : 'x';
+		Size len = strlen(words[i]);
+		char next = pg_strncasecmp(text, words[i], len) == 0 ? text[len] : 'x';
 
 		if (next == '\0' || scanner_isspace(next) || next == '(' || next == '-' || next == '/')
 			return true;
@@ -165,17 +165,17 @@ is_plain_list(const SelectStmt *select)
 static List *
 coerce_columns(OutboxKeyParse *parse, ParseState *pstate, List *targets, TupleDesc lookup)
 {
-	List	   *expressions = NIL;
-	ListCell   *lc;
+	List *expressions = NIL;
+	ListCell *lc;
 
 	if (targets == NIL)
 		return NIL;
 	check_count(parse, list_length(targets), lookup);
-	foreach(lc, targets)
+	foreach (lc, targets)
 	{
 		Form_pg_attribute key = TupleDescAttr(lookup, foreach_current_index(lc));
-		Node	   *expression = (Node *) lfirst_node(TargetEntry, lc)->expr;
-		Oid			type = exprType(expression);
+		Node *expression = (Node *) lfirst_node(TargetEntry, lc)->expr;
+		Oid type = exprType(expression);
 
 		expression = coerce_to_target_type(pstate, expression, type, getBaseType(key->atttypid), -1,
 										   COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
@@ -191,8 +191,8 @@ coerce_columns(OutboxKeyParse *parse, ParseState *pstate, List *targets, TupleDe
 static RawStmt *
 parse_select(OutboxKeyParse *parse)
 {
-	List	   *statements = raw_parser(parse->select, RAW_PARSE_DEFAULT);
-	RawStmt    *statement = statements ? linitial_node(RawStmt, statements) : NULL;
+	List *statements = raw_parser(parse->select, RAW_PARSE_DEFAULT);
+	RawStmt *statement = statements ? linitial_node(RawStmt, statements) : NULL;
 
 	if (list_length(statements) != 1 || !IsA(statement->stmt, SelectStmt) || ((SelectStmt *) statement->stmt)->intoClause)
 		ereport(ERROR,
@@ -234,10 +234,10 @@ static Node *
 row_column(ParseState *pstate, ColumnRef *reference)
 {
 	OutboxKeyParse *parse = pstate->p_ref_hook_state;
-	Node	   *first = linitial(reference->fields);
+	Node *first = linitial(reference->fields);
 	Form_pg_attribute attribute;
-	AttrNumber	attno;
-	Param	   *param;
+	AttrNumber attno;
+	Param *param;
 
 	if (!IsA(first, String) || strcmp(strVal(first), OUTBOX_KEY_ROW_NAME) != 0 || list_length(reference->fields) > 2)
 		return NULL;
@@ -259,7 +259,7 @@ row_column(ParseState *pstate, ColumnRef *reference)
 static AttrNumber
 find_column(ParseState *pstate, OutboxKeyParse *parse, ColumnRef *reference)
 {
-	Node	   *name = list_length(reference->fields) == 2 ? lsecond(reference->fields) : NULL;
+	Node *name = list_length(reference->fields) == 2 ? lsecond(reference->fields) : NULL;
 
 	if (name == NULL || !IsA(name, String))
 		ereport(ERROR,

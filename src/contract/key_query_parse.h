@@ -15,20 +15,20 @@
 #include "parser/parse_node.h"
 
 /* What the changed row is called. */
-#define OUTBOX_KEY_ROW_NAME		"row"
+#define OUTBOX_KEY_ROW_NAME "row"
 
 typedef struct OutboxKeyParse
 {
 	const char *text;
-	const char *owner;			/* whose it is, for messages: "the key_query of source \"x\"" */
-	Oid			relation;
-	TupleDesc	row;
+	const char *owner; /* whose it is, for messages: "the key_query of source \"x\"" */
+	Oid relation;
+	TupleDesc row;
 
 	/* what came out */
-	bool		as_parameters;	/* row.<column> is a parameter now, not a Var */
-	Bitmapset  *reads;			/* columns of the row, attno - FirstLowInvalidHeapAttributeNumber */
-	const char *select;			/* the query's text */
-	Query	   *query;			/* analysed */
+	bool as_parameters; /* row.<column> is a parameter now, not a Var */
+	Bitmapset *reads;   /* columns of the row, attno - FirstLowInvalidHeapAttributeNumber */
+	const char *select; /* the query's text */
+	Query *query;       /* analysed */
 } OutboxKeyParse;
 
 /*
@@ -48,4 +48,4 @@ extern List *OutboxRawKeyQuery(const char *text);
 /* Makes row.<column> a parameter; for SPI_prepare_extended. arg is an OutboxKeyParse. */
 extern void OutboxKeyParserSetup(ParseState *pstate, void *arg);
 
-#endif							/* OUTBOX_KEY_QUERY_PARSE_H */
+#endif /* OUTBOX_KEY_QUERY_PARSE_H */

@@ -26,13 +26,13 @@
 
 typedef struct RowReferences
 {
-	const char *column;			/* NULL: every one */
-	List	   *names;			/* of char * */
-	List	   *locations;		/* of int: where "row" begins */
+	const char *column; /* NULL: every one */
+	List *names;        /* of char * */
+	List *locations;    /* of int: where "row" begins */
 } RowReferences;
 
 static bool find_references(Node *node, void *arg);
-static int	compare_locations(const ListCell *a, const ListCell *b);
+static int compare_locations(const ListCell *a, const ListCell *b);
 static const char *skip_name(const char *text);
 static const char *skip_to(const char *text);
 
@@ -42,12 +42,12 @@ OutboxRenameInKeyQuery(const char *key_query, const char *old_name, const char *
 	RowReferences references = {.column = old_name};
 	const char *rest = key_query;
 	StringInfoData text;
-	ListCell   *lc;
+	ListCell *lc;
 
 	(void) find_references((Node *) OutboxRawKeyQuery(key_query), &references);
 	list_sort(references.locations, compare_locations);
 	initStringInfo(&text);
-	foreach(lc, references.locations)
+	foreach (lc, references.locations)
 	{
 		const char *dot = skip_to(skip_name(key_query + lfirst_int(lc)));
 		const char *name = skip_to(dot + 1);
@@ -76,10 +76,10 @@ OutboxSourceColumnRenamed(Oid table, const char *old_name, const char *new_name)
 
 	for (;;)
 	{
-		char	   *contract = OutboxExecute("SELECT contract_id FROM outbox.source WHERE relation = $1::oid"
-											 " AND contract_id > $2::int AND key_query IS NOT NULL ORDER BY contract_id LIMIT 1",
-											 2, args);
-		char	   *text;
+		char *contract = OutboxExecute("SELECT contract_id FROM outbox.source WHERE relation = $1::oid"
+									   " AND contract_id > $2::int AND key_query IS NOT NULL ORDER BY contract_id LIMIT 1",
+									   2, args);
+		char *text;
 
 		if (contract == NULL)
 			return;
@@ -101,7 +101,7 @@ find_references(Node *node, void *arg)
 		return false;
 	if (IsA(node, ColumnRef))
 	{
-		ColumnRef  *reference = (ColumnRef *) node;
+		ColumnRef *reference = (ColumnRef *) node;
 
 		if (list_length(reference->fields) == 2 && IsA(linitial(reference->fields), String) &&
 			IsA(lsecond(reference->fields), String) &&

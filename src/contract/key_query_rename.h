@@ -19,4 +19,4 @@ extern List *OutboxKeyQueryColumns(const char *key_query);
 /* Renames in the sources that the table is. */
 extern void OutboxSourceColumnRenamed(Oid table, const char *old_name, const char *new_name);
 
-#endif							/* OUTBOX_KEY_QUERY_RENAME_H */
+#endif /* OUTBOX_KEY_QUERY_RENAME_H */

@@ -36,13 +36,13 @@ OutboxRefuseLossyColumn(Node *planned, Oid view, const char *column)
 void
 OutboxRefuseLossyPlan(const PlannedStmt *plan, Oid view)
 {
-	AttrNumber	column = 0;
-	ListCell   *lc;
+	AttrNumber column = 0;
+	ListCell *lc;
 
 	/* what is computed last has the column's name */
-	foreach(lc, plan->planTree->targetlist)
+	foreach (lc, plan->planTree->targetlist)
 	{
-		char	   *name = get_attname(view, ++column, true);
+		char *name = get_attname(view, ++column, true);
 
 		if (name)
 			OutboxRefuseLossyColumn((Node *) lfirst_node(TargetEntry, lc)->expr, view, name);
@@ -86,9 +86,9 @@ computes_lossy(const Plan *node)
 static bool
 any_computes_lossy(const List *plans)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, plans)
+	foreach (lc, plans)
 	{
 		if (computes_lossy(lfirst(lc)))
 			return true;

@@ -16,4 +16,4 @@ extern void OutboxRefuseLossyColumn(Node *planned, Oid view, const char *column)
 /* The same for all columns of a view that is read by this plan. */
 extern void OutboxRefuseLossyPlan(const PlannedStmt *plan, Oid view);
 
-#endif							/* OUTBOX_LOSSY_CAST_H */
+#endif /* OUTBOX_LOSSY_CAST_H */

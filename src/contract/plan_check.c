@@ -29,15 +29,15 @@
 #include "contract/index_hint.h"
 #include "contract/plan_check.h"
 
-#define ASSUMED_ROWS		1000000.0
-#define ASSUMED_ROWS_PER_PAGE	50.0
-#define ASSUMED_KEYS_PER_PAGE	200.0
+#define ASSUMED_ROWS 1000000.0
+#define ASSUMED_ROWS_PER_PAGE 50.0
+#define ASSUMED_KEYS_PER_PAGE 200.0
 
 /* A plan on its way down. */
 typedef struct PlanCheck
 {
 	const PlannedStmt *plan;
-	Query	   *query;
+	Query *query;
 	const char *subject;
 } PlanCheck;
 
@@ -57,7 +57,7 @@ static void refuse_scan(PlanCheck *check, const Scan *scan);
 PlannedStmt *
 OutboxPlanByIndex(Query *query, const char *text)
 {
-	int			nest_level = NewGUCNestLevel();
+	int nest_level = NewGUCNestLevel();
 	get_relation_info_hook_type caller = get_relation_info_hook;
 	PlannedStmt *plan;
 
@@ -82,11 +82,11 @@ OutboxPlanByIndex(Query *query, const char *text)
 void
 OutboxCheckPlan(const PlannedStmt *plan, Query *query, const char *subject)
 {
-	PlanCheck	check = {.plan = plan, .query = query, .subject = subject};
-	ListCell   *lc;
+	PlanCheck check = {.plan = plan, .query = query, .subject = subject};
+	ListCell *lc;
 
 	check_node(&check, plan->planTree);
-	foreach(lc, plan->subplans)
+	foreach (lc, plan->subplans)
 		check_node(&check, lfirst(lc));
 }
 
@@ -95,12 +95,7 @@ static void
 pin_planner(void)
 {
 	static const char *const settings[][2] = {
-		{"enable_seqscan", "off"}, {"enable_hashjoin", "off"}, {"enable_mergejoin", "off"},
-		{"enable_nestloop", "on"}, {"enable_indexscan", "on"}, {"enable_indexonlyscan", "on"},
-		{"enable_bitmapscan", "on"}, {"enable_tidscan", "on"}, {"enable_hashagg", "on"}, {"enable_sort", "on"},
-		{"enable_material", "on"}, {"enable_memoize", "on"}, {"jit", "off"}, {"geqo", "on"},
-		{"from_collapse_limit", "8"}, {"join_collapse_limit", "8"}, {"constraint_exclusion", "partition"},
-	{"max_parallel_workers_per_gather", "0"}};
+		{"enable_seqscan", "off"}, {"enable_hashjoin", "off"}, {"enable_mergejoin", "off"}, {"enable_nestloop", "on"}, {"enable_indexscan", "on"}, {"enable_indexonlyscan", "on"}, {"enable_bitmapscan", "on"}, {"enable_tidscan", "on"}, {"enable_hashagg", "on"}, {"enable_sort", "on"}, {"enable_material", "on"}, {"enable_memoize", "on"}, {"jit", "off"}, {"geqo", "on"}, {"from_collapse_limit", "8"}, {"join_collapse_limit", "8"}, {"constraint_exclusion", "partition"}, {"max_parallel_workers_per_gather", "0"}};
 
 	for (int i = 0; i < lengthof(settings); i++)
 		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
@@ -110,7 +105,7 @@ pin_planner(void)
 static void
 assume_large(PlannerInfo *root, Oid relation, bool is_parent, RelOptInfo *rel)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (previous_hook)
 		previous_hook(root, relation, is_parent, rel);
@@ -118,7 +113,7 @@ assume_large(PlannerInfo *root, Oid relation, bool is_parent, RelOptInfo *rel)
 		return;
 	rel->tuples = Max(rel->tuples, ASSUMED_ROWS);
 	rel->pages = Max(rel->pages, (BlockNumber) (ASSUMED_ROWS / ASSUMED_ROWS_PER_PAGE));
-	foreach(lc, rel->indexlist)
+	foreach (lc, rel->indexlist)
 	{
 		IndexOptInfo *index = lfirst(lc);
 
@@ -131,7 +126,7 @@ assume_large(PlannerInfo *root, Oid relation, bool is_parent, RelOptInfo *rel)
 static void
 check_node(PlanCheck *check, Plan *node)
 {
-	bool		fine = true;
+	bool fine = true;
 
 	check_stack_depth();
 	if (node == NULL)
@@ -178,9 +173,9 @@ check_node(PlanCheck *check, Plan *node)
 static void
 check_children(PlanCheck *check, List *children)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, children)
+	foreach (lc, children)
 		check_node(check, lfirst(lc));
 }
 
@@ -194,14 +189,14 @@ is_driven(List *conditions)
 static bool
 bitmap_is_driven(Plan *node)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (IsA(node, BitmapIndexScan))
 		return is_driven(((BitmapIndexScan *) node)->indexqual) ||
 			finds_one_row(((BitmapIndexScan *) node)->indexid, ((BitmapIndexScan *) node)->indexqual);
 	if (IsA(node, BitmapAnd))
 	{
-		foreach(lc, ((BitmapAnd *) node)->bitmapplans)
+		foreach (lc, ((BitmapAnd *) node)->bitmapplans)
 		{
 			if (bitmap_is_driven(lfirst(lc)))
 				return true;
@@ -210,7 +205,7 @@ bitmap_is_driven(Plan *node)
 	}
 	if (IsA(node, BitmapOr))
 	{
-		foreach(lc, ((BitmapOr *) node)->bitmapplans)
+		foreach (lc, ((BitmapOr *) node)->bitmapplans)
 		{
 			if (!bitmap_is_driven(lfirst(lc)))
 				return false;
@@ -224,12 +219,12 @@ bitmap_is_driven(Plan *node)
 static bool
 finds_one_row(Oid index, List *conditions)
 {
-	Bitmapset  *columns = NULL;
-	ListCell   *lc;
+	Bitmapset *columns = NULL;
+	ListCell *lc;
 
-	foreach(lc, conditions)
+	foreach (lc, conditions)
 	{
-		OpExpr	   *condition = lfirst(lc);
+		OpExpr *condition = lfirst(lc);
 
 		if (IsA(condition, OpExpr) && IsA(linitial(condition->args), Var) &&
 			op_mergejoinable(condition->opno, exprType(linitial(condition->args))))
@@ -250,9 +245,9 @@ contains_param(Node *node, void *context)
 static Index
 parent_entry(const PlannedStmt *plan, Index entry)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, plan->appendRelations)
+	foreach (lc, plan->appendRelations)
 	{
 		AppendRelInfo *info = lfirst(lc);
 
@@ -265,16 +260,14 @@ parent_entry(const PlannedStmt *plan, Index entry)
 static void
 refuse_scan(PlanCheck *check, const Scan *scan)
 {
-	Oid			relation = rt_fetch(parent_entry(check->plan, scan->scanrelid), check->plan->rtable)->relid;
-	Oid			lacking;
-	char	   *columns = OutboxJoinColumns(check->query, relation, &lacking);
+	Oid relation = rt_fetch(parent_entry(check->plan, scan->scanrelid), check->plan->rtable)->relid;
+	Oid lacking;
+	char *columns = OutboxJoinColumns(check->query, relation, &lacking);
 
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("%s would scan \"%s\" for every change", check->subject, get_rel_name(relation)),
 			 errdetail("Each table behind it must be found through an index, however small it is today."),
-			 columns == NULL ? errhint("Join \"%s\" by equality of columns that have an index.", get_rel_name(relation)) :
-			 OidIsValid(lacking) ? errhint("CREATE INDEX ON %s (%s);", OutboxQualifiedName(lacking), columns) :
-			 errhint("The index exists, but the key does not reach it: put the condition on (%s) into the subquery that reads \"%s\" (LEFT JOIN LATERAL).",
-					 columns, get_rel_name(relation))));
+			 columns == NULL ? errhint("Join \"%s\" by equality of columns that have an index.", get_rel_name(relation)) : OidIsValid(lacking) ? errhint("CREATE INDEX ON %s (%s);", OutboxQualifiedName(lacking), columns)
+																																			   : errhint("The index exists, but the key does not reach it: put the condition on (%s) into the subquery that reads \"%s\" (LEFT JOIN LATERAL).", columns, get_rel_name(relation))));
 }

@@ -23,4 +23,4 @@ extern PlannedStmt *OutboxPlanByIndex(Query *query, const char *text);
  */
 extern void OutboxCheckPlan(const PlannedStmt *plan, Query *query, const char *subject);
 
-#endif							/* OUTBOX_PLAN_CHECK_H */
+#endif /* OUTBOX_PLAN_CHECK_H */

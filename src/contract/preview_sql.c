@@ -36,35 +36,35 @@
 PG_FUNCTION_INFO_V1(outbox_preview);
 PG_FUNCTION_INFO_V1(outbox_validate);
 
-#define PREVIEW_COLUMNS		7
-#define VALIDATE_COLUMNS	6
+#define PREVIEW_COLUMNS 7
+#define VALIDATE_COLUMNS 6
 
 /* Classes of trouble that validate tells apart; what comes after is counted together. */
-#define MAX_CLASSES			1000
+#define MAX_CLASSES 1000
 
 /* A kind of trouble, with its first example. */
 typedef struct TroubleClass
 {
-	const char *event_type;		/* NULL: the row could not be mapped */
+	const char *event_type; /* NULL: the row could not be mapped */
 	const char *stage;
-	int			sqlerrcode;
-	char	   *class;
-	char	   *message;
-	int64		rows;
-	Jsonb	   *example_key;	/* or NULL */
+	int sqlerrcode;
+	char *class;
+	char *message;
+	int64 rows;
+	Jsonb *example_key; /* or NULL */
 } TroubleClass;
 
 typedef struct Trial
 {
 	OutboxCompiledContract *contract;
-	const char *event_type;		/* preview: NULL = all */
+	const char *event_type; /* preview: NULL = all */
 	ReturnSetInfo *result;
-	MemoryContext context;		/* of the classes */
+	MemoryContext context; /* of the classes */
 	TroubleClass *classes;
-	int			nclasses;
+	int nclasses;
 } Trial;
 
-static int	preview_rows(FunctionCallInfo fcinfo, int arg);
+static int preview_rows(FunctionCallInfo fcinfo, int arg);
 static void scan_source(Trial *trial, OutboxContractConfig *config, int64 max_rows, OutboxTrialRow function);
 static void scan_keys(Trial *trial, OutboxContractConfig *config, int64 max_rows, OutboxTrialRow function);
 static int64 scan_table(Trial *trial, Oid table, int64 rows, int64 max_rows, OutboxTrialRow function);
@@ -87,9 +87,9 @@ static void set_text(Datum *values, bool *nulls, int column, const char *text);
 Datum
 outbox_preview(PG_FUNCTION_ARGS)
 {
-	Trial		trial = {.result = (ReturnSetInfo *) fcinfo->resultinfo};
+	Trial trial = {.result = (ReturnSetInfo *) fcinfo->resultinfo};
 	OutboxContractConfig *config = OutboxContractArg(fcinfo, 0, "contract");
-	int			max_rows = preview_rows(fcinfo, 2);
+	int max_rows = preview_rows(fcinfo, 2);
 
 	trial.event_type = OutboxTextArg(fcinfo, 1);
 	if (trial.event_type && OutboxContractEventType(config, trial.event_type) == NULL)
@@ -109,7 +109,7 @@ outbox_preview(PG_FUNCTION_ARGS)
 static int
 preview_rows(FunctionCallInfo fcinfo, int arg)
 {
-	int			max_rows = PG_ARGISNULL(arg) ? 10 : PG_GETARG_INT32(arg);
+	int max_rows = PG_ARGISNULL(arg) ? 10 : PG_GETARG_INT32(arg);
 
 	if (max_rows < 0)
 		ereport(ERROR,
@@ -123,7 +123,7 @@ preview_rows(FunctionCallInfo fcinfo, int arg)
 Datum
 outbox_validate(PG_FUNCTION_ARGS)
 {
-	Trial		trial = {.result = (ReturnSetInfo *) fcinfo->resultinfo, .context = CurrentMemoryContext};
+	Trial trial = {.result = (ReturnSetInfo *) fcinfo->resultinfo, .context = CurrentMemoryContext};
 	OutboxContractConfig *config = OutboxContractArg(fcinfo, 0, "contract");
 
 	OutboxCheckContractRights(config->view, config->root);
@@ -141,10 +141,10 @@ outbox_validate(PG_FUNCTION_ARGS)
 static void
 scan_source(Trial *trial, OutboxContractConfig *config, int64 max_rows, OutboxTrialRow function)
 {
-	int64		rows = 0;
-	ListCell   *lc;
+	int64 rows = 0;
+	ListCell *lc;
 
-	foreach(lc, OutboxSourceTables(config->root))
+	foreach (lc, OutboxSourceTables(config->root))
 	{
 		/* what a foreign server has is not captured either */
 		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_FOREIGN_TABLE)
@@ -171,14 +171,14 @@ scan_keys(Trial *trial, OutboxContractConfig *config, int64 max_rows, OutboxTria
 static int64
 scan_table(Trial *trial, Oid table, int64 rows, int64 max_rows, OutboxTrialRow function)
 {
-	Relation	rel = table_open(table, AccessShareLock);
+	Relation rel = table_open(table, AccessShareLock);
 	TupleTableSlot *source = table_slot_create(rel, NULL);
 	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
 
 	while (rows < max_rows && table_scan_getnextslot(scan, ForwardScanDirection, source))
 	{
 		OutboxFinding finding;
-		bool		in_view = OutboxExamineRow(trial->contract, source, &finding);
+		bool in_view = OutboxExamineRow(trial->contract, source, &finding);
 
 		CHECK_FOR_INTERRUPTS();
 		rows += function(trial, in_view, &finding);
@@ -193,9 +193,9 @@ scan_table(Trial *trial, Oid table, int64 rows, int64 max_rows, OutboxTrialRow f
 static bool
 preview_row(void *arg, bool in_view, OutboxFinding *finding)
 {
-	Trial	   *trial = arg;
+	Trial *trial = arg;
 	OutboxCompiledContract *contract = trial->contract;
-	bool		mapped = finding->stage == NULL;
+	bool mapped = finding->stage == NULL;
 
 	if (!mapped)
 		put_preview(trial, NULL, finding);
@@ -214,8 +214,8 @@ preview_row(void *arg, bool in_view, OutboxFinding *finding)
 static void
 put_preview(Trial *trial, OutboxCompiledEventType *type, const OutboxFinding *finding)
 {
-	Datum		values[PREVIEW_COLUMNS];
-	bool		nulls[PREVIEW_COLUMNS];
+	Datum values[PREVIEW_COLUMNS];
+	bool nulls[PREVIEW_COLUMNS];
 
 	memset(nulls, true, sizeof(nulls));
 	if (type)
@@ -260,8 +260,8 @@ preview_headers(const OutboxCompiledEventType *type, const OutboxFinding *findin
 static void
 push_header(JsonbParseState **state, const char *name, const char *value)
 {
-	JsonbValue	key = {.type = jbvString, .val.string = {.val = unconstify(char *, name), .len = strlen(name)}};
-	JsonbValue	string = {.type = jbvString, .val.string = {.val = unconstify(char *, value), .len = strlen(value)}};
+	JsonbValue key = {.type = jbvString, .val.string = {.val = unconstify(char *, name), .len = strlen(name)}};
+	JsonbValue string = {.type = jbvString, .val.string = {.val = unconstify(char *, value), .len = strlen(value)}};
 
 	pushJsonbValue(state, WJB_KEY, &key);
 	pushJsonbValue(state, WJB_VALUE, &string);
@@ -270,7 +270,7 @@ push_header(JsonbParseState **state, const char *name, const char *value)
 static bool
 validate_row(void *arg, bool in_view, OutboxFinding *finding)
 {
-	Trial	   *trial = arg;
+	Trial *trial = arg;
 	OutboxCompiledContract *contract = trial->contract;
 
 	if (finding->stage)
@@ -319,9 +319,7 @@ find_class(Trial *trial, const char *event_type, const OutboxFinding *finding)
 		return &trial->classes[MAX_CLASSES - 1];
 	caller = MemoryContextSwitchTo(trial->context);
 	class = &trial->classes[trial->nclasses++];
-	*class = (TroubleClass) {.event_type = event_type, .stage = finding->stage,
-		.sqlerrcode = finding->sqlerrcode, .class = pstrdup(finding->class),
-	.message = pstrdup(finding->message)};
+	*class = (TroubleClass){.event_type = event_type, .stage = finding->stage, .sqlerrcode = finding->sqlerrcode, .class = pstrdup(finding->class), .message = pstrdup(finding->message)};
 	if (trial->nclasses == MAX_CLASSES)
 		class->message = psprintf("%s (and everything beyond %d different errors)", class->message, MAX_CLASSES);
 	MemoryContextSwitchTo(caller);
@@ -333,14 +331,14 @@ typedef struct KeyRequest
 {
 	OutboxCompiledContract *contract;
 	TupleTableSlot *row;
-	Jsonb	   *key;
+	Jsonb *key;
 } KeyRequest;
 
 /* The key in a row of the contract; NULL when it is not known or a type's output function refuses it. */
 static Jsonb *
 example_key(OutboxCompiledContract *contract, TupleTableSlot *row)
 {
-	KeyRequest	request = {.contract = contract, .row = row};
+	KeyRequest request = {.contract = contract, .row = row};
 
 	if (TTS_EMPTY(row) || OutboxRunGuarded(key_step, &request, CurrentMemoryContext))
 		return NULL;
@@ -362,8 +360,8 @@ put_classes(Trial *trial)
 	for (int i = 0; i < trial->nclasses; i++)
 	{
 		TroubleClass *class = &trial->classes[i];
-		Datum		values[VALIDATE_COLUMNS];
-		bool		nulls[VALIDATE_COLUMNS];
+		Datum values[VALIDATE_COLUMNS];
+		bool nulls[VALIDATE_COLUMNS];
 
 		memset(nulls, true, sizeof(nulls));
 		set_text(values, nulls, 0, class->event_type);

@@ -30,7 +30,7 @@
 #include "compat.h"
 #include "contract/root_path.h"
 
-#define LOOKUP_NAME		"outbox_lookup_%d"
+#define LOOKUP_NAME "outbox_lookup_%d"
 
 static Param *key_parameter(const OutboxContractConfig *config, const Var *column, int number);
 static Node *equals_any(const Var *column, Param *keys);
@@ -41,24 +41,24 @@ static List *select_columns(const OutboxContractConfig *config, const OutboxRoot
 static void name_column(RangeTblEntry *rte, int resno, int number);
 static void refuse_grouping(const OutboxContractConfig *config, const Var *column);
 static bool keeps_apart(Query *query, List *clauses, Node *column);
-static int	select_column(Query *query, Node *column, int number, bool top);
+static int select_column(Query *query, Node *column, int number, bool top);
 static void append_target(Query *query, Expr *expression, int number);
 
 void
 OutboxPushLookup(const OutboxContractConfig *config, const OutboxRootPath *path, Oid **array_types)
 {
 	OutboxRootLevel *base = llast(path->levels);
-	FromExpr   *jointree = base->query->jointree;
-	List	   *keys = NIL;
-	List	   *columns = path->lookup;
-	Node	   *condition;
-	ListCell   *lc;
+	FromExpr *jointree = base->query->jointree;
+	List *keys = NIL;
+	List *columns = path->lookup;
+	Node *condition;
+	ListCell *lc;
 
 	*array_types = palloc(sizeof(Oid) * list_length(path->lookup));
-	foreach(lc, path->lookup)
+	foreach (lc, path->lookup)
 	{
-		int			number = foreach_current_index(lc);
-		Param	   *key = key_parameter(config, lfirst(lc), number + 1);
+		int number = foreach_current_index(lc);
+		Param *key = key_parameter(config, lfirst(lc), number + 1);
 
 		(*array_types)[number] = key->paramtype;
 		keys = lappend(keys, key);
@@ -78,8 +78,8 @@ OutboxPushLookup(const OutboxContractConfig *config, const OutboxRootPath *path,
 static Param *
 key_parameter(const OutboxContractConfig *config, const Var *column, int number)
 {
-	Param	   *param = makeNode(Param);
-	Oid			element = getBaseType(column->vartype);
+	Param *param = makeNode(Param);
+	Oid element = getBaseType(column->vartype);
 
 	param->paramkind = PARAM_EXTERN;
 	param->paramid = number;
@@ -102,8 +102,8 @@ static Node *
 equals_any(const Var *column, Param *keys)
 {
 	ParseState *pstate = make_parsestate(NULL);
-	Node	   *condition = (Node *) make_scalar_array_op(pstate, equality_operator(column->vartype), true,
-														  copyObject((Node *) column), (Node *) keys, -1);
+	Node *condition = (Node *) make_scalar_array_op(pstate, equality_operator(column->vartype), true,
+													copyObject((Node *) column), (Node *) keys, -1);
 
 	assign_expr_collations(pstate, condition);
 	free_parsestate(pstate);
@@ -116,22 +116,21 @@ join_keys(Query *query, List *columns, List *keys)
 {
 	ParseState *pstate = make_parsestate(NULL);
 	RangeTblRef *ref = makeNode(RangeTblRef);
-	Node	   *condition = NULL;
-	ListCell   *lc;
+	Node *condition = NULL;
+	ListCell *lc;
 
 	query->rtable = lappend(query->rtable, unnest_entry(keys));
 	ref->rtindex = list_length(query->rtable);
 	query->jointree->fromlist = lappend(query->jointree->fromlist, ref);
-	foreach(lc, columns)
+	foreach (lc, columns)
 	{
-		Var		   *column = lfirst_node(Var, lc);
-		int			number = foreach_current_index(lc);
-		Param	   *key = list_nth_node(Param, keys, number);
-		Var		   *element = makeVar(ref->rtindex, number + 1, get_element_type(key->paramtype), -1,
-									  key->paramcollid, 0);
+		Var *column = lfirst_node(Var, lc);
+		int number = foreach_current_index(lc);
+		Param *key = list_nth_node(Param, keys, number);
+		Var *element = makeVar(ref->rtindex, number + 1, get_element_type(key->paramtype), -1,
+							   key->paramcollid, 0);
 
-		condition = make_and_qual(condition, (Node *) make_op(pstate, equality_operator(column->vartype),
-															  copyObject((Node *) column), (Node *) element, NULL, -1));
+		condition = make_and_qual(condition, (Node *) make_op(pstate, equality_operator(column->vartype), copyObject((Node *) column), (Node *) element, NULL, -1));
 	}
 	assign_expr_collations(pstate, condition);
 	free_parsestate(pstate);
@@ -144,17 +143,17 @@ unnest_entry(List *keys)
 	ParseState *pstate = make_parsestate(NULL);
 	RangeFunction *range = makeNode(RangeFunction);
 	RangeTblEntry *rte;
-	List	   *names = NIL;
-	List	   *calls = NIL;
-	List	   *definitions = NIL;
-	List	   *columns = NIL;
-	ListCell   *lc;
+	List *names = NIL;
+	List *calls = NIL;
+	List *definitions = NIL;
+	List *columns = NIL;
+	ListCell *lc;
 
-	foreach(lc, keys)
+	foreach (lc, keys)
 	{
-		Param	   *key = lfirst_node(Param, lc);
-		FuncExpr   *call = makeFuncExpr(F_UNNEST_ANYARRAY, get_element_type(key->paramtype), list_make1(key),
-										key->paramcollid, key->paramcollid, COERCE_EXPLICIT_CALL);
+		Param *key = lfirst_node(Param, lc);
+		FuncExpr *call = makeFuncExpr(F_UNNEST_ANYARRAY, get_element_type(key->paramtype), list_make1(key),
+									  key->paramcollid, key->paramcollid, COERCE_EXPLICIT_CALL);
 
 		call->funcretset = true;
 		names = lappend(names, "unnest");
@@ -173,10 +172,10 @@ unnest_entry(List *keys)
 static List *
 equality_operator(Oid type)
 {
-	Oid			operator= lookup_type_cache(getBaseType(type), TYPECACHE_EQ_OPR)->eq_opr;
-	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
+	Oid operator= lookup_type_cache(getBaseType(type), TYPECACHE_EQ_OPR)->eq_opr;
+	HeapTuple tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
 	Form_pg_operator form;
-	List	   *name;
+	List *name;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for operator %u", operator);
@@ -193,30 +192,29 @@ equality_operator(Oid type)
 static List *
 select_columns(const OutboxContractConfig *config, const OutboxRootPath *path, int depth, List *columns)
 {
-	Query	   *query = ((OutboxRootLevel *) list_nth(path->levels, depth))->query;
+	Query *query = ((OutboxRootLevel *) list_nth(path->levels, depth))->query;
 	OutboxRootLevel *parent = depth > 0 ? list_nth(path->levels, depth - 1) : NULL;
-	bool		grouped = query->groupClause || query->hasAggs || query->havingQual;
-	List	   *outside = NIL;
-	ListCell   *lc;
+	bool grouped = query->groupClause || query->hasAggs || query->havingQual;
+	List *outside = NIL;
+	ListCell *lc;
 
-	foreach(lc, columns)
+	foreach (lc, columns)
 	{
 		if ((!grouped || keeps_apart(query, query->groupClause, lfirst(lc))) &&
 			(!query->distinctClause || keeps_apart(query, query->distinctClause, lfirst(lc))))
 			continue;
 		refuse_grouping(config, list_nth_node(Var, path->lookup, foreach_current_index(lc)));
 	}
-	foreach(lc, columns)
+	foreach (lc, columns)
 	{
-		Node	   *column = lfirst(lc);
-		int			number = foreach_current_index(lc) + 1;
-		int			resno = select_column(query, column, number, parent == NULL);
+		Node *column = lfirst(lc);
+		int number = foreach_current_index(lc) + 1;
+		int resno = select_column(query, column, number, parent == NULL);
 
 		if (parent == NULL)
 			continue;
 		name_column(rt_fetch(parent->varno, parent->query->rtable), resno, number);
-		outside = lappend(outside, makeVar(parent->varno, resno, exprType(column), exprTypmod(column),
-										   exprCollation(column), 0));
+		outside = lappend(outside, makeVar(parent->varno, resno, exprType(column), exprTypmod(column), exprCollation(column), 0));
 	}
 	return outside;
 }
@@ -244,11 +242,11 @@ refuse_grouping(const OutboxContractConfig *config, const Var *column)
 static bool
 keeps_apart(Query *query, List *clauses, Node *column)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, clauses)
+	foreach (lc, clauses)
 	{
-		Node	   *expression = get_sortgroupclause_expr(lfirst_node(SortGroupClause, lc), query->targetList);
+		Node *expression = get_sortgroupclause_expr(lfirst_node(SortGroupClause, lc), query->targetList);
 
 		if (equal(OutboxFlattenVars(query, expression), column))
 			return true;
@@ -260,10 +258,10 @@ keeps_apart(Query *query, List *clauses, Node *column)
 static int
 select_column(Query *query, Node *column, int number, bool top)
 {
-	ListCell   *lc;
-	int			nvisible = 0;
+	ListCell *lc;
+	int nvisible = 0;
 
-	foreach(lc, query->targetList)
+	foreach (lc, query->targetList)
 	{
 		TargetEntry *entry = lfirst_node(TargetEntry, lc);
 
@@ -280,12 +278,12 @@ select_column(Query *query, Node *column, int number, bool top)
 static void
 append_target(Query *query, Expr *expression, int number)
 {
-	List	   *visible = NIL;
-	List	   *junk = NIL;
-	ListCell   *lc;
-	int			resno = 0;
+	List *visible = NIL;
+	List *junk = NIL;
+	ListCell *lc;
+	int resno = 0;
 
-	foreach(lc, query->targetList)
+	foreach (lc, query->targetList)
 	{
 		TargetEntry *entry = lfirst_node(TargetEntry, lc);
 
@@ -296,6 +294,6 @@ append_target(Query *query, Expr *expression, int number)
 	}
 	visible = lappend(visible, makeTargetEntry(expression, 0, psprintf(LOOKUP_NAME, number), false));
 	query->targetList = list_concat(visible, junk);
-	foreach(lc, query->targetList)
+	foreach (lc, query->targetList)
 		lfirst_node(TargetEntry, lc)->resno = ++resno;
 }

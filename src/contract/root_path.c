@@ -33,29 +33,29 @@ typedef enum JoinSide
 {
 	SIDE_NOWHERE,
 	SIDE_PLAIN,
-	SIDE_NULLABLE				/* an outer join may make up rows for it */
+	SIDE_NULLABLE /* an outer join may make up rows for it */
 } JoinSide;
 
 /* The entries of FROM that an expression reads. */
 typedef struct VarScan
 {
-	Bitmapset  *varnos;
-	bool		outer;			/* and an enclosing query's */
+	Bitmapset *varnos;
+	bool outer; /* and an enclosing query's */
 } VarScan;
 
 /* Vars of one entry of a subquery's parent, to be replaced by what the subquery selects. */
 typedef struct Substitution
 {
-	int			varno;
-	List	   *targets;
-	bool		whole_row;
+	int varno;
+	List *targets;
+	bool whole_row;
 } Substitution;
 
 static Query *subquery_of(Query *query, const RangeTblEntry *rte);
 static List *follow_key(const OutboxContractConfig *config, Query *query, List **levels);
 static List *key_expressions(const OutboxContractConfig *config, Query *query);
 static void check_level(const OutboxContractConfig *config, const Query *query);
-static int	single_varno(const OutboxContractConfig *config, Query *query, List *expressions);
+static int single_varno(const OutboxContractConfig *config, Query *query, List *expressions);
 static bool scan_vars(Node *node, void *arg);
 static void check_side(const OutboxContractConfig *config, Query *query, int varno);
 static JoinSide join_side(Node *node, int varno, bool nullable);
@@ -67,8 +67,8 @@ static void refuse(const OutboxContractConfig *config, const char *what, const c
 Query *
 OutboxStoredView(Oid view)
 {
-	Relation	rel = OutboxOpenWithoutWait(view);
-	Query	   *query = copyObject(get_view_query(rel));
+	Relation rel = OutboxOpenWithoutWait(view);
+	Query *query = copyObject(get_view_query(rel));
 
 	relation_close(rel, NoLock);
 	return query;
@@ -77,8 +77,8 @@ OutboxStoredView(Oid view)
 Query *
 OutboxRewrittenView(Oid view)
 {
-	Relation	rel = relation_open(view, AccessShareLock);
-	Query	   *query = copyObject(get_view_query(rel));
+	Relation rel = relation_open(view, AccessShareLock);
+	Query *query = copyObject(get_view_query(rel));
 
 	relation_close(rel, NoLock);
 	AcquireRewriteLocks(query, true, false);
@@ -97,7 +97,7 @@ OutboxFindRoot(const OutboxContractConfig *config, Query *query)
 List *
 OutboxRootKey(const OutboxContractConfig *config, Query *query)
 {
-	List	   *levels = NIL;
+	List *levels = NIL;
 
 	return follow_key(config, query, &levels);
 }
@@ -106,7 +106,7 @@ OutboxRootKey(const OutboxContractConfig *config, Query *query)
 static List *
 follow_key(const OutboxContractConfig *config, Query *query, List **levels)
 {
-	List	   *expressions = key_expressions(config, query);
+	List *expressions = key_expressions(config, query);
 
 	for (;;)
 	{
@@ -145,7 +145,7 @@ OutboxBaseExpression(Query *query, Node *node, RangeTblEntry **rte, int *varno)
 {
 	for (;;)
 	{
-		VarScan		scan = {0};
+		VarScan scan = {0};
 		Substitution substitution = {0};
 
 		if (checkExprHasSubLink(node))
@@ -173,11 +173,11 @@ OutboxBaseExpression(Query *query, Node *node, RangeTblEntry **rte, int *varno)
 static Query *
 subquery_of(Query *query, const RangeTblEntry *rte)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (rte->rtekind == RTE_SUBQUERY)
 		return rte->subquery;
-	foreach(lc, rte->rtekind == RTE_CTE && rte->ctelevelsup == 0 ? query->cteList : NIL)
+	foreach (lc, rte->rtekind == RTE_CTE && rte->ctelevelsup == 0 ? query->cteList : NIL)
 	{
 		CommonTableExpr *cte = lfirst_node(CommonTableExpr, lc);
 
@@ -191,12 +191,12 @@ subquery_of(Query *query, const RangeTblEntry *rte)
 static List *
 key_expressions(const OutboxContractConfig *config, Query *query)
 {
-	List	   *expressions = NIL;
-	ListCell   *lc;
+	List *expressions = NIL;
+	ListCell *lc;
 
-	foreach(lc, config->key)
+	foreach (lc, config->key)
 	{
-		AttrNumber	attno = get_attnum(config->view, lfirst(lc));
+		AttrNumber attno = get_attnum(config->view, lfirst(lc));
 		TargetEntry *entry = attno > 0 ? get_tle_by_resno(query->targetList, attno) : NULL;
 
 		if (entry == NULL)
@@ -234,7 +234,7 @@ check_level(const OutboxContractConfig *config, const Query *query)
 static int
 single_varno(const OutboxContractConfig *config, Query *query, List *expressions)
 {
-	VarScan		scan = {0};
+	VarScan scan = {0};
 
 	if (checkExprHasSubLink((Node *) expressions))
 		refuse(config, "a key column is computed by a subquery", "Take the key from the source's own columns.");
@@ -253,13 +253,13 @@ single_varno(const OutboxContractConfig *config, Query *query, List *expressions
 static bool
 scan_vars(Node *node, void *arg)
 {
-	VarScan    *scan = arg;
+	VarScan *scan = arg;
 
 	if (node == NULL)
 		return false;
 	if (IsA(node, Var))
 	{
-		Var		   *var = (Var *) node;
+		Var *var = (Var *) node;
 
 		if (var->varlevelsup > 0)
 			scan->outer = true;
@@ -298,11 +298,11 @@ join_side(Node *node, int varno, bool nullable)
 	}
 	if (IsA(node, FromExpr))
 	{
-		ListCell   *lc;
+		ListCell *lc;
 
-		foreach(lc, ((FromExpr *) node)->fromlist)
+		foreach (lc, ((FromExpr *) node)->fromlist)
 		{
-			JoinSide	side = join_side(lfirst(lc), varno, nullable);
+			JoinSide side = join_side(lfirst(lc), varno, nullable);
 
 			if (side != SIDE_NOWHERE)
 				return side;
@@ -310,10 +310,10 @@ join_side(Node *node, int varno, bool nullable)
 	}
 	else if (IsA(node, JoinExpr))
 	{
-		JoinExpr   *join = (JoinExpr *) node;
-		bool		left = join->jointype == JOIN_RIGHT || join->jointype == JOIN_FULL;
-		bool		right = join->jointype == JOIN_LEFT || join->jointype == JOIN_FULL;
-		JoinSide	side = join_side(join->larg, varno, nullable || left);
+		JoinExpr *join = (JoinExpr *) node;
+		bool left = join->jointype == JOIN_RIGHT || join->jointype == JOIN_FULL;
+		bool right = join->jointype == JOIN_LEFT || join->jointype == JOIN_FULL;
+		JoinSide side = join_side(join->larg, varno, nullable || left);
 
 		return side != SIDE_NOWHERE ? side : join_side(join->rarg, varno, nullable || right);
 	}
@@ -330,7 +330,7 @@ substitute(Node *node, void *arg)
 		return NULL;
 	if (IsA(node, Var) && ((Var *) node)->varno == substitution->varno && ((Var *) node)->varlevelsup == 0)
 	{
-		Var		   *var = (Var *) node;
+		Var *var = (Var *) node;
 		TargetEntry *entry = var->varattno > 0 ? get_tle_by_resno(substitution->targets, var->varattno) : NULL;
 
 		if (entry)
@@ -344,19 +344,19 @@ substitute(Node *node, void *arg)
 static List *
 lookup_vars(const OutboxContractConfig *config, List *expressions)
 {
-	List	   *vars = NIL;
-	ListCell   *lc;
+	List *vars = NIL;
+	ListCell *lc;
 
-	foreach(lc, pull_var_clause((Node *) expressions, PVC_RECURSE_AGGREGATES))
+	foreach (lc, pull_var_clause((Node *) expressions, PVC_RECURSE_AGGREGATES))
 	{
-		Var		   *var = lfirst_node(Var, lc);
-		bool		seen = false;
-		ListCell   *other;
+		Var *var = lfirst_node(Var, lc);
+		bool seen = false;
+		ListCell *other;
 
 		if (var->varattno <= 0 || OutboxAttributeIsVirtual(config->root, var->varattno))
 			refuse(config, "its key reads a whole row, a system column or a generated column without storage",
 				   "Take the key from stored columns of the source.");
-		foreach(other, vars)
+		foreach (other, vars)
 			seen |= lfirst_node(Var, other)->varattno == var->varattno;
 		if (!seen)
 			vars = lappend(vars, copyObject(var));

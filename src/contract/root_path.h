@@ -17,14 +17,14 @@
 /* One query between the view and its root, and which of its range table entries leads on. */
 typedef struct OutboxRootLevel
 {
-	Query	   *query;
-	int			varno;
+	Query *query;
+	int varno;
 } OutboxRootLevel;
 
 typedef struct OutboxRootPath
 {
-	List	   *levels;			/* of OutboxRootLevel *, the view's own query first */
-	List	   *lookup;			/* of Var *: the root's columns behind the key, in key order */
+	List *levels; /* of OutboxRootLevel *, the view's own query first */
+	List *lookup; /* of Var *: the root's columns behind the key, in key order */
 } OutboxRootPath;
 
 /* The view's query as it was written; waits for nobody. */
@@ -61,4 +61,4 @@ extern void OutboxPushLookup(const OutboxContractConfig *config, const OutboxRoo
  */
 extern Node *OutboxBaseExpression(Query *query, Node *node, RangeTblEntry **rte, int *varno);
 
-#endif							/* OUTBOX_ROOT_PATH_H */
+#endif /* OUTBOX_ROOT_PATH_H */

@@ -34,10 +34,10 @@ OutboxAddRowTypes(List *relations, TupleDesc desc)
 static List *
 add_type(List *relations, Oid type)
 {
-	Oid			base = getBaseType(type);
-	Oid			element = get_element_type(base);
-	Oid			relation;
-	TupleDesc	desc;
+	Oid base = getBaseType(type);
+	Oid element = get_element_type(base);
+	Oid relation;
+	TupleDesc desc;
 
 	check_stack_depth();
 	if (OidIsValid(element))

@@ -17,4 +17,4 @@
  */
 extern List *OutboxAddRowTypes(List *relations, TupleDesc desc);
 
-#endif							/* OUTBOX_ROW_TYPES_H */
+#endif /* OUTBOX_ROW_TYPES_H */

@@ -20,7 +20,7 @@ PG_FUNCTION_INFO_V1(outbox_drop_check);
 PG_FUNCTION_INFO_V1(outbox_create_code_map);
 PG_FUNCTION_INFO_V1(outbox_drop_code_map);
 
-#define MAX_CHECK_NAME	63
+#define MAX_CHECK_NAME 63
 
 static OutboxEventTypeConfig *get_event_type(const char *name, OutboxContractConfig **contract);
 static bool has_check(const OutboxEventTypeConfig *type, const char *name);
@@ -32,8 +32,8 @@ outbox_add_check(PG_FUNCTION_ARGS)
 {
 	OutboxContractConfig *contract;
 	OutboxEventTypeConfig *type = get_event_type(OutboxRequiredTextArg(fcinfo, 0, "event_type"), &contract);
-	char	   *name = OutboxRequiredTextArg(fcinfo, 1, "name");
-	char	   *expression = OutboxRequiredTextArg(fcinfo, 2, "expression");
+	char *name = OutboxRequiredTextArg(fcinfo, 1, "name");
+	char *expression = OutboxRequiredTextArg(fcinfo, 2, "expression");
 	const char *args[] = {psprintf("%d", type->id), name, expression};
 
 	OutboxCheckName("check", name, MAX_CHECK_NAME);
@@ -56,7 +56,7 @@ outbox_drop_check(PG_FUNCTION_ARGS)
 {
 	OutboxContractConfig *contract;
 	OutboxEventTypeConfig *type = get_event_type(OutboxRequiredTextArg(fcinfo, 0, "event_type"), &contract);
-	char	   *name = OutboxRequiredTextArg(fcinfo, 1, "name");
+	char *name = OutboxRequiredTextArg(fcinfo, 1, "name");
 	const char *args[] = {psprintf("%d", type->id), name};
 
 	OutboxCheckContractRights(contract->view, contract->root);
@@ -74,9 +74,9 @@ outbox_drop_check(PG_FUNCTION_ARGS)
 Datum
 outbox_create_code_map(PG_FUNCTION_ARGS)
 {
-	char	   *name = OutboxRequiredTextArg(fcinfo, 0, "name");
+	char *name = OutboxRequiredTextArg(fcinfo, 0, "name");
 	const char *args[] = {name, NULL};
-	Jsonb	   *codes;
+	Jsonb *codes;
 
 	OutboxRequireArg(fcinfo, 1, "codes");
 	if (name[0] == '\0')
@@ -100,7 +100,7 @@ outbox_create_code_map(PG_FUNCTION_ARGS)
 Datum
 outbox_drop_code_map(PG_FUNCTION_ARGS)
 {
-	char	   *name = OutboxRequiredTextArg(fcinfo, 0, "name");
+	char *name = OutboxRequiredTextArg(fcinfo, 0, "name");
 	const char *args[] = {name};
 
 	if (OutboxExecute("WITH gone AS (DELETE FROM outbox.code_map WHERE name = $1 RETURNING 1) SELECT 1 FROM gone LIMIT 1",
@@ -115,7 +115,7 @@ outbox_drop_code_map(PG_FUNCTION_ARGS)
 static OutboxEventTypeConfig *
 get_event_type(const char *name, OutboxContractConfig **contract)
 {
-	char	   *contract_name = OutboxEventTypeContract(name);
+	char *contract_name = OutboxEventTypeContract(name);
 
 	if (contract_name == NULL)
 		ereport(ERROR,
@@ -129,9 +129,9 @@ get_event_type(const char *name, OutboxContractConfig **contract)
 static bool
 has_check(const OutboxEventTypeConfig *type, const char *name)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, type->checks)
+	foreach (lc, type->checks)
 	{
 		if (strcmp(((OutboxCheckConfig *) lfirst(lc))->name, name) == 0)
 			return true;
@@ -144,9 +144,9 @@ static void
 check_codes(const char *map, Jsonb *codes)
 {
 	JsonbIterator *iterator = JsonbIteratorInit(&codes->root);
-	JsonbValue	value;
+	JsonbValue value;
 	JsonbIteratorToken token;
-	bool		strings = JB_ROOT_IS_OBJECT(codes) && JB_ROOT_COUNT(codes) > 0;
+	bool strings = JB_ROOT_IS_OBJECT(codes) && JB_ROOT_COUNT(codes) > 0;
 
 	while (strings && (token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{

@@ -23,7 +23,7 @@
 
 PG_FUNCTION_INFO_V1(outbox_add_source);
 
-#define MAX_FANOUT		1000000
+#define MAX_FANOUT 1000000
 
 static OutboxSourceConfig *read_arguments(FunctionCallInfo fcinfo, const OutboxContractConfig *contract);
 static void insert_source(const OutboxContractConfig *contract, const OutboxSourceConfig *source);
@@ -70,8 +70,8 @@ void
 OutboxCheckSource(Oid source)
 {
 	const char *kind = NULL;
-	Relation	rel = relation_open(source, AccessShareLock);
-	ListCell   *lc;
+	Relation rel = relation_open(source, AccessShareLock);
+	ListCell *lc;
 
 	if (rel->rd_rel->relispartition)
 		ereport(ERROR,
@@ -94,7 +94,7 @@ OutboxCheckSource(Oid source)
 		case RELKIND_PARTITIONED_TABLE:
 			if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
 				kind = "a temporary table";
-			foreach(lc, OutboxSourceTables(source))
+			foreach (lc, OutboxSourceTables(source))
 			{
 				if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_FOREIGN_TABLE)
 					kind = "a partitioned table with a foreign table as partition";
@@ -143,8 +143,9 @@ static void
 insert_source(const OutboxContractConfig *contract, const OutboxSourceConfig *source)
 {
 	const char *args[] = {psprintf("%d", contract->id), psprintf("%u", source->relation), source->key_query,
-	psprintf("%d", source->max_fanout)};
+						  psprintf("%d", source->max_fanout)};
 
 	(void) OutboxExecute("INSERT INTO outbox.source (contract_id, relation, role, key_columns, key_query, max_fanout)"
-						 " VALUES ($1::int, $2::oid, 'child', '{}', $3, $4::int)", lengthof(args), args);
+						 " VALUES ($1::int, $2::oid, 'child', '{}', $3, $4::int)",
+						 lengthof(args), args);
 }

@@ -36,12 +36,12 @@ static char *qualified_name(Oid relation);
 void
 OutboxCreateTriggers(const OutboxContractConfig *config)
 {
-	List	   *lacking = NIL;
-	ListCell   *lc;
+	List *lacking = NIL;
+	ListCell *lc;
 
-	foreach(lc, config->sources)
+	foreach (lc, config->sources)
 	{
-		Oid			source = ((OutboxSourceConfig *) lfirst(lc))->relation;
+		Oid source = ((OutboxSourceConfig *) lfirst(lc))->relation;
 
 		if (!OutboxHasTriggers(config, source) || lacking_truncate(config, source))
 			lacking = lappend_oid(lacking, source);
@@ -49,18 +49,18 @@ OutboxCreateTriggers(const OutboxContractConfig *config)
 	if (lacking == NIL)
 		return;
 	OutboxLockInAttempts(lacking, ShareRowExclusiveLock);
-	foreach(lc, lacking)
+	foreach (lc, lacking)
 		create_triggers(config, lfirst_oid(lc));
 }
 
 static void
 create_triggers(const OutboxContractConfig *config, Oid source)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	create_trigger(source, psprintf(OUTBOX_TRIGGER_PREFIX "%s", config->name), "INSERT OR UPDATE OR DELETE",
 				   "FOR EACH ROW EXECUTE FUNCTION outbox.capture()");
-	foreach(lc, lacking_truncate(config, source))
+	foreach (lc, lacking_truncate(config, source))
 		OutboxCreateTruncateTrigger(config, lfirst_oid(lc));
 }
 
@@ -82,11 +82,11 @@ OutboxCreateTruncateTrigger(const OutboxContractConfig *config, Oid table)
 static List *
 lacking_truncate(const OutboxContractConfig *config, Oid source)
 {
-	char	   *name = psprintf(OUTBOX_TRUNCATE_TRIGGER_PREFIX "%s", config->name);
-	List	   *lacking = NIL;
-	ListCell   *lc;
+	char *name = psprintf(OUTBOX_TRUNCATE_TRIGGER_PREFIX "%s", config->name);
+	List *lacking = NIL;
+	ListCell *lc;
 
-	foreach(lc, OutboxSourceTables(source))
+	foreach (lc, OutboxSourceTables(source))
 	{
 		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_RELATION &&
 			!OidIsValid(get_trigger_oid(lfirst_oid(lc), name, true)))
@@ -98,12 +98,12 @@ lacking_truncate(const OutboxContractConfig *config, Oid source)
 void
 OutboxDropTriggers(const OutboxContractConfig *config)
 {
-	List	   *tables = NIL;
-	ListCell   *lc;
+	List *tables = NIL;
+	ListCell *lc;
 
-	foreach(lc, config->sources)
+	foreach (lc, config->sources)
 	{
-		Oid			source = ((OutboxSourceConfig *) lfirst(lc))->relation;
+		Oid source = ((OutboxSourceConfig *) lfirst(lc))->relation;
 
 		if (get_rel_relkind(source) != '\0' && has_any_trigger(config, source))
 			tables = lappend_oid(tables, source);
@@ -111,17 +111,17 @@ OutboxDropTriggers(const OutboxContractConfig *config)
 	if (tables == NIL)
 		return;
 	OutboxLockInAttempts(tables, AccessExclusiveLock);
-	foreach(lc, tables)
+	foreach (lc, tables)
 		drop_triggers(config, lfirst_oid(lc));
 }
 
 static bool
 has_any_trigger(const OutboxContractConfig *config, Oid source)
 {
-	char	   *name = psprintf(OUTBOX_TRUNCATE_TRIGGER_PREFIX "%s", config->name);
-	ListCell   *lc;
+	char *name = psprintf(OUTBOX_TRUNCATE_TRIGGER_PREFIX "%s", config->name);
+	ListCell *lc;
 
-	foreach(lc, OutboxSourceTables(source))
+	foreach (lc, OutboxSourceTables(source))
 	{
 		if (OidIsValid(get_trigger_oid(lfirst_oid(lc), name, true)))
 			return true;
@@ -132,17 +132,17 @@ has_any_trigger(const OutboxContractConfig *config, Oid source)
 static void
 drop_triggers(const OutboxContractConfig *config, Oid source)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	drop_trigger(config, source, OUTBOX_TRIGGER_PREFIX);
-	foreach(lc, OutboxSourceTables(source))
+	foreach (lc, OutboxSourceTables(source))
 		drop_trigger(config, lfirst_oid(lc), OUTBOX_TRUNCATE_TRIGGER_PREFIX);
 }
 
 static void
 drop_trigger(const OutboxContractConfig *config, Oid table, const char *prefix)
 {
-	char	   *name = psprintf("%s%s", prefix, config->name);
+	char *name = psprintf("%s%s", prefix, config->name);
 
 	if (OidIsValid(get_trigger_oid(table, name, true)))
 		execute_as_caller(psprintf("DROP TRIGGER %s ON %s", quote_identifier(name), qualified_name(table)));
@@ -168,7 +168,7 @@ create_trigger(Oid source, const char *name, const char *events, const char *res
 static void
 execute_as_caller(const char *command)
 {
-	int			rc;
+	int rc;
 
 	SPI_connect();
 	rc = SPI_execute(command, false, 0);

@@ -26,4 +26,4 @@ extern void OutboxCreateTruncateTrigger(const OutboxContractConfig *config, Oid 
 /* Drops them if they are there, on the same terms (ACCESS EXCLUSIVE). */
 extern void OutboxDropTriggers(const OutboxContractConfig *config);
 
-#endif							/* OUTBOX_SOURCE_TRIGGER_H */
+#endif /* OUTBOX_SOURCE_TRIGGER_H */

@@ -32,13 +32,13 @@
 struct OutboxTouch
 {
 	MemoryContext context;
-	List	   *relations;
-	TupleDesc	lookup_desc;
-	AttrNumber *columns;		/* root: the lookup columns */
-	OutboxKeyQuery *query;		/* child */
-	int			nread;
+	List *relations;
+	TupleDesc lookup_desc;
+	AttrNumber *columns;   /* root: the lookup columns */
+	OutboxKeyQuery *query; /* child */
+	int nread;
 	AttrNumber *read;
-	Datum	   *values;			/* scratch of one key */
+	Datum *values; /* scratch of one key */
 };
 
 static void compile(OutboxTouch *touch, const OutboxContractConfig *config, Oid relation);
@@ -113,7 +113,7 @@ OutboxTouchKeys(OutboxTouch *touch, TupleTableSlot *row, OutboxTouchCallback add
 	}
 	for (int i = 0; i < touch->lookup_desc->natts; i++)
 	{
-		bool		isnull;
+		bool isnull;
 
 		touch->values[i] = slot_getattr(row, touch->columns[i], &isnull);
 		if (isnull)
@@ -129,7 +129,7 @@ compile(OutboxTouch *touch, const OutboxContractConfig *config, Oid relation)
 	MemoryContext scratch = AllocSetContextCreate(touch->context, "outbox touch analysis", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(scratch);
 	OutboxViewSurvey *survey = OutboxSurveyView(config->view);
-	List	   *columns = OutboxLookupColumns(config);
+	List *columns = OutboxLookupColumns(config);
 
 	MemoryContextSwitchTo(caller);
 	touch->lookup_desc = OutboxLookupDesc(config->root, columns);
@@ -154,9 +154,9 @@ compile(OutboxTouch *touch, const OutboxContractConfig *config, Oid relation)
 static OutboxSourceConfig *
 find_source(const OutboxContractConfig *config, Oid relation)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, config->sources)
+	foreach (lc, config->sources)
 	{
 		OutboxSourceConfig *source = lfirst(lc);
 
@@ -178,9 +178,9 @@ find_columns(OutboxTouch *touch, Oid relation)
 static void
 note_reads(OutboxTouch *touch, const OutboxViewSurvey *survey, Oid source, Oid relation)
 {
-	Relation	rel = relation_open(relation, AccessShareLock);
-	Bitmapset  *attributes = read_attributes(touch, survey, source, rel);
-	int			attribute = -1;
+	Relation rel = relation_open(relation, AccessShareLock);
+	Bitmapset *attributes = read_attributes(touch, survey, source, rel);
+	int attribute = -1;
 
 	touch->read = palloc0(sizeof(AttrNumber) * (bms_num_members(attributes) + 1));
 	while ((attribute = bms_next_member(attributes, attribute)) >= 0)
@@ -198,14 +198,14 @@ note_reads(OutboxTouch *touch, const OutboxViewSurvey *survey, Oid source, Oid r
 static Bitmapset *
 read_attributes(const OutboxTouch *touch, const OutboxViewSurvey *survey, Oid source, Relation rel)
 {
-	Bitmapset  *columns = OutboxSurveyColumns(survey, source);
-	Bitmapset  *attributes = NULL;
-	bool		all = survey->reader != NULL;
-	int			column = -1;
+	Bitmapset *columns = OutboxSurveyColumns(survey, source);
+	Bitmapset *attributes = NULL;
+	bool all = survey->reader != NULL;
+	int column = -1;
 
 	while ((column = bms_next_member(columns, column)) >= 0)
 	{
-		AttrNumber	attno = column + FirstLowInvalidHeapAttributeNumber;
+		AttrNumber attno = column + FirstLowInvalidHeapAttributeNumber;
 
 		if (attno <= 0 || OutboxAttributeIsVirtual(source, attno))
 			all |= attno != TableOidAttributeNumber;

@@ -16,7 +16,7 @@
 typedef struct OutboxTouch OutboxTouch;
 
 /* One lookup key; a key with a NULL in it is not reported. */
-typedef void (*OutboxTouchCallback) (void *arg, const Datum *values);
+typedef void (*OutboxTouchCallback)(void *arg, const Datum *values);
 
 /*
  * Compiles what maps rows of `relation` (the root, a child, or a partition of
@@ -50,4 +50,4 @@ extern bool OutboxTouchReadsEqual(OutboxTouch *touch, TupleTableSlot *before, Tu
  */
 extern void OutboxTouchKeys(OutboxTouch *touch, TupleTableSlot *row, OutboxTouchCallback add, void *arg);
 
-#endif							/* OUTBOX_TOUCH_H */
+#endif /* OUTBOX_TOUCH_H */

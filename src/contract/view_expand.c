@@ -54,7 +54,7 @@ OutboxViewExpansion *
 OutboxExpandView(Oid view)
 {
 	OutboxViewExpansion *expansion = palloc0(sizeof(OutboxViewExpansion));
-	Relation	rel = OutboxOpenWithoutWait(view);
+	Relation rel = OutboxOpenWithoutWait(view);
 
 	if (rel->rd_rel->relkind != RELKIND_VIEW)
 		ereport(ERROR,
@@ -74,17 +74,17 @@ OutboxExpandView(Oid view)
 void
 OutboxCheckViewAccess(const List *accesses, Oid view)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, accesses)
+	foreach (lc, accesses)
 	{
 		OutboxViewAccess *access = lfirst(lc);
-		int			column = -1;
-		bool		all = pg_class_aclcheck(access->relation, access->role, ACL_SELECT) == ACLCHECK_OK;
+		int column = -1;
+		bool all = pg_class_aclcheck(access->relation, access->role, ACL_SELECT) == ACLCHECK_OK;
 
 		while (!all && (column = bms_next_member(access->columns, column)) >= 0)
 		{
-			AttrNumber	attno = column + FirstLowInvalidHeapAttributeNumber;
+			AttrNumber attno = column + FirstLowInvalidHeapAttributeNumber;
 
 			if (attno == InvalidAttrNumber ||
 				pg_attribute_aclcheck(access->relation, attno, access->role, ACL_SELECT) != ACLCHECK_OK)
@@ -136,10 +136,10 @@ expand_query(OutboxViewExpansion *expansion, Query *query, List **columns, Node 
 {
 	const char *blocker = query_blocker(query);
 	RangeTblEntry *rte;
-	int			varno;
-	List	   *inner_columns = NIL;
-	Node	   *inner_qual = NULL;
-	ListCell   *lc;
+	int varno;
+	List *inner_columns = NIL;
+	Node *inner_qual = NULL;
+	ListCell *lc;
 
 	if (blocker)
 	{
@@ -158,7 +158,7 @@ expand_query(OutboxViewExpansion *expansion, Query *query, List **columns, Node 
 		return false;
 
 	*columns = NIL;
-	foreach(lc, query->targetList)
+	foreach (lc, query->targetList)
 	{
 		TargetEntry *entry = lfirst_node(TargetEntry, lc);
 
@@ -166,7 +166,7 @@ expand_query(OutboxViewExpansion *expansion, Query *query, List **columns, Node 
 			*columns = lappend(*columns, entry);
 	}
 	*qual = query->jointree->quals;
-	if (inner_columns == NIL)	/* the root itself */
+	if (inner_columns == NIL) /* the root itself */
 		return resolve_root_vars(expansion, (Node **) columns, varno) &&
 			resolve_root_vars(expansion, qual, varno);
 
@@ -180,8 +180,8 @@ static bool
 expand_relation(OutboxViewExpansion *expansion, Query *query, RangeTblEntry *rte,
 				List **columns, Node **qual)
 {
-	Relation	rel = OutboxOpenWithoutWait(rte->relid);
-	bool		ok = true;
+	Relation rel = OutboxOpenWithoutWait(rte->relid);
+	bool ok = true;
 
 	remember_access(expansion, query, rte);
 	if (rel->rd_rel->relkind == RELKIND_VIEW)
@@ -294,7 +294,7 @@ find_bad_root_var(Node *node, void *context)
 		return false;
 	if (IsA(node, Var))
 	{
-		Var		   *var = (Var *) node;
+		Var *var = (Var *) node;
 
 		if (var->varattno == InvalidAttrNumber)
 			expansion->blocker = psprintf("a whole-row reference to \"%s\"", get_rel_name(expansion->root));

@@ -12,26 +12,26 @@
 #include "nodes/pg_list.h"
 
 /* The root's number in the Vars of an expansion. */
-#define OUTBOX_ROOT_VARNO	1
+#define OUTBOX_ROOT_VARNO 1
 
 /* Who reads which columns of which relation, as the views' permission checks have it. */
 typedef struct OutboxViewAccess
 {
-	Oid			relation;
-	Oid			role;			/* the owner of the view that reads it */
-	Bitmapset  *columns;		/* attno - FirstLowInvalidHeapAttributeNumber */
+	Oid relation;
+	Oid role;           /* the owner of the view that reads it */
+	Bitmapset *columns; /* attno - FirstLowInvalidHeapAttributeNumber */
 } OutboxViewAccess;
 
 typedef struct OutboxViewExpansion
 {
-	Oid			view;
-	Oid			root;			/* the one table that is read */
-	List	   *columns;		/* of TargetEntry *, one per view column, Vars have OUTBOX_ROOT_VARNO */
-	Node	   *qual;			/* the views' WHERE clauses, ANDed; NULL: none */
-	List	   *relations;		/* OIDs of everything expanded: the views and the root */
-	List	   *access;			/* of OutboxViewAccess * */
-	Bitmapset  *root_columns;	/* root columns that columns or qual read, offset as above */
-	char	   *blocker;		/* why it cannot be evaluated per row (a noun phrase), or NULL */
+	Oid view;
+	Oid root;                /* the one table that is read */
+	List *columns;           /* of TargetEntry *, one per view column, Vars have OUTBOX_ROOT_VARNO */
+	Node *qual;              /* the views' WHERE clauses, ANDed; NULL: none */
+	List *relations;         /* OIDs of everything expanded: the views and the root */
+	List *access;            /* of OutboxViewAccess * */
+	Bitmapset *root_columns; /* root columns that columns or qual read, offset as above */
+	char *blocker;           /* why it cannot be evaluated per row (a noun phrase), or NULL */
 } OutboxViewExpansion;
 
 /*
@@ -49,4 +49,4 @@ extern OutboxViewExpansion *OutboxExpandView(Oid view);
  */
 extern void OutboxCheckViewAccess(const List *access, Oid view);
 
-#endif							/* OUTBOX_VIEW_EXPAND_H */
+#endif /* OUTBOX_VIEW_EXPAND_H */

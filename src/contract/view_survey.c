@@ -36,7 +36,7 @@
 typedef struct SurveyContext
 {
 	OutboxViewSurvey *survey;
-	Oid			view;			/* the one whose query is walked; InvalidOid: a query of its own */
+	Oid view; /* the one whose query is walked; InvalidOid: a query of its own */
 } SurveyContext;
 
 static void check_readable(Oid relation, const char *subject);
@@ -52,7 +52,7 @@ OutboxSurveyView(Oid view)
 {
 	OutboxViewSurvey *survey = palloc0(sizeof(OutboxViewSurvey));
 	SurveyContext context = {.survey = survey};
-	Relation	rel = OutboxOpenWithoutWait(view);
+	Relation rel = OutboxOpenWithoutWait(view);
 
 	if (rel->rd_rel->relkind != RELKIND_VIEW)
 		ereport(ERROR,
@@ -76,10 +76,10 @@ OutboxSurveyQuery(OutboxViewSurvey *survey, Query *query)
 Bitmapset *
 OutboxSurveyColumns(const OutboxViewSurvey *survey, Oid relation)
 {
-	Bitmapset  *columns = NULL;
-	ListCell   *lc;
+	Bitmapset *columns = NULL;
+	ListCell *lc;
 
-	foreach(lc, survey->access)
+	foreach (lc, survey->access)
 	{
 		OutboxViewAccess *access = lfirst(lc);
 
@@ -93,11 +93,11 @@ OutboxSurveyColumns(const OutboxViewSurvey *survey, Oid relation)
 static void
 check_readable(Oid relation, const char *subject)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, find_all_inheritors(relation, NoLock, NULL))
+	foreach (lc, find_all_inheritors(relation, NoLock, NULL))
 	{
-		Oid			table = lfirst_oid(lc);
+		Oid table = lfirst_oid(lc);
 
 		if (get_rel_relkind(table) == RELKIND_FOREIGN_TABLE)
 			refuse(subject, "the foreign table", get_rel_name(table),
@@ -140,14 +140,14 @@ survey_walker(Node *node, void *arg)
 static void
 survey_query(SurveyContext *context, Query *query)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (query->rowMarks)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("%s must not lock rows", context->survey->subject),
 				 errhint("Leave the locking clause out.")));
-	foreach(lc, query->rtable)
+	foreach (lc, query->rtable)
 	{
 		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
 
@@ -163,7 +163,7 @@ survey_relation(SurveyContext *context, Query *query, RangeTblEntry *rte)
 {
 	OutboxViewSurvey *survey = context->survey;
 	OutboxViewAccess *access = palloc0(sizeof(OutboxViewAccess));
-	Relation	rel = OutboxOpenWithoutWait(rte->relid);
+	Relation rel = OutboxOpenWithoutWait(rte->relid);
 
 	access->relation = rte->relid;
 	OutboxGetSelectAccess(query, rte, &access->role, &access->columns);
@@ -187,7 +187,7 @@ static bool
 reads_by_itself(Oid function, void *arg)
 {
 	OutboxViewSurvey *survey = arg;
-	HeapTuple	tuple;
+	HeapTuple tuple;
 	Form_pg_proc form;
 
 	if (function < FirstNormalObjectId || survey->reader || OutboxIsDecode(function))

@@ -12,10 +12,10 @@
 
 typedef struct OutboxViewSurvey
 {
-	const char *subject;		/* whose query it is, for messages: "the view \"x\"" */
-	List	   *relations;		/* OIDs of all tables and views, in the order met */
-	List	   *access;			/* of OutboxViewAccess * */
-	char	   *reader;			/* a function that may read tables by itself, or NULL */
+	const char *subject; /* whose query it is, for messages: "the view \"x\"" */
+	List *relations;     /* OIDs of all tables and views, in the order met */
+	List *access;        /* of OutboxViewAccess * */
+	char *reader;        /* a function that may read tables by itself, or NULL */
 } OutboxViewSurvey;
 
 /*
@@ -35,4 +35,4 @@ extern void OutboxSurveyQuery(OutboxViewSurvey *survey, Query *query);
  */
 extern Bitmapset *OutboxSurveyColumns(const OutboxViewSurvey *survey, Oid relation);
 
-#endif							/* OUTBOX_VIEW_SURVEY_H */
+#endif /* OUTBOX_VIEW_SURVEY_H */

@@ -28,24 +28,46 @@
 #include "deadletter/dead_letter.h"
 #include "mb/pg_wchar.h"
 
-#define MAX_COLUMN_BYTES	8192
+#define MAX_COLUMN_BYTES 8192
 
 enum
 {
-	Anum_letter_id = 1, Anum_letter_contract, Anum_letter_event_type, Anum_letter_emit, Anum_letter_key,
-	Anum_letter_stage, Anum_letter_sqlstate, Anum_letter_message, Anum_letter_detail, Anum_letter_hint,
-	Anum_letter_source_columns, Anum_letter_before, Anum_letter_sink, Anum_letter_event_id, Anum_letter_payload,
-	Anum_letter_created_at, Anum_letter_state, Anum_letter_attempts, Anum_letter_resolved_at,
-	Anum_letter_resolved_by, Anum_letter_resolution
+	Anum_letter_id = 1,
+	Anum_letter_contract,
+	Anum_letter_event_type,
+	Anum_letter_emit,
+	Anum_letter_key,
+	Anum_letter_stage,
+	Anum_letter_sqlstate,
+	Anum_letter_message,
+	Anum_letter_detail,
+	Anum_letter_hint,
+	Anum_letter_source_columns,
+	Anum_letter_before,
+	Anum_letter_sink,
+	Anum_letter_event_id,
+	Anum_letter_payload,
+	Anum_letter_created_at,
+	Anum_letter_state,
+	Anum_letter_attempts,
+	Anum_letter_resolved_at,
+	Anum_letter_resolved_by,
+	Anum_letter_resolution
 };
-#define Natts_letter	Anum_letter_resolution
+#define Natts_letter Anum_letter_resolution
 
 enum
 {
-	Anum_gap_id = 1, Anum_gap_contract, Anum_gap_source, Anum_gap_reason, Anum_gap_xid, Anum_gap_created_at,
-	Anum_gap_resolved_at, Anum_gap_detail
+	Anum_gap_id = 1,
+	Anum_gap_contract,
+	Anum_gap_source,
+	Anum_gap_reason,
+	Anum_gap_xid,
+	Anum_gap_created_at,
+	Anum_gap_resolved_at,
+	Anum_gap_detail
 };
-#define Natts_gap		Anum_gap_detail
+#define Natts_gap Anum_gap_detail
 
 static void insert_row(const char *table, const char *sequence, const Datum *values, const bool *nulls, int n);
 static void set_text(Datum *values, bool *nulls, AttrNumber column, const char *text);
@@ -58,8 +80,8 @@ static void parse_json(JsonbValue *json);
 void
 OutboxDeadLetterInsert(const OutboxDeadLetter *letter)
 {
-	Datum		values[Natts_letter];
-	bool		nulls[Natts_letter];
+	Datum values[Natts_letter];
+	bool nulls[Natts_letter];
 
 	memset(nulls, true, sizeof(nulls));
 	set_text(values, nulls, Anum_letter_contract, letter->contract);
@@ -84,8 +106,8 @@ OutboxDeadLetterInsert(const OutboxDeadLetter *letter)
 void
 OutboxGapInsert(const char *contract, Oid source, const char *reason, const char *detail)
 {
-	Datum		values[Natts_gap];
-	bool		nulls[Natts_gap];
+	Datum values[Natts_gap];
+	bool nulls[Natts_gap];
 
 	memset(nulls, true, sizeof(nulls));
 	set_text(values, nulls, Anum_gap_contract, contract);
@@ -136,7 +158,7 @@ OutboxTableColumnsToJsonb(const char *table, TupleTableSlot *row, const int *col
 Jsonb *
 OutboxLookupToJsonb(TupleDesc desc, const Datum *values)
 {
-	bool		isnull[INDEX_MAX_KEYS] = {false};
+	bool isnull[INDEX_MAX_KEYS] = {false};
 
 	Assert(desc->natts <= INDEX_MAX_KEYS);
 	return OutboxRowToJsonb(desc, values, isnull, MAX_COLUMN_BYTES);
@@ -163,7 +185,7 @@ OutboxRowToJsonb(TupleDesc desc, const Datum *values, const bool *isnull, int ma
 static void
 push_name(JsonbParseState **state, const char *name)
 {
-	JsonbValue	json = {.type = jbvString};
+	JsonbValue json = {.type = jbvString};
 
 	json.val.string.val = unconstify(char *, name);
 	json.val.string.len = strlen(name);
@@ -173,7 +195,7 @@ push_name(JsonbParseState **state, const char *name)
 static void
 push_value(JsonbParseState **state, Oid type, Datum value, bool isnull, int max_bytes)
 {
-	JsonbValue	json = {.type = jbvNull};
+	JsonbValue json = {.type = jbvNull};
 
 	if (!isnull)
 		value_to_json(&json, type, value, max_bytes);
@@ -183,9 +205,9 @@ push_value(JsonbParseState **state, Oid type, Datum value, bool isnull, int max_
 static void
 value_to_json(JsonbValue *json, Oid type, Datum value, int max_bytes)
 {
-	Oid			base = getBaseType(type);
-	Oid			output;
-	bool		is_varlena;
+	Oid base = getBaseType(type);
+	Oid output;
+	bool is_varlena;
 
 	switch (base)
 	{
@@ -219,7 +241,7 @@ value_to_json(JsonbValue *json, Oid type, Datum value, int max_bytes)
 static void
 parse_json(JsonbValue *json)
 {
-	Jsonb	   *parsed = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json->val.string.val)));
+	Jsonb *parsed = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json->val.string.val)));
 
 	json->type = jbvBinary;
 	json->val.binary.data = &parsed->root;
@@ -230,12 +252,12 @@ parse_json(JsonbValue *json)
 static void
 insert_row(const char *table, const char *sequence, const Datum *values, const bool *nulls, int n)
 {
-	Relation	rel = table_open(OutboxRelationOid(table), RowExclusiveLock);
-	int			natts = RelationGetDescr(rel)->natts;
-	Datum	   *row = palloc0(sizeof(Datum) * natts);
-	bool	   *row_nulls = palloc(sizeof(bool) * natts);
+	Relation rel = table_open(OutboxRelationOid(table), RowExclusiveLock);
+	int natts = RelationGetDescr(rel)->natts;
+	Datum *row = palloc0(sizeof(Datum) * natts);
+	bool *row_nulls = palloc(sizeof(bool) * natts);
 	OutboxSequence numbers = {0};
-	HeapTuple	tuple;
+	HeapTuple tuple;
 
 	memset(row_nulls, true, sizeof(bool) * natts);
 	memcpy(row, values, sizeof(Datum) * Min(n, natts));

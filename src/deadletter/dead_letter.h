@@ -14,16 +14,16 @@
 typedef struct OutboxDeadLetter
 {
 	const char *contract;
-	const char *event_type;		/* NULL: the contract's row itself could not be mapped */
-	const char *emit;			/* created, changed, deleted; NULL: not known yet */
-	const char *stage;			/* map, condition, check, encode, size, flush */
-	int			sqlerrcode;
+	const char *event_type; /* NULL: the contract's row itself could not be mapped */
+	const char *emit;       /* created, changed, deleted; NULL: not known yet */
+	const char *stage;      /* map, condition, check, encode, size, flush */
+	int sqlerrcode;
 	const char *message;
-	const char *detail;			/* or NULL, as the rest */
+	const char *detail; /* or NULL, as the rest */
 	const char *hint;
-	Jsonb	   *key;
-	Jsonb	   *source_columns;
-	Jsonb	   *before;
+	Jsonb *key;
+	Jsonb *source_columns;
+	Jsonb *before;
 } OutboxDeadLetter;
 
 /*
@@ -52,4 +52,4 @@ extern Jsonb *OutboxLookupToJsonb(TupleDesc desc, const Datum *values);
 /* A whole row, texts cut at max_bytes. The same terms. */
 extern Jsonb *OutboxRowToJsonb(TupleDesc desc, const Datum *values, const bool *isnull, int max_bytes);
 
-#endif							/* OUTBOX_DEAD_LETTER_H */
+#endif /* OUTBOX_DEAD_LETTER_H */

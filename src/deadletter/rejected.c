@@ -39,17 +39,18 @@ void
 OutboxTellSinks(void)
 {
 	(void) execute("UPDATE outbox.sink SET resolved = resolved + 1"
-				   " WHERE id IN (SELECT id FROM outbox.sink ORDER BY id FOR NO KEY UPDATE)", 0, 0);
+				   " WHERE id IN (SELECT id FROM outbox.sink ORDER BY id FOR NO KEY UPDATE)",
+				   0, 0);
 }
 
 static uint64
 execute(const char *query, int nargs, int64 letter)
 {
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum(letter)};
-	uint64		processed;
+	Oid types[] = {INT8OID};
+	Datum values[] = {Int64GetDatum(letter)};
+	uint64 processed;
 	OutboxOwnerScope scope;
-	int			rc;
+	int rc;
 
 	OutboxOwnerBegin(&scope);
 	SPI_connect();

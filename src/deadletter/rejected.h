@@ -17,4 +17,4 @@ extern bool OutboxDropRejected(int64 letter);
 /* Once after any number of the above: makes the relays look. */
 extern void OutboxTellSinks(void);
 
-#endif							/* OUTBOX_REJECTED_H */
+#endif /* OUTBOX_REJECTED_H */

@@ -35,9 +35,9 @@ typedef struct OutboxSinkRow
 	char *name;
 	char *library;
 	Jsonb *options;
-	int64 replay_id;  /* the replay to work at, 0 = none */
+	int64 replay_id; /* the replay to work at, 0 = none */
 	OutboxOnReject on_reject;
-	int64 resolved; /* changes when a dead letter of this sink was redriven or discarded */
+	int64 resolved;   /* changes when a dead letter of this sink was redriven or discarded */
 	char *copy_error; /* this copy of the data must not publish: why; else NULL */
 	char *copy_hint;
 } OutboxSinkRow;

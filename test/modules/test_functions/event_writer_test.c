@@ -39,7 +39,7 @@ test_payload(int len)
 	SET_VARSIZE(payload, VARHDRSZ + len);
 	for (int i = 0; i < len; i++)
 		VARDATA(payload)
-		[i] = 'a' + i % 26;
+	[i] = 'a' + i % 26;
 	return payload;
 }
 
