@@ -107,10 +107,7 @@ outbox_discard(PG_FUNCTION_ARGS)
 	char *reason = OutboxRequiredTextArg(fcinfo, 1, "reason");
 	const char *args[] = {NULL, reason, GetUserNameFromId(GetSessionUserId(), false)};
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("\"id\" must not be NULL")));
+	OutboxRequireArg(fcinfo, 0, "id");
 	if (reason[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
