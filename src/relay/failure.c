@@ -90,6 +90,7 @@ OutboxRelayPause(OutboxRelay *relay, OutboxAttemptEnd end, int failures)
 			if (relay->report.state != OUTBOX_RELAY_BLOCKED)
 				ereport(LOG, (errmsg("relay does not publish: %s", relay->row.copy_error), errhint("%s", relay->row.copy_hint)));
 			OutboxRelaySetState(relay, OUTBOX_RELAY_BLOCKED);
+			OutboxKeeperResign(relay);
 			return pause_relay(relay, RETRY_LONGEST_MS);
 		case OUTBOX_ATTEMPT_REJECTED:
 			OutboxRelaySetState(relay, OUTBOX_RELAY_BLOCKED);

@@ -40,6 +40,7 @@
 
 static void turn(OutboxRelay *relay);
 static OutboxKeeper *new_keeper(MemoryContext context);
+static LOCKTAG keeper_lock(Oid leaf);
 static bool claim(OutboxKeeper *keeper);
 static bool take_steps(OutboxKeeper *keeper);
 static bool step(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf);
@@ -110,7 +111,34 @@ new_keeper(MemoryContext context)
 	return keeper;
 }
 
-/* One keeper per installation: held by the process until it ends. */
+void
+OutboxKeeperResign(OutboxRelay *relay)
+{
+	OutboxKeeper *keeper = relay->keeper;
+	LOCKTAG tag;
+
+	if (keeper == NULL || !OidIsValid(keeper->claimed))
+		return;
+	tag = keeper_lock(keeper->claimed);
+	(void) LockRelease(&tag, ExclusiveLock, true);
+	keeper->claimed = InvalidOid;
+	/* what it knows may be another one's work by the time that it is keeper again */
+	keeper->changed = true;
+	keeper->census.number = 0;
+}
+
+static LOCKTAG
+keeper_lock(Oid leaf)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, leaf, 0, 0);
+	/* of the session locks only those of the user method are released when a process exits */
+	tag.locktag_lockmethodid = USER_LOCKMETHOD;
+	return tag;
+}
+
+/* One keeper per installation: held by the process until it ends, or resigns. */
 static bool
 claim(OutboxKeeper *keeper)
 {
@@ -121,9 +149,7 @@ claim(OutboxKeeper *keeper)
 	leaf = OutboxRelationOid("leaf");
 	if (keeper->claimed != leaf)
 	{
-		SET_LOCKTAG_OBJECT(tag, MyDatabaseId, leaf, 0, 0);
-		/* of the session locks only those of the user method are released when a process exits */
-		tag.locktag_lockmethodid = USER_LOCKMETHOD;
+		tag = keeper_lock(leaf);
 		if (LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL)
 			keeper->claimed = leaf;
 	}

@@ -173,6 +173,9 @@ extern void OutboxRelayRedriveLate(OutboxRelay *relay);
 /* A turn, if one is due. Outside of a transaction; never raises. */
 extern void OutboxKeeperTurn(OutboxRelay *relay);
 
+/* Lets another relay be the keeper: for one that must not publish, and so not decide about storage either. */
+extern void OutboxKeeperResign(OutboxRelay *relay);
+
 /* Milliseconds until a turn is due, at most `limit`. */
 extern long OutboxKeeperDue(const OutboxRelay *relay, long limit);
 
