@@ -90,6 +90,8 @@ $fault->stop;
 $fault->control(delay_ms => 150);
 $node->sql("SELECT outbox.start_relay('fault')");
 $node->sql("SELECT append(1, 't', 'large', 40, 30000)");
+# a relay that has only just started reports nothing yet
+$node->poll_until('SELECT in_flight_bytes > 0 FROM outbox.relay_status');
 $most = 0;
 until ($node->sql("SELECT pending = 0 FROM outbox.status WHERE kind = 'sink'") eq 't')
 {
