@@ -6,7 +6,7 @@ EXTVERSION   = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" outbox_ext.
 MODULE_big   = outbox_ext
 
 # One folder per layer; layers depend downwards only.
-LAYERS       = src src/catalog src/contract src/avro src/capture src/shared src/deadletter src/relay src/sink
+LAYERS       = src src/util src/catalog src/contract src/avro src/capture src/shared src/deadletter src/relay src/sink
 OBJS         = $(patsubst %.c,%.o,$(sort $(foreach d,$(LAYERS),$(wildcard $(d)/*.c))))
 
 # C functions through which tests and benchmarks reach behind the SQL API. They need the library's own

@@ -60,6 +60,10 @@ forbid 'version tests belong to src/compat.h' 'PG_VERSION_NUM' "${not_compat[@]}
 mapfile -t row_path < <(printf '%s\n' "${capture[@]}" | grep -vE '/redrive(_[a-z]+)?\.c$')
 forbid 'no SPI in the row path of capture' '\bSPI_|executor/spi\.h' "${row_path[@]}"
 
+# Errors are caught in one way.
+mapfile -t not_catch < <(sources | grep -v '^src/util/catch\.c$')
+forbid 'catching in a subtransaction is OutboxCatch() (src/util/catch.h)' '\b(BeginInternalSubTransaction|RollbackAndReleaseCurrentSubTransaction)\b' "${not_catch[@]}"
+
 # Habits
 forbid 'headers do not include postgres.h' '#include "postgres\.h"' "${headers[@]}"
 # pg_sleep() is for the pause of a polling loop in SQL, and (100 s) for a statement that is to be cancelled.

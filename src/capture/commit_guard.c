@@ -20,7 +20,6 @@
 #include "storage/proc.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/resowner.h"
 #include "utils/timeout.h"
 
 #include "capture/commit_guard.h"
@@ -41,12 +40,19 @@ static struct
 	volatile sig_atomic_t cancel_sent; /* and not seen yet */
 } guard;
 
+typedef struct ArmedStep
+{
+	OutboxGuardedStep step;
+	void *arg;
+} ArmedStep;
+
 static TimeoutId flush_timeout = MAX_TIMEOUTS; /* not registered yet */
 static ExecutorCheckPerms_hook_type previous_hook = NULL;
 
 static bool check_relations(OUTBOX_CHECK_PERMS_ARGS);
 static void handle_timeout(void);
 static void send_cancel(void);
+static void run_armed(void *arg);
 static void pin(const char *name, const char *value);
 
 void
@@ -149,35 +155,25 @@ send_cancel(void)
 ErrorData *
 OutboxCommitGuardRun(OutboxGuardedStep step, void *arg, MemoryContext context)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData *volatile error = NULL;
-	bool rethrow;
+	ArmedStep armed = {.step = step, .arg = arg};
+	ErrorData *error = OutboxCatchAndUndo(run_armed, &armed, context);
+	bool rethrow = error && OutboxMustRethrow(error);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		OutboxCommitGuardArm();
-		CHECK_FOR_INTERRUPTS();
-		step(arg);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	rethrow = error && OutboxMustRethrow(error->sqlerrcode);
-	RollbackAndReleaseCurrentSubTransaction();
-	/* Only now: a function's own lock_timeout goes back to ours first, and then ours to the session's. */
+	/* Only now: a function's own lock_timeout went back to ours first, and now ours goes back to the session's. */
 	OutboxCommitGuardDisarm();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
 	if (rethrow)
 		ReThrowError(error);
 	return error;
+}
+
+static void
+run_armed(void *arg)
+{
+	ArmedStep *armed = arg;
+
+	OutboxCommitGuardArm();
+	CHECK_FOR_INTERRUPTS();
+	armed->step(armed->arg);
 }
 
 /* Called for every query of every function, the plans of the views included. */

@@ -126,7 +126,7 @@ open_file(OutboxKeyLog *log)
 	ErrorData *error = NULL;
 
 	if (log->file == 0)
-		error = OutboxRunCatching(open_step, log, CurrentMemoryContext, OutboxNoFileError);
+		error = OutboxCatch(open_step, log, CurrentMemoryContext, OutboxNoFileError);
 	if (error)
 		say(log, error->sqlerrcode, error->message);
 	return error == NULL;
@@ -144,11 +144,11 @@ open_step(void *arg)
 }
 
 bool
-OutboxNoFileError(int sqlerrcode)
+OutboxNoFileError(const ErrorData *error)
 {
-	return sqlerrcode == ERRCODE_OUT_OF_MEMORY || sqlerrcode == ERRCODE_ASSERT_FAILURE ||
-		ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION ||
-		ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK;
+	return error->sqlerrcode == ERRCODE_OUT_OF_MEMORY || error->sqlerrcode == ERRCODE_ASSERT_FAILURE ||
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION ||
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK;
 }
 
 /* Behind what is in the file; what was written when it fails is overwritten by the next attempt. */

@@ -45,7 +45,7 @@ typedef struct OutboxKeyLog
  * Is this an error for which memory would be no remedy? Of a temporary file it
  * may be any: a size limit or a quota has no SQLSTATE of its own.
  */
-extern bool OutboxNoFileError(int sqlerrcode);
+extern bool OutboxNoFileError(const ErrorData *error);
 
 /* Where the next record will stand. */
 extern uint64 OutboxKeyLogEnd(const OutboxKeyLog *log);

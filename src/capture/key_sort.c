@@ -77,7 +77,7 @@ OutboxKeySortStart(OutboxKeyLog *log, uint64 from, OutboxQueuedContract **contra
 		ErrorData *error;
 
 		request.sort = new_sort(log->context, work_mem);
-		error = OutboxRunCatching(sort_step, &request, log->context, OutboxNoFileError);
+		error = OutboxCatch(sort_step, &request, log->context, OutboxNoFileError);
 		if (error == NULL)
 			return request.sort;
 		ereport(LOG_SERVER_ONLY,

@@ -32,7 +32,7 @@ typedef struct Attempt
 } Attempt;
 
 static ErrorData *run_attempt(Attempt *attempt);
-static bool ends_turn(int sqlerrcode);
+static bool ends_turn(const ErrorData *error);
 static void attempt_step(void *arg);
 static void capture_again(Attempt *attempt);
 static void attempt_row(Attempt *attempt, OutboxCompiledContract *contract);
@@ -67,14 +67,14 @@ static ErrorData *
 run_attempt(Attempt *attempt)
 {
 	if (attempt->letter->by_relay)
-		return OutboxRunCatching(attempt_step, attempt, CurrentMemoryContext, ends_turn);
+		return OutboxCatch(attempt_step, attempt, CurrentMemoryContext, ends_turn);
 	return OutboxRunIsolated(attempt_step, attempt, CurrentMemoryContext);
 }
 
 static bool
-ends_turn(int sqlerrcode)
+ends_turn(const ErrorData *error)
 {
-	return ShutdownRequestPending || ProcDiePending || sqlerrcode == ERRCODE_ASSERT_FAILURE;
+	return ShutdownRequestPending || ProcDiePending || error->sqlerrcode == ERRCODE_ASSERT_FAILURE;
 }
 
 static void

@@ -3,9 +3,9 @@
  * guard.c
  *	  Running what may raise inside a customer's transaction.
  *
- * An error can only be caught safely by rolling a subtransaction back:
- * otherwise locks, buffer pins and snapshots of the failed code stay behind.
- * The subtransaction writes nothing, so it never gets a transaction id.
+ * Which errors are ours to swallow, and the rights and settings with which
+ * expressions of a contract run. What is guarded writes nothing, so that its
+ * subtransaction (util/catch.c) never gets a transaction id.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,12 +14,10 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "contract/guard.h"
 
-static bool ends_transaction(int sqlerrcode);
+static bool ends_transaction(const ErrorData *error);
 static void pin_setting(const char *name, const char *value);
 
 volatile bool OutboxOwnCancel = false;
@@ -27,45 +25,13 @@ volatile bool OutboxOwnCancel = false;
 ErrorData *
 OutboxRunGuarded(OutboxGuardedStep step, void *arg, MemoryContext context)
 {
-	return OutboxRunCatching(step, arg, context, OutboxMustRethrow);
+	return OutboxCatch(step, arg, context, OutboxMustRethrow);
 }
 
 ErrorData *
 OutboxRunIsolated(OutboxGuardedStep step, void *arg, MemoryContext context)
 {
-	return OutboxRunCatching(step, arg, context, ends_transaction);
-}
-
-ErrorData *
-OutboxRunCatching(OutboxGuardedStep step, void *arg, MemoryContext context, bool (*must_rethrow)(int sqlerrcode))
-{
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData *volatile error = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		step(arg);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller);
-		CurrentResourceOwner = owner;
-	}
-	PG_END_TRY();
-	/* Only now: whoever catches it up there rolls back its own subtransaction, not ours. */
-	if (error && must_rethrow(error->sqlerrcode))
-		ReThrowError(error);
-	return error;
+	return OutboxCatch(step, arg, context, ends_transaction);
 }
 
 /*
@@ -73,11 +39,11 @@ OutboxRunCatching(OutboxGuardedStep step, void *arg, MemoryContext context, bool
  * with each command is not the server's: a function raised it, and would do so again.
  */
 static bool
-ends_transaction(int sqlerrcode)
+ends_transaction(const ErrorData *error)
 {
-	return sqlerrcode == ERRCODE_DISK_FULL || sqlerrcode == ERRCODE_ASSERT_FAILURE ||
-		(sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE && IsolationUsesXactSnapshot()) ||
-		ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
+	return error->sqlerrcode == ERRCODE_DISK_FULL || error->sqlerrcode == ERRCODE_ASSERT_FAILURE ||
+		(error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE && IsolationUsesXactSnapshot()) ||
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
 }
 
 /*
@@ -85,9 +51,9 @@ ends_transaction(int sqlerrcode)
  * or the server is in trouble that hiding would make worse.
  */
 bool
-OutboxMustRethrow(int sqlerrcode)
+OutboxMustRethrow(const ErrorData *error)
 {
-	switch (sqlerrcode)
+	switch (error->sqlerrcode)
 	{
 		case ERRCODE_QUERY_CANCELED:
 			return !OutboxOwnCancel;
@@ -100,7 +66,7 @@ OutboxMustRethrow(int sqlerrcode)
 		default:
 			break;
 	}
-	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
 	{
 		case ERRCODE_OPERATOR_INTERVENTION: /* 57: cancelled, shut down, dropped */
 		case ERRCODE_SYSTEM_ERROR:          /* 58: input and output */

@@ -8,21 +8,13 @@
 #ifndef OUTBOX_GUARD_H
 #define OUTBOX_GUARD_H
 
-#include "utils/elog.h"
-#include "utils/palloc.h"
-
-typedef void (*OutboxGuardedStep)(void *arg);
+#include "util/catch.h"
 
 /*
- * Runs step(arg) in an internal subtransaction. Returns NULL when it ended
- * well; otherwise its effects are rolled back and the error is returned,
- * allocated in `context`. Errors that are not ours to swallow (a cancel, a
- * serialization failure, a full disk, corruption) are rethrown.
+ * OutboxCatch() that rethrows errors which are not ours to swallow: a cancel,
+ * a serialization failure, a full disk, corruption.
  */
 extern ErrorData *OutboxRunGuarded(OutboxGuardedStep step, void *arg, MemoryContext context);
-
-/* The same, with another opinion of which errors are rethrown. */
-extern ErrorData *OutboxRunCatching(OutboxGuardedStep step, void *arg, MemoryContext context, bool (*must_rethrow)(int sqlerrcode));
 
 /*
  * The same for work of which each piece may fail on its own, though storage
@@ -32,7 +24,7 @@ extern ErrorData *OutboxRunCatching(OutboxGuardedStep step, void *arg, MemoryCon
 extern ErrorData *OutboxRunIsolated(OutboxGuardedStep step, void *arg, MemoryContext context);
 
 /* Is this an error that is not ours to swallow? */
-extern bool OutboxMustRethrow(int sqlerrcode);
+extern bool OutboxMustRethrow(const ErrorData *error);
 
 /* A cancel that comes now is our own timer's: not the user's wish, so ours to swallow. */
 extern volatile bool OutboxOwnCancel;

@@ -28,12 +28,12 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #include "compat.h"
 #include "contract/lock_attempts.h"
+#include "util/catch.h"
 
 /* No further attempt after this time. */
 #define LIMIT_MS 10000
@@ -67,7 +67,8 @@ static LocalTransactionId locking_transaction = InvalidLocalTransactionId;
 static void lock_in_attempts(LockRequest *request);
 static List *with_partitions(const List *relations);
 static bool try_lock(LockRequest *request);
-static void lock_all(LockRequest *request);
+static bool is_not_busy(const ErrorData *error);
+static void lock_all(void *arg);
 static void lock_extension(LockRequest *request);
 static List *with_first(Oid first, const List *relations);
 static void lock_relations(LockRequest *request, const List *relations);
@@ -128,36 +129,20 @@ with_partitions(const List *relations)
 static bool
 try_lock(LockRequest *request)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData *volatile error = NULL;
+	return OutboxCatch(lock_all, request, CurrentMemoryContext, is_not_busy) == NULL;
+}
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		lock_all(request);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	if (error && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
-		ReThrowError(error);
-	return error == NULL;
+static bool
+is_not_busy(const ErrorData *error)
+{
+	return error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE;
 }
 
 /* The one that was in use in the last attempt comes first: for that it can wait. */
 static void
-lock_all(LockRequest *request)
+lock_all(void *arg)
 {
+	LockRequest *request = arg;
 	Oid first = request->busy;
 	List *locked = NIL;
 	List *lacking;
