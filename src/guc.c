@@ -66,7 +66,7 @@ define_capture_settings(void)
 							   &outbox_namespace, "", PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("outbox.max_message_bytes",
 							"Largest event that is captured; a larger one becomes a dead letter.",
-							"Key, payload and headers together; keep it below the broker's limit.",
+							"Payload, headers, and the key, which is in two headers, too; keep it below the broker's limit.",
 							&outbox_max_message_bytes, 1000000, 1024, 512 * 1024 * 1024,
 							PGC_SUSET, GUC_UNIT_BYTE, NULL, NULL, NULL);
 }

@@ -15,6 +15,7 @@
 
 #include "capture/change.h"
 #include "capture/event_writer.h"
+#include "capture/trace.h"
 #include "capture/transition.h"
 #include "contract/code_map.h"
 #include "contract/evaluate.h"
@@ -24,6 +25,8 @@ static bool concerns(const OutboxChange *change, const OutboxCompiledEventType *
 static bool checks_pass(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type);
 static const char *unknown_code_detail(const OutboxAvroError *error);
 static void make_event(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type);
+static bool too_large(OutboxChange *change, const OutboxTransition *transition, const OutboxCompiledEventType *type,
+					  const bytea *payload, const text *key);
 static TupleTableSlot *row_before(const OutboxChange *change, const OutboxTransition *transition);
 static TupleTableSlot *row_after(const OutboxChange *change, const OutboxTransition *transition);
 static TupleTableSlot *published_row(const OutboxChange *change, const OutboxTransition *transition);
@@ -129,16 +132,8 @@ make_event(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEve
 							  &(ErrorData){.sqlerrcode = ERRCODE_NOT_NULL_VIOLATION, .message = "a column of aggregate_id is NULL", .hint = "Correct the row, or the view's expression for the column."});
 		return;
 	}
-	if (OutboxMessageSize(payload, key) > (Size) outbox_max_message_bytes)
-	{
-		OutboxChangeAddLetter(change, type, transition->emit, "size",
-							  &(ErrorData){.sqlerrcode = ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-										   .message = psprintf("event of %zu bytes exceeds outbox.max_message_bytes (%d)",
-															   OutboxMessageSize(payload, key), outbox_max_message_bytes),
-										   .detail = "The size counts payload, key and room for headers.",
-										   .hint = "Raise outbox.max_message_bytes together with the broker's limit, or leave the large column out of the contract."});
+	if (too_large(change, transition, type, payload, key))
 		return;
-	}
 	event = palloc0(sizeof(OutboxEvent));
 	event->contract_id = contract->config->id;
 	event->schema_id = type->config->schema_id;
@@ -150,6 +145,24 @@ make_event(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEve
 	event->type = type->type;
 	event->payload = payload;
 	change->events = lappend(change->events, event);
+}
+
+/* Then it becomes a dead letter. */
+static bool
+too_large(OutboxChange *change, const OutboxTransition *transition, const OutboxCompiledEventType *type,
+		  const bytea *payload, const text *key)
+{
+	Size size = OutboxMessageSize(type, payload, key, OutboxCorrelationHeaders());
+
+	if (size <= (Size) outbox_max_message_bytes)
+		return false;
+	OutboxChangeAddLetter(change, type, transition->emit, "size",
+						  &(ErrorData){.sqlerrcode = ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+									   .message = psprintf("event of %zu bytes exceeds outbox.max_message_bytes (%d)",
+														   size, outbox_max_message_bytes),
+									   .detail = "The size counts payload, headers, and the key three times: it is in two headers, too.",
+									   .hint = "Raise outbox.max_message_bytes together with the broker's limit, or leave the large column out of the contract."});
+	return true;
 }
 
 static TupleTableSlot *

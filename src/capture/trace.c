@@ -8,11 +8,18 @@
  * trace context may also stand in a comment of the client's statement, where
  * sqlcommenter and the libraries that follow it put it.
  *
+ * Any session may set these, and they travel in the header of every event: a
+ * value longer than 1 kB or with a control character counts as not set. It is
+ * never an error, for the statement is an application's. A comment counts only
+ * where it begins or ends the statement, and only within 2 kB of that end: a
+ * statement may be of any size.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "mb/pg_wchar.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -24,6 +31,12 @@
 /* W3C Trace Context, section 3.2: version-traceid-parentid-flags, in lower-case hex. */
 #define TRACEPARENT_LEN 55
 
+/* Longest value of a setting that is used. */
+#define SETTING_MAX_BYTES 1024
+
+/* How far from its ends a statement is searched for a comment. */
+#define COMMENT_MAX_BYTES 2048
+
 typedef struct CachedSetting
 {
 	char *value; /* the setting's text when the cache was filled; NULL = never */
@@ -33,20 +46,41 @@ typedef struct CachedSetting
 static inline bool
 unchanged(const CachedSetting *cached, const char *setting)
 {
-	const char *now = setting ? setting : "";
-
-	return cached->value != NULL && cached->value[0] == now[0] &&
-		(now[0] == '\0' || strcmp(cached->value, now) == 0);
+	return cached->value != NULL && cached->value[0] == setting[0] &&
+		(setting[0] == '\0' || strcmp(cached->value, setting) == 0);
 }
 
 static void
 remember(CachedSetting *cached, const char *setting)
 {
-	char *copy = MemoryContextStrdup(TopMemoryContext, setting ? setting : "");
+	char *copy = MemoryContextStrdup(TopMemoryContext, setting);
 
 	if (cached->value != NULL)
 		pfree(cached->value);
 	cached->value = copy;
+}
+
+/* A setting's text as far as it is looked at: "" if there is none, or too much. */
+static inline const char *
+bounded(const char *setting)
+{
+	if (setting == NULL || setting[0] == '\0' || strnlen(setting, SETTING_MAX_BYTES + 1) > SETTING_MAX_BYTES)
+		return "";
+	return setting;
+}
+
+/* Without control characters: C0, DEL, and C1 where the encoding is UTF-8. CloudEvents allows no others. */
+static bool
+is_printable(const char *s)
+{
+	bool utf8 = GetDatabaseEncoding() == PG_UTF8;
+
+	for (const unsigned char *c = (const unsigned char *) s; *c != '\0'; c++)
+	{
+		if (*c < ' ' || *c == 0x7F || (utf8 && c[0] == 0xC2 && c[1] < 0xA0))
+			return false;
+	}
+	return true;
 }
 
 /* n lower-case hex digits, not all of them zero unless that is allowed. */
@@ -103,34 +137,81 @@ set_trace(TraceValue *trace, const char *traceparent)
 	SET_VARSIZE(&trace->storage, VARHDRSZ + len);
 }
 
-/*
- * The value of traceparent='...' in a comment of a statement, as sqlcommenter
- * writes it, into out; false when there is none.
- */
-static bool
-find_in_comment(const char *statement, char *out, Size size)
+/* What stands in a comment, from its begin to its end; begin == NULL: there is none. */
+typedef struct Comment
 {
-	const char *comment = statement;
+	const char *begin;
+	const char *end;
+} Comment;
 
-	while ((comment = strstr(comment, "/*")) != NULL)
+static Comment
+leading_comment(const char *statement)
+{
+	const char *begin = statement + strspn(statement, " \t\r\n");
+	const char *limit;
+
+	if (strncmp(begin, "/*", 2) != 0)
+		return (Comment){NULL};
+	limit = begin + strnlen(begin, COMMENT_MAX_BYTES);
+	for (const char *c = begin + 2; c + 1 < limit; c++)
 	{
-		const char *end = strstr(comment + 2, "*/");
-		const char *name = strstr(comment, "traceparent='");
-		const char *value = name != NULL ? name + strlen("traceparent='") : NULL;
-		const char *quote;
+		if (c[0] == '*' && c[1] == '/')
+			return (Comment){begin + 2, c};
+	}
+	return (Comment){NULL};
+}
 
-		if (end == NULL || value == NULL)
+/* Its begin is the last one before its end, so that nothing in a literal can be taken for it. */
+static Comment
+trailing_comment(const char *statement)
+{
+	const char *end = statement + strlen(statement);
+	const char *limit = end - Min(end - statement, COMMENT_MAX_BYTES);
+
+	while (end > limit && strchr(" \t\r\n;", end[-1]) != NULL)
+		end--;
+	if (end - limit < 4 || strncmp(end - 2, "*/", 2) != 0)
+		return (Comment){NULL};
+	for (const char *c = end - 4; c >= limit; c--)
+	{
+		if (c[0] == '/' && c[1] == '*')
+			return (Comment){c + 2, end - 2};
+	}
+	return (Comment){NULL};
+}
+
+/* The value of traceparent='...' in a comment, as sqlcommenter writes it, into out; false when there is none. */
+static bool
+find_in_comment(Comment comment, char *out, Size size)
+{
+	static const char name[] = "traceparent='";
+	const Size len = sizeof(name) - 1;
+	const char *value;
+	const char *quote;
+
+	if (comment.begin == NULL)
+		return false;
+	for (const char *c = comment.begin; c + len <= comment.end; c++)
+	{
+		if (memcmp(c, name, len) != 0 || (c > comment.begin && strchr(" \t\r\n,", c[-1]) == NULL))
+			continue;
+		value = c + len;
+		quote = memchr(value, '\'', comment.end - value);
+		if (quote == NULL || (Size) (quote - value) >= size)
 			return false;
-		quote = value < end ? memchr(value, '\'', end - value) : NULL;
-		if (quote != NULL && quote - value < size)
-		{
-			memcpy(out, value, quote - value);
-			out[quote - value] = '\0';
-			return true;
-		}
-		comment = end + 2;
+		memcpy(out, value, quote - value);
+		out[quote - value] = '\0';
+		return true;
 	}
 	return false;
+}
+
+/* The libraries write it at the end; some write it at the begin. */
+static bool
+find_in_statement(const char *statement, char *out, Size size)
+{
+	return find_in_comment(trailing_comment(statement), out, size) ||
+		find_in_comment(leading_comment(statement), out, size);
 }
 
 /*
@@ -149,7 +230,7 @@ statement_trace(void)
 	{
 		looked_in = debug_query_string;
 		looked_at = GetCurrentStatementStartTimestamp();
-		set_trace(&trace, looked_in != NULL && find_in_comment(looked_in, found, sizeof(found)) ? found : NULL);
+		set_trace(&trace, looked_in != NULL && find_in_statement(looked_in, found, sizeof(found)) ? found : NULL);
 	}
 	return trace.present ? &trace.storage.value : NULL;
 }
@@ -159,11 +240,12 @@ setting_trace(void)
 {
 	static CachedSetting cached;
 	static TraceValue trace;
+	const char *traceparent = bounded(outbox_traceparent);
 
-	if (!unchanged(&cached, outbox_traceparent))
+	if (!unchanged(&cached, traceparent))
 	{
-		set_trace(&trace, outbox_traceparent);
-		remember(&cached, outbox_traceparent);
+		set_trace(&trace, traceparent);
+		remember(&cached, traceparent);
 	}
 	return trace.present ? &trace.storage.value : NULL;
 }
@@ -216,23 +298,35 @@ push_string(JsonbParseState **state, JsonbIteratorToken token, const char *s)
 	(void) pushJsonbValue(state, token, &value);
 }
 
+static void
+push_id(JsonbParseState **state, const char *name, const char *id)
+{
+	push_string(state, WJB_KEY, name);
+	push_string(state, WJB_VALUE, id);
+}
+
+/* In TopMemoryContext; NULL when neither id is to be used. */
 static Jsonb *
 build_headers(const char *correlation_id, const char *causation_id)
 {
+	bool correlated = correlation_id[0] != '\0' && is_printable(correlation_id);
+	bool caused = causation_id[0] != '\0' && is_printable(causation_id);
 	JsonbParseState *state = NULL;
+	Jsonb *built;
+	Jsonb *headers;
 
+	if (!correlated && !caused)
+		return NULL;
 	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	if (correlation_id[0] != '\0')
-	{
-		push_string(&state, WJB_KEY, "correlationid");
-		push_string(&state, WJB_VALUE, correlation_id);
-	}
-	if (causation_id[0] != '\0')
-	{
-		push_string(&state, WJB_KEY, "causationid");
-		push_string(&state, WJB_VALUE, causation_id);
-	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	if (correlated)
+		push_id(&state, "correlationid", correlation_id);
+	if (caused)
+		push_id(&state, "causationid", causation_id);
+	built = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	headers = MemoryContextAlloc(TopMemoryContext, VARSIZE(built));
+	memcpy(headers, built, VARSIZE(built));
+	pfree(built);
+	return headers;
 }
 
 Jsonb *
@@ -241,21 +335,13 @@ OutboxCorrelationHeaders(void)
 	static CachedSetting correlation;
 	static CachedSetting causation;
 	static Jsonb *headers = NULL;
-	const char *correlation_id = outbox_correlation_id ? outbox_correlation_id : "";
-	const char *causation_id = outbox_causation_id ? outbox_causation_id : "";
+	const char *correlation_id = bounded(outbox_correlation_id);
+	const char *causation_id = bounded(outbox_causation_id);
 
 	if (!unchanged(&correlation, correlation_id) || !unchanged(&causation, causation_id))
 	{
-		Jsonb *fresh = NULL;
+		Jsonb *fresh = build_headers(correlation_id, causation_id);
 
-		if (correlation_id[0] != '\0' || causation_id[0] != '\0')
-		{
-			Jsonb *built = build_headers(correlation_id, causation_id);
-
-			fresh = MemoryContextAlloc(TopMemoryContext, VARSIZE(built));
-			memcpy(fresh, built, VARSIZE(built));
-			pfree(built);
-		}
 		if (headers != NULL)
 			pfree(headers);
 		headers = fresh;

@@ -23,7 +23,11 @@
 #define INITIAL_PAYLOAD_SIZE 512
 #define INITIAL_KEY_SIZE 64
 
-/* What headers and framing may add to a message. */
+/*
+ * What framing, the names of headers and their bounded values add. The largest
+ * values are the sink's source and the URL of its registry, at most 256 bytes
+ * each.
+ */
 #define MESSAGE_OVERHEAD 1024
 
 static bool evaluate_row(OutboxCompiledContract *contract, TupleTableSlot *source, ProjectionInfo *project);
@@ -371,7 +375,14 @@ OutboxEncodeEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *typ
 }
 
 Size
-OutboxMessageSize(const bytea *payload, const text *key)
+OutboxMessageSize(const OutboxCompiledEventType *type, const bytea *payload, const text *key,
+				  const Jsonb *attributes)
 {
-	return (Size) VARSIZE(payload) + VARSIZE(key) + MESSAGE_OVERHEAD;
+	Size size = (Size) VARSIZE(payload) + MESSAGE_OVERHEAD + strlen(type->config->ce_type);
+
+	/* it is the message's key, ce_subject and ce_partitionkey */
+	size += 3 * (Size) VARSIZE(key);
+	if (attributes)
+		size += VARSIZE(attributes);
+	return size;
 }

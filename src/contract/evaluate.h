@@ -74,7 +74,8 @@ extern text *OutboxAggregateId(OutboxCompiledContract *contract, TupleTableSlot 
 extern bytea *OutboxEncodeEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
 								TupleTableSlot *row, TupleTableSlot *before, OutboxAvroError *error);
 
-/* How large the message will be, with room for headers and framing. */
-extern Size OutboxMessageSize(const bytea *payload, const text *key);
+/* How large the message will be, with its framing and headers. attributes are those of the event, NULL: none. */
+extern Size OutboxMessageSize(const OutboxCompiledEventType *type, const bytea *payload, const text *key,
+							  const Jsonb *attributes);
 
 #endif /* OUTBOX_EVALUATE_H */

@@ -40,6 +40,7 @@ static bool rules_allow(Examination *examination);
 static void read_schema_once(OutboxCompiledContract *contract, OutboxCompiledEventType *type);
 static void examine_bytes(Examination *examination, bytea *payload);
 static void run(Examination *examination, OutboxGuardedStep step);
+static void check_size(Examination *examination, const bytea *payload);
 static void trouble(OutboxFinding *finding, const char *stage, int sqlerrcode, const char *message, const char *class);
 
 bool
@@ -209,10 +210,19 @@ examine_bytes(Examination *examination, bytea *payload)
 		problem = OutboxAvroSecondOpinion(type->reader, bytes, len);
 	if (problem)
 		trouble(finding, "encode", ERRCODE_INTERNAL_ERROR, problem, "encoder");
-	else if (OutboxMessageSize(payload, finding->key) > (Size) outbox_max_message_bytes)
-		trouble(finding, "size", ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-				psprintf("event of %zu bytes exceeds outbox.max_message_bytes (%d)",
-						 OutboxMessageSize(payload, finding->key), outbox_max_message_bytes),
+	else
+		check_size(examination, payload);
+}
+
+/* A writer may add correlation ids. */
+static void
+check_size(Examination *examination, const bytea *payload)
+{
+	Size size = OutboxMessageSize(examination->type, payload, examination->finding->key, NULL);
+
+	if (size > (Size) outbox_max_message_bytes)
+		trouble(examination->finding, "size", ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+				psprintf("event of %zu bytes exceeds outbox.max_message_bytes (%d)", size, outbox_max_message_bytes),
 				"size");
 }
 

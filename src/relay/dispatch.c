@@ -97,16 +97,16 @@ OutboxDispatchRoom(const OutboxDispatch *dispatch, const OutboxChunk *chunk)
 	int left = chunk->n - chunk->next;
 	int room = (int) Min(free, (uint64) left);
 
-	if (dispatch->bytes >= dispatch->max_bytes)
+	if (dispatch->held >= dispatch->max_bytes)
 		return 0;
 	/* the whole chunk fits most of the time */
-	if (room == left && dispatch->bytes + chunk->bytes <= dispatch->max_bytes)
+	if (room == left && dispatch->held + chunk->held <= dispatch->max_bytes)
 		return room;
-	for (Size bytes = dispatch->bytes, i = 0; i < room; i++)
+	for (Size held = dispatch->held, i = 0; i < room; i++)
 	{
-		bytes += chunk->places[chunk->next + i].bytes;
+		held += chunk->places[chunk->next + i].held;
 		/* a message that is larger than the bound goes alone */
-		if (bytes > dispatch->max_bytes && (i > 0 || dispatch->bytes > 0))
+		if (held > dispatch->max_bytes && (i > 0 || dispatch->held > 0))
 			return i;
 	}
 	return room;
@@ -124,7 +124,7 @@ OutboxDispatchTook(OutboxDispatch *dispatch, OutboxChunk *chunk, int n)
 		place->type = OutboxMeterFindType(dispatch->meter, chunk->messages[chunk->next].schema->id);
 		chunk->next++;
 		dispatch->places[dispatch->head++ & dispatch->mask] = *place;
-		dispatch->bytes += place->bytes;
+		dispatch->held += place->held;
 		events += place->completes;
 	}
 	return events;
@@ -170,8 +170,8 @@ OutboxDispatchAdvance(OutboxDispatch *dispatch)
 			dispatch->half_aside = false;
 		}
 		if (!place->kept_aside)
-			dispatch->meter->bytes += place->bytes - OUTBOX_MESSAGE_OVERHEAD;
-		dispatch->bytes -= place->bytes;
+			dispatch->meter->bytes += place->bytes;
+		dispatch->held -= place->held;
 		dispatch->tail++;
 	}
 	pass_windows(dispatch);

@@ -29,7 +29,7 @@ typedef struct OutboxDispatch
 	uint64 mask;
 	uint64 head; /* position of the next message */
 	uint64 tail; /* first position that is not acknowledged */
-	Size bytes;  /* of the messages in between */
+	Size held;   /* by the messages in between */
 	uint64 max_messages;
 	Size max_bytes;
 	uint64 acked;            /* events, in this attempt */

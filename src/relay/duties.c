@@ -136,7 +136,7 @@ fill_report(OutboxRelay *relay)
 	if (oldest == NULL && waiting > 0)
 		oldest = &chunk->places[chunk->next];
 	relay->report.in_flight = OutboxDispatchInFlight(dispatch);
-	relay->report.in_flight_bytes = dispatch->bytes;
+	relay->report.in_flight_bytes = dispatch->held;
 	relay->report.window_left = OutboxReaderRemaining(&relay->reader);
 	relay->report.queued = relay->report.in_flight + waiting + relay->report.window_left;
 	relay->report.oldest_unacked = oldest != NULL ? oldest->occurred_at : 0;

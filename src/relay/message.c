@@ -30,6 +30,9 @@
 #define MAX_FLAG_ATTRIBUTES 3
 #define MAX_ATTRIBUTES (MAX_FLAG_ATTRIBUTES + 1)
 
+/* What a sink keeps of a message besides its values. */
+#define MESSAGE_OVERHEAD 256
+
 static OutboxSlice get_slice(OutboxChunk *chunk, Datum value, bool isnull);
 static OutboxSlice get_text_slice(OutboxChunk *chunk, Datum value, bool isnull);
 static OutboxSlice to_utf8(OutboxChunk *chunk, OutboxSlice text);
@@ -40,6 +43,7 @@ static OutboxSlice find_traceparent(OutboxSlice context);
 static void set_attributes(OutboxChunk *chunk, OutboxMessage *message, int flags, Datum headers, bool isnull);
 static int add_headers(OutboxChunk *chunk, OutboxAttribute *attributes, Jsonb *headers);
 static OutboxSlice header_value(OutboxChunk *chunk, const JsonbValue *value);
+static uint32 held_bytes(const OutboxMessage *message);
 static void add_place(OutboxChunk *chunk, const OutboxEntry *entry, const OutboxCachedSchema *schema,
 					  uint64 aggregate, bool completes);
 
@@ -63,7 +67,7 @@ OutboxChunkReset(OutboxChunk *chunk)
 	MemoryContextReset(chunk->scratch);
 	chunk->n = 0;
 	chunk->next = 0;
-	chunk->bytes = 0;
+	chunk->held = 0;
 	chunk->opens = NULL;
 	chunk->closes = false;
 }
@@ -131,14 +135,26 @@ add_place(OutboxChunk *chunk, const OutboxEntry *entry, const OutboxCachedSchema
 	place->occurred_at = message->occurred_at;
 	place->tid = entry->tid;
 	place->leaf = entry->leaf;
-	place->bytes = (uint32) Min(message->payload.len + message->key.len + OUTBOX_MESSAGE_OVERHEAD, PG_UINT32_MAX);
+	place->bytes = (uint32) Min(message->payload.len + message->key.len, PG_UINT32_MAX);
+	place->held = held_bytes(message);
 	place->acked = false;
 	place->completes = completes;
 	place->kept_aside = false;
 	place->aggregate = aggregate;
 	place->schema = schema;
-	chunk->bytes += place->bytes;
+	chunk->held += place->held;
 	chunk->n++;
+}
+
+/* A sink may put the key into headers, too: CloudEvents have it as subject and as partitionkey. */
+static uint32
+held_bytes(const OutboxMessage *message)
+{
+	Size size = message->payload.len + 3 * message->key.len + message->traceparent.len + MESSAGE_OVERHEAD;
+
+	for (int i = 0; i < message->nattributes; i++)
+		size += message->attributes[i].name.len + message->attributes[i].value.len;
+	return (uint32) Min(size, PG_UINT32_MAX);
 }
 
 /* The bytes of a text, bytea or jsonb value; a copy only when it was toasted or compressed. */

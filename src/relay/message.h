@@ -25,7 +25,8 @@ typedef struct OutboxPlace
 	ItemPointerData tid;
 	uint16 leaf; /* outbox.leaf.leaf */
 	uint16 leaf_use;
-	uint32 bytes; /* what the sink probably keeps of it */
+	uint32 bytes; /* of key and payload */
+	uint32 held;  /* what the sink probably keeps of it */
 	bool acked;
 	bool completes;   /* the last message of its event */
 	bool kept_aside;  /* in outbox.held_event, or about to be (hold.h) */
@@ -33,9 +34,6 @@ typedef struct OutboxPlace
 	uint64 aggregate; /* hash of aggregatetype and aggregateid */
 	const OutboxCachedSchema *schema;
 } OutboxPlace;
-
-/* What OutboxPlace.bytes has on top of key and payload. */
-#define OUTBOX_MESSAGE_OVERHEAD 256
 
 /*
  * Messages read in one transaction and not all handed over yet. Self-contained:
@@ -49,8 +47,8 @@ typedef struct OutboxChunk
 	OutboxPlace *places; /* beside each message */
 	int n;
 	int capacity;
-	int next; /* first that is not handed over */
-	Size bytes;
+	int next;  /* first that is not handed over */
+	Size held; /* by its messages */
 
 	/* what the chunk means for windows */
 	OutboxSnapshot *opens; /* the end of the window that begins with this chunk, else NULL */

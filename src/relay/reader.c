@@ -305,7 +305,7 @@ fill_chunk(OutboxReader *reader, OutboxSchemaCache *schemas, OutboxChunk *chunk)
 	OutboxReadWindow *window = &reader->window;
 	uint32 timeline = OutboxProgressTimeline();
 
-	while (window->next < window->pass.n && OutboxChunkHasRoom(chunk) && chunk->bytes < CHUNK_BYTES)
+	while (window->next < window->pass.n && OutboxChunkHasRoom(chunk) && chunk->held < CHUNK_BYTES)
 	{
 		const OutboxEntry *entry = &window->pass.entries[window->next];
 		const OutboxLeaf *leaf = &reader->leaves.leaf[entry->leaf];

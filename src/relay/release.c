@@ -177,7 +177,7 @@ consider(OutboxRelay *relay, HeapTuple row, TupleDesc desc, uint64 next_xid)
 										   get_slice(row, desc, Anum_event_aggregateid));
 	OutboxRoute *route = OutboxRouteFind(hold, schema);
 
-	if (!OutboxChunkHasRoom(&release->chunk) || release->chunk.bytes >= CHUNK_BYTES)
+	if (!OutboxChunkHasRoom(&release->chunk) || release->chunk.held >= CHUNK_BYTES)
 		return false;
 	release->cursor = seq;
 	if (route != NULL && (!route->due || route->probing))
@@ -466,7 +466,7 @@ count_published(OutboxRelay *relay, const OutboxPlace *place)
 	relay->dispatch.progress.acked++;
 	relay->report.acked++;
 	relay->report_changed = true;
-	relay->meter.bytes += place->bytes - OUTBOX_MESSAGE_OVERHEAD;
+	relay->meter.bytes += place->bytes;
 	OutboxMeterEvent(&relay->meter, OutboxMeterFindType(&relay->meter, place->schema->id), place->occurred_at, relay->now);
 }
 

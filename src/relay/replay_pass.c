@@ -314,7 +314,7 @@ OutboxReplayPassRead(OutboxReplayPass *pass, OutboxSchemaCache *schemas, OutboxC
 	OutboxChunkReset(chunk);
 	OutboxSessionBegin();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	for (int i = 0; i < max && pass->next < pass->n && OutboxChunkHasRoom(chunk) && chunk->bytes < CHUNK_BYTES; i++)
+	for (int i = 0; i < max && pass->next < pass->n && OutboxChunkHasRoom(chunk) && chunk->held < CHUNK_BYTES; i++)
 	{
 		const OutboxEntry *entry = &pass->entries[pass->next];
 

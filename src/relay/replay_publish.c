@@ -37,7 +37,7 @@ OutboxReplayStartSink(OutboxRelay *relay, OutboxReplay *replay)
 	replay->failed = false;
 	replay->head = 0;
 	replay->tail = 0;
-	replay->bytes = 0;
+	replay->held = 0;
 	replay->exhausted = false;
 	OutboxChunkReset(&replay->chunk);
 	replay->chunk.topic = topic;
@@ -147,7 +147,7 @@ advance(OutboxReplay *replay)
 	{
 		const OutboxReplayPlace *place = &replay->places[replay->tail++ % OUTBOX_REPLAY_IN_FLIGHT];
 
-		replay->bytes -= place->bytes;
+		replay->held -= place->held;
 		rejected |= place->rejected;
 		if (!place->completes)
 			continue;
@@ -234,8 +234,8 @@ OutboxReplayHandOver(OutboxReplay *replay)
 		const OutboxPlace *place = &chunk->places[chunk->next++];
 
 		replay->places[replay->head++ % OUTBOX_REPLAY_IN_FLIGHT] =
-			(OutboxReplayPlace){.seq = place->seq, .bytes = place->bytes, .completes = place->completes};
-		replay->bytes += place->bytes;
+			(OutboxReplayPlace){.seq = place->seq, .held = place->held, .completes = place->completes};
+		replay->held += place->held;
 		if (place->completes)
 			replay->tokens -= 1.0;
 	}
@@ -248,7 +248,7 @@ batch_size(const OutboxReplay *replay)
 {
 	const OutboxChunk *chunk = &replay->chunk;
 	int room = OUTBOX_REPLAY_IN_FLIGHT - (int) (replay->head - replay->tail);
-	Size bytes = replay->bytes;
+	Size held = replay->held;
 	double tokens = replay->tokens;
 	int n = 0;
 
@@ -259,9 +259,9 @@ batch_size(const OutboxReplay *replay)
 		const OutboxPlace *place = &chunk->places[chunk->next + n];
 
 		/* a message that is larger than the bound goes alone */
-		if (tokens < 1.0 || (bytes > 0 && bytes + place->bytes > IN_FLIGHT_BYTES))
+		if (tokens < 1.0 || (held > 0 && held + place->held > IN_FLIGHT_BYTES))
 			break;
-		bytes += place->bytes;
+		held += place->held;
 		if (place->completes)
 			tokens -= 1.0;
 		n++;

@@ -21,7 +21,7 @@
 typedef struct OutboxReplayPlace
 {
 	int64 seq;
-	uint32 bytes;
+	uint32 held;
 	bool done;
 	bool rejected;
 	bool completes;
@@ -52,7 +52,7 @@ typedef struct OutboxReplay
 	OutboxReplayPlace places[OUTBOX_REPLAY_IN_FLIGHT];
 	uint64 head;
 	uint64 tail;
-	Size bytes;
+	Size held;
 
 	double tokens; /* events that the rate allows now */
 	TimestampTz refilled_at;

@@ -67,3 +67,6 @@ SELECT pg_temp.try('{"bootstrap.servers": "a:1,b:2", "linger.ms": 0.5, "socket.k
     "subject.strategy": "RecordName", "security.protocol": "sasl_ssl", "sasl.mechanism": "SCRAM-SHA-512",
     "sasl.username": "u", "sasl.password": "p"}');
 SELECT outbox.drop_sink('options_test');
+\echo what is in a header of every message has a bound
+SELECT pg_temp.try(jsonb_build_object('bootstrap.servers', 'a:1', 'source', '/' || repeat('x', 256)));
+SELECT pg_temp.try(jsonb_build_object('bootstrap.servers', 'a:1', 'schema.registry.url', 'http://a/' || repeat('x', 248)));

@@ -45,6 +45,15 @@ is($large, 2, 'bytes in flight are bounded');
 $node->sql("SELECT append(1, 't', 'larger', 1, 300000)");
 $fault->control();
 $fault->wait_published;
+# a key of 9 kB is kept three times: in two headers, too
+$fault->control(down => 1);
+$node->sql("SELECT append(1, 't', repeat('k', 9000), 6, 10)");
+$fault->wait_state('backoff');
+my $keys = 0;
+$keys = $node->sql('SELECT published - acked FROM outbox.relay_report()') until $keys > 0;
+is($keys, 2, 'long keys count with every copy');
+$fault->control();
+$fault->wait_published;
 $fault->check('bounds');
 
 # ---- stopped and killed in the middle of a window that needs many passes ----

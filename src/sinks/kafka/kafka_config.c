@@ -92,12 +92,16 @@ static const KafkaProperty refused[] = {
  */
 static const char *const shell_words[] = {"sasl.kerberos.principal", "sasl.kerberos.keytab"};
 
+/* Longest value of ours that goes into headers. */
+#define HEADER_MAX_BYTES 256
+
 #define SHELL_SAFE "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/@"
 
 static bool is_ours(const char *name);
 static void check_refused(const char *name);
 static void check_shell_word(const OutboxSinkOption *option);
 static void parse_ours(const OutboxSinkOption *option, KafkaConfig *config);
+static void check_header(const OutboxSinkOption *option);
 static void check_url(const char *url);
 static char *trim_slashes(const char *url);
 OUTBOX_NORETURN static void bad_value(const OutboxSinkOption *option, const char *hint);
@@ -226,12 +230,14 @@ parse_ours(const OutboxSinkOption *option, KafkaConfig *config)
 	}
 	else if (strcmp(name, "source") == 0)
 	{
+		check_header(option);
 		if (value[0] == '\0' || strpbrk(value, " \t\r\n") != NULL)
 			bad_value(option, "Give a URI reference such as /orders or https://shop.example.com/db.");
 		config->source = value;
 	}
 	else if (strcmp(name, "schema.registry.url") == 0)
 	{
+		check_header(option);
 		check_url(value);
 		config->registry_url = trim_slashes(value);
 	}
@@ -251,6 +257,14 @@ parse_ours(const OutboxSinkOption *option, KafkaConfig *config)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unknown option \"%s\" of a Kafka sink", name),
 				 errhint("Of the registry there are schema.registry.url, schema.registry.basic.auth and schema.registry.ssl.ca.location.")));
+}
+
+/* What is in a header of every message: outbox.max_message_bytes has room for so much of it. */
+static void
+check_header(const OutboxSinkOption *option)
+{
+	if (strlen(option->value) > HEADER_MAX_BYTES)
+		bad_value(option, "Give at most 256 bytes: the value is in a header of every message.");
 }
 
 /* The URL appears in the headers of every event, so it must not hold a password. */
