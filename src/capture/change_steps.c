@@ -17,6 +17,7 @@
 #include "capture/change.h"
 #include "contract/evaluate.h"
 #include "contract/guard.h"
+#include "util/server_error.h"
 
 static void advance(void *arg);
 static void evaluate_before(OutboxChange *change);
@@ -44,7 +45,7 @@ OutboxChangeRun(OutboxChange *change)
 			advance(change);
 		if (error)
 			OutboxEvaluationFailed(contract);
-		if (error && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		if (error && OutboxIsCancel(error))
 		{
 			change->interrupted = true;
 			change->step = STEP_DONE;

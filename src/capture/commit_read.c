@@ -24,6 +24,7 @@
 #include "compat.h"
 #include "contract/commit_query.h"
 #include "contract/guard.h"
+#include "util/server_error.h"
 
 /* One run of the query. */
 typedef struct ReadRequest
@@ -43,7 +44,7 @@ typedef struct RowReceiver
 } RowReceiver;
 
 static ErrorData *read_keys(OutboxCommitRead *read, bool is_before, OutboxReadKey **keys, int nkeys);
-static bool is_hopeless(int sqlerrcode);
+static bool is_hopeless(const ErrorData *error);
 static void read_step(void *arg);
 static void run_query(ReadRequest *request);
 static ParamListInfo make_parameters(const ReadRequest *request);
@@ -82,7 +83,7 @@ read_keys(OutboxCommitRead *read, bool is_before, OutboxReadKey **keys, int nkey
 		return NULL;
 	for (int i = 0; i < nkeys; i++)
 		memset(side_of(&request, keys[i]), 0, sizeof(OutboxKeySide));
-	if (is_hopeless(error->sqlerrcode))
+	if (is_hopeless(error))
 		return error;
 	if (nkeys == 1)
 	{
@@ -93,19 +94,14 @@ read_keys(OutboxCommitRead *read, bool is_before, OutboxReadKey **keys, int nkey
 	return error ? error : read_keys(read, is_before, keys + nkeys / 2, nkeys - nkeys / 2);
 }
 
-/* Would the halves fare no better: has the time run out, a lock not been granted, the server no room? */
+/*
+ * Would the halves fare no better: has the time run out, a lock not been granted, the server no room? A function that
+ * raises such an SQLSTATE spoils its own row alone.
+ */
 static bool
-is_hopeless(int sqlerrcode)
+is_hopeless(const ErrorData *error)
 {
-	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
-	{
-		case ERRCODE_OPERATOR_INTERVENTION:
-		case ERRCODE_INSUFFICIENT_RESOURCES:
-		case ERRCODE_TRANSACTION_ROLLBACK: /* a deadlock */
-			return true;
-		default:
-			return sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
-	}
+	return OutboxIsIntervention(error) || OutboxIsSerializationFailure(error) || OutboxIsShortage(error);
 }
 
 /* As the contract's owner. The subtransaction around it restores everything. */

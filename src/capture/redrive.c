@@ -74,7 +74,7 @@ run_attempt(Attempt *attempt)
 static bool
 ends_turn(const ErrorData *error)
 {
-	return ShutdownRequestPending || ProcDiePending || error->sqlerrcode == ERRCODE_ASSERT_FAILURE;
+	return ShutdownRequestPending || ProcDiePending;
 }
 
 static void

@@ -16,6 +16,7 @@
 #include "utils/guc.h"
 
 #include "contract/guard.h"
+#include "util/server_error.h"
 
 static bool ends_transaction(const ErrorData *error);
 static void pin_setting(const char *name, const char *value);
@@ -36,14 +37,13 @@ OutboxRunIsolated(OutboxGuardedStep step, void *arg, MemoryContext context)
 
 /*
  * Going on would be of no use, or is not wished.  A serialization failure of a transaction whose snapshots are new
- * with each command is not the server's: a function raised it, and would do so again.
+ * with each command would not go away when the whole transaction is tried again.
  */
 static bool
 ends_transaction(const ErrorData *error)
 {
-	return error->sqlerrcode == ERRCODE_DISK_FULL || error->sqlerrcode == ERRCODE_ASSERT_FAILURE ||
-		(error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE && IsolationUsesXactSnapshot()) ||
-		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
+	return OutboxIsDiskFull(error) || OutboxIsIntervention(error) ||
+		(OutboxIsSerializationFailure(error) && IsolationUsesXactSnapshot());
 }
 
 /*
@@ -53,27 +53,9 @@ ends_transaction(const ErrorData *error)
 bool
 OutboxMustRethrow(const ErrorData *error)
 {
-	switch (error->sqlerrcode)
-	{
-		case ERRCODE_QUERY_CANCELED:
-			return !OutboxOwnCancel;
-		case ERRCODE_T_R_SERIALIZATION_FAILURE:
-		case ERRCODE_DISK_FULL:
-		case ERRCODE_DATA_CORRUPTED:
-		case ERRCODE_INDEX_CORRUPTED:
-		case ERRCODE_ASSERT_FAILURE:
-			return true;
-		default:
-			break;
-	}
-	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
-	{
-		case ERRCODE_OPERATOR_INTERVENTION: /* 57: cancelled, shut down, dropped */
-		case ERRCODE_SYSTEM_ERROR:          /* 58: input and output */
-			return true;
-		default:
-			return false;
-	}
+	if (OutboxIsCancel(error))
+		return !OutboxOwnCancel;
+	return OutboxIsIntervention(error) || OutboxIsSerializationFailure(error) || OutboxIsStorageTrouble(error);
 }
 
 void

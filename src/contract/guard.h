@@ -12,7 +12,8 @@
 
 /*
  * OutboxCatch() that rethrows errors which are not ours to swallow: a cancel,
- * a serialization failure, a full disk, corruption.
+ * a serialization failure, a full disk, corruption; each if the server raised
+ * it. A function's RAISE with such an SQLSTATE is an error like any other.
  */
 extern ErrorData *OutboxRunGuarded(OutboxGuardedStep step, void *arg, MemoryContext context);
 
