@@ -192,6 +192,30 @@ OutboxAttributeIsVirtual(Oid relation, AttrNumber attno)
 #endif
 }
 
+/*
+ * Is it one of SQL/JSON's constructors and queries, and which values does it make json of? Constructors exist since
+ * 16, queries since 17.
+ */
+static inline bool
+OutboxIsJsonExpression(Node *node, List **values)
+{
+	*values = NIL;
+#if PG_VERSION_NUM >= 170000
+	if (IsA(node, JsonExpr))
+		return true;
+#endif
+#if PG_VERSION_NUM >= 160000
+	if (IsA(node, JsonConstructorExpr))
+	{
+		*values = ((JsonConstructorExpr *) node)->args;
+		return true;
+	}
+	return IsA(node, JsonValueExpr);
+#else
+	return false;
+#endif
+}
+
 /* The oldest xid whose commit status may be asked for; hold XactTruncationLock. */
 static inline TransactionId
 OutboxOldestClogXid(void)

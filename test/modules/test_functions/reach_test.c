@@ -1,0 +1,51 @@
+/*-------------------------------------------------------------------------
+ *
+ * reach_test.c
+ *	  Which functions reading a view may call, for tests.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#include "catalog/contract_config.h"
+#include "contract/reach.h"
+#include "contract/root_path.h"
+
+PG_FUNCTION_INFO_V1(outbox_test_reach);
+
+static bool note(Oid function, Node *node, void *arg);
+
+/* outbox_test_reach(view oid, planned boolean) returns oid[] */
+Datum
+outbox_test_reach(PG_FUNCTION_ARGS)
+{
+	Query *query = OutboxRewrittenView(PG_GETARG_OID(0));
+	List *functions = NIL;
+	Datum *elements;
+	int count = 0;
+	ListCell *lc;
+
+	if (PG_GETARG_BOOL(1))
+		(void) OutboxReachFunctionsPlanned(query, note, &functions);
+	else
+		(void) OutboxReachFunctions((Node *) query, note, &functions);
+	elements = palloc(sizeof(Datum) * (list_length(functions) + 1));
+	foreach (lc, functions)
+		elements[count++] = ObjectIdGetDatum(lfirst_oid(lc));
+	PG_RETURN_ARRAYTYPE_P(construct_array(elements, count, OIDOID, sizeof(Oid), true, TYPALIGN_INT));
+}
+
+static bool
+note(Oid function, Node *node, void *arg)
+{
+	List **functions = arg;
+
+	Assert(OidIsValid(function));
+	*functions = list_append_unique_oid(*functions, function);
+	return false;
+}
