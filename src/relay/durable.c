@@ -17,6 +17,7 @@
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "replication/syncrep.h"
+#include "storage/ipc.h"
 #include "storage/lwlock.h"
 
 #include "compat.h"
@@ -43,19 +44,21 @@ OutboxCommitRecord(uint64 xid)
 	return result;
 }
 
-bool
+void
 OutboxMakeDurable(XLogRecPtr upto)
 {
 	if (!XLogRecPtrIsInvalid(upto))
 		XLogFlush(upto);
 	if (SyncRepStandbyNames == NULL || SyncRepStandbyNames[0] == '\0')
-		return true;
+		return;
 
 	/* A commit that was flushed before it became visible left no position behind: ask for all that is on disk. */
 	OutboxSessionBeginWait();
 	HOLD_INTERRUPTS();
 	SyncRepWaitForLSN(GetFlushRecPtr(NULL), true);
 	RESUME_INTERRUPTS();
+	/* The death of the postmaster ends that wait, too, with this flag alone; every other wait of ours ends the process. */
+	if (ProcDiePending)
+		proc_exit(1);
 	OutboxSessionEndWait();
-	return !OutboxSessionStopRequested();
 }

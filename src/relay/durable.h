@@ -18,9 +18,10 @@ extern XLogRecPtr OutboxCommitRecord(uint64 xid);
 
 /*
  * Returns when the log is on disk up to there and, with synchronous standbys,
- * on them. Outside of a transaction. False when the wait for a standby was
- * given up, because a stop was requested.
+ * on them. Outside of a transaction. When a stop is requested, the wait for a
+ * standby is given up: nothing may leave then. Does not return when the
+ * postmaster is dead.
  */
-extern bool OutboxMakeDurable(XLogRecPtr upto);
+extern void OutboxMakeDurable(XLogRecPtr upto);
 
 #endif /* OUTBOX_DURABLE_H */

@@ -390,7 +390,7 @@ finish_chunk(OutboxReader *reader, OutboxChunk *chunk)
 
 	if (chunk->n > 0)
 	{
-		(void) OutboxMakeDurable(window->pass.flush_to);
+		OutboxMakeDurable(window->pass.flush_to);
 		window->pass.flush_to = InvalidXLogRecPtr;
 	}
 	return OUTBOX_READ_EVENTS;

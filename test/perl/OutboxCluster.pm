@@ -165,6 +165,22 @@ sub kill_relay
 	return $pid;
 }
 
+# Starts the server after its postmaster was killed: the orphans end by themselves; until then they hold its shared memory.
+sub start_again
+{
+	my ($self) = @_;
+	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+
+	until ($self->start(fail_ok => 1))
+	{
+		die "the server does not start after its postmaster was killed\n" if time > $deadline;
+		select(undef, undef, undef, 0.05);
+		# what it read from the file that the dead one left
+		$self->{_pid} = undef;
+	}
+	return;
+}
+
 # Waits until the server answers and a killed process is gone from it.
 sub wait_for_recovery
 {

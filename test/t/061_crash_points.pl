@@ -28,7 +28,7 @@ my @victims = (
 	[ 'the relay', sub { kill_process($_[0]) } ],
 	[ 'the launcher', sub { kill_process(pid_of("backend_type = 'outbox launcher'")) } ],
 	[ 'a backend', sub { kill_process(pid_of("query LIKE '%victim%'")) } ],
-	[ 'the postmaster', sub { $node->kill9; start_again() } ],
+	[ 'the postmaster', sub { $node->kill9; $node->start_again } ],
 	[ 'the server, by an immediate shutdown', sub { $node->stop('immediate'); $node->start } ],
 );
 
@@ -46,21 +46,6 @@ sub kill_process
 	my ($pid) = @_;
 	kill 'KILL', $pid or die "could not kill $pid: $!";
 	$node->wait_for_recovery($pid);
-	return;
-}
-
-# The orphans of a killed postmaster end by themselves; until then they hold its shared memory.
-sub start_again
-{
-	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
-
-	until ($node->start(fail_ok => 1))
-	{
-		die "the server does not start after its postmaster was killed\n" if time > $deadline;
-		select(undef, undef, undef, 0.05);
-		# what it read from the file that the dead one left
-		$node->{_pid} = undef;
-	}
 	return;
 }
 
