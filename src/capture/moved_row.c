@@ -48,11 +48,13 @@ typedef struct Departure
 
 static List *departures = NIL; /* with all they point to in TopTransactionContext */
 
+static Departure *next_concerned(const TriggerData *trigger, int depth);
 static bool is_over(const Departure *departure, int depth);
 static bool is_arrival(const Departure *departure, const TriggerData *trigger, int depth);
 static TupleTableSlot *as_it_was(Departure *departure, Relation rel);
 static void settle(Departure *departure);
 static void settle_all(void);
+static Departure *next_uncaptured(void);
 static bool still_fits(TupleDesc former, TupleDesc present);
 static void forget(Departure *departure);
 static int trigger_depth(void);
@@ -97,36 +99,47 @@ TupleTableSlot *
 OutboxMovedRowArrives(const TriggerData *trigger)
 {
 	TupleTableSlot *former = NULL;
+	Departure *departure;
 	int depth;
-	ListCell *lc;
 
 	if (departures == NIL)
 		return NULL;
 	depth = trigger_depth();
+	while ((departure = next_concerned(trigger, depth)) != NULL)
+	{
+		if (is_arrival(departure, trigger, depth))
+			former = as_it_was(departure, trigger->tg_relation);
+		else
+		{
+			settle(departure);
+			if (departure->captured != departure->owner)
+				continue;
+		}
+		departures = list_delete_ptr(departures, departure);
+		forget(departure);
+	}
+	return former;
+}
+
+/*
+ * A departure that the change is the arrival of, or the end; NULL: there is none, or none any more. The list is
+ * walked anew for each, because capturing one runs functions, and what these write may change the list.
+ */
+static Departure *
+next_concerned(const TriggerData *trigger, int depth)
+{
+	ListCell *lc;
+
 	foreach (lc, departures)
 	{
 		Departure *departure = lfirst(lc);
 
-		if (departure->captured != InvalidSubTransactionId ||
-			strcmp(departure->trigger.tgname, trigger->tg_trigger->tgname) != 0)
-			continue;
-		if (is_arrival(departure, trigger, depth))
-		{
-			former = as_it_was(departure, trigger->tg_relation);
-			departures = foreach_delete_current(departures, lc);
-			forget(departure);
-		}
-		else if (is_over(departure, depth))
-		{
-			settle(departure);
-			if (departure->captured == departure->owner)
-			{
-				departures = foreach_delete_current(departures, lc);
-				forget(departure);
-			}
-		}
+		if (departure->captured == InvalidSubTransactionId &&
+			strcmp(departure->trigger.tgname, trigger->tg_trigger->tgname) == 0 &&
+			(is_arrival(departure, trigger, depth) || is_over(departure, depth)))
+			return departure;
 	}
-	return former;
+	return NULL;
 }
 
 /* A nested change comes while the command that moves the row still fires its triggers. */
@@ -193,20 +206,30 @@ settle(Departure *departure)
 static void
 settle_all(void)
 {
-	ListCell *lc;
+	Departure *departure;
 
 	if (departures == NIL)
 		return;
 	PushActiveSnapshot(GetTransactionSnapshot());
+	while ((departure = next_uncaptured()) != NULL)
+		settle(departure);
+	PopActiveSnapshot();
+	departures = NIL;
+}
+
+static Departure *
+next_uncaptured(void)
+{
+	ListCell *lc;
+
 	foreach (lc, departures)
 	{
 		Departure *departure = lfirst(lc);
 
 		if (departure->captured == InvalidSubTransactionId)
-			settle(departure);
+			return departure;
 	}
-	PopActiveSnapshot();
-	departures = NIL;
+	return NULL;
 }
 
 /* Can a tuple of the table as it was be read as one of the table as it is? Columns may have been added. */
