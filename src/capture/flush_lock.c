@@ -103,7 +103,6 @@ fill_filter(void *arg, uint64 lock_class, int filter)
 	OutboxKeyQueueScan();
 	while (OutboxKeyQueueNext(&key))
 	{
-		CHECK_FOR_INTERRUPTS();
 		if (key.contract->lock_class == lock_class && flush->contracts[key.contract->index].locks->coarse)
 			OutboxBulkFilterAdd(filter, key.hash);
 	}

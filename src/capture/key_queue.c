@@ -169,10 +169,11 @@ void
 OutboxKeyQueueNoteRelations(OutboxQueuedContract *contract, Oid owner, const List *relations)
 {
 	MemoryContext caller = MemoryContextSwitchTo(queue.context);
+	List *former = contract->relations;
 
-	list_free(contract->relations);
 	contract->relations = list_copy(relations);
 	contract->owner = owner;
+	list_free(former);
 	MemoryContextSwitchTo(caller);
 }
 
@@ -283,6 +284,7 @@ OutboxKeyQueueNext(OutboxQueuedKey *key)
 {
 	const OutboxKeyRecord *record;
 
+	CHECK_FOR_INTERRUPTS();
 	if (!next_record(&record))
 		return false;
 	key->contract = queue.contracts[record->contract];

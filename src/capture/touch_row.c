@@ -111,9 +111,16 @@ queued_contract(OutboxCachedContract *contract)
 		}
 	}
 	whole = OutboxContractAcquireByName(queued->name);
-	if (whole->state == OUTBOX_CONTRACT_READY && whole->compiled->query)
-		OutboxKeyQueueNoteRelations(queued, whole->compiled->owner, whole->compiled->query->relations);
-	OutboxContractRelease(whole);
+	PG_TRY();
+	{
+		if (whole->state == OUTBOX_CONTRACT_READY && whole->compiled->query)
+			OutboxKeyQueueNoteRelations(queued, whole->compiled->owner, whole->compiled->query->relations);
+	}
+	PG_FINALLY();
+	{
+		OutboxContractRelease(whole);
+	}
+	PG_END_TRY();
 	return queued;
 }
 
