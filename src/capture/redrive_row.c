@@ -11,18 +11,34 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
+#include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
+#include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/plancache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "capture/redrive_row.h"
 #include "compat.h"
 #include "contract/guard.h"
 
+typedef struct FirstRow
+{
+	DestReceiver pub;
+	MemoryContext context;
+	HeapTuple tuple;
+	int nrows;
+} FirstRow;
+
 static HeapTuple fetch_row(OutboxCompiledContract *contract, const char *query, Jsonb *argument);
+static PlannedStmt *plan_query(const char *text, ParamListInfo params);
+static void run_query(PlannedStmt *plan, const char *text, ParamListInfo params, DestReceiver *receiver);
+static bool keep_first(TupleTableSlot *slot, DestReceiver *self);
+static void start_receiver(DestReceiver *self, int operation, TupleDesc desc);
+static void end_receiver(DestReceiver *self);
 static bool allow_locks(Node *node, void *context);
 static char *view_name(const OutboxCompiledContract *contract);
 static char *key_condition(const OutboxCompiledContract *contract, const char *view);
@@ -50,36 +66,77 @@ static HeapTuple
 fetch_row(OutboxCompiledContract *contract, const char *query, Jsonb *argument)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Oid types[] = {JSONBOID};
-	Datum values[] = {JsonbPGetDatum(argument)};
-	HeapTuple tuple = NULL;
-	SPIPlanPtr plan;
-	ListCell *lc;
+	MemoryContext scratch = AllocSetContextCreate(caller, "outbox redriven row", ALLOCSET_DEFAULT_SIZES);
+	FirstRow row = {.pub = {.receiveSlot = keep_first, .rStartup = start_receiver, .rShutdown = end_receiver, .rDestroy = end_receiver, .mydest = DestNone}, .context = caller};
+	ParamListInfo params;
 	OutboxEvaluationScope scope;
 
+	MemoryContextSwitchTo(scratch);
+	params = makeParamList(1);
+	params->params[0] = (ParamExternData){.value = JsonbPGetDatum(argument), .pflags = PARAM_FLAG_CONST, .ptype = JSONBOID};
 	OutboxEvaluationBegin(&scope, contract->owner, true);
-	SPI_connect();
-	plan = SPI_prepare(query, lengthof(types), types);
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-	foreach (lc, SPI_plan_get_plan_sources(plan))
-		(void) allow_locks((Node *) ((CachedPlanSource *) lfirst(lc))->query_list, NULL);
-	if (SPI_execute_plan(plan, values, NULL, false, 2) != SPI_OK_SELECT)
-		elog(ERROR, "could not read the view of contract \"%s\"", contract->config->name);
-	if (SPI_processed > 1)
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	run_query(plan_query(query, params), query, params, &row.pub);
+	PopActiveSnapshot();
+	OutboxEvaluationEnd(&scope);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(scratch);
+	if (row.nrows > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_CARDINALITY_VIOLATION),
 				 errmsg("contract \"%s\" has more than one row for the key", contract->config->name)));
-	if (SPI_processed == 1)
-	{
-		MemoryContext spi = MemoryContextSwitchTo(caller);
+	return row.tuple;
+}
 
-		tuple = heap_copytuple(SPI_tuptable->vals[0]);
-		MemoryContextSwitchTo(spi);
+/* Planned from a query that is ours alone: the rewritten one that a plan cache keeps is not to be changed. */
+static PlannedStmt *
+plan_query(const char *text, ParamListInfo params)
+{
+	Oid types[] = {JSONBOID};
+	RawStmt *statement = linitial_node(RawStmt, pg_parse_query(text));
+	Query *query = linitial_node(Query, pg_analyze_and_rewrite_fixedparams(statement, text, types, lengthof(types), NULL));
+
+	(void) allow_locks((Node *) query, NULL);
+	return pg_plan_query(query, text, 0, params);
+}
+
+static void
+run_query(PlannedStmt *plan, const char *text, ParamListInfo params, DestReceiver *receiver)
+{
+	QueryDesc *query = CreateQueryDesc(plan, text, GetActiveSnapshot(), InvalidSnapshot, receiver, params, NULL, 0);
+
+	ExecutorStart(query, 0);
+	OutboxExecutorRun(query);
+	ExecutorFinish(query);
+	ExecutorEnd(query);
+	FreeQueryDesc(query);
+}
+
+/* A second row is all there is to know about those that follow. */
+static bool
+keep_first(TupleTableSlot *slot, DestReceiver *self)
+{
+	FirstRow *row = (FirstRow *) self;
+
+	if (row->nrows++ == 0)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(row->context);
+
+		row->tuple = ExecCopySlotHeapTuple(slot);
+		MemoryContextSwitchTo(caller);
 	}
-	SPI_finish();
-	OutboxEvaluationEnd(&scope);
-	return tuple;
+	return row->nrows < 2;
+}
+
+static void
+start_receiver(DestReceiver *self, int operation, TupleDesc desc)
+{
+}
+
+static void
+end_receiver(DestReceiver *self)
+{
 }
 
 /* Whoever may read the rows may lock them here, in the views' own queries too. */
