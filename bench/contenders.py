@@ -89,7 +89,7 @@ class Outbox(Contender):
         return common.scalar(conn, "SELECT pid FROM outbox.relay_report() WHERE sink = 'kafka'")
 
     def left(self, conn):
-        return left_by(conn, "relnamespace = 'outbox'::regnamespace")
+        return left_by(conn, "relnamespace = 'outbox_internal'::regnamespace")
 
 
 class OutboxMinimal(Outbox):

@@ -21,7 +21,7 @@ STORAGE = """
     SELECT (SELECT sum(pg_relation_size(relation)) FROM outbox.leaf) / 1024 AS leaf_kb,
            (SELECT count(*) FROM outbox.leaf_status WHERE state NOT IN ('empty', 'current')) AS leaves_held,
            (SELECT sum(leaf_generation) FROM outbox.leaf) AS leaf_uses,
-           (SELECT pg_total_relation_size('outbox.relay_progress') + pg_total_relation_size('outbox.leaf')) / 1024 AS state_kb,
+           (SELECT pg_total_relation_size('outbox_internal.relay_progress') + pg_total_relation_size('outbox_internal.leaf')) / 1024 AS state_kb,
            (SELECT count(*) FROM outbox.event) AS rows_kept
 """
 

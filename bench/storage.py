@@ -20,10 +20,10 @@ SAMPLE = """
            (SELECT count(*) FROM outbox.leaf) AS leaves,
            (SELECT sum(leaf_generation) FROM outbox.leaf) AS leaf_uses,
            (SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE n.nspname = 'outbox' AND c.relkind = 'r' AND NOT c.relispartition) / 1024 AS state_kb,
+             WHERE n.nspname = 'outbox_internal' AND c.relkind = 'r' AND NOT c.relispartition) / 1024 AS state_kb,
            (SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind = 'r') / 1024 AS catalog_kb,
-           (SELECT sum(autovacuum_count) FROM pg_stat_all_tables WHERE schemaname = 'outbox') AS vacuums,
-           (SELECT sum(n_dead_tup) FROM pg_stat_all_tables WHERE schemaname = 'outbox') AS dead_rows
+           (SELECT sum(autovacuum_count) FROM pg_stat_all_tables WHERE schemaname = 'outbox_internal') AS vacuums,
+           (SELECT sum(n_dead_tup) FROM pg_stat_all_tables WHERE schemaname = 'outbox_internal') AS dead_rows
 """
 
 

@@ -6,3 +6,8 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE SCHEMA outbox;
 COMMENT ON SCHEMA outbox IS 'Transactional outbox: contracts, events, sinks (extension outbox_ext)';
+
+-- Whoever can name a table can keep others waiting, with no right on it: PREPARE of a DELETE locks it, CREATE RULE
+-- queues up for a lock. So what writers and relays lock is in a schema of which nobody has USAGE.
+CREATE SCHEMA outbox_internal;
+COMMENT ON SCHEMA outbox_internal IS 'Tables, leaves and sequences behind schema outbox; nobody needs USAGE here';

@@ -109,7 +109,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     WITH RECURSIVE chain AS (
         SELECT v.contract_id, v.view::oid AS relation, c.relowner AS owner
-        FROM outbox.contract_version v JOIN pg_class c ON c.oid = v.view
+        FROM outbox_internal.contract_version v JOIN pg_class c ON c.oid = v.view
         UNION
         SELECT c.contract_id, d.refobjid, c.owner
         FROM chain c JOIN pg_rewrite r ON r.ev_class = c.relation
@@ -119,7 +119,7 @@ AS $$
     SELECT DISTINCT c.contract_id, c.relation::regclass
     FROM chain c JOIN pg_class k ON k.oid = c.relation AND k.relkind = 'v' AND k.relowner = c.owner
     WHERE c.contract_id IN (SELECT x.contract_id FROM chain x WHERE x.relation = source)
-       OR c.contract_id IN (SELECT s.contract_id FROM outbox.source s WHERE s.relation = source)
+       OR c.contract_id IN (SELECT s.contract_id FROM outbox_internal.source s WHERE s.relation = source)
 $$;
 COMMENT ON FUNCTION outbox.contract_views(regclass) IS
 'The contracts that read a table, each with its view and the views below it that the same role owns';
@@ -139,7 +139,7 @@ COMMENT ON FUNCTION outbox.reattach(text) IS
 CREATE FUNCTION outbox.lock_tables()
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_lock_tables';
 COMMENT ON FUNCTION outbox.lock_tables() IS
-'Locks all tables, sequences and views of schema outbox against everybody until the end of the transaction (ACCESS EXCLUSIVE), together and in short attempts. First in a transaction that rewrites, alters or truncates more than one of them, as a script that updates the extension may: otherwise a writer who has them in another order ends with a deadlock. Errors: lock_not_available';
+'Locks all tables, sequences and views of schemas outbox and outbox_internal against everybody until the end of the transaction (ACCESS EXCLUSIVE), together and in short attempts. First in a transaction that rewrites, alters or truncates more than one of them, as a script that updates the extension may: otherwise a writer who has them in another order ends with a deadlock. Errors: lock_not_available';
 
 CREATE FUNCTION outbox.view_without_decode(view regclass)
 RETURNS text LANGUAGE c STABLE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'outbox_view_without_decode';
@@ -199,10 +199,10 @@ AS $$
     ), plan AS (
         SELECT 1 AS part, s.id::bigint AS place, 'stop relay' AS action, s.name AS object, NULL::name AS role,
                format('SELECT outbox.stop_relay(%L)', s.name) AS command, format('SELECT outbox.start_relay(%L)', s.name) AS restore
-        FROM outbox.sink s WHERE s.desired_state <> 'stopped'
+        FROM outbox_internal.sink s WHERE s.desired_state <> 'stopped'
         UNION ALL
         SELECT 2, c.id, 'drop contract', c.name, NULL, format('SELECT outbox.drop_contract(%L)', c.name), NULL
-        FROM outbox.contract c
+        FROM outbox_internal.contract c
         UNION ALL
         SELECT 3, p.oid::bigint, 'replace view', p.oid::regclass::text, pg_get_userbyid(k.relowner),
                format('CREATE OR REPLACE VIEW %s%s AS %s', p.oid::regclass,
@@ -225,7 +225,7 @@ AS $$
         SELECT DISTINCT 0, 0::bigint, 'obstacle', x.object, NULL::name, NULL, NULL
         FROM (SELECT pg_describe_object(o.classid, o.objid, o.objsubid) AS object FROM outside o WHERE o.relkind IS DISTINCT FROM 'v'
               UNION ALL SELECT d.obstacle FROM dropped d WHERE d.obstacle IS NOT NULL
-              UNION ALL SELECT 'detached view ' || t.view FROM outbox.detached_view t) x
+              UNION ALL SELECT 'detached view ' || t.view FROM outbox_internal.detached_view t) x
     )
     SELECT row_number() OVER (ORDER BY p.part, p.place, p.object), p.action, p.object, p.role, p.command, p.restore
     FROM plan p ORDER BY 1

@@ -54,9 +54,9 @@ CREATE TRIGGER refuse_row BEFORE INSERT OR UPDATE OR DELETE ON outbox.event
     FOR EACH ROW EXECUTE FUNCTION outbox.refuse_write();
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON outbox.event
     FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_write();
-CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON outbox.event_1
+CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON outbox_internal.event_1
     FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_write();
 ALTER TABLE outbox.event ENABLE ALWAYS TRIGGER refuse_row;
 ALTER TABLE outbox.event ENABLE ALWAYS TRIGGER refuse_truncate;
-ALTER TABLE outbox.event_1 ENABLE ALWAYS TRIGGER refuse_row;
-ALTER TABLE outbox.event_1 ENABLE ALWAYS TRIGGER refuse_truncate;
+ALTER TABLE outbox_internal.event_1 ENABLE ALWAYS TRIGGER refuse_row;
+ALTER TABLE outbox_internal.event_1 ENABLE ALWAYS TRIGGER refuse_truncate;

@@ -17,22 +17,24 @@ COMMENT ON FUNCTION outbox.leaf_bytes(regclass) IS
 REVOKE ALL ON FUNCTION outbox.leaf_bytes(regclass) FROM PUBLIC;
 
 -- A position counts only where it was recorded: not in a copy of the database, nor after a loss of transactions.
-CREATE VIEW outbox.leaf_sink AS
+CREATE VIEW outbox_internal.leaf_sink AS
 SELECT l.leaf, s.id AS sink_id, s.name AS sink,
        coalesce(outbox.snapshot_covers(p.snap_last, l.frozen_snapshot), false) AS passed,
        coalesce(a.acked, 0) AS acked,
        p.start_snap IS NULL OR pg_catalog.pg_snapshot_xmax(p.start_snap) <= l.min_xid AS gets_all
-FROM outbox.leaf l
-CROSS JOIN outbox.sink s
-LEFT JOIN outbox.relay_progress p ON p.sink_id = s.id
+FROM outbox_internal.leaf l
+CROSS JOIN outbox_internal.sink s
+LEFT JOIN outbox_internal.relay_progress p ON p.sink_id = s.id
      AND p.database_oid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
      AND p.system_identifier = (SELECT system_identifier FROM pg_catalog.pg_control_system())
      AND pg_catalog.pg_snapshot_xmax(p.snap_last) <= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
      AND p.rewind_to IS NULL
 LEFT JOIN LATERAL (SELECT n.acked FROM ROWS FROM (pg_catalog.unnest(p.leaves), pg_catalog.unnest(p.leaf_uses), pg_catalog.unnest(p.leaf_acked)) AS n(leaf, use, acked)
                    WHERE n.leaf = l.leaf AND n.use = l.leaf_generation % 65536) a ON true;
-COMMENT ON VIEW outbox.leaf_sink IS
+COMMENT ON VIEW outbox_internal.leaf_sink IS
 'One row per leaf and sink. passed: the sink''s recorded position is behind everything in the leaf; acked: events of the leaf that it has acknowledged, until the leaf is retained; gets_all: it began before the leaf''s oldest event, so that acked must become the number of the leaf''s events';
+-- The keeper reads the one above: it must not wait for a lock on what others can name.
+CREATE VIEW outbox.leaf_sink AS SELECT * FROM outbox_internal.leaf_sink;
 
 CREATE VIEW outbox.leaf_status AS
 SELECT l.leaf, l.relation, l.state, l.leaf_generation, l.events,
@@ -41,7 +43,7 @@ SELECT l.leaf, l.relation, l.state, l.leaf_generation, l.events,
             ELSE l.bytes END AS bytes,
        l.opened_at, l.changed_at, l.first_at, l.last_at, l.acked_at,
        CASE WHEN l.state <> 'empty' THEN
-            (SELECT pg_catalog.array_agg(k.sink ORDER BY k.sink) FROM outbox.leaf_sink k WHERE k.leaf = l.leaf AND NOT k.passed) END AS waits_for,
+            (SELECT pg_catalog.array_agg(k.sink ORDER BY k.sink) FROM outbox_internal.leaf_sink k WHERE k.leaf = l.leaf AND NOT k.passed) END AS waits_for,
        b.pid AS blocking_pid, b.since AS blocking_since, b.what AS blocking,
        CASE WHEN l.state = 'closing' THEN
                 'A transaction that wrote to it is open; when it ends the leaf is frozen. Its events are published meanwhile.'
@@ -49,7 +51,7 @@ SELECT l.leaf, l.relation, l.state, l.leaf_generation, l.events,
                 'A sink has not acknowledged all of its events, although it was published again: keep it, and compare SELECT * FROM outbox.leaf_sink.'
             WHEN l.state = 'frozen' AND l.republished > 0 THEN
                 'It is published again: a sink had not acknowledged all of its events.' END AS advice
-FROM outbox.leaf l
+FROM outbox_internal.leaf l
 LEFT JOIN LATERAL (
     SELECT k.pid, coalesce(a.xact_start, x.prepared) AS since,
            CASE WHEN x.gid IS NOT NULL THEN 'prepared transaction ' || pg_catalog.quote_literal(x.gid)

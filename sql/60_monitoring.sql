@@ -23,7 +23,7 @@ SELECT e.seq, e.id, e.type, e.aggregatetype, e.aggregateid, d.payload_json AS pa
        e.xid,
        CASE WHEN s.id IS NULL THEN 'unknown schema ' || e.schema_id ELSE d.error END AS error
 FROM outbox.event e
-LEFT JOIN outbox.event_schema s ON s.id = e.schema_id
+LEFT JOIN outbox_internal.event_schema s ON s.id = e.schema_id
 LEFT JOIN LATERAL outbox.decode_payload(e.schema_id, e.payload) d ON s.id IS NOT NULL;
 COMMENT ON VIEW outbox.event_json IS
 'Events of the outbox, decoded: decimals as numbers, times as ISO 8601 in UTC, bytes as base64. A row that cannot be decoded says why in error. Order: seq inside one transaction; see the documentation for order between transactions';
@@ -31,7 +31,7 @@ COMMENT ON VIEW outbox.event_json IS
 CREATE VIEW outbox.dead_letter AS
 SELECT id, contract, event_type, emit, key, stage, sqlstate, message, detail, hint, source_columns, before,
        sink, event_id, payload, created_at, state, attempts, resolved_at, resolved_by, resolution
-FROM outbox.dead_letter_entry;
+FROM outbox_internal.dead_letter_entry;
 COMMENT ON VIEW outbox.dead_letter IS
 'Changes that could not become events, by stage: map, condition, check, encode, size, flush; and events that a sink''s broker rejected, of stage publish: with sink, event_id and payload, message = the broker''s words. event_type is null when the contract''s row itself could not be mapped; source_columns holds only columns that the contract reads';
 
@@ -47,7 +47,7 @@ SELECT s.name, s.library,
             ELSE o.value END), '{}')
         FROM pg_catalog.jsonb_each(s.options) o) AS options,
        s.start_at, s.desired_state, s.on_reject, s.created_at
-FROM outbox.sink s;
+FROM outbox_internal.sink s;
 COMMENT ON VIEW outbox.sinks IS
 'Configured brokers, with options whose names tell of passwords and keys masked, and so are user and password in URLs; a path given as {"file": ...} is shown';
 
@@ -55,17 +55,17 @@ CREATE VIEW outbox.contract_cost AS
 SELECT c.name AS contract, n.calls, n.skips, n.transitions, n.captured AS events, n.dead_letters,
        n.call_us AS total_us, n.max_call_us AS max_us,
        n.flushes, n.flush_keys, n.flush_us AS total_flush_us, n.max_flush_us
-FROM outbox.contract c JOIN outbox.contract_counters() n ON n.contract_id = c.id;
+FROM outbox_internal.contract c JOIN outbox.contract_counters() n ON n.contract_id = c.id;
 COMMENT ON VIEW outbox.contract_cost IS
 'What capture costs the writers, per contract, since the server started. calls: of the trigger, one per changed row; skips: calls in which nothing published differs; transitions: pairs of contract rows in which something does; total_us and max_us: time in the trigger (of a transaction''s first 16 calls, and of every 17th after them, which counts for 17); flushes, flush_keys, total_flush_us, max_flush_us: readings at commit, the keys they read, and their time. Events and dead letters count when they are committed, cost also when the transaction rolls back. No rows when the library is not preloaded';
 
 CREATE VIEW outbox.held_events AS
 SELECT k.name AS sink, s.topic, h.aggregatetype, h.aggregateid, h.seq, h.id, h.type, h.occurred_at, h.state,
        h.letter AS dead_letter, b.reason, b.next_try, h.held_at
-FROM outbox.held_event h
-JOIN outbox.sink k ON k.id = h.sink_id
-LEFT JOIN outbox.event_schema s ON s.id = h.schema_id
-LEFT JOIN LATERAL (SELECT b.reason, b.next_try FROM outbox.blocked_route b
+FROM outbox_internal.held_event h
+JOIN outbox_internal.sink k ON k.id = h.sink_id
+LEFT JOIN outbox_internal.event_schema s ON s.id = h.schema_id
+LEFT JOIN LATERAL (SELECT b.reason, b.next_try FROM outbox_internal.blocked_route b
                    WHERE b.sink_id = h.sink_id AND b.topic = s.topic AND b.schema_id IN (0, h.schema_id)
                    ORDER BY b.schema_id LIMIT 1) b ON true;
 COMMENT ON VIEW outbox.held_events IS
@@ -73,64 +73,64 @@ COMMENT ON VIEW outbox.held_events IS
 
 CREATE VIEW outbox.status AS
 WITH RECURSIVE tree AS (
-    SELECT relation AS source, relation::oid AS relid FROM outbox.source
+    SELECT relation AS source, relation::oid AS relid FROM outbox_internal.source
     UNION
     SELECT tree.source, i.inhrelid FROM tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.relid
 ), partitions AS (
     SELECT tree.source, r.oid::regclass AS relid
     FROM tree JOIN pg_catalog.pg_class r ON r.oid = tree.relid WHERE r.relkind = 'r' AND r.relispartition
 ), seq AS (
-    SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last_value FROM outbox.event_seq
+    SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last_value FROM outbox_internal.event_seq
 ), version AS (
     SELECT extversion AS sql, outbox.library_version() AS library
     FROM pg_catalog.pg_extension WHERE extname = 'outbox_ext'
 ), contracts AS (
     SELECT c.id, c.name, c.enabled, c.key, c.derived_key, v.view, s.relation AS source, v.detached_view,
-           (SELECT pg_catalog.min(d.source) FROM outbox.detached_view d WHERE d.view = v.detached_view) AS detached_by,
+           (SELECT pg_catalog.min(d.source) FROM outbox_internal.detached_view d WHERE d.view = v.detached_view) AS detached_by,
            EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = v.view) AS view_there,
            s.there AS source_there,
            s.tgenabled,
-           (SELECT pg_catalog.min(r.oid::regclass::text) FROM outbox.source o
+           (SELECT pg_catalog.min(r.oid::regclass::text) FROM outbox_internal.source o
             JOIN pg_catalog.pg_inherits i ON i.inhparent = o.relation
             JOIN pg_catalog.pg_class r ON r.oid = i.inhparent
             WHERE o.contract_id = c.id AND r.relkind <> 'p') AS inherited,
            -- partitions at whatever depth whose triggers are missing or disabled
            (SELECT pg_catalog.min(p.relid::text) FROM partitions p
-            WHERE p.source IN (SELECT relation FROM outbox.source WHERE contract_id = c.id) AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger r WHERE r.tgrelid = p.relid
+            WHERE p.source IN (SELECT relation FROM outbox_internal.source WHERE contract_id = c.id) AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger r WHERE r.tgrelid = p.relid
                   AND r.tgname = '!outbox_' || c.name AND r.tgenabled IN ('O', 'A'))) AS silent_partition,
            (SELECT pg_catalog.min(p.relid::text) FROM partitions p
-            WHERE p.source IN (SELECT relation FROM outbox.source WHERE contract_id = c.id) AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger r WHERE r.tgrelid = p.relid
+            WHERE p.source IN (SELECT relation FROM outbox_internal.source WHERE contract_id = c.id) AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger r WHERE r.tgrelid = p.relid
                   AND r.tgname = '!outbox!' || c.name AND r.tgenabled IN ('O', 'A'))) AS untold_partition,
-           (SELECT pg_catalog.count(*) FROM outbox.event_type e WHERE e.contract_id = c.id) AS event_types,
-           (SELECT pg_catalog.count(*) FROM outbox.dead_letter_entry d
+           (SELECT pg_catalog.count(*) FROM outbox_internal.event_type e WHERE e.contract_id = c.id) AS event_types,
+           (SELECT pg_catalog.count(*) FROM outbox_internal.dead_letter_entry d
             WHERE d.contract = c.name AND d.state = 'open') AS dead_letters,
-           (SELECT pg_catalog.count(*) FROM outbox.dead_letter_entry d
+           (SELECT pg_catalog.count(*) FROM outbox_internal.dead_letter_entry d
             WHERE d.contract = c.name AND d.state = 'open' AND d.stage = 'flush' AND d.event_type IS NOT NULL) AS undecided,
-           (SELECT pg_catalog.count(*) FROM outbox.gap g
+           (SELECT pg_catalog.count(*) FROM outbox_internal.gap g
             WHERE g.contract = c.name AND g.resolved_at IS NULL) AS gaps,
            last.message, last.created_at AS last_error_at, n.captured
-    FROM outbox.contract c
-    JOIN outbox.contract_version v ON v.contract_id = c.id
-         AND v.version = (SELECT pg_catalog.max(version) FROM outbox.contract_version WHERE contract_id = c.id)
+    FROM outbox_internal.contract c
+    JOIN outbox_internal.contract_version v ON v.contract_id = c.id
+         AND v.version = (SELECT pg_catalog.max(version) FROM outbox_internal.contract_version WHERE contract_id = c.id)
     -- of several sources the one that is worst off
     JOIN LATERAL (
         SELECT o.relation, k.oid IS NOT NULL AS there, t.tgenabled
-        FROM outbox.source o
+        FROM outbox_internal.source o
         LEFT JOIN pg_catalog.pg_class k ON k.oid = o.relation
         LEFT JOIN pg_catalog.pg_trigger t ON t.tgrelid = o.relation AND t.tgname = '!outbox_' || c.name
         WHERE o.contract_id = c.id
         ORDER BY k.oid IS NOT NULL, coalesce(t.tgenabled IN ('O', 'A'), false), o.role = 'child', o.relation
         LIMIT 1) s ON true
-    LEFT JOIN LATERAL (SELECT d.message, d.created_at FROM outbox.dead_letter_entry d
+    LEFT JOIN LATERAL (SELECT d.message, d.created_at FROM outbox_internal.dead_letter_entry d
                        WHERE d.contract = c.name AND d.state = 'open' ORDER BY d.id DESC LIMIT 1) last ON true
     LEFT JOIN outbox.contract_counters() n ON n.contract_id = c.id
 ), leaves AS (
     SELECT leaf, state, first_at,
            CASE WHEN state IN ('current', 'closing') THEN outbox.leaf_bytes(relation) ELSE bytes END AS bytes
-    FROM outbox.leaf WHERE state <> 'empty'
+    FROM outbox_internal.leaf WHERE state <> 'empty'
 ), held AS (
     SELECT k.sink_id, pg_catalog.sum(l.bytes) AS bytes, pg_catalog.min(l.first_at) AS since
-    FROM leaves l JOIN outbox.leaf_sink k ON k.leaf = l.leaf
+    FROM leaves l JOIN outbox_internal.leaf_sink k ON k.leaf = l.leaf
     WHERE l.state <> 'current' AND NOT k.passed
     GROUP BY k.sink_id
 ), storage AS (
@@ -149,28 +149,28 @@ WITH RECURSIVE tree AS (
            l.open AS dead_letters, h.held, b.topics AS blocked_topics, r.last_error, r.last_error_at,
            ' It holds ' || pg_catalog.pg_size_pretty(held.bytes) || ' of events'
              || coalesce(' since ' || pg_catalog.to_char(held.since, 'YYYY-MM-DD HH24:MI') , '') || '.' AS holds
-    FROM outbox.sink s
+    FROM outbox_internal.sink s
     LEFT JOIN held ON held.sink_id = s.id
     CROSS JOIN seq
-    LEFT JOIN outbox.relay_progress p ON p.sink_id = s.id
+    LEFT JOIN outbox_internal.relay_progress p ON p.sink_id = s.id
     LEFT JOIN outbox.relay_report() r ON r.sink_id = s.id
     CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS held, pg_catalog.min(e.occurred_at) AS oldest
-                        FROM outbox.held_event e WHERE e.sink_id = s.id AND e.state <> 'rejected') h
-    CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS topics FROM outbox.blocked_route e WHERE e.sink_id = s.id) b
-    CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS open FROM outbox.dead_letter_entry e
+                        FROM outbox_internal.held_event e WHERE e.sink_id = s.id AND e.state <> 'rejected') h
+    CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS topics FROM outbox_internal.blocked_route e WHERE e.sink_id = s.id) b
+    CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS open FROM outbox_internal.dead_letter_entry e
                         WHERE e.sink = s.name AND e.stage = 'publish' AND e.state = 'open') l
 ), backlog AS (
     -- what is not complete is a backlog as far as somebody has not got it
     SELECT frozen + CASE WHEN (SELECT pg_catalog.max(pending) FROM sinks) > 0 THEN open ELSE 0 END AS bytes FROM storage
 ), topics AS (
     SELECT k.name AS sink, b.topic, coalesce(e.event_type, '') AS event_type, b.reason, b.tried_at, b.next_try,
-           (SELECT pg_catalog.count(*) FROM outbox.held_event h JOIN outbox.event_schema s ON s.id = h.schema_id
+           (SELECT pg_catalog.count(*) FROM outbox_internal.held_event h JOIN outbox_internal.event_schema s ON s.id = h.schema_id
             WHERE h.sink_id = b.sink_id AND h.state <> 'rejected' AND s.topic = b.topic) AS held,
-           (SELECT pg_catalog.min(h.occurred_at) FROM outbox.held_event h JOIN outbox.event_schema s ON s.id = h.schema_id
+           (SELECT pg_catalog.min(h.occurred_at) FROM outbox_internal.held_event h JOIN outbox_internal.event_schema s ON s.id = h.schema_id
             WHERE h.sink_id = b.sink_id AND h.state <> 'rejected' AND s.topic = b.topic) AS oldest
-    FROM outbox.blocked_route b
-    JOIN outbox.sink k ON k.id = b.sink_id
-    LEFT JOIN outbox.event_schema e ON e.id = b.schema_id
+    FROM outbox_internal.blocked_route b
+    JOIN outbox_internal.sink k ON k.id = b.sink_id
+    LEFT JOIN outbox_internal.event_schema e ON e.id = b.schema_id
 )
 SELECT 'extension' AS kind, 'outbox_ext' AS name,
        CASE WHEN version.sql <> version.library THEN 'version mismatch'
@@ -181,8 +181,8 @@ SELECT 'extension' AS kind, 'outbox_ext' AS name,
        (SELECT pg_catalog.min(published) FROM sinks) AS published,
        (SELECT pg_catalog.max(pending) FROM sinks) AS pending,
        (SELECT pg_catalog.max(oldest_age) FROM sinks) AS oldest_age,
-       (SELECT pg_catalog.count(*) FROM outbox.dead_letter_entry WHERE state = 'open') AS dead_letters,
-       (SELECT pg_catalog.count(*) FROM outbox.gap WHERE resolved_at IS NULL) AS gaps,
+       (SELECT pg_catalog.count(*) FROM outbox_internal.dead_letter_entry WHERE state = 'open') AS dead_letters,
+       (SELECT pg_catalog.count(*) FROM outbox_internal.gap WHERE resolved_at IS NULL) AS gaps,
        NULL::text AS last_error, NULL::timestamptz AS last_error_at,
        CASE WHEN version.sql <> version.library THEN
                 'The extension has version ' || version.sql || ', the library ' || version.library
@@ -191,7 +191,7 @@ SELECT 'extension' AS kind, 'outbox_ext' AS name,
                 'Add outbox_ext to shared_preload_libraries and restart; until then relays run on trial and end with the server.'
             WHEN NOT pg_catalog.current_setting('outbox.capture')::bool THEN
                 'Changes produce no events while outbox.capture is off.'
-            WHEN NOT EXISTS (SELECT FROM outbox.sink) THEN 'Create a sink: SELECT outbox.create_sink(...).'
+            WHEN NOT EXISTS (SELECT FROM outbox_internal.sink) THEN 'Create a sink: SELECT outbox.create_sink(...).'
             WHEN storage.max_backlog > 0 AND backlog.bytes > storage.max_backlog THEN
                 'Leaves that are not acknowledged have ' || pg_catalog.pg_size_pretty(backlog.bytes) || ', more than outbox.max_backlog; '
                 || CASE pg_catalog.current_setting('outbox.backlog_policy') WHEN 'refuse' THEN 'writes are refused' WHEN 'drop' THEN 'the oldest are dropped' ELSE 'they are kept' END

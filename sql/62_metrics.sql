@@ -6,11 +6,11 @@ SELECT r.sink, r.state, r.pid, r.since, r.retry_at,
        CASE WHEN r.oldest_unacked IS NOT NULL THEN pg_catalog.clock_timestamp() - r.oldest_unacked END AS lag,
        r.in_flight, r.in_flight_bytes, r.window_left, coalesce(p.acked, 0) AS acked, p.updated_at AS position_at,
        r.retries, r.scans, r.cycles,
-       (SELECT pg_catalog.min(x.id) FROM outbox.replay_request x WHERE x.sink_id = r.sink_id AND x.state = 'running') AS replay,
+       (SELECT pg_catalog.min(x.id) FROM outbox_internal.replay_request x WHERE x.sink_id = r.sink_id AND x.state = 'running') AS replay,
        r.last_error, r.last_error_at
 FROM outbox.relay_report() r
-CROSS JOIN (SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last_value FROM outbox.event_seq) q
-LEFT JOIN outbox.relay_progress p ON p.sink_id = r.sink_id;
+CROSS JOIN (SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last_value FROM outbox_internal.event_seq) q
+LEFT JOIN outbox_internal.relay_progress p ON p.sink_id = r.sink_id;
 COMMENT ON VIEW outbox.relay_status IS
 'One row per sink: what its relay does. state: stopped, paused, waiting (for the launcher), no worker (max_worker_processes are in use), not listed (in outbox.databases), starting, running, backoff (transport trouble), blocked (a rejected event, or a copy of the data), stopping. since: in this state; retry_at: end of the pause after a failed attempt; pending: events not acknowledged, an upper bound; lag: age of the oldest event that is read and not acknowledged; in_flight: messages handed to the sink and not acknowledged; window_left: events known and not read yet; acked: since the sink was created; retries: lives of the sink that ended early, since the server started; replay: the one that is running';
 
@@ -23,7 +23,7 @@ LEFT JOIN pg_catalog.pg_locks t ON l.pid IS NULL AND t.pid IS NULL AND t.locktyp
           AND t.virtualtransaction = l.virtualtransaction
 LEFT JOIN pg_catalog.pg_prepared_xacts x ON x.transaction = t.transactionid
 WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted
-AND l.relation = 'outbox.event_seq'::pg_catalog.regclass
+AND l.relation = 'outbox_internal.event_seq'::pg_catalog.regclass
 AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
 AND NOT EXISTS (SELECT FROM outbox.relay_report() r WHERE r.pid = l.pid);
 COMMENT ON VIEW outbox.writers IS
@@ -33,8 +33,8 @@ CREATE VIEW outbox.metrics AS
 WITH counters AS (
     SELECT n.name, n.le, n.value, s.name AS sink, e.contract, e.event_type
     FROM outbox.counters() n
-    LEFT JOIN outbox.sink s ON s.id = n.sink_id
-    LEFT JOIN outbox.event_schema e ON e.id = n.schema_id
+    LEFT JOIN outbox_internal.sink s ON s.id = n.sink_id
+    LEFT JOIN outbox_internal.event_schema e ON e.id = n.schema_id
 ), relays AS (
     SELECT * FROM outbox.relay_status
 )
@@ -45,7 +45,7 @@ SELECT 'outbox_captured_total', pg_catalog.jsonb_build_object('contract', contra
 FROM counters WHERE name = 'captured' GROUP BY contract, event_type
 UNION ALL
 SELECT 'outbox_captured_dead_letters_total', pg_catalog.jsonb_build_object('contract', c.name), n.dead_letters::float8
-FROM outbox.contract_counters() n JOIN outbox.contract c ON c.id = n.contract_id
+FROM outbox.contract_counters() n JOIN outbox_internal.contract c ON c.id = n.contract_id
 UNION ALL
 SELECT 'outbox_published_total', pg_catalog.jsonb_build_object('sink', sink, 'contract', contract, 'event_type', event_type), pg_catalog.sum(value)
 FROM counters WHERE name = 'published' GROUP BY sink, contract, event_type
@@ -75,24 +75,24 @@ UNION ALL
 SELECT 'outbox_relay_state', pg_catalog.jsonb_build_object('sink', sink, 'state', state), 1::float8 FROM relays
 UNION ALL
 SELECT 'outbox_replay_left', pg_catalog.jsonb_build_object('sink', s.name), pg_catalog.sum(r.events - r.published - r.rejected)::float8
-FROM outbox.sink s JOIN outbox.replay_request r ON r.sink_id = s.id AND r.state IN ('waiting', 'running') GROUP BY s.name
+FROM outbox_internal.sink s JOIN outbox_internal.replay_request r ON r.sink_id = s.id AND r.state IN ('waiting', 'running') GROUP BY s.name
 UNION ALL
 SELECT 'outbox_dead_letters',
        pg_catalog.jsonb_build_object('contract', contract, 'event_type', coalesce(event_type, ''), 'stage', stage), pg_catalog.count(*)::float8
-FROM outbox.dead_letter_entry WHERE state = 'open' GROUP BY contract, event_type, stage
+FROM outbox_internal.dead_letter_entry WHERE state = 'open' GROUP BY contract, event_type, stage
 UNION ALL
 SELECT 'outbox_gaps', pg_catalog.jsonb_build_object('contract', contract), pg_catalog.count(*)::float8
-FROM outbox.gap WHERE resolved_at IS NULL GROUP BY contract
+FROM outbox_internal.gap WHERE resolved_at IS NULL GROUP BY contract
 UNION ALL
 SELECT 'outbox_table_bytes', pg_catalog.jsonb_build_object('table', c.relname), pg_catalog.pg_total_relation_size(c.oid)::float8
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = 'outbox' AND c.relkind = 'r'
+WHERE n.nspname = 'outbox_internal' AND c.relkind = 'r'
 UNION ALL
-SELECT 'outbox_leaves', pg_catalog.jsonb_build_object('state', state), pg_catalog.count(*)::float8 FROM outbox.leaf GROUP BY state
+SELECT 'outbox_leaves', pg_catalog.jsonb_build_object('state', state), pg_catalog.count(*)::float8 FROM outbox_internal.leaf GROUP BY state
 UNION ALL
 SELECT 'outbox_backlog_bytes', '{}'::jsonb,
        coalesce(pg_catalog.sum(CASE WHEN state = 'frozen' THEN bytes ELSE outbox.leaf_bytes(relation) END), 0)::float8
-FROM outbox.leaf WHERE state IN ('current', 'closing', 'frozen')
+FROM outbox_internal.leaf WHERE state IN ('current', 'closing', 'frozen')
 UNION ALL
 SELECT 'outbox_writers', '{}'::jsonb, pg_catalog.count(*)::float8 FROM outbox.writers
 UNION ALL

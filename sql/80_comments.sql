@@ -1,53 +1,53 @@
 -- What columns, sequences and triggers are, for \d+ and whoever reads the catalogs; a column that needs
 -- more than a word is described beside its table. Every object of ours has a comment: test/pgtap/api.sql looks.
 
-COMMENT ON COLUMN outbox.contract.id IS 'Refers to it everywhere in schema outbox; drawn from contract_id_seq';
-COMMENT ON COLUMN outbox.contract.name IS 'Unique; its triggers are !outbox_<name> and !outbox!<name>';
-COMMENT ON COLUMN outbox.contract.created_at IS 'Clock time of create_contract()';
+COMMENT ON COLUMN outbox_internal.contract.id IS 'Refers to it everywhere in schema outbox; drawn from contract_id_seq';
+COMMENT ON COLUMN outbox_internal.contract.name IS 'Unique; its triggers are !outbox_<name> and !outbox!<name>';
+COMMENT ON COLUMN outbox_internal.contract.created_at IS 'Clock time of create_contract()';
 
-COMMENT ON COLUMN outbox.contract_version.contract_id IS 'outbox.contract.id';
-COMMENT ON COLUMN outbox.contract_version.version IS 'Counts from 1';
-COMMENT ON COLUMN outbox.contract_version.view IS 'The view; its oid stays when it is replaced or renamed';
-COMMENT ON COLUMN outbox.contract_version.state IS 'draft: nothing is pinned yet; active: since the first enable()';
-COMMENT ON COLUMN outbox.contract_version.created_at IS 'Clock time';
+COMMENT ON COLUMN outbox_internal.contract_version.contract_id IS 'outbox.contract.id';
+COMMENT ON COLUMN outbox_internal.contract_version.version IS 'Counts from 1';
+COMMENT ON COLUMN outbox_internal.contract_version.view IS 'The view; its oid stays when it is replaced or renamed';
+COMMENT ON COLUMN outbox_internal.contract_version.state IS 'draft: nothing is pinned yet; active: since the first enable()';
+COMMENT ON COLUMN outbox_internal.contract_version.created_at IS 'Clock time';
 
-COMMENT ON COLUMN outbox.source.contract_id IS 'outbox.contract.id';
-COMMENT ON COLUMN outbox.source.relation IS 'An ordinary or partitioned table with the contract''s triggers';
-COMMENT ON COLUMN outbox.source.role IS 'root: the source of create_contract(); child: of add_source()';
+COMMENT ON COLUMN outbox_internal.source.contract_id IS 'outbox.contract.id';
+COMMENT ON COLUMN outbox_internal.source.relation IS 'An ordinary or partitioned table with the contract''s triggers';
+COMMENT ON COLUMN outbox_internal.source.role IS 'root: the source of create_contract(); child: of add_source()';
 
-COMMENT ON COLUMN outbox.detached_view.step IS 'Order in which reattach() runs the commands';
-COMMENT ON COLUMN outbox.detached_view.view IS 'Name of the view, qualified';
-COMMENT ON COLUMN outbox.detached_view.owner IS 'Owner of the view';
-COMMENT ON COLUMN outbox.detached_view.command IS 'What reattach() runs, as role';
-COMMENT ON COLUMN outbox.detached_view.created_at IS 'Clock time of detach()';
+COMMENT ON COLUMN outbox_internal.detached_view.step IS 'Order in which reattach() runs the commands';
+COMMENT ON COLUMN outbox_internal.detached_view.view IS 'Name of the view, qualified';
+COMMENT ON COLUMN outbox_internal.detached_view.owner IS 'Owner of the view';
+COMMENT ON COLUMN outbox_internal.detached_view.command IS 'What reattach() runs, as role';
+COMMENT ON COLUMN outbox_internal.detached_view.created_at IS 'Clock time of detach()';
 
-COMMENT ON COLUMN outbox.event_type.id IS 'Order of creation, in which the events of one change follow each other';
-COMMENT ON COLUMN outbox.event_type.contract_id IS 'outbox.contract.id';
-COMMENT ON COLUMN outbox.event_type.name IS 'Unique in the database; the name of the Avro record and the column type of outbox.event';
-COMMENT ON COLUMN outbox.event_type.emit IS 'created, changed, deleted; always: every touch, equal rows too';
-COMMENT ON COLUMN outbox.event_type.topic IS 'Where its events go; of events that exist event_schema.topic counts';
-COMMENT ON COLUMN outbox.event_type.ce_type IS 'CloudEvents type';
-COMMENT ON COLUMN outbox.event_type.tombstone IS 'none; after: a null message follows the deleted row; instead: only the null message';
-COMMENT ON COLUMN outbox.event_type.created_at IS 'Clock time of create_event_type()';
+COMMENT ON COLUMN outbox_internal.event_type.id IS 'Order of creation, in which the events of one change follow each other';
+COMMENT ON COLUMN outbox_internal.event_type.contract_id IS 'outbox.contract.id';
+COMMENT ON COLUMN outbox_internal.event_type.name IS 'Unique in the database; the name of the Avro record and the column type of outbox.event';
+COMMENT ON COLUMN outbox_internal.event_type.emit IS 'created, changed, deleted; always: every touch, equal rows too';
+COMMENT ON COLUMN outbox_internal.event_type.topic IS 'Where its events go; of events that exist event_schema.topic counts';
+COMMENT ON COLUMN outbox_internal.event_type.ce_type IS 'CloudEvents type';
+COMMENT ON COLUMN outbox_internal.event_type.tombstone IS 'none; after: a null message follows the deleted row; instead: only the null message';
+COMMENT ON COLUMN outbox_internal.event_type.created_at IS 'Clock time of create_event_type()';
 
-COMMENT ON COLUMN outbox.check_rule.id IS 'Order of creation, in which checks are evaluated';
-COMMENT ON COLUMN outbox.check_rule.event_type_id IS 'outbox.event_type.id';
-COMMENT ON COLUMN outbox.check_rule.name IS 'Unique within the event type; a dead letter of stage check names it';
-COMMENT ON COLUMN outbox.check_rule.created_at IS 'Clock time of add_check()';
+COMMENT ON COLUMN outbox_internal.check_rule.id IS 'Order of creation, in which checks are evaluated';
+COMMENT ON COLUMN outbox_internal.check_rule.event_type_id IS 'outbox.event_type.id';
+COMMENT ON COLUMN outbox_internal.check_rule.name IS 'Unique within the event type; a dead letter of stage check names it';
+COMMENT ON COLUMN outbox_internal.check_rule.created_at IS 'Clock time of add_check()';
 
-COMMENT ON COLUMN outbox.code_map.name IS 'The first argument of decode()';
-COMMENT ON COLUMN outbox.code_map.code IS 'Legacy code, compared byte by byte';
-COMMENT ON COLUMN outbox.code_map.word IS 'What decode() gives for it';
+COMMENT ON COLUMN outbox_internal.code_map.name IS 'The first argument of decode()';
+COMMENT ON COLUMN outbox_internal.code_map.code IS 'Legacy code, compared byte by byte';
+COMMENT ON COLUMN outbox_internal.code_map.word IS 'What decode() gives for it';
 
-COMMENT ON COLUMN outbox.event_schema.id IS 'outbox.event.schema_id';
-COMMENT ON COLUMN outbox.event_schema.event_type_id IS 'outbox.event_type.id; null when the event type was dropped';
-COMMENT ON COLUMN outbox.event_schema.contract IS 'Name of the contract';
-COMMENT ON COLUMN outbox.event_schema.event_type IS 'Name of the event type';
-COMMENT ON COLUMN outbox.event_schema.version IS 'Contract version that it was pinned for';
-COMMENT ON COLUMN outbox.event_schema.topic IS 'Where events of this schema go';
-COMMENT ON COLUMN outbox.event_schema.ce_type IS 'CloudEvents type of events of this schema';
-COMMENT ON COLUMN outbox.event_schema.previous IS 'Contract columns whose former value the schema has as previous_<column>';
-COMMENT ON COLUMN outbox.event_schema.created_at IS 'Clock time at which it was pinned';
+COMMENT ON COLUMN outbox_internal.event_schema.id IS 'outbox.event.schema_id';
+COMMENT ON COLUMN outbox_internal.event_schema.event_type_id IS 'outbox.event_type.id; null when the event type was dropped';
+COMMENT ON COLUMN outbox_internal.event_schema.contract IS 'Name of the contract';
+COMMENT ON COLUMN outbox_internal.event_schema.event_type IS 'Name of the event type';
+COMMENT ON COLUMN outbox_internal.event_schema.version IS 'Contract version that it was pinned for';
+COMMENT ON COLUMN outbox_internal.event_schema.topic IS 'Where events of this schema go';
+COMMENT ON COLUMN outbox_internal.event_schema.ce_type IS 'CloudEvents type of events of this schema';
+COMMENT ON COLUMN outbox_internal.event_schema.previous IS 'Contract columns whose former value the schema has as previous_<column>';
+COMMENT ON COLUMN outbox_internal.event_schema.created_at IS 'Clock time at which it was pinned';
 
 COMMENT ON COLUMN outbox.event.occurred_at IS 'Clock time of the change, not of the commit';
 COMMENT ON COLUMN outbox.event.leaf IS 'Partition that the row is in';
@@ -56,32 +56,32 @@ COMMENT ON COLUMN outbox.event.aggregateid IS 'Message key: values of the column
 COMMENT ON COLUMN outbox.event.type IS 'Name of the event type';
 COMMENT ON COLUMN outbox.event.headers IS 'Correlation and causation id (correlationid, causationid), null without them';
 
-COMMENT ON COLUMN outbox.leaf.leaf IS 'Value of outbox.event.leaf in it';
-COMMENT ON COLUMN outbox.leaf.relation IS 'The partition';
-COMMENT ON COLUMN outbox.leaf.changed_at IS 'When it reached its state';
-COMMENT ON COLUMN outbox.leaf.last_at IS 'occurred_at of its newest event';
+COMMENT ON COLUMN outbox_internal.leaf.leaf IS 'Value of outbox.event.leaf in it';
+COMMENT ON COLUMN outbox_internal.leaf.relation IS 'The partition';
+COMMENT ON COLUMN outbox_internal.leaf.changed_at IS 'When it reached its state';
+COMMENT ON COLUMN outbox_internal.leaf.last_at IS 'occurred_at of its newest event';
 
-COMMENT ON COLUMN outbox.dead_letter_entry.id IS 'Argument of redrive() and discard()';
-COMMENT ON COLUMN outbox.dead_letter_entry.contract IS 'Name of the contract';
-COMMENT ON COLUMN outbox.dead_letter_entry.event_type IS 'Name of the event type; null: the contract''s row itself could not be mapped';
-COMMENT ON COLUMN outbox.dead_letter_entry.emit IS 'created, changed, deleted: what happened to the row, as far as it is known';
-COMMENT ON COLUMN outbox.dead_letter_entry.key IS 'Contract columns of the key; null: they could not be computed. Stage publish: aggregatetype and aggregateid';
-COMMENT ON COLUMN outbox.dead_letter_entry.stage IS 'map, condition, check, encode, size: what failed; flush: the commit had no time for the key; publish: a sink''s broker rejected the event';
-COMMENT ON COLUMN outbox.dead_letter_entry.sqlstate IS 'SQLSTATE of the error';
-COMMENT ON COLUMN outbox.dead_letter_entry.message IS 'What is wrong; stage publish: the broker''s words';
-COMMENT ON COLUMN outbox.dead_letter_entry.detail IS 'More about it, as in an error''s DETAIL';
-COMMENT ON COLUMN outbox.dead_letter_entry.hint IS 'What to do, as in an error''s HINT';
-COMMENT ON COLUMN outbox.dead_letter_entry.source_columns IS 'Source columns that the contract reads, values cut at 8 kB; null after 1,000 failures of the contract in a transaction';
-COMMENT ON COLUMN outbox.dead_letter_entry.before IS 'The contract''s row before, where there was one and it is known';
-COMMENT ON COLUMN outbox.dead_letter_entry.sink IS 'Stage publish: the sink whose broker rejected it';
-COMMENT ON COLUMN outbox.dead_letter_entry.event_id IS 'Stage publish: outbox.event.id';
-COMMENT ON COLUMN outbox.dead_letter_entry.payload IS 'Stage publish: Avro binary without framing';
-COMMENT ON COLUMN outbox.dead_letter_entry.created_at IS 'Clock time of the change, or of the rejection';
-COMMENT ON COLUMN outbox.dead_letter_entry.state IS 'open, redriven, discarded';
-COMMENT ON COLUMN outbox.dead_letter_entry.attempts IS 'How often redrive tried it';
-COMMENT ON COLUMN outbox.dead_letter_entry.resolved_at IS 'When it was redriven or discarded; outbox.dead_letter_retention counts from here';
-COMMENT ON COLUMN outbox.dead_letter_entry.resolved_by IS 'Session user who resolved it';
-COMMENT ON COLUMN outbox.dead_letter_entry.resolution IS 'Reason given to discard(); or why it was redriven without an event';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.id IS 'Argument of redrive() and discard()';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.contract IS 'Name of the contract';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.event_type IS 'Name of the event type; null: the contract''s row itself could not be mapped';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.emit IS 'created, changed, deleted: what happened to the row, as far as it is known';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.key IS 'Contract columns of the key; null: they could not be computed. Stage publish: aggregatetype and aggregateid';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.stage IS 'map, condition, check, encode, size: what failed; flush: the commit had no time for the key; publish: a sink''s broker rejected the event';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.sqlstate IS 'SQLSTATE of the error';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.message IS 'What is wrong; stage publish: the broker''s words';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.detail IS 'More about it, as in an error''s DETAIL';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.hint IS 'What to do, as in an error''s HINT';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.source_columns IS 'Source columns that the contract reads, values cut at 8 kB; null after 1,000 failures of the contract in a transaction';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.before IS 'The contract''s row before, where there was one and it is known';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.sink IS 'Stage publish: the sink whose broker rejected it';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.event_id IS 'Stage publish: outbox.event.id';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.payload IS 'Stage publish: Avro binary without framing';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.created_at IS 'Clock time of the change, or of the rejection';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.state IS 'open, redriven, discarded';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.attempts IS 'How often redrive tried it';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.resolved_at IS 'When it was redriven or discarded; outbox.dead_letter_retention counts from here';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.resolved_by IS 'Session user who resolved it';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.resolution IS 'Reason given to discard(); or why it was redriven without an event';
 
 COMMENT ON COLUMN outbox.dead_letter.id IS 'Argument of redrive() and discard()';
 COMMENT ON COLUMN outbox.dead_letter.contract IS 'Name of the contract';
@@ -105,88 +105,88 @@ COMMENT ON COLUMN outbox.dead_letter.resolved_at IS 'When it was redriven or dis
 COMMENT ON COLUMN outbox.dead_letter.resolved_by IS 'Session user who resolved it';
 COMMENT ON COLUMN outbox.dead_letter.resolution IS 'Reason given to discard(); or why it was redriven without an event';
 
-COMMENT ON COLUMN outbox.gap.id IS 'Names the gap';
-COMMENT ON COLUMN outbox.gap.contract IS 'Name of the contract';
-COMMENT ON COLUMN outbox.gap.xid IS 'Top-level transaction in which it was recorded';
-COMMENT ON COLUMN outbox.gap.created_at IS 'Clock time';
-COMMENT ON COLUMN outbox.gap.resolved_at IS 'Set by whoever has dealt with it; null: status counts it';
+COMMENT ON COLUMN outbox_internal.gap.id IS 'Names the gap';
+COMMENT ON COLUMN outbox_internal.gap.contract IS 'Name of the contract';
+COMMENT ON COLUMN outbox_internal.gap.xid IS 'Top-level transaction in which it was recorded';
+COMMENT ON COLUMN outbox_internal.gap.created_at IS 'Clock time';
+COMMENT ON COLUMN outbox_internal.gap.resolved_at IS 'Set by whoever has dealt with it; null: status counts it';
 
-COMMENT ON COLUMN outbox.sink.id IS 'Refers to it everywhere in schema outbox';
-COMMENT ON COLUMN outbox.sink.name IS 'Unique';
-COMMENT ON COLUMN outbox.sink.library IS 'Bare name of a library listed in outbox.sink_libraries';
-COMMENT ON COLUMN outbox.sink.options IS 'As given to create_sink(), checked by the library; may hold secrets, see view sinks';
-COMMENT ON COLUMN outbox.sink.start_at IS 'earliest: every event that was kept when it was created; now: those of transactions not committed then';
-COMMENT ON COLUMN outbox.sink.desired_state IS 'running, paused, stopped: what start_relay(), pause() and stop_relay() want';
-COMMENT ON COLUMN outbox.sink.system_identifier IS 'Database system that it was started in; a copy does not publish';
-COMMENT ON COLUMN outbox.sink.database_oid IS 'Database that it was started in';
-COMMENT ON COLUMN outbox.sink.site IS 'outbox.site when it was started';
-COMMENT ON COLUMN outbox.sink.created_at IS 'Clock time of create_sink()';
+COMMENT ON COLUMN outbox_internal.sink.id IS 'Refers to it everywhere in schema outbox';
+COMMENT ON COLUMN outbox_internal.sink.name IS 'Unique';
+COMMENT ON COLUMN outbox_internal.sink.library IS 'Bare name of a library listed in outbox.sink_libraries';
+COMMENT ON COLUMN outbox_internal.sink.options IS 'As given to create_sink(), checked by the library; may hold secrets, see view sinks';
+COMMENT ON COLUMN outbox_internal.sink.start_at IS 'earliest: every event that was kept when it was created; now: those of transactions not committed then';
+COMMENT ON COLUMN outbox_internal.sink.desired_state IS 'running, paused, stopped: what start_relay(), pause() and stop_relay() want';
+COMMENT ON COLUMN outbox_internal.sink.system_identifier IS 'Database system that it was started in; a copy does not publish';
+COMMENT ON COLUMN outbox_internal.sink.database_oid IS 'Database that it was started in';
+COMMENT ON COLUMN outbox_internal.sink.site IS 'outbox.site when it was started';
+COMMENT ON COLUMN outbox_internal.sink.created_at IS 'Clock time of create_sink()';
 
-COMMENT ON COLUMN outbox.held_event.seq IS 'As in outbox.event; order in which events of one aggregate are published';
-COMMENT ON COLUMN outbox.held_event.xid IS 'As in outbox.event';
-COMMENT ON COLUMN outbox.held_event.occurred_at IS 'As in outbox.event';
-COMMENT ON COLUMN outbox.held_event.id IS 'As in outbox.event';
-COMMENT ON COLUMN outbox.held_event.schema_id IS 'outbox.event_schema.id';
-COMMENT ON COLUMN outbox.held_event.leaf IS 'Leaf that it was in';
-COMMENT ON COLUMN outbox.held_event.flags IS 'As in outbox.event';
-COMMENT ON COLUMN outbox.held_event.aggregatetype IS 'As in outbox.event';
-COMMENT ON COLUMN outbox.held_event.aggregateid IS 'As in outbox.event';
-COMMENT ON COLUMN outbox.held_event.type IS 'As in outbox.event';
-COMMENT ON COLUMN outbox.held_event.payload IS 'As in outbox.event';
-COMMENT ON COLUMN outbox.held_event.tracingspancontext IS 'As in outbox.event';
-COMMENT ON COLUMN outbox.held_event.headers IS 'As in outbox.event';
-COMMENT ON COLUMN outbox.held_event.sink_id IS 'outbox.sink.id';
-COMMENT ON COLUMN outbox.held_event.held_at IS 'When it was put aside';
+COMMENT ON COLUMN outbox_internal.held_event.seq IS 'As in outbox.event; order in which events of one aggregate are published';
+COMMENT ON COLUMN outbox_internal.held_event.xid IS 'As in outbox.event';
+COMMENT ON COLUMN outbox_internal.held_event.occurred_at IS 'As in outbox.event';
+COMMENT ON COLUMN outbox_internal.held_event.id IS 'As in outbox.event';
+COMMENT ON COLUMN outbox_internal.held_event.schema_id IS 'outbox.event_schema.id';
+COMMENT ON COLUMN outbox_internal.held_event.leaf IS 'Leaf that it was in';
+COMMENT ON COLUMN outbox_internal.held_event.flags IS 'As in outbox.event';
+COMMENT ON COLUMN outbox_internal.held_event.aggregatetype IS 'As in outbox.event';
+COMMENT ON COLUMN outbox_internal.held_event.aggregateid IS 'As in outbox.event';
+COMMENT ON COLUMN outbox_internal.held_event.type IS 'As in outbox.event';
+COMMENT ON COLUMN outbox_internal.held_event.payload IS 'As in outbox.event';
+COMMENT ON COLUMN outbox_internal.held_event.tracingspancontext IS 'As in outbox.event';
+COMMENT ON COLUMN outbox_internal.held_event.headers IS 'As in outbox.event';
+COMMENT ON COLUMN outbox_internal.held_event.sink_id IS 'outbox.sink.id';
+COMMENT ON COLUMN outbox_internal.held_event.held_at IS 'When it was put aside';
 
-COMMENT ON COLUMN outbox.blocked_route.sink_id IS 'outbox.sink.id';
-COMMENT ON COLUMN outbox.blocked_route.topic IS 'Topic that takes nothing, or not this schema';
-COMMENT ON COLUMN outbox.blocked_route.reason IS 'Words of the broker or the registry';
-COMMENT ON COLUMN outbox.blocked_route.since IS 'When the trouble began';
-COMMENT ON COLUMN outbox.blocked_route.tries IS 'How often an event was offered since then';
-COMMENT ON COLUMN outbox.blocked_route.tried_at IS 'When the last one was offered';
-COMMENT ON COLUMN outbox.blocked_route.next_try IS 'When the next one is offered';
+COMMENT ON COLUMN outbox_internal.blocked_route.sink_id IS 'outbox.sink.id';
+COMMENT ON COLUMN outbox_internal.blocked_route.topic IS 'Topic that takes nothing, or not this schema';
+COMMENT ON COLUMN outbox_internal.blocked_route.reason IS 'Words of the broker or the registry';
+COMMENT ON COLUMN outbox_internal.blocked_route.since IS 'When the trouble began';
+COMMENT ON COLUMN outbox_internal.blocked_route.tries IS 'How often an event was offered since then';
+COMMENT ON COLUMN outbox_internal.blocked_route.tried_at IS 'When the last one was offered';
+COMMENT ON COLUMN outbox_internal.blocked_route.next_try IS 'When the next one is offered';
 
-COMMENT ON COLUMN outbox.relay_progress.sink_id IS 'outbox.sink.id';
-COMMENT ON COLUMN outbox.relay_progress.snap_last IS 'Everything that it sees is acknowledged; null: nothing is yet';
-COMMENT ON COLUMN outbox.relay_progress.snap_cur IS 'End of the window that is being published; null: none is';
-COMMENT ON COLUMN outbox.relay_progress.cursor IS 'Of that window every event with seq up to this is acknowledged';
-COMMENT ON COLUMN outbox.relay_progress.system_identifier IS 'Database system of the position; in another one it is void';
-COMMENT ON COLUMN outbox.relay_progress.database_oid IS 'Database of the position; in another one it is void';
-COMMENT ON COLUMN outbox.relay_progress.timeline IS 'Timeline on which it was written';
-COMMENT ON COLUMN outbox.relay_progress.updated_at IS 'When it was written';
-COMMENT ON COLUMN outbox.relay_progress.leaf_uses IS 'For each of leaves its leaf_generation modulo 65536';
-COMMENT ON COLUMN outbox.relay_progress.leaf_acked IS 'For each of leaves how many of its events are acknowledged';
+COMMENT ON COLUMN outbox_internal.relay_progress.sink_id IS 'outbox.sink.id';
+COMMENT ON COLUMN outbox_internal.relay_progress.snap_last IS 'Everything that it sees is acknowledged; null: nothing is yet';
+COMMENT ON COLUMN outbox_internal.relay_progress.snap_cur IS 'End of the window that is being published; null: none is';
+COMMENT ON COLUMN outbox_internal.relay_progress.cursor IS 'Of that window every event with seq up to this is acknowledged';
+COMMENT ON COLUMN outbox_internal.relay_progress.system_identifier IS 'Database system of the position; in another one it is void';
+COMMENT ON COLUMN outbox_internal.relay_progress.database_oid IS 'Database of the position; in another one it is void';
+COMMENT ON COLUMN outbox_internal.relay_progress.timeline IS 'Timeline on which it was written';
+COMMENT ON COLUMN outbox_internal.relay_progress.updated_at IS 'When it was written';
+COMMENT ON COLUMN outbox_internal.relay_progress.leaf_uses IS 'For each of leaves its leaf_generation modulo 65536';
+COMMENT ON COLUMN outbox_internal.relay_progress.leaf_acked IS 'For each of leaves how many of its events are acknowledged';
 
-COMMENT ON COLUMN outbox.schema_registration.sink_id IS 'outbox.sink.id';
-COMMENT ON COLUMN outbox.schema_registration.schema_id IS 'outbox.event_schema.id';
-COMMENT ON COLUMN outbox.schema_registration.registered_id IS 'Id that the sink''s schema registry assigned';
-COMMENT ON COLUMN outbox.schema_registration.registered_at IS 'Clock time';
+COMMENT ON COLUMN outbox_internal.schema_registration.sink_id IS 'outbox.sink.id';
+COMMENT ON COLUMN outbox_internal.schema_registration.schema_id IS 'outbox.event_schema.id';
+COMMENT ON COLUMN outbox_internal.schema_registration.registered_id IS 'Id that the sink''s schema registry assigned';
+COMMENT ON COLUMN outbox_internal.schema_registration.registered_at IS 'Clock time';
 
-COMMENT ON COLUMN outbox.replay_request.id IS 'Column request of view replays';
-COMMENT ON COLUMN outbox.replay_request.sink_id IS 'outbox.sink.id';
-COMMENT ON COLUMN outbox.replay_request.from_time IS 'Lowest occurred_at; null: no restriction';
-COMMENT ON COLUMN outbox.replay_request.to_time IS 'occurred_at is below it; null: no restriction';
-COMMENT ON COLUMN outbox.replay_request.event_type IS 'Only events of this type; null: of all';
-COMMENT ON COLUMN outbox.replay_request.aggregate_type IS 'Only events of this aggregate type; null: of all';
-COMMENT ON COLUMN outbox.replay_request.aggregate_id IS 'Only events with this message key; null: with any';
-COMMENT ON COLUMN outbox.replay_request.from_seq IS 'Lowest seq; null: no restriction';
-COMMENT ON COLUMN outbox.replay_request.to_seq IS 'Highest seq; null: no restriction';
-COMMENT ON COLUMN outbox.replay_request.topic IS 'Where the events go; null: to their own topics';
-COMMENT ON COLUMN outbox.replay_request.rate IS 'Events per second; 0: no limit';
-COMMENT ON COLUMN outbox.replay_request.snap_last IS 'The sink''s snap_last when it was asked for: events behind that position are not replayed';
-COMMENT ON COLUMN outbox.replay_request.snap_cur IS 'The sink''s snap_cur at that time';
-COMMENT ON COLUMN outbox.replay_request.snap_cursor IS 'The sink''s cursor at that time';
-COMMENT ON COLUMN outbox.replay_request.system_identifier IS 'Database system in which it was asked for; in another one it is cancelled';
-COMMENT ON COLUMN outbox.replay_request.database_oid IS 'Database in which it was asked for';
-COMMENT ON COLUMN outbox.replay_request.state IS 'waiting, running, done, cancelled';
-COMMENT ON COLUMN outbox.replay_request.published IS 'Acknowledged events; a repetition after a crash counts once';
-COMMENT ON COLUMN outbox.replay_request.rejected IS 'Events that the broker rejected, left out';
-COMMENT ON COLUMN outbox.replay_request.error IS 'What is wrong at present, or the last rejection';
-COMMENT ON COLUMN outbox.replay_request.requested_by IS 'Session user who asked for it';
-COMMENT ON COLUMN outbox.replay_request.created_at IS 'Clock time of replay()';
-COMMENT ON COLUMN outbox.replay_request.started_at IS 'When the relay began';
-COMMENT ON COLUMN outbox.replay_request.updated_at IS 'When the position was written last';
-COMMENT ON COLUMN outbox.replay_request.finished_at IS 'When it was done or cancelled';
+COMMENT ON COLUMN outbox_internal.replay_request.id IS 'Column request of view replays';
+COMMENT ON COLUMN outbox_internal.replay_request.sink_id IS 'outbox.sink.id';
+COMMENT ON COLUMN outbox_internal.replay_request.from_time IS 'Lowest occurred_at; null: no restriction';
+COMMENT ON COLUMN outbox_internal.replay_request.to_time IS 'occurred_at is below it; null: no restriction';
+COMMENT ON COLUMN outbox_internal.replay_request.event_type IS 'Only events of this type; null: of all';
+COMMENT ON COLUMN outbox_internal.replay_request.aggregate_type IS 'Only events of this aggregate type; null: of all';
+COMMENT ON COLUMN outbox_internal.replay_request.aggregate_id IS 'Only events with this message key; null: with any';
+COMMENT ON COLUMN outbox_internal.replay_request.from_seq IS 'Lowest seq; null: no restriction';
+COMMENT ON COLUMN outbox_internal.replay_request.to_seq IS 'Highest seq; null: no restriction';
+COMMENT ON COLUMN outbox_internal.replay_request.topic IS 'Where the events go; null: to their own topics';
+COMMENT ON COLUMN outbox_internal.replay_request.rate IS 'Events per second; 0: no limit';
+COMMENT ON COLUMN outbox_internal.replay_request.snap_last IS 'The sink''s snap_last when it was asked for: events behind that position are not replayed';
+COMMENT ON COLUMN outbox_internal.replay_request.snap_cur IS 'The sink''s snap_cur at that time';
+COMMENT ON COLUMN outbox_internal.replay_request.snap_cursor IS 'The sink''s cursor at that time';
+COMMENT ON COLUMN outbox_internal.replay_request.system_identifier IS 'Database system in which it was asked for; in another one it is cancelled';
+COMMENT ON COLUMN outbox_internal.replay_request.database_oid IS 'Database in which it was asked for';
+COMMENT ON COLUMN outbox_internal.replay_request.state IS 'waiting, running, done, cancelled';
+COMMENT ON COLUMN outbox_internal.replay_request.published IS 'Acknowledged events; a repetition after a crash counts once';
+COMMENT ON COLUMN outbox_internal.replay_request.rejected IS 'Events that the broker rejected, left out';
+COMMENT ON COLUMN outbox_internal.replay_request.error IS 'What is wrong at present, or the last rejection';
+COMMENT ON COLUMN outbox_internal.replay_request.requested_by IS 'Session user who asked for it';
+COMMENT ON COLUMN outbox_internal.replay_request.created_at IS 'Clock time of replay()';
+COMMENT ON COLUMN outbox_internal.replay_request.started_at IS 'When the relay began';
+COMMENT ON COLUMN outbox_internal.replay_request.updated_at IS 'When the position was written last';
+COMMENT ON COLUMN outbox_internal.replay_request.finished_at IS 'When it was done or cancelled';
 
 COMMENT ON COLUMN outbox.replays.request IS 'Argument of cancel_replay()';
 COMMENT ON COLUMN outbox.replays.sink IS 'Name of the sink';
@@ -297,12 +297,12 @@ COMMENT ON COLUMN outbox.metrics.name IS 'As Prometheus has it';
 COMMENT ON COLUMN outbox.metrics.labels IS 'An object of strings';
 COMMENT ON COLUMN outbox.metrics.value IS 'Counters only grow; they start again with the server, outbox_acked_total with the sink';
 
-COMMENT ON COLUMN outbox.leaf_sink.leaf IS 'outbox.leaf.leaf';
-COMMENT ON COLUMN outbox.leaf_sink.sink_id IS 'outbox.sink.id';
-COMMENT ON COLUMN outbox.leaf_sink.sink IS 'Name of the sink';
-COMMENT ON COLUMN outbox.leaf_sink.passed IS 'The sink''s recorded position is behind everything in the leaf';
-COMMENT ON COLUMN outbox.leaf_sink.acked IS 'Events of the leaf that it has acknowledged, until the leaf is retained';
-COMMENT ON COLUMN outbox.leaf_sink.gets_all IS 'It began before the leaf''s oldest event, so that acked must become the number of events';
+COMMENT ON COLUMN outbox_internal.leaf_sink.leaf IS 'outbox.leaf.leaf';
+COMMENT ON COLUMN outbox_internal.leaf_sink.sink_id IS 'outbox.sink.id';
+COMMENT ON COLUMN outbox_internal.leaf_sink.sink IS 'Name of the sink';
+COMMENT ON COLUMN outbox_internal.leaf_sink.passed IS 'The sink''s recorded position is behind everything in the leaf';
+COMMENT ON COLUMN outbox_internal.leaf_sink.acked IS 'Events of the leaf that it has acknowledged, until the leaf is retained';
+COMMENT ON COLUMN outbox_internal.leaf_sink.gets_all IS 'It began before the leaf''s oldest event, so that acked must become the number of events';
 
 COMMENT ON COLUMN outbox.leaf_status.leaf IS 'outbox.leaf.leaf';
 COMMENT ON COLUMN outbox.leaf_status.relation IS 'The partition';
@@ -321,27 +321,47 @@ COMMENT ON COLUMN outbox.leaf_status.blocking_since IS 'When that transaction be
 COMMENT ON COLUMN outbox.leaf_status.blocking IS 'Who that is; a prepared transaction has no pid';
 COMMENT ON COLUMN outbox.leaf_status.advice IS 'What to do; null: nothing';
 
-COMMENT ON SEQUENCE outbox.contract_id_seq IS 'Ids of contracts';
-COMMENT ON SEQUENCE outbox.event_type_id_seq IS 'Ids of event types';
-COMMENT ON SEQUENCE outbox.check_rule_id_seq IS 'Ids of checks';
-COMMENT ON SEQUENCE outbox.event_schema_id_seq IS 'Ids of pinned schemas';
-COMMENT ON SEQUENCE outbox.dead_letter_entry_id_seq IS 'Ids of dead letters';
-COMMENT ON SEQUENCE outbox.gap_id_seq IS 'Ids of gaps';
-COMMENT ON SEQUENCE outbox.sink_id_seq IS 'Ids of sinks';
-COMMENT ON SEQUENCE outbox.replay_request_id_seq IS 'Ids of replays';
+COMMENT ON SEQUENCE outbox_internal.contract_id_seq IS 'Ids of contracts';
+COMMENT ON SEQUENCE outbox_internal.event_type_id_seq IS 'Ids of event types';
+COMMENT ON SEQUENCE outbox_internal.check_rule_id_seq IS 'Ids of checks';
+COMMENT ON SEQUENCE outbox_internal.event_schema_id_seq IS 'Ids of pinned schemas';
+COMMENT ON SEQUENCE outbox_internal.dead_letter_entry_id_seq IS 'Ids of dead letters';
+COMMENT ON SEQUENCE outbox_internal.gap_id_seq IS 'Ids of gaps';
+COMMENT ON SEQUENCE outbox_internal.sink_id_seq IS 'Ids of sinks';
+COMMENT ON SEQUENCE outbox_internal.replay_request_id_seq IS 'Ids of replays';
 
-COMMENT ON TRIGGER config_changed ON outbox.contract IS 'Every session compiles its contracts anew after the commit';
-COMMENT ON TRIGGER config_changed ON outbox.contract_version IS 'Every session compiles its contracts anew after the commit';
-COMMENT ON TRIGGER config_changed ON outbox.source IS 'Every session compiles its contracts anew after the commit';
-COMMENT ON TRIGGER config_changed ON outbox.event_type IS 'Every session compiles its contracts anew after the commit';
-COMMENT ON TRIGGER config_changed ON outbox.event_schema IS 'Every session compiles its contracts anew after the commit';
-COMMENT ON TRIGGER config_changed ON outbox.check_rule IS 'Every session compiles its contracts anew after the commit';
-COMMENT ON TRIGGER config_changed ON outbox.code_map IS 'Every session compiles its contracts anew after the commit';
-COMMENT ON TRIGGER code_map_dropped ON outbox.code_map IS 'A map that an enabled contract names cannot go';
+COMMENT ON TRIGGER config_changed ON outbox_internal.contract IS 'Every session compiles its contracts anew after the commit';
+COMMENT ON TRIGGER config_changed ON outbox_internal.contract_version IS 'Every session compiles its contracts anew after the commit';
+COMMENT ON TRIGGER config_changed ON outbox_internal.source IS 'Every session compiles its contracts anew after the commit';
+COMMENT ON TRIGGER config_changed ON outbox_internal.event_type IS 'Every session compiles its contracts anew after the commit';
+COMMENT ON TRIGGER config_changed ON outbox_internal.event_schema IS 'Every session compiles its contracts anew after the commit';
+COMMENT ON TRIGGER config_changed ON outbox_internal.check_rule IS 'Every session compiles its contracts anew after the commit';
+COMMENT ON TRIGGER config_changed ON outbox_internal.code_map IS 'Every session compiles its contracts anew after the commit';
+COMMENT ON TRIGGER code_map_dropped ON outbox_internal.code_map IS 'A map that an enabled contract names cannot go';
 COMMENT ON TRIGGER refuse_row ON outbox.event IS 'Events are written by capture alone';
 COMMENT ON TRIGGER refuse_truncate ON outbox.event IS 'Events go when their leaf is emptied by the keeper';
-COMMENT ON TRIGGER refuse_truncate ON outbox.event_1 IS 'Events go when their leaf is emptied by the keeper';
+COMMENT ON TRIGGER refuse_truncate ON outbox_internal.event_1 IS 'Events go when their leaf is emptied by the keeper';
 
 COMMENT ON EVENT TRIGGER outbox_partitions IS 'A partition of a source that comes or goes with rows leaves a gap or is refused; a renamed column is renamed in its key_query';
 COMMENT ON EVENT TRIGGER outbox_dropped IS 'A partition of a source that is dropped leaves a gap or is refused';
 COMMENT ON EVENT TRIGGER outbox_lock_before_drop IS 'DROP EXTENSION outbox_ext gets its locks in short attempts, or fails';
+
+-- What shows a relation under its name has the comments of that relation.
+DO $$
+DECLARE
+    c record;
+BEGIN
+    FOR c IN SELECT v.relname, a.attname, d.description
+             FROM pg_catalog.pg_class v
+             JOIN pg_catalog.pg_class t ON t.relname = v.relname AND t.relnamespace = 'outbox_internal'::pg_catalog.regnamespace AND t.relkind IN ('r', 'v')
+             JOIN pg_catalog.pg_description d ON d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objoid = t.oid
+             LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.objsubid AND d.objsubid > 0
+             WHERE v.relnamespace = 'outbox'::pg_catalog.regnamespace AND v.relkind = 'v'
+    LOOP
+        IF c.attname IS NULL THEN
+            EXECUTE pg_catalog.format('COMMENT ON VIEW outbox.%I IS %L', c.relname, c.description);
+        ELSE
+            EXECUTE pg_catalog.format('COMMENT ON COLUMN outbox.%I.%I IS %L', c.relname, c.attname, c.description);
+        END IF;
+    END LOOP;
+END $$;

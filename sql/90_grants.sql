@@ -11,6 +11,10 @@ REVOKE ALL ON ALL TABLES IN SCHEMA outbox FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA outbox FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA outbox FROM PUBLIC;
 REVOKE ALL ON SCHEMA outbox FROM PUBLIC;
+REVOKE ALL ON ALL TABLES IN SCHEMA outbox_internal FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA outbox_internal FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA outbox_internal FROM PUBLIC;
+REVOKE ALL ON SCHEMA outbox_internal FROM PUBLIC;
 
 -- Otherwise the owner of a source could not attach or create partitions of it, nor
 -- the migration engineer create the triggers that enable() creates in his name.

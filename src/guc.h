@@ -30,7 +30,7 @@ extern int outbox_dead_letter_retention; /* seconds; -1: for ever */
 extern int outbox_drain_timeout;         /* ms a stopping relay waits for acks */
 extern int outbox_max_in_flight;         /* messages handed to a sink and not acknowledged */
 extern int outbox_max_in_flight_size;    /* kB, the same */
-extern int outbox_max_held_events;       /* per sink, in outbox.held_event */
+extern int outbox_max_held_events;       /* per sink, in outbox_internal.held_event */
 extern int outbox_max_sorted_events;     /* what a relay sorts at a time */
 extern int outbox_leaf_size;             /* kB: a larger leaf is closed */
 extern int outbox_leaf_age;              /* seconds: an older leaf is closed */

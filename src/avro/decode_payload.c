@@ -5,7 +5,7 @@
  *
  * Under the view event_json, so a row that cannot be decoded must not fail the
  * query. Decoders are kept per backend, since a schema text does not change
- * once it is pinned. They are found by the object id of outbox.event_schema
+ * once it is pinned. They are found by the object id of outbox_internal.event_schema
  * and the schema's id: schema ids start again when the extension is created
  * again, relation ids do not.
  *
@@ -30,7 +30,7 @@
 
 typedef struct DecoderKey
 {
-	Oid relation; /* outbox.event_schema */
+	Oid relation; /* outbox_internal.event_schema */
 	int32 schema_id;
 } DecoderKey;
 
@@ -73,9 +73,9 @@ read_schema(int32 schema_id)
 
 	OutboxOwnerBegin(&scope);
 	SPI_connect();
-	if (SPI_execute_with_args("SELECT schema FROM outbox.event_schema WHERE id OPERATOR(pg_catalog.=) $1",
+	if (SPI_execute_with_args("SELECT schema FROM outbox_internal.event_schema WHERE id OPERATOR(pg_catalog.=) $1",
 							  1, types, values, NULL, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox.event_schema");
+		elog(ERROR, "could not read outbox_internal.event_schema");
 	if (SPI_processed == 1)
 		schema = MemoryContextStrdup(caller, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
 	SPI_finish();

@@ -109,7 +109,7 @@ OutboxEventBufferBind(Oid installation)
 	buffer.installation = InvalidOid;
 	OutboxLeafForget();
 
-	rel = table_open(OutboxRelationOid("event"), AccessShareLock);
+	rel = table_open(OutboxEventOid(), AccessShareLock);
 	if (RelationGetDescr(rel)->natts < Natts_event)
 		elog(ERROR, "outbox.event has only %d columns", RelationGetDescr(rel)->natts);
 	old = MemoryContextSwitchTo(buffer.context);

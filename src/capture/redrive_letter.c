@@ -30,7 +30,7 @@ List *
 OutboxTakeLetters(const OutboxLetterChoice *choice)
 {
 	static const char query[] =
-		"WITH taken AS MATERIALIZED (SELECT " LETTER_COLUMNS " FROM outbox.dead_letter_entry"
+		"WITH taken AS MATERIALIZED (SELECT " LETTER_COLUMNS " FROM outbox_internal.dead_letter_entry"
 		" WHERE state = 'open' AND (id = $1 OR $1 IS NULL AND (stage <> 'flush' OR event_type IS NULL))"
 		" AND ($2 IS NULL OR contract = $2) ORDER BY attempts, id LIMIT $3 FOR UPDATE SKIP LOCKED)"
 		" SELECT * FROM taken ORDER BY id";
@@ -46,7 +46,7 @@ List *
 OutboxTakeLateLetters(int max_rows)
 {
 	static const char query[] =
-		"SELECT " LETTER_COLUMNS " FROM outbox.dead_letter_entry"
+		"SELECT " LETTER_COLUMNS " FROM outbox_internal.dead_letter_entry"
 		" WHERE state = 'open' AND stage = 'flush' AND event_type IS NULL"
 		" AND (attempts = 0 OR (attempts < 9 AND"
 		" created_at + pg_catalog.make_interval(secs => 4 ^ attempts) < pg_catalog.clock_timestamp()))"
@@ -67,7 +67,7 @@ take(const char *query, int nargs, Oid *types, Datum *values, const char *nulls)
 	OutboxOwnerBegin(&scope);
 	SPI_connect();
 	if (SPI_execute_with_args(query, nargs, types, values, nulls, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox.dead_letter_entry");
+		elog(ERROR, "could not read outbox_internal.dead_letter_entry");
 	letters = read_letters(caller);
 	SPI_finish();
 	OutboxOwnerEnd(&scope);
@@ -129,7 +129,7 @@ OutboxLetterResolved(const OutboxLetter *letter, const char *reason)
 {
 	const char *args[] = {psprintf(INT64_FORMAT, letter->id), GetUserNameFromId(GetSessionUserId(), false), reason};
 
-	(void) OutboxExecute("UPDATE outbox.dead_letter_entry SET state = 'redriven', attempts = attempts + 1,"
+	(void) OutboxExecute("UPDATE outbox_internal.dead_letter_entry SET state = 'redriven', attempts = attempts + 1,"
 						 " resolved_at = clock_timestamp(), resolved_by = $2, resolution = $3 WHERE id = $1::bigint",
 						 lengthof(args), args);
 }
@@ -140,7 +140,7 @@ OutboxLetterFailed(const OutboxLetter *letter, const OutboxDeadLetter *failure)
 	const char *args[] = {psprintf(INT64_FORMAT, letter->id), unpack_sql_state(failure->sqlerrcode), failure->message,
 						  failure->hint};
 
-	(void) OutboxExecute("UPDATE outbox.dead_letter_entry SET attempts = attempts + 1, sqlstate = $2,"
+	(void) OutboxExecute("UPDATE outbox_internal.dead_letter_entry SET attempts = attempts + 1, sqlstate = $2,"
 						 " message = $3, hint = $4 WHERE id = $1::bigint",
 						 lengthof(args), args);
 }

@@ -114,7 +114,7 @@ outbox_discard(PG_FUNCTION_ARGS)
 				 errmsg("\"reason\" must not be empty"),
 				 errhint("Say why the event is not needed; whoever asks later finds it in outbox.dead_letter.")));
 	args[0] = psprintf(INT64_FORMAT, PG_GETARG_INT64(0));
-	if (OutboxExecute("UPDATE outbox.dead_letter_entry SET state = 'discarded', resolution = $2,"
+	if (OutboxExecute("UPDATE outbox_internal.dead_letter_entry SET state = 'discarded', resolution = $2,"
 					  " resolved_at = clock_timestamp(), resolved_by = $3"
 					  " WHERE id = $1::bigint AND state = 'open' RETURNING id",
 					  lengthof(args), args) == NULL)

@@ -93,7 +93,7 @@ OutboxRequireVersion(void)
 Oid
 OutboxInstallation(void)
 {
-	Oid schema = get_namespace_oid(OUTBOX_SCHEMA, true);
+	Oid schema = get_namespace_oid(OUTBOX_INTERNAL_SCHEMA, true);
 
 	return OidIsValid(schema) ? get_relname_relid("event_seq", schema) : InvalidOid;
 }
@@ -104,18 +104,30 @@ OutboxSchemaOid(void)
 	return get_namespace_oid(OUTBOX_SCHEMA, false);
 }
 
-Oid
-OutboxRelationOid(const char *relname)
+static Oid
+relation_oid(const char *schema_name, const char *relname)
 {
-	Oid schema = get_namespace_oid(OUTBOX_SCHEMA, false);
-	Oid relid = get_relname_relid(relname, schema);
+	Oid schema = get_namespace_oid(schema_name, true);
+	Oid relid = OidIsValid(schema) ? get_relname_relid(relname, schema) : InvalidOid;
 
 	if (!OidIsValid(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation \"%s.%s\" does not exist", OUTBOX_SCHEMA, relname),
+				 errmsg("relation \"%s.%s\" does not exist", schema_name, relname),
 				 errhint("Create the extension outbox_ext in this database.")));
 	return relid;
+}
+
+Oid
+OutboxEventOid(void)
+{
+	return relation_oid(OUTBOX_SCHEMA, "event");
+}
+
+Oid
+OutboxRelationOid(const char *relname)
+{
+	return relation_oid(OUTBOX_INTERNAL_SCHEMA, relname);
 }
 
 Oid

@@ -11,7 +11,13 @@
 #include "nodes/pg_list.h"
 #include "utils/relcache.h"
 
+/*
+ * What users call and read is in one schema, our tables in another one, in
+ * which nobody has USAGE: who can name a table can lock it without any right
+ * on it (PREPARE), or make others wait for a lock (CREATE RULE).
+ */
 #define OUTBOX_SCHEMA "outbox"
+#define OUTBOX_INTERNAL_SCHEMA "outbox_internal"
 
 /* Attribute numbers of outbox.event and its leaves (sql/10_catalog.sql). */
 enum OutboxEventAttribute
@@ -32,7 +38,7 @@ enum OutboxEventAttribute
 };
 #define Natts_event Anum_event_headers
 
-/* Attribute numbers of outbox.leaf that are read without a query. */
+/* Attribute numbers of outbox_internal.leaf that are read without a query. */
 enum OutboxLeafAttribute
 {
 	Anum_leaf_leaf = 1,
@@ -59,9 +65,10 @@ enum OutboxLeafAttribute
  */
 extern Oid OutboxExtensionOid(bool missing_ok);
 extern Oid OutboxOwner(void);                      /* owner of the extension: reads and writes our tables */
-extern Oid OutboxInstallation(void);               /* oid of outbox.event_seq: changes when the extension is created anew; InvalidOid: not there */
-extern Oid OutboxSchemaOid(void);                  /* raises when it is not there */
-extern Oid OutboxRelationOid(const char *relname); /* raises when it is not there */
+extern Oid OutboxInstallation(void);               /* oid of outbox_internal.event_seq: changes when the extension is created anew; InvalidOid: not there */
+extern Oid OutboxSchemaOid(void);                  /* of functions and views; raises when it is not there */
+extern Oid OutboxEventOid(void);                   /* outbox.event, the parent of the leaves; raises when it is not there */
+extern Oid OutboxRelationOid(const char *relname); /* of our tables, indexes, sequences; raises when it is not there */
 extern Oid OutboxRelationOwner(Oid relation);      /* raises when it is not there */
 
 /*

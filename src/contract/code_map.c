@@ -5,7 +5,7 @@
  *
  * outbox.decode() runs inside contracts, once per row and column, so each map
  * is a hash table of this backend, read with a fresh snapshot (a writer's may
- * be older than the map) and thrown away when outbox.code_map changes.
+ * be older than the map) and thrown away when outbox_internal.code_map changes.
  *
  * An unknown code is NULL, not an error: `required` decides whether that
  * matters, and the dead letter then names the codes remembered here.

@@ -5,7 +5,7 @@
  *
  * To change a map it is dropped and created again in one transaction, so only
  * the end of the transaction tells a drop from a change: a constraint trigger
- * of outbox.code_map, deferred to the commit, looks whether the map is there
+ * of outbox_internal.code_map, deferred to the commit, looks whether the map is there
  * again. If not, it looks for calls of outbox.decode() that name it by a
  * constant: in the contracts' views and the views behind them, detached ones
  * too, and in conditions, checks and key queries. What functions of a user call is not
@@ -71,7 +71,7 @@ static bool is_decode_call(const FuncCall *call);
 static const char *constant_argument(const List *args, bool raw);
 OUTBOX_NORETURN static void refuse(const char *map, const char *contract, const char *user);
 
-/* outbox.code_map_dropped(): AFTER DELETE on outbox.code_map, for each row, at commit. */
+/* outbox.code_map_dropped(): AFTER DELETE on outbox_internal.code_map, for each row, at commit. */
 Datum
 outbox_code_map_dropped(PG_FUNCTION_ARGS)
 {
@@ -118,7 +118,7 @@ refuse_if_used(const char *map)
 {
 	MapSearch search = {.map = map};
 
-	if (OutboxExecute("SELECT name FROM outbox.code_map WHERE name = $1 LIMIT 1", 1, &map))
+	if (OutboxExecute("SELECT name FROM outbox_internal.code_map WHERE name = $1 LIMIT 1", 1, &map))
 		return;
 	refuse_if_views_use(&search);
 	refuse_if_detached_use(&search);
@@ -131,7 +131,7 @@ refuse_if_views_use(MapSearch *search)
 	List *rows;
 	ListCell *lc;
 
-	rows = OutboxExecuteRows("SELECT c.name, v.view::oid FROM outbox.contract c JOIN outbox.contract_version v ON v.contract_id = c.id"
+	rows = OutboxExecuteRows("SELECT c.name, v.view::oid FROM outbox_internal.contract c JOIN outbox_internal.contract_version v ON v.contract_id = c.id"
 							 " WHERE c.enabled ORDER BY c.id, v.version",
 							 0, NULL);
 	foreach (lc, rows)
@@ -148,12 +148,12 @@ refuse_if_views_use(MapSearch *search)
 static void
 refuse_if_detached_use(MapSearch *search)
 {
-	List *rows = OutboxExecuteRows("SELECT c.name, v.detached_view FROM outbox.contract c JOIN outbox.contract_version v"
+	List *rows = OutboxExecuteRows("SELECT c.name, v.detached_view FROM outbox_internal.contract c JOIN outbox_internal.contract_version v"
 								   " ON v.contract_id = c.id WHERE c.enabled AND v.detached_view IS NOT NULL ORDER BY c.id",
 								   0, NULL);
 	ListCell *lc;
 
-	search->detached = OutboxExecuteRows("SELECT view, command FROM outbox.detached_view WHERE command LIKE 'CREATE VIEW %'", 0, NULL);
+	search->detached = OutboxExecuteRows("SELECT view, command FROM outbox_internal.detached_view WHERE command LIKE 'CREATE VIEW %'", 0, NULL);
 	foreach (lc, rows)
 	{
 		char **row = lfirst(lc);
@@ -172,12 +172,12 @@ refuse_if_texts_use(MapSearch *search)
 	List *rows;
 	ListCell *lc;
 
-	rows = OutboxExecuteRows("SELECT c.name, t.what, t.expression FROM outbox.contract c CROSS JOIN LATERAL ("
-							 "SELECT format('condition of event type \"%s\"', e.name), e.condition FROM outbox.event_type e"
+	rows = OutboxExecuteRows("SELECT c.name, t.what, t.expression FROM outbox_internal.contract c CROSS JOIN LATERAL ("
+							 "SELECT format('condition of event type \"%s\"', e.name), e.condition FROM outbox_internal.event_type e"
 							 " WHERE e.contract_id = c.id AND e.condition IS NOT NULL"
 							 " UNION ALL SELECT format('check \"%s\" of event type \"%s\"', r.name, e.name), r.expression"
-							 " FROM outbox.check_rule r JOIN outbox.event_type e ON e.id = r.event_type_id WHERE e.contract_id = c.id"
-							 " UNION ALL SELECT format('key_query of source \"%s\"', s.relation), s.key_query FROM outbox.source s"
+							 " FROM outbox_internal.check_rule r JOIN outbox_internal.event_type e ON e.id = r.event_type_id WHERE e.contract_id = c.id"
+							 " UNION ALL SELECT format('key_query of source \"%s\"', s.relation), s.key_query FROM outbox_internal.source s"
 							 " WHERE s.contract_id = c.id AND s.key_query IS NOT NULL"
 							 ") t (what, expression)"
 							 " WHERE c.enabled ORDER BY c.id, t.what",

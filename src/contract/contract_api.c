@@ -102,7 +102,7 @@ OutboxPinSchema(const OutboxContractConfig *config, OutboxEventTypeConfig *type)
 						  type->topic, type->ce_type, OutboxNamesToArray(type->previous), schema,
 						  psprintf(INT64_FORMAT, (int64) OutboxAvroFingerprint(schema))};
 
-	(void) OutboxExecute("INSERT INTO outbox.event_schema (event_type_id, contract, event_type, version, topic,"
+	(void) OutboxExecute("INSERT INTO outbox_internal.event_schema (event_type_id, contract, event_type, version, topic,"
 						 " ce_type, previous, schema, fingerprint)"
 						 " VALUES ($1::int, $2, $3, $4::int, $5, $6, $7::text[], $8, $9::bigint)",
 						 lengthof(args), args);
@@ -178,7 +178,7 @@ OutboxContractArg(FunctionCallInfo fcinfo, int arg, const char *argument)
 char *
 OutboxEventTypeContract(const char *event_type)
 {
-	return OutboxExecute("SELECT c.name FROM outbox.event_type e JOIN outbox.contract c ON c.id = e.contract_id"
+	return OutboxExecute("SELECT c.name FROM outbox_internal.event_type e JOIN outbox_internal.contract c ON c.id = e.contract_id"
 						 " WHERE e.name = $1",
 						 1, &event_type);
 }

@@ -96,7 +96,7 @@ outbox_drop_contract(PG_FUNCTION_ARGS)
 	if (get_rel_relkind(config->view) != '\0' && get_rel_relkind(config->root) != '\0')
 		OutboxCheckContractRights(config->view, config->root);
 	OutboxDropTriggers(config);
-	(void) OutboxExecute("DELETE FROM outbox.contract WHERE id = $1::int", 1, args);
+	(void) OutboxExecute("DELETE FROM outbox_internal.contract WHERE id = $1::int", 1, args);
 	PG_RETURN_VOID();
 }
 
@@ -181,7 +181,7 @@ static void
 check_mixture(const NewContract *contract)
 {
 	const char *args[] = {contract->config.aggregate_type, contract->evaluate};
-	const char *other = OutboxExecute("SELECT name FROM outbox.contract WHERE aggregate_type = $1 AND evaluate <> $2"
+	const char *other = OutboxExecute("SELECT name FROM outbox_internal.contract WHERE aggregate_type = $1 AND evaluate <> $2"
 									  " ORDER BY id LIMIT 1",
 									  lengthof(args), args);
 
@@ -345,17 +345,17 @@ insert_contract(const NewContract *contract)
 	const char *contract_args[] = {config->name, config->aggregate_type, OutboxNamesToArray(config->key),
 								   OutboxNamesToArray(config->aggregate_id), OutboxNamesToArray(config->required), config->name_space,
 								   contract->evaluate, contract->on_invalid, contract->on_truncate};
-	char *id = OutboxExecute("INSERT INTO outbox.contract (name, aggregate_type, key, aggregate_id, required,"
+	char *id = OutboxExecute("INSERT INTO outbox_internal.contract (name, aggregate_type, key, aggregate_id, required,"
 							 " namespace, evaluate, on_invalid, on_truncate)"
 							 " VALUES ($1, $2, $3::text[], $4::text[], $5::text[], $6, $7, $8, $9) RETURNING id",
 							 lengthof(contract_args), contract_args);
 	const char *version_args[] = {id, psprintf("%u", config->view)};
 	const char *source_args[] = {id, psprintf("%u", config->root), OutboxNamesToArray(contract->key_columns)};
 
-	(void) OutboxExecute("INSERT INTO outbox.contract_version (contract_id, version, view, state)"
+	(void) OutboxExecute("INSERT INTO outbox_internal.contract_version (contract_id, version, view, state)"
 						 " VALUES ($1::int, 1, $2::oid, 'draft')",
 						 lengthof(version_args), version_args);
-	(void) OutboxExecute("INSERT INTO outbox.source (contract_id, relation, role, key_columns)"
+	(void) OutboxExecute("INSERT INTO outbox_internal.source (contract_id, relation, role, key_columns)"
 						 " VALUES ($1::int, $2::oid, 'root', $3::text[])",
 						 lengthof(source_args), source_args);
 }

@@ -141,7 +141,7 @@ case_of(FuncExpr *call, bool *unknown_map)
 static CaseExpr *
 case_over(const char *map, Expr *code)
 {
-	List *codes = OutboxExecuteRows("SELECT code, word FROM outbox.code_map WHERE name = $1 ORDER BY code", 1, &map);
+	List *codes = OutboxExecuteRows("SELECT code, word FROM outbox_internal.code_map WHERE name = $1 ORDER BY code", 1, &map);
 	CaseExpr *cases = makeNode(CaseExpr);
 	CollateExpr *bytes = makeNode(CollateExpr);
 	ListCell *lc;

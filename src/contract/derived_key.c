@@ -48,7 +48,7 @@ OutboxNoteDerivedKey(const OutboxContractConfig *config)
 	derived = derived_columns(config, OutboxRootKey(config, OutboxRewrittenView(config->view)));
 	OutboxEvaluationEnd(&scope);
 	args[1] = OutboxNamesToArray(derived);
-	(void) OutboxExecute("UPDATE outbox.contract SET derived_key = $2::text[]"
+	(void) OutboxExecute("UPDATE outbox_internal.contract SET derived_key = $2::text[]"
 						 " WHERE name = $1 AND derived_key <> $2::text[]",
 						 lengthof(args), args);
 }

@@ -11,7 +11,7 @@
 #include "catalog/contract_config.h"
 
 /*
- * Notes in outbox.contract which columns of a proven key could make one key of
+ * Notes in outbox_internal.contract which columns of a proven key could make one key of
  * two rows. For create_contract() and enable(): raises what OutboxRootKey raises.
  */
 extern void OutboxNoteDerivedKey(const OutboxContractConfig *config);

@@ -6,7 +6,7 @@
  * A contract's view blocks DDL on the columns it reads, on purpose. Around a
  * vendor's upgrade it has to go for a while: what creates it again (options,
  * comments, grants, and the same for every view that depends on it) is kept in
- * outbox.detached_view before it is dropped. The contracts stay as they are;
+ * outbox_internal.detached_view before it is dropped. The contracts stay as they are;
  * capture records gaps for them meanwhile.
  *
  *-------------------------------------------------------------------------
@@ -79,8 +79,8 @@ outbox_detach(PG_FUNCTION_ARGS)
 static void
 lock_relations(const char *views)
 {
-	List *rows = OutboxExecuteRows("SELECT DISTINCT s.relation::oid, 't' FROM outbox.source s"
-								   " JOIN outbox.contract_version v USING (contract_id) JOIN pg_class c ON c.oid = s.relation"
+	List *rows = OutboxExecuteRows("SELECT DISTINCT s.relation::oid, 't' FROM outbox_internal.source s"
+								   " JOIN outbox_internal.contract_version v USING (contract_id) JOIN pg_class c ON c.oid = s.relation"
 								   " WHERE v.view = ANY ($1::oid[]) UNION ALL SELECT unnest($1::oid[]), 'f'",
 								   1, &views);
 	List *relations = NIL;
@@ -106,7 +106,7 @@ views_to_drop(Oid source, const char *source_name)
 	List *rows;
 	ListCell *lc;
 
-	if (OutboxExecute("SELECT 1 FROM outbox.detached_view WHERE source = $2 AND $1 IS NOT NULL", lengthof(args), args))
+	if (OutboxExecute("SELECT 1 FROM outbox_internal.detached_view WHERE source = $2 AND $1 IS NOT NULL", lengthof(args), args))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the views of \"%s\" are detached already", source_name),
@@ -141,7 +141,7 @@ keep_commands(const char *source_name, Oid source, const char *views)
 {
 	const char *args[] = {source_name, psprintf("%u", source), views};
 
-	(void) OutboxExecute("INSERT INTO outbox.detached_view (source, step, relation, view, owner, role, command)"
+	(void) OutboxExecute("INSERT INTO outbox_internal.detached_view (source, step, relation, view, owner, role, command)"
 						 " SELECT $1, row_number() OVER (ORDER BY v.place, c.step), $2::oid, v.view::regclass,"
 						 " pg_get_userbyid(k.relowner), c.role, c.command"
 						 " FROM unnest($3::oid[]) WITH ORDINALITY AS v (view, place)"
@@ -153,8 +153,8 @@ keep_commands(const char *source_name, Oid source, const char *views)
 static void
 mark_detached(Oid source, const char *views)
 {
-	List *contracts = OutboxExecuteRows("UPDATE outbox.contract_version v SET detached_view = v.view::text"
-										" FROM outbox.contract c WHERE c.id = v.contract_id"
+	List *contracts = OutboxExecuteRows("UPDATE outbox_internal.contract_version v SET detached_view = v.view::text"
+										" FROM outbox_internal.contract c WHERE c.id = v.contract_id"
 										" AND v.view = ANY ($1::oid[]) RETURNING c.name",
 										1, &views);
 	ListCell *lc;
@@ -216,7 +216,7 @@ outbox_reattach(PG_FUNCTION_ARGS)
 static List *
 load_views(const char *source_name)
 {
-	List *rows = OutboxExecuteRows("SELECT view, owner, role, command FROM outbox.detached_view"
+	List *rows = OutboxExecuteRows("SELECT view, owner, role, command FROM outbox_internal.detached_view"
 								   " WHERE source = $1 ORDER BY step",
 								   1, &source_name);
 	List *views = NIL;
@@ -247,18 +247,18 @@ static void
 attach_contracts(const char *source_name, Oid source)
 {
 	const char *args[] = {source_name, psprintf("%u", source)};
-	List *contracts = OutboxExecuteRows("UPDATE outbox.contract_version v SET view = to_regclass(v.detached_view), detached_view = NULL"
-										" FROM outbox.contract c WHERE c.id = v.contract_id"
-										" AND v.detached_view IN (SELECT view FROM outbox.detached_view WHERE source = $1 AND $2 IS NOT NULL)"
+	List *contracts = OutboxExecuteRows("UPDATE outbox_internal.contract_version v SET view = to_regclass(v.detached_view), detached_view = NULL"
+										" FROM outbox_internal.contract c WHERE c.id = v.contract_id"
+										" AND v.detached_view IN (SELECT view FROM outbox_internal.detached_view WHERE source = $1 AND $2 IS NOT NULL)"
 										" RETURNING c.name",
 										lengthof(args), args);
 	ListCell *lc;
 
-	(void) OutboxExecute("UPDATE outbox.source s SET relation = $2::oid FROM outbox.detached_view d"
+	(void) OutboxExecute("UPDATE outbox_internal.source s SET relation = $2::oid FROM outbox_internal.detached_view d"
 						 " WHERE d.source = $1 AND s.relation = d.relation AND d.relation <> $2::oid"
 						 " AND NOT EXISTS (SELECT FROM pg_class WHERE oid = d.relation)",
 						 lengthof(args), args);
-	(void) OutboxExecute("DELETE FROM outbox.detached_view WHERE source = $1 AND $2 IS NOT NULL", lengthof(args), args);
+	(void) OutboxExecute("DELETE FROM outbox_internal.detached_view WHERE source = $1 AND $2 IS NOT NULL", lengthof(args), args);
 	CommandCounterIncrement();
 	foreach (lc, contracts)
 	{

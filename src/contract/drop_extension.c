@@ -66,7 +66,7 @@ outbox_lock_before_drop(PG_FUNCTION_ARGS)
 Datum
 outbox_lock_tables(PG_FUNCTION_ARGS)
 {
-	OutboxLockInAttempts(select_relations("SELECT oid FROM pg_class WHERE relnamespace = 'outbox'::regnamespace"
+	OutboxLockInAttempts(select_relations("SELECT oid FROM pg_class WHERE relnamespace IN ('outbox'::regnamespace, 'outbox_internal'::regnamespace)"
 										  " AND relkind IN ('r', 'p', 'v', 'S') ORDER BY oid"),
 						 AccessExclusiveLock);
 	PG_RETURN_VOID();
@@ -139,7 +139,7 @@ relations_to_drop(void)
 		"  WHEN 'pg_constraint'::regclass THEN (SELECT c.conrelid FROM pg_constraint c WHERE c.oid = g.objid)"
 		"  WHEN 'pg_policy'::regclass THEN (SELECT p.polrelid FROM pg_policy p WHERE p.oid = g.objid) END AS oid FROM gone g)"
 		" SELECT c.oid FROM pg_class c WHERE c.oid IN (SELECT r.oid FROM relation r) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')"
-		" ORDER BY c.relnamespace = 'outbox'::regnamespace, c.oid";
+		" ORDER BY c.relnamespace IN ('outbox'::regnamespace, 'outbox_internal'::regnamespace), c.oid";
 
 	return select_relations(query);
 }

@@ -45,7 +45,7 @@ outbox_enable(PG_FUNCTION_ARGS)
 		if (type->schema_id == 0)
 			OutboxPinSchema(config, type);
 	}
-	(void) OutboxExecute("UPDATE outbox.contract_version SET state = 'active'"
+	(void) OutboxExecute("UPDATE outbox_internal.contract_version SET state = 'active'"
 						 " WHERE contract_id = $1::int AND version = $2::int AND state = 'draft'",
 						 lengthof(args), args);
 
@@ -76,7 +76,7 @@ set_enabled(const OutboxContractConfig *config, bool enabled)
 {
 	const char *args[] = {psprintf("%d", config->id), enabled ? "true" : "false"};
 
-	(void) OutboxExecute("UPDATE outbox.contract SET enabled = $2::bool WHERE id = $1::int AND enabled <> $2::bool",
+	(void) OutboxExecute("UPDATE outbox_internal.contract SET enabled = $2::bool WHERE id = $1::int AND enabled <> $2::bool",
 						 lengthof(args), args);
 }
 

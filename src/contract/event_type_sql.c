@@ -86,7 +86,7 @@ outbox_drop_event_type(PG_FUNCTION_ARGS)
 	config = OutboxContractGet(contract);
 	if (get_rel_relkind(config->view) != '\0' && get_rel_relkind(config->root) != '\0')
 		OutboxCheckContractRights(config->view, config->root);
-	(void) OutboxExecute("DELETE FROM outbox.event_type WHERE name = $1", 1, args);
+	(void) OutboxExecute("DELETE FROM outbox_internal.event_type WHERE name = $1", 1, args);
 	PG_RETURN_VOID();
 }
 
@@ -97,7 +97,7 @@ outbox_avro_schema(PG_FUNCTION_ARGS)
 	char *name = OutboxRequiredTextArg(fcinfo, 0, "event_type");
 	char *version = PG_ARGISNULL(1) ? NULL : psprintf("%d", PG_GETARG_INT32(1));
 	const char *args[] = {name, version};
-	char *schema = OutboxExecute("SELECT schema FROM outbox.event_schema WHERE event_type = $1"
+	char *schema = OutboxExecute("SELECT schema FROM outbox_internal.event_schema WHERE event_type = $1"
 								 " AND event_type_id IS NOT NULL AND ($2 IS NULL OR version = $2::int)"
 								 " ORDER BY version DESC LIMIT 1",
 								 2, args);
@@ -213,7 +213,7 @@ insert_event_type(const OutboxContractConfig *contract, const NewEventType *type
 	const char *args[] = {psprintf("%d", contract->id), type->config.name, type->emit, type->config.condition,
 						  OutboxNamesToArray(type->config.previous), type->config.topic, type->config.ce_type, type->tombstone};
 
-	return pg_strtoint32(OutboxExecute("INSERT INTO outbox.event_type (contract_id, name, emit, condition, previous,"
+	return pg_strtoint32(OutboxExecute("INSERT INTO outbox_internal.event_type (contract_id, name, emit, condition, previous,"
 									   " topic, ce_type, tombstone)"
 									   " VALUES ($1::int, $2, $3, $4, $5::text[], $6, $7, $8) RETURNING id",
 									   lengthof(args), args));

@@ -76,7 +76,7 @@ OutboxSourceColumnRenamed(Oid table, const char *old_name, const char *new_name)
 
 	for (;;)
 	{
-		char *contract = OutboxExecute("SELECT contract_id FROM outbox.source WHERE relation = $1::oid"
+		char *contract = OutboxExecute("SELECT contract_id FROM outbox_internal.source WHERE relation = $1::oid"
 									   " AND contract_id > $2::int AND key_query IS NOT NULL ORDER BY contract_id LIMIT 1",
 									   2, args);
 		char *text;
@@ -84,10 +84,10 @@ OutboxSourceColumnRenamed(Oid table, const char *old_name, const char *new_name)
 		if (contract == NULL)
 			return;
 		args[1] = contract;
-		text = OutboxExecute("SELECT key_query FROM outbox.source WHERE relation = $1::oid AND contract_id = $2::int", 2, args);
+		text = OutboxExecute("SELECT key_query FROM outbox_internal.source WHERE relation = $1::oid AND contract_id = $2::int", 2, args);
 		args[2] = OutboxRenameInKeyQuery(text, old_name, new_name);
 		if (strcmp(text, args[2]) != 0)
-			(void) OutboxExecute("UPDATE outbox.source SET key_query = $3 WHERE relation = $1::oid AND contract_id = $2::int",
+			(void) OutboxExecute("UPDATE outbox_internal.source SET key_query = $3 WHERE relation = $1::oid AND contract_id = $2::int",
 								 3, args);
 	}
 }

@@ -49,7 +49,7 @@
 PG_FUNCTION_INFO_V1(outbox_partitions_changed);
 PG_FUNCTION_INFO_V1(outbox_tables_dropped);
 
-/* The column of outbox.source. */
+/* The column of outbox_internal.source. */
 #define SOURCE_RELATION 2
 
 typedef struct Watch
@@ -226,7 +226,7 @@ partition_came(Watch *watch, RangeVar *name, bool attached)
 	foreach (lc, ancestors)
 	{
 		const char *args[] = {psprintf("%u", lfirst_oid(lc))};
-		List *contracts = select_texts("SELECT c.name FROM outbox.contract c JOIN outbox.source s ON s.contract_id = c.id"
+		List *contracts = select_texts("SELECT c.name FROM outbox_internal.contract c JOIN outbox_internal.source s ON s.contract_id = c.id"
 									   " WHERE s.relation = $1::oid",
 									   lengthof(args), args);
 		ListCell *contract;

@@ -45,7 +45,7 @@ outbox_add_check(PG_FUNCTION_ARGS)
 				 errhint("Drop it first: SELECT outbox.drop_check('%s', '%s').", type->name, name)));
 	(void) OutboxParseCheck(expression, contract->view,
 							psprintf("check \"%s\" of event type \"%s\"", name, type->name));
-	(void) OutboxExecute("INSERT INTO outbox.check_rule (event_type_id, name, expression) VALUES ($1::int, $2, $3)",
+	(void) OutboxExecute("INSERT INTO outbox_internal.check_rule (event_type_id, name, expression) VALUES ($1::int, $2, $3)",
 						 lengthof(args), args);
 	PG_RETURN_VOID();
 }
@@ -65,7 +65,7 @@ outbox_drop_check(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("event type \"%s\" has no check \"%s\"", type->name, name),
 				 errhint("SELECT name FROM outbox.check_rule lists the checks.")));
-	(void) OutboxExecute("DELETE FROM outbox.check_rule WHERE event_type_id = $1::int AND name = $2",
+	(void) OutboxExecute("DELETE FROM outbox_internal.check_rule WHERE event_type_id = $1::int AND name = $2",
 						 lengthof(args), args);
 	PG_RETURN_VOID();
 }
@@ -85,13 +85,13 @@ outbox_create_code_map(PG_FUNCTION_ARGS)
 				 errmsg("the name of a code map must not be empty")));
 	codes = PG_GETARG_JSONB_P(1);
 	check_codes(name, codes);
-	if (OutboxExecute("SELECT name FROM outbox.code_map WHERE name = $1 LIMIT 1", 1, args))
+	if (OutboxExecute("SELECT name FROM outbox_internal.code_map WHERE name = $1 LIMIT 1", 1, args))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("code map \"%s\" already exists", name),
 				 errhint("To change it, call outbox.drop_code_map() and outbox.create_code_map() in one transaction.")));
 	args[1] = JsonbToCString(NULL, &codes->root, VARSIZE(codes));
-	(void) OutboxExecute("INSERT INTO outbox.code_map (name, code, word) SELECT $1, key, value FROM jsonb_each_text($2::jsonb)",
+	(void) OutboxExecute("INSERT INTO outbox_internal.code_map (name, code, word) SELECT $1, key, value FROM jsonb_each_text($2::jsonb)",
 						 lengthof(args), args);
 	PG_RETURN_VOID();
 }
@@ -103,7 +103,7 @@ outbox_drop_code_map(PG_FUNCTION_ARGS)
 	char *name = OutboxRequiredTextArg(fcinfo, 0, "name");
 	const char *args[] = {name};
 
-	if (OutboxExecute("WITH gone AS (DELETE FROM outbox.code_map WHERE name = $1 RETURNING 1) SELECT 1 FROM gone LIMIT 1",
+	if (OutboxExecute("WITH gone AS (DELETE FROM outbox_internal.code_map WHERE name = $1 RETURNING 1) SELECT 1 FROM gone LIMIT 1",
 					  lengthof(args), args) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),

@@ -145,7 +145,7 @@ insert_source(const OutboxContractConfig *contract, const OutboxSourceConfig *so
 	const char *args[] = {psprintf("%d", contract->id), psprintf("%u", source->relation), source->key_query,
 						  psprintf("%d", source->max_fanout)};
 
-	(void) OutboxExecute("INSERT INTO outbox.source (contract_id, relation, role, key_columns, key_query, max_fanout)"
+	(void) OutboxExecute("INSERT INTO outbox_internal.source (contract_id, relation, role, key_columns, key_query, max_fanout)"
 						 " VALUES ($1::int, $2::oid, 'child', '{}', $3, $4::int)",
 						 lengthof(args), args);
 }

@@ -81,7 +81,7 @@ refuse_obstacles(const List *plan)
 static void
 lock_relations(void)
 {
-	List *rows = OutboxExecuteRows("SELECT DISTINCT s.relation::oid FROM outbox.source s JOIN pg_class c ON c.oid = s.relation"
+	List *rows = OutboxExecuteRows("SELECT DISTINCT s.relation::oid FROM outbox_internal.source s JOIN pg_class c ON c.oid = s.relation"
 								   " UNION SELECT to_regclass(p.object)::oid FROM outbox.uninstall_plan() p"
 								   " WHERE p.action IN ('replace view', 'drop view') ORDER BY 1",
 								   0, NULL);

@@ -3,7 +3,7 @@
  * rejected.c
  *	  Events that a broker rejected, worked by a person.
  *
- * They are kept in outbox.held_event; the relay of the sink publishes and
+ * They are kept in outbox_internal.held_event; the relay of the sink publishes and
  * removes them.  It notices by a number in the sink's row, which it reads every
  * second anyway.
  *
@@ -22,13 +22,13 @@ static uint64 execute(const char *query, int nargs, int64 letter);
 bool
 OutboxRedriveRejected(int64 letter)
 {
-	return execute("UPDATE outbox.held_event SET state = 'redrive' WHERE letter = $1 AND state = 'rejected'", 1, letter) > 0;
+	return execute("UPDATE outbox_internal.held_event SET state = 'redrive' WHERE letter = $1 AND state = 'rejected'", 1, letter) > 0;
 }
 
 bool
 OutboxDropRejected(int64 letter)
 {
-	return execute("DELETE FROM outbox.held_event WHERE letter = $1", 1, letter) > 0;
+	return execute("DELETE FROM outbox_internal.held_event WHERE letter = $1", 1, letter) > 0;
 }
 
 /*
@@ -38,8 +38,8 @@ OutboxDropRejected(int64 letter)
 void
 OutboxTellSinks(void)
 {
-	(void) execute("UPDATE outbox.sink SET resolved = resolved + 1"
-				   " WHERE id IN (SELECT id FROM outbox.sink ORDER BY id FOR NO KEY UPDATE)",
+	(void) execute("UPDATE outbox_internal.sink SET resolved = resolved + 1"
+				   " WHERE id IN (SELECT id FROM outbox_internal.sink ORDER BY id FOR NO KEY UPDATE)",
 				   0, 0);
 }
 

@@ -3,7 +3,7 @@
  * control_sql.c
  *	  SQL functions that start, stop, pause and resume relays.
  *
- * They change outbox.sink.desired_state and tell the launcher at commit: what
+ * They change outbox_internal.sink.desired_state and tell the launcher at commit: what
  * runs follows what is committed.  A paused sink has no relay either; it
  * differs from a stopped one in that somebody means it to go on, so it cannot
  * be dropped, is not started along with all others, and says in status how it
@@ -119,9 +119,9 @@ start_sink(const OutboxSinkEntry *sink)
 		Int32GetDatum(sink->id), Int64GetDatum((int64) GetSystemIdentifier()),
 		ObjectIdGetDatum(MyDatabaseId), has_site ? CStringGetTextDatum(outbox_site) : (Datum) 0};
 
-	if (SPI_execute_with_args("UPDATE outbox.sink SET desired_state = 'running', system_identifier = $2, database_oid = $3, site = $4 WHERE id = $1",
+	if (SPI_execute_with_args("UPDATE outbox_internal.sink SET desired_state = 'running', system_identifier = $2, database_oid = $3, site = $4 WHERE id = $1",
 							  4, types, values, has_site ? "    " : "   n", false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not update outbox.sink");
+		elog(ERROR, "could not update outbox_internal.sink");
 	start_on_trial(sink);
 }
 
@@ -214,9 +214,9 @@ set_desired_state(int32 sink_id, const char *state)
 	Oid types[] = {INT4OID, TEXTOID};
 	Datum values[] = {Int32GetDatum(sink_id), CStringGetTextDatum(state)};
 
-	if (SPI_execute_with_args("UPDATE outbox.sink SET desired_state = $2 WHERE id = $1 AND desired_state <> $2",
+	if (SPI_execute_with_args("UPDATE outbox_internal.sink SET desired_state = $2 WHERE id = $1 AND desired_state <> $2",
 							  2, types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not update outbox.sink");
+		elog(ERROR, "could not update outbox_internal.sink");
 }
 
 static void

@@ -73,7 +73,7 @@ outbox_counters(PG_FUNCTION_ARGS)
 static void
 put_captured(ReturnSetInfo *result)
 {
-	uint64 n = read_ids("SELECT id FROM outbox.event_schema");
+	uint64 n = read_ids("SELECT id FROM outbox_internal.event_schema");
 
 	for (uint64 i = 0; i < n; i++)
 	{
@@ -88,7 +88,7 @@ put_captured(ReturnSetInfo *result)
 static void
 put_relays(ReturnSetInfo *result)
 {
-	uint64 n = read_ids("SELECT id FROM outbox.sink");
+	uint64 n = read_ids("SELECT id FROM outbox_internal.sink");
 
 	for (uint64 i = 0; i < n; i++)
 	{

@@ -6,7 +6,7 @@
  * An event waits behind a rejected event of its aggregate, while its topic (or
  * its schema there) takes nothing, and behind an event of the same aggregate
  * and topic that waits itself: that is what keeps the order. Waiting events
- * are copied to outbox.held_event, so the position passes them; in memory is
+ * are copied to outbox_internal.held_event, so the position passes them; in memory is
  * only what it takes to decide about the next event: a hash entry per
  * aggregate and topic of which something waits, and one per rejected event.
  *

@@ -61,7 +61,7 @@ typedef struct OutboxRoute
 	bool changed; /* since it was written */
 } OutboxRoute;
 
-/* A message under way that is to be written to outbox.held_event. */
+/* A message under way that is to be written to outbox_internal.held_event. */
 typedef struct OutboxKeptAside
 {
 	uint64 index;
@@ -89,7 +89,7 @@ typedef struct OutboxHold
 	bool stale;     /* a dead letter was redriven or discarded: load again */
 	bool full;      /* outbox.max_held_events is reached: the relay stops */
 	bool release;   /* something may be publishable: make a pass */
-	int64 resolved; /* outbox.sink.resolved as of the last load */
+	int64 resolved; /* outbox_internal.sink.resolved as of the last load */
 
 	/* marked, not written yet */
 	MemoryContext aside_context; /* of the words */
@@ -153,7 +153,7 @@ extern long OutboxRouteWait(const OutboxHold *hold, TimestampTz now, long limit)
 /* ---- hold_store.c: the state on disk ---- */
 
 /*
- * For the rest of the transaction outbox.held_event is walked along its key:
+ * For the rest of the transaction outbox_internal.held_event is walked along its key:
  * it grows and shrinks faster than statistics follow, and a million rows
  * sorted for every few hundred is what a planner without them may choose.
  */

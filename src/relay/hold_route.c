@@ -182,19 +182,19 @@ static void
 delete_route(int32 sink_id, const OutboxRoute *route)
 {
 	static const char query[] =
-		"DELETE FROM outbox.blocked_route WHERE sink_id = $1 AND topic = $2 AND schema_id = $3";
+		"DELETE FROM outbox_internal.blocked_route WHERE sink_id = $1 AND topic = $2 AND schema_id = $3";
 	Oid types[] = {INT4OID, TEXTOID, INT4OID};
 	Datum values[] = {Int32GetDatum(sink_id), server_text(route->topic), Int32GetDatum(route->schema_id)};
 
 	if (SPI_execute_with_args(query, lengthof(types), types, values, NULL, false, 0) != SPI_OK_DELETE)
-		elog(ERROR, "could not delete from outbox.blocked_route");
+		elog(ERROR, "could not delete from outbox_internal.blocked_route");
 }
 
 static void
 write_route(int32 sink_id, const OutboxRoute *route)
 {
 	static const char query[] =
-		"INSERT INTO outbox.blocked_route (sink_id, topic, schema_id, reason, tries, tried_at, next_try)"
+		"INSERT INTO outbox_internal.blocked_route (sink_id, topic, schema_id, reason, tries, tried_at, next_try)"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (sink_id, topic, schema_id)"
 		" DO UPDATE SET reason = $4, tries = $5, tried_at = $6, next_try = $7";
 	Oid types[] = {INT4OID, TEXTOID, INT4OID, TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID};
@@ -203,5 +203,5 @@ write_route(int32 sink_id, const OutboxRoute *route)
 					  TimestampTzGetDatum(route->tried_at), TimestampTzGetDatum(route->next_try)};
 
 	if (SPI_execute_with_args(query, lengthof(types), types, values, NULL, false, 0) != SPI_OK_INSERT)
-		elog(ERROR, "could not write outbox.blocked_route");
+		elog(ERROR, "could not write outbox_internal.blocked_route");
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * hold_store.c
- *	  Events that wait, on disk: outbox.held_event, and their dead letters.
+ *	  Events that wait, on disk: outbox_internal.held_event, and their dead letters.
  *
  * The copy of an event commits before the position that passes it: positions
  * are written by later transactions of the same process, so whatever crash
@@ -27,7 +27,7 @@
 #include "relay/hold.h"
 #include "relay/session.h"
 
-/* Rows of outbox.held_event fetched at a time while loading. */
+/* Rows of outbox_internal.held_event fetched at a time while loading. */
 #define LOAD_ROWS 5000
 
 #define EVENT_COLUMNS                                                                      \
@@ -98,12 +98,12 @@ static void
 load_routes(OutboxHold *hold)
 {
 	static const char query[] =
-		"SELECT topic, schema_id, reason, tries, tried_at, next_try FROM outbox.blocked_route WHERE sink_id = $1";
+		"SELECT topic, schema_id, reason, tries, tried_at, next_try FROM outbox_internal.blocked_route WHERE sink_id = $1";
 	Oid types[] = {INT4OID};
 	Datum values[] = {Int32GetDatum(hold->sink_id)};
 
 	if (SPI_execute_with_args(query, lengthof(types), types, values, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox.blocked_route");
+		elog(ERROR, "could not read outbox_internal.blocked_route");
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		HeapTuple row = SPI_tuptable->vals[i];
@@ -126,7 +126,7 @@ static void
 load_rows(OutboxHold *hold, OutboxSchemaCache *schemas)
 {
 	static const char query[] =
-		"SELECT seq, schema_id, aggregatetype, aggregateid, state FROM outbox.held_event WHERE sink_id = $1 AND seq > $2"
+		"SELECT seq, schema_id, aggregatetype, aggregateid, state FROM outbox_internal.held_event WHERE sink_id = $1 AND seq > $2"
 		" AND (state = 'held' OR $3) ORDER BY seq LIMIT $4";
 	Oid types[] = {INT4OID, INT8OID, BOOLOID, INT4OID};
 	Datum values[] = {Int32GetDatum(hold->sink_id), Int64GetDatum(PG_INT64_MIN),
@@ -140,7 +140,7 @@ load_rows(OutboxHold *hold, OutboxSchemaCache *schemas)
 		bool isnull;
 
 		if (SPI_execute_with_args(query, lengthof(types), types, values, NULL, true, 0) != SPI_OK_SELECT)
-			elog(ERROR, "could not read outbox.held_event");
+			elog(ERROR, "could not read outbox_internal.held_event");
 		n = SPI_processed;
 		rows = SPI_tuptable;
 		for (uint64 i = 0; i < n; i++)
@@ -259,7 +259,7 @@ static bool
 copy_event_at(const OutboxHold *hold, const OutboxKeptAside *aside)
 {
 	static const char query[] =
-		"INSERT INTO outbox.held_event (" EVENT_COLUMNS ", sink_id, state)"
+		"INSERT INTO outbox_internal.held_event (" EVENT_COLUMNS ", sink_id, state)"
 		" SELECT " EVENT_COLUMNS ", $1, $2 FROM outbox.event WHERE ctid = $3 AND seq = $4"
 		" ON CONFLICT DO NOTHING";
 	static SPIPlanPtr plan = NULL;
@@ -275,7 +275,7 @@ copy_event_at(const OutboxHold *hold, const OutboxKeptAside *aside)
 			elog(ERROR, "could not prepare the copy of an event: %s", SPI_result_code_string(SPI_result));
 	}
 	if (SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_INSERT)
-		elog(ERROR, "could not write outbox.held_event");
+		elog(ERROR, "could not write outbox_internal.held_event");
 	return SPI_processed > 0;
 }
 
@@ -283,14 +283,14 @@ static bool
 copy_event_anywhere(const OutboxHold *hold, const OutboxKeptAside *aside)
 {
 	static const char query[] =
-		"INSERT INTO outbox.held_event (" EVENT_COLUMNS ", sink_id, state)"
+		"INSERT INTO outbox_internal.held_event (" EVENT_COLUMNS ", sink_id, state)"
 		" SELECT " EVENT_COLUMNS ", $1, $2 FROM outbox.event WHERE seq = $3 ON CONFLICT DO NOTHING";
 	Oid types[] = {INT4OID, TEXTOID, INT8OID};
 	Datum values[] = {Int32GetDatum(hold->sink_id), CStringGetTextDatum(aside->rejection ? "rejected" : "held"),
 					  Int64GetDatum(aside->seq)};
 
 	if (SPI_execute_with_args(query, lengthof(types), types, values, NULL, false, 0) != SPI_OK_INSERT)
-		elog(ERROR, "could not write outbox.held_event");
+		elog(ERROR, "could not write outbox_internal.held_event");
 	return SPI_processed > 0;
 }
 
@@ -300,38 +300,38 @@ has_copy(const OutboxHold *hold, int64 seq)
 	Oid types[] = {INT4OID, INT8OID};
 	Datum values[] = {Int32GetDatum(hold->sink_id), Int64GetDatum(seq)};
 
-	if (SPI_execute_with_args("SELECT FROM outbox.held_event WHERE sink_id = $1 AND seq = $2",
+	if (SPI_execute_with_args("SELECT FROM outbox_internal.held_event WHERE sink_id = $1 AND seq = $2",
 							  lengthof(types), types, values, NULL, false, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox.held_event");
+		elog(ERROR, "could not read outbox_internal.held_event");
 	return SPI_processed > 0;
 }
 
-/* A dead letter of stage publish for a row of outbox.held_event, or the one it has open again. */
+/* A dead letter of stage publish for a row of outbox_internal.held_event, or the one it has open again. */
 static void
 write_letter(int32 sink_id, int64 seq, const char *sink_name, const char *words)
 {
 	static const char again[] =
-		"UPDATE outbox.dead_letter_entry d SET state = 'open', message = $3, resolved_at = NULL, resolved_by = NULL"
-		" FROM outbox.held_event h WHERE h.sink_id = $1 AND h.seq = $2 AND d.id = h.letter AND d.sink = $4";
+		"UPDATE outbox_internal.dead_letter_entry d SET state = 'open', message = $3, resolved_at = NULL, resolved_by = NULL"
+		" FROM outbox_internal.held_event h WHERE h.sink_id = $1 AND h.seq = $2 AND d.id = h.letter AND d.sink = $4";
 	static const char first[] =
-		"WITH letter AS (INSERT INTO outbox.dead_letter_entry"
+		"WITH letter AS (INSERT INTO outbox_internal.dead_letter_entry"
 		" (contract, event_type, key, stage, sqlstate, message, hint, sink, event_id, payload)"
 		" SELECT coalesce(s.contract, h.aggregatetype), h.type,"
 		" jsonb_build_object('aggregatetype', h.aggregatetype, 'aggregateid', h.aggregateid),"
 		" 'publish', '38000', $3, 'Remove the cause and redrive it, or discard it.', $4, h.id, h.payload"
-		" FROM outbox.held_event h LEFT JOIN outbox.event_schema s ON s.id = h.schema_id"
+		" FROM outbox_internal.held_event h LEFT JOIN outbox_internal.event_schema s ON s.id = h.schema_id"
 		" WHERE h.sink_id = $1 AND h.seq = $2 RETURNING id)"
-		" UPDATE outbox.held_event h SET letter = l.id FROM letter l WHERE h.sink_id = $1 AND h.seq = $2";
+		" UPDATE outbox_internal.held_event h SET letter = l.id FROM letter l WHERE h.sink_id = $1 AND h.seq = $2";
 	Oid types[] = {INT4OID, INT8OID, TEXTOID, TEXTOID};
 	Datum values[] = {Int32GetDatum(sink_id), Int64GetDatum(seq), CStringGetTextDatum(OutboxPrintable(words)),
 					  CStringGetTextDatum(sink_name)};
 
 	if (SPI_execute_with_args(again, lengthof(types), types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not write outbox.dead_letter_entry");
+		elog(ERROR, "could not write outbox_internal.dead_letter_entry");
 	if (SPI_processed > 0)
 		return;
 	if (SPI_execute_with_args(first, lengthof(types), types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not write outbox.dead_letter_entry");
+		elog(ERROR, "could not write outbox_internal.dead_letter_entry");
 }
 
 void
@@ -340,9 +340,9 @@ OutboxHoldReject(int32 sink_id, int64 seq, const char *sink_name, const char *wo
 	Oid types[] = {INT4OID, INT8OID};
 	Datum values[] = {Int32GetDatum(sink_id), Int64GetDatum(seq)};
 
-	if (SPI_execute_with_args("UPDATE outbox.held_event SET state = 'rejected' WHERE sink_id = $1 AND seq = $2",
+	if (SPI_execute_with_args("UPDATE outbox_internal.held_event SET state = 'rejected' WHERE sink_id = $1 AND seq = $2",
 							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not write outbox.held_event");
+		elog(ERROR, "could not write outbox_internal.held_event");
 	write_letter(sink_id, seq, sink_name, words);
 }
 

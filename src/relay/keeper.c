@@ -7,7 +7,7 @@
  * complete, counts it, compares with what the sinks have acknowledged, and
  * empties it when the retention is over. README.md has the states and what a
  * crash costs at each step; every step is a transaction of its own, and what
- * decides is always what outbox.leaf says, so a new keeper goes on where the
+ * decides is always what outbox_internal.leaf says, so a new keeper goes on where the
  * last one ended.
  *
  * It waits for nobody: a leaf that is in use is tried again later. Nothing it

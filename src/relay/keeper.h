@@ -24,7 +24,7 @@ typedef enum OutboxLeafState
 	OUTBOX_LEAF_RETAINED
 } OutboxLeafState;
 
-/* A row of outbox.leaf as the keeper sees it. */
+/* A row of outbox_internal.leaf as the keeper sees it. */
 typedef struct OutboxKeptLeaf
 {
 	int16 number;
@@ -71,7 +71,7 @@ typedef struct OutboxLeafRetry
 typedef struct OutboxKeeper
 {
 	MemoryContext context; /* of a turn */
-	Oid claimed;           /* oid of the outbox.leaf that this process is keeper of */
+	Oid claimed;           /* oid of the outbox_internal.leaf that this process is keeper of */
 	TimestampTz due;       /* the next turn */
 	bool changed;          /* since the last one was stored for others */
 	OutboxKeptLeaf *leaves;
@@ -108,7 +108,7 @@ extern void OutboxKeeperSucceeded(OutboxKeeper *keeper, int number);
 /* ---- keeper_mark.c: what is acknowledged of leaves that are not complete ---- */
 extern void OutboxKeeperSubtractPassed(OutboxKeeper *keeper, struct OutboxLeafSummary *summary);
 
-/* ---- keeper_load.c: what outbox.leaf says ---- */
+/* ---- keeper_load.c: what outbox_internal.leaf says ---- */
 extern void OutboxKeeperLoad(OutboxKeeper *keeper);
 
 /* ---- keeper_leaf.c: a leaf's way from state to state. True: it took a step. ---- */

@@ -67,7 +67,7 @@ say_backlog(OutboxKeeper *keeper)
 	static const char *const details[] = {
 		[OUTBOX_BACKLOG_KEEP] = "They are kept.",
 		[OUTBOX_BACKLOG_REFUSE] = "Writes are refused until it is less.",
-		[OUTBOX_BACKLOG_DROP] = "The oldest are dropped; outbox.gap says which.",
+		[OUTBOX_BACKLOG_DROP] = "The oldest are dropped; outbox_internal.gap says which.",
 	};
 
 	if (keeper->said_backlog)
@@ -97,7 +97,7 @@ static bool
 drop_leaf(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
 {
 	static const char query[] =
-		"UPDATE outbox.leaf SET state = 'empty', changed_at = clock_timestamp(), leaf_generation = leaf_generation + 1,"
+		"UPDATE outbox_internal.leaf SET state = 'empty', changed_at = clock_timestamp(), leaf_generation = leaf_generation + 1,"
 		" opened_at = NULL, frozen_snapshot = NULL, bytes = NULL, events = NULL, min_xid = NULL,"
 		" first_at = NULL, last_at = NULL, acked_at = NULL, republished = 0"
 		" WHERE leaf = $1 AND leaf_generation = $2 AND state = 'frozen'";
@@ -138,14 +138,14 @@ record_gaps(const OutboxKeptLeaf *leaf)
 		"WITH lost AS ("
 		" SELECT coalesce(c.contract, '(schema ' || e.schema_id || ')') AS contract, s.name AS sink,"
 		"  count(*) AS n, min(e.seq) AS first, max(e.seq) AS last, min(e.occurred_at) AS since, max(e.occurred_at) AS until"
-		" FROM outbox.event_%d e CROSS JOIN outbox.sink s"
-		" LEFT JOIN outbox.relay_progress p ON p.sink_id = s.id"
-		" LEFT JOIN outbox.event_schema c ON c.id = e.schema_id"
+		" FROM outbox_internal.event_%d e CROSS JOIN outbox_internal.sink s"
+		" LEFT JOIN outbox_internal.relay_progress p ON p.sink_id = s.id"
+		" LEFT JOIN outbox_internal.event_schema c ON c.id = e.schema_id"
 		" WHERE NOT coalesce(pg_visible_in_snapshot(e.xid, p.snap_last), false)"
 		"  AND NOT coalesce(pg_visible_in_snapshot(e.xid, p.snap_cur) AND e.seq <= p.cursor, false)"
 		" GROUP BY 1, 2"
 		"), gaps AS ("
-		" INSERT INTO outbox.gap (contract, reason, sink, detail)"
+		" INSERT INTO outbox_internal.gap (contract, reason, sink, detail)"
 		" SELECT contract, 'backlog', sink,"
 		"  format('%%s events, seq %%s to %%s, from %%s to %%s', n, first, last, since, until) FROM lost ORDER BY contract, sink"
 		") SELECT coalesce(sum(n), 0)::bigint FROM lost";

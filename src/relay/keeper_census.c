@@ -120,7 +120,7 @@ static void
 save_census(const OutboxKeptLeaf *leaf, const OutboxLeafCensus *census)
 {
 	static const char query[] =
-		"UPDATE outbox.leaf SET events = $3, min_xid = $4, first_at = $5, last_at = $6"
+		"UPDATE outbox_internal.leaf SET events = $3, min_xid = $4, first_at = $5, last_at = $6"
 		" WHERE leaf = $1 AND leaf_generation = $2 AND state = 'frozen' AND $7 < pg_snapshot_xmax(frozen_snapshot)";
 	static const Oid types[] = {INT2OID, INT8OID, INT8OID, XID8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, XID8OID};
 	Datum values[] = {
@@ -146,11 +146,11 @@ bool
 OutboxKeeperCompare(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
 {
 	static const char acked[] =
-		"UPDATE outbox.leaf SET state = 'acked', acked_at = coalesce(acked_at, clock_timestamp()), changed_at = clock_timestamp()"
+		"UPDATE outbox_internal.leaf SET state = 'acked', acked_at = coalesce(acked_at, clock_timestamp()), changed_at = clock_timestamp()"
 		" WHERE leaf = $1 AND leaf_generation = $2 AND state IN ('frozen', 'acked')"
-		" AND (SELECT count(*) > 0 AND bool_and(passed) FROM outbox.leaf_sink WHERE leaf = $1)";
+		" AND (SELECT count(*) > 0 AND bool_and(passed) FROM outbox_internal.leaf_sink WHERE leaf = $1)";
 	static const char retained[] =
-		"UPDATE outbox.leaf SET state = 'retained' WHERE leaf = $1 AND leaf_generation = $2 AND state = 'acked'";
+		"UPDATE outbox_internal.leaf SET state = 'retained' WHERE leaf = $1 AND leaf_generation = $2 AND state = 'acked'";
 	static const Oid types[] = {INT2OID, INT8OID};
 	Datum values[] = {Int16GetDatum(leaf->number), Int64GetDatum(leaf->leaf_generation)};
 	OutboxOwnerScope scope;
@@ -190,7 +190,7 @@ find_missing(const OutboxKeptLeaf *leaf, MemoryContext context)
 {
 	static const char query[] =
 		"SELECT string_agg(format('%s %s of %s', s.sink, s.acked, l.events), ', ')"
-		" FROM outbox.leaf l JOIN outbox.leaf_sink s ON s.leaf = l.leaf"
+		" FROM outbox_internal.leaf l JOIN outbox_internal.leaf_sink s ON s.leaf = l.leaf"
 		" WHERE l.leaf = $1 AND s.gets_all AND s.acked <> l.events";
 	static const Oid types[] = {INT2OID};
 	Datum values[] = {Int16GetDatum(leaf->number)};
@@ -209,13 +209,13 @@ static void
 publish_again(const OutboxKeptLeaf *leaf)
 {
 	static const char rewind[] =
-		"UPDATE outbox.relay_progress p SET rewind_to ="
+		"UPDATE outbox_internal.relay_progress p SET rewind_to ="
 		" format('%1$s:%1$s:', least(l.min_xid, pg_snapshot_xmin(p.snap_last)))::pg_snapshot,"
 		" written_by = CASE WHEN p.written_by::xid = p.xmin THEN pg_current_xact_id() END"
-		" FROM outbox.leaf l JOIN outbox.leaf_sink s ON s.leaf = l.leaf"
+		" FROM outbox_internal.leaf l JOIN outbox_internal.leaf_sink s ON s.leaf = l.leaf"
 		" WHERE l.leaf = $1 AND s.gets_all AND s.acked <> l.events AND p.sink_id = s.sink_id";
 	static const char frozen[] =
-		"UPDATE outbox.leaf SET state = 'frozen', acked_at = NULL, republished = republished + 1 WHERE leaf = $1";
+		"UPDATE outbox_internal.leaf SET state = 'frozen', acked_at = NULL, republished = republished + 1 WHERE leaf = $1";
 	static const Oid types[] = {INT2OID};
 	Datum values[] = {Int16GetDatum(leaf->number)};
 

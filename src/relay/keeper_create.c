@@ -43,7 +43,7 @@ OutboxKeeperCreate(OutboxKeeper *keeper)
 	}
 
 	OutboxKeeperBegin(&scope);
-	if (ConditionalLockRelationOid(OutboxRelationOid("event"), ShareUpdateExclusiveLock))
+	if (ConditionalLockRelationOid(OutboxEventOid(), ShareUpdateExclusiveLock))
 	{
 		number = free_number();
 		create_leaf(number);
@@ -59,7 +59,7 @@ free_number(void)
 {
 	static const char query[] =
 		"SELECT min(n)::int2 FROM generate_series(1, $1 + 1) n"
-		" WHERE NOT EXISTS (SELECT FROM outbox.leaf WHERE leaf = n) AND to_regclass('outbox.event_' || n) IS NULL";
+		" WHERE NOT EXISTS (SELECT FROM outbox_internal.leaf WHERE leaf = n) AND to_regclass('outbox_internal.event_' || n) IS NULL";
 	static const Oid types[] = {INT4OID};
 	Datum values[] = {Int32GetDatum(OUTBOX_MAX_LEAVES - 1)};
 	Datum number;
@@ -79,16 +79,16 @@ static void
 create_leaf(int number)
 {
 	static const char *const commands[] = {
-		"CREATE TABLE outbox.event_%d (LIKE outbox.event INCLUDING STORAGE INCLUDING COMPRESSION) USING heap"
+		"CREATE TABLE outbox_internal.event_%d (LIKE outbox.event INCLUDING STORAGE INCLUDING COMPRESSION) USING heap"
 		" WITH (autovacuum_enabled = off, vacuum_truncate = off, toast.autovacuum_enabled = off)",
-		"COMMENT ON TABLE outbox.event_%d IS 'Leaf %d of outbox.event'",
-		"ALTER TABLE outbox.event ATTACH PARTITION outbox.event_%d FOR VALUES IN (%d)",
-		"CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON outbox.event_%d FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_write()",
-		"ALTER TABLE outbox.event_%d ENABLE ALWAYS TRIGGER refuse_row",
-		"ALTER TABLE outbox.event_%d ENABLE ALWAYS TRIGGER refuse_truncate",
-		"REVOKE ALL ON TABLE outbox.event_%d FROM PUBLIC",
-		"ALTER EXTENSION outbox_ext ADD TABLE outbox.event_%d",
-		"INSERT INTO outbox.leaf (leaf, relation, state) VALUES (%d, 'outbox.event_%d', 'empty')",
+		"COMMENT ON TABLE outbox_internal.event_%d IS 'Leaf %d of outbox.event'",
+		"ALTER TABLE outbox.event ATTACH PARTITION outbox_internal.event_%d FOR VALUES IN (%d)",
+		"CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON outbox_internal.event_%d FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_write()",
+		"ALTER TABLE outbox_internal.event_%d ENABLE ALWAYS TRIGGER refuse_row",
+		"ALTER TABLE outbox_internal.event_%d ENABLE ALWAYS TRIGGER refuse_truncate",
+		"REVOKE ALL ON TABLE outbox_internal.event_%d FROM PUBLIC",
+		"ALTER EXTENSION outbox_ext ADD TABLE outbox_internal.event_%d",
+		"INSERT INTO outbox_internal.leaf (leaf, relation, state) VALUES (%d, 'outbox_internal.event_%d', 'empty')",
 	};
 
 	/* what a database or role may set must not decide where it is */

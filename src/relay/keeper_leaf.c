@@ -40,12 +40,12 @@ OutboxKeeperSwitch(OutboxKeeper *keeper, const OutboxKeptLeaf *current)
 	if (next != 0)
 	{
 		values[0] = Int16GetDatum(current->number);
-		expect_row(OutboxKeeperExecute("UPDATE outbox.leaf SET state = 'closing', changed_at = clock_timestamp(),"
+		expect_row(OutboxKeeperExecute("UPDATE outbox_internal.leaf SET state = 'closing', changed_at = clock_timestamp(),"
 									   " bytes = outbox.leaf_bytes(relation) WHERE leaf = $1 AND state = 'current'",
 									   1, types, values, NULL),
 				   current->number, "current");
 		values[0] = Int16GetDatum(next);
-		expect_row(OutboxKeeperExecute("UPDATE outbox.leaf SET state = 'current', changed_at = clock_timestamp(),"
+		expect_row(OutboxKeeperExecute("UPDATE outbox_internal.leaf SET state = 'current', changed_at = clock_timestamp(),"
 									   " opened_at = clock_timestamp() WHERE leaf = $1 AND state = 'empty'",
 									   1, types, values, NULL),
 				   next, "empty");
@@ -63,7 +63,7 @@ OutboxKeeperSwitch(OutboxKeeper *keeper, const OutboxKeptLeaf *current)
 static int16
 find_empty(void)
 {
-	uint64 n = OutboxKeeperExecute("SELECT leaf, relation::oid FROM outbox.leaf WHERE state = 'empty' ORDER BY leaf", 0, NULL, NULL, NULL);
+	uint64 n = OutboxKeeperExecute("SELECT leaf, relation::oid FROM outbox_internal.leaf WHERE state = 'empty' ORDER BY leaf", 0, NULL, NULL, NULL);
 	SPITupleTable *rows = SPI_tuptable;
 	bool isnull;
 
@@ -122,7 +122,7 @@ OutboxKeeperFreeze(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
 	{
 		UnlockRelationOid(leaf->relid, ShareLock);
 		/* the command's snapshot is taken now, so it sees all that had written as ended */
-		expect_row(OutboxKeeperExecute("UPDATE outbox.leaf SET state = 'frozen', changed_at = clock_timestamp(),"
+		expect_row(OutboxKeeperExecute("UPDATE outbox_internal.leaf SET state = 'frozen', changed_at = clock_timestamp(),"
 									   " frozen_snapshot = pg_current_snapshot(), bytes = outbox.leaf_bytes(relation)"
 									   " WHERE leaf = $1 AND leaf_generation = $2 AND state = 'closing'",
 									   lengthof(types), types, values, NULL),
@@ -144,12 +144,12 @@ bool
 OutboxKeeperRecycle(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
 {
 	static const char query[] =
-		"UPDATE outbox.leaf SET state = 'empty', changed_at = clock_timestamp(), leaf_generation = leaf_generation + 1,"
+		"UPDATE outbox_internal.leaf SET state = 'empty', changed_at = clock_timestamp(), leaf_generation = leaf_generation + 1,"
 		" opened_at = NULL, frozen_snapshot = NULL, bytes = NULL, events = NULL, min_xid = NULL,"
 		" first_at = NULL, last_at = NULL, acked_at = NULL, republished = 0"
 		" WHERE leaf = $1 AND leaf_generation = $2 AND state = 'retained'"
 		" AND $3 >= 0 AND acked_at < clock_timestamp() - make_interval(secs => $3)"
-		" AND (SELECT count(*) > 0 AND bool_and(passed) FROM outbox.leaf_sink WHERE leaf = $1)";
+		" AND (SELECT count(*) > 0 AND bool_and(passed) FROM outbox_internal.leaf_sink WHERE leaf = $1)";
 	static const Oid types[] = {INT2OID, INT8OID, FLOAT8OID};
 	Datum values[] = {Int16GetDatum(leaf->number), Int64GetDatum(leaf->leaf_generation), Float8GetDatum(outbox_retention)};
 	OutboxOwnerScope scope;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * keeper_load.c
- *	  What outbox.leaf says, read by the keeper and stored for the others.
+ *	  What outbox_internal.leaf says, read by the keeper and stored for the others.
  *
  * The store comes before anything else that the keeper does: a leaf that it
  * then finds closing is not what the writers' atomic names, even if the
@@ -36,8 +36,8 @@ OutboxKeeperLoad(OutboxKeeper *keeper)
 		" l.state = 'retained' AND $2 >= 0 AND l.acked_at < clock_timestamp() - make_interval(secs => $2) AND k.passed,"
 		" l.republished > 0,"
 		" pg_snapshot_xmax(l.frozen_snapshot)"
-		" FROM outbox.leaf l LEFT JOIN LATERAL"
-		" (SELECT count(*) > 0 AND bool_and(s.passed) AS passed FROM outbox.leaf_sink s WHERE s.leaf = l.leaf) k"
+		" FROM outbox_internal.leaf l LEFT JOIN LATERAL"
+		" (SELECT count(*) > 0 AND bool_and(s.passed) AS passed FROM outbox_internal.leaf_sink s WHERE s.leaf = l.leaf) k"
 		" ON l.state = 'frozen' OR (l.state = 'retained' AND $2 >= 0 AND l.acked_at < clock_timestamp() - make_interval(secs => $2))"
 		" ORDER BY l.opened_at NULLS FIRST, l.leaf";
 	static const Oid types[] = {FLOAT8OID, FLOAT8OID};

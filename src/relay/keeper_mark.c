@@ -83,7 +83,7 @@ all_passed(const OutboxSnapshot *snapshot)
 	static const char query[] =
 		"SELECT count(*) > 0 AND coalesce(bool_and(outbox.snapshot_covers(p.snap_last, $1) AND p.rewind_to IS NULL), false)"
 		" AND count(p.snap_last) = count(*)"
-		" FROM outbox.sink s LEFT JOIN outbox.relay_progress p ON p.sink_id = s.id"
+		" FROM outbox_internal.sink s LEFT JOIN outbox_internal.relay_progress p ON p.sink_id = s.id"
 		" AND p.database_oid = (SELECT oid FROM pg_database WHERE datname = current_database())"
 		" AND p.system_identifier = (SELECT system_identifier FROM pg_control_system())";
 	static const Oid types[] = {PG_SNAPSHOTOID};

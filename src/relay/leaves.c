@@ -30,7 +30,7 @@
 #include "compat.h"
 #include "relay/leaves.h"
 
-/* What a row of outbox.leaf says to the reader. */
+/* What a row of outbox_internal.leaf says to the reader. */
 typedef struct LeafRow
 {
 	int16 number;
@@ -82,7 +82,7 @@ OutboxLeavesLoad(OutboxLeaves *leaves, const OutboxSnapshot *passed)
 	return rewritten;
 }
 
-/* The rows of outbox.leaf as of now, in the order of their relations' ids. */
+/* The rows of outbox_internal.leaf as of now, in the order of their relations' ids. */
 static LeafRow *
 read_rows(const OutboxSnapshot *passed, int *n)
 {

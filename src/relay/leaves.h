@@ -14,12 +14,12 @@
 
 #define OUTBOX_MAX_LEAVES 1024
 
-/* outbox.leaf.leaf_generation as places and tallies remember it. */
+/* outbox_internal.leaf.leaf_generation as places and tallies remember it. */
 #define OUTBOX_LEAF_USE(leaf_generation) ((uint16) ((leaf_generation) &0xFFFF))
 
 typedef struct OutboxLeaf
 {
-	int16 number; /* outbox.leaf.leaf */
+	int16 number; /* outbox_internal.leaf.leaf */
 	uint16 use;
 	Oid relid;
 	Oid relfilenumber; /* storage when the list was read */

@@ -23,13 +23,13 @@ typedef struct OutboxPlace
 	int64 seq;
 	TimestampTz occurred_at;
 	ItemPointerData tid;
-	uint16 leaf; /* outbox.leaf.leaf */
+	uint16 leaf; /* outbox_internal.leaf.leaf */
 	uint16 leaf_use;
 	uint32 bytes; /* of key and payload */
 	uint32 held;  /* what the sink probably keeps of it */
 	bool acked;
 	bool completes;   /* the last message of its event */
-	bool kept_aside;  /* in outbox.held_event, or about to be (hold.h) */
+	bool kept_aside;  /* in outbox_internal.held_event, or about to be (hold.h) */
 	uint16 type;      /* what the meter counts it as; set when it is handed over */
 	uint64 aggregate; /* hash of aggregatetype and aggregateid */
 	const OutboxCachedSchema *schema;

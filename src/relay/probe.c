@@ -74,9 +74,9 @@ read_wanted(int32 *sink_ids, int max)
 {
 	int n = 0;
 
-	if (SPI_execute("SELECT id FROM outbox.sink WHERE desired_state OPERATOR(pg_catalog.=) 'running' ORDER BY id",
+	if (SPI_execute("SELECT id FROM outbox_internal.sink WHERE desired_state OPERATOR(pg_catalog.=) 'running' ORDER BY id",
 					true, max) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox.sink");
+		elog(ERROR, "could not read outbox_internal.sink");
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		bool isnull;
@@ -98,7 +98,7 @@ probe(void)
 	StartTransactionCommand();
 	lock_extension();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	pgstat_report_activity(STATE_RUNNING, "reading outbox.sink");
+	pgstat_report_activity(STATE_RUNNING, "reading outbox_internal.sink");
 	SPI_connect();
 	if (installed())
 		n = read_wanted(sink_ids, lengthof(sink_ids));

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * progress.c
- *	  The position of a relay, as it is kept in outbox.relay_progress.
+ *	  The position of a relay, as it is kept in outbox_internal.relay_progress.
  *
  * One small row per sink, written many times a minute. The index would have
  * to be walked past all the versions that a long-running transaction keeps
@@ -69,7 +69,7 @@ static void
 go_back(const OutboxProgressRow *row)
 {
 	static const char query[] =
-		"UPDATE outbox.relay_progress SET snap_last = rewind_to, snap_cur = NULL, cursor = 0, start_snap = rewind_to,"
+		"UPDATE outbox_internal.relay_progress SET snap_last = rewind_to, snap_cur = NULL, cursor = 0, start_snap = rewind_to,"
 		" rewind_to = NULL, leaves = '{}', leaf_uses = '{}', leaf_acked = '{}',"
 		" written_by = CASE WHEN written_by::xid = xmin THEN pg_current_xact_id() END"
 		" WHERE sink_id = $1 AND rewind_to IS NOT NULL";
@@ -77,7 +77,7 @@ go_back(const OutboxProgressRow *row)
 	Datum values[1] = {Int32GetDatum(row->sink_id)};
 
 	if (SPI_execute_with_args(query, 1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not write outbox.relay_progress");
+		elog(ERROR, "could not write outbox_internal.relay_progress");
 	if (SPI_processed > 0)
 		ereport(LOG, (errmsg("sink %d goes back to publish a leaf again", row->sink_id)));
 }
@@ -89,9 +89,9 @@ forget_start(const OutboxProgressRow *row)
 	Oid types[1] = {INT4OID};
 	Datum values[1] = {Int32GetDatum(row->sink_id)};
 
-	if (SPI_execute_with_args("UPDATE outbox.relay_progress SET start_snap = NULL WHERE sink_id = $1 AND start_snap IS NOT NULL",
+	if (SPI_execute_with_args("UPDATE outbox_internal.relay_progress SET start_snap = NULL WHERE sink_id = $1 AND start_snap IS NOT NULL",
 							  1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not write outbox.relay_progress");
+		elog(ERROR, "could not write outbox_internal.relay_progress");
 }
 
 /*
@@ -104,13 +104,13 @@ load_timeline_base(void)
 {
 	static const char query[] =
 		"SELECT coalesce(max(timeline_base + CASE WHEN system_identifier = $1 THEN 0 ELSE timeline END), 0)"
-		" FROM outbox.relay_progress";
+		" FROM outbox_internal.relay_progress";
 	Oid types[1] = {INT8OID};
 	Datum values[1] = {Int64GetDatum((int64) GetSystemIdentifier())};
 	bool isnull;
 
 	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT || SPI_processed != 1)
-		elog(ERROR, "could not read outbox.relay_progress");
+		elog(ERROR, "could not read outbox_internal.relay_progress");
 	timeline_base = DatumGetInt64(get_value(1, &isnull));
 }
 
@@ -127,7 +127,7 @@ read_row(OutboxProgressRow *row, OutboxProgress *progress, MemoryContext context
 	static const char query[] =
 		"SELECT ctid, snap_last, snap_cur, cursor, acked, seq_seen, system_identifier, database_oid,"
 		" leaves, leaf_uses, leaf_acked, written_by, xmin"
-		" FROM outbox.relay_progress WHERE sink_id = $1";
+		" FROM outbox_internal.relay_progress WHERE sink_id = $1";
 	Oid types[1] = {INT4OID};
 	Datum values[1] = {Int32GetDatum(row->sink_id)};
 	const char *reason;
@@ -135,7 +135,7 @@ read_row(OutboxProgressRow *row, OutboxProgress *progress, MemoryContext context
 	bool isnull;
 
 	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox.relay_progress");
+		elog(ERROR, "could not read outbox_internal.relay_progress");
 	if (SPI_processed == 0)
 		return false;
 
@@ -232,12 +232,12 @@ void
 OutboxProgressSave(OutboxProgressRow *row, const OutboxProgress *progress)
 {
 	static const char update[] =
-		"UPDATE outbox.relay_progress SET snap_last = $3, snap_cur = $4, cursor = $5, acked = $6, seq_seen = $7,"
+		"UPDATE outbox_internal.relay_progress SET snap_last = $3, snap_cur = $4, cursor = $5, acked = $6, seq_seen = $7,"
 		" system_identifier = $8, database_oid = $9, timeline = $10, updated_at = clock_timestamp(),"
 		" leaves = $11, leaf_uses = $12, leaf_acked = $13, timeline_base = $14, written_by = pg_current_xact_id()"
 		" WHERE ctid = $2 AND sink_id = $1 RETURNING ctid";
 	static const char upsert[] =
-		"INSERT INTO outbox.relay_progress"
+		"INSERT INTO outbox_internal.relay_progress"
 		" (sink_id, snap_last, snap_cur, cursor, acked, seq_seen, system_identifier, database_oid, timeline, updated_at,"
 		" leaves, leaf_uses, leaf_acked, timeline_base, written_by)"
 		" VALUES ($1, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp(), $11, $12, $13, $14, pg_current_xact_id())"
@@ -249,7 +249,7 @@ OutboxProgressSave(OutboxProgressRow *row, const OutboxProgress *progress)
 	if (row->known && write_row(row, update, progress))
 		return;
 	if (!write_row(row, upsert, progress))
-		elog(ERROR, "could not write outbox.relay_progress");
+		elog(ERROR, "could not write outbox_internal.relay_progress");
 }
 
 /* False: the row is not there. */
@@ -278,7 +278,7 @@ write_row(OutboxProgressRow *row, const char *query, const OutboxProgress *progr
 	if (progress->cur == NULL)
 		nulls[3] = 'n';
 	if (SPI_execute_with_args(query, NPARAMS, types, values, nulls, false, 0) < 0)
-		elog(ERROR, "could not write outbox.relay_progress");
+		elog(ERROR, "could not write outbox_internal.relay_progress");
 	row->known = SPI_processed == 1;
 	if (row->known)
 		row->tid = *(ItemPointer) DatumGetPointer(get_value(1, &isnull));

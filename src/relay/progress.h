@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * progress.h
- *	  The position of a relay, as it is kept in outbox.relay_progress.
+ *	  The position of a relay, as it is kept in outbox_internal.relay_progress.
  *
  *-------------------------------------------------------------------------
  */

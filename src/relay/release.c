@@ -3,7 +3,7 @@
  * release.c
  *	  Publishes events that waited, as soon as they need not wait any more.
  *
- * A pass looks at outbox.held_event in the order of seq, which is the order of
+ * A pass looks at outbox_internal.held_event in the order of seq, which is the order of
  * the changes of a key, and publishes what waits for nothing any more; an
  * event that stays keeps everything behind it of its aggregate and topic.  A
  * pass is made when a reason has gone: a dead letter was redriven or
@@ -139,7 +139,7 @@ fetch(OutboxRelay *relay)
 		"SELECT seq, xid, occurred_at, id, schema_id, leaf,"
 		" (flags | CASE WHEN state = 'redrive' THEN $4 ELSE 0 END)::int2 AS flags,"
 		" aggregatetype, aggregateid, type, payload, tracingspancontext, headers, state"
-		" FROM outbox.held_event WHERE sink_id = $1 AND seq > $2 AND state <> 'rejected' ORDER BY seq LIMIT $3";
+		" FROM outbox_internal.held_event WHERE sink_id = $1 AND seq > $2 AND state <> 'rejected' ORDER BY seq LIMIT $3";
 	OutboxRelease *release = &relay->release;
 	Oid types[] = {INT4OID, INT8OID, INT4OID, INT4OID};
 	Datum values[] = {Int32GetDatum(relay->row.id), Int64GetDatum(release->cursor), Int32GetDatum(FETCH_ROWS),
@@ -153,7 +153,7 @@ fetch(OutboxRelay *relay)
 	OutboxSessionBeginQuery(&scope);
 	OutboxHoldWalkByKey();
 	if (SPI_execute_with_args(query, lengthof(types), types, values, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox.held_event");
+		elog(ERROR, "could not read outbox_internal.held_event");
 	n = SPI_processed;
 	rows = SPI_tuptable;
 	while (i < n && consider(relay, rows->vals[i], rows->tupdesc, next_xid))
@@ -500,9 +500,9 @@ delete_rows(int32 sink_id, Datum *seqs, int n)
 		return;
 	values[0] = Int32GetDatum(sink_id);
 	values[1] = PointerGetDatum(construct_array(seqs, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	if (SPI_execute_with_args("DELETE FROM outbox.held_event WHERE sink_id = $1 AND seq = ANY ($2)",
+	if (SPI_execute_with_args("DELETE FROM outbox_internal.held_event WHERE sink_id = $1 AND seq = ANY ($2)",
 							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_DELETE)
-		elog(ERROR, "could not delete from outbox.held_event");
+		elog(ERROR, "could not delete from outbox_internal.held_event");
 }
 
 /* A route that no waiting event can try is tried by the next new one. */

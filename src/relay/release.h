@@ -10,7 +10,7 @@
 
 #include "relay/hold.h"
 
-/* Positions of messages from outbox.held_event; those from the outbox are below. */
+/* Positions of messages from outbox_internal.held_event; those from the outbox are below. */
 #define OUTBOX_RELEASE_INDEX (UINT64CONST(1) << 47)
 
 typedef enum OutboxReleaseResult
@@ -37,7 +37,7 @@ typedef struct OutboxRelease
 	uint64 first_index; /* position of the chunk's first message */
 	int settled;        /* messages whose result is known */
 
-	/* a pass over outbox.held_event, in the order of seq */
+	/* a pass over outbox_internal.held_event, in the order of seq */
 	bool running;
 	bool for_routes;      /* only to try routes: ends when each was tried */
 	bool complete;        /* the chunk holds the last of it */

@@ -117,7 +117,7 @@ load_leaves(OutboxReplayPass *pass)
 	ListCell *cell;
 
 	OutboxSessionBegin();
-	relids = find_inheritance_children(OutboxRelationOid("event"), NoLock);
+	relids = find_inheritance_children(OutboxEventOid(), NoLock);
 	pass->leaves = MemoryContextAllocZero(pass->context, sizeof(OutboxReplayLeaf) * Max(list_length(relids), 1));
 	pass->nleaves = 0;
 	foreach (cell, relids)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * replay_request.c
- *	  A row of outbox.replay_request: what to publish again, and how far it got.
+ *	  A row of outbox_internal.replay_request: what to publish again, and how far it got.
  *
  * The set of events is fixed when the replay is asked for: those that lay
  * before the sink's position then. So a replay cannot run ahead of what the
@@ -82,13 +82,13 @@ read_row(OutboxReplayRequest *request, MemoryContext context)
 		"SELECT from_time, to_time, from_seq, to_seq, event_type, aggregate_type, aggregate_id,"
 		" snap_last, snap_cur, snap_cursor, topic, rate, events, cursor, published, rejected,"
 		" system_identifier, database_oid, excluded"
-		" FROM outbox.replay_request WHERE id = $1 AND state IN ('waiting', 'running')";
+		" FROM outbox_internal.replay_request WHERE id = $1 AND state IN ('waiting', 'running')";
 	Oid types[1] = {INT8OID};
 	Datum values[1] = {Int64GetDatum(request->id)};
 	MemoryContext old;
 
 	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox.replay_request");
+		elog(ERROR, "could not read outbox_internal.replay_request");
 	if (SPI_processed == 0)
 		return false;
 	old = MemoryContextSwitchTo(context);
@@ -176,13 +176,13 @@ static void
 close_foreign(int64 id)
 {
 	static const char query[] =
-		"UPDATE outbox.replay_request SET state = 'cancelled', finished_at = clock_timestamp(),"
+		"UPDATE outbox_internal.replay_request SET state = 'cancelled', finished_at = clock_timestamp(),"
 		" error = 'It was asked for in another copy of the data.' WHERE id = $1";
 	Oid types[1] = {INT8OID};
 	Datum values[1] = {Int64GetDatum(id)};
 
 	if (SPI_execute_with_args(query, 1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not write outbox.replay_request");
+		elog(ERROR, "could not write outbox_internal.replay_request");
 }
 
 static Datum
@@ -224,7 +224,7 @@ bool
 OutboxReplayRequestSave(const OutboxReplayRequest *request, bool finished, const char *error)
 {
 	static const char query[] =
-		"UPDATE outbox.replay_request r SET cursor = $2, published = $3, rejected = $4, error = $5,"
+		"UPDATE outbox_internal.replay_request r SET cursor = $2, published = $3, rejected = $4, error = $5,"
 		" started_at = coalesce(r.started_at, clock_timestamp()), updated_at = clock_timestamp(),"
 		" state = CASE WHEN r.state NOT IN ('waiting', 'running') THEN r.state WHEN $6 THEN 'done' ELSE 'running' END,"
 		" finished_at = CASE WHEN r.state IN ('waiting', 'running') AND $6 THEN clock_timestamp() ELSE r.finished_at END"
@@ -241,7 +241,7 @@ OutboxReplayRequestSave(const OutboxReplayRequest *request, bool finished, const
 	if (error != NULL)
 		values[4] = CStringGetTextDatum(error);
 	if (SPI_execute_with_args(query, 6, types, values, error != NULL ? NULL : "    n ", false, 0) != SPI_OK_UPDATE_RETURNING)
-		elog(ERROR, "could not write outbox.replay_request");
+		elog(ERROR, "could not write outbox_internal.replay_request");
 	goes_on = SPI_processed == 1 && DatumGetBool(get_value(1, &isnull));
 	OutboxSessionEndQuery(&scope);
 	return goes_on;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * replay_request.h
- *	  A row of outbox.replay_request: what to publish again, and how far it got.
+ *	  A row of outbox_internal.replay_request: what to publish again, and how far it got.
  *
  *-------------------------------------------------------------------------
  */

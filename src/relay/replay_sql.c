@@ -140,9 +140,9 @@ check_event_type(FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(ARG_EVENT_TYPE))
 		return;
 	values[0] = PG_GETARG_DATUM(ARG_EVENT_TYPE);
-	if (SPI_execute_with_args("SELECT FROM outbox.event_schema WHERE event_type = $1 LIMIT 1",
+	if (SPI_execute_with_args("SELECT FROM outbox_internal.event_schema WHERE event_type = $1 LIMIT 1",
 							  1, types, values, NULL, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox.event_schema");
+		elog(ERROR, "could not read outbox_internal.event_schema");
 	if (SPI_processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -159,10 +159,10 @@ static void
 ask(FunctionCallInfo fcinfo, int32 sink_id, Datum *result, bool *nulls)
 {
 	static const char matching[] =
-		"WITH p AS (SELECT snap_last, snap_cur, cursor FROM outbox.relay_progress"
+		"WITH p AS (SELECT snap_last, snap_cur, cursor FROM outbox_internal.relay_progress"
 		" WHERE sink_id = $1 AND system_identifier = $11 AND database_oid = $12),"
-		" e AS (SELECT e.seq, e.occurred_at, e.seq IN (SELECT h.seq FROM outbox.held_event h WHERE h.sink_id = $1)"
-		" OR e.id IN (SELECT d.event_id FROM outbox.dead_letter_entry d JOIN outbox.sink s ON s.name = d.sink"
+		" e AS (SELECT e.seq, e.occurred_at, e.seq IN (SELECT h.seq FROM outbox_internal.held_event h WHERE h.sink_id = $1)"
+		" OR e.id IN (SELECT d.event_id FROM outbox_internal.dead_letter_entry d JOIN outbox_internal.sink s ON s.name = d.sink"
 		" WHERE s.id = $1 AND d.stage = 'publish' AND d.state = 'discarded' AND d.event_id IS NOT NULL) AS excluded"
 		" FROM outbox.event e, p"
 		" WHERE (pg_visible_in_snapshot(e.xid, p.snap_last)"
@@ -178,7 +178,7 @@ ask(FunctionCallInfo fcinfo, int32 sink_id, Datum *result, bool *nulls)
 	static const char count[] =
 		" SELECT NULL::bigint, events, first_at, last_at FROM n";
 	static const char insert[] =
-		", r AS (INSERT INTO outbox.replay_request (sink_id, from_time, to_time, event_type, aggregate_type, aggregate_id,"
+		", r AS (INSERT INTO outbox_internal.replay_request (sink_id, from_time, to_time, event_type, aggregate_type, aggregate_id,"
 		" from_seq, to_seq, topic, rate, snap_last, snap_cur, snap_cursor, excluded, events, system_identifier, database_oid)"
 		" SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, p.snap_last, p.snap_cur, p.cursor, n.excluded, n.events, $11, $12"
 		" FROM n, p WHERE n.events > 0 RETURNING id)"
@@ -211,7 +211,7 @@ ask(FunctionCallInfo fcinfo, int32 sink_id, Datum *result, bool *nulls)
 static void
 forget_finished(void)
 {
-	if (SPI_execute("DELETE FROM outbox.replay_request WHERE finished_at < clock_timestamp() - interval '" FINISHED_DAYS " days'",
+	if (SPI_execute("DELETE FROM outbox_internal.replay_request WHERE finished_at < clock_timestamp() - interval '" FINISHED_DAYS " days'",
 					false, 0) != SPI_OK_DELETE)
 		elog(ERROR, "could not remove finished replays");
 }
@@ -232,9 +232,9 @@ outbox_cancel_replay(PG_FUNCTION_ARGS)
 	OutboxApiBegin(&scope);
 	SPI_connect();
 	values[0] = PG_GETARG_DATUM(0);
-	if (SPI_execute_with_args("SELECT state FROM outbox.replay_request WHERE id = $1 FOR UPDATE",
+	if (SPI_execute_with_args("SELECT state FROM outbox_internal.replay_request WHERE id = $1 FOR UPDATE",
 							  1, types, values, NULL, false, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox.replay_request");
+		elog(ERROR, "could not read outbox_internal.replay_request");
 	if (SPI_processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -247,9 +247,9 @@ outbox_cancel_replay(PG_FUNCTION_ARGS)
 				 errmsg("replay %lld cannot be cancelled", (long long) PG_GETARG_INT64(0)),
 				 errdetail("Its state is \"%s\".", state),
 				 errhint("Only a replay that is waiting or running can be cancelled.")));
-	if (SPI_execute_with_args("UPDATE outbox.replay_request SET state = 'cancelled', finished_at = clock_timestamp() WHERE id = $1",
+	if (SPI_execute_with_args("UPDATE outbox_internal.replay_request SET state = 'cancelled', finished_at = clock_timestamp() WHERE id = $1",
 							  1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not write outbox.replay_request");
+		elog(ERROR, "could not write outbox_internal.replay_request");
 	SPI_finish();
 	OutboxOwnerEnd(&scope);
 	OutboxWakeRelaysAtCommit();

@@ -148,8 +148,8 @@ outbox_relay_report(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	OutboxOwnerBegin(&scope);
 	SPI_connect();
-	if (SPI_execute("SELECT id, name, desired_state FROM outbox.sink ORDER BY id", true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox.sink");
+	if (SPI_execute("SELECT id, name, desired_state FROM outbox_internal.sink ORDER BY id", true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read outbox_internal.sink");
 	sinks = SPI_tuptable;
 	nsinks = SPI_processed;
 	for (uint64 i = 0; i < nsinks; i++)
@@ -193,8 +193,8 @@ outbox_contract_counters(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	OutboxOwnerBegin(&scope);
 	SPI_connect();
-	if (SPI_execute("SELECT id FROM outbox.contract ORDER BY id", true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox.contract");
+	if (SPI_execute("SELECT id FROM outbox_internal.contract ORDER BY id", true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read outbox_internal.contract");
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		OutboxContractCounters counters;

@@ -52,8 +52,8 @@ static void
 purge(void)
 {
 	static const char query[] =
-		"DELETE FROM outbox.dead_letter_entry WHERE id IN"
-		" (SELECT id FROM outbox.dead_letter_entry WHERE state <> 'open'"
+		"DELETE FROM outbox_internal.dead_letter_entry WHERE id IN"
+		" (SELECT id FROM outbox_internal.dead_letter_entry WHERE state <> 'open'"
 		" AND resolved_at < clock_timestamp() - make_interval(secs => $1)"
 		" LIMIT $2 FOR UPDATE SKIP LOCKED)";
 	Oid types[] = {FLOAT8OID, INT4OID};

@@ -60,8 +60,8 @@ load_schema(OutboxSchemaCache *cache, OutboxCachedSchema *entry)
 	static const char query[] =
 		"SELECT s.topic, s.ce_type, s.schema, s.fingerprint, coalesce(r.registered_id, 0),"
 		" concat_ws('.', s.schema::json ->> 'namespace', s.schema::json ->> 'name')"
-		" FROM outbox.event_schema s"
-		" LEFT JOIN outbox.schema_registration r ON r.schema_id = s.id AND r.sink_id = $2"
+		" FROM outbox_internal.event_schema s"
+		" LEFT JOIN outbox_internal.schema_registration r ON r.schema_id = s.id AND r.sink_id = $2"
 		" WHERE s.id = $1";
 	Oid types[2] = {INT4OID, INT4OID};
 	Datum values[2] = {Int32GetDatum(entry->id), Int32GetDatum(cache->sink_id)};
@@ -72,7 +72,7 @@ load_schema(OutboxSchemaCache *cache, OutboxCachedSchema *entry)
 	OutboxOwnerBegin(&scope);
 	SPI_connect();
 	if (SPI_execute_with_args(query, 2, types, values, NULL, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox.event_schema");
+		elog(ERROR, "could not read outbox_internal.event_schema");
 	found = SPI_processed == 1;
 	if (found)
 	{
@@ -134,8 +134,8 @@ void
 OutboxSchemaSaveRegistrations(OutboxSchemaCache *cache)
 {
 	static const char query[] =
-		"INSERT INTO outbox.schema_registration (sink_id, schema_id, registered_id)"
-		" SELECT $1, s.id, $3 FROM outbox.event_schema s WHERE s.id = $2"
+		"INSERT INTO outbox_internal.schema_registration (sink_id, schema_id, registered_id)"
+		" SELECT $1, s.id, $3 FROM outbox_internal.event_schema s WHERE s.id = $2"
 		" ON CONFLICT (sink_id, schema_id)"
 		" DO UPDATE SET registered_id = excluded.registered_id, registered_at = clock_timestamp()";
 	Oid types[3] = {INT4OID, INT4OID, INT4OID};
@@ -147,6 +147,6 @@ OutboxSchemaSaveRegistrations(OutboxSchemaCache *cache)
 						   Int32GetDatum(cache->unsaved[i].registered_id)};
 
 		if (SPI_execute_with_args(query, 3, types, values, NULL, false, 0) != SPI_OK_INSERT)
-			elog(ERROR, "could not write outbox.schema_registration");
+			elog(ERROR, "could not write outbox_internal.schema_registration");
 	}
 }

@@ -28,9 +28,9 @@ OutboxFindSinks(const char *name, OutboxSinkEntry **rows)
 	Datum values[] = {name ? CStringGetTextDatum(name) : (Datum) 0};
 	int n;
 
-	if (SPI_execute_with_args("SELECT id, name, desired_state FROM outbox.sink WHERE name = $1 OR $1 IS NULL ORDER BY id FOR UPDATE",
+	if (SPI_execute_with_args("SELECT id, name, desired_state FROM outbox_internal.sink WHERE name = $1 OR $1 IS NULL ORDER BY id FOR UPDATE",
 							  1, types, values, name ? " " : "n", false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox.sink");
+		elog(ERROR, "could not read outbox_internal.sink");
 	n = (int) SPI_processed;
 	*rows = palloc(sizeof(OutboxSinkEntry) * Max(n, 1));
 	for (int i = 0; i < n; i++)

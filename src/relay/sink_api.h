@@ -10,7 +10,7 @@
 
 #include "fmgr.h"
 
-/* A row of outbox.sink, as far as these functions care. */
+/* A row of outbox_internal.sink, as far as these functions care. */
 typedef struct OutboxSinkEntry
 {
 	int32 id;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * sink_row.c
- *	  The relay's own row of outbox.sink.
+ *	  The relay's own row of outbox_internal.sink.
  *
  * A sink remembers which copy of the data it was started from: the database
  * system, the database, and the site when outbox.site names one. A restored
@@ -67,10 +67,10 @@ read_row(OutboxSinkRow *row)
 {
 	static const char query[] =
 		"SELECT name, library, options, desired_state = 'running', system_identifier, database_oid, site,"
-		" (SELECT min(r.id) FROM outbox.replay_request r WHERE r.sink_id = $1 AND r.state IN ('waiting', 'running')),"
-		" EXISTS (SELECT FROM outbox.relay_progress WHERE sink_id = $1 AND rewind_to IS NOT NULL),"
+		" (SELECT min(r.id) FROM outbox_internal.replay_request r WHERE r.sink_id = $1 AND r.state IN ('waiting', 'running')),"
+		" EXISTS (SELECT FROM outbox_internal.relay_progress WHERE sink_id = $1 AND rewind_to IS NOT NULL),"
 		" on_reject, resolved"
-		" FROM outbox.sink WHERE id = $1";
+		" FROM outbox_internal.sink WHERE id = $1";
 	Oid types[1] = {INT4OID};
 	Datum values[1] = {Int32GetDatum(row->id)};
 	bool isnull;
@@ -81,7 +81,7 @@ read_row(OutboxSinkRow *row)
 	MemoryContext old;
 
 	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox.sink");
+		elog(ERROR, "could not read outbox_internal.sink");
 	if (SPI_processed == 0 || !DatumGetBool(get_value(4, &isnull)))
 		return OUTBOX_SINK_STOP;
 
@@ -166,7 +166,7 @@ static void
 claim_copy(const OutboxSinkRow *row)
 {
 	static const char query[] =
-		"UPDATE outbox.sink SET system_identifier = $2, database_oid = $3, site = nullif($4, '')"
+		"UPDATE outbox_internal.sink SET system_identifier = $2, database_oid = $3, site = nullif($4, '')"
 		" WHERE id = $1 AND (system_identifier IS NULL OR database_oid IS NULL OR site IS DISTINCT FROM nullif($4, ''))";
 	Oid types[4] = {INT4OID, INT8OID, OIDOID, TEXTOID};
 	Datum values[4] = {Int32GetDatum(row->id), Int64GetDatum((int64) GetSystemIdentifier()),
@@ -181,7 +181,7 @@ claim_copy(const OutboxSinkRow *row)
 	if (!no_system && !no_database && (!no_site || outbox_site[0] == '\0'))
 		return;
 	if (SPI_execute_with_args(query, 4, types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not write outbox.sink");
+		elog(ERROR, "could not write outbox_internal.sink");
 }
 
 /* Raises nothing: after an error it tells whether that was only the end of the extension. */

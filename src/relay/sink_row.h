@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * sink_row.h
- *	  The relay's own row of outbox.sink: what to publish to, whether to run,
+ *	  The relay's own row of outbox_internal.sink: what to publish to, whether to run,
  *	  and whether this copy of the data may publish at all.
  *
  *-------------------------------------------------------------------------

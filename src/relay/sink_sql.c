@@ -3,7 +3,7 @@
  * sink_sql.c
  *	  SQL functions that create and drop sinks.
  *
- * They change rows of outbox.sink.  Our tables are read and written as the
+ * They change rows of outbox_internal.sink.  Our tables are read and written as the
  * extension's owner; what the caller may do is decided by EXECUTE on these
  * functions, and, for files among a sink's options, by his own rights.
  *
@@ -103,10 +103,10 @@ insert_sink(const char *name, const char *library, Jsonb *options, const char *s
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("sink \"%s\" already exists", name),
 				 errhint("Choose another name, or drop it first with outbox.drop_sink().")));
-	if (SPI_execute_with_args("INSERT INTO outbox.sink (name, library, options, start_at, on_reject)"
+	if (SPI_execute_with_args("INSERT INTO outbox_internal.sink (name, library, options, start_at, on_reject)"
 							  " VALUES ($1, $2, $3, $4, $5) RETURNING id",
 							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_INSERT_RETURNING)
-		elog(ERROR, "could not insert into outbox.sink");
+		elog(ERROR, "could not insert into outbox_internal.sink");
 	return DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
@@ -123,11 +123,11 @@ insert_position(int32 sink_id)
 		Int32GetDatum(sink_id), Int64GetDatum((int64) GetSystemIdentifier()),
 		ObjectIdGetDatum(MyDatabaseId), PointerGetDatum(OutboxSnapshotOfOthers())};
 
-	if (SPI_execute_with_args("INSERT INTO outbox.relay_progress (sink_id, snap_last, start_snap, seq_seen, system_identifier, database_oid, written_by)"
+	if (SPI_execute_with_args("INSERT INTO outbox_internal.relay_progress (sink_id, snap_last, start_snap, seq_seen, system_identifier, database_oid, written_by)"
 							  " SELECT $1, $4, $4, CASE WHEN s.is_called THEN s.last_value ELSE 0 END, $2, $3, pg_current_xact_id()"
-							  " FROM outbox.event_seq s",
+							  " FROM outbox_internal.event_seq s",
 							  4, types, values, NULL, false, 0) != SPI_OK_INSERT)
-		elog(ERROR, "could not insert into outbox.relay_progress");
+		elog(ERROR, "could not insert into outbox_internal.relay_progress");
 }
 
 /*
@@ -205,9 +205,9 @@ outbox_drop_sink(PG_FUNCTION_ARGS)
 				 errdetail("Process %d waits for outstanding acknowledgements.", info.pid),
 				 errhint("Try again in a moment; outbox.drain_timeout limits how long it takes.")));
 	values[0] = Int32GetDatum(sink.id);
-	if (SPI_execute_with_args("DELETE FROM outbox.sink WHERE id = $1",
+	if (SPI_execute_with_args("DELETE FROM outbox_internal.sink WHERE id = $1",
 							  1, types, values, NULL, false, 0) != SPI_OK_DELETE)
-		elog(ERROR, "could not delete from outbox.sink");
+		elog(ERROR, "could not delete from outbox_internal.sink");
 	SPI_finish();
 	OutboxOwnerEnd(&scope);
 	PG_RETURN_VOID();

@@ -34,7 +34,7 @@ extern void OutboxTallyForgetSettled(OutboxTally *tally, const OutboxLeaves *lea
 
 extern void OutboxTallyCopy(OutboxTally *to, const OutboxTally *from, MemoryContext context);
 
-/* As the columns leaves, leaf_uses and leaf_acked of outbox.relay_progress; allocated in the current context. */
+/* As the columns leaves, leaf_uses and leaf_acked of outbox_internal.relay_progress; allocated in the current context. */
 extern void OutboxTallyToArrays(const OutboxTally *tally, Datum *leaves, Datum *uses, Datum *acked);
 extern void OutboxTallyFromArrays(OutboxTally *tally, Datum leaves, Datum uses, Datum acked);
 

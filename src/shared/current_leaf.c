@@ -3,7 +3,7 @@
  * current_leaf.c
  *	  The leaf that writers use now.
  *
- * outbox.leaf decides; the shared atomic is its copy for writers.  A switch
+ * outbox_internal.leaf decides; the shared atomic is its copy for writers.  A switch
  * is committed first and stored in the atomic afterwards, unconditionally; the
  * keeper stores what it has read from the table before it freezes anything, so
  * that a store which an error has prevented is made up for in time.
@@ -31,7 +31,7 @@ static bool has_state(HeapTuple tuple, TupleDesc desc, const char *state);
 
 /*
  * The current leaf, and the bytes of those before it that may not be
- * acknowledged.  The lock on outbox.leaf stays until the end of the
+ * acknowledged.  The lock on outbox_internal.leaf stays until the end of the
  * transaction: our installation stays too.
  */
 static int

@@ -98,7 +98,7 @@ extern void OutboxWakeRelays(void);
 
 /*
  * The leaf that writers use now, from shared memory; the first caller after a
- * start loads it from outbox.leaf with a fresh snapshot.  Without preloading
+ * start loads it from outbox_internal.leaf with a fresh snapshot.  Without preloading
  * it is read from the catalog.
  */
 extern int OutboxCurrentLeaf(void);
@@ -113,7 +113,7 @@ extern int64 OutboxClosedBytes(void);
 
 /* ---- the keeper's side: which leaf is written ---- */
 
-/* What outbox.leaf says, for those who do not read it. */
+/* What outbox_internal.leaf says, for those who do not read it. */
 typedef struct OutboxLeafSummary
 {
 	int current;
@@ -124,11 +124,11 @@ typedef struct OutboxLeafSummary
 
 /*
  * Stores what the table says, unconditionally. In a transaction that has read
- * outbox.leaf, by the keeper alone: nobody else changes it.
+ * outbox_internal.leaf, by the keeper alone: nobody else changes it.
  */
 extern void OutboxStoreLeaves(const OutboxLeafSummary *summary);
 
-/* Counts the changes of outbox.leaf. Never raises; 0 without shared memory. */
+/* Counts the changes of outbox_internal.leaf. Never raises; 0 without shared memory. */
 extern uint32 OutboxLeafChanges(void);
 
 /* A recorded position is asked for that is newer than this. Never raises. */

@@ -59,7 +59,7 @@ typedef struct OutboxSchemaCounter
 /*
  * What the writers and relays of one database share.
  *
- * The owner is (database oid, oid of its outbox.event_seq): the second half
+ * The owner is (database oid, oid of its outbox_internal.event_seq): the second half
  * changes when the extension is dropped and created again.  It is written
  * under registry and ring lock and read without.
  *
@@ -72,7 +72,7 @@ typedef struct OutboxDatabase
 	pg_atomic_uint64 head;
 	pg_atomic_uint64 relays;       /* mask of the relay slots to wake */
 	pg_atomic_uint32 current_leaf; /* 0 = not loaded since the slot was claimed */
-	pg_atomic_uint32 leaf_changes; /* counts the keeper's changes of outbox.leaf */
+	pg_atomic_uint32 leaf_changes; /* counts the keeper's changes of outbox_internal.leaf */
 	pg_atomic_uint64 freeze_xmax;  /* a position beyond it lets every frozen leaf pass */
 	pg_atomic_uint64 closed_bytes; /* an int64: see OutboxClosedBytes */
 	LWLock *ring_lock;

@@ -154,9 +154,21 @@ SELECT is(pg_temp.columns('outbox.leaf_sink'),
 SELECT is_empty($$
     SELECT 'function ' || proname FROM pg_proc WHERE pronamespace = 'outbox'::regnamespace
     UNION ALL
-    SELECT 'view ' || oid::regclass FROM pg_class WHERE relnamespace = 'outbox'::regnamespace AND relkind = 'v'
+    SELECT 'view ' || oid::regclass FROM pg_class v WHERE relnamespace = 'outbox'::regnamespace AND relkind = 'v'
+    AND NOT EXISTS (SELECT FROM pg_class t WHERE t.relnamespace = 'outbox_internal'::regnamespace AND t.relname = v.relname AND t.relkind = 'r')
     EXCEPT SELECT name FROM asked$$,
-    'every function and every view is above');
+    'every function and every view is above, but those that show a table under its name');
+SELECT set_eq($$
+    SELECT relname FROM pg_class WHERE relnamespace = 'outbox'::regnamespace AND relkind = 'v' AND pg_relation_is_updatable(oid, false) = 28$$, $$
+    SELECT relname FROM pg_class WHERE relnamespace = 'outbox_internal'::regnamespace AND relkind = 'r' AND NOT relispartition
+    UNION ALL VALUES ('dead_letter'), ('sinks')$$,
+    'every table is shown under its name, and can be written to by it');
+SELECT set_eq($$
+    SELECT v.relname, a.attnum, a.attname, a.atttypid FROM pg_class v JOIN pg_attribute a ON a.attrelid = v.oid AND a.attnum > 0
+    WHERE v.relnamespace = 'outbox'::regnamespace AND v.relname IN (SELECT relname FROM pg_class WHERE relnamespace = 'outbox_internal'::regnamespace)$$, $$
+    SELECT t.relname, a.attnum, a.attname, a.atttypid FROM pg_class t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0
+    WHERE t.relnamespace = 'outbox_internal'::regnamespace AND t.relkind IN ('r', 'v') AND NOT t.relispartition$$,
+    'with all of its columns');
 
 -- ---- documentation -------------------------------------------------------------------------------
 
@@ -189,8 +201,14 @@ SELECT set_eq($$
     ARRAY['capture', 'capture_truncate', 'decode'], 'PUBLIC may execute the trigger functions of sources and decode() only');
 SELECT is_empty($$
     SELECT oid::regclass FROM pg_class
-    WHERE relnamespace = 'outbox'::regnamespace AND EXISTS (SELECT FROM aclexplode(relacl) a WHERE a.grantee = 0)$$,
+    WHERE relnamespace IN ('outbox'::regnamespace, 'outbox_internal'::regnamespace) AND EXISTS (SELECT FROM aclexplode(relacl) a WHERE a.grantee = 0)$$,
     'PUBLIC has no right on any relation');
+SELECT is_empty($$
+    SELECT relname FROM pg_class WHERE relnamespace = 'outbox'::regnamespace AND relkind NOT IN ('v', 'c') AND relname <> 'event'$$,
+    'what writers and relays lock is in schema outbox_internal: no table but the parent of the leaves can be named without USAGE there');
+SELECT is_empty($$
+    SELECT a.grantee FROM pg_namespace, aclexplode(nspacl) a WHERE nspname = 'outbox_internal' AND a.grantee <> nspowner$$,
+    'and nobody has USAGE there');
 SELECT is_empty($$
     SELECT oid::regprocedure FROM pg_proc
     WHERE pronamespace = 'outbox'::regnamespace AND prosecdef
@@ -202,12 +220,12 @@ SELECT is_empty($$
     'every argument has a name');
 SELECT is_empty($$
     SELECT c.oid::regclass FROM pg_class c
-    WHERE relnamespace = 'outbox'::regnamespace AND relkind = 'r' AND NOT relispartition
+    WHERE relnamespace = 'outbox_internal'::regnamespace AND relkind = 'r' AND NOT relispartition
     AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)$$,
     'every table that is not a leaf has a primary key');
 SELECT is_empty($$
     SELECT t.tgrelid::regclass, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-    WHERE c.relnamespace = 'outbox'::regnamespace AND NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgenabled <> 'A'$$,
+    WHERE c.relnamespace IN ('outbox'::regnamespace, 'outbox_internal'::regnamespace) AND NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgenabled <> 'A'$$,
     'the triggers of our tables fire in every replication role');
 
 -- ---- belonging -----------------------------------------------------------------------------------
@@ -216,23 +234,24 @@ SELECT is_empty($$
     SELECT pg_describe_object(classid, objid, 0) FROM pg_depend
     WHERE refclassid = 'pg_extension'::regclass AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'outbox_ext')
     AND deptype = 'e'
-    AND pg_describe_object(classid, objid, 0) !~ '\moutbox\M|event trigger'$$,
-    'everything that the extension owns is in schema outbox');
+    AND pg_describe_object(classid, objid, 0) !~ '\moutbox(_internal)?\M|event trigger'$$,
+    'everything that the extension owns is in its two schemas');
 SELECT set_eq($$
     SELECT c::regclass::text FROM unnest((SELECT extconfig FROM pg_extension WHERE extname = 'outbox_ext')) c
     WHERE (SELECT relkind FROM pg_class WHERE oid = c) = 'r'$$,
-    ARRAY['outbox.contract', 'outbox.contract_version', 'outbox.source', 'outbox.detached_view', 'outbox.event_type', 'outbox.check_rule', 'outbox.code_map',
-          'outbox.event_schema', 'outbox.dead_letter_entry', 'outbox.gap', 'outbox.sink', 'outbox.held_event'],
+    ARRAY['outbox_internal.contract', 'outbox_internal.contract_version', 'outbox_internal.source', 'outbox_internal.detached_view', 'outbox_internal.event_type', 'outbox_internal.check_rule', 'outbox_internal.code_map',
+          'outbox_internal.event_schema', 'outbox_internal.dead_letter_entry', 'outbox_internal.gap', 'outbox_internal.sink', 'outbox_internal.held_event'],
     'configuration and what waits for a person is dumped, events and positions are not');
 SELECT is_empty($$
     SELECT s.oid::regclass FROM pg_class s
     JOIN pg_depend d ON d.objid = s.oid AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.refclassid = 'pg_class'::regclass
-    WHERE s.relkind = 'S' AND s.relnamespace = 'outbox'::regnamespace
+    WHERE s.relkind = 'S' AND s.relnamespace = 'outbox_internal'::regnamespace
     AND d.refobjid = ANY ((SELECT extconfig FROM pg_extension WHERE extname = 'outbox_ext')::oid[])
     AND s.oid <> ALL ((SELECT extconfig FROM pg_extension WHERE extname = 'outbox_ext')::oid[])$$,
     'so are the sequences of configuration tables');
 SELECT lives_ok('DROP EXTENSION outbox_ext', 'the extension can be dropped');
 SELECT hasnt_schema('outbox', 'and takes its schema along');
+SELECT hasnt_schema('outbox_internal', 'both of them');
 
 SELECT * FROM finish();
 ROLLBACK;

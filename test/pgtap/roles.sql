@@ -69,7 +69,8 @@ SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l O
 -- ---- relations -----------------------------------------------------------------------------------
 
 CREATE VIEW roles.relations AS
-SELECT oid, oid::regclass::text AS name, relkind FROM pg_class WHERE relnamespace = 'outbox'::regnamespace AND relkind IN ('r', 'p', 'v', 'S');
+SELECT oid, oid::regclass::text AS name, relkind FROM pg_class
+WHERE relnamespace IN ('outbox'::regnamespace, 'outbox_internal'::regnamespace) AND relkind IN ('r', 'p', 'v', 'S');
 
 SELECT is_empty($$SELECT r, name, p FROM roles.relations, unnest('{roles_writer,roles_reader,roles_operator,roles_admin}'::name[]) r,
     unnest('{INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p WHERE relkind <> 'S' AND has_table_privilege(r, oid, p)$$,
@@ -80,12 +81,16 @@ SELECT is_empty($$SELECT name FROM roles.relations WHERE relkind <> 'S' AND role
     'a writer reads nothing');
 SELECT is_empty($$SELECT name FROM roles.relations WHERE relkind <> 'S' AND has_table_privilege('roles_reader', oid, 'SELECT')
     AND roles.outcome('roles_reader', 'SELECT * FROM ' || name) IS NOT NULL$$, 'a reader can read every view that is granted to him');
-SELECT set_eq($$SELECT name FROM roles.relations WHERE relkind IN ('r', 'p') AND roles.outcome('roles_reader', 'SELECT FROM ' || name) IS NULL$$,
+SELECT set_eq($$SELECT name FROM roles.relations JOIN pg_class c USING (oid) WHERE relnamespace = 'outbox'::regnamespace
+    AND (c.relkind = 'p' OR c.relname IN (SELECT relname FROM pg_class WHERE relnamespace = 'outbox_internal'::regnamespace AND relkind = 'r')) AND roles.outcome('roles_reader', 'SELECT FROM ' || name) IS NULL$$,
     ARRAY['outbox.gap'], 'of the tables below them he reads the gaps only');
 SELECT is_empty($$SELECT name FROM roles.relations WHERE relkind <> 'S' AND roles.outcome('roles_admin', 'SELECT FROM ' || name) IS NULL
     AND roles.outcome('roles_reader', 'SELECT FROM ' || name) IS NOT NULL$$, 'and an admin reads no more: sinks'' options with passwords least of all');
 SELECT is_empty($$SELECT r FROM unnest('{roles_writer,roles_reader,roles_operator,roles_admin}'::name[]) r
     WHERE roles.outcome(r, 'CREATE TABLE outbox.mine ()') IS DISTINCT FROM '42501'$$, 'nobody creates anything in schema outbox');
+SELECT is_empty($$SELECT r, name FROM unnest('{roles_writer,roles_reader,roles_operator,roles_admin}'::name[]) r, roles.relations
+    WHERE name LIKE 'outbox_internal.%' AND relkind <> 'S' AND roles.outcome(r, 'PREPARE p AS SELECT FROM ' || name) IS DISTINCT FROM '42501'$$,
+    'nor names anything in schema outbox_internal');
 
 -- ---- settings ------------------------------------------------------------------------------------
 

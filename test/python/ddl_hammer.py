@@ -290,7 +290,7 @@ def outbox_commands():
         "cluster": lambda rng: [rng.choice(["CLUSTER outbox.dead_letter_entry USING dead_letter_entry_pkey", "CLUSTER outbox.contract USING contract_pkey"])],
         "reindex": lambda rng: [f"REINDEX TABLE outbox.{table(rng)}"],
         "reindex schema": lambda rng: ["REINDEX SCHEMA outbox"],
-        "truncate": lambda rng: [rng.choice(["TRUNCATE outbox.gap", "BEGIN; TRUNCATE outbox.dead_letter_entry; ROLLBACK"])],
+        "truncate": lambda rng: [rng.choice(["TRUNCATE outbox_internal.gap", "BEGIN; TRUNCATE outbox_internal.dead_letter_entry; ROLLBACK"])],
         "truncate events": lambda rng: [f"TRUNCATE outbox.{rng.choice(['event', 'event_1', 'event_2'])}"],
         "read": lambda rng: together(rng, ["SELECT count(*) FROM outbox.status", "SELECT count(*) FROM outbox.event_json", "SELECT pg_sleep(0.05)"]),
         "redrive": lambda rng: ["SELECT outbox.redrive()"],
@@ -300,9 +300,9 @@ def outbox_commands():
         "update all": lambda rng: together(rng, ["SELECT outbox.lock_tables()"] + [
             f"ALTER TABLE outbox.{t} ADD COLUMN IF NOT EXISTS newer int" for t in ("dead_letter_entry", "event", "gap", "contract", "leaf")]),
         "update": lambda rng: together(rng, [
-            "ALTER TABLE outbox.sink ALTER COLUMN library SET STATISTICS 10",
-            "ALTER TABLE outbox.contract ALTER COLUMN name SET STATISTICS 10",
-            "ALTER TABLE outbox.event_schema ALTER COLUMN schema SET STATISTICS 10"]),
+            "ALTER TABLE outbox_internal.sink ALTER COLUMN library SET STATISTICS 10",
+            "ALTER TABLE outbox_internal.contract ALTER COLUMN name SET STATISTICS 10",
+            "ALTER TABLE outbox_internal.event_schema ALTER COLUMN schema SET STATISTICS 10"]),
     }
 
 

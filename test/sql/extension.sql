@@ -30,7 +30,7 @@ COMMIT;
 SELECT count(*) FROM outbox.event;
 DROP EXTENSION outbox_ext;
 SELECT tgname FROM pg_trigger WHERE tgrelid = 't'::regclass;
-SELECT count(*) FROM pg_namespace WHERE nspname = 'outbox';
+SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'outbox%';
 INSERT INTO t VALUES (4, 'four');
 CREATE EXTENSION outbox_ext;
 SELECT count(*) FROM outbox.event;

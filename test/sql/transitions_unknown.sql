@@ -11,7 +11,7 @@ SELECT outbox.create_event_type('TuDeleted', contract => 'tu_item', emit => 'del
 SELECT outbox.enable('tu_item');
 CREATE TABLE seen (seq bigint, letter bigint);
 CREATE PROCEDURE look() LANGUAGE sql AS $$
-    INSERT INTO tu.seen SELECT last_value, (SELECT coalesce(max(id), 0) FROM outbox.dead_letter_entry) FROM outbox.event_seq;
+    INSERT INTO tu.seen SELECT last_value, (SELECT coalesce(max(id), 0) FROM outbox.dead_letter_entry) FROM outbox_internal.event_seq;
 $$;
 CREATE VIEW results AS
     SELECT type AS what, aggregateid AS key, payload::text AS shows FROM outbox.event_json

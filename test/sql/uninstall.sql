@@ -85,7 +85,7 @@ SELECT desired_state FROM outbox.sink;
 SELECT tgname FROM pg_trigger WHERE tgrelid = 'un.ordr'::regclass;
 SELECT outbox.uninstall();
 DROP EXTENSION outbox_ext;
-SELECT count(*) FROM pg_namespace WHERE nspname = 'outbox';
+SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'outbox%';
 
 \echo the views show what they showed, to whom they showed it
 (SELECT 'order_v' AS view, v::text AS row FROM un.order_v v UNION ALL SELECT 'mapped', v::text FROM un.on_mapped v)

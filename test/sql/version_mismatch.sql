@@ -46,13 +46,13 @@ SELECT count(*) FROM outbox.dead_letter WHERE contract = 'mismatch';
 
 \echo a newer script has appended columns that this library does not know
 BEGIN;
-SELECT string_agg(format('ALTER TABLE outbox.%s ADD COLUMN newer_%s text', t, i), ';') AS newer
+SELECT string_agg(format('ALTER TABLE outbox_internal.%s ADD COLUMN newer_%s text', t, i), ';') AS newer
 FROM unnest('{gap,dead_letter_entry}'::text[]) t, generate_series(1, 30) i \gset
 :newer;
 INSERT INTO mismatch VALUES (3, 'much too long');
 TRUNCATE mismatch;
-SELECT reason, num_nulls(newer_1, newer_15, newer_30) FROM outbox.gap WHERE contract = 'mismatch';
-SELECT stage, num_nulls(newer_1, newer_15, newer_30) FROM outbox.dead_letter_entry WHERE contract = 'mismatch';
+SELECT reason, num_nulls(newer_1, newer_15, newer_30) FROM outbox_internal.gap WHERE contract = 'mismatch';
+SELECT stage, num_nulls(newer_1, newer_15, newer_30) FROM outbox_internal.dead_letter_entry WHERE contract = 'mismatch';
 ROLLBACK;
 
 UPDATE pg_extension SET extversion = outbox.library_version() WHERE extname = 'outbox_ext';

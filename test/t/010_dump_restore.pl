@@ -82,9 +82,9 @@ sub content
 	foreach my $table (grep { $_ !~ /contract_version|^source$|code_map|detached|held_event/ } @tables)
 	{
 		$content{"next id of $table"} =
-		  $node->safe_psql($database, "SELECT last_value, is_called FROM outbox.${table}_id_seq");
+		  $node->safe_psql($database, "SELECT last_value, is_called FROM outbox_internal.${table}_id_seq");
 	}
-	$content{'next seq'} = $node->safe_psql($database, 'SELECT last_value FROM outbox.event_seq');
+	$content{'next seq'} = $node->safe_psql($database, 'SELECT last_value FROM outbox_internal.event_seq');
 	return \%content;
 }
 

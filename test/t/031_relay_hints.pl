@@ -54,7 +54,7 @@ $fault->check('prepared transaction over a restart of the server');
 is(scalar(grep { $_->{key} =~ /^k100[123]$/ } @{ $fault->deliveries }), 9, 'all of the prepared events are published');
 
 # ---- the leaf is rewritten: idle, with an open transaction's hint pending, in the middle of a window ----
-$node->sql('VACUUM FULL outbox.event_1');
+$node->sql('VACUUM FULL outbox_internal.event_1');
 $fault->append('after rewrite', 3);
 $fault->wait_published;
 $fault->check('VACUUM FULL of an idle leaf');
@@ -64,7 +64,7 @@ $fault->append("bulk$_", 60) for 1 .. 5;
 
 for my $i (1 .. 5)
 {
-	$node->sql('VACUUM FULL outbox.event_1');
+	$node->sql('VACUUM FULL outbox_internal.event_1');
 	$fault->append("between$i", 2);
 }
 $fault->control();
@@ -73,7 +73,7 @@ $fault->check('VACUUM FULL in the middle of windows');
 
 $fault->control(capacity => 7, delay_ms => 20);
 $node->sql("SELECT append(1, 't', 'table rewrite ' || i, 10, 100) FROM generate_series(1, 30) i");
-$node->sql("ALTER TABLE outbox.event_1 SET LOGGED; CREATE INDEX i ON outbox.event_1 (seq); CLUSTER outbox.event_1 USING i; DROP INDEX outbox.i");
+$node->sql("ALTER TABLE outbox_internal.event_1 SET LOGGED; CREATE INDEX i ON outbox_internal.event_1 (seq); CLUSTER outbox_internal.event_1 USING i; DROP INDEX outbox_internal.i");
 $fault->control();
 $fault->wait_published;
 $fault->check('CLUSTER in the middle of a window');
@@ -82,7 +82,7 @@ $fault->check('CLUSTER in the middle of a window');
 $writer = $fault->write_in_background('', '-c', 4, '-T', 6, '-R', 1500);
 for my $i (1 .. 4)
 {
-	$node->sql('VACUUM FULL outbox.event_1');
+	$node->sql('VACUUM FULL outbox_internal.event_1');
 	$fault->stop;
 	$fault->start;
 }
@@ -96,8 +96,8 @@ unlike(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/failed and will t
 # ---- another leaf appears ----
 $node->sql(<<'SQL');
 BEGIN;
-CREATE TABLE outbox.event_2 (LIKE outbox.event_1 INCLUDING ALL);
-ALTER TABLE outbox.event ATTACH PARTITION outbox.event_2 FOR VALUES IN (2);
+CREATE TABLE outbox_internal.event_2 (LIKE outbox_internal.event_1 INCLUDING ALL);
+ALTER TABLE outbox.event ATTACH PARTITION outbox_internal.event_2 FOR VALUES IN (2);
 COMMIT;
 SQL
 $fault->append('beside a new leaf', 2);
@@ -107,7 +107,7 @@ $fault->check('a new leaf');
 # ---- the extension goes while the relay runs ----
 my $pid = $fault->pid;
 my $log = -s $node->logfile;
-$node->sql('DROP TABLE outbox.event_2; DROP EXTENSION outbox_ext CASCADE');
+$node->sql('DROP TABLE outbox_internal.event_2; DROP EXTENSION outbox_ext CASCADE');
 $node->poll_until("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid", 0);
 pass('DROP EXTENSION ends the relay');
 unlike(PostgreSQL::Test::Utils::slurp_file($node->logfile, $log), qr/FATAL|PANIC|WARNING|failed/, 'without noise in the log');

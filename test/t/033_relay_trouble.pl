@@ -162,7 +162,7 @@ $fault->check('after all trouble');
 
 # ---- a relay that waits for a lock can be stopped ----
 my $session = $node->background_psql('postgres');
-$session->query_safe('BEGIN; LOCK TABLE outbox.event_1 IN ACCESS EXCLUSIVE MODE');
+$session->query_safe('BEGIN; LOCK TABLE outbox_internal.event_1 IN ACCESS EXCLUSIVE MODE');
 $node->poll_until("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = " . $fault->pid, 1);
 $pid = $fault->pid;
 kill 'TERM', $pid or die "could not signal $pid: $!";

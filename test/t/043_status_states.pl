@@ -68,7 +68,7 @@ reaches('sink', 'one', 'not running',
 
 # its first look at a leaf waits for a lock
 my $session = $node->background_psql('postgres');
-$session->query_safe('BEGIN; LOCK TABLE outbox.event_1 IN ACCESS EXCLUSIVE MODE');
+$session->query_safe('BEGIN; LOCK TABLE outbox_internal.event_1 IN ACCESS EXCLUSIVE MODE');
 $node->reload;
 reaches('sink', 'one', 'starting', '');
 $session->query_safe('COMMIT');

@@ -127,7 +127,7 @@ is($node->sql("SELECT retries FROM outbox.relay_status"), 0, 'and the relay did 
 
 # not even the letters' own table
 $owner = $node->background_psql('postgres');
-$owner->query_safe('BEGIN; LOCK TABLE outbox.dead_letter_entry IN EXCLUSIVE MODE');
+$owner->query_safe('BEGIN; LOCK TABLE outbox_internal.dead_letter_entry IN EXCLUSIVE MODE');
 is_published('nor does it wait for the table of dead letters');
 $owner->query_safe('COMMIT');
 $owner->quit;

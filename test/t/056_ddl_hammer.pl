@@ -40,7 +40,7 @@ my $node = hammer('no write fails beside changes of contracts and of the outbox'
 	$node->sql('CREATE EXTENSION outbox_ext');
 	$fault = OutboxFault->new($node, 'fault')->start;
 	# it has written a schema with a number of its own
-	$node->sql("SELECT setval(pg_get_serial_sequence('outbox.event_schema', 'id'), 1)");
+	$node->sql("SELECT setval(pg_get_serial_sequence('outbox_internal.event_schema', 'id'), 1)");
 });
 # late keys are redriven by the relay
 $node->poll_until("SELECT count(*) FROM outbox.dead_letter WHERE contract = 'kept' AND state = 'open' AND stage = 'flush'", 0);

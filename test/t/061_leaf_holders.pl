@@ -89,7 +89,7 @@ $old->query_safe('COMMIT');
 wait_leaf($first, 'retained');
 $fault->wait_acked;
 $fault->check_written('REPEATABLE READ over a switch');
-is($node->sql("SELECT events FROM outbox.leaf WHERE leaf = $first"), $node->sql("SELECT count(*) FROM outbox.event_$first"),
+is($node->sql("SELECT events FROM outbox.leaf WHERE leaf = $first"), $node->sql("SELECT count(*) FROM outbox_internal.event_$first"),
 	'the count of a frozen leaf is that of its events');
 
 # ---- a snapshot from before the switch, and the first write after it ----
@@ -140,7 +140,7 @@ $fault->check_written('a prepared transaction over a switch and restarts');
 
 # ---- who reads a leaf keeps it from being emptied, and is named; a write waits for neither ----
 my $reader = $node->background_psql('postgres');
-$reader->query_safe("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM outbox.event_$first");
+$reader->query_safe("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM outbox_internal.event_$first");
 $pid = $reader->query_safe('SELECT pg_backend_pid()');
 set('outbox.retention = 0');
 wait_leaf($before, 'empty');

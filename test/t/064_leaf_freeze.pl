@@ -46,7 +46,7 @@ pass('the counts of leaf and sink agree');
 # ---- and by hand, as hard as it can ----
 $fault->control(down => 1, capacity => 50);
 $node->sql('SELECT change(i % 10, 100) FROM generate_series(1, 30) i');
-$node->sql("VACUUM (FREEZE, DISABLE_PAGE_SKIPPING) outbox.event_$_") for 1 .. 3;
+$node->sql("VACUUM (FREEZE, DISABLE_PAGE_SKIPPING) outbox_internal.event_$_") for 1 .. 3;
 $fault->control();
 $fault->wait_acked;
 $fault->check_written('VACUUM FREEZE of every leaf');
@@ -57,7 +57,7 @@ $node->append_conf('postgresql.conf', 'outbox.retention = 0');
 $node->reload;
 $node->poll_until("SELECT leaf_generation > 1 FROM outbox.leaf WHERE leaf = 1");
 cmp_ok($node->sql("SELECT age(relfrozenxid) FROM pg_class WHERE relname = 'event_1'"), '<', 1000, 'an emptied leaf is young');
-is($node->sql("SELECT pg_relation_size('outbox.event_1')"), 0, 'and has no storage');
+is($node->sql("SELECT pg_relation_size('outbox_internal.event_1')"), 0, 'and has no storage');
 
 $node->stop;
 done_testing();

@@ -135,7 +135,7 @@ $node->append_conf('postgresql.conf', "outbox.leaf_size = '1MB'");
 $node->reload;
 $node->poll_until("SELECT state IN ('empty', 'current') AND leaf_generation > 1 FROM outbox.leaf WHERE leaf = $leaf");
 is(insert(500), '', 'a full leaf is switched and emptied while nothing may grow, and writes go on');
-$node->poll_until("SELECT sum(n_dead_tup) = 0 FROM pg_stat_all_tables WHERE schemaname = 'outbox' AND relname = 'event_$leaf'");
+$node->poll_until("SELECT sum(n_dead_tup) = 0 FROM pg_stat_all_tables WHERE schemaname = 'outbox_internal' AND relname = 'event_$leaf'");
 pass('what the failed ones left behind is gone');
 check('another leaf');
 
@@ -166,7 +166,7 @@ unlike($said, qr/WARNING/, 'and nobody is warned');
 $error = $node->sql_error('INSERT INTO bad SELECT i, 0 FROM generate_series(1, 30000) i');
 my ($path) = $error =~ /(base\/\d+\/\d+)/;
 like($error, $full, 'a change whose dead letter cannot be written fails');
-is($node->sql("SELECT pg_relation_filepath('outbox.dead_letter_entry') = '$path'"), 't', 'naming the file of the dead letters');
+is($node->sql("SELECT pg_relation_filepath('outbox_internal.dead_letter_entry') = '$path'"), 't', 'naming the file of the dead letters');
 is($node->sql('SELECT count(*) FROM bad') + $node->sql('SELECT count(*) FROM outbox.dead_letter'), $before, 'as a whole');
 
 # ---- there is space again ----
@@ -184,8 +184,8 @@ check('space again');
 $node->sql(<<'SQL');
 CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN RAISE disk_full USING MESSAGE = 'could not extend file "base/1/1": No space left on device'; END$$;
-CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON outbox.relay_progress FOR EACH ROW EXECUTE FUNCTION full_disk();
-ALTER TABLE outbox.relay_progress ENABLE ALWAYS TRIGGER full_disk;
+CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON outbox_internal.relay_progress FOR EACH ROW EXECUTE FUNCTION full_disk();
+ALTER TABLE outbox_internal.relay_progress ENABLE ALWAYS TRIGGER full_disk;
 SQL
 my $acked = $node->sql('SELECT acked FROM outbox.relay_progress');
 insert(100);
@@ -194,7 +194,7 @@ like($fault->last_error, qr/No space left on device/, 'a relay that cannot write
 $node->poll_until("SELECT retry_at IS NOT NULL AND last_error ~ 'No space left' FROM outbox.relay_status WHERE sink = 'fault'");
 is(insert(100), '', 'writers do not notice');
 is($node->sql('SELECT acked FROM outbox.relay_progress'), $acked, 'the position stays');
-$node->sql('DROP TRIGGER full_disk ON outbox.relay_progress');
+$node->sql('DROP TRIGGER full_disk ON outbox_internal.relay_progress');
 $node->reload;
 $fault->wait_state('running');
 check('a position that could not be written');

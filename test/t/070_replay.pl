@@ -187,15 +187,15 @@ is(join('|', replay("aggregate_id => 'stuck'", 'dry_run => true')), '|4', 'what 
 $before = count();
 ($request) = replay('rate => 50', 'to_seq => 100');
 $node->poll_until("SELECT published > 5 FROM outbox.replays WHERE request = $request");
-$node->sql('VACUUM FULL outbox.event_1');
+$node->sql('VACUUM FULL outbox_internal.event_1');
 wait_replay($request, 'done');
 is($node->sql("SELECT published || ' ' || missing FROM outbox.replays WHERE request = $request"), '100 0', 'a leaf that is rewritten meanwhile is read again');
 is_deeply([ map { $_->{seq} } @{ replayed_since($before) } ], [ 1 .. 100 ], 'behind what was published');
 
 ($request) = replay('rate => 50', 'to_seq => 100');
 $node->poll_until("SELECT published > 5 FROM outbox.replays WHERE request = $request");
-$node->sql('ALTER TABLE outbox.event DISABLE TRIGGER refuse_truncate; ALTER TABLE outbox.event_1 DISABLE TRIGGER refuse_truncate;
-	TRUNCATE outbox.event; ALTER TABLE outbox.event ENABLE ALWAYS TRIGGER refuse_truncate; ALTER TABLE outbox.event_1 ENABLE ALWAYS TRIGGER refuse_truncate');
+$node->sql('ALTER TABLE outbox.event DISABLE TRIGGER refuse_truncate; ALTER TABLE outbox_internal.event_1 DISABLE TRIGGER refuse_truncate;
+	TRUNCATE outbox.event; ALTER TABLE outbox.event ENABLE ALWAYS TRIGGER refuse_truncate; ALTER TABLE outbox_internal.event_1 ENABLE ALWAYS TRIGGER refuse_truncate');
 wait_replay($request, 'done');
 is($node->sql("SELECT missing > 0 AND published + missing = 100 FROM outbox.replays WHERE request = $request"), 't', 'events that are not kept any more are counted');
 like($node->sql("SELECT error FROM outbox.replays WHERE request = $request"), qr/^\d+ of its events are not kept any more/, 'and the view says so');

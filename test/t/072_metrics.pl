@@ -53,11 +53,11 @@ is(metric('captured_total', contract => 't', event_type => 'TDeleted'), 10, 'eac
 is(metric('captured_total'), $node->sql('SELECT count(*) FROM outbox.event'), 'captured in all: what is in the outbox');
 is($node->sql("SELECT captured FROM outbox.status WHERE kind = 'extension'"), $node->sql('SELECT count(*) FROM outbox.event'),
 	'status says the same, without what was rolled back');
-is($node->sql("SELECT e.captured > (SELECT count(*) FROM outbox.event) FROM (SELECT last_value AS captured FROM outbox.event_seq) e"), 't',
+is($node->sql("SELECT e.captured > (SELECT count(*) FROM outbox.event) FROM (SELECT last_value AS captured FROM outbox_internal.event_seq) e"), 't',
 	'though seq has gaps');
 is(metric('captured_dead_letters_total', contract => 't'), 2, 'changes that became dead letters');
 is(metric('dead_letters', contract => 't', stage => 'map'), 2, 'open dead letters by stage');
-is(metric('pending', sink => 'fault'), $node->sql('SELECT last_value FROM outbox.event_seq'), 'pending of a sink that was never started: an upper bound');
+is(metric('pending', sink => 'fault'), $node->sql('SELECT last_value FROM outbox_internal.event_seq'), 'pending of a sink that was never started: an upper bound');
 is(metric('relay_up', sink => 'fault'), 0, 'a relay that is stopped is not up');
 is(metric('relay_state', state => 'stopped'), 1, 'and its state says why');
 

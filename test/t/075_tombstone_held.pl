@@ -12,7 +12,7 @@ my $node = OutboxCluster->create('tombstone_held', conf => $OutboxFault::CONF);
 my $fault = OutboxFault->new($node, 'fault');
 
 $node->sql(<<'SQL');
-SELECT setval('outbox.event_schema_id_seq', 10);
+SELECT setval('outbox_internal.event_schema_id_seq', 10);
 CREATE TABLE t (id int PRIMARY KEY);
 CREATE VIEW t_v AS SELECT id FROM t;
 SELECT outbox.create_contract('t', view => 't_v', source => 't', key => '{id}');

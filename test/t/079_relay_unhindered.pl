@@ -51,7 +51,7 @@ $fault->check('after dead letters');
 
 # ---- a late key whose view raises what a commit must not hide ----
 $node->sql(<<'SQL');
-SELECT setval('outbox.event_schema_id_seq', 10);
+SELECT setval('outbox_internal.event_schema_id_seq', 10);
 CREATE TABLE ordr (no int PRIMARY KEY, cust int);
 CREATE TABLE cust (cust int PRIMARY KEY, name text);
 INSERT INTO cust VALUES (1, 'Ann'), (2, 'Bob');

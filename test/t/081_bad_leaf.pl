@@ -18,7 +18,7 @@ OutboxFault::remember($node);
 $node->sql(<<'SQL');
 CREATE FUNCTION public.spoil() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN NEW.frozen_snapshot := '3:3:'; RETURN NEW; END$$;
-CREATE TRIGGER spoil BEFORE UPDATE ON outbox.leaf FOR EACH ROW WHEN (NEW.leaf = 1 AND NEW.state = 'frozen' AND OLD.state = 'closing')
+CREATE TRIGGER spoil BEFORE UPDATE ON outbox_internal.leaf FOR EACH ROW WHEN (NEW.leaf = 1 AND NEW.state = 'frozen' AND OLD.state = 'closing')
 	EXECUTE FUNCTION public.spoil();
 SQL
 my $write = 'DO $$BEGIN FOR i IN 1 .. 20 LOOP PERFORM change(i, 20); COMMIT; END LOOP; END$$';

@@ -12,7 +12,7 @@ outbox.leaf_size = '64kB'
 outbox.site = 'one'
 CONF
 my $first = OutboxFault->new($node, 'first')->start;
-my $keeper = "SELECT pid FROM pg_locks WHERE locktype = 'object' AND classid = 'outbox.leaf'::regclass AND mode = 'ExclusiveLock' AND granted";
+my $keeper = "SELECT pid FROM pg_locks WHERE locktype = 'object' AND classid = 'outbox_internal.leaf'::regclass AND mode = 'ExclusiveLock' AND granted";
 
 $node->poll_until("SELECT ($keeper) = " . $first->pid);
 my $second = OutboxFault->new($node, 'second')->start;

@@ -225,7 +225,7 @@ foreach my $level (sort keys %granted)
 $node->safe_psql('postgres', "DROP OWNED BY page_$_; DROP ROLE page_$_") foreach qw(reader operator);
 
 my @reasons = query_lines(q{SELECT (regexp_matches(pg_get_constraintdef(oid), '''(\w+)''', 'g'))[1] FROM pg_constraint
-	WHERE conrelid = 'outbox.gap'::regclass AND conname = 'gap_reason_check'});
+	WHERE conrelid = 'outbox_internal.gap'::regclass AND conname = 'gap_reason_check'});
 cmp_ok(scalar(@reasons), '>', 5, 'gaps have reasons');
 is_deeply([ grep { table_rows('operations.md', "`$_`") eq '' } @reasons ], [], 'the page explains every reason of a gap');
 

@@ -1,5 +1,5 @@
 -- Strong locks on what relays use, as a real update may take them.
-ALTER TABLE outbox.sink ADD COLUMN updated boolean NOT NULL DEFAULT false;
-ALTER TABLE outbox.relay_progress ADD COLUMN updated boolean;
-ALTER TABLE outbox.event_schema ADD COLUMN updated boolean;
+ALTER TABLE outbox_internal.sink ADD COLUMN updated boolean NOT NULL DEFAULT false;
+ALTER TABLE outbox_internal.relay_progress ADD COLUMN updated boolean;
+ALTER TABLE outbox_internal.event_schema ADD COLUMN updated boolean;
 UPDATE outbox.sink SET updated = true;
