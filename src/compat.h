@@ -269,12 +269,13 @@ OutboxWaitEvent(const char *name)
 #define OUTBOX_CHECK_PERMS_CALL range_table, raise
 #endif
 
-/* Runs a query to its end; 18 dropped the promise to run it only once. */
+/* Runs a query to its end, or for so many rows; 18 dropped the promise to run it only once. */
 #if PG_VERSION_NUM >= 180000
-#define OutboxExecutorRun(query) ExecutorRun(query, ForwardScanDirection, 0)
+#define OutboxExecutorRunRows(query, count) ExecutorRun(query, ForwardScanDirection, count)
 #else
-#define OutboxExecutorRun(query) ExecutorRun(query, ForwardScanDirection, 0, true)
+#define OutboxExecutorRunRows(query, count) ExecutorRun(query, ForwardScanDirection, count, true)
 #endif
+#define OutboxExecutorRun(query) OutboxExecutorRunRows(query, 0)
 
 /* Was the relation's storage replaced by this transaction? Renamed in 16. */
 static inline bool

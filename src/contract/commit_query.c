@@ -27,7 +27,7 @@
 #include "contract/expression.h"
 #include "contract/guard.h"
 #include "contract/key.h"
-#include "contract/plan_check.h"
+#include "contract/plan_by_index.h"
 #include "contract/root_path.h"
 #include "contract/view_expand.h"
 #include "contract/view_survey.h"
@@ -115,7 +115,6 @@ plan_query(const OutboxContractConfig *config, const Bitmapset *used, MemoryCont
 	OutboxViewSurvey *survey = OutboxSurveyView(config->view);
 	OutboxRootPath *path;
 	Query *query;
-	Query *original;
 	PlannedStmt *plan;
 	Oid *array_types;
 	OutboxCommitQuery *result;
@@ -126,9 +125,7 @@ plan_query(const OutboxContractConfig *config, const Bitmapset *used, MemoryCont
 	if (used)
 		drop_unused_columns(query, used);
 	OutboxPushLookup(config, path, &array_types);
-	original = copyObject(query);
-	plan = OutboxPlanByIndex(query, psprintf("contract \"%s\"", config->name));
-	OutboxCheckPlan(plan, original, survey->subject);
+	plan = OutboxPlanByIndex(query, psprintf("contract \"%s\"", config->name), survey->subject);
 
 	MemoryContextSwitchTo(target);
 	result = palloc0(sizeof(OutboxCommitQuery));

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * index_hint.h
- *	  Which index a contract's query would need.
+ *	  Which indexes a contract's query would need.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,18 +10,12 @@
 
 #include "nodes/parsenodes.h"
 
+#include "compat.h"
+
 /*
- * The columns or expressions by which a query joins a relation, as the column
- * list of CREATE INDEX; NULL: none found. *lacking: the table that has no index
- * beginning with one of them, the relation or one that inherits from it;
- * InvalidOid: another index would not help.
+ * Raises: the query would scan these tables (OIDs, as of OutboxScannedTables).
+ * The hint names the indexes with which it would not, or says what else helps.
  */
-extern char *OutboxJoinColumns(Query *query, Oid relation, Oid *lacking);
-
-/* Is it a unique index of that many columns? */
-extern bool OutboxIndexIsUnique(Oid index, int ncolumns);
-
-/* schema.table, quoted */
-extern char *OutboxQualifiedName(Oid relation);
+OUTBOX_NORETURN extern void OutboxRefuseScans(const Query *query, const char *text, const char *subject, List *scanned);
 
 #endif /* OUTBOX_INDEX_HINT_H */

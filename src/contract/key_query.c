@@ -21,12 +21,15 @@
 #include "parser/analyze.h"
 #include "parser/parser.h"
 #include "rewrite/rewriteHandler.h"
+#include "tcop/dest.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
@@ -34,7 +37,7 @@
 #include "contract/guard.h"
 #include "contract/key_query.h"
 #include "contract/key_query_parse.h"
-#include "contract/plan_check.h"
+#include "contract/plan_by_index.h"
 #include "contract/view_expand.h"
 #include "contract/view_survey.h"
 
@@ -62,6 +65,15 @@ struct OutboxKeyQuery
 	ParamListInfo params;
 };
 
+/* Keeps the keys that a query gives, until it has ended. */
+typedef struct KeyReceiver
+{
+	DestReceiver pub;
+	MemoryContext context;
+	List *keys; /* of Datum *, those without a NULL */
+	int64 nrows;
+} KeyReceiver;
+
 static void compile(OutboxKeyQuery *query, TupleDesc lookup);
 static void keep_expressions(OutboxKeyQuery *query, List *expressions);
 static void keep_plan(OutboxKeyQuery *query, TupleDesc lookup);
@@ -73,7 +85,11 @@ static void build_states(OutboxKeyQuery *query);
 static void run_expressions(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg);
 static void run_plan(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg);
 static void fill_parameters(OutboxKeyQuery *query, TupleTableSlot *row);
-static void add_results(OutboxKeyQuery *query, OutboxTouchCallback add, void *arg);
+static void run_statement(OutboxKeyQuery *query, KeyReceiver *receiver);
+static bool receive_key(TupleTableSlot *slot, DestReceiver *self);
+static void ignore_startup(DestReceiver *self, int operation, TupleDesc desc);
+static void ignore_end(DestReceiver *self);
+static void refuse_fanout(const OutboxKeyQuery *query);
 
 OutboxKeyQuery *
 OutboxCompileKeyQuery(const OutboxContractConfig *config, const OutboxSourceConfig *source,
@@ -200,7 +216,7 @@ check_query(OutboxKeyQuery *query)
 	/* with the views in it, as it will run */
 	rewritten = linitial_node(Query, QueryRewrite(copyObject(query->parse.query)));
 	OutboxRefuseVolatile((Node *) rewritten, query->parse.owner);
-	OutboxCheckPlan(OutboxPlanByIndex(copyObject(rewritten), query->parse.select), rewritten, query->parse.owner);
+	(void) OutboxPlanByIndex(rewritten, query->parse.select, query->parse.owner);
 	MemoryContextSwitchTo(caller);
 	query->relations = list_copy(survey.relations);
 	MemoryContextDelete(scratch);
@@ -273,26 +289,59 @@ run_expressions(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback 
 	query->stale = false;
 }
 
-/* Sees what the writer's statement did: its snapshot is taken now. */
+/* On error the scratch memory goes with the subtransaction. */
 static void
 run_plan(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg)
 {
-	SPIExecuteOptions options = {.params = query->params, .tcount = query->max_fanout + 1};
-	int rc;
+	KeyReceiver receiver = {.pub = {.receiveSlot = receive_key, .rStartup = ignore_startup, .rShutdown = ignore_end, .rDestroy = ignore_end, .mydest = DestNone}};
+	MemoryContext caller;
+	ListCell *lc;
 
 	fill_parameters(query, row);
-	SPI_connect();
-	rc = SPI_execute_plan_extended(query->plan, &options);
-	if (rc != SPI_OK_SELECT)
-		elog(ERROR, "SPI_execute_plan_extended failed: %s", SPI_result_code_string(rc));
-	if (SPI_processed > query->max_fanout)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("%s touches more than %d rows of the contract", query->parse.owner, query->max_fanout),
-				 errdetail("That is its max_fanout."),
-				 errhint("Drop the contract and create it again with a larger max_fanout, if one changed row may cause so many events.")));
-	add_results(query, add, arg);
-	SPI_finish();
+	receiver.context = AllocSetContextCreate(CurTransactionContext, "outbox keys of a row", ALLOCSET_SMALL_SIZES);
+	caller = MemoryContextSwitchTo(receiver.context);
+	run_statement(query, &receiver);
+	MemoryContextSwitchTo(caller);
+	if (receiver.nrows > query->max_fanout)
+		refuse_fanout(query);
+	foreach (lc, receiver.keys)
+		add(arg, lfirst(lc));
+	MemoryContextDelete(receiver.context);
+}
+
+/*
+ * Sees what the writer's statement did: its snapshot is taken now. It has the
+ * plan that was proven, even where the plan cache makes it anew.
+ */
+static void
+run_statement(OutboxKeyQuery *query, KeyReceiver *receiver)
+{
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(query->plan));
+	CachedPlan *plan;
+	QueryDesc *desc;
+
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	plan = OutboxCachedPlanByIndex(source, query->params);
+	desc = CreateQueryDesc(linitial_node(PlannedStmt, plan->stmt_list), source->query_string, GetActiveSnapshot(),
+						   InvalidSnapshot, &receiver->pub, query->params, NULL, 0);
+	ExecutorStart(desc, 0);
+	OutboxExecutorRunRows(desc, query->max_fanout + 1);
+	ExecutorFinish(desc);
+	ExecutorEnd(desc);
+	FreeQueryDesc(desc);
+	ReleaseCachedPlan(plan, CurrentResourceOwner);
+	PopActiveSnapshot();
+}
+
+static void
+refuse_fanout(const OutboxKeyQuery *query)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("%s touches more than %d rows of the contract", query->parse.owner, query->max_fanout),
+			 errdetail("That is its max_fanout."),
+			 errhint("Drop the contract and create it again with a larger max_fanout, if one changed row may cause so many events.")));
 }
 
 static void
@@ -311,16 +360,37 @@ fill_parameters(OutboxKeyQuery *query, TupleTableSlot *row)
 	}
 }
 
-static void
-add_results(OutboxKeyQuery *query, OutboxTouchCallback add, void *arg)
+static bool
+receive_key(TupleTableSlot *slot, DestReceiver *self)
 {
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool isnull = false;
+	KeyReceiver *receiver = (KeyReceiver *) self;
+	MemoryContext caller = MemoryContextSwitchTo(receiver->context);
+	int natts = slot->tts_tupleDescriptor->natts;
+	Datum *key = palloc(sizeof(Datum) * natts);
+	bool isnull = false;
 
-		for (int j = 0; j < query->nkeys && !isnull; j++)
-			query->values[j] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, j + 1, &isnull);
+	slot_getallattrs(slot);
+	for (int i = 0; i < natts && !isnull; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(slot->tts_tupleDescriptor, i);
+
+		isnull = slot->tts_isnull[i];
 		if (!isnull)
-			add(arg, query->values);
+			key[i] = datumCopy(slot->tts_values[i], attribute->attbyval, attribute->attlen);
 	}
+	if (!isnull)
+		receiver->keys = lappend(receiver->keys, key);
+	receiver->nrows++;
+	MemoryContextSwitchTo(caller);
+	return true;
+}
+
+static void
+ignore_startup(DestReceiver *self, int operation, TupleDesc desc)
+{
+}
+
+static void
+ignore_end(DestReceiver *self)
+{
 }

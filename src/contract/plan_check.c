@@ -1,132 +1,62 @@
 /*-------------------------------------------------------------------------
  *
  * plan_check.c
- *	  Planning a contract's query for any size of its tables.
+ *	  Which tables does a plan scan?
  *
- * The plan runs in every commit that touches the contract (and that of a
- * key_query for every changed row), so it must not
- * depend on what the tables looked like when it was made: a plan that scans a
- * small table is a disaster when the table is not small any more. So the
- * planner is told that every table is large, and may only follow indexes. A
- * table that it still scans has no index for its join: the contract is refused,
- * and the hint is the index. Small tables are no exception: nothing keeps
- * them small, and the remedy costs nothing.
+ * Small tables are no exception: nothing keeps them small, and the remedy
+ * costs nothing.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
-#include "nodes/pathnodes.h"
-#include "optimizer/optimizer.h"
-#include "optimizer/plancat.h"
-#include "optimizer/planner.h"
 #include "parser/parsetree.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 
-#include "contract/index_hint.h"
+#include "contract/index_use.h"
 #include "contract/plan_check.h"
-
-#define ASSUMED_ROWS 1000000.0
-#define ASSUMED_ROWS_PER_PAGE 50.0
-#define ASSUMED_KEYS_PER_PAGE 200.0
+#include "contract/planner_world.h"
 
 /* A plan on its way down. */
 typedef struct PlanCheck
 {
 	const PlannedStmt *plan;
-	Query *query;
-	const char *subject;
+	const List *trial_indexes;
+	List *scanned;
 } PlanCheck;
 
-static get_relation_info_hook_type previous_hook = NULL;
+static void check_node(PlanCheck *check, Plan *node, bool limited);
+static void check_children(PlanCheck *check, List *children, bool limited);
+static bool is_limited(const Plan *node, bool limited);
+static bool index_is_fine(PlanCheck *check, Oid index, List *conditions, bool limited);
+static void describe_index(PlanCheck *check, Oid index, OutboxIndexUse *use, Oid *opfamily);
+static bool bitmap_is_fine(PlanCheck *check, Plan *node);
+static Index named_entry(const PlannedStmt *plan, Index entry);
 
-static void pin_planner(void);
-static void assume_large(PlannerInfo *root, Oid relation, bool is_parent, RelOptInfo *rel);
-static void check_node(PlanCheck *check, Plan *node);
-static void check_children(PlanCheck *check, List *children);
-static bool is_driven(List *conditions);
-static bool bitmap_is_driven(Plan *node);
-static bool finds_one_row(Oid index, List *conditions);
-static bool contains_param(Node *node, void *context);
-static Index parent_entry(const PlannedStmt *plan, Index entry);
-static void refuse_scan(PlanCheck *check, const Scan *scan);
-
-PlannedStmt *
-OutboxPlanByIndex(Query *query, const char *text)
+List *
+OutboxScannedTables(const PlannedStmt *plan, const List *trial_indexes)
 {
-	int nest_level = NewGUCNestLevel();
-	get_relation_info_hook_type caller = get_relation_info_hook;
-	PlannedStmt *plan;
-
-	pin_planner();
-	/* a function that the planner runs may write to a source, and so bring us here again */
-	if (caller != assume_large)
-		previous_hook = caller;
-	get_relation_info_hook = assume_large;
-	PG_TRY();
-	{
-		plan = planner(query, text, 0, NULL);
-	}
-	PG_FINALLY();
-	{
-		get_relation_info_hook = caller;
-	}
-	PG_END_TRY();
-	AtEOXact_GUC(false, nest_level);
-	return plan;
-}
-
-void
-OutboxCheckPlan(const PlannedStmt *plan, Query *query, const char *subject)
-{
-	PlanCheck check = {.plan = plan, .query = query, .subject = subject};
+	PlanCheck check = {.plan = plan, .trial_indexes = trial_indexes};
 	ListCell *lc;
 
-	check_node(&check, plan->planTree);
+	check_node(&check, plan->planTree, false);
 	foreach (lc, plan->subplans)
-		check_node(&check, lfirst(lc));
+		check_node(&check, lfirst(lc), false);
+	return check.scanned;
 }
 
-/* What a session may have switched must not change the plan. */
+/* limited: a LIMIT above stops the node after some of its rows. */
 static void
-pin_planner(void)
-{
-	static const char *const settings[][2] = {
-		{"enable_seqscan", "off"}, {"enable_hashjoin", "off"}, {"enable_mergejoin", "off"}, {"enable_nestloop", "on"}, {"enable_indexscan", "on"}, {"enable_indexonlyscan", "on"}, {"enable_bitmapscan", "on"}, {"enable_tidscan", "on"}, {"enable_hashagg", "on"}, {"enable_sort", "on"}, {"enable_material", "on"}, {"enable_memoize", "on"}, {"jit", "off"}, {"geqo", "on"}, {"from_collapse_limit", "8"}, {"join_collapse_limit", "8"}, {"constraint_exclusion", "partition"}, {"max_parallel_workers_per_gather", "0"}};
-
-	for (int i = 0; i < lengthof(settings); i++)
-		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-}
-
-static void
-assume_large(PlannerInfo *root, Oid relation, bool is_parent, RelOptInfo *rel)
-{
-	ListCell *lc;
-
-	if (previous_hook)
-		previous_hook(root, relation, is_parent, rel);
-	if (is_parent)
-		return;
-	rel->tuples = Max(rel->tuples, ASSUMED_ROWS);
-	rel->pages = Max(rel->pages, (BlockNumber) (ASSUMED_ROWS / ASSUMED_ROWS_PER_PAGE));
-	foreach (lc, rel->indexlist)
-	{
-		IndexOptInfo *index = lfirst(lc);
-
-		index->tuples = Max(index->tuples, rel->tuples);
-		index->pages = Max(index->pages, (BlockNumber) (ASSUMED_ROWS / ASSUMED_KEYS_PER_PAGE));
-		index->tree_height = Max(index->tree_height, 2);
-	}
-}
-
-static void
-check_node(PlanCheck *check, Plan *node)
+check_node(PlanCheck *check, Plan *node, bool limited)
 {
 	bool fine = true;
+	bool stops = limited && node && node->qual == NIL;
 
 	check_stack_depth();
 	if (node == NULL)
@@ -139,66 +69,115 @@ check_node(PlanCheck *check, Plan *node)
 			fine = false;
 			break;
 		case T_IndexScan:
-			fine = is_driven(((IndexScan *) node)->indexqual) ||
-				finds_one_row(((IndexScan *) node)->indexid, ((IndexScan *) node)->indexqual);
+			fine = index_is_fine(check, ((IndexScan *) node)->indexid, ((IndexScan *) node)->indexqual, stops);
 			break;
 		case T_IndexOnlyScan:
-			fine = is_driven(((IndexOnlyScan *) node)->indexqual) ||
-				finds_one_row(((IndexOnlyScan *) node)->indexid, ((IndexOnlyScan *) node)->indexqual);
+			fine = index_is_fine(check, ((IndexOnlyScan *) node)->indexid, ((IndexOnlyScan *) node)->indexqual, stops);
 			break;
 		case T_BitmapHeapScan:
-			fine = bitmap_is_driven(node->lefttree);
+			fine = bitmap_is_fine(check, node->lefttree);
 			break;
 		case T_Append:
-			check_children(check, ((Append *) node)->appendplans);
+			check_children(check, ((Append *) node)->appendplans, stops);
 			break;
 		case T_MergeAppend:
-			check_children(check, ((MergeAppend *) node)->mergeplans);
+			check_children(check, ((MergeAppend *) node)->mergeplans, stops);
 			break;
 		case T_SubqueryScan:
-			check_node(check, ((SubqueryScan *) node)->subplan);
+			check_node(check, ((SubqueryScan *) node)->subplan, stops);
 			break;
 		case T_CustomScan:
-			check_children(check, ((CustomScan *) node)->custom_plans);
+			check_children(check, ((CustomScan *) node)->custom_plans, false);
 			break;
 		default:
 			break;
 	}
 	if (!fine)
-		refuse_scan(check, (Scan *) node);
-	check_node(check, node->lefttree);
-	check_node(check, node->righttree);
+		check->scanned = lappend_oid(check->scanned, rt_fetch(named_entry(check->plan, ((Scan *) node)->scanrelid), check->plan->rtable)->relid);
+	check_node(check, node->lefttree, is_limited(node, stops));
+	check_node(check, node->righttree, false);
 }
 
 static void
-check_children(PlanCheck *check, List *children)
+check_children(PlanCheck *check, List *children, bool limited)
 {
 	ListCell *lc;
 
 	foreach (lc, children)
-		check_node(check, lfirst(lc));
+		check_node(check, lfirst(lc), limited);
 }
 
-/* Does an index condition depend on the keys, or on a row found before? */
+/* Does the node ask its left child for no more rows than a LIMIT? */
 static bool
-is_driven(List *conditions)
+is_limited(const Plan *node, bool limited)
 {
-	return contains_param((Node *) conditions, NULL);
+	if (IsA(node, Limit))
+		return ((const Limit *) node)->limitCount && IsA(((const Limit *) node)->limitCount, Const);
+	return limited && IsA(node, Result);
 }
 
 static bool
-bitmap_is_driven(Plan *node)
+index_is_fine(PlanCheck *check, Oid index, List *conditions, bool limited)
+{
+	OutboxIndexUse use = {0};
+	Oid opfamily[INDEX_MAX_KEYS];
+	ListCell *lc;
+
+	describe_index(check, index, &use, opfamily);
+	foreach (lc, conditions)
+	{
+		Node *condition = lfirst(lc);
+		Node *column = NULL;
+
+		if (IsA(condition, OpExpr))
+			column = linitial(((OpExpr *) condition)->args);
+		else if (IsA(condition, ScalarArrayOpExpr))
+			column = linitial(((ScalarArrayOpExpr *) condition)->args);
+		else if (IsA(condition, RowCompareExpr))
+			column = linitial(((RowCompareExpr *) condition)->largs);
+		else if (IsA(condition, NullTest))
+			column = (Node *) ((NullTest *) condition)->arg;
+		/* the planner has made it the index's column by its number */
+		if (column && IsA(column, Var) && ((Var *) column)->varattno <= use.ncolumns)
+			OutboxNoteCondition(&use, ((Var *) column)->varattno - 1, condition, opfamily[((Var *) column)->varattno - 1]);
+	}
+	return OutboxIndexIsBounded(&use) || (limited && OutboxIndexIsTight(&use));
+}
+
+/* The planner has locked its table. */
+static void
+describe_index(PlanCheck *check, Oid index, OutboxIndexUse *use, Oid *opfamily)
+{
+	const OutboxTrialIndex *trial = OutboxTrialIndexOf(check->trial_indexes, index);
+	Relation rel;
+
+	if (trial)
+	{
+		use->method = BTREE_AM_OID;
+		use->ncolumns = 1;
+		opfamily[0] = get_opclass_family(trial->opclass);
+		return;
+	}
+	rel = index_open(index, AccessShareLock);
+	use->method = rel->rd_rel->relam;
+	use->unique = rel->rd_index->indisunique;
+	use->ncolumns = rel->rd_index->indnkeyatts;
+	memcpy(opfamily, rel->rd_opfamily, sizeof(Oid) * use->ncolumns);
+	index_close(rel, AccessShareLock);
+}
+
+static bool
+bitmap_is_fine(PlanCheck *check, Plan *node)
 {
 	ListCell *lc;
 
 	if (IsA(node, BitmapIndexScan))
-		return is_driven(((BitmapIndexScan *) node)->indexqual) ||
-			finds_one_row(((BitmapIndexScan *) node)->indexid, ((BitmapIndexScan *) node)->indexqual);
+		return index_is_fine(check, ((BitmapIndexScan *) node)->indexid, ((BitmapIndexScan *) node)->indexqual, false);
 	if (IsA(node, BitmapAnd))
 	{
 		foreach (lc, ((BitmapAnd *) node)->bitmapplans)
 		{
-			if (bitmap_is_driven(lfirst(lc)))
+			if (bitmap_is_fine(check, lfirst(lc)))
 				return true;
 		}
 		return false;
@@ -207,7 +186,7 @@ bitmap_is_driven(Plan *node)
 	{
 		foreach (lc, ((BitmapOr *) node)->bitmapplans)
 		{
-			if (!bitmap_is_driven(lfirst(lc)))
+			if (!bitmap_is_fine(check, lfirst(lc)))
 				return false;
 		}
 		return true;
@@ -215,59 +194,20 @@ bitmap_is_driven(Plan *node)
 	return false;
 }
 
-/* Constants for all columns of a unique index: code = 'EUR'. */
-static bool
-finds_one_row(Oid index, List *conditions)
-{
-	Bitmapset *columns = NULL;
-	ListCell *lc;
-
-	foreach (lc, conditions)
-	{
-		OpExpr *condition = lfirst(lc);
-
-		if (IsA(condition, OpExpr) && IsA(linitial(condition->args), Var) &&
-			op_mergejoinable(condition->opno, exprType(linitial(condition->args))))
-			columns = bms_add_member(columns, ((Var *) linitial(condition->args))->varattno);
-	}
-	return OutboxIndexIsUnique(index, bms_num_members(columns));
-}
-
-static bool
-contains_param(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	return IsA(node, Param) || expression_tree_walker(node, contains_param, context);
-}
-
-/* Of a partition, the entry of the table that the query names. */
+/* Of a partition, the entry of the table that the query names; a table that inherits has indexes of its own. */
 static Index
-parent_entry(const PlannedStmt *plan, Index entry)
+named_entry(const PlannedStmt *plan, Index entry)
 {
 	ListCell *lc;
 
 	foreach (lc, plan->appendRelations)
 	{
 		AppendRelInfo *info = lfirst(lc);
+		RangeTblEntry *parent = rt_fetch(info->parent_relid, plan->rtable);
 
-		if (info->child_relid == entry)
-			return parent_entry(plan, info->parent_relid);
+		if (info->child_relid == entry && parent->rtekind == RTE_RELATION &&
+			get_rel_relkind(parent->relid) == RELKIND_PARTITIONED_TABLE)
+			return named_entry(plan, info->parent_relid);
 	}
 	return entry;
-}
-
-static void
-refuse_scan(PlanCheck *check, const Scan *scan)
-{
-	Oid relation = rt_fetch(parent_entry(check->plan, scan->scanrelid), check->plan->rtable)->relid;
-	Oid lacking;
-	char *columns = OutboxJoinColumns(check->query, relation, &lacking);
-
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("%s would scan \"%s\" for every change", check->subject, get_rel_name(relation)),
-			 errdetail("Each table behind it must be found through an index, however small it is today."),
-			 columns == NULL ? errhint("Join \"%s\" by equality of columns that have an index.", get_rel_name(relation)) : OidIsValid(lacking) ? errhint("CREATE INDEX ON %s (%s);", OutboxQualifiedName(lacking), columns)
-																																			   : errhint("The index exists, but the key does not reach it: put the condition on (%s) into the subquery that reads \"%s\" (LEFT JOIN LATERAL).", columns, get_rel_name(relation))));
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * plan_check.h
- *	  Planning a contract's query for any size of its tables.
+ *	  Which tables does a plan scan?
  *
  *-------------------------------------------------------------------------
  */
@@ -11,16 +11,11 @@
 #include "nodes/plannodes.h"
 
 /*
- * Plans the query as if all tables were large and every join had to go through
- * an index. `query` is used up.
+ * The tables that the plan reads in another way than through a bounded scan of
+ * an index (index_use.h), one OID for each time it does; of a partition the
+ * partitioned table. `trial_indexes` (of OutboxTrialIndex *) were there when
+ * it was made.
  */
-extern PlannedStmt *OutboxPlanByIndex(Query *query, const char *text);
-
-/*
- * Raises unless every table is found by an index whose condition depends on
- * the keys or on a row found before. `query` is a copy of the one that was
- * planned; `subject` says whose it is ("the view \"x\"").
- */
-extern void OutboxCheckPlan(const PlannedStmt *plan, Query *query, const char *subject);
+extern List *OutboxScannedTables(const PlannedStmt *plan, const List *trial_indexes);
 
 #endif /* OUTBOX_PLAN_CHECK_H */
