@@ -49,6 +49,7 @@ typedef struct Departure
 static List *departures = NIL; /* with all they point to in TopTransactionContext */
 
 static Departure *next_concerned(const TriggerData *trigger, int depth);
+static HeapTuple whole_tuple(HeapTuple tuple, TupleDesc desc);
 static bool is_over(const Departure *departure, int depth);
 static bool is_arrival(const Departure *departure, const TriggerData *trigger, int depth);
 static TupleTableSlot *as_it_was(Departure *departure, Relation rel);
@@ -87,7 +88,7 @@ OutboxMovedRowKeep(const TriggerData *trigger)
 	departure->trigger.tgisclone = trigger->tg_trigger->tgisclone;
 	departure->relation = RelationGetRelid(trigger->tg_relation);
 	departure->desc = CreateTupleDescCopy(RelationGetDescr(trigger->tg_relation));
-	departure->tuple = heap_copytuple(trigger->tg_trigtuple);
+	departure->tuple = whole_tuple(trigger->tg_trigtuple, RelationGetDescr(trigger->tg_relation));
 	departure->depth = trigger_depth();
 	departure->command = HeapTupleHeaderGetCmax(trigger->tg_trigtuple->t_data);
 	departure->owner = GetCurrentSubTransactionId();
@@ -140,6 +141,18 @@ next_concerned(const TriggerData *trigger, int depth)
 			return departure;
 	}
 	return NULL;
+}
+
+/*
+ * A copy with every column in it. A tuple from before an ADD COLUMN ... DEFAULT has the value in its partition's
+ * descriptor alone, and is read with another one later.
+ */
+static HeapTuple
+whole_tuple(HeapTuple tuple, TupleDesc desc)
+{
+	if (HeapTupleHeaderGetNatts(tuple->t_data) < desc->natts)
+		return heap_expand_tuple(tuple, desc);
+	return heap_copytuple(tuple);
 }
 
 /* A nested change comes while the command that moves the row still fires its triggers. */

@@ -214,10 +214,10 @@ compile_event_types(OutboxCompiledContract *contract, bool draft)
 
 		if (config->schema_text == NULL && !draft)
 			continue;
-		if (config->schema_text == NULL)
-			config->schema_text = OutboxDraftSchema(contract->config, config);
 		type = &contract->types[contract->ntypes++];
 		type->config = config;
+		/* a draft lives as long as what was compiled: the configuration may serve another partition next */
+		type->schema_text = config->schema_text ? config->schema_text : OutboxDraftSchema(contract->config, config);
 		compile_event_type(contract, type);
 	}
 	for (int i = 0; i < contract->ntypes; i++)
@@ -246,7 +246,7 @@ compile_event_type(OutboxCompiledContract *contract, OutboxCompiledEventType *ty
 	type->checks = palloc0(sizeof(OutboxCompiledCheck) * Max(list_length(config->checks), 1));
 	foreach (lc, config->checks)
 		type->checks[type->nchecks++].name = ((OutboxCheckConfig *) lfirst(lc))->name;
-	type->encoder = OutboxAvroCompile(config->schema_text, columns, ncolumns, &type->mismatch);
+	type->encoder = OutboxAvroCompile(type->schema_text, columns, ncolumns, &type->mismatch);
 	/* Any change of a row that does not fit is worth its dead letter. */
 	for (int i = 0; i < contract->ncolumns; i++)
 		contract->compared[i] |= type->encoder == NULL || OutboxAvroHasColumn(type->encoder, i);

@@ -36,6 +36,7 @@ typedef struct OutboxCompiledEventType
 	int nprevious;
 	int *previous;              /* column numbers (from 0) of the contract */
 	bool partial;               /* other event types publish columns that this one does not */
+	const char *schema_text;    /* pinned, or a draft of it */
 	OutboxAvroEncoder *encoder; /* NULL: the view no longer fits the pinned schema */
 	OutboxAvroError mismatch;   /* why */
 	/* preview and validate read back what was encoded; made at the first row */

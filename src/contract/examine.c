@@ -190,8 +190,8 @@ read_schema_once(OutboxCompiledContract *contract, OutboxCompiledEventType *type
 	if (type->decoder)
 		return;
 	caller = MemoryContextSwitchTo(contract->context);
-	type->reader = OutboxAvroReaderCreate(type->config->schema_text);
-	type->decoder = OutboxAvroDecoderCreate(type->config->schema_text);
+	type->reader = OutboxAvroReaderCreate(type->schema_text);
+	type->decoder = OutboxAvroDecoderCreate(type->schema_text);
 	MemoryContextSwitchTo(caller);
 }
 
