@@ -40,8 +40,8 @@ CREATE VIEW outbox.sinks AS
 SELECT s.name, s.library,
        (SELECT coalesce(pg_catalog.jsonb_object_agg(o.key, CASE
             WHEN pg_catalog.jsonb_typeof(o.value) = 'object' THEN o.value
-            WHEN o.key ~* 'passw|passphrase|secret|token|credential|auth|jaas|oauthbearer|private|api.?key|access.?key|key.?pem|ssl.?key$'
-                 AND o.key !~* 'location|endpoint|method|mechanism' THEN '"********"'
+            WHEN o.key ~* 'passw|passphrase|secret|key|token'
+                 OR o.key ~* 'credential|auth|jaas|private' AND o.key !~* 'location|endpoint|method|mechanism' THEN '"********"'
             WHEN pg_catalog.jsonb_typeof(o.value) = 'string'
                 THEN pg_catalog.to_jsonb(pg_catalog.regexp_replace(o.value #>> '{}', '://.*@', '://********@'))
             ELSE o.value END), '{}')
@@ -49,7 +49,7 @@ SELECT s.name, s.library,
        s.start_at, s.desired_state, s.on_reject, s.created_at
 FROM outbox_internal.sink s;
 COMMENT ON VIEW outbox.sinks IS
-'Configured brokers, with options whose names tell of passwords and keys masked, and so are user and password in URLs; a path given as {"file": ...} is shown';
+'Configured brokers, with options masked whose names contain password, secret, key or token, or tell of credentials; and so are user and password in URLs; a path given as {"file": ...} is shown';
 
 CREATE VIEW outbox.contract_cost AS
 SELECT c.name AS contract, n.calls, n.skips, n.transitions, n.captured AS events, n.dead_letters,

@@ -222,7 +222,7 @@ COMMENT ON COLUMN outbox.event_json.error IS 'Why the payload cannot be decoded'
 
 COMMENT ON COLUMN outbox.sinks.name IS 'Name of the sink';
 COMMENT ON COLUMN outbox.sinks.library IS 'Library that publishes for it';
-COMMENT ON COLUMN outbox.sinks.options IS 'As given to create_sink(), secrets masked; a path given as {"file": ...} is shown';
+COMMENT ON COLUMN outbox.sinks.options IS 'As given to create_sink(), masked where a name contains password, secret, key or token, or tells of credentials; a path given as {"file": ...} is shown';
 COMMENT ON COLUMN outbox.sinks.start_at IS 'earliest, now';
 COMMENT ON COLUMN outbox.sinks.desired_state IS 'running, paused, stopped';
 COMMENT ON COLUMN outbox.sinks.on_reject IS 'block_key, skip, stop: what follows an event that the broker rejects';

@@ -17,6 +17,7 @@
 #include "utils/varlena.h"
 
 #include "guc.h"
+#include "sink/http_hosts.h"
 
 bool outbox_capture = true;
 char *outbox_namespace = NULL;
@@ -41,6 +42,7 @@ int outbox_retention = 7 * 24 * 60 * 60;
 int outbox_max_backlog = 0;
 int outbox_backlog_policy = OUTBOX_BACKLOG_KEEP;
 char *outbox_sink_libraries = NULL;
+char *outbox_http_hosts = NULL;
 char *outbox_site = NULL;
 char *outbox_databases = NULL;
 char *outbox_traceparent = NULL;
@@ -121,6 +123,18 @@ check_databases(char **newval, void **extra, GucSource source)
 	return valid;
 }
 
+static bool
+check_http_hosts(char **newval, void **extra, GucSource source)
+{
+	const char *bad;
+
+	if (OutboxHttpHostsValid(*newval, &bad))
+		return true;
+	GUC_check_errdetail("\"%s\" is not a host, or a host and a port.", bad);
+	GUC_check_errhint("Give a list such as \"registry.example.com, 10.0.0.7:8081\".");
+	return false;
+}
+
 static void
 define_relay_settings(void)
 {
@@ -162,6 +176,10 @@ define_relay_settings(void)
 							   "Libraries that may be loaded as sinks, by bare name.",
 							   NULL, &outbox_sink_libraries, "outbox_kafka, outbox_log",
 							   PGC_SUSET, GUC_LIST_INPUT, NULL, NULL, NULL);
+	DefineCustomStringVariable("outbox.http_hosts",
+							   "Hosts that sinks may send HTTP requests to, each with or without a port.",
+							   "Empty: any. Concerns schema registries and whatever else a sink's option names by a URL.",
+							   &outbox_http_hosts, "", PGC_SUSET, GUC_LIST_INPUT, check_http_hosts, NULL, NULL);
 	DefineCustomStringVariable("outbox.site",
 							   "Names this copy of the data, outside the data directory.",
 							   "A sink that was started under another name does not publish until confirmed.",

@@ -39,6 +39,7 @@ extern int outbox_retention;        /* seconds from the ack to the emptying of a
 extern int outbox_max_backlog;      /* kB; 0: no limit */
 extern int outbox_backlog_policy;   /* OutboxBacklogPolicy */
 extern char *outbox_sink_libraries; /* comma-separated names that may be loaded as sinks */
+extern char *outbox_http_hosts;     /* comma-separated host[:port]; '' = any */
 extern char *outbox_site;           /* names this copy of the data, outside the data directory */
 extern char *outbox_databases;      /* comma-separated names of databases that have relays; '' = all */
 extern char *outbox_traceparent;

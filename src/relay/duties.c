@@ -21,6 +21,7 @@
 
 #include "relay/session.h"
 #include "relay/worker.h"
+#include "sink/foreign_text.h"
 #include "sink/sink_loader.h"
 
 #define BUSY_INTERVAL_MS 100
@@ -147,10 +148,12 @@ fill_report(OutboxRelay *relay)
 void
 OutboxClipText(char *target, const char *text)
 {
-	int len = pg_mbcliplen(text, strlen(text), OUTBOX_ERROR_LEN - 1);
+	char *printable = OutboxPrintable(text);
+	int len = pg_mbcliplen(printable, strlen(printable), OUTBOX_ERROR_LEN - 1);
 
-	memcpy(target, text, len);
+	memcpy(target, printable, len);
 	target[len] = '\0';
+	pfree(printable);
 }
 
 void

@@ -21,6 +21,7 @@
 #include "relay/clock.h"
 #include "relay/session.h"
 #include "relay/worker.h"
+#include "sink/foreign_text.h"
 
 /* Pause after the first failure in a row, and the longest one. */
 #define RETRY_FIRST_MS 100
@@ -45,6 +46,7 @@ OutboxRelayNoteCaught(OutboxRelay *relay)
 	bool first = relay->report.state != OUTBOX_RELAY_BACKOFF;
 
 	FlushErrorState();
+	OutboxMakeErrorPrintable(error);
 	LWLockReleaseAll();
 	pgstat_report_wait_end();
 	OutboxSessionAbort();
@@ -162,26 +164,30 @@ OutboxRelayCheckBarrier(OutboxRelay *relay)
 void
 OutboxRelayNoteRejection(OutboxRelay *relay, const char *words)
 {
-	char *text = psprintf("The broker rejected an event, which is a dead letter now: %s", words);
+	char *printable = OutboxPrintable(words);
+	char *text = psprintf("The broker rejected an event, which is a dead letter now: %s", printable);
 
 	OutboxRelayNoteError(relay, text);
 	pfree(text);
-	if (!TimestampDifferenceExceeds(relay->rejection_logged_at, relay->now, REJECTION_LOG_MS))
-		return;
-	relay->rejection_logged_at = relay->now;
-	ereport(LOG,
-			(errmsg("sink \"%s\" rejected an event, which is a dead letter now", relay->row.name),
-			 errdetail_internal("%s", words),
-			 errhint("SELECT * FROM outbox.dead_letter WHERE sink = '%s' AND state = 'open';", relay->row.name)));
+	if (TimestampDifferenceExceeds(relay->rejection_logged_at, relay->now, REJECTION_LOG_MS))
+	{
+		relay->rejection_logged_at = relay->now;
+		ereport(LOG,
+				(errmsg("sink \"%s\" rejected an event, which is a dead letter now", relay->row.name),
+				 errdetail_internal("%s", printable),
+				 errhint("SELECT * FROM outbox.dead_letter WHERE sink = '%s' AND state = 'open';", relay->row.name)));
+	}
+	pfree(printable);
 }
 
 void
 OutboxRelayNoteBlocked(OutboxRelay *relay, const OutboxPlace *place, const OutboxAck *ack)
 {
-	const char *words = ack->detail != NULL ? ack->detail : NO_REASON;
+	char *words = OutboxPrintable(ack->detail != NULL ? ack->detail : NO_REASON);
 
 	if (OutboxRouteBlock(&relay->hold, place->schema, ack->only_schema, words))
 		OutboxRelayNoteError(relay, words);
+	pfree(words);
 }
 
 /* Waits, but not past a change of the sink's row or a SIGHUP. False: the relay shall end. */

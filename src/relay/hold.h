@@ -172,8 +172,6 @@ extern bool OutboxHoldStore(OutboxHold *hold, OutboxDispatch *dispatch, const ch
 /* An event that waited was rejected: so says its row, and a dead letter; within a query. */
 extern void OutboxHoldReject(int32 sink_id, int64 seq, const char *sink_name, const char *words);
 
-/* Somebody else's words, as far as this database's encoding can hold them; palloc'd. */
-extern char *OutboxPrintable(const char *words);
 
 /* Writes or removes changed routes; within a query. */
 extern void OutboxRoutesSave(OutboxHold *hold);

@@ -23,6 +23,7 @@
 
 #include "relay/clock.h"
 #include "relay/hold.h"
+#include "sink/foreign_text.h"
 
 #define RETRY_FIRST_MS 500
 #define RETRY_LONGEST_MS 60000

@@ -26,6 +26,7 @@
 
 #include "relay/hold.h"
 #include "relay/session.h"
+#include "sink/foreign_text.h"
 
 /* Rows of outbox_internal.held_event fetched at a time while loading. */
 #define LOAD_ROWS 5000
@@ -344,20 +345,4 @@ OutboxHoldReject(int32 sink_id, int64 seq, const char *sink_name, const char *wo
 							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "could not write outbox_internal.held_event");
 	write_letter(sink_id, seq, sink_name, words);
-}
-
-char *
-OutboxPrintable(const char *words)
-{
-	char *copy = pstrdup(words);
-
-	if (!pg_verifymbstr(copy, strlen(copy), true))
-	{
-		for (char *p = copy; *p != '\0'; p++)
-		{
-			if (IS_HIGHBIT_SET(*p))
-				*p = '?';
-		}
-	}
-	return copy;
 }

@@ -431,6 +431,7 @@ static void
 check_trouble(OutboxRelay *relay)
 {
 	const char *trouble;
+	char words[OUTBOX_ERROR_LEN];
 	bool was_troubled = relay->report.state == OUTBOX_RELAY_BACKOFF;
 
 	if (!relay->ready)
@@ -451,10 +452,11 @@ check_trouble(OutboxRelay *relay)
 		ereport(LOG, (errmsg("sink \"%s\" works again", relay->row.name)));
 		return;
 	}
+	OutboxClipText(words, trouble);
 	if (!was_troubled)
-		ereport(LOG, (errmsg("sink \"%s\" cannot publish at present, it keeps trying", relay->row.name), errdetail_internal("%s", trouble)));
-	if (!was_troubled || strncmp(trouble, relay->report.last_error, OUTBOX_ERROR_LEN - 1) != 0)
-		OutboxRelayNoteError(relay, trouble);
+		ereport(LOG, (errmsg("sink \"%s\" cannot publish at present, it keeps trying", relay->row.name), errdetail_internal("%s", words)));
+	if (!was_troubled || strcmp(words, relay->report.last_error) != 0)
+		OutboxRelayNoteError(relay, words);
 	OutboxRelaySetState(relay, OUTBOX_RELAY_BACKOFF);
 }
 

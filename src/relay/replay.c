@@ -30,6 +30,7 @@
 #include "relay/replay.h"
 #include "relay/replay_state.h"
 #include "relay/session.h"
+#include "sink/foreign_text.h"
 
 #define SAVE_INTERVAL_MS 1000
 /* How often messages under way are looked after. */
@@ -279,6 +280,7 @@ note_failure(OutboxRelay *relay, OutboxReplay *replay)
 	char text[OUTBOX_ERROR_LEN];
 
 	FlushErrorState();
+	OutboxMakeErrorPrintable(error);
 	LWLockReleaseAll();
 	pgstat_report_wait_end();
 	OutboxSessionAbort();

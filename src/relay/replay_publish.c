@@ -65,9 +65,12 @@ OutboxReplayStopSink(OutboxReplay *replay)
 void
 OutboxReplaySetError(OutboxReplay *replay, const char *text)
 {
-	if (strncmp(replay->error, text, sizeof(replay->error) - 1) == 0)
+	char words[OUTBOX_ERROR_LEN];
+
+	OutboxClipText(words, text);
+	if (strcmp(replay->error, words) == 0)
 		return;
-	OutboxClipText(replay->error, text);
+	strlcpy(replay->error, words, sizeof(replay->error));
 	replay->changed = true;
 }
 

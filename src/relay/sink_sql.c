@@ -13,6 +13,7 @@
 
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -31,6 +32,7 @@
 
 PG_FUNCTION_INFO_V1(outbox_create_sink);
 PG_FUNCTION_INFO_V1(outbox_drop_sink);
+PG_FUNCTION_INFO_V1(outbox_check_sink_options);
 
 static void check_sink_name(const char *name);
 static void check_on_reject(const char *name, const char *on_reject);
@@ -211,4 +213,29 @@ outbox_drop_sink(PG_FUNCTION_ARGS)
 	SPI_finish();
 	OutboxOwnerEnd(&scope);
 	PG_RETURN_VOID();
+}
+
+/*
+ * Trigger of outbox_internal.sink: an UPDATE of options follows the rules of create_sink
+ * on files and hosts. The library is asked by the relay, which says what is
+ * wrong with them. Not for INSERT: a restored sink is checked when it starts.
+ */
+Datum
+outbox_check_sink_options(PG_FUNCTION_ARGS)
+{
+	ErrorContextCallback context = {.callback = hide_statement, .previous = error_context_stack};
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	Datum options;
+	bool isnull;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("outbox.check_sink_options() was not called by its trigger")));
+	error_context_stack = &context;
+	options = heap_getattr(trigger->tg_newtuple, SPI_fnumber(RelationGetDescr(trigger->tg_relation), "options"),
+						   RelationGetDescr(trigger->tg_relation), &isnull);
+	OutboxCheckSinkOptions(DatumGetJsonbP(options));
+	error_context_stack = context.previous;
+	return PointerGetDatum(trigger->tg_newtuple);
 }

@@ -24,11 +24,16 @@ extern const OutboxSinkCallbacks *OutboxSinkLoad(const char *library);
  * The options of a sink as an array of *n strings, in the order of the jsonb
  * (allocated in the current memory context; at least one element, so never
  * NULL).  {"file": "/path"} is replaced by the file's content.  With
- * check_privileges the current user must be allowed to read server files, so
- * call it before switching to the extension's owner.  Raises for anything but
- * an object of strings, numbers, booleans and files.  A transaction is needed
+ * check_privileges the current user must be allowed to read server files, also
+ * where an option's name says that its value is a path, so call it before
+ * switching to the extension's owner.  Raises for anything but an object of
+ * strings, numbers, booleans and files, and for URLs of hosts that
+ * outbox.http_hosts does not have.  A transaction is needed
  * only with check_privileges.
  */
 extern OutboxSinkOption *OutboxSinkOptions(Jsonb *options, bool check_privileges, int *n);
+
+/* What OutboxSinkOptions refuses of files and hosts, without reading any file. The options need not be valid. */
+extern void OutboxCheckSinkOptions(Jsonb *options);
 
 #endif /* OUTBOX_SINK_LOADER_H */

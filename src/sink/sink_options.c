@@ -8,10 +8,16 @@
  * options are checked and each time the relay starts the sink, so that a
  * rotated password needs no SQL.  Error messages never show a value.
  *
+ * Two rules hold for the options of every library. Files of the server are
+ * for those who may read them: named as {"file": ...}, or by an option whose
+ * name says that its value is a path. And requests go to hosts that are allowed
+ * only (http_hosts.c), which the relay asks once more before it connects.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include <ctype.h>
 #include <sys/stat.h>
 
 #include "catalog/pg_authid.h"
@@ -22,6 +28,7 @@
 #include "utils/numeric.h"
 
 #include "compat.h"
+#include "sink/http_hosts.h"
 #include "sink/sink_loader.h"
 
 /* Certificates and keys are some kilobytes; a mistyped path may be anything. */
@@ -29,6 +36,8 @@
 
 static const char *option_value(const char *name, const JsonbValue *value, bool check_privileges);
 static const char *file_path(const char *name, JsonbContainer *object);
+static void require_file_privilege(const char *name);
+static bool names_file(const char *name);
 static const char *read_option_file(const char *name, const char *path, bool check_privileges);
 static const char *file_content(const char *name, const char *path);
 OUTBOX_NORETURN static void refuse_value(const char *name, const char *what);
@@ -57,10 +66,33 @@ OutboxSinkOptions(Jsonb *options, bool check_privileges, int *n)
 		else if (token == WJB_VALUE)
 		{
 			result[*n].value = option_value(result[*n].name, &v, check_privileges);
+			OutboxCheckHttpHosts(result[*n].name, result[*n].value);
 			(*n)++;
 		}
 	}
 	return result;
+}
+
+void
+OutboxCheckSinkOptions(Jsonb *options)
+{
+	JsonbIterator *it = JsonbIteratorInit(&options->root);
+	JsonbValue v;
+	JsonbIteratorToken token;
+	const char *name = "";
+
+	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			name = pnstrdup(v.val.string.val, v.val.string.len);
+		else if (token == WJB_VALUE)
+		{
+			if (v.type == jbvBinary || names_file(name))
+				require_file_privilege(name);
+			if (v.type == jbvString)
+				OutboxCheckHttpHosts(name, pnstrdup(v.val.string.val, v.val.string.len));
+		}
+	}
 }
 
 static const char *
@@ -72,6 +104,8 @@ option_value(const char *name, const JsonbValue *value, bool check_privileges)
 				 errmsg("a sink option has an empty name"),
 				 errhint("Write options => '{\"name\": \"value\"}'.")));
 
+	if (check_privileges && names_file(name))
+		require_file_privilege(name);
 	switch (value->type)
 	{
 		case jbvString:
@@ -102,17 +136,43 @@ file_path(const char *name, JsonbContainer *object)
 	return pnstrdup(path.val.string.val, path.val.string.len);
 }
 
+static void
+require_file_privilege(const char *name)
+{
+	if (has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to read sink option \"%s\" from a file", name),
+			 errdetail("Only members of role pg_read_server_files may name files of the server."),
+			 errhint("Have such a member create the sink, or give the value itself where the library takes it.")));
+}
+
+/* Its last word says so, as in ssl.ca.location and sasl.kerberos.keytab; the sink opens it with the server's rights. */
+static bool
+names_file(const char *name)
+{
+	static const char *const words[] = {"location", "locations", "file", "files", "filename", "path", "paths",
+										"keytab", "dir", "directory", "stores"};
+	const char *word = name + strlen(name);
+
+	while (word > name && isalnum((unsigned char) word[-1]))
+		word--;
+	for (int i = 0; i < lengthof(words); i++)
+	{
+		if (pg_strcasecmp(word, words[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 static const char *
 read_option_file(const char *name, const char *path, bool check_privileges)
 {
 	struct stat st;
 
-	if (check_privileges && !has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to read sink option \"%s\" from a file", name),
-				 errdetail("Only members of role pg_read_server_files may name files of the server."),
-				 errhint("Have such a member create the sink, or give the value itself.")));
+	if (check_privileges)
+		require_file_privilege(name);
 	if (!is_absolute_path(path))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),

@@ -104,7 +104,7 @@ SELECT is(roles.outcome('roles_writer', 'SET LOCAL outbox.correlation_id = ''c-1
 SELECT is(roles.outcome('roles_writer', $$INSERT INTO roles.account VALUES (1, 'ann', 10, 'hush')$$), NULL, 'a writer with no right on the outbox writes');
 SELECT results_eq($$SELECT aggregateid, payload FROM outbox.event_json WHERE contract = 'roles'$$,
     $$VALUES ('1', '{"holder": "ann", "percent": 10, "account_id": 1}'::jsonb)$$, 'and his write is captured');
-SELECT is_empty($$SELECT f FROM unnest('{outbox.capture(),outbox.capture_truncate(),outbox.refuse_write(),outbox.config_changed()}'::text[]) f
+SELECT is_empty($$SELECT f FROM unnest('{outbox.capture(),outbox.capture_truncate(),outbox.refuse_write(),outbox.check_sink_options(),outbox.config_changed()}'::text[]) f
     WHERE roles.outcome(CASE WHEN f LIKE 'outbox.capture%' THEN 'roles_writer' ELSE current_user END, 'SELECT ' || f) IS DISTINCT FROM '39P01'$$,
     'trigger functions refuse to be called as functions');
 SELECT is(roles.outcome('roles_writer', $$

@@ -2,7 +2,7 @@
 
 Writes its URL to PORT_FILE. MODES_FILE, read at every request, holds a JSON object: parts of subjects to
 a status (409, 422, 500, ...), "garbage" (a page of HTML with status 200), "wrong" (JSON without an id),
-"slow" (no answer for 20 s) or "ok". The first that is part of the subject counts; otherwise it works: ids
+"slow" (no answer for 20 s), {"status", "body", "headers"} or "ok". The first that is part of the subject counts; otherwise it works: ids
 are given to texts, and can be read back.
 """
 import http.server
@@ -41,6 +41,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(200, "<html>It works!</html>")
         elif mode == "wrong":
             return self.answer(200, '{"version": 1}')
+        elif isinstance(mode, dict):
+            self.send_response(mode["status"])
+            for name, value in mode.get("headers", {}).items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(mode["body"].encode())))
+            self.end_headers()
+            return self.wfile.write(mode["body"].encode())
         elif mode != "ok":
             return self.answer(mode, json.dumps({"error_code": mode, "message": f"no, says the registry: {mode}"}))
         with lock:

@@ -39,6 +39,7 @@ foreach my $row (split /\n/, $node->sql("SELECT type, aggregateid, id, payload F
 {
 	my ($type, $key, $id, $hex) = split /\|/, $row;
 	my $payload = pack 'H*', substr($hex, 2);
+	$key =~ s/ /\\x20/g;
 	my $topic = $type eq 'KundeVergessen' ? 'shop.keys' : 'shop.kunden';
 
 	unless ($type eq 'KundeVergessen')

@@ -333,7 +333,7 @@ set_property(rd_kafka_conf_t *conf, const char *name, const char *value)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid value of sink option \"%s\"", name),
-			 errdetail("librdkafka says: %s.", reason),
+			 strstr(reason, value) == NULL ? errdetail("librdkafka says: %s.", reason) : 0, /* it may be a secret */
 			 errhint("See the property's range in librdkafka's CONFIGURATION.md.")));
 }
 

@@ -166,6 +166,8 @@ set_options(KafkaHttp *http)
 	curl_easy_setopt(request, CURLOPT_WRITEDATA, http);
 	curl_easy_setopt(request, CURLOPT_ERRORBUFFER, http->error);
 	curl_easy_setopt(request, CURLOPT_NOSIGNAL, 1L);
+	/* outbox.http_hosts allowed this host, and no other */
+	curl_easy_setopt(request, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(request, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
 	curl_easy_setopt(request, CURLOPT_TIMEOUT_MS, REQUEST_TIMEOUT_MS);
 	if (http->auth != NULL)

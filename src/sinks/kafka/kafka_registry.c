@@ -28,6 +28,9 @@
 
 #define CONTENT_TYPE "application/vnd.schemaregistry.v1+json"
 
+/* How much is shown of what a registry says. */
+#define MESSAGE_MAX_BYTES 200
+
 typedef struct KafkaRegistration
 {
 	struct KafkaRegistration *next;
@@ -249,7 +252,10 @@ answer_id(const KafkaHttpAnswer *answer)
 	return *end == '\0' && id > 0 && id <= PG_INT32_MAX ? (int32) id : 0;
 }
 
-/* The registry's words, fit for a log line. */
+/*
+ * The registry's words, fit for a log line. Nothing else of an answer is shown:
+ * at a wrong URL it may be anybody's.
+ */
 static const char *
 answer_message(const KafkaHttpAnswer *answer)
 {
@@ -260,9 +266,9 @@ answer_message(const KafkaHttpAnswer *answer)
 
 	if (json != NULL && getKeyJsonValueFromContainer(&json->root, "message", strlen("message"), &value) != NULL &&
 		value.type == jbvString)
-		text = pnstrdup(value.val.string.val, Min(value.val.string.len, 400));
+		text = pnstrdup(value.val.string.val, Min(value.val.string.len, MESSAGE_MAX_BYTES));
 	else
-		text = pnstrdup(answer->body, strnlen(answer->body, 200));
+		return "without a message";
 	for (p = text; *p != '\0'; p++)
 	{
 		if (*p < ' ' || *p > '~')

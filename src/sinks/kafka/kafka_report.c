@@ -362,10 +362,18 @@ serve_log(KafkaSink *sink, rd_kafka_event_t *event)
 {
 	const char *facility;
 	const char *text;
+	char *line;
 	int level;
 
 	if (rd_kafka_event_log(event, &facility, &text, &level) != 0)
 		return;
+	line = pstrdup(text); /* brokers choose some of the words */
+	for (char *c = line; *c != '\0'; c++)
+	{
+		if ((unsigned char) *c < ' ')
+			*c = ' ';
+	}
 	ereport(level >= LOG_DEBUG_LEVEL ? LOG : DEBUG1,
-			(errmsg_internal("sink \"%s\": librdkafka %s: %s", sink->state->sink_name, facility, text)));
+			(errmsg_internal("sink \"%s\": librdkafka %s: %s", sink->state->sink_name, facility, line)));
+	pfree(line);
 }

@@ -16,6 +16,7 @@
 
 #include "common/base64.h"
 #include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -37,6 +38,7 @@ typedef struct LogSink
 } LogSink;
 
 static bool wants_payload(const OutboxSinkOption *options, int noptions);
+static void append_escaped(StringInfo out, const char *text, Size len);
 static void log_message(LogSink *sink, const OutboxSinkState *state, const OutboxMessage *message);
 static const char *payload_text(const OutboxSlice *payload);
 static void format_uuid(const uint8 *id, char *text);
@@ -135,12 +137,15 @@ log_message(LogSink *sink, const OutboxSinkState *state, const OutboxMessage *me
 {
 	MemoryContext caller = MemoryContextSwitchTo(sink->scratch);
 	char id[UUID_TEXT_LEN + 1];
+	StringInfoData key;
 
+	initStringInfo(&key);
+	append_escaped(&key, message->key.data, message->key.len);
 	format_uuid(message->id, id);
 	ereport(LOG,
 			(errmsg("sink \"%s\": topic=%s key=%.*s type=%.*s id=%s size=%zu%s%s",
 					state->sink_name, message->destination,
-					(int) message->key.len, message->key.data ? message->key.data : "",
+					(int) key.len, key.data,
 					(int) message->event_type.len, message->event_type.data,
 					id, message->payload.len,
 					sink->payload ? " payload=" : "",
@@ -149,6 +154,23 @@ log_message(LogSink *sink, const OutboxSinkState *state, const OutboxMessage *me
 
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(sink->scratch);
+}
+
+/* A key is whatever an application wrote: it must not look like another field, nor end the line. */
+static void
+append_escaped(StringInfo out, const char *text, Size len)
+{
+	Size i;
+
+	for (i = 0; i < len; i++)
+	{
+		unsigned char c = (unsigned char) text[i];
+
+		if (c <= ' ' || c == '\\' || c == 0x7F)
+			appendStringInfo(out, "\\x%02X", c);
+		else
+			appendStringInfoCharMacro(out, text[i]);
+	}
 }
 
 /* The Avro bytes in base64; a tombstone has none. */

@@ -56,6 +56,7 @@ set_defaults(FaultControl *control)
 	control->block_schema = 0;
 	control->block_topic[0] = '\0';
 	control->raise[0] = '\0';
+	control->words[0] = '\0';
 	control->reject_key[0] = '\0';
 	control->stop[0] = '\0';
 }
@@ -91,6 +92,8 @@ set_value(FaultControl *control, const char *name, const char *value)
 		strlcpy(control->raise, value, sizeof(control->raise));
 	else if (strcmp(name, "stop") == 0)
 		strlcpy(control->stop, value, sizeof(control->stop));
+	else if (strcmp(name, "words") == 0)
+		strlcpy(control->words, value, sizeof(control->words));
 	else if (strcmp(name, "reject_key") == 0)
 		strlcpy(control->reject_key, value, sizeof(control->reject_key));
 	else

@@ -28,6 +28,7 @@ typedef struct FaultControl
 	int reject_every;  /* 0 = none */
 	int block_schema;  /* 0 = none */
 	char raise[FAULT_TEXT_LEN];
+	char words[FAULT_TEXT_LEN]; /* what the broker says about whatever goes wrong; empty = its usual ones */
 	char reject_key[FAULT_TEXT_LEN];
 	char block_topic[FAULT_TEXT_LEN];
 	char stop[FAULT_TEXT_LEN];

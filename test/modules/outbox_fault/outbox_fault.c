@@ -211,6 +211,8 @@ finish(FaultSink *sink, FaultMessage *message, bool back, OutboxAck *ack, String
 		ack->detail = message->only_schema ? "Broker: this schema is not compatible." : "Broker: there is no such topic.";
 	else if (message->verdict == OUTBOX_ACK_RETRY)
 		ack->detail = "Broker: behind a failed message.";
+	if (ack->detail != NULL && sink->control.words[0] != '\0')
+		ack->detail = sink->control.words;
 	ack->status = message->verdict;
 	ack->only_schema = message->only_schema;
 	if (message->verdict == OUTBOX_ACK_REJECT || message->verdict == OUTBOX_ACK_BLOCKED)
@@ -241,7 +243,9 @@ fault_trouble(OutboxSinkState *state)
 
 	if (FaultControlRefresh(&sink->control))
 		sink->delivered = 0;
-	return sink->control.down ? "fault broker is down" : NULL;
+	if (!sink->control.down)
+		return NULL;
+	return sink->control.words[0] != '\0' ? sink->control.words : "fault broker is down";
 }
 
 static void
