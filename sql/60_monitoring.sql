@@ -24,9 +24,10 @@ SELECT e.seq, e.id, e.type, e.aggregatetype, e.aggregateid, d.payload_json AS pa
        CASE WHEN s.id IS NULL THEN 'unknown schema ' || e.schema_id ELSE d.error END AS error
 FROM outbox.event e
 LEFT JOIN outbox_internal.event_schema s ON s.id = e.schema_id
-LEFT JOIN LATERAL outbox.decode_payload(e.schema_id, e.payload) d ON s.id IS NOT NULL;
+LEFT JOIN LATERAL outbox.decode_payload(e.schema_id, e.payload) d
+       ON s.id IS NOT NULL AND (e.flags & 16 = 0 OR pg_catalog.octet_length(e.payload) > 0);
 COMMENT ON VIEW outbox.event_json IS
-'Events of the outbox, decoded: decimals as numbers, times as ISO 8601 in UTC, bytes as base64. A row that cannot be decoded says why in error. Order: seq inside one transaction; see the documentation for order between transactions';
+'Events of the outbox, decoded: decimals as numbers, times as ISO 8601 in UTC, bytes as base64. A row that cannot be decoded says why in error; payload is null of a null value whose row has no Avro form. Order: seq inside one transaction; see the documentation for order between transactions';
 
 CREATE VIEW outbox.dead_letter AS
 SELECT id, contract, event_type, emit, key, stage, sqlstate, message, detail, hint, source_columns, before,

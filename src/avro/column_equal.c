@@ -91,6 +91,28 @@ same_encoding(const OutboxAvroEncoder *encoder, const OutboxOp *op, Datum a, Dat
 }
 
 bool
+OutboxAvroEncodes(const OutboxAvroEncoder *encoder, int column, Datum value)
+{
+	int index = encoder->op_of_column[column];
+	OutboxOp alone;
+	OutboxProgram program = {.nops = 1, .ops = &alone};
+	StringInfoData bytes;
+	OutboxAvroError error;
+	bool isnull = false;
+	bool encoded;
+
+	if (index < 0)
+		return true;
+	alone = encoder->program.ops[index];
+	alone.column = 0;
+	program.reserve = OutboxOpReserve(&alone);
+	initStringInfo(&bytes);
+	encoded = OutboxEncodeProgram(encoder, &program, &value, &isnull, &bytes, &error);
+	pfree(bytes.data);
+	return encoded;
+}
+
+bool
 OutboxAvroColumnEqual(const OutboxAvroEncoder *encoder, int column, Datum a, Datum b)
 {
 	int index = encoder->op_of_column[column];

@@ -74,6 +74,9 @@ extern bool OutboxAvroEncode(const OutboxAvroEncoder *encoder, const Datum *valu
  */
 extern bool OutboxAvroColumnEqual(const OutboxAvroEncoder *encoder, int column, Datum a, Datum b);
 
+/* Can this value (not NULL) of one column be encoded? May raise as OutboxAvroEncode may. */
+extern bool OutboxAvroEncodes(const OutboxAvroEncoder *encoder, int column, Datum value);
+
 /* Does the schema have a field for this column (index into the columns given to OutboxAvroCompile)? */
 extern bool OutboxAvroHasColumn(const OutboxAvroEncoder *encoder, int column);
 

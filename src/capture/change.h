@@ -59,6 +59,8 @@ typedef struct OutboxChange
 	int transition; /* position of STEP_EVENTS */
 	int type;
 	const char *stage;          /* of an error raised now */
+	bool *unfit;                /* of the event type's previous values: has no Avro form; NULL: not looked at */
+	text *former_message_key;   /* of an unknown row before; NULL: not known, or nobody asks */
 	TupleTableSlot *key_source; /* argument of evaluate_key_step */
 	bool key_only;              /* describe dead letters by their key alone */
 
@@ -89,6 +91,18 @@ extern void OutboxChangeMakeEvents(OutboxChange *change);
 /* Adds a dead letter; type NULL: the contract's row itself could not be mapped. */
 extern void OutboxChangeAddLetter(OutboxChange *change, const OutboxCompiledEventType *type, OutboxEmit emit,
 								  const char *stage, const ErrorData *error);
+
+/*
+ * The event type being applied fails at the stage: a dead letter. Of a deleted row the null value that the event type
+ * asks for is published all the same, and where it asks for nothing else, that is all.
+ */
+extern void OutboxChangeEventFailed(OutboxChange *change, const char *stage, const ErrorData *error);
+
+/* The message key of a row of the contract outside of an evaluation; NULL where it is NULL or an output function raises. */
+extern text *OutboxMessageKey(OutboxCompiledContract *contract, TupleTableSlot *row);
+
+/* A null value for the key. False: the event type asks for none, or the key does not allow it. */
+extern bool OutboxChangeAddTombstone(OutboxChange *change, OutboxCompiledEventType *type, text *key);
 
 /* Adds the events to the present transaction. */
 extern void OutboxChangeAppendEvents(OutboxChange *change);

@@ -17,6 +17,7 @@
 #include "capture/event_writer.h"
 #include "capture/trace.h"
 #include "capture/transition.h"
+#include "catalog/outbox_catalog.h"
 #include "contract/code_map.h"
 #include "contract/evaluate.h"
 #include "guc.h"
@@ -25,8 +26,10 @@ static bool concerns(const OutboxChange *change, const OutboxCompiledEventType *
 static bool checks_pass(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type);
 static const char *unknown_code_detail(const OutboxAvroError *error);
 static void make_event(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type);
-static bool too_large(OutboxChange *change, const OutboxTransition *transition, const OutboxCompiledEventType *type,
-					  const bytea *payload, const text *key);
+static bool too_large(OutboxChange *change, const OutboxCompiledEventType *type, const bytea *payload, const text *key);
+static bytea *encode(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type, OutboxAvroError *error);
+static void append_event(OutboxChange *change, bool after, OutboxCompiledEventType *type, int16 flags, text *key, bytea *payload);
+static void message_key_step(void *arg);
 static TupleTableSlot *row_before(const OutboxChange *change, const OutboxTransition *transition);
 static TupleTableSlot *row_after(const OutboxChange *change, const OutboxTransition *transition);
 static TupleTableSlot *published_row(const OutboxChange *change, const OutboxTransition *transition);
@@ -41,7 +44,7 @@ OutboxChangeMakeEvents(OutboxChange *change)
 	{
 		OutboxTransition *transition = &change->transitions[change->transition];
 
-		for (; change->type < contract->ntypes; change->type++)
+		for (; change->type < contract->ntypes; change->type++, change->unfit = NULL)
 		{
 			OutboxCompiledEventType *type = &contract->types[change->type];
 
@@ -80,10 +83,10 @@ checks_pass(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEv
 							   row_before(change, transition), row_after(change, transition));
 	if (failed == NULL)
 		return true;
-	OutboxChangeAddLetter(change, type, transition->emit, "check",
-						  &(ErrorData){.sqlerrcode = ERRCODE_CHECK_VIOLATION,
-									   .message = psprintf("check \"%s\" of event type \"%s\" is false", failed, type->config->name),
-									   .hint = "Correct the row, or the check."});
+	OutboxChangeEventFailed(change, "check",
+							&(ErrorData){.sqlerrcode = ERRCODE_CHECK_VIOLATION,
+										 .message = psprintf("check \"%s\" of event type \"%s\" is false", failed, type->config->name),
+										 .hint = "Correct the row, or the check."});
 	return false;
 }
 
@@ -104,25 +107,24 @@ make_event(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEve
 	OutboxCompiledContract *contract = change->contract;
 	TupleTableSlot *row = published_row(change, transition);
 	OutboxAvroError error = {0};
-	OutboxEvent *event;
 	bytea *payload;
 	text *key;
 
 	change->stage = "encode";
 	if (type->encoder == NULL)
 	{
-		OutboxChangeAddLetter(change, type, transition->emit, "map",
-							  &(ErrorData){.sqlerrcode = type->mismatch.sqlerrcode,
-										   .message = type->mismatch.message,
-										   .detail = type->mismatch.detail,
-										   .hint = "Bring the view back to the pinned schema, or drop the contract and create it again."});
+		OutboxChangeEventFailed(change, "map",
+								&(ErrorData){.sqlerrcode = type->mismatch.sqlerrcode,
+											 .message = type->mismatch.message,
+											 .detail = type->mismatch.detail,
+											 .hint = "Bring the view back to the pinned schema, or drop the contract and create it again."});
 		return;
 	}
-	payload = OutboxEncodeEvent(contract, type, row, row_before(change, transition), &error);
+	payload = encode(change, transition, type, &error);
 	if (payload == NULL)
 	{
-		OutboxChangeAddLetter(change, type, transition->emit, "encode",
-							  &(ErrorData){.sqlerrcode = error.sqlerrcode, .message = error.message, .detail = unconstify(char *, unknown_code_detail(&error)), .hint = "Correct the row, or the view's expression for the column."});
+		OutboxChangeEventFailed(change, "encode",
+								&(ErrorData){.sqlerrcode = error.sqlerrcode, .message = error.message, .detail = unconstify(char *, unknown_code_detail(&error)), .hint = "Correct the row, or the view's expression for the column."});
 		return;
 	}
 	key = OutboxAggregateId(contract, row);
@@ -132,13 +134,41 @@ make_event(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEve
 							  &(ErrorData){.sqlerrcode = ERRCODE_NOT_NULL_VIOLATION, .message = "a column of aggregate_id is NULL", .hint = "Correct the row, or the view's expression for the column."});
 		return;
 	}
-	if (too_large(change, transition, type, payload, key))
+	if (too_large(change, type, payload, key))
 		return;
-	event = palloc0(sizeof(OutboxEvent));
+	append_event(change, transition->after, type, type->flags, key, payload);
+}
+
+/*
+ * The payload.  A former value without an Avro form is shown as null: the event tells what is now, and must not be
+ * lost for what was.
+ */
+static bytea *
+encode(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type, OutboxAvroError *error)
+{
+	OutboxCompiledContract *contract = change->contract;
+	TupleTableSlot *row = published_row(change, transition);
+	TupleTableSlot *before = row_before(change, transition);
+	bytea *payload = OutboxEncodeEvent(contract, type, row, before, change->unfit, error);
+
+	if (payload || type->nprevious == 0 || before == NULL || change->unfit)
+		return payload;
+	change->unfit = palloc0(sizeof(bool) * type->nprevious);
+	for (int i = 0; i < type->nprevious; i++)
+		change->unfit[i] = !OutboxPreviousFits(contract, type, i, before);
+	return OutboxEncodeEvent(contract, type, row, before, change->unfit, error);
+}
+
+static void
+append_event(OutboxChange *change, bool after, OutboxCompiledEventType *type, int16 flags, text *key, bytea *payload)
+{
+	OutboxCompiledContract *contract = change->contract;
+	OutboxEvent *event = palloc0(sizeof(OutboxEvent));
+
 	event->contract_id = contract->config->id;
 	event->schema_id = type->config->schema_id;
-	event->flags = type->flags | change->flags;
-	if (!transition->after)
+	event->flags = flags | change->flags;
+	if (!after)
 		event->flags &= ~OUTBOX_EVENT_SUPERSEDED;
 	event->aggregatetype = contract->aggregatetype;
 	event->aggregateid = key;
@@ -149,20 +179,73 @@ make_event(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEve
 
 /* Then it becomes a dead letter. */
 static bool
-too_large(OutboxChange *change, const OutboxTransition *transition, const OutboxCompiledEventType *type,
-		  const bytea *payload, const text *key)
+too_large(OutboxChange *change, const OutboxCompiledEventType *type, const bytea *payload, const text *key)
 {
 	Size size = OutboxMessageSize(type, payload, key, OutboxCorrelationHeaders());
 
 	if (size <= (Size) outbox_max_message_bytes)
 		return false;
-	OutboxChangeAddLetter(change, type, transition->emit, "size",
-						  &(ErrorData){.sqlerrcode = ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-									   .message = psprintf("event of %zu bytes exceeds outbox.max_message_bytes (%d)",
-														   size, outbox_max_message_bytes),
-									   .detail = "The size counts payload, headers, and the key three times: it is in two headers, too.",
-									   .hint = "Raise outbox.max_message_bytes together with the broker's limit, or leave the large column out of the contract."});
+	OutboxChangeEventFailed(change, "size",
+							&(ErrorData){.sqlerrcode = ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+										 .message = psprintf("event of %zu bytes exceeds outbox.max_message_bytes (%d)",
+															 size, outbox_max_message_bytes),
+										 .detail = "The size counts payload, headers, and the key three times: it is in two headers, too.",
+										 .hint = "Raise outbox.max_message_bytes together with the broker's limit, or leave the large column out of the contract."});
 	return true;
+}
+
+bool
+OutboxChangeAddTombstone(OutboxChange *change, OutboxCompiledEventType *type, text *key)
+{
+	bytea *nothing = palloc(VARHDRSZ);
+
+	SET_VARSIZE(nothing, VARHDRSZ);
+	if ((type->flags & OUTBOX_EVENT_TOMBSTONES) == 0 || key == NULL ||
+		OutboxMessageSize(type, nothing, key, OutboxCorrelationHeaders()) > (Size) outbox_max_message_bytes)
+		return false;
+	append_event(change, false, type, OUTBOX_EVENT_TOMBSTONE_ONLY, key, nothing);
+	return true;
+}
+
+void
+OutboxChangeEventFailed(OutboxChange *change, const char *stage, const ErrorData *error)
+{
+	OutboxCompiledEventType *type = &change->contract->types[change->type];
+	OutboxTransition *transition = &change->transitions[change->transition];
+
+	/* a null value carries the key alone, so what is wrong with the row does not keep it back */
+	if ((type->flags & OUTBOX_EVENT_TOMBSTONES) != 0 && strcmp(stage, "condition") != 0 &&
+		OutboxChangeAddTombstone(change, type, OutboxMessageKey(change->contract, published_row(change, transition))) &&
+		(type->flags & OUTBOX_EVENT_TOMBSTONE_ONLY) != 0 && strcmp(stage, "check") != 0)
+		return;
+	OutboxChangeAddLetter(change, type, transition->emit, stage, error);
+}
+
+/* What message_key_step needs inside its guard. */
+typedef struct KeyRequest
+{
+	OutboxCompiledContract *contract;
+	TupleTableSlot *row;
+	text *key;
+} KeyRequest;
+
+text *
+OutboxMessageKey(OutboxCompiledContract *contract, TupleTableSlot *row)
+{
+	KeyRequest request = {.contract = contract, .row = row};
+
+	return OutboxRunGuarded(message_key_step, &request, contract->row_context) ? NULL : request.key;
+}
+
+static void
+message_key_step(void *arg)
+{
+	KeyRequest *request = arg;
+	OutboxEvaluationScope scope;
+
+	OutboxEvaluationBegin(&scope, request->contract->owner, true);
+	request->key = OutboxAggregateId(request->contract, request->row);
+	OutboxEvaluationEnd(&scope);
 }
 
 static TupleTableSlot *

@@ -15,6 +15,7 @@
 #include "executor/executor.h"
 
 #include "capture/change.h"
+#include "catalog/outbox_catalog.h"
 #include "contract/evaluate.h"
 #include "contract/guard.h"
 #include "util/server_error.h"
@@ -25,6 +26,11 @@ static void evaluate_after(OutboxChange *change);
 static void compare(OutboxChange *change);
 static bool same_key(OutboxChange *change);
 static void former_row_gone(OutboxChange *change);
+static void unknown_row_gone(OutboxChange *change);
+static bool previous_to_blame(OutboxChange *change);
+static void previous_step(void *arg);
+static void note_message_key(OutboxChange *change);
+static void message_key_step(void *arg);
 static void step_failed(OutboxChange *change, ErrorData *error);
 static void mapping_failed(OutboxChange *change, ErrorData *error, OutboxEmit emit);
 static void after_failed(OutboxChange *change, ErrorData *error);
@@ -142,7 +148,31 @@ former_row_gone(OutboxChange *change)
 {
 	if (change->before == ROW_PRESENT)
 		OutboxChangeAddTransition(change, OUTBOX_EMIT_DELETED, false, true, false);
-	else if (OutboxEmitIsWanted(change->contract, OUTBOX_EMIT_DELETED) || OutboxEmitIsWanted(change->contract, OUTBOX_EMIT_ALWAYS))
+	else
+		unknown_row_gone(change);
+}
+
+/*
+ * A dead letter, unless null values alone are asked for; a condition on the row cannot be decided. Those need the key
+ * and no more.
+ */
+static void
+unknown_row_gone(OutboxChange *change)
+{
+	OutboxCompiledContract *contract = change->contract;
+	bool told = !OutboxEmitIsWanted(contract, OUTBOX_EMIT_ALWAYS);
+
+	for (int i = 0; i < contract->ntypes; i++)
+	{
+		OutboxCompiledEventType *type = &contract->types[i];
+
+		if (type->config->emit != OUTBOX_EMIT_DELETED)
+			continue;
+		if (type->condition || !OutboxChangeAddTombstone(change, type, change->former_message_key) ||
+			(type->flags & OUTBOX_EVENT_TOMBSTONE_ONLY) == 0)
+			told = false;
+	}
+	if (!told && (OutboxEmitIsWanted(contract, OUTBOX_EMIT_DELETED) || OutboxEmitIsWanted(contract, OUTBOX_EMIT_ALWAYS)))
 		OutboxChangeAddLetter(change, NULL, OUTBOX_EMIT_DELETED, "map", change->former_error);
 }
 
@@ -164,14 +194,9 @@ step_failed(OutboxChange *change, ErrorData *error)
 	switch (change->step)
 	{
 		case STEP_BEFORE:
-			if (change->source_after == NULL)
-			{
-				mapping_failed(change, error, OUTBOX_EMIT_DELETED);
-				change->step = STEP_DONE;
-				break;
-			}
 			change->before = ROW_UNKNOWN;
 			change->former_error = error;
+			note_message_key(change);
 			change->former_key_known = evaluate_key_guarded(change, change->source_before);
 			OutboxBeforeFromKey(change->contract);
 			change->step = STEP_AFTER;
@@ -186,13 +211,56 @@ step_failed(OutboxChange *change, ErrorData *error)
 			change->step = STEP_EVENTS;
 			break;
 		case STEP_EVENTS:
-			OutboxChangeAddLetter(change, &change->contract->types[change->type],
-								  change->transitions[change->transition].emit, change->stage, error);
+			if (previous_to_blame(change))
+				break;
+			OutboxChangeEventFailed(change, change->stage, error);
 			change->type++;
+			change->unfit = NULL;
 			break;
 		case STEP_DONE:
 			break;
 	}
+}
+
+/* One former value of the event type being applied, inside its guard. */
+typedef struct PreviousRequest
+{
+	OutboxChange *change;
+	int previous;
+	bool fits;
+} PreviousRequest;
+
+/* Encoding raised: is a former value the reason?  Then the event type is applied once more, without it. */
+static bool
+previous_to_blame(OutboxChange *change)
+{
+	OutboxCompiledEventType *type = &change->contract->types[change->type];
+	bool found = false;
+
+	if (strcmp(change->stage, "encode") != 0 || type->nprevious == 0 || type->encoder == NULL || change->unfit ||
+		!change->transitions[change->transition].before)
+		return false;
+	change->unfit = palloc0(sizeof(bool) * type->nprevious);
+	for (int i = 0; i < type->nprevious; i++)
+	{
+		PreviousRequest request = {.change = change, .previous = i};
+
+		if (OutboxRunGuarded(previous_step, &request, change->contract->row_context) || !request.fits)
+			change->unfit[i] = found = true;
+	}
+	return found;
+}
+
+static void
+previous_step(void *arg)
+{
+	PreviousRequest *request = arg;
+	OutboxCompiledContract *contract = request->change->contract;
+	OutboxEvaluationScope scope;
+
+	OutboxEvaluationBegin(&scope, contract->owner, true);
+	request->fits = OutboxPreviousFits(contract, &contract->types[request->change->type], request->previous, contract->before);
+	OutboxEvaluationEnd(&scope);
 }
 
 /*
@@ -215,6 +283,30 @@ after_failed(OutboxChange *change, ErrorData *error)
 	if (other_key)
 		former_row_gone(change);
 	change->step = other_key ? STEP_EVENTS : STEP_DONE;
+}
+
+/* The message key of the row before, which cannot be mapped, if a null value may have to be published for it. */
+static void
+note_message_key(OutboxChange *change)
+{
+	if (!change->contract->makes_tombstones)
+		return;
+	if (OutboxRunGuarded(message_key_step, change, change->contract->row_context))
+		OutboxEvaluationFailed(change->contract);
+	ExecClearTuple(change->contract->key_row);
+}
+
+static void
+message_key_step(void *arg)
+{
+	OutboxChange *change = arg;
+	OutboxCompiledContract *contract = change->contract;
+	OutboxEvaluationScope scope;
+
+	OutboxEvaluationStart(contract, &scope);
+	OutboxEvaluateMessageKey(contract, change->source_before);
+	change->former_message_key = OutboxAggregateId(contract, contract->key_row);
+	OutboxEvaluationStop(contract, &scope);
 }
 
 static void

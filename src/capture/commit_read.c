@@ -30,6 +30,7 @@
 typedef struct ReadRequest
 {
 	OutboxCommitRead *read;
+	const OutboxCommitQuery *query;
 	bool is_before;
 	OutboxReadKey **keys;
 	int nkeys;
@@ -71,7 +72,7 @@ OutboxReadKeysAfter(OutboxCommitRead *read, OutboxReadKey **keys, int nkeys)
 static ErrorData *
 read_keys(OutboxCommitRead *read, bool is_before, OutboxReadKey **keys, int nkeys)
 {
-	ReadRequest request = {.read = read, .is_before = is_before, .keys = keys, .nkeys = nkeys};
+	ReadRequest request = {.read = read, .query = read->contract->query, .is_before = is_before, .keys = keys, .nkeys = nkeys};
 	ErrorData *error;
 
 	if (nkeys == 0)
@@ -92,6 +93,18 @@ read_keys(OutboxCommitRead *read, bool is_before, OutboxReadKey **keys, int nkey
 	}
 	error = read_keys(read, is_before, keys, nkeys / 2);
 	return error ? error : read_keys(read, is_before, keys + nkeys / 2, nkeys - nkeys / 2);
+}
+
+void
+OutboxReadFormerKey(OutboxCommitRead *read, OutboxReadKey *key)
+{
+	OutboxReadKey narrow = *key;
+	OutboxReadKey *keys[] = {&narrow};
+	ReadRequest request = {.read = read, .query = read->contract->key_query, .is_before = true, .keys = keys, .nkeys = 1};
+
+	memset(&narrow.before, 0, sizeof(OutboxKeySide));
+	if (OutboxCommitGuardRun(read_step, &request, read->context) == NULL)
+		key->before.key = narrow.before.row;
 }
 
 /*
@@ -132,7 +145,7 @@ run_query(ReadRequest *request)
 {
 	OutboxCompiledContract *contract = request->read->contract;
 	RowReceiver receiver = {.pub = {.receiveSlot = receive_row, .rStartup = start_receiver, .rShutdown = end_receiver, .rDestroy = end_receiver, .mydest = DestNone}, .request = request};
-	QueryDesc *query = CreateQueryDesc(contract->query->plan, contract->config->name, GetActiveSnapshot(), InvalidSnapshot,
+	QueryDesc *query = CreateQueryDesc(request->query->plan, contract->config->name, GetActiveSnapshot(), InvalidSnapshot,
 									   &receiver.pub, make_parameters(request), NULL, 0);
 
 	ExecutorStart(query, 0);
@@ -149,7 +162,7 @@ make_parameters(const ReadRequest *request)
 
 	for (int i = 0; i < request->nkeys; i++)
 		values[i] = request->keys[i]->values;
-	return OutboxCommitQueryParameters(request->read->contract->query, values, request->nkeys);
+	return OutboxCommitQueryParameters(request->query, values, request->nkeys);
 }
 
 static void

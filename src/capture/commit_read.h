@@ -20,6 +20,7 @@ typedef struct OutboxKeySide
 	int nrows;
 	HeapTuple row;    /* the first one */
 	ErrorData *error; /* it could not be read */
+	HeapTuple key;    /* then, where it is asked for: a row of which key and aggregate_id alone are known */
 } OutboxKeySide;
 
 typedef struct OutboxReadKey
@@ -47,5 +48,8 @@ typedef struct OutboxCommitRead
  */
 extern ErrorData *OutboxReadKeysBefore(OutboxCommitRead *read, OutboxReadKey **keys, int nkeys);
 extern ErrorData *OutboxReadKeysAfter(OutboxCommitRead *read, OutboxReadKey **keys, int nkeys);
+
+/* Fills before.key of a key whose row before could not be read, if the columns of the key can; where the contract has a key_query. */
+extern void OutboxReadFormerKey(OutboxCommitRead *read, OutboxReadKey *key);
 
 #endif /* OUTBOX_COMMIT_READ_H */

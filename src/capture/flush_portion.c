@@ -131,6 +131,11 @@ read_contract(OutboxFlush *flush, OutboxFlushContract *contract, Snapshot snapsh
 	}
 	if (error == NULL)
 		error = OutboxReadKeysAfter(&read, keys, nkeys);
+	for (int i = 0; i < nkeys && error == NULL && contract->compiled->key_query; i++)
+	{
+		if (side_error(contract, &keys[i]->before) && keys[i]->after.nrows == 0 && keys[i]->after.error == NULL)
+			OutboxReadFormerKey(&read, keys[i]);
+	}
 	if (error && contract->late == NULL)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(flush->context);
@@ -183,6 +188,7 @@ capture_rows(OutboxPortionKey *key)
 	}
 	else if (!key->inserted)
 		rows.before_error = side_error(contract, &key->read.before);
+	rows.before_key = key->read.before.key;
 	rows.after_error = side_error(contract, &key->read.after);
 	return OutboxCaptureKey(contract->compiled, &rows);
 }

@@ -24,6 +24,7 @@
 
 static int take_attempt(OutboxChange *change, OutboxDeadLetter *failure);
 static void take_rows(OutboxChange *change, const OutboxKeyRows *rows);
+static void take_former_key(OutboxChange *change, HeapTuple row);
 static void former_row_unknown(OutboxChange *change);
 static void store_row(OutboxCompiledContract *contract, TupleTableSlot *slot, HeapTuple tuple);
 static int count_differing(const OutboxChange *change);
@@ -156,6 +157,8 @@ take_rows(OutboxChange *change, const OutboxKeyRows *rows)
 		change->before = ROW_UNKNOWN;
 		change->former_error = rows->before_error;
 		former_row_unknown(change);
+		if (rows->before_key)
+			take_former_key(change, rows->before_key);
 	}
 	if (rows->after_error)
 	{
@@ -165,6 +168,18 @@ take_rows(OutboxChange *change, const OutboxKeyRows *rows)
 			OutboxChangeAddLetter(change, NULL, emit, "map", rows->after_error);
 		change->step = STEP_DONE;
 	}
+}
+
+/* The key of a row before that could not be read otherwise. */
+static void
+take_former_key(OutboxChange *change, HeapTuple row)
+{
+	OutboxCompiledContract *contract = change->contract;
+
+	store_row(contract, contract->key_row, row);
+	change->former_message_key = OutboxMessageKey(contract, contract->key_row);
+	change->former_key_known = true;
+	OutboxBeforeFromKey(contract);
 }
 
 /* Its columns are NULL, but for the key: the lookup key found both rows. */

@@ -32,7 +32,8 @@ typedef struct OutboxKeyRows
 	const Datum *lookup;
 	HeapTuple before; /* rows of the contract's view; NULL: none */
 	HeapTuple after;
-	const ErrorData *before_error; /* the row is not known, and why */
+	const ErrorData *before_error; /* the row is not known, and why; */
+	HeapTuple before_key;          /* then, if it is not NULL: a row of which key and aggregate_id are known */
 	const ErrorData *after_error;
 } OutboxKeyRows;
 

@@ -57,6 +57,7 @@ enum OutboxLeafAttribute
 #define OUTBOX_EVENT_LATE 0x0004
 #define OUTBOX_EVENT_TOMBSTONE_AFTER 0x0008 /* a null value follows the event */
 #define OUTBOX_EVENT_TOMBSTONE_ONLY 0x0010  /* the event is published as a null value */
+#define OUTBOX_EVENT_TOMBSTONES (OUTBOX_EVENT_TOMBSTONE_AFTER | OUTBOX_EVENT_TOMBSTONE_ONLY)
 
 /*
  * All of these look in the system catalogs (a cached syscache probe) and so

@@ -49,6 +49,7 @@ static List *row_expressions(const OutboxViewExpansion *expansion, const Bitmaps
 static List *parse_rules(OutboxCompiledContract *contract);
 static List *take_rule(Node *expression, Expr **rule, List *rest);
 static Bitmapset *used_columns(const OutboxCompiledContract *contract, List *rules);
+static Bitmapset *key_columns(const OutboxCompiledContract *contract);
 static void note_reads(OutboxCompiledContract *contract, Bitmapset *root_columns);
 static void free_cached_expression(void *cached);
 
@@ -242,6 +243,7 @@ compile_event_type(OutboxCompiledContract *contract, OutboxCompiledEventType *ty
 		type->flags = OUTBOX_EVENT_TOMBSTONE_AFTER;
 	else if (config->tombstone == OUTBOX_TOMBSTONE_INSTEAD)
 		type->flags = OUTBOX_EVENT_TOMBSTONE_ONLY;
+	contract->makes_tombstones |= type->flags != 0;
 	type->previous = column_numbers(contract, config->previous, &type->nprevious);
 	type->checks = palloc0(sizeof(OutboxCompiledCheck) * Max(list_length(config->checks), 1));
 	foreach (lc, config->checks)
@@ -272,6 +274,8 @@ plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansio
 
 	if (expansion == NULL)
 		contract->query = OutboxPlanCommitQuery(contract->config, used);
+	if (expansion == NULL && contract->makes_tombstones)
+		contract->key_query = OutboxPlanCommitQuery(contract->config, key_columns(contract));
 	contract->cached = GetCachedExpression((Node *) list_concat(expressions, rules));
 	release = palloc0(sizeof(MemoryContextCallback));
 	release->func = free_cached_expression;
@@ -380,16 +384,26 @@ used_columns(const OutboxCompiledContract *contract, List *rules)
 		if (contract->compared[i])
 			used = bms_add_member(used, i);
 	}
-	for (int i = 0; i < contract->nkey; i++)
-		used = bms_add_member(used, contract->key[i]);
-	for (int i = 0; i < contract->naggregate; i++)
-		used = bms_add_member(used, contract->aggregate[i]);
+	used = bms_add_members(used, key_columns(contract));
 	for (int i = 0; i < contract->ntypes; i++)
 	{
 		for (int j = 0; j < contract->types[i].nprevious; j++)
 			used = bms_add_member(used, contract->types[i].previous[j]);
 	}
 	return used;
+}
+
+/* Of the contract's key, and of the message's. */
+static Bitmapset *
+key_columns(const OutboxCompiledContract *contract)
+{
+	Bitmapset *columns = NULL;
+
+	for (int i = 0; i < contract->nkey; i++)
+		columns = bms_add_member(columns, contract->key[i]);
+	for (int i = 0; i < contract->naggregate; i++)
+		columns = bms_add_member(columns, contract->aggregate[i]);
+	return columns;
 }
 
 static void

@@ -67,7 +67,10 @@ typedef struct OutboxCompiledContract
 	AttrNumber *read;
 	AttrNumber max_read;
 
-	OutboxCommitQuery *query; /* evaluated at commit: reads rows by lookup keys; NULL: per row */
+	bool makes_tombstones; /* some event type does */
+
+	OutboxCommitQuery *query;     /* evaluated at commit: reads rows by lookup keys; NULL: per row */
+	OutboxCommitQuery *key_query; /* the same for the columns of key and aggregate_id alone; where there are tombstones */
 
 	List *columns;            /* per row: planned expressions, one per column; NULL constants for unused ones */
 	List *qual;               /* planned, implicitly ANDed */
@@ -88,6 +91,7 @@ typedef struct OutboxCompiledContract
 	ProjectionInfo *project_before;
 	ProjectionInfo *project_after;
 	ProjectionInfo *project_key; /* key columns only, the others NULL */
+	ProjectionInfo *project_message_key; /* with those of aggregate_id; where there are tombstones */
 
 	MemoryContext row_context; /* scratch of one changed row */
 

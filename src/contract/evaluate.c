@@ -96,6 +96,13 @@ OutboxEvaluateKey(OutboxCompiledContract *contract, TupleTableSlot *source)
 }
 
 void
+OutboxEvaluateMessageKey(OutboxCompiledContract *contract, TupleTableSlot *source)
+{
+	contract->econtext->ecxt_scantuple = source;
+	ExecProject(contract->project_message_key);
+}
+
+void
 OutboxBeforeFromKey(OutboxCompiledContract *contract)
 {
 	TupleTableSlot *slot = contract->before;
@@ -342,7 +349,7 @@ append_escaped(StringInfo out, const char *text, int len)
 
 bytea *
 OutboxEncodeEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
-				  TupleTableSlot *row, TupleTableSlot *before, OutboxAvroError *error)
+				  TupleTableSlot *row, TupleTableSlot *before, const bool *unfit, OutboxAvroError *error)
 {
 	StringInfoData out;
 	Datum *values = row->tts_values;
@@ -360,7 +367,7 @@ OutboxEncodeEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *typ
 		{
 			int column = type->previous[i];
 
-			isnull[contract->ncolumns + i] = before == NULL || before->tts_isnull[column];
+			isnull[contract->ncolumns + i] = before == NULL || before->tts_isnull[column] || (unfit && unfit[i]);
 			values[contract->ncolumns + i] = before ? before->tts_values[column] : (Datum) 0;
 		}
 	}
@@ -372,6 +379,16 @@ OutboxEncodeEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *typ
 		return NULL;
 	SET_VARSIZE(out.data, out.len);
 	return (bytea *) out.data;
+}
+
+bool
+OutboxPreviousFits(const OutboxCompiledContract *contract, const OutboxCompiledEventType *type,
+				   int previous, TupleTableSlot *before)
+{
+	int column = type->previous[previous];
+
+	return before->tts_isnull[column] ||
+		OutboxAvroEncodes(type->encoder, contract->ncolumns + previous, before->tts_values[column]);
 }
 
 Size

@@ -32,6 +32,9 @@ extern bool OutboxEvaluateAfter(OutboxCompiledContract *contract, TupleTableSlot
 /* Fills contract->key_row: the key columns, everything else NULL. */
 extern void OutboxEvaluateKey(OutboxCompiledContract *contract, TupleTableSlot *source);
 
+/* The same with the columns of aggregate_id. Needs contract->makes_tombstones. */
+extern void OutboxEvaluateMessageKey(OutboxCompiledContract *contract, TupleTableSlot *source);
+
 /* The same for the unknown row before: its key columns from key_row, everything else NULL. */
 extern void OutboxBeforeFromKey(OutboxCompiledContract *contract);
 
@@ -69,10 +72,15 @@ extern text *OutboxAggregateId(OutboxCompiledContract *contract, TupleTableSlot 
 
 /*
  * The payload of an event type: the published row, then previous_* from
- * `before` (NULL: all null). A palloc'd bytea, or NULL with *error.
+ * `before` (NULL: all null), null where `unfit` (NULL: nowhere) says so. A
+ * palloc'd bytea, or NULL with *error.
  */
-extern bytea *OutboxEncodeEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
-								TupleTableSlot *row, TupleTableSlot *before, OutboxAvroError *error);
+extern bytea *OutboxEncodeEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *type, TupleTableSlot *row,
+								TupleTableSlot *before, const bool *unfit, OutboxAvroError *error);
+
+/* Has the value that previous_* number `previous` of the event type would show an Avro form? */
+extern bool OutboxPreviousFits(const OutboxCompiledContract *contract, const OutboxCompiledEventType *type,
+							   int previous, TupleTableSlot *before);
 
 /* How large the message will be, with its framing and headers. attributes are those of the event, NULL: none. */
 extern Size OutboxMessageSize(const OutboxCompiledEventType *type, const bytea *payload, const text *key,

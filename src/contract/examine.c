@@ -13,6 +13,7 @@
 #include "executor/executor.h"
 #include "utils/builtins.h"
 
+#include "catalog/outbox_catalog.h"
 #include "contract/code_map.h"
 #include "contract/evaluate.h"
 #include "contract/examine.h"
@@ -137,7 +138,10 @@ examine_event(Examination *examination)
 		return;
 	}
 	/* as in capture: a NULL in aggregate_id is found as that of a required column, which is named */
-	payload = OutboxEncodeEvent(contract, type, contract->after, NULL, &error);
+	payload = OutboxEncodeEvent(contract, type, contract->after, NULL, NULL, &error);
+	/* a null value is published, whatever the row */
+	if (payload == NULL && (type->flags & OUTBOX_EVENT_TOMBSTONE_ONLY) != 0 && finding->key)
+		return;
 	if (payload == NULL)
 		trouble(finding, "encode", error.sqlerrcode, with_unknown_codes(&error), NULL);
 	else if (finding->key == NULL)

@@ -17,7 +17,16 @@
 
 #include "contract/compile.h"
 
-static ProjectionInfo *build_projection(OutboxCompiledContract *contract, TupleTableSlot *slot, bool key_only);
+/* Which of the contract's columns a projection has; the others are NULL. */
+typedef enum Columns
+{
+	ALL_COLUMNS,
+	KEY_COLUMNS,
+	MESSAGE_KEY_COLUMNS
+} Columns;
+
+static ProjectionInfo *build_projection(OutboxCompiledContract *contract, TupleTableSlot *slot, Columns columns);
+static bool is_among(const int *columns, int ncolumns, int column);
 
 void
 OutboxBuildExecutor(OutboxCompiledContract *contract)
@@ -31,9 +40,11 @@ OutboxBuildExecutor(OutboxCompiledContract *contract)
 	contract->qual_state = contract->qual ? ExecInitQual(contract->qual, NULL) : NULL;
 	if (contract->columns)
 	{
-		contract->project_before = build_projection(contract, contract->before, false);
-		contract->project_after = build_projection(contract, contract->after, false);
-		contract->project_key = build_projection(contract, contract->key_row, true);
+		contract->project_before = build_projection(contract, contract->before, ALL_COLUMNS);
+		contract->project_after = build_projection(contract, contract->after, ALL_COLUMNS);
+		contract->project_key = build_projection(contract, contract->key_row, KEY_COLUMNS);
+		if (contract->makes_tombstones)
+			contract->project_message_key = build_projection(contract, contract->key_row, MESSAGE_KEY_COLUMNS);
 	}
 	for (int i = 0; i < contract->ntypes; i++)
 	{
@@ -48,7 +59,7 @@ OutboxBuildExecutor(OutboxCompiledContract *contract)
 }
 
 static ProjectionInfo *
-build_projection(OutboxCompiledContract *contract, TupleTableSlot *slot, bool key_only)
+build_projection(OutboxCompiledContract *contract, TupleTableSlot *slot, Columns columns)
 {
 	List *targets = NIL;
 	ListCell *lc;
@@ -57,13 +68,22 @@ build_projection(OutboxCompiledContract *contract, TupleTableSlot *slot, bool ke
 	foreach (lc, contract->columns)
 	{
 		Expr *expression = lfirst(lc);
-		bool is_key = false;
 
-		for (int i = 0; i < contract->nkey; i++)
-			is_key |= contract->key[i] == column;
-		if (key_only && !is_key)
+		if (columns != ALL_COLUMNS && !is_among(contract->key, contract->nkey, column) &&
+			!(columns == MESSAGE_KEY_COLUMNS && is_among(contract->aggregate, contract->naggregate, column)))
 			expression = (Expr *) makeNullConst(exprType((Node *) expression), -1, InvalidOid);
 		targets = lappend(targets, makeTargetEntry(expression, ++column, NULL, false));
 	}
 	return ExecBuildProjectionInfo(targets, contract->econtext, slot, NULL, NULL);
+}
+
+static bool
+is_among(const int *columns, int ncolumns, int column)
+{
+	for (int i = 0; i < ncolumns; i++)
+	{
+		if (columns[i] == column)
+			return true;
+	}
+	return false;
 }

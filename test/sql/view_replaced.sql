@@ -59,7 +59,7 @@ SELECT outbox.create_event_type('VrParent', contract => 'vr_parent', emit => 'cr
 SELECT outbox.enable('vr_parent');
 CREATE OR REPLACE VIEW parent_v AS SELECT 1 AS id FROM parent;
 INSERT INTO parent VALUES (1), (2);
-SELECT source_columns, message FROM outbox.dead_letter WHERE contract = 'vr_parent';
+SELECT source_columns, message FROM outbox.dead_letter WHERE contract = 'vr_parent' ORDER BY id;
 SELECT count(*) FROM outbox.event_json WHERE contract = 'vr_parent';
 DELETE FROM outbox.dead_letter_entry WHERE contract = 'vr_parent';
 CREATE TABLE heir () INHERITS (parent);
