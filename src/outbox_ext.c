@@ -17,6 +17,7 @@
 #include "capture/event_writer.h"
 #include "capture/flush.h"
 #include "capture/moved_row.h"
+#include "capture/overtaken.h"
 #include "guc.h"
 #include "relay/launcher.h"
 #include "shared/outbox_shared.h"
@@ -34,6 +35,7 @@ _PG_init(void)
 	/* callbacks run in reverse: what is captured at commit still gets written */
 	OutboxFlushInit();
 	OutboxMovedRowInit();
+	OutboxOvertakenInit();
 	if (process_shared_preload_libraries_in_progress)
 	{
 		OutboxSharedInit();

@@ -9,6 +9,7 @@
 #ifndef OUTBOX_CHANGE_H
 #define OUTBOX_CHANGE_H
 
+#include "capture/row_change.h"
 #include "contract/compile.h"
 #include "deadletter/dead_letter.h"
 
@@ -40,6 +41,7 @@ typedef struct OutboxTransition
 typedef struct OutboxChange
 {
 	OutboxCompiledContract *contract;
+	const OutboxRowChange *row; /* as a trigger saw it; NULL: at commit, or tried again */
 	TupleTableSlot *source_before;
 	TupleTableSlot *source_after;
 	int16 flags;           /* OUTBOX_EVENT_* of all its events */

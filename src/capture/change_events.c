@@ -15,6 +15,7 @@
 
 #include "capture/change.h"
 #include "capture/event_writer.h"
+#include "capture/overtaken.h"
 #include "capture/trace.h"
 #include "capture/transition.h"
 #include "catalog/outbox_catalog.h"
@@ -28,7 +29,8 @@ static const char *unknown_code_detail(const OutboxAvroError *error);
 static void make_event(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type);
 static bool too_large(OutboxChange *change, const OutboxCompiledEventType *type, const bytea *payload, const text *key);
 static bytea *encode(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type, OutboxAvroError *error);
-static void append_event(OutboxChange *change, bool after, OutboxCompiledEventType *type, int16 flags, text *key, bytea *payload);
+static void append_event(OutboxChange *change, TupleTableSlot *row, OutboxCompiledEventType *type, int16 flags, text *key, bytea *payload);
+static bool is_overtaken(const OutboxChange *change, TupleTableSlot *row);
 static void message_key_step(void *arg);
 static TupleTableSlot *row_before(const OutboxChange *change, const OutboxTransition *transition);
 static TupleTableSlot *row_after(const OutboxChange *change, const OutboxTransition *transition);
@@ -136,7 +138,7 @@ make_event(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEve
 	}
 	if (too_large(change, type, payload, key))
 		return;
-	append_event(change, transition->after, type, type->flags, key, payload);
+	append_event(change, row, type, type->flags, key, payload);
 }
 
 /*
@@ -159,22 +161,40 @@ encode(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventTy
 	return OutboxEncodeEvent(contract, type, row, before, change->unfit, error);
 }
 
+/* row: of the contract, with its key. */
 static void
-append_event(OutboxChange *change, bool after, OutboxCompiledEventType *type, int16 flags, text *key, bytea *payload)
+append_event(OutboxChange *change, TupleTableSlot *row, OutboxCompiledEventType *type, int16 flags, text *key, bytea *payload)
 {
 	OutboxCompiledContract *contract = change->contract;
-	OutboxEvent *event = palloc0(sizeof(OutboxEvent));
+	OutboxEvent *event;
 
+	if (is_overtaken(change, row))
+	{
+		/* a null value would erase what came later */
+		if (flags & OUTBOX_EVENT_TOMBSTONE_ONLY)
+			return;
+		flags = (flags & ~OUTBOX_EVENT_TOMBSTONE_AFTER) | OUTBOX_EVENT_SUPERSEDED;
+	}
+	event = palloc0(sizeof(OutboxEvent));
 	event->contract_id = contract->config->id;
 	event->schema_id = type->config->schema_id;
 	event->flags = flags | change->flags;
-	if (!after)
-		event->flags &= ~OUTBOX_EVENT_SUPERSEDED;
 	event->aggregatetype = contract->aggregatetype;
 	event->aggregateid = key;
 	event->type = type->type;
 	event->payload = payload;
 	change->events = lappend(change->events, event);
+}
+
+/* Only a row that is there can have been changed again unseen. */
+static bool
+is_overtaken(const OutboxChange *change, TupleTableSlot *row)
+{
+	bool changed_again = change->row && change->row->superseded_by != InvalidCommandId && row == change->contract->after;
+
+	if (change->row == NULL || (!changed_again && !OutboxAnyOvertaking()))
+		return false;
+	return OutboxOvertaken(change->row, OutboxRowKeyHash(change->contract, row), changed_again);
 }
 
 /* Then it becomes a dead letter. */
@@ -203,7 +223,7 @@ OutboxChangeAddTombstone(OutboxChange *change, OutboxCompiledEventType *type, te
 	if ((type->flags & OUTBOX_EVENT_TOMBSTONES) == 0 || key == NULL ||
 		OutboxMessageSize(type, nothing, key, OutboxCorrelationHeaders()) > (Size) outbox_max_message_bytes)
 		return false;
-	append_event(change, false, type, OUTBOX_EVENT_TOMBSTONE_ONLY, key, nothing);
+	append_event(change, change->contract->before, type, OUTBOX_EVENT_TOMBSTONE_ONLY, key, nothing);
 	return true;
 }
 

@@ -23,7 +23,6 @@
 #include "access/tupconvert.h"
 #include "access/xact.h"
 #include "executor/executor.h"
-#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -58,7 +57,6 @@ static void settle_all(void);
 static Departure *next_uncaptured(void);
 static bool still_fits(TupleDesc former, TupleDesc present);
 static void forget(Departure *departure);
-static int trigger_depth(void);
 static void on_transaction(XactEvent event, void *arg);
 static void on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg);
 
@@ -89,7 +87,7 @@ OutboxMovedRowKeep(const TriggerData *trigger)
 	departure->relation = RelationGetRelid(trigger->tg_relation);
 	departure->desc = CreateTupleDescCopy(RelationGetDescr(trigger->tg_relation));
 	departure->tuple = whole_tuple(trigger->tg_trigtuple, RelationGetDescr(trigger->tg_relation));
-	departure->depth = trigger_depth();
+	departure->depth = OutboxTriggerDepth();
 	departure->command = HeapTupleHeaderGetCmax(trigger->tg_trigtuple->t_data);
 	departure->owner = GetCurrentSubTransactionId();
 	departures = lappend(departures, departure);
@@ -105,7 +103,7 @@ OutboxMovedRowArrives(const TriggerData *trigger)
 
 	if (departures == NIL)
 		return NULL;
-	depth = trigger_depth();
+	depth = OutboxTriggerDepth();
 	while ((departure = next_concerned(trigger, depth)) != NULL)
 	{
 		if (is_arrival(departure, trigger, depth))
@@ -205,7 +203,7 @@ settle(Departure *departure)
 		return;
 	if (still_fits(departure->desc, RelationGetDescr(rel)))
 	{
-		OutboxRowChange change = {.trigger = &departure->trigger, .rel = rel, .before = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple)};
+		OutboxRowChange change = {.trigger = &departure->trigger, .rel = rel, .command = departure->command, .superseded_by = InvalidCommandId, .before = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple)};
 
 		ExecStoreHeapTuple(departure->tuple, change.before, false);
 		(void) OutboxCaptureRowChange(&change);
@@ -267,12 +265,6 @@ forget(Departure *departure)
 	FreeTupleDesc(departure->desc);
 	heap_freetuple(departure->tuple);
 	pfree(departure);
-}
-
-static int
-trigger_depth(void)
-{
-	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
 }
 
 static void

@@ -18,9 +18,14 @@ typedef struct OutboxRowChange
 	Relation rel;           /* the source, or a partition of it */
 	TupleTableSlot *before; /* NULL: none, as the next */
 	TupleTableSlot *after;
-	bool superseded; /* this transaction has updated the row after again */
-	bool departs;    /* to another partition: nothing is made of it yet */
+	CommandId command;       /* that made the change; InvalidCommandId: not known */
+	CommandId superseded_by; /* that changed the row after again, of this transaction; InvalidCommandId: none */
+	int trigger_depth;       /* 1: fired by a statement that no trigger runs; 0: captured later than its triggers */
+	bool departs;            /* to another partition: nothing is made of it yet */
 } OutboxRowChange;
+
+/* How many triggers are running, each inside of the one before. */
+extern int OutboxTriggerDepth(void);
 
 /*
  * Captures the change. False: its contract captures nothing at present. Raises

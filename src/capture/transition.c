@@ -18,11 +18,13 @@
 #include "capture/change.h"
 #include "capture/commit_guard.h"
 #include "capture/cost.h"
+#include "capture/overtaken.h"
 #include "capture/transition.h"
 #include "catalog/outbox_catalog.h"
 #include "contract/evaluate.h"
 
 static int take_attempt(OutboxChange *change, OutboxDeadLetter *failure);
+static void note_keys(const OutboxChange *change);
 static void take_rows(OutboxChange *change, const OutboxKeyRows *rows);
 static void take_former_key(OutboxChange *change, HeapTuple row);
 static void former_row_unknown(OutboxChange *change);
@@ -31,23 +33,43 @@ static int count_differing(const OutboxChange *change);
 static void run_within_time(OutboxChange *change);
 
 int
-OutboxCaptureChange(OutboxCompiledContract *contract, TupleTableSlot *before,
-					TupleTableSlot *after, bool superseded)
+OutboxCaptureChange(OutboxCompiledContract *contract, const OutboxRowChange *row)
 {
-	OutboxChange change = {.contract = contract, .source_before = before, .source_after = after, .flags = superseded ? OUTBOX_EVENT_SUPERSEDED : 0};
+	OutboxChange change = {.contract = contract, .row = row, .source_before = row->before, .source_after = row->after};
 	MemoryContext caller;
+	bool overtakes = OutboxMayOvertake(row);
 	int differing;
 
-	if (before && after && !OutboxEmitIsWanted(contract, OUTBOX_EMIT_ALWAYS) &&
-		OutboxSourceReadsEqual(contract, before, after))
+	if (row->before && row->after && !OutboxEmitIsWanted(contract, OUTBOX_EMIT_ALWAYS) &&
+		OutboxSourceReadsEqual(contract, row->before, row->after))
 		return 0;
 	OutboxEvaluateReset(contract);
 	caller = MemoryContextSwitchTo(contract->row_context);
 	OutboxChangeRun(&change);
 	differing = count_differing(&change);
+	if (overtakes)
+		note_keys(&change);
 	OutboxChangeInsertResults(&change);
 	MemoryContextSwitchTo(caller);
 	return differing;
+}
+
+/* Those of the rows that differ; of one that could not be mapped the key that could be told. */
+static void
+note_keys(const OutboxChange *change)
+{
+	OutboxCompiledContract *contract = change->contract;
+
+	for (int i = 0; i < change->ntransitions; i++)
+	{
+		const OutboxTransition *transition = &change->transitions[i];
+
+		if (!transition->equal)
+			OutboxNoteOvertaking(OutboxRowKeyHash(contract, transition->after ? contract->after : contract->before),
+								 change->row->command);
+	}
+	if (change->letters && !TTS_EMPTY(contract->key_row))
+		OutboxNoteOvertaking(OutboxRowKeyHash(contract, contract->key_row), change->row->command);
 }
 
 int

@@ -10,20 +10,20 @@
 
 #include "access/htup.h"
 
+#include "capture/row_change.h"
 #include "contract/compile.h"
 #include "deadletter/dead_letter.h"
 
 /*
  * Evaluates the contract on the source row before and after (either may be
  * NULL), and adds the events and dead letters that follow from the pair of
- * contract rows to the present transaction. `superseded`: the row after was
- * already updated again by this transaction.
+ * contract rows to the present transaction. Events of a key that a later
+ * command has changed already are marked as superseded.
  * Returns how many pairs of contract rows differ in something published; one that
  * cannot be mapped does.
  * Raises only for what is not ours to swallow, or with on_invalid = abort.
  */
-extern int OutboxCaptureChange(OutboxCompiledContract *contract, TupleTableSlot *before,
-							   TupleTableSlot *after, bool superseded);
+extern int OutboxCaptureChange(OutboxCompiledContract *contract, const OutboxRowChange *row);
 
 /* What a contract evaluated at commit shows for one lookup key. */
 typedef struct OutboxKeyRows

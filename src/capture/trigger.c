@@ -17,6 +17,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -50,6 +51,7 @@ static void check_call(FunctionCallInfo fcinfo, const char *function, bool row);
 static void read_change(TriggerData *trigger, OutboxRowChange *change);
 static void record_gap(OutboxCachedContract *contract, const OutboxRowChange *change, const char *reason);
 static void judge_emptied(void *arg);
+static void note_commands(OutboxRowChange *change, HeapTuple new_tuple, HeapTuple old_tuple);
 static bool is_superseded(HeapTuple tuple);
 
 /* outbox.capture(): AFTER INSERT OR UPDATE OR DELETE, FOR EACH ROW. */
@@ -134,6 +136,7 @@ read_change(TriggerData *trigger, OutboxRowChange *change)
 {
 	HeapTuple new_tuple = NULL;
 
+	change->trigger_depth = OutboxTriggerDepth();
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 	{
 		change->after = trigger->tg_trigslot;
@@ -148,7 +151,26 @@ read_change(TriggerData *trigger, OutboxRowChange *change)
 			new_tuple = trigger->tg_newtuple;
 		}
 	}
-	change->superseded = new_tuple && is_superseded(new_tuple);
+	note_commands(change, new_tuple, trigger->tg_trigtuple);
+}
+
+/* Rows of foreign tables bear no command; those of COPY FREEZE are said to be nobody's. */
+static void
+note_commands(OutboxRowChange *change, HeapTuple new_tuple, HeapTuple old_tuple)
+{
+	change->command = InvalidCommandId;
+	change->superseded_by = InvalidCommandId;
+	if (change->rel->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
+		return;
+	if (new_tuple == NULL)
+		change->command = HeapTupleHeaderGetCmax(old_tuple->t_data);
+	else
+	{
+		if (!HeapTupleHeaderXminFrozen(new_tuple->t_data))
+			change->command = HeapTupleHeaderGetCmin(new_tuple->t_data);
+		if (is_superseded(new_tuple))
+			change->superseded_by = HeapTupleHeaderGetCmax(new_tuple->t_data);
+	}
 }
 
 bool
@@ -176,7 +198,7 @@ OutboxCaptureRowChange(const OutboxRowChange *change)
 				captures = true;
 				if (!change->departs && contract->compiled)
 					OutboxCostEnd(&cost, contract->config->id,
-								  OutboxCaptureChange(contract->compiled, change->before, change->after, change->superseded));
+								  OutboxCaptureChange(contract->compiled, change));
 				break;
 			case OUTBOX_CONTRACT_DISABLED:
 			case OUTBOX_CONTRACT_FOREIGN:
@@ -204,6 +226,12 @@ OutboxCaptureRowChange(const OutboxRowChange *change)
 	return captures;
 }
 
+int
+OutboxTriggerDepth(void)
+{
+	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
+}
+
 /* One gap per trigger and transaction. */
 static void
 record_gap(OutboxCachedContract *contract, const OutboxRowChange *change, const char *reason)
@@ -222,10 +250,7 @@ judge_emptied(void *arg)
 	emptied->refused = emptied->captured && config && config->reject_truncate;
 }
 
-/*
- * Another trigger of the same statement may already have updated the row
- * again; its own event follows, and consumers can tell this one by a header.
- */
+/* Another trigger of the same statement may already have updated the row again. */
 static bool
 is_superseded(HeapTuple tuple)
 {

@@ -90,7 +90,7 @@ typedef struct OutboxCompiledContract
 	ExprState *qual_state;
 	ProjectionInfo *project_before;
 	ProjectionInfo *project_after;
-	ProjectionInfo *project_key; /* key columns only, the others NULL */
+	ProjectionInfo *project_key;         /* key columns only, the others NULL */
 	ProjectionInfo *project_message_key; /* with those of aggregate_id; where there are tombstones */
 
 	MemoryContext row_context; /* scratch of one changed row */

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -191,6 +192,37 @@ OutboxSameValue(const OutboxCompiledContract *contract, int column, TupleTableSl
 		return left->tts_isnull[column] == right->tts_isnull[column];
 	return datum_image_eq(left->tts_values[column], right->tts_values[column],
 						  attribute->attbyval, attribute->attlen);
+}
+
+uint64
+OutboxRowKeyHash(const OutboxCompiledContract *contract, TupleTableSlot *row)
+{
+	uint64 hash = contract->config->id;
+
+	for (int i = 0; i < contract->nkey; i++)
+	{
+		Datum value = row->tts_values[contract->key[i]];
+		Form_pg_attribute attribute = TupleDescAttr(contract->row_desc, contract->key[i]);
+		const char *bytes = (const char *) &value;
+		Size len = sizeof(Datum);
+
+		if (row->tts_isnull[contract->key[i]])
+			continue;
+		if (attribute->attlen == -1)
+		{
+			struct varlena *flat = PG_DETOAST_DATUM_PACKED(value);
+
+			bytes = VARDATA_ANY(flat);
+			len = VARSIZE_ANY_EXHDR(flat);
+		}
+		else if (!attribute->attbyval)
+		{
+			bytes = DatumGetPointer(value);
+			len = datumGetSize(value, false, attribute->attlen);
+		}
+		hash = hash_bytes_extended((const unsigned char *) bytes, len, hash);
+	}
+	return hash;
 }
 
 /*

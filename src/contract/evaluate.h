@@ -56,6 +56,9 @@ extern bool OutboxRowsEqual(OutboxCompiledContract *contract, const OutboxCompil
 extern bool OutboxSameValue(const OutboxCompiledContract *contract, int column,
 							TupleTableSlot *left, TupleTableSlot *right);
 
+/* A hash of the contract and its key in a row; by images, as OutboxSameValue. May detoast. */
+extern uint64 OutboxRowKeyHash(const OutboxCompiledContract *contract, TupleTableSlot *row);
+
 /* Is the event type's condition true of these rows (NULL slots: all columns NULL)? */
 extern bool OutboxConditionHolds(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
 								 TupleTableSlot *before, TupleTableSlot *after);
