@@ -21,18 +21,17 @@
  */
 #include "postgres.h"
 
-#include "access/heaptoast.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tupmacs.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 
 #include "capture/event_buffer.h"
 #include "capture/leaf_writer.h"
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
+#include "util/snapshot.h"
 
 #define FLUSH_ROWS OUTBOX_LEAF_BATCH
 #define FLUSH_BYTES (256 * 1024)
@@ -48,7 +47,6 @@ typedef struct BufferedRow
 	uint32 len;
 	int nest_level;
 	Oid installation; /* a row whose installation is gone when it is flushed goes with it */
-	bool toast;       /* may need out-of-line storage */
 } BufferedRow;
 
 static struct
@@ -216,7 +214,6 @@ OutboxEventBufferAdd(int nest_level, Datum *values, bool *isnull)
 	row->len = (uint32) len;
 	row->nest_level = nest_level;
 	row->installation = buffer.installation;
-	row->toast = len > TOAST_TUPLE_THRESHOLD;
 	buffer.arena_used += MAXALIGN(len);
 	buffer.nrows++;
 
@@ -289,17 +286,15 @@ OutboxEventBufferReset(void)
  * dropped meanwhile; false when none is left.
  */
 static bool
-keep_ours(int first, bool *toast)
+keep_ours(int first)
 {
 	Size start = buffer.rows[first].offset;
 	int kept = first;
 
-	*toast = false;
 	for (int i = first; i < buffer.nrows; i++)
 	{
 		if (buffer.rows[i].installation != buffer.installation)
 			continue;
-		*toast |= buffer.rows[i].toast;
 		buffer.rows[kept++] = buffer.rows[i];
 	}
 	buffer.nrows = kept;
@@ -334,21 +329,18 @@ OutboxEventBufferFlush(int nest_level)
 	MemoryContext old;
 	Relation rel;
 	int16 leaf;
-	bool toast;
+	bool pushed;
 
-	if (first == buffer.nrows || !keep_ours(first, &toast))
+	if (first == buffer.nrows || !keep_ours(first))
 		return;
 	start = first > 0 ? buffer.rows[first - 1].offset + MAXALIGN(buffer.rows[first - 1].len) : 0;
 	MemoryContextReset(buffer.flush_context);
 	old = MemoryContextSwitchTo(buffer.flush_context);
 	rel = OutboxLeafOpen(&leaf);
-	/* before commit no snapshot is active, but out-of-line storage wants one */
-	toast = toast && !ActiveSnapshotSet();
-	if (toast)
-		PushActiveSnapshot(GetTransactionSnapshot());
+	pushed = OutboxEnsureSnapshot();
 	for (int i = first; i < buffer.nrows; i += OUTBOX_LEAF_BATCH)
 		insert_rows(rel, leaf, i, Min(buffer.nrows - i, OUTBOX_LEAF_BATCH));
-	if (toast)
+	if (pushed)
 		PopActiveSnapshot();
 	table_close(rel, NoLock);
 	MemoryContextSwitchTo(old);

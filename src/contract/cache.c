@@ -22,7 +22,6 @@
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "catalog/outbox_catalog.h"
@@ -30,6 +29,7 @@
 #include "contract/cache.h"
 #include "contract/guard.h"
 #include "contract/partition.h"
+#include "util/snapshot.h"
 
 /* Compiled at a time, one per contract and partition: at about 50 kB each. */
 #define MAX_ENTRIES 256
@@ -347,13 +347,11 @@ static void
 compile_contract(CacheEntry *entry)
 {
 	OutboxContractConfig *config = entry->contract.config;
-	bool push = !ActiveSnapshotSet(); /* planning may run functions */
+	bool pushed = OutboxEnsureSnapshot(); /* planning may run functions */
 	OutboxCompiledContract *compiled;
 
-	if (push)
-		PushActiveSnapshot(GetTransactionSnapshot());
 	compiled = OutboxCompileContract(config, OidIsValid(entry->key.relation) ? entry->key.relation : config->root, false);
-	if (push)
+	if (pushed)
 		PopActiveSnapshot();
 	MemoryContextSetParent(compiled->context, entry->context);
 	entry->contract.compiled = compiled;

@@ -46,7 +46,8 @@ typedef struct ConditionSource
 
 static Node *parse_expression_text(const char *text, const char *owner);
 static Node *parse_boolean(const char *text, Oid view, const char *owner, bool with_row);
-static void add_row(ParseState *pstate, Relation rel, const char *alias, bool unqualified);
+static Query *columns_of(Relation rel);
+static void add_row(ParseState *pstate, Query *columns, const char *alias, bool unqualified);
 static void check_condition(ParseState *pstate, Node *expression, const char *owner);
 static void condition_error_context(void *arg);
 static bool is_whole_row(Node *node, void *context);
@@ -88,10 +89,10 @@ parse_boolean(const char *text, Oid view, const char *owner, bool with_row)
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	pstate->p_sourcetext = text;
-	add_row(pstate, rel, "old", false);
-	add_row(pstate, rel, "new", false);
+	add_row(pstate, columns_of(rel), "old", false);
+	add_row(pstate, columns_of(rel), "new", false);
 	if (with_row)
-		add_row(pstate, rel, "row", true);
+		add_row(pstate, columns_of(rel), "row", true);
 	expression = transformExpr(pstate, parse_expression_text(text, owner), EXPR_KIND_OTHER);
 	expression = coerce_to_boolean(pstate, expression, with_row ? "check" : "condition");
 	assign_expr_collations(pstate, expression);
@@ -121,12 +122,33 @@ parse_expression_text(const char *text, const char *owner)
 	return linitial_node(ResTarget, select->targetList)->val;
 }
 
+/*
+ * A query of the view's columns. The parser takes a relation only from who has it locked, which is not so while
+ * somebody replaces the view: its columns are all that counts here.
+ */
+static Query *
+columns_of(Relation rel)
+{
+	TupleDesc desc = RelationGetDescr(rel);
+	Query *query = makeNode(Query);
+
+	query->commandType = CMD_SELECT;
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(desc, i);
+		Const *value = makeNullConst(column->atttypid, column->atttypmod, column->attcollation);
+
+		query->targetList = lappend(query->targetList,
+									makeTargetEntry((Expr *) value, i + 1, pstrdup(NameStr(column->attname)), false));
+	}
+	return query;
+}
+
 /* Makes a row visible, under its alias or by unqualified column names. */
 static void
-add_row(ParseState *pstate, Relation rel, const char *alias, bool unqualified)
+add_row(ParseState *pstate, Query *columns, const char *alias, bool unqualified)
 {
-	ParseNamespaceItem *item = addRangeTableEntryForRelation(pstate, rel, AccessShareLock,
-															 makeAlias(alias, NIL), false, false);
+	ParseNamespaceItem *item = addRangeTableEntryForSubquery(pstate, columns, makeAlias(alias, NIL), false, false);
 
 	addNSItemToQuery(pstate, item, false, !unqualified, unqualified);
 }

@@ -27,6 +27,7 @@
 #include "catalog/sequence.h"
 #include "deadletter/dead_letter.h"
 #include "mb/pg_wchar.h"
+#include "util/snapshot.h"
 
 #define MAX_COLUMN_BYTES 8192
 
@@ -258,6 +259,7 @@ insert_row(const char *table, const char *sequence, const Datum *values, const b
 	bool *row_nulls = palloc(sizeof(bool) * natts);
 	OutboxSequence numbers = {0};
 	HeapTuple tuple;
+	bool pushed;
 
 	memset(row_nulls, true, sizeof(bool) * natts);
 	memcpy(row, values, sizeof(Datum) * Min(n, natts));
@@ -266,7 +268,10 @@ insert_row(const char *table, const char *sequence, const Datum *values, const b
 	row[0] = Int64GetDatum(OutboxSequenceNext(&numbers));
 	row_nulls[0] = false;
 	tuple = heap_form_tuple(RelationGetDescr(rel), row, row_nulls);
+	pushed = OutboxEnsureSnapshot();
 	CatalogTupleInsert(rel, tuple);
+	if (pushed)
+		PopActiveSnapshot();
 	heap_freetuple(tuple);
 	pfree(row);
 	pfree(row_nulls);

@@ -16,19 +16,16 @@
 
 #include "capture/event_writer.h"
 #include "capture/flush.h"
+#include "util/catch.h"
 
 PG_FUNCTION_INFO_V1(outbox_test_execute_late);
 
 static char *late_command = NULL;
+static char *undone_command = NULL;
 
 static void
-execute_late(XactEvent event, void *arg)
+execute(void *command)
 {
-	char *command = late_command;
-
-	late_command = NULL;
-	if (event != XACT_EVENT_PRE_COMMIT || command == NULL)
-		return;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
 	SPI_execute(command, false, 0);
@@ -36,7 +33,25 @@ execute_late(XactEvent event, void *arg)
 	PopActiveSnapshot();
 }
 
-/* (command text): executes it in a pre-commit callback that runs after the flush and the writer. */
+static void
+execute_late(XactEvent event, void *arg)
+{
+	char *command = late_command;
+	char *undone = undone_command;
+
+	late_command = undone_command = NULL;
+	if (event != XACT_EVENT_PRE_COMMIT || command == NULL)
+		return;
+	if (undone)
+		(void) OutboxCatchAndUndo(execute, undone, CurrentMemoryContext);
+	execute(command);
+}
+
+/*
+ * (command text [, undone text]): executes it in a pre-commit callback that runs after the flush and the writer; the
+ * second command comes before, in a subtransaction that is rolled back. PL/pgSQL cannot do that there: a server with
+ * assertions ends at an EXCEPTION block of a deferred trigger, too.
+ */
 Datum
 outbox_test_execute_late(PG_FUNCTION_ARGS)
 {
@@ -46,5 +61,6 @@ outbox_test_execute_late(PG_FUNCTION_ARGS)
 	OutboxEventWriterInit();
 	OutboxFlushRegister();
 	late_command = MemoryContextStrdup(TopTransactionContext, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	undone_command = PG_NARGS() > 1 ? MemoryContextStrdup(TopTransactionContext, text_to_cstring(PG_GETARG_TEXT_PP(1))) : NULL;
 	PG_RETURN_VOID();
 }
