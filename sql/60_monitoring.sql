@@ -77,9 +77,17 @@ WITH RECURSIVE tree AS (
     SELECT relation AS source, relation::oid AS relid FROM outbox_internal.source
     UNION
     SELECT tree.source, i.inhrelid FROM tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.relid
-), partitions AS (
-    SELECT tree.source, r.oid::regclass AS relid
-    FROM tree JOIN pg_catalog.pg_class r ON r.oid = tree.relid WHERE r.relkind = 'r' AND r.relispartition
+), tables AS (
+    SELECT tree.source, r.oid::regclass AS relid, r.relispartition
+    FROM tree JOIN pg_catalog.pg_class r ON r.oid = tree.relid
+    WHERE r.relkind = 'r' AND (r.relispartition OR r.oid = tree.source)
+), triggers AS (
+    -- differs: from what enable() creates; source_trigger.c asks the same
+    SELECT t.tgrelid, t.tgname,
+           CASE WHEN t.tgfoid <> f.oid OR t.tgtype <> f.type OR t.tgqual IS NOT NULL OR t.tgattr::text <> '' OR t.tgconstraint <> 0 THEN 'differs'
+                WHEN t.tgenabled NOT IN ('O', 'A') THEN 'disabled' ELSE 'whole' END AS state
+    FROM (VALUES ('!outbox^_%', 'outbox.capture()'::regprocedure::oid, 29), ('!outbox!%', 'outbox.capture_truncate()'::regprocedure::oid, 32)) f (name, oid, type)
+    JOIN pg_catalog.pg_trigger t ON t.tgname LIKE f.name ESCAPE '^'
 ), seq AS (
     SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last_value FROM outbox_internal.event_seq
 ), version AS (
@@ -90,18 +98,18 @@ WITH RECURSIVE tree AS (
            (SELECT pg_catalog.min(d.source) FROM outbox_internal.detached_view d WHERE d.view = v.detached_view) AS detached_by,
            EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = v.view) AS view_there,
            s.there AS source_there,
-           s.tgenabled,
+           s.trigger_state,
            (SELECT pg_catalog.min(r.oid::regclass::text) FROM outbox_internal.source o
             JOIN pg_catalog.pg_inherits i ON i.inhparent = o.relation
             JOIN pg_catalog.pg_class r ON r.oid = i.inhparent
             WHERE o.contract_id = c.id AND r.relkind <> 'p') AS inherited,
-           -- partitions at whatever depth whose triggers are missing or disabled
-           (SELECT pg_catalog.min(p.relid::text) FROM partitions p
-            WHERE p.source IN (SELECT relation FROM outbox_internal.source WHERE contract_id = c.id) AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger r WHERE r.tgrelid = p.relid
-                  AND r.tgname = '!outbox_' || c.name AND r.tgenabled IN ('O', 'A'))) AS silent_partition,
-           (SELECT pg_catalog.min(p.relid::text) FROM partitions p
-            WHERE p.source IN (SELECT relation FROM outbox_internal.source WHERE contract_id = c.id) AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger r WHERE r.tgrelid = p.relid
-                  AND r.tgname = '!outbox!' || c.name AND r.tgenabled IN ('O', 'A'))) AS untold_partition,
+           -- partitions at whatever depth whose triggers are missing or do not fire
+           (SELECT pg_catalog.min(p.relid::text) FROM tables p
+            WHERE p.relispartition AND p.source IN (SELECT relation FROM outbox_internal.source WHERE contract_id = c.id) AND NOT EXISTS (SELECT FROM triggers r WHERE r.tgrelid = p.relid
+                  AND r.tgname = '!outbox_' || c.name AND r.state = 'whole')) AS silent_partition,
+           (SELECT pg_catalog.min(p.relid::text) FROM tables p
+            WHERE p.source IN (SELECT relation FROM outbox_internal.source WHERE contract_id = c.id) AND NOT EXISTS (SELECT FROM triggers r WHERE r.tgrelid = p.relid
+                  AND r.tgname = '!outbox!' || c.name AND r.state = 'whole')) AS untold_table,
            (SELECT pg_catalog.count(*) FROM outbox_internal.event_type e WHERE e.contract_id = c.id) AS event_types,
            (SELECT pg_catalog.count(*) FROM outbox_internal.dead_letter_entry d
             WHERE d.contract = c.name AND d.state = 'open') AS dead_letters,
@@ -115,12 +123,12 @@ WITH RECURSIVE tree AS (
          AND v.version = (SELECT pg_catalog.max(version) FROM outbox_internal.contract_version WHERE contract_id = c.id)
     -- of several sources the one that is worst off
     JOIN LATERAL (
-        SELECT o.relation, k.oid IS NOT NULL AS there, t.tgenabled
+        SELECT o.relation, k.oid IS NOT NULL AS there, coalesce(t.state, 'missing') AS trigger_state
         FROM outbox_internal.source o
         LEFT JOIN pg_catalog.pg_class k ON k.oid = o.relation
-        LEFT JOIN pg_catalog.pg_trigger t ON t.tgrelid = o.relation AND t.tgname = '!outbox_' || c.name
+        LEFT JOIN triggers t ON t.tgrelid = o.relation AND t.tgname = '!outbox_' || c.name
         WHERE o.contract_id = c.id
-        ORDER BY k.oid IS NOT NULL, coalesce(t.tgenabled IN ('O', 'A'), false), o.role = 'child', o.relation
+        ORDER BY k.oid IS NOT NULL, coalesce(t.state = 'whole', false), o.role = 'child', o.relation
         LIMIT 1) s ON true
     LEFT JOIN LATERAL (SELECT d.message, d.created_at FROM outbox_internal.dead_letter_entry d
                        WHERE d.contract = c.name AND d.state = 'open' ORDER BY d.id DESC LIMIT 1) last ON true
@@ -207,17 +215,18 @@ SELECT 'contract', c.name,
        CASE WHEN c.detached_view IS NOT NULL THEN 'detached'
             WHEN NOT (c.view_there AND c.source_there) THEN 'broken'
             WHEN NOT c.enabled THEN 'disabled'
-            WHEN c.tgenabled IS NULL OR c.tgenabled NOT IN ('O', 'A') OR c.silent_partition IS NOT NULL THEN 'not captured'
+            WHEN c.trigger_state <> 'whole' OR c.silent_partition IS NOT NULL THEN 'not captured'
             ELSE 'enabled' END,
        c.captured, NULL, NULL, NULL, c.dead_letters, c.gaps, c.message, c.last_error_at,
        CASE WHEN c.detached_view IS NOT NULL THEN 'Its view is away for changes of the source: SELECT outbox.reattach(' || pg_catalog.quote_literal(c.detached_by) || ') creates it again.'
             WHEN NOT c.view_there THEN 'Its view does not exist any more: create it and the contract again.'
             WHEN NOT c.source_there THEN 'Its source does not exist any more: drop the contract.'
             WHEN NOT c.enabled THEN 'SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ') starts capture.'
-            WHEN c.tgenabled IS NULL THEN 'Its trigger is missing: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ').'
-            WHEN c.tgenabled NOT IN ('O', 'A') THEN 'Its trigger on ' || c.source || ' is disabled: ALTER TABLE ' || c.source || ' ENABLE TRIGGER "!outbox_' || c.name || '";'
-            WHEN c.silent_partition IS NOT NULL THEN 'Its trigger on partition ' || c.silent_partition || ' is missing or disabled: ALTER TABLE ' || c.silent_partition || ' ENABLE TRIGGER "!outbox_' || c.name || '";'
-            WHEN c.untold_partition IS NOT NULL THEN 'TRUNCATE of partition ' || c.untold_partition || ' would go unnoticed: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ').'
+            WHEN c.trigger_state = 'missing' THEN 'Its trigger is missing: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ').'
+            WHEN c.trigger_state = 'differs' THEN 'Its trigger on ' || c.source || ' was replaced by one that does not fire for every change: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ') creates the right one.'
+            WHEN c.trigger_state = 'disabled' THEN 'Its trigger on ' || c.source || ' is disabled: ALTER TABLE ' || c.source || ' ENABLE TRIGGER "!outbox_' || c.name || '";'
+            WHEN c.silent_partition IS NOT NULL THEN 'Its trigger on partition ' || c.silent_partition || ' is missing or disabled: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ').'
+            WHEN c.untold_table IS NOT NULL THEN 'TRUNCATE of ' || c.untold_table || ' would go unnoticed: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ').'
             WHEN c.event_types = 0 THEN 'It has no event types: SELECT outbox.create_event_type(...).'
             WHEN c.inherited IS NOT NULL THEN 'Changes of rows in tables that inherit from ' || c.inherited || ' are not captured: ALTER TABLE ... NO INHERIT ' || c.inherited || '.'
             WHEN c.dead_letters > 0 THEN 'SELECT * FROM outbox.dead_letter WHERE contract = ' || pg_catalog.quote_literal(c.name) || ' AND state = ''open''.'

@@ -246,7 +246,10 @@ judge_emptied(void *arg)
 	EmptiedTable *emptied = arg;
 	OutboxContractConfig *config = OutboxContractLoad(emptied->contract);
 
-	emptied->captured = config == NULL || (config->enabled && OutboxIsWithinSource(config, emptied->relation));
+	if (config == NULL)
+		emptied->captured = OutboxIsWithinAnySource(emptied->relation);
+	else
+		emptied->captured = config->enabled && OutboxIsWithinSource(config, emptied->relation);
 	emptied->refused = emptied->captured && config && config->reject_truncate;
 }
 

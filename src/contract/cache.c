@@ -320,8 +320,9 @@ fill_step(void *arg)
 	OutboxContractConfig *config = OutboxContractLoad(request->contract_name);
 
 	entry->contract.config = config;
+	/* anybody may make a trigger of any name on a table of his own */
 	if (config == NULL)
-		entry->contract.state = OUTBOX_CONTRACT_MISSING;
+		entry->contract.state = by_name || OutboxIsWithinAnySource(entry->key.relation) ? OUTBOX_CONTRACT_MISSING : OUTBOX_CONTRACT_FOREIGN;
 	/* created by enable(), or copied to a partition by PostgreSQL? */
 	else if (!by_name &&
 			 OutboxContractSource(config, OutboxTriggerTable(entry->key.trigger, entry->key.relation)) == NULL)

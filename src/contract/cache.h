@@ -18,8 +18,8 @@ typedef enum OutboxContractState
 {
 	OUTBOX_CONTRACT_READY,
 	OUTBOX_CONTRACT_DISABLED, /* configured, switched off */
-	OUTBOX_CONTRACT_FOREIGN,  /* the relation is no source of the contract */
-	OUTBOX_CONTRACT_MISSING,  /* no row in outbox_internal.contract for this trigger */
+	OUTBOX_CONTRACT_FOREIGN,  /* the relation is no source of the contract, or of any */
+	OUTBOX_CONTRACT_MISSING,  /* it is a source, but no contract has the trigger's name */
 	OUTBOX_CONTRACT_DETACHED, /* its view is away, see outbox.detach() */
 	OUTBOX_CONTRACT_BROKEN    /* cannot be compiled: error says why */
 } OutboxContractState;

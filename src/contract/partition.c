@@ -18,6 +18,8 @@
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/transam.h"
+#include "access/xact.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
@@ -31,6 +33,11 @@
 #include "catalog/outbox_catalog.h"
 #include "contract/partition.h"
 
+/* The column of outbox_internal.source. */
+#define SOURCE_RELATION 2
+
+static Oid former_parent(Relation inherits, Oid relation);
+static CommandId lives_until(HeapTupleHeader header);
 static bool parent_trigger(Relation triggers, Oid *trigger, Oid *relation);
 
 Oid
@@ -91,6 +98,101 @@ OutboxIsWithinSource(const OutboxContractConfig *config, Oid relation)
 			return true;
 	}
 	return false;
+}
+
+bool
+OutboxIsWithinAnySource(Oid relation)
+{
+	ListCell *lc;
+
+	foreach (lc, OutboxAllSources())
+	{
+		if (OutboxIsWithin(relation, lfirst_oid(lc)))
+			return true;
+	}
+	return false;
+}
+
+List *
+OutboxAllSources(void)
+{
+	Relation rel = table_open(OutboxRelationOid("source"), AccessShareLock);
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
+	List *sources = NIL;
+	HeapTuple tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool isnull;
+
+		sources = lappend_oid(sources, DatumGetObjectId(heap_getattr(tuple, SOURCE_RELATION, RelationGetDescr(rel), &isnull)));
+	}
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, AccessShareLock);
+	return sources;
+}
+
+List *
+OutboxFormerAncestors(Oid relation)
+{
+	Relation inherits = table_open(InheritsRelationId, AccessShareLock);
+	List *ancestors = NIL;
+
+	while (OidIsValid(relation = former_parent(inherits, relation)))
+	{
+		if (list_member_oid(ancestors, relation))
+			break;
+		ancestors = lappend_oid(ancestors, relation);
+	}
+	table_close(inherits, AccessShareLock);
+	return ancestors;
+}
+
+/*
+ * The parent that a relation has, or had last in this transaction. What the
+ * transaction has deleted stays in the catalog's table until its end.
+ */
+static Oid
+former_parent(Relation inherits, Oid relation)
+{
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+	Oid parent = InvalidOid;
+	CommandId last = InvalidCommandId;
+
+	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relation));
+	scan = systable_beginscan(inherits, InheritsRelidSeqnoIndexId, true, SnapshotAny, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		CommandId until = lives_until(tuple->t_data);
+
+		if (until == FirstCommandId || (last != InvalidCommandId && until < last))
+			continue;
+		parent = ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent;
+		last = until;
+	}
+	systable_endscan(scan);
+	return parent;
+}
+
+/* The command of this transaction that deleted a row; FirstCommandId: it was never there, or went before. */
+static CommandId
+lives_until(HeapTupleHeader header)
+{
+	TransactionId inserted = HeapTupleHeaderGetXmin(header);
+	TransactionId deleted;
+
+	if (!HeapTupleHeaderXminFrozen(header) && !TransactionIdIsCurrentTransactionId(inserted) && !TransactionIdDidCommit(inserted))
+		return FirstCommandId;
+	if ((header->t_infomask & HEAP_XMAX_INVALID) || HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask))
+		return InvalidCommandId - 1;
+	deleted = HeapTupleHeaderGetUpdateXid(header);
+	if (TransactionIdIsCurrentTransactionId(deleted))
+		return HeapTupleHeaderGetCmax(header) + 1;
+	return TransactionIdDidCommit(deleted) ? FirstCommandId : InvalidCommandId - 1;
 }
 
 List *

@@ -28,6 +28,18 @@ extern bool OutboxIsWithin(Oid relation, Oid root);
 /* Is it one of the contract's sources, or a partition of one? */
 extern bool OutboxIsWithinSource(const OutboxContractConfig *config, Oid relation);
 
+/* The sources of all contracts, read with a snapshot taken now. */
+extern List *OutboxAllSources(void);
+
+/* Is it a source of any contract, or a partition of one? */
+extern bool OutboxIsWithinAnySource(Oid relation);
+
+/*
+ * Whose partition was a table that this transaction has dropped or detached?
+ * The partitioned tables, the nearest first; NIL: it was none.
+ */
+extern List *OutboxFormerAncestors(Oid relation);
+
 /*
  * The tables that hold the rows of a source: its partitions that are no
  * partitioned tables themselves, or the source alone. Takes no locks.

@@ -16,15 +16,9 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/relation.h"
-#include "access/table.h"
-#include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/event_trigger.h"
 #include "commands/trigger.h"
@@ -35,8 +29,6 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
 
 #include "catalog/outbox_catalog.h"
 #include "contract/guard.h"
@@ -48,9 +40,6 @@
 
 PG_FUNCTION_INFO_V1(outbox_partitions_changed);
 PG_FUNCTION_INFO_V1(outbox_tables_dropped);
-
-/* The column of outbox_internal.source. */
-#define SOURCE_RELATION 2
 
 typedef struct Watch
 {
@@ -67,11 +56,12 @@ static void look_at_schema(Watch *watch, CreateSchemaStmt *stmt);
 static void look_at_rename(RenameStmt *stmt);
 static void partition_came(Watch *watch, RangeVar *name, bool attached);
 static void table_came(Watch *watch, const OutboxContractConfig *config, Oid table, bool attached);
-static void partition_went(Watch *watch, RangeVar *name);
-static void table_went(Watch *watch, Oid table);
+static void partition_went(Watch *watch, RangeVar *name, RangeVar *parent_name);
+static void table_went(Watch *watch, const OutboxContractConfig *config, Oid table);
+static List *contracts_over(const List *tables);
 static bool any_partitioned_source(void);
 static void look_at_drops(void *arg);
-static void dropped(Watch *watch, const char *trigger, const char *table);
+static void dropped(Watch *watch, const char *trigger, Oid table, const char *name);
 static void report(Watch *watch, const OutboxContractConfig *config, Oid source, const char *reason, const char *table);
 static char *qualified_name(Oid table);
 static List *select_texts(const char *query, int nargs, const char *const *args);
@@ -186,7 +176,7 @@ look_at_alter(Watch *watch, AlterTableStmt *stmt)
 		if (command->subtype == AT_AttachPartition)
 			partition_came(watch, ((PartitionCmd *) command->def)->name, true);
 		else if (command->subtype == AT_DetachPartition || command->subtype == AT_DetachPartitionFinalize)
-			partition_went(watch, ((PartitionCmd *) command->def)->name);
+			partition_went(watch, ((PartitionCmd *) command->def)->name, stmt->relation);
 	}
 }
 
@@ -217,30 +207,17 @@ static void
 partition_came(Watch *watch, RangeVar *name, bool attached)
 {
 	Oid partition = RangeVarGetRelid(name, NoLock, true);
-	List *ancestors;
 	ListCell *lc;
 
 	if (!OidIsValid(partition) || !get_rel_relispartition(partition))
 		return;
-	ancestors = get_partition_ancestors(partition);
-	foreach (lc, ancestors)
+	foreach (lc, contracts_over(get_partition_ancestors(partition)))
 	{
-		const char *args[] = {psprintf("%u", lfirst_oid(lc))};
-		List *contracts = select_texts("SELECT c.name FROM outbox_internal.contract c JOIN outbox_internal.source s ON s.contract_id = c.id"
-									   " WHERE s.relation = $1::oid",
-									   lengthof(args), args);
-		ListCell *contract;
+		OutboxContractConfig *config = lfirst(lc);
+		ListCell *table;
 
-		foreach (contract, contracts)
-		{
-			OutboxContractConfig *config = OutboxContractLoad(lfirst(contract));
-			ListCell *table;
-
-			if (config == NULL || !OutboxHasTriggers(config, lfirst_oid(lc)))
-				continue;
-			foreach (table, OutboxSourceTables(partition))
-				table_came(watch, config, lfirst_oid(table), attached);
-		}
+		foreach (table, OutboxSourceTables(partition))
+			table_came(watch, config, lfirst_oid(table), attached);
 	}
 }
 
@@ -259,77 +236,81 @@ table_came(Watch *watch, const OutboxContractConfig *config, Oid table, bool att
 	SetUserIdAndSecContext(user, sec_context);
 }
 
+/* The command names the table that it was a partition of; what its triggers are called proves nothing. */
 static void
-partition_went(Watch *watch, RangeVar *name)
+partition_went(Watch *watch, RangeVar *name, RangeVar *parent_name)
 {
 	Oid partition = RangeVarGetRelid(name, NoLock, true);
+	Oid parent = RangeVarGetRelid(parent_name, NoLock, true);
 	ListCell *lc;
 
-	if (!OidIsValid(partition))
+	if (!OidIsValid(partition) || !OidIsValid(parent))
 		return;
-	foreach (lc, OutboxSourceTables(partition))
-		table_went(watch, lfirst_oid(lc));
+	foreach (lc, contracts_over(list_concat(list_make1_oid(parent), get_rel_relispartition(parent) ? get_partition_ancestors(parent) : NIL)))
+	{
+		OutboxContractConfig *config = lfirst(lc);
+		ListCell *table;
+
+		foreach (table, OutboxSourceTables(partition))
+			table_went(watch, config, lfirst_oid(table));
+	}
 }
 
-/* Whose partition it was, its TRUNCATE triggers tell; they go. */
+/* Its TRUNCATE trigger goes, too. */
 static void
-table_went(Watch *watch, Oid table)
+table_went(Watch *watch, const OutboxContractConfig *config, Oid table)
 {
-	Relation rel;
-	List *triggers = NIL;
+	if (OutboxIsWithinSource(config, table))
+		return;
+	if (config->enabled && OutboxTableHasRows(table))
+		report(watch, config, table, "detached", qualified_name(table));
+	OutboxRemoveTruncateTrigger(config, table);
+}
+
+/* The contracts that have one of these tables as a source. */
+static List *
+contracts_over(const List *tables)
+{
+	List *contracts = NIL;
 	ListCell *lc;
 
-	if (get_rel_relkind(table) != RELKIND_RELATION)
-		return;
-	rel = relation_open(table, AccessShareLock);
-	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+	foreach (lc, tables)
 	{
-		const Trigger *trigger = &rel->trigdesc->triggers[i];
-		OutboxContractConfig *config;
+		const char *args[] = {psprintf("%u", lfirst_oid(lc))};
+		List *names = select_texts("SELECT c.name FROM outbox_internal.contract c JOIN outbox_internal.source s ON s.contract_id = c.id"
+								   " WHERE s.relation = $1::oid",
+								   lengthof(args), args);
+		ListCell *name;
 
-		if (strncmp(trigger->tgname, OUTBOX_TRUNCATE_TRIGGER_PREFIX, strlen(OUTBOX_TRUNCATE_TRIGGER_PREFIX)) != 0)
-			continue;
-		config = OutboxContractLoad(trigger->tgname + strlen(OUTBOX_TRUNCATE_TRIGGER_PREFIX));
-		if (config == NULL || OutboxIsWithinSource(config, table))
-			continue;
-		triggers = lappend_oid(triggers, trigger->tgoid);
-		if (config->enabled && OutboxTableHasRows(table))
-			report(watch, config, table, "detached", qualified_name(table));
-	}
-	relation_close(rel, NoLock);
-	foreach (lc, triggers)
-	{
-		ObjectAddress address;
+		foreach (name, names)
+		{
+			OutboxContractConfig *config = OutboxContractLoad(lfirst(name));
 
-		ObjectAddressSet(address, TriggerRelationId, lfirst_oid(lc));
-		performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+			if (config && OutboxHasTriggers(config, lfirst_oid(lc)))
+				contracts = lappend(contracts, config);
+		}
 	}
+	return contracts;
 }
 
 /* One look at a small table: most drops, of temporary tables first of all, are over with it. */
 static bool
 any_partitioned_source(void)
 {
-	Relation sources = table_open(OutboxRelationOid("source"), AccessShareLock);
-	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-	SysScanDesc scan = systable_beginscan(sources, InvalidOid, false, snapshot, 0, NULL);
-	bool found = false;
-	HeapTuple tuple;
+	ListCell *lc;
 
-	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach (lc, OutboxAllSources())
 	{
-		bool isnull;
-		Oid relation = DatumGetObjectId(heap_getattr(tuple, SOURCE_RELATION, RelationGetDescr(sources), &isnull));
-
-		found = get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE;
+		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_PARTITIONED_TABLE)
+			return true;
 	}
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(sources, AccessShareLock);
-	return found;
+	return false;
 }
 
-/* A TRUNCATE trigger that went along with its table: the table was a partition, if the contract's source is still there. */
+/*
+ * Tables that are gone, and of which the TRUNCATE triggers of which contracts went along. A partition that was detached
+ * has lost them before.
+ */
 static void
 look_at_drops(void *arg)
 {
@@ -338,30 +319,36 @@ look_at_drops(void *arg)
 
 	if (!any_partitioned_source())
 		return;
-	drops = select_texts("SELECT t.address_names[3], pg_catalog.format('%I.%I', t.address_names[1], t.address_names[2])"
+	drops = select_texts("SELECT t.address_names[3], r.objid::text, pg_catalog.format('%I.%I', r.schema_name, r.object_name)"
 						 " FROM pg_catalog.pg_event_trigger_dropped_objects() t"
+						 " JOIN pg_catalog.pg_event_trigger_dropped_objects() r ON r.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+						 " AND r.object_type = 'table' AND r.schema_name = t.address_names[1] AND r.object_name = t.address_names[2]"
 						 " WHERE t.object_type = 'trigger' AND NOT t.original"
 						 " AND pg_catalog.starts_with(t.address_names[3], '" OUTBOX_TRUNCATE_TRIGGER_PREFIX "')",
 						 0, NULL);
-	for (lc = list_head(drops); lc != NULL; lc = lnext(drops, lnext(drops, lc)))
-		dropped(arg, lfirst(lc), lfirst(lnext(drops, lc)));
+	for (lc = list_head(drops); lc != NULL; lc = lnext(drops, lc))
+	{
+		const char *trigger = lfirst(lc);
+		const char *oid = lfirst(lc = lnext(drops, lc));
+
+		dropped(arg, trigger, atooid(oid), lfirst(lc = lnext(drops, lc)));
+	}
 }
 
+/* Only a partition of the contract's source, if that is still there, is missed. */
 static void
-dropped(Watch *watch, const char *trigger, const char *table)
+dropped(Watch *watch, const char *trigger, Oid table, const char *name)
 {
 	OutboxContractConfig *config = OutboxContractLoad(trigger + strlen(OUTBOX_TRUNCATE_TRIGGER_PREFIX));
 	ListCell *lc;
 
 	if (config == NULL || !config->enabled)
 		return;
-	foreach (lc, config->sources)
+	foreach (lc, OutboxFormerAncestors(table))
 	{
-		Oid source = ((OutboxSourceConfig *) lfirst(lc))->relation;
-
-		if (get_rel_relkind(source) != RELKIND_PARTITIONED_TABLE)
+		if (OutboxContractSource(config, lfirst_oid(lc)) == NULL || get_rel_relkind(lfirst_oid(lc)) != RELKIND_PARTITIONED_TABLE)
 			continue;
-		report(watch, config, source, "dropped", table);
+		report(watch, config, lfirst_oid(lc), "dropped", name);
 		return;
 	}
 }

@@ -58,8 +58,8 @@ INSERT INTO item VALUES (43, 'no view', 1, 1, 'hidden');
 SELECT event_type, emit, stage, sqlstate, message, source_columns FROM letters ORDER BY n DESC LIMIT 1;
 SELECT kind, name, state, advice FROM outbox.status WHERE name = 'dl_item';
 
-\echo the row of the contract goes away under its trigger: one gap per transaction
-DELETE FROM outbox.contract WHERE name = 'dl_item';
+\echo the trigger has the name of no contract any more: one gap per transaction
+ALTER TRIGGER "!outbox_dl_item" ON item RENAME TO "!outbox_dl_gone";
 INSERT INTO item VALUES (44, 'gap', 1, 1), (45, 'gap', 1, 1);
 SELECT contract, source, reason FROM outbox.gap WHERE contract LIKE 'dl_%' ORDER BY id;
 
