@@ -38,10 +38,14 @@ CREATE TABLE outbox_internal.contract_version (
     state           text NOT NULL CHECK (state IN ('draft', 'active', 'retired')),
     created_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     detached_view   text,
+    owner           text,
+    owner_id        text,
     PRIMARY KEY (contract_id, version)
 );
 COMMENT ON TABLE outbox_internal.contract_version IS 'The views of a contract; a version is draft until enable() pins its schemas';
 COMMENT ON COLUMN outbox_internal.contract_version.detached_view IS 'The view''s name while detach() keeps it away; null: it is there';
+COMMENT ON COLUMN outbox_internal.contract_version.owner IS 'The role that owned the view at the last enable(): as long as another role owns it, changes become dead letters';
+COMMENT ON COLUMN outbox_internal.contract_version.owner_id IS 'The same role as system identifier/oid, which follows ALTER ROLE RENAME';
 
 CREATE TABLE outbox_internal.source (
     contract_id     int NOT NULL REFERENCES outbox_internal.contract ON DELETE CASCADE,

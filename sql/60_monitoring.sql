@@ -98,7 +98,9 @@ WITH RECURSIVE tree AS (
            (SELECT pg_catalog.min(d.source) FROM outbox_internal.detached_view d WHERE d.view = v.detached_view) AS detached_by,
            EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = v.view) AS view_there,
            s.there AS source_there,
-           s.trigger_state,
+           s.trigger_state, v.owner AS former_owner, w.name AS owner,
+           v.owner <> w.name AND f.id IS DISTINCT FROM w.id AS owner_changed,
+           coalesce(f.name, (SELECT r.rolname FROM pg_catalog.pg_roles r WHERE r.rolname = v.owner)) AS former_owner_now,
            (SELECT pg_catalog.min(r.oid::regclass::text) FROM outbox_internal.source o
             JOIN pg_catalog.pg_inherits i ON i.inhparent = o.relation
             JOIN pg_catalog.pg_class r ON r.oid = i.inhparent
@@ -130,6 +132,11 @@ WITH RECURSIVE tree AS (
         WHERE o.contract_id = c.id
         ORDER BY k.oid IS NOT NULL, coalesce(t.state = 'whole', false), o.role = 'child', o.relation
         LIMIT 1) s ON true
+    LEFT JOIN LATERAL (SELECT pg_catalog.pg_get_userbyid(r.relowner) AS name, r.relowner AS id
+                       FROM pg_catalog.pg_class r WHERE r.oid = v.view) w ON true
+    -- as view_owner.c: a role is the same by its name, or by its oid in this cluster
+    LEFT JOIN LATERAL (SELECT r.rolname AS name, r.oid AS id FROM pg_catalog.pg_roles r, pg_catalog.pg_control_system() p
+                       WHERE v.owner <> w.name AND v.owner_id = p.system_identifier || '/' || r.oid) f ON true
     LEFT JOIN LATERAL (SELECT d.message, d.created_at FROM outbox_internal.dead_letter_entry d
                        WHERE d.contract = c.name AND d.state = 'open' ORDER BY d.id DESC LIMIT 1) last ON true
     LEFT JOIN outbox.contract_counters() n ON n.contract_id = c.id
@@ -215,6 +222,7 @@ SELECT 'contract', c.name,
        CASE WHEN c.detached_view IS NOT NULL THEN 'detached'
             WHEN NOT (c.view_there AND c.source_there) THEN 'broken'
             WHEN NOT c.enabled THEN 'disabled'
+            WHEN c.owner_changed THEN 'broken'
             WHEN c.trigger_state <> 'whole' OR c.silent_partition IS NOT NULL THEN 'not captured'
             ELSE 'enabled' END,
        c.captured, NULL, NULL, NULL, c.dead_letters, c.gaps, c.message, c.last_error_at,
@@ -222,6 +230,9 @@ SELECT 'contract', c.name,
             WHEN NOT c.view_there THEN 'Its view does not exist any more: create it and the contract again.'
             WHEN NOT c.source_there THEN 'Its source does not exist any more: drop the contract.'
             WHEN NOT c.enabled THEN 'SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ') starts capture.'
+            WHEN c.owner_changed THEN 'Its view belongs to ' || pg_catalog.quote_ident(c.owner) || ' now and was enabled for ' || pg_catalog.quote_ident(c.former_owner) || ': changes become dead letters. '
+                || coalesce('ALTER VIEW ' || c.view || ' OWNER TO ' || pg_catalog.quote_ident(c.former_owner_now) || '; or s', 'S')
+                || 'ee what it calls, and let ' || pg_catalog.quote_ident(c.owner) || ' evaluate it: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ').'
             WHEN c.trigger_state = 'missing' THEN 'Its trigger is missing: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ').'
             WHEN c.trigger_state = 'differs' THEN 'Its trigger on ' || c.source || ' was replaced by one that does not fire for every change: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ') creates the right one.'
             WHEN c.trigger_state = 'disabled' THEN 'Its trigger on ' || c.source || ' is disabled: ALTER TABLE ' || c.source || ' ENABLE TRIGGER "!outbox_' || c.name || '";'

@@ -56,12 +56,14 @@ OutboxBrokenContract(OutboxCachedContract *contract, const OutboxRowChange *chan
 	OutboxDeadLetter letter = {.contract = OutboxTriggerContract(change->trigger), .stage = "map", .sqlerrcode = contract->error->sqlerrcode, .message = contract->error->message, .detail = contract->error->detail, .hint = "outbox.preview() shows whether the contract works again."};
 	OutboxEmit emit;
 
+	if (contract->owner_changed)
+		letter.hint = contract->error->hint;
 	broken.is_child = config && config->at_commit && !OutboxIsWithin(RelationGetRelid(change->rel), config->root);
 	emit = emit_of(change, broken.is_child);
 	letter.emit = OutboxEmitName(emit);
 	if (config && !emits(config, emit) && !(broken.is_child && emits_any(config)))
 		return;
-	if (config && config->abort_on_invalid)
+	if (config && config->abort_on_invalid && !contract->owner_changed)
 		refuse_write(config, &letter);
 	if (config == NULL)
 	{

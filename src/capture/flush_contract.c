@@ -56,7 +56,11 @@ take(OutboxFlushContract *contract)
 	OutboxCompiledContract *compiled = cached->compiled;
 
 	if (cached->state == OUTBOX_CONTRACT_BROKEN)
+	{
 		contract->late = cached->error;
+		if (cached->owner_changed)
+			contract->queued->abort_on_invalid = false;
+	}
 	else if (cached->state == OUTBOX_CONTRACT_DETACHED)
 		OutboxGapInsert(contract->queued->name, cached->config->root, "detached", NULL);
 	if (cached->state != OUTBOX_CONTRACT_READY || compiled->query == NULL || compiled->ntypes == 0)

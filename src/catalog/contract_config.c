@@ -42,7 +42,9 @@ enum
 	Anum_version_view,
 	Anum_version_state,
 	Anum_version_created_at,
-	Anum_version_detached_view
+	Anum_version_detached_view,
+	Anum_version_owner,
+	Anum_version_owner_id
 };
 
 enum
@@ -261,6 +263,8 @@ load_version(OutboxContractConfig *config, Snapshot snapshot)
 			config->version = version;
 			config->view = DatumGetObjectId(OutboxConfigDatum(&scan, Anum_version_view));
 			config->detached = OutboxConfigText(&scan, Anum_version_detached_view) != NULL;
+			config->owner = OutboxConfigText(&scan, Anum_version_owner);
+			config->owner_id = OutboxConfigText(&scan, Anum_version_owner_id);
 		}
 	}
 	OutboxConfigScanEnd(&scan);

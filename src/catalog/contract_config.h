@@ -77,6 +77,8 @@ typedef struct OutboxContractConfig
 	int32 version;     /* of the contract's newest version */
 	Oid view;          /* gone while detached */
 	bool detached;     /* by outbox.detach() */
+	char *owner;       /* of the view when it was enabled last; NULL: never */
+	char *owner_id;    /* see view_owner.c */
 	Oid root;          /* the root source */
 	List *root_key;    /* of char *: the root's columns behind the key */
 	List *sources;     /* of OutboxSourceConfig *, the root first */

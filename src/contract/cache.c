@@ -29,6 +29,7 @@
 #include "contract/cache.h"
 #include "contract/guard.h"
 #include "contract/partition.h"
+#include "contract/view_owner.h"
 #include "util/snapshot.h"
 
 /* Compiled at a time, one per contract and partition: at about 50 kB each. */
@@ -333,6 +334,8 @@ fill_step(void *arg)
 		entry->contract.state = OUTBOX_CONTRACT_DETACHED;
 	else
 	{
+		entry->contract.owner_changed = OutboxViewOwnerChanged(config);
+		OutboxCheckViewOwnerUnchanged(config);
 		/* In the subtransaction's memory until it is whole. */
 		MemoryContextSwitchTo(CurTransactionContext);
 		if (config->at_commit && !by_name)

@@ -31,6 +31,7 @@ typedef struct OutboxCachedContract
 	OutboxTouch *touch;               /* READY: of a source of a contract evaluated at commit (compiled is NULL then) */
 	OutboxContractConfig *config;     /* all but MISSING; may be NULL for BROKEN */
 	ErrorData *error;                 /* BROKEN */
+	bool owner_changed;               /* BROKEN: only because somebody else owns the view, which is no fault of the writer */
 } OutboxCachedContract;
 
 /*

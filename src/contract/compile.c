@@ -35,6 +35,7 @@
 #include "contract/partition.h"
 #include "contract/row_types.h"
 #include "contract/view_expand.h"
+#include "contract/view_owner.h"
 
 static void compile_as_owner(OutboxCompiledContract *contract, Oid source, bool draft);
 static void describe_rows(OutboxCompiledContract *contract);
@@ -71,6 +72,7 @@ OutboxCompileContract(OutboxContractConfig *config, Oid source, bool draft)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("the view of contract \"%s\" does not exist any more", config->name),
 				 errhint("Create the view and the contract again.")));
+	OutboxCheckViewOwnerUnchanged(config);
 	contract->owner = OutboxRelationOwner(config->view);
 	GetUserIdAndSecContext(&user, &sec_context);
 	SetUserIdAndSecContext(contract->owner, sec_context | SECURITY_RESTRICTED_OPERATION);

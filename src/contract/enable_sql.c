@@ -8,14 +8,17 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "catalog/outbox_catalog.h"
 #include "contract/compile.h"
 #include "contract/contract_api.h"
 #include "contract/derived_key.h"
 #include "contract/source_trigger.h"
 #include "contract/touch.h"
+#include "contract/view_owner.h"
 
 PG_FUNCTION_INFO_V1(outbox_enable);
 PG_FUNCTION_INFO_V1(outbox_disable);
@@ -32,7 +35,8 @@ Datum
 outbox_enable(PG_FUNCTION_ARGS)
 {
 	OutboxContractConfig *config = OutboxContractArg(fcinfo, 0, "contract");
-	const char *args[] = {psprintf("%d", config->id), psprintf("%d", config->version)};
+	const char *args[] = {psprintf("%d", config->id), psprintf("%d", config->version), NULL, NULL};
+	Oid owner;
 	ListCell *lc;
 
 	check_relations(config);
@@ -45,12 +49,17 @@ outbox_enable(PG_FUNCTION_ARGS)
 		if (type->schema_id == 0)
 			OutboxPinSchema(config, type);
 	}
-	(void) OutboxExecute("UPDATE outbox_internal.contract_version SET state = 'active'"
-						 " WHERE contract_id = $1::int AND version = $2::int AND state = 'draft'",
+	owner = OutboxRelationOwner(config->view);
+	args[2] = GetUserNameFromId(owner, false);
+	args[3] = OutboxRoleId(owner);
+	(void) OutboxExecute("UPDATE outbox_internal.contract_version SET state = 'active', owner = $3, owner_id = $4"
+						 " WHERE contract_id = $1::int AND version = $2::int"
+						 " AND (state, owner, owner_id) IS DISTINCT FROM ('active', $3, $4)",
 						 lengthof(args), args);
+	config = OutboxContractGet(config->name);
 
 	/* The whole contract must compile as capture will compile it. */
-	OutboxFreeContract(OutboxCompileContract(OutboxContractGet(config->name), config->root, false));
+	OutboxFreeContract(OutboxCompileContract(config, config->root, false));
 	foreach (lc, config->at_commit ? config->sources : NIL)
 		(void) OutboxCompileTouch(config, ((OutboxSourceConfig *) lfirst(lc))->relation);
 	OutboxNoteDerivedKey(config);

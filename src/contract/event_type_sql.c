@@ -16,6 +16,7 @@
 #include "contract/compile.h"
 #include "contract/contract_api.h"
 #include "contract/expression.h"
+#include "contract/view_owner.h"
 
 PG_FUNCTION_INFO_V1(outbox_create_event_type);
 PG_FUNCTION_INFO_V1(outbox_drop_event_type);
@@ -49,6 +50,7 @@ outbox_create_event_type(PG_FUNCTION_ARGS)
 	const char *exists;
 
 	OutboxCheckContractRights(contract->view, contract->root);
+	OutboxCheckViewOwnerUnchanged(contract);
 	read_arguments(fcinfo, contract, &type);
 	exists = OutboxEventTypeContract(type.config.name);
 	if (exists)

@@ -31,6 +31,7 @@
 #include "contract/examine.h"
 #include "contract/guard.h"
 #include "contract/partition.h"
+#include "contract/view_owner.h"
 #include "deadletter/dead_letter.h"
 
 PG_FUNCTION_INFO_V1(outbox_preview);
@@ -98,6 +99,7 @@ outbox_preview(PG_FUNCTION_ARGS)
 				 errmsg("contract \"%s\" has no event type \"%s\"", config->name, trial.event_type),
 				 errhint("Leave event_type out to see all of them.")));
 	OutboxCheckContractRights(config->view, config->root);
+	OutboxCheckViewOwnerUnchanged(config);
 	InitMaterializedSRF(fcinfo, 0);
 	if (config->at_commit)
 		scan_keys(&trial, config, max_rows, preview_row);
@@ -127,6 +129,7 @@ outbox_validate(PG_FUNCTION_ARGS)
 	OutboxContractConfig *config = OutboxContractArg(fcinfo, 0, "contract");
 
 	OutboxCheckContractRights(config->view, config->root);
+	OutboxCheckViewOwnerUnchanged(config);
 	InitMaterializedSRF(fcinfo, 0);
 	trial.classes = palloc(sizeof(TroubleClass) * MAX_CLASSES);
 	if (config->at_commit)

@@ -14,6 +14,7 @@
 
 #include "contract/contract_api.h"
 #include "contract/expression.h"
+#include "contract/view_owner.h"
 
 PG_FUNCTION_INFO_V1(outbox_add_check);
 PG_FUNCTION_INFO_V1(outbox_drop_check);
@@ -38,6 +39,7 @@ outbox_add_check(PG_FUNCTION_ARGS)
 
 	OutboxCheckName("check", name, MAX_CHECK_NAME);
 	OutboxCheckContractRights(contract->view, contract->root);
+	OutboxCheckViewOwnerUnchanged(contract);
 	if (has_check(type, name))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),

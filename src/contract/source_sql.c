@@ -20,6 +20,7 @@
 #include "contract/partition.h"
 #include "contract/source_trigger.h"
 #include "contract/touch.h"
+#include "contract/view_owner.h"
 
 PG_FUNCTION_INFO_V1(outbox_add_source);
 
@@ -58,6 +59,7 @@ outbox_add_source(PG_FUNCTION_ARGS)
 				 errhint("One key_query names all keys that a row touches; to change it, drop the contract and create it again.")));
 	OutboxCheckSource(source->relation);
 	OutboxCheckContractRights(contract->view, source->relation);
+	OutboxCheckViewOwnerUnchanged(contract);
 	contract->sources = lappend(contract->sources, source);
 	(void) OutboxCompileTouch(contract, source->relation);
 	insert_source(contract, source);
