@@ -109,6 +109,7 @@ CREATE TABLE outbox_internal.code_map (
     name            text NOT NULL,
     code            text NOT NULL,
     word            text NOT NULL,
+    owner           name NOT NULL DEFAULT CURRENT_USER,
     PRIMARY KEY (name, code)
 );
 COMMENT ON TABLE outbox_internal.code_map IS 'Legacy codes and the canonical words that outbox.decode() gives for them';

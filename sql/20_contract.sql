@@ -43,12 +43,12 @@ COMMENT ON FUNCTION outbox.drop_check(text, text) IS 'Removes a rule from an eve
 CREATE FUNCTION outbox.create_code_map(name text, codes jsonb)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_create_code_map';
 COMMENT ON FUNCTION outbox.create_code_map(text, jsonb) IS
-'Declares legacy codes and their canonical words, an object of strings: {"N": "PLACED"}. To change a map, drop and create it in one transaction.';
+'Declares legacy codes and their canonical words, an object of strings: {"N": "PLACED"}. To change a map, drop and create it in one transaction. The map belongs to the role that creates it.';
 
 CREATE FUNCTION outbox.drop_code_map(name text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_drop_code_map';
 COMMENT ON FUNCTION outbox.drop_code_map(text) IS
-'Removes a code map; outbox.decode() gives NULL for its codes from commit on. The commit raises dependent_objects_still_exist when an enabled contract names the map and it was not created again.';
+'Removes a code map, for members of the role that created it and superusers; outbox.decode() gives NULL for its codes from commit on. The commit raises dependent_objects_still_exist when an enabled contract names the map and it was not created again.';
 
 CREATE FUNCTION outbox.decode(map text, code text)
 RETURNS text LANGUAGE c STABLE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_decode_text';

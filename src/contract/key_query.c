@@ -75,6 +75,7 @@ typedef struct KeyReceiver
 } KeyReceiver;
 
 static void compile(OutboxKeyQuery *query, TupleDesc lookup);
+static void check_row(const OutboxKeyQuery *query, Oid source, const List *view_access);
 static void keep_expressions(OutboxKeyQuery *query, List *expressions);
 static void keep_plan(OutboxKeyQuery *query, TupleDesc lookup);
 static void check_query(OutboxKeyQuery *query);
@@ -93,7 +94,7 @@ static void refuse_fanout(const OutboxKeyQuery *query);
 
 OutboxKeyQuery *
 OutboxCompileKeyQuery(const OutboxContractConfig *config, const OutboxSourceConfig *source,
-					  Oid relation, TupleDesc lookup)
+					  Oid relation, TupleDesc lookup, const List *view_access)
 {
 	OutboxKeyQuery *query = palloc0(sizeof(OutboxKeyQuery));
 	Relation rel = relation_open(relation, AccessShareLock);
@@ -112,7 +113,42 @@ OutboxCompileKeyQuery(const OutboxContractConfig *config, const OutboxSourceConf
 	OutboxEvaluationBegin(&scope, query->owner, true);
 	compile(query, lookup);
 	OutboxEvaluationEnd(&scope);
+	check_row(query, source->relation, view_access);
 	return query;
+}
+
+/*
+ * The row is handed to the owner of the view, whose rights on the source the
+ * executor does not ask for. Of a partition's columns those of the same name
+ * of the source count, as for whoever reads the source. What the view reads in
+ * its owner's name is asked for when the view is read: then a dead letter has
+ * the key.
+ */
+static void
+check_row(const OutboxKeyQuery *query, Oid source, const List *view_access)
+{
+	OutboxViewAccess access = {.relation = source, .role = query->owner};
+	int column = -1;
+	ListCell *lc;
+
+	while ((column = bms_next_member(query->parse.reads, column)) >= 0)
+	{
+		AttrNumber attno = column + FirstLowInvalidHeapAttributeNumber;
+		const char *name = NameStr(TupleDescAttr(query->parse.row, attno - 1)->attname);
+
+		if (source != query->parse.relation)
+			attno = get_attnum(source, name);
+		access.columns = bms_add_member(access.columns, attno - FirstLowInvalidHeapAttributeNumber);
+	}
+	foreach (lc, view_access)
+	{
+		const OutboxViewAccess *read = lfirst(lc);
+
+		if (read->relation == source && read->role == query->owner)
+			access.columns = bms_del_members(access.columns, read->columns);
+	}
+	if (!bms_is_empty(access.columns))
+		OutboxCheckViewAccess(list_make1(&access), query->view);
 }
 
 void

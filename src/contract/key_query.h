@@ -21,10 +21,11 @@ typedef struct OutboxKeyQuery OutboxKeyQuery;
  * partition of it), in CurrentMemoryContext; the owner of the contract's view
  * runs it. `lookup` describes the keys it must give. Raises, pointing into the
  * text, for what does not parse, gives other columns than the lookup's, or must
- * not run while a row is written.
+ * not run while a row is written, and when the owner may not read a column of
+ * the row (view_access, of OutboxViewAccess *, is what the view reads: asked for elsewhere).
  */
 extern OutboxKeyQuery *OutboxCompileKeyQuery(const OutboxContractConfig *config, const OutboxSourceConfig *source,
-											 Oid relation, TupleDesc lookup);
+											 Oid relation, TupleDesc lookup, const List *view_access);
 
 /* What OutboxTouchKeys says; values are valid during the call of add only. */
 extern void OutboxRunKeyQuery(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg);

@@ -143,7 +143,7 @@ compile(OutboxTouch *touch, const OutboxContractConfig *config, Oid relation)
 		find_columns(touch, relation);
 	else
 	{
-		touch->query = OutboxCompileKeyQuery(config, source, relation, touch->lookup_desc);
+		touch->query = OutboxCompileKeyQuery(config, source, relation, touch->lookup_desc, survey->access);
 		touch->relations = list_concat_unique_oid(touch->relations, OutboxKeyQueryRelations(touch->query));
 	}
 	note_reads(touch, survey, source->relation, relation);
