@@ -14,7 +14,7 @@ CREATE VIEW outbox.event_json AS
 SELECT e.seq, e.id, e.type, e.aggregatetype, e.aggregateid, d.payload_json AS payload, e.occurred_at,
        s.contract, s.version, s.topic,
        pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
-           'traceparent', pg_catalog.substring(e.tracingspancontext, 'traceparent=(\S+)'),
+           'traceparent', pg_catalog.substring(e.tracingspancontext, 'traceparent=([^[:space:]]+)'),
            'superseded', CASE WHEN e.flags & 1 <> 0 THEN true END,
            'redriven', CASE WHEN e.flags & 2 <> 0 THEN true END,
            'late', CASE WHEN e.flags & 4 <> 0 THEN true END,

@@ -78,15 +78,20 @@ SELECT 'outbox_replay_left', pg_catalog.jsonb_build_object('sink', s.name), pg_c
 FROM outbox_internal.sink s JOIN outbox_internal.replay_request r ON r.sink_id = s.id AND r.state IN ('waiting', 'running') GROUP BY s.name
 UNION ALL
 SELECT 'outbox_dead_letters',
-       pg_catalog.jsonb_build_object('contract', contract, 'event_type', coalesce(event_type, ''), 'stage', stage), pg_catalog.count(*)::float8
-FROM outbox_internal.dead_letter_entry WHERE state = 'open' GROUP BY contract, event_type, stage
+       pg_catalog.jsonb_build_object('contract', coalesce(c.name, ''), 'event_type', coalesce(t.name, ''), 'stage', d.stage), pg_catalog.count(*)::float8
+FROM outbox_internal.dead_letter_entry d
+LEFT JOIN outbox_internal.contract c ON c.name = d.contract
+LEFT JOIN outbox_internal.event_type t ON t.contract_id = c.id AND t.name = d.event_type
+WHERE d.state = 'open' GROUP BY c.name, t.name, d.stage
 UNION ALL
-SELECT 'outbox_gaps', pg_catalog.jsonb_build_object('contract', contract), pg_catalog.count(*)::float8
-FROM outbox_internal.gap WHERE resolved_at IS NULL GROUP BY contract
+SELECT 'outbox_gaps', pg_catalog.jsonb_build_object('contract', coalesce(c.name, '')), pg_catalog.count(*)::float8
+FROM outbox_internal.gap g LEFT JOIN outbox_internal.contract c ON c.name = g.contract WHERE g.resolved_at IS NULL GROUP BY c.name
 UNION ALL
-SELECT 'outbox_table_bytes', pg_catalog.jsonb_build_object('table', c.relname), pg_catalog.pg_total_relation_size(c.oid)::float8
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = 'outbox_internal' AND c.relkind = 'r'
+SELECT 'outbox_table_bytes', pg_catalog.jsonb_build_object('table', t.name), pg_catalog.sum(pg_catalog.pg_total_relation_size(t.oid))::float8
+FROM (SELECT c.oid, CASE WHEN c.relispartition THEN 'event' ELSE c.relname END AS name
+      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname = 'outbox_internal' AND c.relkind = 'r') t
+GROUP BY t.name
 UNION ALL
 SELECT 'outbox_leaves', pg_catalog.jsonb_build_object('state', state), pg_catalog.count(*)::float8 FROM outbox_internal.leaf GROUP BY state
 UNION ALL
@@ -102,4 +107,4 @@ UNION ALL
 SELECT 'outbox_oldest_writer_age_seconds', '{}'::jsonb, extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.min(w.xact_start))::float8
 FROM outbox.writers w HAVING pg_catalog.min(w.xact_start) IS NOT NULL;
 COMMENT ON VIEW outbox.metrics IS
-'Metrics with the names of Prometheus: name, labels, value. Names that end in _total, _bucket, _sum and _count are counters: outbox_acked_total counts since the sink was created, the others since the server started. The rest are gauges. Cheap: counters of shared memory and small tables, no look at an event';
+'Metrics with the names of Prometheus: name, labels, value. Names that end in _total, _bucket, _sum and _count are counters: outbox_acked_total counts since the sink was created, the others since the server started. The rest are gauges. Labels are names of contracts, event types, sinks and tables that exist: what was dropped counts under an empty name, and all leaves under event. Cheap: counters of shared memory and small tables, no look at an event';

@@ -28,6 +28,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "relay/probe_args.h"
+#include "relay/session.h"
 #include "shared/relay_slots.h"
 
 extern PGDLLEXPORT void OutboxProbeMain(Datum main_arg);
@@ -126,10 +127,8 @@ OutboxProbeMain(Datum main_arg)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(args.dboid, InvalidOid, 0);
-	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_SUSET, PGC_S_OVERRIDE);
+	OutboxSessionPinSettings();
 	SetConfigOption("lock_timeout", "5s", PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("statement_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("row_security", "off", PGC_SUSET, PGC_S_OVERRIDE);
 	probe();
 	OutboxProbeDone(args.token);
 	proc_exit(0);

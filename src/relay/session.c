@@ -17,6 +17,7 @@
 #include <signal.h>
 
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -66,10 +67,16 @@ OutboxSessionSignals(void)
 	BackgroundWorkerUnblockSignals();
 }
 
+/*
+ * The owner of a database may give every session in it another role and other
+ * settings (ALTER DATABASE ... SET): none of them shall stop a relay, or let
+ * it do something else. What only a superuser can set is a superuser's wish.
+ */
 void
 OutboxSessionPinSettings(void)
 {
 	static const char *const settings[][2] = {
+		{"role", "none"},
 		{"search_path", "pg_catalog, pg_temp"},
 		{"default_transaction_isolation", "read committed"},
 		{"default_transaction_read_only", "off"},
@@ -83,7 +90,24 @@ OutboxSessionPinSettings(void)
 		{"session_replication_role", "origin"},
 		{"row_security", "off"},
 		{"jit", "off"},
+		{"exit_on_error", "off"},
+		{"restrict_nonsystem_relation_kind", ""},
+		{"force_parallel_mode", "off"},  /* before 16 */
+		{"debug_parallel_query", "off"}, /* since */
+		{"default_tablespace", ""},      /* of new leaves, as the next one */
+		{"default_table_access_method", "heap"},
+		{"standard_conforming_strings", "on"},
+		{"transform_null_equals", "off"},
+		{"array_nulls", "on"},
+		{"quote_all_identifiers", "off"},
+		{"DateStyle", "ISO, MDY"},
+		{"IntervalStyle", "postgres"},
+		{"extra_float_digits", "1"},
+		{"bytea_output", "hex"},
+		{"plan_cache_mode", "auto"},
 	};
+
+	SetSessionAuthorization(BOOTSTRAP_SUPERUSERID, true);
 
 	for (int i = 0; i < lengthof(settings); i++)
 	{
