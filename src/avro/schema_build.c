@@ -112,6 +112,13 @@ named_node(SchemaBuild *build, const char *path, const OutboxShape *shape, AvroK
 				 OidIsValid(named->type) ? errdetail("It stands for type %s.", format_type_be_qualified(named->type)) : errdetail("It is the name of the event's own record."),
 				 errhint("Rename one of them: the name of a nested record or enum is the name of its type, without the schema.")));
 	}
+	if (AvroPrimitiveKind(shape->name) >= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("column \"%s\" of view \"%s\" has type %s, whose name Avro reserves",
+						path, build->relation, format_type_be_qualified(shape->type)),
+				 errdetail("The name of a nested record or enum is the name of its type, and \"%s\" is a type of Avro's own.", shape->name),
+				 errhint("Rename the type, or the view whose rows they are.")));
 	*found = false;
 	named = palloc0(sizeof(NamedType));
 	named->type = shape->type;
@@ -324,6 +331,13 @@ check_names(const char *name_space, const char *record)
 				 errmsg("\"%s\" is not a valid Avro namespace", name_space),
 				 errdetail("A namespace consists of names of letters, digits and underscores with dots between them."),
 				 errhint("Set outbox.namespace before the contract is created.")));
+	/* "Primitive type names have no namespace and their names may not be defined in any namespace" (Avro 1.11) */
+	if (AvroPrimitiveKind(record) >= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("\"%s\" cannot be the name of an Avro record", record),
+				 errdetail("Avro reserves the name for a type of its own."),
+				 errhint("Give the event type another name.")));
 	if (!AvroIsName(record, strlen(record)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),

@@ -67,6 +67,19 @@ AvroCopyText(AvroArena *arena, const char *text, size_t length, AvroFault *fault
 	return copy;
 }
 
+int
+AvroPrimitiveKind(const char *name)
+{
+	int i;
+
+	for (i = 0; i < AVRO_PRIMITIVE_KINDS; i++)
+	{
+		if (strcmp(name, avro_primitive_names[i]) == 0)
+			return i;
+	}
+	return -1;
+}
+
 bool
 AvroIsName(const char *name, size_t length)
 {

@@ -101,6 +101,7 @@ struct AvroNode
 
 /* schema_model.c */
 extern const char *const avro_primitive_names[AVRO_PRIMITIVE_KINDS];
+extern int AvroPrimitiveKind(const char *name); /* -1 for any other name */
 extern const char *const avro_logical_names[AVRO_LOGICAL_KINDS];
 
 extern void *AvroAlloc(AvroArena *arena, size_t count, size_t size, AvroFault *fault);

@@ -31,19 +31,6 @@ AvroNewNode(AvroParser *state, AvroKind kind)
 	return node;
 }
 
-int
-AvroPrimitiveKind(const char *name)
-{
-	int i;
-
-	for (i = 0; i < AVRO_PRIMITIVE_KINDS; i++)
-	{
-		if (strcmp(name, avro_primitive_names[i]) == 0)
-			return i;
-	}
-	return -1;
-}
-
 /* A type given by a JSON string: a primitive, or a name defined before. */
 static AvroNode *
 parse_reference(AvroParser *state, const char *name, const char *space)

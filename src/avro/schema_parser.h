@@ -22,7 +22,6 @@ typedef struct AvroParser
 /* All of these return NULL with the fault set; space is the namespace around, "" for none. */
 extern AvroNode *AvroParseType(AvroParser *state, json_t *json, const char *space, int depth);
 extern AvroNode *AvroNewNode(AvroParser *state, AvroKind kind);
-extern int AvroPrimitiveKind(const char *name); /* -1 for any other name */
 
 /* schema_parse_named.c */
 extern AvroNode *AvroParseRecord(AvroParser *state, json_t *json, const char *space, int depth);

@@ -24,6 +24,7 @@ static void advance(void *arg);
 static void evaluate_before(OutboxChange *change);
 static void evaluate_after(OutboxChange *change);
 static void compare(OutboxChange *change);
+static bool former_row_has_no_key(OutboxChange *change);
 static bool same_key(OutboxChange *change);
 static void former_row_gone(OutboxChange *change);
 static void unknown_row_gone(OutboxChange *change);
@@ -115,7 +116,7 @@ static void
 compare(OutboxChange *change)
 {
 	OutboxCompiledContract *contract = change->contract;
-	bool before = change->before != ROW_ABSENT;
+	bool before = change->before != ROW_ABSENT && !former_row_has_no_key(change);
 	bool after = change->after != ROW_ABSENT;
 
 	if (before && after)
@@ -133,6 +134,20 @@ compare(OutboxChange *change)
 		former_row_gone(change);
 	else if (after)
 		OutboxChangeAddTransition(change, OUTBOX_EMIT_CREATED, false, false, true);
+}
+
+/* Such a row was a dead letter and is nothing that consumers know. */
+static bool
+former_row_has_no_key(OutboxChange *change)
+{
+	OutboxCompiledContract *contract = change->contract;
+
+	for (int i = 0; change->before == ROW_PRESENT && i < contract->nkey; i++)
+	{
+		if (contract->before->tts_isnull[contract->key[i]])
+			return true;
+	}
+	return false;
 }
 
 /* A row before of which not even the key is known counts as the same. */

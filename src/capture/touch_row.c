@@ -16,6 +16,7 @@
 #include "catalog/pg_inherits.h"
 #include "miscadmin.h"
 #include "nodes/bitmapset.h"
+#include "utils/builtins.h"
 #include "utils/rel.h"
 
 #include "capture/event_writer.h"
@@ -44,6 +45,7 @@ static OutboxQueuedContract *queued_contract(OutboxCachedContract *contract);
 static List *with_inheritors(const List *relations);
 static void queue_keys(void *arg);
 static void queue_key(void *arg, const Datum *values);
+static void key_missing(OutboxCachedContract *contract, TouchedRow *row, const char *column);
 static void keys_failed(OutboxCachedContract *contract, TouchedRow *row, const ErrorData *error);
 static void describe_row(void *arg);
 
@@ -56,7 +58,7 @@ OutboxTouchRow(OutboxCachedContract *contract, const OutboxRowChange *change)
 	if (row.before && row.after && !wants_always(contract->config) &&
 		OutboxTouchReadsEqual(contract->touch, row.before, row.after))
 		return false;
-	if (row.before == NULL && OutboxTouchIsRoot(contract->touch))
+	if (row.before == NULL && OutboxTouchInsertIsNew(contract->touch))
 		row.flags = OUTBOX_KEY_INSERTED;
 	OutboxTraceKeep();
 	row.queued = queued_contract(contract);
@@ -66,6 +68,8 @@ OutboxTouchRow(OutboxCachedContract *contract, const OutboxRowChange *change)
 		queue_keys(&row);
 	if (error)
 		keys_failed(contract, &row, error);
+	else if (row.after && OutboxTouchMissingColumn(row.touch, row.after))
+		key_missing(contract, &row, OutboxTouchMissingColumn(row.touch, row.after));
 	OutboxFlushStraggler();
 	return true;
 }
@@ -162,7 +166,7 @@ static void
 keys_failed(OutboxCachedContract *contract, TouchedRow *row, const ErrorData *error)
 {
 	OutboxContractConfig *config = contract->config;
-	OutboxDeadLetter letter = {.contract = config->name, .stage = "map", .sqlerrcode = error->sqlerrcode, .message = error->message, .detail = error->detail, .hint = "Touch the rows of the contract's root that it concerns, and discard the dead letter."};
+	OutboxDeadLetter letter = {.contract = config->name, .stage = "map", .sqlerrcode = error->sqlerrcode, .message = error->message, .detail = error->detail, .hint = error->hint ? error->hint : "Change the rows of the contract's root that it concerns, and discard the dead letter."};
 
 	if (config->abort_on_invalid)
 		ereport(ERROR,
@@ -174,6 +178,17 @@ keys_failed(OutboxCachedContract *contract, TouchedRow *row, const ErrorData *er
 		letter.detail = psprintf("It concerns the row %s of \"%s\".", row->description, RelationGetRelationName(row->rel));
 	OutboxDeadLetterInsert(&letter);
 	OutboxEventCountDeadLetter(config->id);
+}
+
+/* What the row was before is queued all the same. */
+static void
+key_missing(OutboxCachedContract *contract, TouchedRow *row, const char *column)
+{
+	ErrorData error = {.sqlerrcode = ERRCODE_NOT_NULL_VIOLATION};
+
+	error.message = psprintf("the row has no key: its column \"%s\" is NULL", column);
+	error.hint = psprintf("Give the column a value, and discard the dead letter; or leave such rows out of the view: WHERE %s IS NOT NULL.", quote_identifier(column));
+	keys_failed(contract, row, &error);
 }
 
 /* The row's primary key; output functions run. */

@@ -28,6 +28,7 @@
 #include "contract/guard.h"
 #include "contract/key.h"
 #include "contract/plan_by_index.h"
+#include "contract/root_condition.h"
 #include "contract/root_path.h"
 #include "contract/view_expand.h"
 #include "contract/view_survey.h"
@@ -79,13 +80,14 @@ OutboxCommitQueryParameters(const OutboxCommitQuery *query, Datum *const *keys, 
 }
 
 List *
-OutboxLookupColumns(const OutboxContractConfig *config)
+OutboxLookupColumns(const OutboxContractConfig *config, List **conditions)
 {
 	OutboxEvaluationScope scope;
 	OutboxRootPath *path;
 
 	OutboxEvaluationBegin(&scope, OutboxRelationOwner(config->view), true);
 	path = OutboxFindRoot(config, OutboxStoredView(config->view));
+	*conditions = OutboxRootConditions(path->levels);
 	OutboxEvaluationEnd(&scope);
 	return path->lookup;
 }
@@ -154,7 +156,7 @@ analyse(const OutboxContractConfig *config, OutboxViewSurvey *survey, OutboxRoot
 	foreach (lc, (*path)->lookup)
 		reads = lappend(reads, get_attname(config->root, lfirst_node(Var, lc)->varattno, false));
 	if (config->root_key == NIL)
-		(void) OutboxProveUnique(config->root, reads, config->key);
+		(void) OutboxProveUnique(config->root, reads, OutboxRootConditions((*path)->levels), config->key);
 	else
 		OutboxCheckKeyReads(config->view, config->root, list_length(reads), config->root_key);
 	return query;

@@ -46,8 +46,11 @@ extern OutboxCommitQuery *OutboxPlanCommitQuery(const OutboxContractConfig *conf
 /* Its parameters for these keys, each the values of its lookup columns. */
 extern ParamListInfo OutboxCommitQueryParameters(const OutboxCommitQuery *query, Datum *const *keys, int nkeys);
 
-/* The root's columns that make up the lookup key, without planning; on the same terms. */
-extern List *OutboxLookupColumns(const OutboxContractConfig *config); /* of Var * */
+/*
+ * The root's columns that make up the lookup key (of Var *), without planning;
+ * on the same terms. *conditions: what the view demands of the root's rows.
+ */
+extern List *OutboxLookupColumns(const OutboxContractConfig *config, List **conditions);
 
 /* What a row of the lookup columns (of Var *) looks like. */
 extern TupleDesc OutboxLookupDesc(Oid root, const List *columns);

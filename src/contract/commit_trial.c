@@ -17,6 +17,7 @@
 #include "access/tableam.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "optimizer/optimizer.h"
 #include "tcop/dest.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
@@ -28,6 +29,7 @@
 #include "contract/code_map.h"
 #include "contract/commit_trial.h"
 #include "contract/evaluate.h"
+#include "contract/key.h"
 #include "contract/partition.h"
 #include "deadletter/dead_letter.h"
 
@@ -75,6 +77,7 @@ typedef struct KeyText
 } KeyText;
 
 static void scan_table(KeyTrial *trial, Oid table);
+static ExprState *keyed_rows(KeyTrial *trial, Oid table);
 static void add_key(KeyTrial *trial, TupleTableSlot *row);
 static void try_batch(KeyTrial *trial);
 static ErrorData *read_keys(KeyTrial *trial, int first, int count);
@@ -115,18 +118,43 @@ scan_table(KeyTrial *trial, Oid table)
 	Relation rel = table_open(table, AccessShareLock);
 	TupleTableSlot *row = table_slot_create(rel, NULL);
 	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
+	ExprContext *econtext = CreateStandaloneExprContext();
+	ExprState *has_key = keyed_rows(trial, table);
 
+	econtext->ecxt_scantuple = row;
 	while (trial->rows < trial->max_rows && table_scan_getnextslot(scan, ForwardScanDirection, row))
 	{
 		CHECK_FOR_INTERRUPTS();
+		ResetExprContext(econtext);
+		if (!ExecQual(has_key, econtext))
+			continue;
 		add_key(trial, row);
 		if (trial->nkeys == BATCH_KEYS || trial->nkeys >= trial->max_rows - trial->rows)
 			try_batch(trial);
 	}
 	try_batch(trial);
+	FreeExprContext(econtext, true);
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(row);
 	table_close(rel, NoLock);
+}
+
+/*
+ * A partial index proves the key of the rows in it. Another row may have the
+ * same key, but is not in the view. (An index has evaluated its condition on
+ * every row, so it does not raise here.)
+ */
+static ExprState *
+keyed_rows(KeyTrial *trial, Oid table)
+{
+	const OutboxContractConfig *config = trial->contract->config;
+	List *conditions;
+	List *reads = NIL;
+	ListCell *lc;
+
+	foreach (lc, OutboxLookupColumns(config, &conditions))
+		reads = lappend(reads, get_attname(config->root, lfirst_node(Var, lc)->varattno, false));
+	return ExecInitQual((List *) expression_planner((Expr *) OutboxKeyPredicate(table, config->root, reads, conditions)), NULL);
 }
 
 /* By name: a partition numbers its columns in its own way. A key with a NULL has no row. */

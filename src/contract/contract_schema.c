@@ -68,7 +68,6 @@ OutboxContractColumns(const OutboxContractConfig *config, const OutboxEventTypeC
 				columns[*ncolumns] = columns[i];
 				columns[*ncolumns].name = psprintf("previous_%s", columns[i].name);
 				columns[*ncolumns].required = false;
-				columns[*ncolumns].required_fields = NIL;
 				columns[(*ncolumns)++].doc = NULL;
 				break;
 			}

@@ -29,9 +29,10 @@
 #include "contract/derived_key.h"
 #include "contract/guard.h"
 #include "contract/key.h"
+#include "contract/root_condition.h"
 #include "contract/root_path.h"
 
-static List *derived_columns(const OutboxContractConfig *config, List *expressions);
+static List *derived_columns(const OutboxContractConfig *config, List *expressions, const List *conditions);
 static Node *as_in_index(Node *expression);
 static Var *plain_column(Node *node);
 static bool keeps_apart(Oid function);
@@ -41,11 +42,14 @@ void
 OutboxNoteDerivedKey(const OutboxContractConfig *config)
 {
 	OutboxEvaluationScope scope;
+	List *levels;
+	List *expressions;
 	List *derived;
 	const char *args[2] = {config->name};
 
 	OutboxEvaluationBegin(&scope, OutboxRelationOwner(config->view), true);
-	derived = derived_columns(config, OutboxRootKey(config, OutboxRewrittenView(config->view)));
+	expressions = OutboxRootKey(config, OutboxRewrittenView(config->view), &levels);
+	derived = derived_columns(config, expressions, OutboxRootConditions(levels));
 	OutboxEvaluationEnd(&scope);
 	args[1] = OutboxNamesToArray(derived);
 	(void) OutboxExecute("UPDATE outbox_internal.contract SET derived_key = $2::text[]"
@@ -55,7 +59,7 @@ OutboxNoteDerivedKey(const OutboxContractConfig *config)
 
 /* The key's columns that are not plain ones, when it takes them to tell rows apart. */
 static List *
-derived_columns(const OutboxContractConfig *config, List *expressions)
+derived_columns(const OutboxContractConfig *config, List *expressions, const List *conditions)
 {
 	Relation root = relation_open(config->root, AccessShareLock);
 	List *derived = NIL;
@@ -75,12 +79,13 @@ derived_columns(const OutboxContractConfig *config, List *expressions)
 			derived = lappend(derived, list_nth(config->key, foreach_current_index(lc)));
 		simplified = lappend(simplified, as_in_index(expression));
 	}
-	apart = derived == NIL || OutboxIsUnique(config->root, plain);
+	apart = derived == NIL || OutboxIsUnique(config->root, plain, conditions);
 	foreach (lc, apart ? NIL : RelationGetIndexList(root))
 	{
 		Relation index = index_open(lfirst_oid(lc), AccessShareLock);
 
-		apart |= index_keeps_apart(index, simplified, plain);
+		apart |= index_keeps_apart(index, simplified, plain) &&
+			predicate_implied_by(RelationGetIndexPredicate(index), (List *) conditions, false);
 		index_close(index, NoLock);
 	}
 	relation_close(root, NoLock);
@@ -156,8 +161,7 @@ index_keeps_apart(Relation index, const List *expressions, const List *plain)
 	List *indexed = RelationGetIndexExpressions(index);
 	int next = 0;
 
-	if (!form->indisunique || !form->indimmediate || !form->indisvalid || !form->indisready ||
-		RelationGetIndexPredicate(index) != NIL)
+	if (!form->indisunique || !form->indimmediate || !form->indisvalid || !form->indisready)
 		return false;
 	for (int i = 0; i < form->indnkeyatts; i++)
 	{

@@ -95,11 +95,10 @@ OutboxFindRoot(const OutboxContractConfig *config, Query *query)
 }
 
 List *
-OutboxRootKey(const OutboxContractConfig *config, Query *query)
+OutboxRootKey(const OutboxContractConfig *config, Query *query, List **levels)
 {
-	List *levels = NIL;
-
-	return follow_key(config, query, &levels);
+	*levels = NIL;
+	return follow_key(config, query, levels);
 }
 
 /* The key's expressions over the root, and what is between (of OutboxRootLevel *). */

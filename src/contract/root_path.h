@@ -43,9 +43,10 @@ extern OutboxRootPath *OutboxFindRoot(const OutboxContractConfig *config, Query 
 
 /*
  * The contract's key as expressions over the root's columns, whose varno is
- * any; on the same terms, but that system columns may be among these.
+ * any; on the same terms, but that system columns may be among these. *levels
+ * as of OutboxRootPath.
  */
-extern List *OutboxRootKey(const OutboxContractConfig *config, Query *query);
+extern List *OutboxRootKey(const OutboxContractConfig *config, Query *query, List **levels);
 
 /*
  * Restricts the root's rows to the keys in $1, $2, ... (arrays of equal length

@@ -16,16 +16,20 @@
 #include "access/relation.h"
 #include "access/sysattr.h"
 #include "catalog/partition.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/commit_query.h"
 #include "contract/evaluate.h"
+#include "contract/key.h"
 #include "contract/key_query.h"
 #include "contract/partition.h"
+#include "contract/root_condition.h"
 #include "contract/touch.h"
 #include "contract/view_survey.h"
 
@@ -35,6 +39,10 @@ struct OutboxTouch
 	List *relations;
 	TupleDesc lookup_desc;
 	AttrNumber *columns;   /* root: the lookup columns */
+	bool *null_is_trouble; /* root: may a row with NULL there be in the view? */
+	bool unique;           /* root: has every row a key of its own, in the view or not? */
+	bool may_raise;
+	const char *name;      /* of the contract */
 	OutboxKeyQuery *query; /* child */
 	int nread;
 	AttrNumber *read;
@@ -43,7 +51,8 @@ struct OutboxTouch
 
 static void compile(OutboxTouch *touch, const OutboxContractConfig *config, Oid relation);
 static OutboxSourceConfig *find_source(const OutboxContractConfig *config, Oid relation);
-static void find_columns(OutboxTouch *touch, Oid relation);
+static void find_columns(OutboxTouch *touch, Oid root, Oid relation, const List *conditions);
+static bool is_not_null(Oid relation, AttrNumber attno);
 static void note_reads(OutboxTouch *touch, const OutboxViewSurvey *survey, Oid source, Oid relation);
 static Bitmapset *read_attributes(const OutboxTouch *touch, const OutboxViewSurvey *survey, Oid source, Relation rel);
 
@@ -80,9 +89,9 @@ OutboxTouchIsValid(const OutboxTouch *touch)
 }
 
 bool
-OutboxTouchIsRoot(const OutboxTouch *touch)
+OutboxTouchInsertIsNew(const OutboxTouch *touch)
 {
-	return touch->query == NULL;
+	return touch->query == NULL && touch->unique;
 }
 
 bool
@@ -122,6 +131,17 @@ OutboxTouchKeys(OutboxTouch *touch, TupleTableSlot *row, OutboxTouchCallback add
 	add(arg, touch->values);
 }
 
+const char *
+OutboxTouchMissingColumn(const OutboxTouch *touch, TupleTableSlot *row)
+{
+	for (int i = 0; touch->query == NULL && i < touch->lookup_desc->natts; i++)
+	{
+		if (touch->null_is_trouble[i] && slot_attisnull(row, touch->columns[i]))
+			return NameStr(TupleDescAttr(touch->lookup_desc, i)->attname);
+	}
+	return NULL;
+}
+
 static void
 compile(OutboxTouch *touch, const OutboxContractConfig *config, Oid relation)
 {
@@ -129,7 +149,8 @@ compile(OutboxTouch *touch, const OutboxContractConfig *config, Oid relation)
 	MemoryContext scratch = AllocSetContextCreate(touch->context, "outbox touch analysis", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(scratch);
 	OutboxViewSurvey *survey = OutboxSurveyView(config->view);
-	List *columns = OutboxLookupColumns(config);
+	List *conditions;
+	List *columns = OutboxLookupColumns(config, &conditions);
 
 	MemoryContextSwitchTo(caller);
 	touch->lookup_desc = OutboxLookupDesc(config->root, columns);
@@ -140,7 +161,7 @@ compile(OutboxTouch *touch, const OutboxContractConfig *config, Oid relation)
 		touch->relations = list_concat_unique_oid(touch->relations, get_partition_ancestors(relation));
 	touch->relations = list_append_unique_oid(touch->relations, OutboxRelationOid("contract"));
 	if (source->is_root)
-		find_columns(touch, relation);
+		find_columns(touch, config->root, relation, conditions);
 	else
 	{
 		touch->query = OutboxCompileKeyQuery(config, source, relation, touch->lookup_desc, survey->access);
@@ -168,11 +189,35 @@ find_source(const OutboxContractConfig *config, Oid relation)
 
 /* By name, because a partition numbers its columns in its own way. */
 static void
-find_columns(OutboxTouch *touch, Oid relation)
+find_columns(OutboxTouch *touch, Oid root, Oid relation, const List *conditions)
 {
+	List *reads = NIL;
+
 	touch->columns = palloc0(sizeof(AttrNumber) * touch->lookup_desc->natts);
+	touch->null_is_trouble = palloc0(sizeof(bool) * touch->lookup_desc->natts);
 	for (int i = 0; i < touch->lookup_desc->natts; i++)
-		touch->columns[i] = get_attnum(relation, NameStr(TupleDescAttr(touch->lookup_desc, i)->attname));
+	{
+		const char *name = NameStr(TupleDescAttr(touch->lookup_desc, i)->attname);
+
+		reads = lappend(reads, pstrdup(name));
+		touch->columns[i] = get_attnum(relation, name);
+		touch->null_is_trouble[i] = !is_not_null(relation, touch->columns[i]) &&
+			!OutboxExcludesNull(root, get_attnum(root, name), conditions);
+	}
+	touch->unique = OutboxIsUniqueTable(relation, reads);
+}
+
+static bool
+is_not_null(Oid relation, AttrNumber attno)
+{
+	HeapTuple tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(attno));
+	bool result;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for attribute %d of relation %u", attno, relation);
+	result = ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
+	ReleaseSysCache(tuple);
+	return result;
 }
 
 static void

@@ -33,8 +33,14 @@ extern MemoryContext OutboxTouchContext(const OutboxTouch *touch);
 extern const List *OutboxTouchRelations(const OutboxTouch *touch);
 extern bool OutboxTouchIsValid(const OutboxTouch *touch);
 
-/* Is the relation the contract's root? May computing keys raise, so that the caller guards it? */
-extern bool OutboxTouchIsRoot(const OutboxTouch *touch);
+/*
+ * Is a row that is inserted into the relation, the contract's root, the first
+ * of its key? Not when a partial index proves the key: an inactive row may have
+ * the key of an active one.
+ */
+extern bool OutboxTouchInsertIsNew(const OutboxTouch *touch);
+
+/* May computing keys raise, so that the caller guards it? */
 extern bool OutboxTouchMayRaise(const OutboxTouch *touch);
 
 /* The lookup key's columns: types, lengths, collations. */
@@ -49,5 +55,12 @@ extern bool OutboxTouchReadsEqual(OutboxTouch *touch, TupleTableSlot *before, Tu
  * program_limit_exceeded beyond max_fanout.
  */
 extern void OutboxTouchKeys(OutboxTouch *touch, TupleTableSlot *row, OutboxTouchCallback add, void *arg);
+
+/*
+ * The lookup column that is NULL in a row of the root, although such a row may
+ * be in the view: it has no key and cannot be published. Otherwise NULL. Never
+ * raises.
+ */
+extern const char *OutboxTouchMissingColumn(const OutboxTouch *touch, TupleTableSlot *row);
 
 #endif /* OUTBOX_TOUCH_H */
