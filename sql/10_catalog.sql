@@ -221,7 +221,9 @@ CREATE TABLE outbox_internal.dead_letter_entry (
     attempts        int NOT NULL DEFAULT 0,
     resolved_at     timestamptz,
     resolved_by     text,
-    resolution      text
+    resolution      text,
+    last_failure    text,
+    last_failure_hint text
 );
 CREATE INDEX dead_letter_entry_state_stage_idx ON outbox_internal.dead_letter_entry (state, stage, id);
 COMMENT ON TABLE outbox_internal.dead_letter_entry IS 'Changes that could not become events; see view dead_letter';

@@ -31,7 +31,7 @@ COMMENT ON VIEW outbox.event_json IS
 
 CREATE VIEW outbox.dead_letter AS
 SELECT id, contract, event_type, emit, key, stage, sqlstate, message, detail, hint, source_columns, before,
-       sink, event_id, payload, created_at, state, attempts, resolved_at, resolved_by, resolution
+       sink, event_id, payload, created_at, state, attempts, resolved_at, resolved_by, resolution, last_failure, last_failure_hint
 FROM outbox_internal.dead_letter_entry;
 COMMENT ON VIEW outbox.dead_letter IS
 'Changes that could not become events, by stage: map, condition, check, encode, size, flush; and events that a sink''s broker rejected, of stage publish: with sink, event_id and payload, message = the broker''s words. event_type is null when the contract''s row itself could not be mapped; source_columns holds only columns that the contract reads';

@@ -72,7 +72,7 @@ COMMENT ON COLUMN outbox_internal.dead_letter_entry.sqlstate IS 'SQLSTATE of the
 COMMENT ON COLUMN outbox_internal.dead_letter_entry.message IS 'What is wrong; stage publish: the broker''s words';
 COMMENT ON COLUMN outbox_internal.dead_letter_entry.detail IS 'More about it, as in an error''s DETAIL';
 COMMENT ON COLUMN outbox_internal.dead_letter_entry.hint IS 'What to do, as in an error''s HINT';
-COMMENT ON COLUMN outbox_internal.dead_letter_entry.source_columns IS 'Source columns that the contract reads, values cut at 8 kB; null after 1,000 failures of the contract in a transaction';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.source_columns IS 'Source columns that the contract reads, values cut at 8 kB; at commit the whole lookup key; null after 1,000 failures of the contract in a transaction';
 COMMENT ON COLUMN outbox_internal.dead_letter_entry.before IS 'The contract''s row before, where there was one and it is known';
 COMMENT ON COLUMN outbox_internal.dead_letter_entry.sink IS 'Stage publish: the sink whose broker rejected it';
 COMMENT ON COLUMN outbox_internal.dead_letter_entry.event_id IS 'Stage publish: outbox.event.id';
@@ -83,6 +83,8 @@ COMMENT ON COLUMN outbox_internal.dead_letter_entry.attempts IS 'How often redri
 COMMENT ON COLUMN outbox_internal.dead_letter_entry.resolved_at IS 'When it was redriven or discarded; outbox.dead_letter_retention counts from here';
 COMMENT ON COLUMN outbox_internal.dead_letter_entry.resolved_by IS 'Session user who resolved it';
 COMMENT ON COLUMN outbox_internal.dead_letter_entry.resolution IS 'Reason given to discard(); or why it was redriven without an event';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.last_failure IS 'Why the last redrive made no event: SQLSTATE and message; what is wrong with the change itself stays in message';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.last_failure_hint IS 'What to do about last_failure';
 
 COMMENT ON COLUMN outbox.dead_letter.id IS 'Argument of redrive() and discard()';
 COMMENT ON COLUMN outbox.dead_letter.contract IS 'Name of the contract';
@@ -94,7 +96,7 @@ COMMENT ON COLUMN outbox.dead_letter.sqlstate IS 'SQLSTATE of the error';
 COMMENT ON COLUMN outbox.dead_letter.message IS 'What is wrong; stage publish: the broker''s words';
 COMMENT ON COLUMN outbox.dead_letter.detail IS 'More about it, as in an error''s DETAIL';
 COMMENT ON COLUMN outbox.dead_letter.hint IS 'What to do, as in an error''s HINT';
-COMMENT ON COLUMN outbox.dead_letter.source_columns IS 'Source columns that the contract reads, values cut at 8 kB; null after 1,000 failures of the contract in a transaction';
+COMMENT ON COLUMN outbox.dead_letter.source_columns IS 'Source columns that the contract reads, values cut at 8 kB; at commit the whole lookup key; null after 1,000 failures of the contract in a transaction';
 COMMENT ON COLUMN outbox.dead_letter.before IS 'The contract''s row before, where there was one and it is known';
 COMMENT ON COLUMN outbox.dead_letter.sink IS 'Stage publish: the sink whose broker rejected it';
 COMMENT ON COLUMN outbox.dead_letter.event_id IS 'Stage publish: outbox.event.id';
@@ -105,6 +107,8 @@ COMMENT ON COLUMN outbox.dead_letter.attempts IS 'How often redrive tried it';
 COMMENT ON COLUMN outbox.dead_letter.resolved_at IS 'When it was redriven or discarded; outbox.dead_letter_retention counts from here';
 COMMENT ON COLUMN outbox.dead_letter.resolved_by IS 'Session user who resolved it';
 COMMENT ON COLUMN outbox.dead_letter.resolution IS 'Reason given to discard(); or why it was redriven without an event';
+COMMENT ON COLUMN outbox.dead_letter.last_failure IS 'Why the last redrive made no event: SQLSTATE and message; what is wrong with the change itself stays in message';
+COMMENT ON COLUMN outbox.dead_letter.last_failure_hint IS 'What to do about last_failure';
 
 COMMENT ON COLUMN outbox_internal.gap.id IS 'Names the gap';
 COMMENT ON COLUMN outbox_internal.gap.contract IS 'Name of the contract';

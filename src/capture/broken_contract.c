@@ -24,6 +24,7 @@
 #include "contract/key_query_rename.h"
 #include "contract/partition.h"
 #include "deadletter/dead_letter.h"
+#include "deadletter/letter_json.h"
 
 /* What describe_key needs inside its guard. */
 typedef struct BrokenRow
@@ -171,7 +172,7 @@ describe_key(void *arg)
 	OutboxEvaluationBegin(&scope, GetUserId(), true);
 	slot_getallattrs(broken->row);
 	if (as_it_is)
-		broken->key = OutboxColumnsToJsonb(desc, broken->row->tts_values, broken->row->tts_isnull, columns, ncolumns);
+		broken->key = OutboxColumnsToJsonb(desc, broken->row->tts_values, broken->row->tts_isnull, columns, ncolumns, 0);
 	else
 		broken->key = OutboxTableColumnsToJsonb(RelationGetRelationName(broken->rel), broken->row, columns, ncolumns);
 	OutboxEvaluationEnd(&scope);

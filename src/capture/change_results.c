@@ -20,6 +20,7 @@
 #include "compat.h"
 #include "contract/evaluate.h"
 #include "contract/guard.h"
+#include "deadletter/letter_json.h"
 #include "guc.h"
 
 /* After so many failures of one contract in one transaction a dead letter carries the key only. */
@@ -28,7 +29,6 @@
 static void describe_letters(void *arg);
 static Jsonb *key_of(OutboxChange *change, const OutboxDeadLetter *letter);
 static Jsonb *source_columns_of(OutboxChange *change, const OutboxDeadLetter *letter);
-static Jsonb *row_to_jsonb(OutboxCompiledContract *contract, TupleTableSlot *row);
 OUTBOX_NORETURN static void refuse_write(const OutboxDeadLetter *letter);
 
 /* Inserts what the change produced, or refuses the write when the contract says so. */
@@ -113,7 +113,7 @@ describe_letters(void *arg)
 		if (change->lookup || !change->key_only)
 			letter->source_columns = source_columns_of(change, letter);
 		if (!change->key_only && change->before == ROW_PRESENT && strcmp(letter->emit, "created") != 0)
-			letter->before = row_to_jsonb(contract, contract->before);
+			letter->before = OutboxRowToJsonb(contract->row_desc, contract->before->tts_values, contract->before->tts_isnull);
 	}
 	OutboxEvaluationEnd(&scope);
 }
@@ -133,7 +133,7 @@ key_of(OutboxChange *change, const OutboxDeadLetter *letter)
 	if (row == NULL || TTS_EMPTY(row))
 		return change->lookup ? OutboxLookupToJsonb(change->lookup_desc, change->lookup) : NULL;
 	return OutboxColumnsToJsonb(contract->row_desc, row->tts_values, row->tts_isnull,
-								contract->key, contract->nkey);
+								contract->key, contract->nkey, 0);
 }
 
 /* The source columns that the contract reads, of the row that could not be published. */
@@ -153,17 +153,7 @@ source_columns_of(OutboxChange *change, const OutboxDeadLetter *letter)
 	for (int i = 0; i < contract->nread; i++)
 		columns[i] = contract->read[i] - 1;
 	return OutboxColumnsToJsonb(source->tts_tupleDescriptor, source->tts_values, source->tts_isnull,
-								columns, contract->nread);
-}
-
-/*
- * The row before, from which the dead letter can be redriven: whole, unless it
- * is too large to be published at all.
- */
-static Jsonb *
-row_to_jsonb(OutboxCompiledContract *contract, TupleTableSlot *row)
-{
-	return OutboxRowToJsonb(contract->row_desc, row->tts_values, row->tts_isnull, outbox_max_message_bytes);
+								columns, contract->nread, OUTBOX_SHOWN_BYTES);
 }
 
 static void

@@ -20,6 +20,7 @@
 #include "catalog/contract_config.h"
 #include "contract/guard.h"
 #include "deadletter/dead_letter.h"
+#include "deadletter/letter_json.h"
 #include "guc.h"
 
 typedef struct LateLetter
@@ -79,7 +80,7 @@ describe(void *arg)
 		bool *isnull = palloc(sizeof(bool) * key->row_desc->natts);
 
 		heap_deform_tuple(key->before, key->row_desc, values, isnull);
-		late->letter.before = OutboxRowToJsonb(key->row_desc, values, isnull, outbox_max_message_bytes);
+		late->letter.before = OutboxRowToJsonb(key->row_desc, values, isnull);
 	}
 	OutboxEvaluationEnd(&scope);
 }

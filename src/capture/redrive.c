@@ -115,7 +115,7 @@ attempt_row(Attempt *attempt, OutboxCompiledContract *contract)
 	OutboxDeadLetter failure = {0};
 	int nevents;
 
-	if (!find_rows(attempt, contract, &redrive))
+	if (!find_rows(attempt, contract, &redrive) || attempt->reason)
 		return;
 	nevents = OutboxCaptureRedrive(contract, &redrive, &failure);
 	if (failure.message)
@@ -124,7 +124,7 @@ attempt_row(Attempt *attempt, OutboxCompiledContract *contract)
 		attempt->reason = OUTBOX_REDRIVE_NOTHING;
 }
 
-/* The rows before and after, as the contract's owner may read them. False: the attempt has failed. */
+/* The rows before and after, as the contract's owner may read them. False: the attempt has failed. With a reason there is nothing to tell. */
 static bool
 find_rows(Attempt *attempt, OutboxCompiledContract *contract, OutboxRedrive *redrive)
 {
@@ -143,8 +143,10 @@ find_rows(Attempt *attempt, OutboxCompiledContract *contract, OutboxRedrive *red
 		redrive->after = OutboxLetterRowNow(contract, letter);
 		if (redrive->emit == OUTBOX_EMIT_DELETED && redrive->after)
 			fail(attempt, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, OUTBOX_REDRIVE_THERE_AGAIN, "Discard the dead letter: consumers would take the row for deleted.");
-		else if (redrive->emit != OUTBOX_EMIT_DELETED && redrive->after == NULL)
+		else if (redrive->emit != OUTBOX_EMIT_DELETED && redrive->after == NULL && OutboxTellsOfDeleted(contract))
 			fail(attempt, ERRCODE_NO_DATA_FOUND, "the row is not in the view any more", "Discard the dead letter.");
+		else if (redrive->emit != OUTBOX_EMIT_DELETED && redrive->after == NULL)
+			attempt->reason = OUTBOX_REDRIVE_UNTOLD;
 	}
 	return attempt->failure.sqlerrcode == 0;
 }

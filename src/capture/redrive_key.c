@@ -19,7 +19,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/numeric.h"
 #include "utils/snapmgr.h"
 
 #include "capture/aggregate_lock.h"
@@ -29,6 +28,7 @@
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/commit_query.h"
+#include "deadletter/letter_json.h"
 #include "guc.h"
 
 /*
@@ -52,11 +52,11 @@ typedef struct KeyAttempt
 	OutboxKeyShape *shape;
 	OutboxReadKey key;
 	bool undecided; /* letters of event types were left to a person */
+	bool untold;    /* the row is gone, which no event type tells */
 } KeyAttempt;
 
 static int patience(const OutboxKeyLetter *letter);
 static bool parse_lookup(KeyAttempt *attempt);
-static char *member_text(Jsonb *object, const char *name);
 static bool lock_key(KeyAttempt *attempt);
 static bool read_after(KeyAttempt *attempt);
 static int make_events(KeyAttempt *attempt);
@@ -89,6 +89,8 @@ OutboxRedriveKey(OutboxCompiledContract *contract, const OutboxKeyLetter *letter
 	PG_END_TRY();
 	if (nevents > 0)
 		return NULL;
+	if (attempt.untold)
+		return OUTBOX_REDRIVE_UNTOLD;
 	return attempt.undecided ? OUTBOX_REDRIVE_UNDECIDED : OUTBOX_REDRIVE_NOTHING;
 }
 
@@ -108,50 +110,22 @@ static bool
 parse_lookup(KeyAttempt *attempt)
 {
 	TupleDesc desc = attempt->shape->desc;
+	bool *isnull = palloc(sizeof(bool) * desc->natts);
+	bool known = attempt->letter->lookup != NULL;
 
 	attempt->key.values = palloc(sizeof(Datum) * desc->natts);
-	for (int i = 0; i < desc->natts; i++)
+	if (known)
+		OutboxRowFromJsonb(desc, attempt->letter->lookup, attempt->key.values, isnull);
+	for (int i = 0; known && i < desc->natts; i++)
+		known = !isnull[i];
+	if (!known)
 	{
-		Form_pg_attribute attribute = TupleDescAttr(desc, i);
-		char *text = attempt->letter->lookup ? member_text(attempt->letter->lookup, NameStr(attribute->attname)) : NULL;
-		Oid input;
-		Oid parameter;
-
-		if (text == NULL)
-		{
-			fail(attempt, ERRCODE_NO_DATA_FOUND, "the key of the row is not known",
-				 "Touch the row in its table again and discard the dead letter.");
-			return false;
-		}
-		getTypeInputInfo(attribute->atttypid, &input, &parameter);
-		attempt->key.values[i] = OidInputFunctionCall(input, text, parameter, attribute->atttypmod);
+		fail(attempt, ERRCODE_NO_DATA_FOUND, "the key of the row is not known",
+			 "Touch the row in its table again and discard the dead letter.");
+		return false;
 	}
 	attempt->key.hash = OutboxKeyHash(attempt->shape, attempt->key.values);
 	return true;
-}
-
-/* NULL: not there, or null. */
-static char *
-member_text(Jsonb *object, const char *name)
-{
-	JsonbValue buffer;
-	JsonbValue *value = getKeyJsonValueFromContainer(&object->root, name, strlen(name), &buffer);
-
-	if (value == NULL)
-		return NULL;
-	switch (value->type)
-	{
-		case jbvString:
-			return pnstrdup(value->val.string.val, value->val.string.len);
-		case jbvNumeric:
-			return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
-		case jbvBool:
-			return pstrdup(value->val.boolean ? "true" : "false");
-		case jbvBinary:
-			return JsonbToCString(NULL, value->val.binary.data, value->val.binary.len);
-		default:
-			return NULL;
-	}
 }
 
 /* Without entering the wait queue, as everybody. */
@@ -212,6 +186,7 @@ make_events(KeyAttempt *attempt)
 	bool created = letter->emit && strcmp(letter->emit, OutboxEmitName(OUTBOX_EMIT_CREATED)) == 0;
 	int nevents;
 
+	attempt->untold = attempt->key.after.row == NULL && !OutboxTellsOfDeleted(attempt->contract);
 	if (letter->event_type)
 		return repeat_emit(attempt);
 	if (letter->before || created)
@@ -296,7 +271,10 @@ repeat_emit(KeyAttempt *attempt)
 	else if (redrive.emit == OUTBOX_EMIT_DELETED && redrive.after)
 		fail(attempt, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, OUTBOX_REDRIVE_THERE_AGAIN, "Discard the dead letter: consumers would take the row for deleted.");
 	else if (redrive.emit != OUTBOX_EMIT_DELETED && redrive.after == NULL)
-		fail(attempt, ERRCODE_NO_DATA_FOUND, "the row is not in the view any more", "Discard the dead letter.");
+	{
+		if (!attempt->untold)
+			fail(attempt, ERRCODE_NO_DATA_FOUND, "the row is not in the view any more", "Discard the dead letter.");
+	}
 	else
 	{
 		redrive.before_unknown = redrive.emit == OUTBOX_EMIT_CHANGED && redrive.before == NULL;

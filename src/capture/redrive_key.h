@@ -12,6 +12,7 @@
 
 /* Why a letter is resolved without an event, */
 #define OUTBOX_REDRIVE_NOTHING "No event type wants the row as it is now."
+#define OUTBOX_REDRIVE_UNTOLD "The row is not in the view any more, and no event type tells of deleted rows."
 #define OUTBOX_REDRIVE_UNDECIDED "Event types that cannot be decided have dead letters of their own."
 
 /* and why one of a deleted row is not. */

@@ -16,6 +16,7 @@
 #include "capture/redrive_letter.h"
 #include "catalog/outbox_catalog.h"
 #include "contract/contract_api.h"
+#include "deadletter/letter_json.h"
 
 #define LETTER_COLUMNS \
 	"id, contract, event_type, emit, key, before, source_columns, stage, attempts"
@@ -130,17 +131,19 @@ OutboxLetterResolved(const OutboxLetter *letter, const char *reason)
 	const char *args[] = {psprintf(INT64_FORMAT, letter->id), GetUserNameFromId(GetSessionUserId(), false), reason};
 
 	(void) OutboxExecute("UPDATE outbox_internal.dead_letter_entry SET state = 'redriven', attempts = attempts + 1,"
-						 " resolved_at = clock_timestamp(), resolved_by = $2, resolution = $3 WHERE id = $1::bigint",
+						 " resolved_at = clock_timestamp(), resolved_by = $2, resolution = $3, last_failure = NULL,"
+						 " last_failure_hint = NULL WHERE id = $1::bigint",
 						 lengthof(args), args);
 }
 
 void
 OutboxLetterFailed(const OutboxLetter *letter, const OutboxDeadLetter *failure)
 {
-	const char *args[] = {psprintf(INT64_FORMAT, letter->id), unpack_sql_state(failure->sqlerrcode), failure->message,
+	const char *args[] = {psprintf(INT64_FORMAT, letter->id),
+						  psprintf("%s: %s", unpack_sql_state(failure->sqlerrcode), OutboxCutText(failure->message, OUTBOX_SHOWN_BYTES)),
 						  failure->hint};
 
-	(void) OutboxExecute("UPDATE outbox_internal.dead_letter_entry SET attempts = attempts + 1, sqlstate = $2,"
-						 " message = $3, hint = $4 WHERE id = $1::bigint",
+	(void) OutboxExecute("UPDATE outbox_internal.dead_letter_entry SET attempts = attempts + 1, last_failure = $2,"
+						 " last_failure_hint = $3 WHERE id = $1::bigint",
 						 lengthof(args), args);
 }

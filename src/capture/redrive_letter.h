@@ -53,7 +53,7 @@ extern List *OutboxTakeLateLetters(int max_rows);
 /* It is resolved; the reason, or NULL, says why there may be no event. */
 extern void OutboxLetterResolved(const OutboxLetter *letter, const char *reason);
 
-/* It stays open: what it says from now on. */
+/* It stays open, with why it did beside why it is there. */
 extern void OutboxLetterFailed(const OutboxLetter *letter, const OutboxDeadLetter *failure);
 
 #endif /* OUTBOX_REDRIVE_LETTER_H */

@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
@@ -24,6 +25,7 @@
 #include "capture/redrive_row.h"
 #include "compat.h"
 #include "contract/guard.h"
+#include "deadletter/letter_json.h"
 
 typedef struct FirstRow
 {
@@ -46,10 +48,22 @@ static char *key_condition(const OutboxCompiledContract *contract, const char *v
 HeapTuple
 OutboxLetterRowBefore(OutboxCompiledContract *contract, const OutboxLetter *letter)
 {
+	TupleDesc desc = contract->row_desc;
+	OutboxEvaluationScope scope;
+	Datum *values;
+	bool *isnull;
+	HeapTuple tuple;
+
 	if (letter->before == NULL)
 		return NULL;
-	return fetch_row(contract, psprintf("SELECT (pg_catalog.jsonb_populate_record(NULL::%s, $1)).*", view_name(contract)),
-					 letter->before);
+	values = palloc(sizeof(Datum) * desc->natts);
+	isnull = palloc(sizeof(bool) * desc->natts);
+	/* input functions run */
+	OutboxEvaluationBegin(&scope, contract->owner, true);
+	OutboxRowFromJsonb(desc, letter->before, values, isnull);
+	tuple = heap_form_tuple(desc, values, isnull);
+	OutboxEvaluationEnd(&scope);
+	return tuple;
 }
 
 HeapTuple

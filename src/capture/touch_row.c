@@ -27,6 +27,7 @@
 #include "contract/commit_query.h"
 #include "contract/guard.h"
 #include "deadletter/dead_letter.h"
+#include "deadletter/letter_json.h"
 
 typedef struct TouchedRow
 {
@@ -211,7 +212,7 @@ describe_row(void *arg)
 		if (bms_is_member(i + 1 - FirstLowInvalidHeapAttributeNumber, key))
 			columns[ncolumns++] = i;
 	}
-	columns_json = OutboxColumnsToJsonb(desc, slot->tts_values, slot->tts_isnull, columns, ncolumns);
+	columns_json = OutboxColumnsToJsonb(desc, slot->tts_values, slot->tts_isnull, columns, ncolumns, 0);
 	row->description = JsonbToCString(NULL, &columns_json->root, VARSIZE(columns_json));
 	OutboxEvaluationEnd(&scope);
 }

@@ -224,6 +224,12 @@ former_row_unknown(OutboxChange *change)
 }
 
 bool
+OutboxTellsOfDeleted(const OutboxCompiledContract *contract)
+{
+	return OutboxEmitIsWanted(contract, OUTBOX_EMIT_DELETED) || OutboxEmitIsWanted(contract, OUTBOX_EMIT_ALWAYS);
+}
+
+bool
 OutboxNeedsNoRowBefore(const OutboxCompiledEventType *type)
 {
 	return type->config->emit == OUTBOX_EMIT_ALWAYS && type->condition == NULL && type->nchecks == 0 &&

@@ -43,6 +43,9 @@ typedef struct OutboxKeyRows
  */
 extern bool OutboxCaptureKey(OutboxCompiledContract *contract, const OutboxKeyRows *rows);
 
+/* Has the contract an event type of a row that is gone? */
+extern bool OutboxTellsOfDeleted(const OutboxCompiledContract *contract);
+
 /* A dead letter that is tried again, with the contract rows as they are known now. */
 typedef struct OutboxRedrive
 {

@@ -32,6 +32,7 @@
 #include "contract/key.h"
 #include "contract/partition.h"
 #include "deadletter/dead_letter.h"
+#include "deadletter/letter_json.h"
 
 #define BATCH_KEYS 100
 
@@ -358,5 +359,5 @@ key_step(void *arg)
 
 	for (int i = 0; i < lookup->natts; i++)
 		columns[i] = i;
-	text->result = OutboxColumnsToJsonb(lookup, text->key->values, isnull, columns, lookup->natts);
+	text->result = OutboxColumnsToJsonb(lookup, text->key->values, isnull, columns, lookup->natts, 0);
 }

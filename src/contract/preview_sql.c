@@ -33,6 +33,7 @@
 #include "contract/partition.h"
 #include "contract/view_owner.h"
 #include "deadletter/dead_letter.h"
+#include "deadletter/letter_json.h"
 
 PG_FUNCTION_INFO_V1(outbox_preview);
 PG_FUNCTION_INFO_V1(outbox_validate);
@@ -354,7 +355,7 @@ key_step(void *arg)
 	KeyRequest *request = arg;
 
 	request->key = OutboxColumnsToJsonb(request->row->tts_tupleDescriptor, request->row->tts_values,
-										request->row->tts_isnull, request->contract->key, request->contract->nkey);
+										request->row->tts_isnull, request->contract->key, request->contract->nkey, 0);
 }
 
 static void

@@ -14,11 +14,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/indexing.h"
-#include "catalog/pg_type.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
-#include "utils/lsyscache.h"
-#include "utils/numeric.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
@@ -26,10 +22,11 @@
 #include "catalog/outbox_catalog.h"
 #include "catalog/sequence.h"
 #include "deadletter/dead_letter.h"
-#include "mb/pg_wchar.h"
+#include "deadletter/letter_json.h"
 #include "util/snapshot.h"
 
-#define MAX_COLUMN_BYTES 8192
+/* What a message says of a value may be as long as the value. */
+#define MAX_TEXT_BYTES 8192
 
 enum
 {
@@ -72,11 +69,8 @@ enum
 
 static void insert_row(const char *table, const char *sequence, const Datum *values, const bool *nulls, int n);
 static void set_text(Datum *values, bool *nulls, AttrNumber column, const char *text);
+static void set_cut_text(Datum *values, bool *nulls, AttrNumber column, const char *text);
 static void set_jsonb(Datum *values, bool *nulls, AttrNumber column, Jsonb *value);
-static void push_name(JsonbParseState **state, const char *name);
-static void push_value(JsonbParseState **state, Oid type, Datum value, bool isnull, int max_bytes);
-static void value_to_json(JsonbValue *json, Oid type, Datum value, int max_bytes);
-static void parse_json(JsonbValue *json);
 
 void
 OutboxDeadLetterInsert(const OutboxDeadLetter *letter)
@@ -90,9 +84,9 @@ OutboxDeadLetterInsert(const OutboxDeadLetter *letter)
 	set_text(values, nulls, Anum_letter_emit, letter->emit);
 	set_text(values, nulls, Anum_letter_stage, letter->stage);
 	set_text(values, nulls, Anum_letter_sqlstate, unpack_sql_state(letter->sqlerrcode));
-	set_text(values, nulls, Anum_letter_message, letter->message ? letter->message : "");
-	set_text(values, nulls, Anum_letter_detail, letter->detail);
-	set_text(values, nulls, Anum_letter_hint, letter->hint);
+	set_cut_text(values, nulls, Anum_letter_message, letter->message ? letter->message : "");
+	set_cut_text(values, nulls, Anum_letter_detail, letter->detail);
+	set_cut_text(values, nulls, Anum_letter_hint, letter->hint);
 	set_jsonb(values, nulls, Anum_letter_key, letter->key);
 	set_jsonb(values, nulls, Anum_letter_source_columns, letter->source_columns);
 	set_jsonb(values, nulls, Anum_letter_before, letter->before);
@@ -121,132 +115,6 @@ OutboxGapInsert(const char *contract, Oid source, const char *reason, const char
 	values[Anum_gap_created_at - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	nulls[Anum_gap_created_at - 1] = false;
 	insert_row("gap", "gap_id_seq", values, nulls, Natts_gap);
-}
-
-Jsonb *
-OutboxColumnsToJsonb(TupleDesc desc, const Datum *values, const bool *isnull,
-					 const int *columns, int ncolumns)
-{
-	JsonbParseState *state = NULL;
-
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	for (int i = 0; i < ncolumns; i++)
-	{
-		Form_pg_attribute attribute = TupleDescAttr(desc, columns[i]);
-
-		push_name(&state, NameStr(attribute->attname));
-		push_value(&state, attribute->atttypid, values[columns[i]], isnull[columns[i]], MAX_COLUMN_BYTES);
-	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-}
-
-Jsonb *
-OutboxTableColumnsToJsonb(const char *table, TupleTableSlot *row, const int *columns, int ncolumns)
-{
-	JsonbParseState *state = NULL;
-
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	for (int i = 0; i < ncolumns; i++)
-	{
-		Form_pg_attribute attribute = TupleDescAttr(row->tts_tupleDescriptor, columns[i]);
-
-		push_name(&state, psprintf("%s.%s", table, NameStr(attribute->attname)));
-		push_value(&state, attribute->atttypid, row->tts_values[columns[i]], row->tts_isnull[columns[i]], MAX_COLUMN_BYTES);
-	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-}
-
-Jsonb *
-OutboxLookupToJsonb(TupleDesc desc, const Datum *values)
-{
-	bool isnull[INDEX_MAX_KEYS] = {false};
-
-	Assert(desc->natts <= INDEX_MAX_KEYS);
-	return OutboxRowToJsonb(desc, values, isnull, MAX_COLUMN_BYTES);
-}
-
-Jsonb *
-OutboxRowToJsonb(TupleDesc desc, const Datum *values, const bool *isnull, int max_bytes)
-{
-	JsonbParseState *state = NULL;
-
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute attribute = TupleDescAttr(desc, i);
-
-		if (attribute->attisdropped)
-			continue;
-		push_name(&state, NameStr(attribute->attname));
-		push_value(&state, attribute->atttypid, values[i], isnull[i], max_bytes);
-	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-}
-
-static void
-push_name(JsonbParseState **state, const char *name)
-{
-	JsonbValue json = {.type = jbvString};
-
-	json.val.string.val = unconstify(char *, name);
-	json.val.string.len = strlen(name);
-	pushJsonbValue(state, WJB_KEY, &json);
-}
-
-static void
-push_value(JsonbParseState **state, Oid type, Datum value, bool isnull, int max_bytes)
-{
-	JsonbValue json = {.type = jbvNull};
-
-	if (!isnull)
-		value_to_json(&json, type, value, max_bytes);
-	pushJsonbValue(state, WJB_VALUE, &json);
-}
-
-static void
-value_to_json(JsonbValue *json, Oid type, Datum value, int max_bytes)
-{
-	Oid base = getBaseType(type);
-	Oid output;
-	bool is_varlena;
-
-	switch (base)
-	{
-		case BOOLOID:
-			json->type = jbvBool;
-			json->val.boolean = DatumGetBool(value);
-			return;
-		case INT2OID:
-			json->type = jbvNumeric;
-			json->val.numeric = int64_to_numeric(DatumGetInt16(value));
-			return;
-		case INT4OID:
-			json->type = jbvNumeric;
-			json->val.numeric = int64_to_numeric(DatumGetInt32(value));
-			return;
-		case INT8OID:
-			json->type = jbvNumeric;
-			json->val.numeric = int64_to_numeric(DatumGetInt64(value));
-			return;
-		default:
-			getTypeOutputInfo(type, &output, &is_varlena);
-			json->type = jbvString;
-			json->val.string.val = OidOutputFunctionCall(output, value);
-			json->val.string.len = pg_mbcliplen(json->val.string.val, strlen(json->val.string.val), max_bytes);
-			if ((base == JSONOID || base == JSONBOID) && json->val.string.val[json->val.string.len] == '\0')
-				parse_json(json);
-	}
-}
-
-/* JSON stays JSON, so that reading it back gives the same value. */
-static void
-parse_json(JsonbValue *json)
-{
-	Jsonb *parsed = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json->val.string.val)));
-
-	json->type = jbvBinary;
-	json->val.binary.data = &parsed->root;
-	json->val.binary.len = VARSIZE(parsed) - VARHDRSZ;
 }
 
 /* The first n columns. The table may have fewer, created by an older script, or more, by a newer one: those stay NULL. */
@@ -284,6 +152,12 @@ set_text(Datum *values, bool *nulls, AttrNumber column, const char *text)
 	nulls[column - 1] = text == NULL;
 	if (text)
 		values[column - 1] = CStringGetTextDatum(text);
+}
+
+static void
+set_cut_text(Datum *values, bool *nulls, AttrNumber column, const char *text)
+{
+	set_text(values, nulls, column, text ? OutboxCutText(text, MAX_TEXT_BYTES) : NULL);
 }
 
 static void

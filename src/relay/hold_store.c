@@ -312,7 +312,7 @@ static void
 write_letter(int32 sink_id, int64 seq, const char *sink_name, const char *words)
 {
 	static const char again[] =
-		"UPDATE outbox_internal.dead_letter_entry d SET state = 'open', message = $3, resolved_at = NULL, resolved_by = NULL"
+		"UPDATE outbox_internal.dead_letter_entry d SET state = 'open', last_failure = $3, resolved_at = NULL, resolved_by = NULL"
 		" FROM outbox_internal.held_event h WHERE h.sink_id = $1 AND h.seq = $2 AND d.id = h.letter AND d.sink = $4";
 	static const char first[] =
 		"WITH letter AS (INSERT INTO outbox_internal.dead_letter_entry"

@@ -118,7 +118,8 @@ SELECT is(pg_temp.columns('outbox.event_json'),
 SELECT is(pg_temp.columns('outbox.dead_letter'),
     'id bigint, contract text, event_type text, emit text, key jsonb, stage text, sqlstate text, message text, detail text, hint text, '
     'source_columns jsonb, before jsonb, sink text, event_id uuid, payload bytea, created_at timestamp with time zone, state text, '
-    'attempts integer, resolved_at timestamp with time zone, resolved_by text, resolution text', 'dead_letter');
+    'attempts integer, resolved_at timestamp with time zone, resolved_by text, resolution text, '
+    'last_failure text, last_failure_hint text', 'dead_letter');
 SELECT is(pg_temp.columns('outbox.relay_status'),
     'sink text, state text, pid integer, since timestamp with time zone, retry_at timestamp with time zone, pending bigint, lag interval, '
     'in_flight bigint, in_flight_bytes bigint, window_left bigint, acked bigint, position_at timestamp with time zone, retries bigint, '

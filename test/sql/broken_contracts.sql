@@ -15,7 +15,7 @@ SELECT outbox.add_source('bc_order', 'tag', key_query => 'row.no');
 SELECT outbox.add_source('bc_order', 'heap', key_query => 'row.no');
 SELECT outbox.create_event_type('BcPlaced', contract => 'bc_order', emit => 'created');
 SELECT outbox.enable('bc_order');
-CREATE VIEW letters AS SELECT row_number() OVER (ORDER BY id) AS n, emit, stage, message, key, source_columns, detail, hint, state
+CREATE VIEW letters AS SELECT row_number() OVER (ORDER BY id) AS n, emit, stage, message, key, source_columns, detail, hint, state, last_failure
 FROM outbox.dead_letter WHERE contract = 'bc_order';
 
 \echo a word in the configuration that this version does not know
@@ -34,7 +34,7 @@ SELECT DISTINCT detail, hint FROM letters ORDER BY detail;
 UPDATE outbox.event_type SET emit = 'created' WHERE name = 'BcPlaced';
 ALTER TABLE outbox_internal.event_type ADD CONSTRAINT event_type_emit_check CHECK (emit IN ('created', 'changed', 'deleted', 'always'));
 SELECT outbox.redrive(contract => 'bc_order');
-SELECT count(*), message, state FROM letters GROUP BY message, state;
+SELECT count(*), message, last_failure, state FROM letters GROUP BY message, last_failure, state;
 SELECT count(*) FROM outbox.event_json WHERE contract = 'bc_order';
 
 \echo names longer than a name of PostgreSQL, of a child whose contract does not compile

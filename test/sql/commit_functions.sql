@@ -111,7 +111,7 @@ INSERT INTO ln VALUES (1, 2, 10);
 CREATE FUNCTION same(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1';
 SELECT outbox.redrive(contract => 'cl_order');
 SELECT type, payload FROM outbox.event_json WHERE contract = 'cl_order' ORDER BY seq;
-SELECT stage, message, hint, source_columns, state FROM outbox.dead_letter WHERE contract = 'cl_order' ORDER BY id;
+SELECT stage, message, last_failure, last_failure_hint, source_columns, state FROM outbox.dead_letter WHERE contract = 'cl_order' ORDER BY id;
 SELECT outbox.disable('cl_order');
 SELECT outbox.drop_contract('cl_order');
 DROP SCHEMA cl CASCADE;

@@ -35,7 +35,7 @@ CREATE TABLE looked AS SELECT coalesce((SELECT max(seq) FROM outbox.event), 0) A
 CREATE VIEW events AS SELECT type, aggregateid AS id, payload->>'share' AS share, payload->>'total' AS total, payload->>'previous_total' AS former,
     concat_ws(' ', headers->>'late', headers->>'redriven') AS marks
 FROM outbox.event_json WHERE contract = 'tb_order' AND seq > (SELECT seq FROM looked) ORDER BY seq;
-CREATE VIEW letters AS SELECT emit, event_type AS type, stage, sqlstate, key, source_columns AS lookup, before->>'total' AS before, message, state
+CREATE VIEW letters AS SELECT emit, event_type AS type, stage, sqlstate, key, source_columns AS lookup, before->>'total' AS before, message, state, last_failure
 FROM outbox.dead_letter WHERE contract = 'tb_order' AND id > (SELECT id FROM looked) ORDER BY id;
 CREATE PROCEDURE look() LANGUAGE sql AS $$
     UPDATE looked SET seq = (SELECT max(seq) FROM outbox.event), id = coalesce((SELECT max(id) FROM outbox.dead_letter), 0) $$;
@@ -58,7 +58,7 @@ UPDATE ordr SET parts = 0 WHERE no = 5;
 DELETE FROM ordr WHERE no = 5;
 SELECT * FROM letters;
 SELECT outbox.redrive(contract => 'tb_order');
-SELECT state, sqlstate, message FROM letters;
+SELECT state, sqlstate, message, last_failure FROM letters;
 SELECT count(outbox.discard(id, 'test')) FROM outbox.dead_letter WHERE contract = 'tb_order' AND state = 'open';
 CALL look();
 \echo two rows where one is expected: a subquery, a dead letter
@@ -114,7 +114,7 @@ SELECT emit, stage, sqlstate, key, lookup, before, message FROM letters;
 SELECT count(*) FROM generate_series(1, 1000000);
 \echo late: a person can ask for it, too. Slow as it is it stays
 SELECT outbox.redrive(contract => 'tb_order', max_rows => 1);
-SELECT sqlstate, message, state FROM letters LIMIT 1;
+SELECT sqlstate, message, last_failure, state FROM letters LIMIT 1;
 SELECT outbox.discard(min(id), 'test') FROM outbox.dead_letter WHERE contract = 'tb_order' AND state = 'open';
 RESET outbox.flush_timeout;
 ALTER TABLE ordr DISABLE TRIGGER USER;

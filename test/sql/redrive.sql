@@ -11,7 +11,7 @@ SELECT outbox.create_event_type('RdChanged', contract => 'rd_item', emit => 'cha
 SELECT outbox.create_event_type('RdDeleted', contract => 'rd_item', emit => 'deleted');
 SELECT outbox.add_check('RdDeleted', 'sold_out', 'share < 0');
 SELECT outbox.enable('rd_item');
-CREATE VIEW open AS SELECT row_number() OVER (ORDER BY id) AS n, event_type, emit, key, stage, sqlstate, message, hint, attempts, state, resolved_by IS NOT NULL AS resolved, resolution
+CREATE VIEW open AS SELECT row_number() OVER (ORDER BY id) AS n, event_type, emit, key, stage, sqlstate, message, hint, attempts, state, resolved_by IS NOT NULL AS resolved, resolution, last_failure, last_failure_hint
 FROM outbox.dead_letter WHERE contract = 'rd_item';
 CREATE VIEW events AS SELECT type, aggregateid, payload, headers FROM outbox.event_json WHERE contract = 'rd_item' ORDER BY seq;
 
@@ -61,6 +61,6 @@ SELECT outbox.drop_event_type('RdCreated');
 SELECT outbox.redrive();
 SELECT outbox.drop_contract('rd_item');
 SELECT outbox.redrive();
-SELECT state, message, hint, attempts FROM open WHERE key ->> 'item_id' = '10';
+SELECT state, message, last_failure, last_failure_hint, attempts FROM open WHERE key ->> 'item_id' = '10';
 DELETE FROM outbox.dead_letter_entry WHERE contract = 'rd_item';
 DROP SCHEMA rd CASCADE;

@@ -16,7 +16,7 @@ SELECT outbox.create_event_type('ReChanged', contract => 're_order', emit => 'ch
 SELECT outbox.create_event_type('ReDeleted', contract => 're_order', emit => 'deleted');
 SELECT outbox.create_event_type('ReTouched', contract => 're_order', emit => 'always');
 SELECT outbox.enable('re_order');
-CREATE VIEW letters AS SELECT row_number() OVER (ORDER BY id) AS n, event_type, emit, stage, source_columns AS lookup, message, attempts, state, resolution
+CREATE VIEW letters AS SELECT row_number() OVER (ORDER BY id) AS n, event_type, emit, stage, source_columns AS lookup, message, attempts, state, resolution, last_failure
 FROM outbox.dead_letter WHERE contract LIKE 're_%';
 CREATE VIEW events AS SELECT type, aggregateid AS id, payload->>'name' AS name, headers FROM outbox.event_json WHERE contract LIKE 're_%' ORDER BY seq;
 
@@ -36,7 +36,7 @@ SELECT n, event_type, emit, stage, lookup FROM letters;
 \echo the event that needs no decision fails: it is tried again, and nothing is named twice
 SELECT outbox.redrive(contract => 're_order', max_rows => 1);
 SELECT outbox.redrive((SELECT min(id) FROM outbox.dead_letter WHERE contract = 're_order' AND state = 'open'));
-SELECT n, event_type, lookup, message, attempts, state FROM letters;
+SELECT n, event_type, lookup, message, last_failure, attempts, state FROM letters;
 ALTER TABLE ordr DISABLE TRIGGER USER;
 UPDATE ordr SET name = 'one' WHERE no = 1;
 ALTER TABLE ordr ENABLE TRIGGER USER;
@@ -70,7 +70,7 @@ DELETE FROM item WHERE id IN (2, 3);
 SELECT outbox.drop_check('ReGone', 'empty');
 INSERT INTO item VALUES (2, 'again', 'P');
 SELECT outbox.redrive(contract => 're_item');
-SELECT event_type, lookup->'id' AS id, message, state FROM letters WHERE event_type = 'ReGone' ORDER BY n;
+SELECT event_type, lookup->'id' AS id, message, last_failure, state FROM letters WHERE event_type = 'ReGone' ORDER BY n;
 SELECT type, id FROM events WHERE type = 'ReGone';
 SELECT count(outbox.discard(id, 'test')) FROM outbox.dead_letter WHERE contract = 're_item' AND state = 'open';
 \echo nor of a contract evaluated at commit
@@ -79,7 +79,7 @@ DELETE FROM ordr WHERE no IN (3, 4);
 INSERT INTO ordr VALUES (3, 'again');
 SELECT outbox.drop_check('ReDeleted', 'never');
 SELECT outbox.redrive(contract => 're_order');
-SELECT event_type, lookup, message, state FROM letters WHERE event_type = 'ReDeleted' ORDER BY n;
+SELECT event_type, lookup, message, last_failure, state FROM letters WHERE event_type = 'ReDeleted' ORDER BY n;
 SELECT type, id FROM events WHERE type = 'ReDeleted';
 SELECT count(outbox.discard(id, 'test')) FROM outbox.dead_letter WHERE contract = 're_order' AND state = 'open';
 

@@ -157,7 +157,7 @@ $fault->stop;
 $node->sql("SELECT outbox.drop_sink('fault')");
 is($node->sql("SELECT count(*) FROM outbox.held_events"), 0, 'a dropped sink holds nothing');
 is($node->sql("SELECT outbox.redrive(contract => 'test')"), 0, 'its dead letters cannot be redriven');
-like(letter('message || hint'), qr/sink was dropped.*Discard/, 'and say why');
+like(letter('last_failure || last_failure_hint'), qr/sink was dropped.*Discard/, 'and say why');
 $node->sql("SELECT outbox.discard(id, 'dropped') FROM outbox.dead_letter WHERE state = 'open'");
 
 # ---- many at random: rejections, redrives, discards, restarts, while writers go on ----

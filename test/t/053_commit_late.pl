@@ -49,7 +49,7 @@ is($node->sql("SELECT payload->>'name' FROM outbox.event_json WHERE aggregateid 
 # ---- a letter that fails is not tried all the time ----
 $writer->query_safe("UPDATE ordr SET mode = 'loop' WHERE no = 2");
 $node->poll_until("SELECT attempts = 1 FROM outbox.dead_letter WHERE source_columns->>'no' = '2'");
-like($node->sql("SELECT message FROM outbox.dead_letter WHERE source_columns->>'no' = '2'"), qr/took too long|flush_timeout/,
+like($node->sql("SELECT last_failure FROM outbox.dead_letter WHERE source_columns->>'no' = '2'"), qr/took too long|flush_timeout/,
 	'the relay is not held up by it either');
 $node->sql("INSERT INTO ordr VALUES (11, 1)");
 $node->wait_published('kafka');
@@ -84,7 +84,7 @@ $owner = $node->background_psql('postgres');
 $owner->query_safe('BEGIN; LOCK TABLE cust IN ACCESS EXCLUSIVE MODE');
 $writer->query_safe('INSERT INTO ordr VALUES (20, 1)');
 $node->poll_until("SELECT attempts > 0 FROM outbox.dead_letter WHERE source_columns->>'no' = '20'");
-like($node->sql("SELECT hint FROM outbox.dead_letter WHERE source_columns->>'no' = '20'"), qr/changing the row, or its table/,
+like($node->sql("SELECT last_failure_hint FROM outbox.dead_letter WHERE source_columns->>'no' = '20'"), qr/changing the row, or its table/,
 	'the relay does not wait for who has locked a table behind a late letter');
 is_published('so that it goes on publishing');
 $owner->query_safe('COMMIT');
@@ -104,7 +104,7 @@ END $$});
 $node->sql(q{SELECT outbox.create_event_type('OrderLoops', contract => 'order', emit => 'created', condition => $$public.act(new.mode) = 'x'$$)});
 $writer->query_safe("INSERT INTO ordr VALUES (21, 1, 'once')");
 $node->poll_until("SELECT attempts > 0 FROM outbox.dead_letter WHERE source_columns->>'no' = '21'");
-is($node->sql("SELECT state, message FROM outbox.dead_letter WHERE source_columns->>'no' = '21'"), 'open|evaluating the row took too long',
+is($node->sql("SELECT state, last_failure FROM outbox.dead_letter WHERE source_columns->>'no' = '21'"), 'open|57014: evaluating the row took too long',
 	'a condition that does not end has its time with the relay, too');
 is_published('which goes on publishing');
 $node->sql("SELECT outbox.discard(id, 'test') FROM outbox.dead_letter WHERE state = 'open'");
@@ -116,10 +116,10 @@ $owner->query_safe('BEGIN; LOCK TABLE cust IN ACCESS EXCLUSIVE MODE');
 $writer->query_safe("INSERT INTO ordr VALUES (22, 1, 'corrupt'), (24, 1, 'cancel'), (23, 1, '')");
 $owner->query_safe('COMMIT');
 $owner->quit;
-$node->poll_until("SELECT message = 'the page is gone' FROM outbox.dead_letter WHERE source_columns->>'no' = '22'");
+$node->poll_until("SELECT last_failure LIKE '%: the page is gone' FROM outbox.dead_letter WHERE source_columns->>'no' = '22'");
 $node->poll_until("SELECT state = 'redriven' FROM outbox.dead_letter WHERE source_columns->>'no' = '23'");
 pass('a page that cannot be read concerns its letter alone');
-is($node->sql("SELECT message FROM outbox.dead_letter WHERE source_columns->>'no' = '24'"), 'not this one', 'so does a function that says it was cancelled');
+is($node->sql("SELECT substr(last_failure, 8) FROM outbox.dead_letter WHERE source_columns->>'no' = '24'"), 'not this one', 'so does a function that says it was cancelled');
 $node->sql("SELECT outbox.discard(id, 'test') FROM outbox.dead_letter WHERE source_columns->>'no' = '24'");
 is_published('and others go on');
 is($node->sql("SELECT outbox.redrive(contract => 'order')"), 0, 'for a person, too');

@@ -1,0 +1,222 @@
+/*-------------------------------------------------------------------------
+ *
+ * letter_json.c
+ *	  Rows as JSON that a person can read, and back.
+ *
+ * A dead letter keeps the row before, from which it is redriven: what is read
+ * back is what was captured, to the byte. So json is kept as its text, which
+ * jsonb would change or refuse, and texts are cut only where they are shown
+ * and never read back.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/numeric.h"
+
+#include "deadletter/letter_json.h"
+
+static void push_name(JsonbParseState **state, const char *name);
+static void push_value(JsonbParseState **state, Oid type, Datum value, bool isnull, int max_bytes);
+static void value_to_json(JsonbValue *json, Oid type, Datum value, int max_bytes);
+static void text_to_json(JsonbValue *json, const char *text, int max_bytes);
+static void jsonb_to_json(JsonbValue *json, Jsonb *value);
+static bool is_nested(const Jsonb *value);
+static char *member_text(const JsonbValue *value);
+
+Jsonb *
+OutboxColumnsToJsonb(TupleDesc desc, const Datum *values, const bool *isnull,
+					 const int *columns, int ncolumns, int max_bytes)
+{
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < ncolumns; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, columns[i]);
+
+		push_name(&state, NameStr(attribute->attname));
+		push_value(&state, attribute->atttypid, values[columns[i]], isnull[columns[i]], max_bytes);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+Jsonb *
+OutboxTableColumnsToJsonb(const char *table, TupleTableSlot *row, const int *columns, int ncolumns)
+{
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < ncolumns; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(row->tts_tupleDescriptor, columns[i]);
+
+		push_name(&state, psprintf("%s.%s", table, NameStr(attribute->attname)));
+		push_value(&state, attribute->atttypid, row->tts_values[columns[i]], row->tts_isnull[columns[i]], 0);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+Jsonb *
+OutboxLookupToJsonb(TupleDesc desc, const Datum *values)
+{
+	bool isnull[INDEX_MAX_KEYS] = {false};
+
+	Assert(desc->natts <= INDEX_MAX_KEYS);
+	return OutboxRowToJsonb(desc, values, isnull);
+}
+
+Jsonb *
+OutboxRowToJsonb(TupleDesc desc, const Datum *values, const bool *isnull)
+{
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		if (attribute->attisdropped)
+			continue;
+		push_name(&state, NameStr(attribute->attname));
+		push_value(&state, attribute->atttypid, values[i], isnull[i], 0);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+static void
+push_name(JsonbParseState **state, const char *name)
+{
+	JsonbValue json = {.type = jbvString};
+
+	json.val.string.val = unconstify(char *, name);
+	json.val.string.len = strlen(name);
+	pushJsonbValue(state, WJB_KEY, &json);
+}
+
+static void
+push_value(JsonbParseState **state, Oid type, Datum value, bool isnull, int max_bytes)
+{
+	JsonbValue json = {.type = jbvNull};
+
+	if (!isnull)
+		value_to_json(&json, type, value, max_bytes);
+	pushJsonbValue(state, WJB_VALUE, &json);
+}
+
+static void
+value_to_json(JsonbValue *json, Oid type, Datum value, int max_bytes)
+{
+	Oid output;
+	bool is_varlena;
+
+	switch (getBaseType(type))
+	{
+		case BOOLOID:
+			json->type = jbvBool;
+			json->val.boolean = DatumGetBool(value);
+			return;
+		case INT2OID:
+			json->type = jbvNumeric;
+			json->val.numeric = int64_to_numeric(DatumGetInt16(value));
+			return;
+		case INT4OID:
+			json->type = jbvNumeric;
+			json->val.numeric = int64_to_numeric(DatumGetInt32(value));
+			return;
+		case INT8OID:
+			json->type = jbvNumeric;
+			json->val.numeric = int64_to_numeric(DatumGetInt64(value));
+			return;
+		case JSONBOID:
+			if (is_nested(DatumGetJsonbP(value)) && (max_bytes == 0 || VARSIZE(DatumGetJsonbP(value)) <= max_bytes))
+			{
+				jsonb_to_json(json, DatumGetJsonbP(value));
+				return;
+			}
+			break;
+		default:
+			break;
+	}
+	getTypeOutputInfo(type, &output, &is_varlena);
+	text_to_json(json, OidOutputFunctionCall(output, value), max_bytes);
+}
+
+static void
+text_to_json(JsonbValue *json, const char *text, int max_bytes)
+{
+	const char *shown = max_bytes > 0 ? OutboxCutText(text, max_bytes) : text;
+
+	json->type = jbvString;
+	json->val.string.val = unconstify(char *, shown);
+	json->val.string.len = strlen(shown);
+}
+
+const char *
+OutboxCutText(const char *text, int max_bytes)
+{
+	int len = strlen(text);
+	int kept;
+
+	if (len <= max_bytes)
+		return text;
+	kept = pg_mbcliplen(text, len, max_bytes);
+	return psprintf("%.*s... (%d bytes more)", kept, text, len - kept);
+}
+
+static void
+jsonb_to_json(JsonbValue *json, Jsonb *value)
+{
+	json->type = jbvBinary;
+	json->val.binary.data = &value->root;
+	json->val.binary.len = VARSIZE(value) - VARHDRSZ;
+}
+
+/* Alone, a JSON null could not be told from NULL, nor a string from text. */
+static bool
+is_nested(const Jsonb *value)
+{
+	return !JB_ROOT_IS_SCALAR(value);
+}
+
+void
+OutboxRowFromJsonb(TupleDesc desc, Jsonb *object, Datum *values, bool *isnull)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+		const char *name = NameStr(attribute->attname);
+		JsonbValue buffer;
+		JsonbValue *member = attribute->attisdropped ? NULL : getKeyJsonValueFromContainer(&object->root, name, strlen(name), &buffer);
+		Oid input;
+		Oid parameter;
+
+		values[i] = (Datum) 0;
+		isnull[i] = member == NULL || member->type == jbvNull;
+		if (isnull[i])
+			continue;
+		getTypeInputInfo(attribute->atttypid, &input, &parameter);
+		values[i] = OidInputFunctionCall(input, member_text(member), parameter, attribute->atttypmod);
+	}
+}
+
+static char *
+member_text(const JsonbValue *value)
+{
+	switch (value->type)
+	{
+		case jbvString:
+			return pnstrdup(value->val.string.val, value->val.string.len);
+		case jbvNumeric:
+			return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+		case jbvBool:
+			return pstrdup(value->val.boolean ? "true" : "false");
+		default:
+			return JsonbToCString(NULL, value->val.binary.data, value->val.binary.len);
+	}
+}
