@@ -260,11 +260,13 @@ CREATE TABLE outbox_internal.sink (
     system_identifier   bigint,
     database_oid        oid,
     site                text,
-    created_at          timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+    created_at          timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    forgotten           bigint NOT NULL DEFAULT 0
 );
 COMMENT ON TABLE outbox_internal.sink IS 'Configured brokers; options may hold secrets, so only the owner reads this table';
 
 COMMENT ON COLUMN outbox_internal.sink.on_reject IS 'What follows an event that the broker rejects: block_key: later events of its aggregate wait until it is redriven or discarded; skip: they go on; stop: the relay stops there';
+COMMENT ON COLUMN outbox_internal.sink.forgotten IS 'Counts calls of forget_schema_ids(): the relay asks the registry again when it changes';
 COMMENT ON COLUMN outbox_internal.sink.resolved IS 'Counts calls that redrove or discarded its rejected events: the relay looks when it changes';
 
 -- Columns as in outbox.event, then what is ours. Order per aggregate is that of seq.
@@ -338,14 +340,17 @@ COMMENT ON COLUMN outbox_internal.relay_progress.timeline_base IS 'Timelines bef
 COMMENT ON COLUMN outbox_internal.relay_progress.written_by IS 'The transaction that wrote this row: what pg_upgrade carries over keeps it, anything else that copies rows does not';
 COMMENT ON COLUMN outbox_internal.relay_progress.seq_seen IS 'event_seq''s last value before the newest acknowledged window was opened';
 
+-- An id means nothing without the registry and the subject that it came from.
 CREATE TABLE outbox_internal.schema_registration (
     sink_id         int NOT NULL REFERENCES outbox_internal.sink ON DELETE CASCADE,
+    registry        text NOT NULL,
+    subject         text NOT NULL,
     schema_id       int NOT NULL REFERENCES outbox_internal.event_schema ON DELETE CASCADE,
     registered_id   int NOT NULL,
     registered_at   timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    PRIMARY KEY (sink_id, schema_id)
+    PRIMARY KEY (sink_id, registry, subject, schema_id)
 );
-COMMENT ON TABLE outbox_internal.schema_registration IS 'Ids that a schema registry assigned';
+COMMENT ON TABLE outbox_internal.schema_registration IS 'Ids that schema registries assigned';
 
 -- ---- dump and restore ------------------------------------------------------------------------
 

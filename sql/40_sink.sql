@@ -12,12 +12,12 @@ REVOKE ALL ON FUNCTION outbox.create_sink(text, text, jsonb, text, text) FROM PU
 CREATE FUNCTION outbox.check_sink_options()
 RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_check_sink_options';
 COMMENT ON FUNCTION outbox.check_sink_options() IS
-'Trigger: an UPDATE of a sink''s options follows the rules of create_sink() on files of the server and on outbox.http_hosts';
+'Trigger: an UPDATE of a sink''s options follows the rules of create_sink() on files of the server, on outbox.http_hosts, and on options with which the sink would break a promise. Returns silently in a logical replication worker';
 REVOKE ALL ON FUNCTION outbox.check_sink_options() FROM PUBLIC;
-CREATE TRIGGER check_options BEFORE UPDATE OF options ON outbox_internal.sink
+CREATE TRIGGER check_options BEFORE UPDATE OF library, options ON outbox_internal.sink
     FOR EACH ROW EXECUTE FUNCTION outbox.check_sink_options();
 ALTER TABLE outbox_internal.sink ENABLE ALWAYS TRIGGER check_options;
-COMMENT ON TRIGGER check_options ON outbox_internal.sink IS 'Files and hosts among changed options are checked as create_sink() checks them';
+COMMENT ON TRIGGER check_options ON outbox_internal.sink IS 'Files, hosts, and options with which the sink would break a promise are refused as create_sink() refuses them';
 
 CREATE FUNCTION outbox.drop_sink(name text)
 RETURNS void
@@ -26,3 +26,11 @@ AS 'MODULE_PATHNAME', 'outbox_drop_sink';
 COMMENT ON FUNCTION outbox.drop_sink(text) IS
 'Forgets a stopped sink and its position; events that only it had not acknowledged are no longer kept for it. Errors: undefined_object, object_in_use';
 REVOKE ALL ON FUNCTION outbox.drop_sink(text) FROM PUBLIC;
+
+CREATE FUNCTION outbox.forget_schema_ids(sink text)
+RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outbox_forget_schema_ids';
+COMMENT ON FUNCTION outbox.forget_schema_ids(text) IS
+'Forgets the ids that schema registries assigned for this sink; its relay asks the registry again, within a second. For a registry that was restored or set up anew. Returns how many were forgotten. Errors: undefined_object';
+REVOKE ALL ON FUNCTION outbox.forget_schema_ids(text) FROM PUBLIC;

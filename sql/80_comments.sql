@@ -162,9 +162,11 @@ COMMENT ON COLUMN outbox_internal.relay_progress.updated_at IS 'When it was writ
 COMMENT ON COLUMN outbox_internal.relay_progress.leaf_uses IS 'For each of leaves its leaf_generation modulo 65536';
 COMMENT ON COLUMN outbox_internal.relay_progress.leaf_acked IS 'For each of leaves how many of its events are acknowledged';
 
-COMMENT ON COLUMN outbox_internal.schema_registration.sink_id IS 'outbox.sink.id';
-COMMENT ON COLUMN outbox_internal.schema_registration.schema_id IS 'outbox.event_schema.id';
-COMMENT ON COLUMN outbox_internal.schema_registration.registered_id IS 'Id that the sink''s schema registry assigned';
+COMMENT ON COLUMN outbox_internal.schema_registration.sink_id IS 'outbox_internal.sink.id';
+COMMENT ON COLUMN outbox_internal.schema_registration.schema_id IS 'outbox_internal.event_schema.id';
+COMMENT ON COLUMN outbox_internal.schema_registration.registry IS 'Address of the registry: scheme and host in lower case, without the default port';
+COMMENT ON COLUMN outbox_internal.schema_registration.subject IS 'Where the schema stands in the registry: follows from the topic, the schema''s name and the option subject.strategy';
+COMMENT ON COLUMN outbox_internal.schema_registration.registered_id IS 'Id that the registry assigned';
 COMMENT ON COLUMN outbox_internal.schema_registration.registered_at IS 'Clock time';
 
 COMMENT ON COLUMN outbox_internal.replay_request.id IS 'Column request of view replays';

@@ -8,6 +8,8 @@ Schemas come from a registry (Confluent framing), or from a file of JSON lines w
 Without --count it reads up to the ends that the partitions have when it starts; with --count it
 waits for that many messages and fails when time is up.
 
+--registry dataschema asks the registry that a message's header ce_dataschema names, each for itself.
+
 As a module: Schemas, read_messages() and decode() give the values as Python objects.
 """
 import argparse
@@ -149,12 +151,26 @@ def as_json(value):
     raise TypeError(f"no JSON form of {type(value)}")
 
 
-def describe(message, schemas):
-    value, name, identity = message.value(), None, None
+def named_registry(message):
+    """The registry's base URL, from the header that names the schema."""
+    url = dict(message.headers() or []).get("ce_dataschema", b"").decode()
+    return url.rsplit("/schemas/ids/", 1)[0]
+
+
+def describe(message, schemas, lenient=False):
+    value, name, identity, error = message.value(), None, None, None
+    if isinstance(schemas, dict):
+        schemas = schemas.setdefault(named_registry(message), Schemas(named_registry(message)))
     if value is not None:
-        identity, value = decode(value, schemas)
-        name = schemas.get(identity)["name"]
+        try:
+            identity, value = decode(value, schemas)
+            name = schemas.get(identity)["name"]
+        except Exception as caught:
+            if not lenient:
+                raise
+            error, value = str(caught), None
     return {
+        "error": error,
         "topic": message.topic(),
         "partition": message.partition(),
         "offset": message.offset(),
@@ -171,6 +187,7 @@ def main():
     parser.add_argument("--bootstrap", required=True, help="host:port of a broker")
     parser.add_argument("--topics", required=True, help="comma-separated")
     parser.add_argument("--registry", help="base URL of a schema registry with the Confluent API")
+    parser.add_argument("--lenient", action="store_true", help="a message that cannot be decoded has an error, and no value")
     parser.add_argument("--schemas", help="file of JSON lines, each with a member \"schema\" (its text)")
     parser.add_argument("--count", type=int, help="wait for this many messages")
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds, default 30")
@@ -179,9 +196,9 @@ def main():
     if options.schemas:
         with open(options.schemas, encoding="utf-8") as lines:
             texts = [json.loads(line)["schema"] for line in lines if line.strip()]
-    schemas = Schemas(options.registry, texts)
+    schemas = {} if options.registry == "dataschema" else Schemas(options.registry, texts)
     for message in read_messages(options.bootstrap, options.topics.split(","), options.count, options.timeout):
-        json.dump(describe(message, schemas), sys.stdout, ensure_ascii=False, default=as_json)
+        json.dump(describe(message, schemas, options.lenient), sys.stdout, ensure_ascii=False, default=as_json)
         sys.stdout.write("\n")
 
 

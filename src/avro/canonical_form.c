@@ -6,7 +6,9 @@
  *	  "Schema Fingerprints").
  *
  * Two schemas with the same form read the same bytes alike: doc, defaults,
- * aliases and logical types do not take part.
+ * aliases and logical types do not take part.  The reading form has logical
+ * types, precision and scale as well: 1 is something else as a date, and 100
+ * as a decimal of scale 2.
  *
  * Plain C, see schema_model.h.
  *
@@ -22,9 +24,33 @@ typedef struct Canonical
 {
 	AvroText text;
 	AvroNamed *named;
+	bool logical; /* with logical types */
 } Canonical;
 
 static void write_type(Canonical *canonical, const AvroNode *node);
+
+static bool
+has_logical(const Canonical *canonical, const AvroNode *node)
+{
+	return canonical->logical && (node->logical != AVRO_LOGICAL_NONE || node->other_logical != NULL);
+}
+
+/* Within the object of a type. */
+static void
+write_logical(Canonical *canonical, const AvroNode *node)
+{
+	AvroText *text = &canonical->text;
+	char numbers[80];
+
+	if (!has_logical(canonical, node))
+		return;
+	AvroTextAddString(text, ",\"logicalType\":");
+	AvroTextAddQuoted(text, node->other_logical != NULL ? node->other_logical : avro_logical_names[node->logical]);
+	if (node->logical != AVRO_LOGICAL_DECIMAL)
+		return;
+	snprintf(numbers, sizeof(numbers), ",\"precision\":%d,\"scale\":%d", node->precision, node->scale);
+	AvroTextAddString(text, numbers);
+}
 
 static void
 write_named(Canonical *canonical, const AvroNode *node)
@@ -60,9 +86,11 @@ write_named(Canonical *canonical, const AvroNode *node)
 			AvroTextAddString(text, "]}");
 			break;
 		default:
-			snprintf(number, sizeof(number), "%" PRId64 "}", node->size);
+			snprintf(number, sizeof(number), "%" PRId64, node->size);
 			AvroTextAddString(text, ",\"type\":\"fixed\",\"size\":");
 			AvroTextAddString(text, number);
+			write_logical(canonical, node);
+			AvroTextAddString(text, "}");
 			break;
 	}
 }
@@ -104,7 +132,12 @@ write_type(Canonical *canonical, const AvroNode *node)
 			AvroTextAddString(text, "]");
 			break;
 		default:
+			if (has_logical(canonical, node))
+				AvroTextAddString(text, "{\"type\":");
 			AvroTextAddQuoted(text, avro_primitive_names[node->kind]);
+			write_logical(canonical, node);
+			if (has_logical(canonical, node))
+				AvroTextAddString(text, "}");
 			break;
 	}
 }
@@ -113,6 +146,15 @@ char *
 AvroCanonicalForm(AvroArena *arena, const AvroNode *schema, AvroFault *fault)
 {
 	Canonical canonical = {.text = {.arena = arena, .fault = fault}};
+
+	write_type(&canonical, schema);
+	return canonical.text.failed ? NULL : canonical.text.data;
+}
+
+char *
+AvroReadingForm(AvroArena *arena, const AvroNode *schema, AvroFault *fault)
+{
+	Canonical canonical = {.text = {.arena = arena, .fault = fault}, .logical = true};
 
 	write_type(&canonical, schema);
 	return canonical.text.failed ? NULL : canonical.text.data;

@@ -51,6 +51,12 @@ extern char *OutboxAvroBuildSchema(const char *relation, const char *name_space,
 extern uint64 OutboxAvroFingerprint(const char *schema_text);
 
 /*
+ * Do two schemas, in UTF-8, give a reader the same values?  Names, types, logical types, precision and scale
+ * count; doc, defaults and aliases do not.  A text that is no schema equals nothing.
+ */
+extern bool OutboxAvroReadsAlike(const char *a, const char *b);
+
+/*
  * Compiles a pinned record schema against the columns that will feed it:
  * fields are matched by name, columns that the schema does not know are left
  * out. Returns NULL with *error set when a field has no column or a column's

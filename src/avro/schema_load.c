@@ -46,6 +46,31 @@ OutboxLoadSchema(const char *schema_text, AvroFault *fault)
 	return AvroParseSchema(&arena, utf8, length, fault);
 }
 
+/* NULL: the text is no schema, or memory is out. */
+static char *
+reading_form(const char *utf8)
+{
+	AvroArena arena = OutboxSchemaArena(CurrentMemoryContext);
+	AvroFault fault;
+	AvroNode *schema = AvroParseSchema(&arena, utf8, strlen(utf8), &fault);
+
+	return schema != NULL ? AvroReadingForm(&arena, schema, &fault) : NULL;
+}
+
+bool
+OutboxAvroReadsAlike(const char *a, const char *b)
+{
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "outbox schema comparison", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(scratch);
+	char *form = reading_form(a);
+	char *other = reading_form(b);
+	bool alike = form != NULL && other != NULL && strcmp(form, other) == 0;
+
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(scratch);
+	return alike;
+}
+
 uint64
 OutboxAvroFingerprint(const char *schema_text)
 {

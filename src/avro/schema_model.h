@@ -85,7 +85,8 @@ struct AvroNode
 {
 	AvroKind kind;
 	AvroLogical logical;
-	int precision; /* of a decimal */
+	const char *other_logical; /* the name of a logical type that is not ours, or not on this base; else NULL */
+	int precision;             /* of a decimal */
 	int scale;
 	int64_t size;      /* of a fixed */
 	uint64_t min_size; /* bytes of the shortest value */
@@ -135,6 +136,8 @@ extern char *AvroSchemaText(AvroArena *arena, const AvroNode *schema, AvroFault 
 
 /* canonical_form.c: Parsing Canonical Form, and its CRC-64-AVRO. */
 extern char *AvroCanonicalForm(AvroArena *arena, const AvroNode *schema, AvroFault *fault);
+/* The same with logical types, precision and scale: what a reader has to know to get the same values. */
+extern char *AvroReadingForm(AvroArena *arena, const AvroNode *schema, AvroFault *fault);
 extern uint64_t AvroCrc64(const char *bytes, size_t length);
 
 #endif /* OUTBOX_AVRO_SCHEMA_MODEL_H */

@@ -141,8 +141,8 @@ parse_decimal(AvroParser *state, AvroNode *node, json_t *json)
 }
 
 /* An annotation on a base type it does not fit is ignored, as the specification asks. */
-static bool
-parse_logical(AvroParser *state, AvroNode *node, json_t *json)
+bool
+AvroParseLogical(AvroParser *state, AvroNode *node, json_t *json)
 {
 	static const AvroKind base[AVRO_LOGICAL_KINDS] = {
 		[AVRO_LOGICAL_DECIMAL] = AVRO_KIND_BYTES,
@@ -157,6 +157,11 @@ parse_logical(AvroParser *state, AvroNode *node, json_t *json)
 	{
 		if (strcmp(name, avro_logical_names[i]) == 0 && node->kind == base[i])
 			node->logical = (AvroLogical) i;
+	}
+	if (name != NULL && node->logical == AVRO_LOGICAL_NONE)
+	{
+		node->other_logical = AvroCopyText(state->arena, name, strlen(name), state->fault);
+		return node->other_logical != NULL;
 	}
 	return node->logical != AVRO_LOGICAL_DECIMAL || parse_decimal(state, node, json);
 }
@@ -190,7 +195,7 @@ parse_object(AvroParser *state, json_t *json, const char *space, int depth)
 	if (kind < 0)
 		return parse_reference(state, name, space);
 	node = AvroNewNode(state, (AvroKind) kind);
-	if (node == NULL || !parse_logical(state, node, json))
+	if (node == NULL || !AvroParseLogical(state, node, json))
 		return NULL;
 	return node;
 }

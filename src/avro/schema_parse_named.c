@@ -225,5 +225,5 @@ AvroParseFixed(AvroParser *state, json_t *json, const char *space)
 		return NULL;
 	}
 	node->size = json_integer_value(size);
-	return node;
+	return AvroParseLogical(state, node, json) ? node : NULL;
 }

@@ -20,6 +20,7 @@ typedef struct AvroParser
 } AvroParser;
 
 /* All of these return NULL with the fault set; space is the namespace around, "" for none. */
+extern bool AvroParseLogical(AvroParser *state, AvroNode *node, json_t *json);
 extern AvroNode *AvroParseType(AvroParser *state, json_t *json, const char *space, int depth);
 extern AvroNode *AvroNewNode(AvroParser *state, AvroKind kind);
 

@@ -73,6 +73,7 @@ static const char *const operator_functions[] = {
 	"outbox.discard(bigint, text)",
 	"outbox.replay(text, timestamptz, timestamptz, text, text, text, bigint, bigint, text, int, boolean)",
 	"outbox.cancel_replay(bigint)",
+	"outbox.forget_schema_ids(text)",
 };
 
 static const char *const admin_functions[] = {

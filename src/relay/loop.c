@@ -355,8 +355,8 @@ take_ack(OutboxRelay *relay, const OutboxAck *ack)
 {
 	OutboxPlace *place;
 
-	if (ack->registered_id != 0)
-		OutboxSchemaRegistered(&relay->schemas, ack->schema_id, ack->registered_id);
+	if (ack->registration.id != 0)
+		OutboxSchemaRegistered(&relay->schemas, ack->schema_id, &ack->registration);
 	/* late news of an attempt that is over */
 	if (ack->position.attempt != relay->attempt)
 		return;

@@ -21,6 +21,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "avro/outbox_avro.h"
 #include "compat.h"
 #include "relay/relay.h"
 #include "relay/relay_args.h"
@@ -38,6 +39,7 @@ static bool claim_sink(OutboxRelay *relay);
 static OutboxAttemptEnd run_attempt(OutboxRelay *relay);
 static void start_attempt(OutboxRelay *relay);
 static void start_sink(OutboxRelay *relay);
+static bool reads_alike(const OutboxSchema *schema, const char *other);
 static void end_attempt(OutboxRelay *relay);
 static void save_position(OutboxRelay *relay);
 static void shutdown_sink(OutboxRelay *relay);
@@ -182,7 +184,7 @@ start_attempt(OutboxRelay *relay)
 
 	OutboxProgressLoad(&relay->progress_row, &position);
 	OutboxReaderReset(&relay->reader, &position);
-	OutboxSchemaCacheInit(&relay->schemas, relay->row.id, relay->attempt_context);
+	OutboxSchemaCacheInit(&relay->schemas, relay->row.id, relay->row.forgotten, relay->attempt_context);
 	OutboxDispatchInit(&relay->dispatch, relay->attempt_context, &position, &relay->meter);
 	relay->reader.position = &relay->dispatch.progress;
 	OutboxHoldInit(&relay->hold, relay->attempt_context, &relay->row);
@@ -222,6 +224,14 @@ OutboxRelayPrepareSink(const OutboxRelay *relay, OutboxSinkState *sink, MemoryCo
 	MemoryContextSwitchTo(context);
 	sink->options = OutboxSinkOptions(relay->row.options, false, &sink->noptions);
 	sink->attempt = attempt;
+	sink->forgotten = relay->row.forgotten;
+	sink->reads_alike = reads_alike;
+}
+
+static bool
+reads_alike(const OutboxSchema *schema, const char *other)
+{
+	return OutboxAvroReadsAlike(schema->text, other);
 }
 
 static void

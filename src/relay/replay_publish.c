@@ -42,8 +42,7 @@ OutboxReplayStartSink(OutboxRelay *relay, OutboxReplay *replay)
 	OutboxChunkReset(&replay->chunk);
 	replay->chunk.topic = topic;
 	replay->chunk.replayed = true;
-	/* what a registry assigned belongs to the event's own topic */
-	OutboxSchemaCacheInit(&replay->schemas, topic == NULL ? relay->row.id : 0, replay->attempt_context);
+	OutboxSchemaCacheInit(&replay->schemas, relay->row.id, relay->row.forgotten, replay->attempt_context);
 	OutboxReplayPassSeek(&replay->pass, replay->request.cursor);
 
 	replay->callbacks = relay->callbacks;

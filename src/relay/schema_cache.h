@@ -21,11 +21,11 @@ typedef struct OutboxCachedSchema
 	const char *ce_type;
 } OutboxCachedSchema;
 
-typedef struct OutboxRegistration
+typedef struct OutboxNewRegistration
 {
 	int32 schema_id;
-	int32 registered_id;
-} OutboxRegistration;
+	OutboxRegistration registration;
+} OutboxNewRegistration;
 
 /*
  * Pinned schemas never change, so an entry is loaded once per attempt. What
@@ -34,21 +34,22 @@ typedef struct OutboxRegistration
 typedef struct OutboxSchemaCache
 {
 	int32 sink_id;
+	int64 forgotten;       /* outbox.sink.forgotten when the attempt began: what was reported before is not stored after */
 	MemoryContext context; /* lives as long as an attempt */
 	HTAB *entries;
-	OutboxCachedSchema *last;    /* events of one type come in runs */
-	OutboxRegistration *unsaved; /* reported by the sink, not stored yet */
+	OutboxCachedSchema *last;       /* events of one type come in runs */
+	OutboxNewRegistration *unsaved; /* reported by the sink, not stored yet */
 	int nunsaved;
 	int capacity;
 } OutboxSchemaCache;
 
-extern void OutboxSchemaCacheInit(OutboxSchemaCache *cache, int32 sink_id, MemoryContext context);
+extern void OutboxSchemaCacheInit(OutboxSchemaCache *cache, int32 sink_id, int64 forgotten, MemoryContext context);
 
 /* Needs a transaction and an active snapshot. Raises when the schema does not exist. */
 extern const OutboxCachedSchema *OutboxSchemaGetSlow(OutboxSchemaCache *cache, int32 id);
 
 /* The sink reports an id that a registry assigned. */
-extern void OutboxSchemaRegistered(OutboxSchemaCache *cache, int32 schema_id, int32 registered_id);
+extern void OutboxSchemaRegistered(OutboxSchemaCache *cache, int32 schema_id, const OutboxRegistration *registration);
 
 /* Stores what was reported; within OutboxSessionBeginQuery. */
 extern void OutboxSchemaSaveRegistrations(OutboxSchemaCache *cache);

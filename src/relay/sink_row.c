@@ -69,7 +69,7 @@ read_row(OutboxSinkRow *row)
 		"SELECT name, library, options, desired_state = 'running', system_identifier, database_oid, site,"
 		" (SELECT min(r.id) FROM outbox_internal.replay_request r WHERE r.sink_id = $1 AND r.state IN ('waiting', 'running')),"
 		" EXISTS (SELECT FROM outbox_internal.relay_progress WHERE sink_id = $1 AND rewind_to IS NOT NULL),"
-		" on_reject, resolved"
+		" on_reject, resolved, forgotten"
 		" FROM outbox_internal.sink WHERE id = $1";
 	Oid types[1] = {INT4OID};
 	Datum values[1] = {Int32GetDatum(row->id)};
@@ -78,6 +78,7 @@ read_row(OutboxSinkRow *row)
 	char *library;
 	Jsonb *options;
 	OutboxOnReject on_reject;
+	int64 forgotten;
 	MemoryContext old;
 
 	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT)
@@ -88,8 +89,9 @@ read_row(OutboxSinkRow *row)
 	library = TextDatumGetCString(get_value(2, &isnull));
 	options = DatumGetJsonbP(get_value(3, &isnull));
 	on_reject = parse_on_reject(TextDatumGetCString(get_value(10, &isnull)));
-	/* asked to go back: the way to do that is to start over */
-	changed = row->loaded && (!same_target(row, library, options, on_reject) || DatumGetBool(get_value(9, &isnull)));
+	forgotten = DatumGetInt64(get_value(12, &isnull));
+	/* asked to go back, or to ask the registry: the way to do that is to start over */
+	changed = row->loaded && (!same_target(row, library, options, on_reject) || forgotten != row->forgotten || DatumGetBool(get_value(9, &isnull)));
 
 	MemoryContextReset(row->context);
 	old = MemoryContextSwitchTo(row->context);
@@ -101,6 +103,7 @@ read_row(OutboxSinkRow *row)
 	if (isnull)
 		row->replay_id = 0;
 	row->on_reject = on_reject;
+	row->forgotten = forgotten;
 	row->resolved = DatumGetInt64(get_value(11, &isnull));
 	row->copy_error = NULL;
 	row->copy_hint = NULL;

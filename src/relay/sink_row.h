@@ -38,6 +38,7 @@ typedef struct OutboxSinkRow
 	int64 replay_id; /* the replay to work at, 0 = none */
 	OutboxOnReject on_reject;
 	int64 resolved;   /* changes when a dead letter of this sink was redriven or discarded */
+	int64 forgotten;  /* changes when the ids of registries were forgotten */
 	char *copy_error; /* this copy of the data must not publish: why; else NULL */
 	char *copy_hint;
 } OutboxSinkRow;

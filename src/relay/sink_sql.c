@@ -17,6 +17,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "replication/logicalworker.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
@@ -27,12 +28,15 @@
 #include "relay/window.h"
 #include "shared/outbox_shared.h"
 #include "sink/sink_loader.h"
+#include "util/catch.h"
+#include "util/server_error.h"
 
 #define MAX_NAME_BYTES 63
 
 PG_FUNCTION_INFO_V1(outbox_create_sink);
 PG_FUNCTION_INFO_V1(outbox_drop_sink);
 PG_FUNCTION_INFO_V1(outbox_check_sink_options);
+PG_FUNCTION_INFO_V1(outbox_forget_schema_ids);
 
 static void check_sink_name(const char *name);
 static void check_on_reject(const char *name, const char *on_reject);
@@ -88,6 +92,32 @@ check_options(const char *library, Jsonb *options)
 	OutboxSinkOption *resolved = OutboxSinkOptions(options, true, &n);
 
 	callbacks->validate_cb(resolved, n);
+}
+
+typedef struct SinkLibrary
+{
+	const char *name;
+	const OutboxSinkCallbacks *callbacks;
+} SinkLibrary;
+
+static void
+load_library(void *arg)
+{
+	SinkLibrary *library = arg;
+
+	library->callbacks = OutboxSinkLoad(library->name);
+}
+
+/* For what would break a promise, and nothing else: a library that cannot be loaded breaks none. */
+static void
+guard_options(const char *library, Jsonb *options)
+{
+	SinkLibrary loaded = {.name = library};
+	int n;
+	OutboxSinkOption *unread = OutboxSinkOptionsUnread(options, &n);
+
+	if (OutboxCatch(load_library, &loaded, CurrentMemoryContext, OutboxIsIntervention) == NULL && loaded.callbacks->guard_cb != NULL)
+		loaded.callbacks->guard_cb(unread, n);
 }
 
 static int32
@@ -180,6 +210,36 @@ outbox_create_sink(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/*
+ * forget_schema_ids(sink text) returns bigint: how many ids of registries were
+ * forgotten.  The row that is updated is what a running relay looks at.
+ * Raises undefined_object.
+ */
+Datum
+outbox_forget_schema_ids(PG_FUNCTION_ARGS)
+{
+	char *name = OutboxRequiredTextArg(fcinfo, 0, "sink");
+	OutboxOwnerScope scope;
+	Oid types[] = {INT4OID};
+	Datum values[1];
+	uint64 n;
+
+	OutboxApiBegin(&scope);
+	SPI_connect();
+	values[0] = Int32GetDatum(OutboxFindSink(name).id);
+	/* before the rows: a relay that stores one is behind this, or finds that it is void */
+	if (SPI_execute_with_args("UPDATE outbox_internal.sink SET forgotten = forgotten + 1 WHERE id = $1",
+							  1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "could not update outbox_internal.sink");
+	if (SPI_execute_with_args("DELETE FROM outbox_internal.schema_registration WHERE sink_id = $1",
+							  1, types, values, NULL, false, 0) != SPI_OK_DELETE)
+		elog(ERROR, "could not delete from outbox_internal.schema_registration");
+	n = SPI_processed;
+	SPI_finish();
+	OutboxOwnerEnd(&scope);
+	PG_RETURN_INT64((int64) n);
+}
+
 /* drop_sink(name text). Raises undefined_object, object_in_use. */
 Datum
 outbox_drop_sink(PG_FUNCTION_ARGS)
@@ -217,25 +277,37 @@ outbox_drop_sink(PG_FUNCTION_ARGS)
 
 /*
  * Trigger of outbox_internal.sink: an UPDATE of options follows the rules of create_sink
- * on files and hosts. The library is asked by the relay, which says what is
- * wrong with them. Not for INSERT: a restored sink is checked when it starts.
+ * on files and hosts, and on what would break a promise. What is merely wrong
+ * is said by the relay. Not for INSERT: a restored sink is checked when it starts.
  */
 Datum
 outbox_check_sink_options(PG_FUNCTION_ARGS)
 {
 	ErrorContextCallback context = {.callback = hide_statement, .previous = error_context_stack};
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	TupleDesc desc;
+	Datum library;
 	Datum options;
-	bool isnull;
+	bool no_library;
+	bool no_options;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("outbox.check_sink_options() was not called by its trigger")));
+	/* what is replicated was decided where it comes from; an error would stop the subscription */
+	if (IsLogicalWorker())
+		return PointerGetDatum(trigger->tg_newtuple);
 	error_context_stack = &context;
-	options = heap_getattr(trigger->tg_newtuple, SPI_fnumber(RelationGetDescr(trigger->tg_relation), "options"),
-						   RelationGetDescr(trigger->tg_relation), &isnull);
-	OutboxCheckSinkOptions(DatumGetJsonbP(options));
+	desc = RelationGetDescr(trigger->tg_relation);
+	library = heap_getattr(trigger->tg_newtuple, SPI_fnumber(desc, "library"), desc, &no_library);
+	options = heap_getattr(trigger->tg_newtuple, SPI_fnumber(desc, "options"), desc, &no_options);
+	/* NULL: the table's constraints say so */
+	if (!no_library && !no_options)
+	{
+		OutboxCheckSinkOptions(DatumGetJsonbP(options));
+		guard_options(TextDatumGetCString(library), DatumGetJsonbP(options));
+	}
 	error_context_stack = context.previous;
 	return PointerGetDatum(trigger->tg_newtuple);
 }

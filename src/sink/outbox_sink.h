@@ -36,7 +36,7 @@
 #include "datatype/timestamp.h"
 #include "port.h"
 
-#define OUTBOX_SINK_MAGIC 0x4F425833 /* changes with every change of this file's layout */
+#define OUTBOX_SINK_MAGIC 0x4F425834 /* changes with every change of this file's layout */
 
 /* A counted string; data == NULL is SQL NULL. Not terminated unless said. */
 typedef struct OutboxSlice
@@ -63,14 +63,23 @@ typedef struct OutboxSinkOption
 	const char *value; /* strings as they are; numbers and booleans as text */
 } OutboxSinkOption;
 
+/* An id that a registry assigned to a schema earlier. What registry and subject name is the sink's affair. */
+typedef struct OutboxRegistration
+{
+	const char *registry;
+	const char *subject;
+	int32 id;
+} OutboxRegistration;
+
 /* The schema of a payload; the struct outlives the sink's attempt. */
 typedef struct OutboxSchema
 {
-	int32 id;              /* outbox.event_schema.id, unique in this database */
-	const char *text;      /* the original Avro schema, JSON */
-	const char *full_name; /* namespace.Name */
-	uint64 fingerprint;    /* CRC-64-AVRO of the canonical form */
-	int32 registered_id;   /* what a registry assigned earlier for this sink, 0 = unknown */
+	int32 id;                                /* outbox.event_schema.id, unique in this database */
+	const char *text;                        /* the original Avro schema, JSON */
+	const char *full_name;                   /* namespace.Name */
+	uint64 fingerprint;                      /* CRC-64-AVRO of the canonical form */
+	const OutboxRegistration *registrations; /* what is remembered of this sink's reports; no two of a registry and subject */
+	int nregistrations;
 } OutboxSchema;
 
 /* An additional attribute: a CloudEvents extension name ([a-z0-9]) and its value. */
@@ -114,10 +123,10 @@ typedef struct OutboxAck
 {
 	OutboxPosition position;
 	OutboxAckStatus status;
-	bool only_schema;   /* of BLOCKED: other schemas may well go to this destination */
-	const char *detail; /* for all but OK: the broker's words; valid until the next callback */
-	int32 schema_id;    /* with registered_id: a registration to remember, else 0 */
-	int32 registered_id;
+	bool only_schema;                /* of BLOCKED: other schemas may well go to this destination */
+	const char *detail;              /* for all but OK: the broker's words; valid until the next callback */
+	int32 schema_id;                 /* with registration: of which schema */
+	OutboxRegistration registration; /* to remember; id = 0: none. Its texts, in UTF-8, are valid until the next callback */
 } OutboxAck;
 
 typedef struct OutboxSinkState
@@ -128,6 +137,10 @@ typedef struct OutboxSinkState
 	const OutboxSinkOption *options;
 	int noptions;
 	uint32 attempt;
+	int64 forgotten; /* changes when a person had the registrations forgotten: what the process remembers is void */
+
+	/* Does a schema that a registry holds (UTF-8) give readers the same values as ours? NULL: nobody can say. */
+	bool (*reads_alike)(const OutboxSchema *schema, const char *other);
 	void *private_data; /* the sink's own */
 } OutboxSinkState;
 
@@ -137,6 +150,14 @@ typedef struct OutboxSinkCallbacks
 
 	/* Required: raises for a bad option. Starts no thread, opens no connection. */
 	void (*validate_cb)(const OutboxSinkOption *options, int noptions);
+
+	/*
+	 * Optional: raises for an option with which the sink would break a promise
+	 * (order, completeness, what may run in the server).  Called in a session
+	 * that changes a sink; what is merely wrong may pass, for status says so when
+	 * the relay starts.  The value of an option that is kept in a file is NULL.
+	 */
+	void (*guard_cb)(const OutboxSinkOption *options, int noptions);
 
 	/* Required: prepares the connection. Must not wait for the broker. */
 	void (*startup_cb)(OutboxSinkState *state);

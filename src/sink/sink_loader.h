@@ -36,4 +36,7 @@ extern OutboxSinkOption *OutboxSinkOptions(Jsonb *options, bool check_privileges
 /* What OutboxSinkOptions refuses of files and hosts, without reading any file. The options need not be valid. */
 extern void OutboxCheckSinkOptions(Jsonb *options);
 
+/* All options without opening files: where a value is not a string, number or boolean it is NULL. They need not be valid. */
+extern OutboxSinkOption *OutboxSinkOptionsUnread(Jsonb *options, int *n);
+
 #endif /* OUTBOX_SINK_LOADER_H */

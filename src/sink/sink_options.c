@@ -34,6 +34,7 @@
 /* Certificates and keys are some kilobytes; a mistyped path may be anything. */
 #define OPTION_FILE_MAX_BYTES (1024 * 1024)
 
+static OutboxSinkOption *read_options(Jsonb *options, bool with_files, bool check_privileges, int *n);
 static const char *option_value(const char *name, const JsonbValue *value, bool check_privileges);
 static const char *file_path(const char *name, JsonbContainer *object);
 static void require_file_privilege(const char *name);
@@ -44,6 +45,18 @@ OUTBOX_NORETURN static void refuse_value(const char *name, const char *what);
 
 OutboxSinkOption *
 OutboxSinkOptions(Jsonb *options, bool check_privileges, int *n)
+{
+	return read_options(options, true, check_privileges, n);
+}
+
+OutboxSinkOption *
+OutboxSinkOptionsUnread(Jsonb *options, int *n)
+{
+	return read_options(options, false, false, n);
+}
+
+static OutboxSinkOption *
+read_options(Jsonb *options, bool with_files, bool check_privileges, int *n)
 {
 	OutboxSinkOption *result;
 	JsonbIterator *it;
@@ -65,8 +78,10 @@ OutboxSinkOptions(Jsonb *options, bool check_privileges, int *n)
 			result[*n].name = pnstrdup(v.val.string.val, v.val.string.len);
 		else if (token == WJB_VALUE)
 		{
-			result[*n].value = option_value(result[*n].name, &v, check_privileges);
-			OutboxCheckHttpHosts(result[*n].name, result[*n].value);
+			if (with_files || v.type == jbvString || v.type == jbvNumeric || v.type == jbvBool)
+				result[*n].value = option_value(result[*n].name, &v, check_privileges);
+			if (with_files)
+				OutboxCheckHttpHosts(result[*n].name, result[*n].value);
 			(*n)++;
 		}
 	}

@@ -79,6 +79,26 @@ sub registry
 	return $self->_up;
 }
 
+# A real schema registry of its own, which may be wiped and started again at its address.
+sub own_registry
+{
+	my ($class) = @_;
+	my $dir = PostgreSQL::Test::Utils::tempdir() . '/registry';
+	my $self = bless { kind => 'registry', dir => $dir, own => 1 }, $class;
+
+	return $self->_up;
+}
+
+# Stops it and starts it again at the same address, with nothing in it.
+sub set_up_anew
+{
+	my ($self) = @_;
+
+	$self->stop;
+	unlink glob "$self->{dir}/registry*.db";
+	return $self->_up;
+}
+
 # host:port, or for a registry its URL
 sub address
 {
@@ -127,7 +147,7 @@ sub consume
 	for my $name (sort keys %opt)
 	{
 		(my $flag = "--$name") =~ tr/_/-/;
-		push @args, $flag, $opt{$name};
+		push @args, $flag, $name eq 'lenient' ? () : $opt{$name};
 	}
 	my ($out, $err) = ('', '');
 	IPC::Run::run([ "$TOP/build/venv/bin/python", "$TOP/tools/consume.py", @args ], '<', \undef, '>', \$out, '2>', \$err)
@@ -152,7 +172,7 @@ sub _up
 	my ($self) = @_;
 
 	$started{ $self->{dir} } = $self->{kind}
-	  if ($self->{properties} || !$ENV{OUTBOX_TEST_BROKERS}) && !-e "$self->{dir}/pid";
+	  if ($self->{properties} || $self->{own} || !$ENV{OUTBOX_TEST_BROKERS}) && !-e "$self->{dir}/pid";
 	local $ENV{KAFKA_PROPERTIES} = $self->{properties} // '';
 	$self->{address} = _script("$self->{kind}-up.sh", $self->{dir});
 	return $self;

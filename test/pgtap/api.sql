@@ -56,6 +56,7 @@ SELECT is(pg_temp.signature('replay'),
     'aggregate_type text DEFAULT NULL::text, aggregate_id text DEFAULT NULL::text, from_seq bigint DEFAULT NULL::bigint, '
     'to_seq bigint DEFAULT NULL::bigint, topic text DEFAULT NULL::text, rate integer DEFAULT 1000, dry_run boolean DEFAULT false, '
     'OUT request bigint, OUT events bigint, OUT first_at timestamp with time zone, OUT last_at timestamp with time zone -> record', 'replay');
+SELECT is(pg_temp.signature('forget_schema_ids'), 'sink text -> bigint', 'forget_schema_ids');
 SELECT is(pg_temp.signature('cancel_replay'), 'request bigint -> void', 'cancel_replay');
 
 SELECT is(pg_temp.signature('add_check'), 'event_type text, name text, expression text -> void', 'add_check');

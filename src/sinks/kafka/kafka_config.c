@@ -3,10 +3,9 @@
  * kafka_config.c
  *	  Options of a Kafka sink: ours, librdkafka's, and the refused ones.
  *
- * A few names are ours; every other option is a property of librdkafka and is
- * checked by it.  Refused are the properties that run code or load libraries
- * of the caller's choice in the server, and those that the promises rest on:
- * order, acknowledgement by all replicas, no silent giving up.
+ * A few names are ours; every other option is a property of librdkafka, whose
+ * value is checked by it.  Which properties may be set at all is decided in
+ * kafka_properties.c.
  *
  * Used by a backend too (create_sink): nothing here starts a thread.
  *
@@ -14,13 +13,17 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+
+#include "utils/builtins.h"
+
 #include "compat.h"
 #include "kafka_sink.h"
 
 typedef struct KafkaProperty
 {
 	const char *name;
-	const char *value; /* or the reason, in the list of refused ones */
+	const char *value;
 } KafkaProperty;
 
 /*
@@ -43,7 +46,7 @@ static const KafkaProperty defaults[] = {
 	{"topic.metadata.propagation.max.ms", "10000"}, /* how long a missing topic may just not have been heard of */
 };
 
-/* What the promises rest on; see refused[]. */
+/* What the promises rest on; see kafka_properties.c. */
 static const KafkaProperty fixed[] = {
 	{"enable.idempotence", "true"},
 	{"enable.gapless.guarantee", "true"},
@@ -54,37 +57,8 @@ static const KafkaProperty fixed[] = {
 	{"delivery.report.only.error", "false"},
 };
 
-#define RUNS_CODE "It makes the server run a program or load a library."
-#define KEEPS_ORDER "The order and completeness of events rest on its value."
-#define KEEPS_REPORTS "Acknowledgements reach the relay through its value."
-#define IS_ALWAYS_ALL "An event counts as published only when all in-sync replicas have it."
-#define NEVER_GIVES_UP "Events are never given up: an outage only delays them."
-#define NOT_FOR_SINKS "Events are acknowledged one by one, not in transactions."
-
-static const KafkaProperty refused[] = {
-	{"plugin.library.paths", RUNS_CODE},
-	{"sasl.kerberos.kinit.cmd", RUNS_CODE},
-	{"ssl.engine.location", RUNS_CODE},
-	{"ssl.engine.id", RUNS_CODE},
-	{"ssl.providers", RUNS_CODE},
-	{"enable.idempotence", KEEPS_ORDER},
-	{"enable.gapless.guarantee", KEEPS_ORDER},
-	{"queuing.strategy", KEEPS_ORDER},
-	{"acks", IS_ALWAYS_ALL},
-	{"request.required.acks", IS_ALWAYS_ALL},
-	{"message.timeout.ms", NEVER_GIVES_UP},
-	{"delivery.timeout.ms", NEVER_GIVES_UP},
-	{"retries", NEVER_GIVES_UP},
-	{"message.send.max.retries", NEVER_GIVES_UP},
-	{"transactional.id", NOT_FOR_SINKS},
-	{"log.queue", KEEPS_REPORTS},
-	{"delivery.report.only.error", KEEPS_REPORTS},
-	{"enabled_events", KEEPS_REPORTS},
-	{"opaque", KEEPS_REPORTS},
-	{"interceptors", RUNS_CODE},
-	{"test.mock.num.brokers", "It makes events acknowledged that no broker has."},
-	{"default_topic_conf", KEEPS_REPORTS},
-};
+/* How often ids of the registry are read back: a registry may be set up anew at any time. */
+#define CHECK_INTERVAL_MS 60000
 
 /*
  * librdkafka puts these into the command line of kinit, which it gives to a
@@ -98,12 +72,13 @@ static const char *const shell_words[] = {"sasl.kerberos.principal", "sasl.kerbe
 #define SHELL_SAFE "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/@"
 
 static bool is_ours(const char *name);
-static void check_refused(const char *name);
 static void check_shell_word(const OutboxSinkOption *option);
 static void parse_ours(const OutboxSinkOption *option, KafkaConfig *config);
 static void check_header(const OutboxSinkOption *option);
 static void check_url(const char *url);
 static char *trim_slashes(const char *url);
+static char *canonical_url(const char *url);
+static int parse_interval(const OutboxSinkOption *option);
 OUTBOX_NORETURN static void bad_value(const OutboxSinkOption *option, const char *hint);
 static void set_property(rd_kafka_conf_t *conf, const char *name, const char *value);
 static void limit_property(rd_kafka_conf_t *conf, const char *name, int limit);
@@ -114,15 +89,20 @@ KafkaParseOptions(const OutboxSinkOption *options, int noptions, KafkaConfig *co
 	bool has_servers = false;
 	int i;
 
-	*config = (KafkaConfig){.headers = KAFKA_HEADERS_CLOUDEVENTS, .subject = KAFKA_SUBJECT_TOPIC_RECORD_NAME};
+	*config = (KafkaConfig){
+		.headers = KAFKA_HEADERS_CLOUDEVENTS,
+		.subject = KAFKA_SUBJECT_TOPIC_RECORD_NAME,
+		.auto_register = true,
+		.check_interval_ms = CHECK_INTERVAL_MS};
 	for (i = 0; i < noptions; i++)
 	{
 		const char *name = options[i].name;
 
-		check_refused(name);
-		check_shell_word(&options[i]);
 		if (is_ours(name))
 			parse_ours(&options[i], config);
+		else
+			KafkaCheckProperty(&options[i]);
+		check_shell_word(&options[i]);
 		if ((strcmp(name, "bootstrap.servers") == 0 || strcmp(name, "metadata.broker.list") == 0) &&
 			options[i].value[0] != '\0')
 			has_servers = true;
@@ -169,22 +149,6 @@ is_ours(const char *name)
 		strcmp(name, "subject.strategy") == 0 ||
 		strcmp(name, "headers") == 0 ||
 		strcmp(name, "source") == 0;
-}
-
-static void
-check_refused(const char *name)
-{
-	int i;
-
-	for (i = 0; i < lengthof(refused); i++)
-	{
-		if (strcmp(name, refused[i].name) == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("option \"%s\" cannot be set for a Kafka sink", name),
-					 errdetail("%s", refused[i].value),
-					 errhint("Leave it out.")));
-	}
 }
 
 static void
@@ -240,6 +204,7 @@ parse_ours(const OutboxSinkOption *option, KafkaConfig *config)
 		check_header(option);
 		check_url(value);
 		config->registry_url = trim_slashes(value);
+		config->registry = canonical_url(config->registry_url);
 	}
 	else if (strcmp(name, "schema.registry.basic.auth") == 0)
 	{
@@ -252,11 +217,18 @@ parse_ours(const OutboxSinkOption *option, KafkaConfig *config)
 	}
 	else if (strcmp(name, "schema.registry.ssl.ca.location") == 0)
 		config->registry_ca = value;
+	else if (strcmp(name, "schema.registry.auto.register") == 0)
+	{
+		if (!parse_bool(value, &config->auto_register))
+			bad_value(option, "Give true or false.");
+	}
+	else if (strcmp(name, "schema.registry.check.interval.ms") == 0)
+		config->check_interval_ms = parse_interval(option);
 	else
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unknown option \"%s\" of a Kafka sink", name),
-				 errhint("Of the registry there are schema.registry.url, schema.registry.basic.auth and schema.registry.ssl.ca.location.")));
+				 errhint("Of the registry there are schema.registry.url, schema.registry.basic.auth, schema.registry.ssl.ca.location, schema.registry.auto.register and schema.registry.check.interval.ms.")));
 }
 
 /* What is in a header of every message: outbox.max_message_bytes has room for so much of it. */
@@ -300,6 +272,35 @@ trim_slashes(const char *url)
 	while (len > 0 && url[len - 1] == '/')
 		len--;
 	return pnstrdup(url, len);
+}
+
+/* Scheme and host in lower case, without the port that the scheme means anyway: two spellings of one registry. */
+static char *
+canonical_url(const char *url)
+{
+	char *canonical = pstrdup(url);
+	char *host = strstr(canonical, "://") + strlen("://");
+	char *host_end = host + strcspn(host, "/");
+	const char *port;
+	char *c;
+
+	for (c = canonical; c < host_end; c++)
+		*c = pg_ascii_tolower((unsigned char) *c);
+	port = strncmp(canonical, "https:", strlen("https:")) == 0 ? ":443" : ":80";
+	if (host_end - host > strlen(port) && strncmp(host_end - strlen(port), port, strlen(port)) == 0)
+		memmove(host_end - strlen(port), host_end, strlen(host_end) + 1);
+	return canonical;
+}
+
+static int
+parse_interval(const OutboxSinkOption *option)
+{
+	char *end;
+	long value = strtol(option->value, &end, 10);
+
+	if (end == option->value || *end != '\0' || value < 0 || value > INT_MAX)
+		bad_value(option, "Give a number of milliseconds, 0 for never.");
+	return (int) value;
 }
 
 /* Does not show the value: it may come from a file. */

@@ -25,8 +25,9 @@
 #define CONNECT_TIMEOUT_MS 3000L
 #define REQUEST_TIMEOUT_MS 5000L
 
-/* Answers are some dozen bytes; a wrong URL may lead anywhere. */
-#define ANSWER_MAX_BYTES (64 * 1024)
+/* Answers are some dozen bytes, or a schema; a wrong URL may lead anywhere. */
+#define ANSWER_MAX_BYTES (4 * 1024 * 1024)
+#define ANSWER_FIRST_BYTES 4096
 
 struct KafkaHttp
 {
@@ -45,9 +46,11 @@ struct KafkaHttp
 	CURLcode result;
 	char error[CURL_ERROR_SIZE];
 	Size answer_len;
-	char answer[ANSWER_MAX_BYTES + 1];
+	Size answer_capacity;
+	char *answer; /* never NULL */
 };
 
+static void start(KafkaHttp *http, const char *url, const char *header);
 static void set_options(KafkaHttp *http);
 static void step(KafkaHttp *http, curl_socket_t fd, int mask);
 static void serve_timer(KafkaHttp *http);
@@ -56,6 +59,7 @@ static void end_request(KafkaHttp *http);
 static void set_timer(KafkaHttp *http, long ms);
 static bool watch(KafkaHttp *http, int fd, uint32 events);
 static size_t on_data(char *data, size_t size, size_t n, void *arg);
+static bool make_room(KafkaHttp *http, Size len);
 static int on_socket(CURL *request, curl_socket_t fd, int what, void *arg, void *unused);
 static int on_timer(CURLM *multi, long timeout_ms, void *arg);
 
@@ -67,6 +71,8 @@ KafkaHttpCreate(MemoryContext parent, const char *auth, const char *ca_file)
 	sigset_t saved;
 
 	http->context = context;
+	http->answer_capacity = ANSWER_FIRST_BYTES;
+	http->answer = MemoryContextAlloc(context, http->answer_capacity);
 	http->auth = auth;
 	http->ca_file = ca_file;
 	http->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
@@ -124,6 +130,21 @@ void
 KafkaHttpPost(KafkaHttp *http, const char *url, const char *content_type, const char *body)
 {
 	char header[256];
+
+	snprintf(header, sizeof(header), "Content-Type: %s", content_type);
+	http->body = MemoryContextStrdup(http->context, body);
+	start(http, url, header);
+}
+
+void
+KafkaHttpGet(KafkaHttp *http, const char *url)
+{
+	start(http, url, "Accept: application/json, application/*+json");
+}
+
+static void
+start(KafkaHttp *http, const char *url, const char *header)
+{
 	sigset_t saved;
 
 	Assert(http->request == NULL);
@@ -132,8 +153,6 @@ KafkaHttpPost(KafkaHttp *http, const char *url, const char *content_type, const 
 	http->error[0] = '\0';
 	http->answer_len = 0;
 	http->url = MemoryContextStrdup(http->context, url);
-	http->body = MemoryContextStrdup(http->context, body);
-	snprintf(header, sizeof(header), "Content-Type: %s", content_type);
 
 	KafkaBlockSignals(&saved);
 	http->request = curl_easy_init();
@@ -159,7 +178,8 @@ set_options(KafkaHttp *http)
 	CURL *request = http->request;
 
 	curl_easy_setopt(request, CURLOPT_URL, http->url);
-	curl_easy_setopt(request, CURLOPT_POSTFIELDS, http->body);
+	if (http->body != NULL)
+		curl_easy_setopt(request, CURLOPT_POSTFIELDS, http->body);
 	curl_easy_setopt(request, CURLOPT_HTTPHEADER, http->headers);
 	curl_easy_setopt(request, CURLOPT_USERAGENT, "outbox_ext");
 	curl_easy_setopt(request, CURLOPT_WRITEFUNCTION, on_data);
@@ -305,11 +325,31 @@ on_data(char *data, size_t size, size_t n, void *arg)
 	KafkaHttp *http = arg;
 	size_t len = size * n;
 
-	if (len > ANSWER_MAX_BYTES - http->answer_len)
+	if (len > ANSWER_MAX_BYTES - http->answer_len || !make_room(http, len + 1))
 		return 0; /* gives up */
 	memcpy(http->answer + http->answer_len, data, len);
 	http->answer_len += len;
 	return len;
+}
+
+static bool
+make_room(KafkaHttp *http, Size len)
+{
+	Size capacity = http->answer_capacity;
+	char *larger;
+
+	while (capacity < http->answer_len + len)
+		capacity *= 2;
+	if (capacity == http->answer_capacity)
+		return true;
+	larger = MemoryContextAllocExtended(http->context, capacity, MCXT_ALLOC_NO_OOM);
+	if (larger == NULL)
+		return false;
+	memcpy(larger, http->answer, http->answer_len);
+	pfree(http->answer);
+	http->answer = larger;
+	http->answer_capacity = capacity;
+	return true;
 }
 
 static int

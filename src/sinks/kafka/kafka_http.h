@@ -26,7 +26,8 @@ extern void KafkaHttpDestroy(KafkaHttp *http); /* never raises */
 /* Readable when KafkaHttpServe has something to do. */
 extern int KafkaHttpDescriptor(const KafkaHttp *http);
 
-/* Starts a request; none may be running. */
+/* Start a request; none may be running. */
+extern void KafkaHttpGet(KafkaHttp *http, const char *url);
 extern void KafkaHttpPost(KafkaHttp *http, const char *url, const char *content_type, const char *body);
 extern bool KafkaHttpBusy(const KafkaHttp *http);
 

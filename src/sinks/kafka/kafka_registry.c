@@ -3,14 +3,22 @@
  * kafka_registry.c
  *	  Registers schemas at a Confluent-compatible schema registry.
  *
- * One successful request per schema and sink, ever: the id is reported to the
- * relay, which remembers it.  The request runs beside everything else
- * (kafka_http.c).
+ * An id belongs to the registry and the subject that it came from.  The relay
+ * remembers what is reported; before an id is used, new or remembered, the
+ * schema under it is read back and compared with ours, once per process, and
+ * again every schema.registry.check.interval.ms: a registry may have been
+ * restored, emptied or set up anew at the same address.  An id that has gone,
+ * or stands for another schema, is forgotten and the schema registered again.
+ *
+ * A registry that gives no answer does not hold up events whose id is
+ * remembered: an outage says nothing about ids.
  *
  * Whatever is answered instead of an id (a refusal of the schema, 409 or 422;
  * registry down, 5xx, not allowed, nonsense) is an obstacle for the events of
  * this schema in this topic, and for no others.  The relay offers one of them
  * again after a while, and the registry is asked again.
+ *
+ * One request at a time, beside everything else (kafka_http.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -18,57 +26,72 @@
 
 #include <curl/curl.h>
 
-#include "utils/builtins.h"
+#include "lib/stringinfo.h"
 #include "utils/json.h"
-#include "utils/jsonb.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
+#include "kafka_answer.h"
 #include "kafka_http.h"
 #include "kafka_sink.h"
 
 #define CONTENT_TYPE "application/vnd.schemaregistry.v1+json"
 
-/* How much is shown of what a registry says. */
-#define MESSAGE_MAX_BYTES 200
+/* How soon an id that could not be read back is tried again, and how long a registry without answer is not waited for. */
+#define RETRY_MS 5000
 
-typedef struct KafkaRegistration
+typedef enum KafkaQuestion
 {
-	struct KafkaRegistration *next;
+	ASK_FOR_ID,    /* registers, or looks up */
+	ASK_FOR_SCHEMA /* reads route->candidate back */
+} KafkaQuestion;
+
+typedef struct KafkaNews
+{
+	struct KafkaNews *next;
 	int32 schema_id;
-	int32 registered_id;
-} KafkaRegistration;
+	OutboxRegistration registration;
+} KafkaNews;
 
 struct KafkaRegistry
 {
 	MemoryContext context;
 	MemoryContext scratch; /* of one request or answer */
 	const KafkaConfig *config;
+	const OutboxSinkState *state;
 	KafkaHttp *http;
-	KafkaRoute *route;       /* what the request is about */
-	KafkaRegistration *news; /* not reported yet */
+	KafkaQuestion question; /* of the running request */
+	KafkaRoute *route;      /* what it is about */
+	TimestampTz asked_at;   /* when it began */
+	TimestampTz silent_at;  /* the last one that brought no answer; 0: there was one since */
+	KafkaNews *news;        /* not reported yet */
 };
 
-static void start_request(KafkaRegistry *registry, KafkaRoute *route);
+static void ask(KafkaRegistry *registry, KafkaRoute *route, KafkaQuestion question);
 static char *subject_name(const KafkaRegistry *registry, const KafkaRoute *route);
-static char *request_url(const KafkaRegistry *registry);
+static char *id_url(const KafkaRegistry *registry);
 static char *request_body(const KafkaRoute *route);
-static void accept_registration(KafkaRegistry *registry, const KafkaHttpAnswer *answer);
+static bool take_id(KafkaRegistry *registry, const KafkaHttpAnswer *answer);
+static bool take_schema(KafkaRegistry *registry, const KafkaHttpAnswer *answer);
+static void use_id(KafkaRegistry *registry, KafkaRoute *route);
+static void drop_id(KafkaRegistry *registry, const char *what);
 static void note_refusal(KafkaRegistry *registry, const KafkaHttpAnswer *answer);
+static void note_missing(KafkaRegistry *registry);
 static void note_trouble(KafkaRegistry *registry, const char *reason);
-static Jsonb *parse_answer(const KafkaHttpAnswer *answer);
-static int32 answer_id(const KafkaHttpAnswer *answer);
-static const char *answer_message(const KafkaHttpAnswer *answer);
+static void set_obstacle(KafkaRegistry *registry, const char *text);
 
 KafkaRegistry *
-KafkaRegistryCreate(MemoryContext parent, const KafkaConfig *config)
+KafkaRegistryCreate(const OutboxSinkState *state, const KafkaConfig *config)
 {
-	MemoryContext context = AllocSetContextCreate(parent, "outbox kafka registry", ALLOCSET_SMALL_SIZES);
+	MemoryContext context = AllocSetContextCreate(state->context, "outbox kafka registry", ALLOCSET_SMALL_SIZES);
 	KafkaRegistry *registry = MemoryContextAllocZero(context, sizeof(KafkaRegistry));
 
 	registry->context = context;
 	registry->scratch = AllocSetContextCreate(context, "outbox kafka registry request", ALLOCSET_SMALL_SIZES);
 	registry->config = config;
+	registry->state = state;
 	registry->http = KafkaHttpCreate(context, config->registry_auth, config->registry_ca);
+	KafkaConfirmedBegin(config->registry, state->forgotten);
 	return registry;
 }
 
@@ -85,57 +108,74 @@ KafkaRegistryDescriptor(const KafkaRegistry *registry)
 	return KafkaHttpDescriptor(registry->http);
 }
 
+void
+KafkaRegistryRecall(KafkaRegistry *registry, KafkaRoute *route)
+{
+	const OutboxSchema *schema = route->schema;
+	MemoryContext caller = MemoryContextSwitchTo(registry->context);
+	int i;
+
+	route->subject = subject_name(registry, route);
+	MemoryContextSwitchTo(caller);
+	route->candidate = KafkaConfirmedId(schema->id, route->subject, &route->checked_at);
+	route->registered_id = route->candidate;
+	if (route->registered_id != 0)
+		return;
+	for (i = 0; i < schema->nregistrations; i++)
+	{
+		const OutboxRegistration *registration = &schema->registrations[i];
+
+		if (strcmp(registration->registry, registry->config->registry) == 0 && strcmp(registration->subject, route->subject) == 0)
+			route->candidate = registration->id;
+	}
+}
+
+/* ---- questions ------------------------------------------------------------------- */
+
 bool
 KafkaRegistryResolve(KafkaRegistry *registry, KafkaRoute *route)
 {
 	if (route->registered_id == 0 && route->obstacle == NULL && !KafkaHttpBusy(registry->http))
-		start_request(registry, route);
+		ask(registry, route, route->candidate != 0 ? ASK_FOR_SCHEMA : ASK_FOR_ID);
+	/* it was remembered, and the registry has not said that it is wrong */
+	if (route->registered_id == 0 && route->candidate != 0 && KafkaRegistryIsSilent(registry))
+		use_id(registry, route);
 	return route->registered_id != 0 || route->obstacle != NULL;
 }
 
 bool
-KafkaRegistryNews(KafkaRegistry *registry, int32 *schema_id, int32 *registered_id)
+KafkaRegistryIsSilent(const KafkaRegistry *registry)
 {
-	KafkaRegistration *news = registry->news;
+	TimestampTz now = GetCurrentTimestamp();
 
-	if (news == NULL)
-		return false;
-	*schema_id = news->schema_id;
-	*registered_id = news->registered_id;
-	registry->news = news->next;
-	pfree(news);
-	return true;
+	return (KafkaHttpBusy(registry->http) && TimestampDifferenceExceeds(registry->asked_at, now, KAFKA_REGISTRY_PATIENCE_MS)) ||
+		(registry->silent_at != 0 && !TimestampDifferenceExceeds(registry->silent_at, now, RETRY_MS));
 }
 
 bool
-KafkaRegistryServe(KafkaRegistry *registry)
+KafkaRegistryCheck(KafkaRegistry *registry, KafkaRoute *route)
 {
-	KafkaHttpAnswer answer;
-	MemoryContext caller;
+	int interval = registry->config->check_interval_ms;
 
-	if (!KafkaHttpServe(registry->http, &answer))
+	if (route->registered_id == 0 || KafkaHttpBusy(registry->http) || interval == 0 ||
+		!TimestampDifferenceExceeds(route->checked_at, GetCurrentTimestamp(), route->unchecked ? RETRY_MS : interval))
 		return false;
-	caller = MemoryContextSwitchTo(registry->scratch);
-	if (answer.status == 0)
-		note_trouble(registry, answer.error);
-	else if (answer.status == 200 || answer.status == 201)
-		accept_registration(registry, &answer);
-	else if (answer.status == 409 || answer.status == 422)
-		note_refusal(registry, &answer);
-	else
-		note_trouble(registry, psprintf("it answers with HTTP status %ld: %s", answer.status, answer_message(&answer)));
-	MemoryContextSwitchTo(caller);
-	MemoryContextReset(registry->scratch);
+	ask(registry, route, ASK_FOR_SCHEMA);
 	return true;
 }
 
 static void
-start_request(KafkaRegistry *registry, KafkaRoute *route)
+ask(KafkaRegistry *registry, KafkaRoute *route, KafkaQuestion question)
 {
 	MemoryContext caller = MemoryContextSwitchTo(registry->scratch);
 
 	registry->route = route;
-	KafkaHttpPost(registry->http, request_url(registry), CONTENT_TYPE, request_body(route));
+	registry->question = question;
+	registry->asked_at = GetCurrentTimestamp();
+	if (question == ASK_FOR_SCHEMA)
+		KafkaHttpGet(registry->http, psprintf("%s/schemas/ids/%d", registry->config->registry_url, route->candidate));
+	else
+		KafkaHttpPost(registry->http, id_url(registry), CONTENT_TYPE, request_body(route));
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(registry->scratch);
 }
@@ -156,10 +196,11 @@ subject_name(const KafkaRegistry *registry, const KafkaRoute *route)
 }
 
 static char *
-request_url(const KafkaRegistry *registry)
+id_url(const KafkaRegistry *registry)
 {
-	char *escaped = curl_easy_escape(NULL, subject_name(registry, registry->route), 0);
-	char *url = psprintf("%s/subjects/%s/versions", registry->config->registry_url, escaped ? escaped : "");
+	char *escaped = curl_easy_escape(NULL, registry->route->subject, 0);
+	char *url = psprintf("%s/subjects/%s%s", registry->config->registry_url, escaped ? escaped : "",
+						 registry->config->auto_register ? "/versions" : "");
 
 	curl_free(escaped);
 	return url;
@@ -177,102 +218,176 @@ request_body(const KafkaRoute *route)
 	return body.data;
 }
 
-static void
-accept_registration(KafkaRegistry *registry, const KafkaHttpAnswer *answer)
-{
-	int32 id = answer_id(answer);
-	KafkaRegistration *news;
+/* ---- answers --------------------------------------------------------------------- */
 
-	if (id <= 0)
-	{
+bool
+KafkaRegistryServe(KafkaRegistry *registry)
+{
+	KafkaHttpAnswer answer;
+	MemoryContext caller;
+	bool done;
+
+	if (!KafkaHttpServe(registry->http, &answer))
+		return false;
+	registry->silent_at = answer.status == 0 ? GetCurrentTimestamp() : 0;
+	caller = MemoryContextSwitchTo(registry->scratch);
+	done = registry->question == ASK_FOR_ID ? take_id(registry, &answer) : take_schema(registry, &answer);
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(registry->scratch);
+	/* what is known by now leads to the next question */
+	if (!done)
+		ask(registry, registry->route, registry->route->candidate != 0 ? ASK_FOR_SCHEMA : ASK_FOR_ID);
+	return done;
+}
+
+/* False: another question has to be asked. */
+static bool
+take_id(KafkaRegistry *registry, const KafkaHttpAnswer *answer)
+{
+	KafkaRoute *route = registry->route;
+	int32 id;
+
+	if (answer->status == 0)
+		note_trouble(registry, answer->error);
+	else if (answer->status == 409 || answer->status == 422)
+		note_refusal(registry, answer);
+	else if (answer->status == 404 && !registry->config->auto_register && KafkaAnswerSaysMissing(answer->body))
+		note_missing(registry);
+	else if (answer->status != 200 && answer->status != 201)
+		note_trouble(registry, psprintf("it answers with HTTP status %ld: %s", answer->status, KafkaAnswerMessage(answer->body)));
+	else if ((id = KafkaAnswerId(answer->body)) <= 0)
 		note_trouble(registry, "its answer holds no schema id");
-		return;
+	else
+	{
+		route->candidate = id;
+		route->fresh = true;
+		if (KafkaConfirmedId(route->schema->id, route->subject, &route->checked_at) != id)
+			return false;
+		use_id(registry, route);
 	}
-	news = MemoryContextAlloc(registry->context, sizeof(KafkaRegistration));
-	*news = (KafkaRegistration){.next = registry->news, .schema_id = registry->route->schema->id, .registered_id = id};
-	registry->news = news;
-	registry->route->registered_id = id;
-	ereport(DEBUG1,
-			(errmsg_internal("schema %s is number %d of the registry", registry->route->schema->full_name, id)));
+	return true;
+}
+
+/* What stands under route->candidate?  False: another question has to be asked. */
+static bool
+take_schema(KafkaRegistry *registry, const KafkaHttpAnswer *answer)
+{
+	KafkaRoute *route = registry->route;
+	char *schema = answer->status == 200 ? KafkaAnswerSchema(answer->body) : NULL;
+	bool gone = answer->status == 404 && KafkaAnswerSaysMissing(answer->body);
+
+	if (schema != NULL && (registry->state->reads_alike == NULL || registry->state->reads_alike(route->schema, schema)))
+	{
+		route->checked_at = GetCurrentTimestamp();
+		route->unchecked = false;
+		KafkaConfirm(route->schema->id, route->subject, route->candidate, route->checked_at);
+		use_id(registry, route);
+		return true;
+	}
+	if (schema == NULL && !gone)
+	{
+		/* nothing that speaks against it */
+		use_id(registry, route);
+		route->unchecked = true;
+		route->checked_at = GetCurrentTimestamp();
+		return true;
+	}
+	if (route->fresh)
+	{
+		set_obstacle(registry, psprintf("the schema registry at %s says that %s is number %d, but holds %s under it", registry->config->registry_url, route->schema->full_name, route->candidate, gone ? "nothing" : "another schema"));
+		route->candidate = 0;
+		route->fresh = false;
+		return true;
+	}
+	drop_id(registry, gone ? "nothing" : "another schema");
+	return false;
+}
+
+/* The candidate it is. */
+static void
+use_id(KafkaRegistry *registry, KafkaRoute *route)
+{
+	route->registered_id = route->candidate;
+	if (route->fresh)
+	{
+		KafkaNews *news = MemoryContextAlloc(registry->context, sizeof(KafkaNews));
+
+		*news = (KafkaNews){
+			.next = registry->news,
+			.schema_id = route->schema->id,
+			.registration = {.registry = registry->config->registry, .subject = route->subject, .id = route->candidate}};
+		registry->news = news;
+		ereport(DEBUG1,
+				(errmsg_internal("schema %s is number %d of the registry", route->schema->full_name, route->candidate)));
+	}
+	else if (route->checked_at == 0)
+	{
+		route->unchecked = true;
+		route->checked_at = GetCurrentTimestamp();
+	}
+	route->fresh = false;
+}
+
+/* The registry is not what it was: messages that left with the old id are lost on readers, later ones need not be. */
+static void
+drop_id(KafkaRegistry *registry, const char *what)
+{
+	KafkaRoute *route = registry->route;
+
+	ereport(LOG,
+			(errmsg("schema registry of sink \"%s\" has other contents than before: %s is registered again",
+					registry->state->sink_name, route->schema->full_name),
+			 errdetail("It holds %s under number %d, which it gave to subject \"%s\" earlier.", what, route->candidate, route->subject)));
+	KafkaUnconfirm(route->schema->id, route->subject);
+	route->candidate = 0;
+	route->registered_id = 0;
+	route->frame_len = 0;
 }
 
 static void
 note_refusal(KafkaRegistry *registry, const KafkaHttpAnswer *answer)
 {
-	KafkaRoute *route = registry->route;
-	char *text = psprintf("the schema registry refuses %s under subject \"%s\" (HTTP status %ld): %s",
-						  route->schema->full_name, subject_name(registry, route), answer->status, answer_message(answer));
+	const KafkaRoute *route = registry->route;
 
-	route->obstacle = MemoryContextStrdup(registry->context, text);
+	set_obstacle(registry, psprintf("the schema registry refuses %s under subject \"%s\" (HTTP status %ld): %s", route->schema->full_name, route->subject, answer->status, KafkaAnswerMessage(answer->body)));
+}
+
+/* With auto.register = false. */
+static void
+note_missing(KafkaRegistry *registry)
+{
+	const KafkaRoute *route = registry->route;
+
+	set_obstacle(registry,
+				 psprintf("the schema of %s is not registered under subject \"%s\" at %s, and schema.registry.auto.register is false. "
+						  "HINT: Register what outbox.avro_schema() returns for the event type, or set the option to true",
+						  route->schema->full_name, route->subject, registry->config->registry_url));
 }
 
 static void
 note_trouble(KafkaRegistry *registry, const char *reason)
 {
-	char *text = psprintf("could not register a schema at %s: %s", registry->config->registry_url, reason);
-
-	registry->route->obstacle = MemoryContextStrdup(registry->context, text);
+	set_obstacle(registry, psprintf("could not register a schema at %s: %s", registry->config->registry_url, reason));
 }
 
-/* The answer as a JSON object, or NULL; whatever a wrong URL sends must not raise. */
-static Jsonb *
-parse_answer(const KafkaHttpAnswer *answer)
+/* For the event that waits; when none does, the next one asks again. */
+static void
+set_obstacle(KafkaRegistry *registry, const char *text)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	Jsonb *volatile json = NULL;
-
-	PG_TRY();
-	{
-		json = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(answer->body)));
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(caller);
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	return json != NULL && JB_ROOT_IS_OBJECT(json) ? json : NULL;
+	if (registry->route->asked_at != 0)
+		registry->route->obstacle = MemoryContextStrdup(registry->context, text);
 }
 
-/* 0: there is none. */
-static int32
-answer_id(const KafkaHttpAnswer *answer)
+bool
+KafkaRegistryNews(KafkaRegistry *registry, OutboxAck *ack)
 {
-	Jsonb *json = parse_answer(answer);
-	JsonbValue value;
-	const char *digits;
-	char *end;
-	long id;
+	KafkaNews *news = registry->news;
 
-	if (json == NULL || getKeyJsonValueFromContainer(&json->root, "id", strlen("id"), &value) == NULL ||
-		value.type != jbvNumeric)
-		return 0;
-	digits = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)));
-	id = strtol(digits, &end, 10);
-	return *end == '\0' && id > 0 && id <= PG_INT32_MAX ? (int32) id : 0;
-}
-
-/*
- * The registry's words, fit for a log line. Nothing else of an answer is shown:
- * at a wrong URL it may be anybody's.
- */
-static const char *
-answer_message(const KafkaHttpAnswer *answer)
-{
-	Jsonb *json = parse_answer(answer);
-	JsonbValue value;
-	char *text;
-	char *p;
-
-	if (json != NULL && getKeyJsonValueFromContainer(&json->root, "message", strlen("message"), &value) != NULL &&
-		value.type == jbvString)
-		text = pnstrdup(value.val.string.val, Min(value.val.string.len, MESSAGE_MAX_BYTES));
-	else
-		return "without a message";
-	for (p = text; *p != '\0'; p++)
-	{
-		if (*p < ' ' || *p > '~')
-			*p = ' '; /* also half of a cut character, and what this server's encoding may not know */
-	}
-	return text[0] != '\0' ? text : "without a message";
+	if (news == NULL)
+		return false;
+	ack->schema_id = news->schema_id;
+	ack->registration = news->registration;
+	registry->news = news->next;
+	pfree(news);
+	return true;
 }

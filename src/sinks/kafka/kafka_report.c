@@ -129,7 +129,7 @@ KafkaTakeAcks(KafkaSink *sink, OutboxAck *acks, int max)
 		sink->unheard = false;
 	for (i = 0; sink->registry != NULL && i < n; i++)
 	{
-		if (!KafkaRegistryNews(sink->registry, &acks[i].schema_id, &acks[i].registered_id))
+		if (!KafkaRegistryNews(sink->registry, &acks[i]))
 			break;
 	}
 	return n;

@@ -11,8 +11,12 @@
 #include "postgres.h"
 
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "kafka_sink.h"
+
+/* How often ids are looked at, to find one that is to be read back. */
+#define CHECK_MS 1000
 
 static KafkaRoute *add_route(KafkaSink *sink, KafkaRouteEntry *entry, const OutboxMessage *message);
 static void complete_route(KafkaSink *sink, KafkaRoute *route);
@@ -58,7 +62,8 @@ add_route(KafkaSink *sink, KafkaRouteEntry *entry, const OutboxMessage *message)
 
 	route->schema = message->schema;
 	route->topic_name = MemoryContextStrdup(sink->state->context, message->destination);
-	route->registered_id = message->schema->registered_id;
+	if (sink->registry != NULL)
+		KafkaRegistryRecall(sink->registry, route);
 	route->topic = rd_kafka_topic_new(sink->rk, route->topic_name, NULL);
 	if (route->topic == NULL)
 		ereport(ERROR,
@@ -96,6 +101,32 @@ complete_route(KafkaSink *sink, KafkaRoute *route)
 	}
 	route->dataschema_len = strlen(route->dataschema);
 	KafkaPrepareFrame(route, sink->registry != NULL);
+}
+
+void
+KafkaCheckRoutes(KafkaSink *sink)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	HASH_SEQ_STATUS scan;
+	KafkaRouteEntry *entry;
+
+	if (sink->routes == NULL || !TimestampDifferenceExceeds(sink->checked_at, now, CHECK_MS))
+		return;
+	sink->checked_at = now;
+	hash_seq_init(&scan, sink->routes);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		KafkaRoute *route;
+
+		for (route = entry->first; route != NULL; route = route->next)
+		{
+			if (KafkaRegistryCheck(sink->registry, route))
+			{
+				hash_seq_term(&scan);
+				return;
+			}
+		}
+	}
 }
 
 /* Releases the topic handles; to be called before the producer goes. Never raises. */

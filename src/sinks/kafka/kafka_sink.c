@@ -36,9 +36,6 @@ PG_MODULE_MAGIC;
 /* Without any report for so long, say so; brokers answer within milliseconds. */
 #define STALL_MS 10000
 
-/* Others do not wait longer than this for a registry that does not answer. */
-#define REGISTRY_PATIENCE_MS 1000
-
 /* How long an error is shown while nothing is under way that could prove it outdated. */
 #define IDLE_ERROR_MS 60000
 
@@ -72,6 +69,15 @@ kafka_validate(const OutboxSinkOption *options, int noptions)
 }
 
 static void
+kafka_guard(const OutboxSinkOption *options, int noptions)
+{
+	int i;
+
+	for (i = 0; i < noptions; i++)
+		KafkaGuardProperty(&options[i]);
+}
+
+static void
 kafka_startup(OutboxSinkState *state)
 {
 	KafkaSink *sink = MemoryContextAllocZero(state->context, sizeof(KafkaSink));
@@ -90,7 +96,7 @@ kafka_startup(OutboxSinkState *state)
 	sink->progress_at = GetCurrentTimestamp();
 
 	if (sink->config.registry_url != NULL)
-		sink->registry = KafkaRegistryCreate(state->context, &sink->config);
+		sink->registry = KafkaRegistryCreate(state, &sink->config);
 	open_descriptors(sink);
 	KafkaProducerOpen(sink);
 	MemoryContextSwitchTo(caller);
@@ -225,6 +231,7 @@ kafka_shutdown(OutboxSinkState *state)
 static const OutboxSinkCallbacks kafka_callbacks = {
 	.magic = OUTBOX_SINK_MAGIC,
 	.validate_cb = kafka_validate,
+	.guard_cb = kafka_guard,
 	.startup_cb = kafka_startup,
 	.publish_cb = kafka_publish,
 	.poll_cb = kafka_poll,
@@ -292,7 +299,7 @@ take_unregistered(KafkaSink *sink, KafkaRoute *route, const OutboxMessage *messa
 	}
 	if (route->asked_at == 0)
 		route->asked_at = GetCurrentTimestamp();
-	if (!older_than(route->asked_at, REGISTRY_PATIENCE_MS))
+	if (!older_than(route->asked_at, KAFKA_REGISTRY_PATIENCE_MS))
 		return false;
 	KafkaBlock(sink, message, true, psprintf("the schema registry at %s does not answer", sink->config.registry_url));
 	route->asked_at = 0;
@@ -371,9 +378,16 @@ produce_failed(KafkaSink *sink, const OutboxMessage *message, rd_kafka_resp_err_
 static void
 serve(KafkaSink *sink, int enough)
 {
-	/* what waits for the answer is to be offered at once */
-	if (sink->registry != NULL && KafkaRegistryServe(sink->registry))
-		KafkaSignalSelf(sink);
+	if (sink->registry != NULL)
+	{
+		/* what waits for the answer is to be offered at once */
+		if (KafkaRegistryServe(sink->registry))
+		{
+			KafkaSignalSelf(sink);
+			sink->checked_at = 0;
+		}
+		KafkaCheckRoutes(sink);
+	}
 	KafkaServeEvents(sink, enough);
 	if (sink->outstanding == 0 && !sink->failed && KafkaIsolationOver(sink))
 		end_isolation(sink);

@@ -37,8 +37,11 @@ typedef struct KafkaConfig
 	KafkaSubjectStrategy subject;
 	const char *source;        /* ce_source; NULL: from the database's name */
 	const char *registry_url;  /* NULL: no registry, single-object encoding */
+	const char *registry;      /* the same in canonical form: what ids belong to */
 	const char *registry_auth; /* user:password, or NULL */
 	const char *registry_ca;   /* file of trusted certificates, or NULL: the system's */
+	bool auto_register;        /* else ids are only looked up */
+	int check_interval_ms;     /* how often ids are read back; 0: once */
 } KafkaConfig;
 
 /*
@@ -65,7 +68,12 @@ typedef struct KafkaRoute
 	const OutboxSchema *schema;
 	const char *topic_name;
 	rd_kafka_topic_t *topic;
-	int32 registered_id;    /* 0: not known (yet) */
+	const char *subject;    /* in the registry */
+	int32 candidate;        /* an id that was remembered or assigned; 0: none */
+	bool fresh;             /* the registry has just assigned it */
+	int32 registered_id;    /* the id to use; 0: not known (yet) */
+	bool unchecked;         /* it could not be read back, and is used all the same */
+	TimestampTz checked_at; /* when it was read back, or tried to be */
 	char *obstacle;         /* why there is no id: the registry's words, or what is wrong with it; palloc'd */
 	TimestampTz asked_at;   /* an event waits for the registry's answer since then; 0: none does */
 	const char *dataschema; /* value of ce_dataschema */
@@ -106,6 +114,7 @@ typedef struct KafkaSink
 	HTAB *routes;
 	KafkaRoute *last_route;
 	KafkaRegistry *registry; /* NULL: none configured */
+	TimestampTz checked_at;  /* when ids were last looked at */
 	StringInfoData value;    /* frame + payload of the message at hand */
 
 	KafkaAckQueue acks;
@@ -138,6 +147,14 @@ extern void KafkaParseOptions(const OutboxSinkOption *options, int noptions, Kaf
 
 /* librdkafka's configuration from our defaults and the rest of the options; raises for a bad one. The caller owns it. */
 extern rd_kafka_conf_t *KafkaBuildConf(const OutboxSinkOption *options, int noptions, const KafkaBatchLimits *limits);
+
+/* ---- kafka_properties.c ---- */
+
+/* Raises when the option is no property of librdkafka, or one that must not have this value. */
+extern void KafkaCheckProperty(const OutboxSinkOption *option);
+
+/* Raises when the promises would not stand with the option; its value is NULL where it is in a file. */
+extern void KafkaGuardProperty(const OutboxSinkOption *option);
 
 /* ---- kafka_producer.c ---- */
 
@@ -182,6 +199,9 @@ extern void KafkaFail(KafkaSink *sink, const char *reason);
 extern KafkaRoute *KafkaFindRoute(KafkaSink *sink, const OutboxMessage *message);
 extern void KafkaForgetRoutes(KafkaSink *sink);
 
+/* Reads back an id of the registry, when one is due. */
+extern void KafkaCheckRoutes(KafkaSink *sink);
+
 /* ---- kafka_frame.c ---- */
 
 extern void KafkaPrepareFrame(KafkaRoute *route, bool with_registry);
@@ -199,8 +219,14 @@ extern rd_kafka_headers_t *KafkaBuildHeaders(KafkaSink *sink, const KafkaRoute *
 
 /* ---- kafka_registry.c ---- */
 
-extern KafkaRegistry *KafkaRegistryCreate(MemoryContext parent, const KafkaConfig *config); /* raises */
-extern int KafkaRegistryDescriptor(const KafkaRegistry *registry);                          /* readable: serve it */
+/* Others do not wait longer than this for a registry that does not answer. */
+#define KAFKA_REGISTRY_PATIENCE_MS 1000
+
+extern KafkaRegistry *KafkaRegistryCreate(const OutboxSinkState *state, const KafkaConfig *config); /* raises */
+extern int KafkaRegistryDescriptor(const KafkaRegistry *registry);                                  /* readable: serve it */
+
+/* Of a new route: its subject, and the id that is remembered for it. */
+extern void KafkaRegistryRecall(KafkaRegistry *registry, KafkaRoute *route);
 
 /*
  * Makes progress on the route's registration without waiting.  True when there
@@ -209,8 +235,24 @@ extern int KafkaRegistryDescriptor(const KafkaRegistry *registry);              
 extern bool KafkaRegistryResolve(KafkaRegistry *registry, KafkaRoute *route);
 extern bool KafkaRegistryServe(KafkaRegistry *registry); /* true: there was an answer */
 
-/* A registration that was not reported yet; false: none. */
-extern bool KafkaRegistryNews(KafkaRegistry *registry, int32 *schema_id, int32 *registered_id);
+/* Has it left a request without answer just now? */
+extern bool KafkaRegistryIsSilent(const KafkaRegistry *registry);
+
+/* Reads the id of the route back when that is due. True: a request was started. */
+extern bool KafkaRegistryCheck(KafkaRegistry *registry, KafkaRoute *route);
+
+/* A registration that was not reported yet, for the ack; false: none. */
+extern bool KafkaRegistryNews(KafkaRegistry *registry, OutboxAck *ack);
 extern void KafkaRegistryDestroy(KafkaRegistry *registry); /* never raises */
+
+/* ---- kafka_confirmed.c ---- */
+
+/* Of this registry from now on; what was confirmed at another, or before ids were forgotten, is void. */
+extern void KafkaConfirmedBegin(const char *registry, int64 forgotten);
+
+/* 0: none; else *at is when. */
+extern int32 KafkaConfirmedId(int32 schema_id, const char *subject, TimestampTz *at);
+extern void KafkaConfirm(int32 schema_id, const char *subject, int32 id, TimestampTz at);
+extern void KafkaUnconfirm(int32 schema_id, const char *subject);
 
 #endif /* OUTBOX_KAFKA_SINK_H */

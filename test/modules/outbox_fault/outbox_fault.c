@@ -102,6 +102,17 @@ fault_check_configured(OutboxSinkState *state, const char **detail)
 	return !sink->control.unconfigured;
 }
 
+static bool
+is_registered(const OutboxSchema *schema, int32 id)
+{
+	for (int i = 0; i < schema->nregistrations; i++)
+	{
+		if (schema->registrations[i].id == id)
+			return true;
+	}
+	return false;
+}
+
 static int
 fault_publish(OutboxSinkState *state, const OutboxMessage *messages, int n)
 {
@@ -129,7 +140,7 @@ fault_publish(OutboxSinkState *state, const OutboxMessage *messages, int n)
 		judge(sink, message, queued);
 		queued->lane = lane_of(state, message);
 		queued->schema_id = sink->control.registered_id != 0 &&
-				message->schema->registered_id != sink->control.registered_id
+				!is_registered(message->schema, sink->control.registered_id)
 			? message->schema->id
 			: 0;
 		queued->line = sink->file >= 0 ? format_line(state, message, now) : NULL;
@@ -203,7 +214,7 @@ finish(FaultSink *sink, FaultMessage *message, bool back, OutboxAck *ack, String
 	if (message->schema_id != 0)
 	{
 		ack->schema_id = message->schema_id;
-		ack->registered_id = sink->control.registered_id;
+		ack->registration = (OutboxRegistration){.registry = "fault", .subject = "fault", .id = sink->control.registered_id};
 	}
 	if (message->verdict == OUTBOX_ACK_REJECT)
 		ack->detail = "Broker: I do not like this key.";

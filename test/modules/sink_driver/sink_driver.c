@@ -270,8 +270,8 @@ collect(Driver *driver, long timeout_ms)
 	{
 		if (acks[i].position.attempt != driver->state.attempt)
 			elog(ERROR, "an ack of attempt %u arrived in attempt %u", acks[i].position.attempt, driver->state.attempt);
-		if (acks[i].registered_id != 0)
-			driver->schema.registered_id = driver->registered_id = acks[i].registered_id;
+		if (acks[i].registration.id != 0)
+			driver->registered_id = acks[i].registration.id;
 		if (acks[i].detail != NULL)
 			strlcpy(driver->detail, acks[i].detail, sizeof(driver->detail));
 		if (acks[i].status == OUTBOX_ACK_RETRY)
