@@ -20,6 +20,7 @@
 #include "storage/latch.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
+#include "utils/guc_tables.h"
 #include "utils/memutils.h"
 #include "utils/regproc.h"
 #include "utils/rel.h"
@@ -30,6 +31,7 @@
 #endif
 
 #if PG_VERSION_NUM >= 160000
+#include "utils/guc_hooks.h"
 #include "varatt.h"
 #endif
 #if PG_VERSION_NUM >= 170000
@@ -214,6 +216,67 @@ OutboxIsJsonExpression(Node *node, List **values)
 #else
 	return false;
 #endif
+}
+
+/* What the server calls for a new configuration of text search; renamed in 16. */
+#if PG_VERSION_NUM >= 160000
+#define OutboxAssignTextSearch assign_default_text_search_config
+#else
+#define OutboxAssignTextSearch assign_TSCurrentConfig
+#endif
+
+/* A setting's record, or NULL; looked up by name since 16. */
+static inline struct config_generic *
+OutboxFindSetting(const char *name)
+{
+#if PG_VERSION_NUM >= 160000
+	return find_option(name, false, true, DEBUG1);
+#else
+	struct config_generic **all = get_guc_variables();
+
+	for (int i = 0; i < GetNumConfigOptions(); i++)
+	{
+		if (pg_strcasecmp(all[i]->name, name) == 0)
+			return all[i];
+	}
+	return NULL;
+#endif
+}
+
+/* The variable behind a setting; the record's parts were put together another way in 19. */
+static inline const void *
+OutboxSettingVariable(const struct config_generic *record)
+{
+#if PG_VERSION_NUM >= 190000
+	switch (record->vartype)
+	{
+		case PGC_BOOL:
+			return record->_bool.variable;
+		case PGC_INT:
+			return record->_int.variable;
+		case PGC_REAL:
+			return record->_real.variable;
+		case PGC_STRING:
+			return record->_string.variable;
+		case PGC_ENUM:
+			return record->_enum.variable;
+	}
+#else
+	switch (record->vartype)
+	{
+		case PGC_BOOL:
+			return ((const struct config_bool *) record)->variable;
+		case PGC_INT:
+			return ((const struct config_int *) record)->variable;
+		case PGC_REAL:
+			return ((const struct config_real *) record)->variable;
+		case PGC_STRING:
+			return ((const struct config_string *) record)->variable;
+		case PGC_ENUM:
+			return ((const struct config_enum *) record)->variable;
+	}
+#endif
+	return NULL;
 }
 
 /* The oldest xid whose commit status may be asked for; hold XactTruncationLock. */

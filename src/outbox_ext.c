@@ -18,6 +18,7 @@
 #include "capture/flush.h"
 #include "capture/moved_row.h"
 #include "capture/overtaken.h"
+#include "contract/evaluation.h"
 #include "guc.h"
 #include "relay/launcher.h"
 #include "shared/outbox_shared.h"
@@ -30,6 +31,7 @@ void
 _PG_init(void)
 {
 	OutboxDefineSettings();
+	OutboxEvaluationInit();
 	OutboxCostInit();
 	OutboxEventWriterInit();
 	/* callbacks run in reverse: what is captured at commit still gets written */

@@ -110,8 +110,7 @@ struct OutboxAvroEncoder
 {
 	OutboxProgram program;
 	OutboxTextRule text;
-	bool may_raise;
-	bool needs_settings;
+	List *printed; /* OIDs of types that are turned into text by their output functions */
 	int ncolumns;
 	int *op_of_column; /* -1: the schema does not have it */
 };

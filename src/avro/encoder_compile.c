@@ -327,16 +327,10 @@ OutboxAvroCompile(const char *schema_text, const OutboxAvroColumn *columns, int 
 	return encoder;
 }
 
-bool
-OutboxAvroMayRaise(const OutboxAvroEncoder *encoder)
+const List *
+OutboxAvroPrintedTypes(const OutboxAvroEncoder *encoder)
 {
-	return encoder->may_raise;
-}
-
-bool
-OutboxAvroNeedsSettings(const OutboxAvroEncoder *encoder)
-{
-	return encoder->needs_settings;
+	return encoder->printed;
 }
 
 bool

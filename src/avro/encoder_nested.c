@@ -17,10 +17,75 @@
 #include "utils/jsonb.h"
 
 #include "avro/encoder_state.h"
+#include "avro/numeric_digits.h"
 #include "compat.h"
 
 /* Composites with up to so many attributes are deformed on the stack. */
 #define STACK_ATTRIBUTES 32
+
+/* A document of so many bytes has at most 1 GB of text: 1e131071 takes twelve bytes in it, and nothing grows more. */
+#define ALWAYS_FITS (64 * 1024)
+
+/* The length of a string in json, with quotes. */
+static Size
+quoted_length(const JsonbValue *string)
+{
+	Size length = 2 + (Size) string->val.string.len;
+
+	for (int i = 0; i < string->val.string.len; i++)
+	{
+		unsigned char c = string->val.string.val[i];
+
+		if (c == '"' || c == '\\' || c == '\b' || c == '\f' || c == '\n' || c == '\r' || c == '\t')
+			length++;
+		else if (c < ' ')
+			length += 5;
+	}
+	return length;
+}
+
+static Size
+value_length(const JsonbValue *value)
+{
+	char *text;
+	Size length;
+
+	switch (value->type)
+	{
+		case jbvString:
+			return quoted_length(value);
+		case jbvNumeric:
+			if (OutboxNumericLayoutKnown())
+				return OutboxStoredTextLength((struct varlena *) value->val.numeric);
+			text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+			length = strlen(text);
+			pfree(text);
+			return length;
+		default:
+			return strlen("false");
+	}
+}
+
+/* Would the server find room for its text? Printing it would raise. */
+static bool
+text_fits(Jsonb *jsonb)
+{
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue value;
+	Size length = 0;
+
+	if (VARSIZE(jsonb) <= ALWAYS_FITS)
+		return true;
+	iterator = JsonbIteratorInit(&jsonb->root);
+	while (length < MaxAllocSize && (token = JsonbIteratorNext(&iterator, &value, false)) != WJB_DONE)
+	{
+		length += strlen(": ");
+		if (token == WJB_KEY || token == WJB_VALUE || token == WJB_ELEM)
+			length += value_length(&value);
+	}
+	return length < MaxAllocSize - ALWAYS_FITS;
+}
 
 static char *
 put_jsonb(OutboxEncodeState *state, const OutboxOp *op, char *p, Datum value, Size reserve)
@@ -28,6 +93,10 @@ put_jsonb(OutboxEncodeState *state, const OutboxOp *op, char *p, Datum value, Si
 	Jsonb *jsonb = DatumGetJsonbP(value);
 	StringInfoData text;
 
+	if (!text_fits(jsonb))
+		return OutboxEncodeFail(state, op, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+								"the event becomes too large at column \"%s\"",
+								pstrdup("An event cannot be larger than 1 GB."));
 	initStringInfo(&text);
 	JsonbToCString(&text, &jsonb->root, VARSIZE(jsonb));
 	p = OutboxPutText(state, op, p, text.data, text.len, reserve);

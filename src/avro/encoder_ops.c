@@ -7,8 +7,6 @@
  */
 #include "postgres.h"
 
-#include "access/transam.h"
-#include "catalog/pg_type.h"
 #include "utils/lsyscache.h"
 
 #include "avro/decimal.h"
@@ -57,40 +55,6 @@ OutboxFindScalarOp(const AvroNode *node, const OutboxShape *shape, uint8 *code)
 	return false;
 }
 
-/* Built-in types whose text is the same in every session. */
-static bool
-text_is_fixed(Oid type)
-{
-	switch (type)
-	{
-		case INETOID:
-		case CIDROID:
-		case MACADDROID:
-		case MACADDR8OID:
-		case BITOID:
-		case VARBITOID:
-		case OIDOID:
-		case XIDOID:
-		case XID8OID:
-		case CIDOID:
-		case TIDOID:
-		case PG_LSNOID:
-		case CHAROID:
-		case XMLOID:
-		case JSONPATHOID:
-		case TIMETZOID:
-		case INT4RANGEOID:
-		case INT8RANGEOID:
-		case NUMRANGEOID:
-		case INT4MULTIRANGEOID:
-		case INT8MULTIRANGEOID:
-		case NUMMULTIRANGEOID:
-			return true;
-		default:
-			return false;
-	}
-}
-
 void
 OutboxCompileOutput(OutboxAvroEncoder *encoder, OutboxOp *op, Oid type)
 {
@@ -100,11 +64,7 @@ OutboxCompileOutput(OutboxAvroEncoder *encoder, OutboxOp *op, Oid type)
 	getTypeOutputInfo(type, &function, &is_varlena);
 	op->u.output = palloc(sizeof(FmgrInfo));
 	fmgr_info_cxt(function, op->u.output, CurrentMemoryContext);
-	/* A range of a user's type calls the user's function, too. */
-	if (type >= FirstNormalObjectId || function >= FirstNormalObjectId)
-		encoder->may_raise = true;
-	if (!text_is_fixed(type))
-		encoder->needs_settings = true;
+	encoder->printed = list_append_unique_oid(encoder->printed, type);
 }
 
 Size

@@ -7,7 +7,7 @@
  * reserved once per record; a value of variable size reserves its own bytes and
  * keeps that reservation standing, so no other op has to look. Nothing here
  * consults a catalog, except to word an error, and bad data is returned, never
- * raised (what may raise is listed at OutboxAvroMayRaise; running out of memory
+ * raised (what may raise is listed by OutboxAvroPrintedTypes; running out of memory
  * and corrupt storage raise as everywhere).
  *
  *-------------------------------------------------------------------------

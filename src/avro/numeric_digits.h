@@ -22,6 +22,9 @@
 #define STORED_SHORT_NEGATIVE 0x2000
 #define STORED_SHORT_WEIGHT_SIGN 0x0040
 #define STORED_SHORT_WEIGHT 0x003F
+#define STORED_SHORT_SCALE 0x1F80
+#define STORED_SHORT_SCALE_SHIFT 7
+#define STORED_LONG_SCALE 0x3FFF
 
 typedef struct OutboxDigits
 {
@@ -65,6 +68,21 @@ OutboxReadStored(struct varlena *numeric, OutboxDigits *digits)
 	digits->weight = weight;
 	digits->stored = data + sizeof(header) + sizeof(weight);
 	digits->count = (length - (int) (sizeof(header) + sizeof(weight))) / (int) sizeof(int16);
+}
+
+/* At least the length of the text of a stored numeric, which is not compressed. */
+static inline Size
+OutboxStoredTextLength(struct varlena *numeric)
+{
+	OutboxDigits digits;
+	uint16 header;
+
+	OutboxReadStored(numeric, &digits);
+	memcpy(&header, VARDATA_ANY(numeric), sizeof(header));
+	if (digits.special)
+		return strlen("-Infinity");
+	return strlen("-0.") + 4 * (Size) Max(digits.weight + 1, 0) +
+		((header & STORED_SHORT) ? (header & STORED_SHORT_SCALE) >> STORED_SHORT_SCALE_SHIFT : header & STORED_LONG_SCALE);
 }
 
 /* Copies the digits into palloc'd memory. */

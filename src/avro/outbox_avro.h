@@ -86,11 +86,11 @@ extern bool OutboxAvroEncodes(const OutboxAvroEncoder *encoder, int column, Datu
 /* Does the schema have a field for this column (index into the columns given to OutboxAvroCompile)? */
 extern bool OutboxAvroHasColumn(const OutboxAvroEncoder *encoder, int column);
 
-/* May encoding raise (user-defined output functions, conversion from another server encoding)? */
-extern bool OutboxAvroMayRaise(const OutboxAvroEncoder *encoder);
-
-/* Does encoding call output functions that depend on session settings (DateStyle, TimeZone, ...)? */
-extern bool OutboxAvroNeedsSettings(const OutboxAvroEncoder *encoder);
+/*
+ * OIDs of the types whose output functions encoding calls. These may raise and
+ * read settings; nothing else in the encoder does.
+ */
+extern const List *OutboxAvroPrintedTypes(const OutboxAvroEncoder *encoder);
 
 /* Decodes one record to jsonb; NULL with *error (palloc'd) for anything that is not exactly one record. */
 typedef struct OutboxAvroDecoder OutboxAvroDecoder;

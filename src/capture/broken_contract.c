@@ -20,6 +20,7 @@
 #include "utils/rel.h"
 
 #include "capture/broken_contract.h"
+#include "contract/evaluation.h"
 #include "contract/guard.h"
 #include "contract/key_query_rename.h"
 #include "contract/partition.h"
@@ -160,7 +161,7 @@ describe_key(void *arg)
 	int *columns = palloc(sizeof(int) * desc->natts);
 	int ncolumns = 0;
 	int column = -1;
-	OutboxEvaluationScope scope;
+	OutboxEvaluation evaluation;
 
 	while ((column = bms_next_member(keys, column)) >= 0)
 	{
@@ -169,13 +170,13 @@ describe_key(void *arg)
 	}
 	if (ncolumns == 0)
 		return;
-	OutboxEvaluationBegin(&scope, GetUserId(), true);
+	OutboxEvaluationBegin(&evaluation, GetUserId(), OUTBOX_ANYTHING);
 	slot_getallattrs(broken->row);
 	if (as_it_is)
 		broken->key = OutboxColumnsToJsonb(desc, broken->row->tts_values, broken->row->tts_isnull, columns, ncolumns, 0);
 	else
 		broken->key = OutboxTableColumnsToJsonb(RelationGetRelationName(broken->rel), broken->row, columns, ncolumns);
-	OutboxEvaluationEnd(&scope);
+	OutboxEvaluationEnd(&evaluation);
 }
 
 /* Numbers of the columns that tell which row it was. */

@@ -21,6 +21,7 @@
 #include "catalog/outbox_catalog.h"
 #include "contract/code_map.h"
 #include "contract/evaluate.h"
+#include "contract/evaluation.h"
 #include "guc.h"
 
 static bool concerns(const OutboxChange *change, const OutboxCompiledEventType *type, const OutboxTransition *transition);
@@ -261,11 +262,11 @@ static void
 message_key_step(void *arg)
 {
 	KeyRequest *request = arg;
-	OutboxEvaluationScope scope;
+	OutboxEvaluation evaluation;
 
-	OutboxEvaluationBegin(&scope, request->contract->owner, true);
+	OutboxEvaluationBegin(&evaluation, request->contract->owner, OUTBOX_ANYTHING);
 	request->key = OutboxAggregateId(request->contract, request->row);
-	OutboxEvaluationEnd(&scope);
+	OutboxEvaluationEnd(&evaluation);
 }
 
 static TupleTableSlot *

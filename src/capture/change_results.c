@@ -19,6 +19,7 @@
 #include "capture/trace.h"
 #include "compat.h"
 #include "contract/evaluate.h"
+#include "contract/evaluation.h"
 #include "contract/guard.h"
 #include "deadletter/letter_json.h"
 #include "guc.h"
@@ -100,10 +101,10 @@ describe_letters(void *arg)
 {
 	OutboxChange *change = arg;
 	OutboxCompiledContract *contract = change->contract;
-	OutboxEvaluationScope scope;
+	OutboxEvaluation evaluation;
 	ListCell *lc;
 
-	OutboxEvaluationBegin(&scope, contract->owner, true);
+	OutboxEvaluationBegin(&evaluation, contract->owner, OUTBOX_ANYTHING);
 	foreach (lc, change->letters)
 	{
 		OutboxDeadLetter *letter = lfirst(lc);
@@ -115,7 +116,7 @@ describe_letters(void *arg)
 		if (!change->key_only && change->before == ROW_PRESENT && strcmp(letter->emit, "created") != 0)
 			letter->before = OutboxRowToJsonb(contract->row_desc, contract->before->tts_values, contract->before->tts_isnull);
 	}
-	OutboxEvaluationEnd(&scope);
+	OutboxEvaluationEnd(&evaluation);
 }
 
 /* The key of the row that the dead letter is about; NULL when it is not known. */

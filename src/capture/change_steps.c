@@ -16,10 +16,14 @@
 
 #include "capture/change.h"
 #include "catalog/outbox_catalog.h"
+#include "compat.h"
 #include "contract/evaluate.h"
+#include "contract/evaluation.h"
 #include "contract/guard.h"
 #include "util/server_error.h"
 
+static bool reads_toast(const OutboxChange *change);
+static bool holds_toast(TupleTableSlot *row, const AttrNumber *columns, int ncolumns);
 static void advance(void *arg);
 static void evaluate_before(OutboxChange *change);
 static void evaluate_after(OutboxChange *change);
@@ -46,7 +50,7 @@ OutboxChangeRun(OutboxChange *change)
 	{
 		ErrorData *error = NULL;
 
-		if (contract->may_raise || contract->stale)
+		if ((contract->traits & OUTBOX_RAISES) || contract->stale || reads_toast(change))
 			error = OutboxRunGuarded(advance, change, contract->row_context);
 		else
 			advance(change);
@@ -62,14 +66,49 @@ OutboxChangeRun(OutboxChange *change)
 	}
 }
 
+/*
+ * A value that is stored out of line or compressed is fetched by whoever looks
+ * at it, which may fail: a server may lack the method it was compressed with.
+ */
+static bool
+reads_toast(const OutboxChange *change)
+{
+	const OutboxCompiledContract *contract = change->contract;
+
+	if (change->source_before || change->source_after)
+		return holds_toast(change->source_before, contract->read, contract->nread) ||
+			holds_toast(change->source_after, contract->read, contract->nread);
+	return holds_toast(contract->before, NULL, contract->ncolumns) ||
+		holds_toast(contract->after, NULL, contract->ncolumns);
+}
+
+/* Of all columns where none are given. */
+static bool
+holds_toast(TupleTableSlot *row, const AttrNumber *columns, int ncolumns)
+{
+	if (row == NULL || TTS_EMPTY(row) || ncolumns == 0)
+		return false;
+	slot_getsomeattrs(row, columns ? columns[ncolumns - 1] : ncolumns);
+	for (int i = 0; i < ncolumns; i++)
+	{
+		int column = columns ? columns[i] - 1 : i;
+
+		if (TupleDescAttr(row->tts_tupleDescriptor, column)->attlen == -1 && !row->tts_isnull[column] &&
+			VARATT_IS_EXTENDED(DatumGetPointer(row->tts_values[column])) &&
+			!VARATT_IS_SHORT(DatumGetPointer(row->tts_values[column])))
+			return true;
+	}
+	return false;
+}
+
 /* Runs the steps that are left, with the rights of the contract's owner. */
 static void
 advance(void *arg)
 {
 	OutboxChange *change = arg;
-	OutboxEvaluationScope scope;
+	OutboxEvaluation evaluation;
 
-	OutboxEvaluationStart(change->contract, &scope);
+	OutboxEvaluationStart(change->contract, &evaluation);
 	while (change->step != STEP_DONE)
 	{
 		switch (change->step)
@@ -94,7 +133,7 @@ advance(void *arg)
 				break;
 		}
 	}
-	OutboxEvaluationStop(change->contract, &scope);
+	OutboxEvaluationStop(change->contract, &evaluation);
 }
 
 static void
@@ -271,11 +310,11 @@ previous_step(void *arg)
 {
 	PreviousRequest *request = arg;
 	OutboxCompiledContract *contract = request->change->contract;
-	OutboxEvaluationScope scope;
+	OutboxEvaluation evaluation;
 
-	OutboxEvaluationBegin(&scope, contract->owner, true);
+	OutboxEvaluationBegin(&evaluation, contract->owner, OUTBOX_ANYTHING);
 	request->fits = OutboxPreviousFits(contract, &contract->types[request->change->type], request->previous, contract->before);
-	OutboxEvaluationEnd(&scope);
+	OutboxEvaluationEnd(&evaluation);
 }
 
 /*
@@ -316,23 +355,23 @@ message_key_step(void *arg)
 {
 	OutboxChange *change = arg;
 	OutboxCompiledContract *contract = change->contract;
-	OutboxEvaluationScope scope;
+	OutboxEvaluation evaluation;
 
-	OutboxEvaluationStart(contract, &scope);
+	OutboxEvaluationStart(contract, &evaluation);
 	OutboxEvaluateMessageKey(contract, change->source_before);
 	change->former_message_key = OutboxAggregateId(contract, contract->key_row);
-	OutboxEvaluationStop(contract, &scope);
+	OutboxEvaluationStop(contract, &evaluation);
 }
 
 static void
 evaluate_key_step(void *arg)
 {
 	OutboxChange *change = arg;
-	OutboxEvaluationScope scope;
+	OutboxEvaluation evaluation;
 
-	OutboxEvaluationStart(change->contract, &scope);
+	OutboxEvaluationStart(change->contract, &evaluation);
 	OutboxEvaluateKey(change->contract, change->key_source);
-	OutboxEvaluationStop(change->contract, &scope);
+	OutboxEvaluationStop(change->contract, &evaluation);
 }
 
 /* Fills key_row if the key's own expressions allow it. */

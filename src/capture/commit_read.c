@@ -23,6 +23,7 @@
 #include "capture/commit_read.h"
 #include "compat.h"
 #include "contract/commit_query.h"
+#include "contract/evaluation.h"
 #include "contract/guard.h"
 #include "util/server_error.h"
 
@@ -125,17 +126,17 @@ read_step(void *arg)
 	OutboxCommitRead *read = request->read;
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext scratch = AllocSetContextCreate(read->context, "outbox commit read", ALLOCSET_DEFAULT_SIZES);
-	OutboxEvaluationScope scope;
+	OutboxEvaluation evaluation;
 
 	MemoryContextSwitchTo(scratch);
-	OutboxEvaluationBegin(&scope, read->contract->owner, true);
+	OutboxEvaluationBegin(&evaluation, read->contract->owner, OUTBOX_ANYTHING);
 	build_table(request);
 	PushCopiedSnapshot(read->snapshot);
 	if (request->is_before)
 		GetActiveSnapshot()->curcid = read->before;
 	run_query(request);
 	PopActiveSnapshot();
-	OutboxEvaluationEnd(&scope);
+	OutboxEvaluationEnd(&evaluation);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(scratch);
 }

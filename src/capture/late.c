@@ -18,6 +18,7 @@
 #include "capture/event_writer.h"
 #include "capture/late.h"
 #include "catalog/contract_config.h"
+#include "contract/evaluation.h"
 #include "contract/guard.h"
 #include "deadletter/dead_letter.h"
 #include "deadletter/letter_json.h"
@@ -69,9 +70,9 @@ describe(void *arg)
 {
 	LateLetter *late = arg;
 	const OutboxLateKey *key = late->key;
-	OutboxEvaluationScope scope;
+	OutboxEvaluation evaluation;
 
-	OutboxEvaluationBegin(&scope, OidIsValid(key->contract->owner) ? key->contract->owner : GetUserId(), true);
+	OutboxEvaluationBegin(&evaluation, OidIsValid(key->contract->owner) ? key->contract->owner : GetUserId(), OUTBOX_ANYTHING);
 	late->letter.key = OutboxLookupToJsonb(key->contract->shape->desc, key->lookup);
 	late->letter.source_columns = late->letter.key;
 	if (key->before)
@@ -82,5 +83,5 @@ describe(void *arg)
 		heap_deform_tuple(key->before, key->row_desc, values, isnull);
 		late->letter.before = OutboxRowToJsonb(key->row_desc, values, isnull);
 	}
-	OutboxEvaluationEnd(&scope);
+	OutboxEvaluationEnd(&evaluation);
 }

@@ -12,7 +12,6 @@
  */
 #include "postgres.h"
 
-#include "access/transam.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
@@ -20,6 +19,7 @@
 
 #include "capture/lookup_key.h"
 #include "compat.h"
+#include "contract/function_traits.h"
 
 OutboxKeyShape *
 OutboxKeyShapeCreate(TupleDesc desc)
@@ -68,7 +68,7 @@ OutboxKeyShapeMayRaise(const OutboxKeyShape *shape)
 	{
 		const TypeCacheEntry *type = shape->columns[i].type;
 
-		if (type->type_id >= FirstNormalObjectId || type->eq_opr_finfo.fn_oid >= FirstNormalObjectId)
+		if (((OutboxFunctionTraits(type->eq_opr_finfo.fn_oid) | OutboxCollationTraits(shape->columns[i].collation, false)) & OUTBOX_RAISES))
 			return true;
 	}
 	return false;

@@ -28,6 +28,7 @@
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/commit_query.h"
+#include "contract/evaluation.h"
 #include "deadletter/letter_json.h"
 #include "guc.h"
 
@@ -112,10 +113,14 @@ parse_lookup(KeyAttempt *attempt)
 	TupleDesc desc = attempt->shape->desc;
 	bool *isnull = palloc(sizeof(bool) * desc->natts);
 	bool known = attempt->letter->lookup != NULL;
+	OutboxEvaluation evaluation;
 
 	attempt->key.values = palloc(sizeof(Datum) * desc->natts);
+	/* a domain's check runs */
+	OutboxEvaluationBegin(&evaluation, attempt->contract->owner, OUTBOX_ANYTHING);
 	if (known)
 		OutboxRowFromJsonb(desc, attempt->letter->lookup, attempt->key.values, isnull);
+	OutboxEvaluationEnd(&evaluation);
 	for (int i = 0; known && i < desc->natts; i++)
 		known = !isnull[i];
 	if (!known)

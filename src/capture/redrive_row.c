@@ -24,6 +24,7 @@
 
 #include "capture/redrive_row.h"
 #include "compat.h"
+#include "contract/evaluation.h"
 #include "contract/guard.h"
 #include "deadletter/letter_json.h"
 
@@ -49,7 +50,7 @@ HeapTuple
 OutboxLetterRowBefore(OutboxCompiledContract *contract, const OutboxLetter *letter)
 {
 	TupleDesc desc = contract->row_desc;
-	OutboxEvaluationScope scope;
+	OutboxEvaluation evaluation;
 	Datum *values;
 	bool *isnull;
 	HeapTuple tuple;
@@ -59,10 +60,10 @@ OutboxLetterRowBefore(OutboxCompiledContract *contract, const OutboxLetter *lett
 	values = palloc(sizeof(Datum) * desc->natts);
 	isnull = palloc(sizeof(bool) * desc->natts);
 	/* input functions run */
-	OutboxEvaluationBegin(&scope, contract->owner, true);
+	OutboxEvaluationBegin(&evaluation, contract->owner, OUTBOX_ANYTHING);
 	OutboxRowFromJsonb(desc, letter->before, values, isnull);
 	tuple = heap_form_tuple(desc, values, isnull);
-	OutboxEvaluationEnd(&scope);
+	OutboxEvaluationEnd(&evaluation);
 	return tuple;
 }
 
@@ -83,17 +84,17 @@ fetch_row(OutboxCompiledContract *contract, const char *query, Jsonb *argument)
 	MemoryContext scratch = AllocSetContextCreate(caller, "outbox redriven row", ALLOCSET_DEFAULT_SIZES);
 	FirstRow row = {.pub = {.receiveSlot = keep_first, .rStartup = start_receiver, .rShutdown = end_receiver, .rDestroy = end_receiver, .mydest = DestNone}, .context = caller};
 	ParamListInfo params;
-	OutboxEvaluationScope scope;
+	OutboxEvaluation evaluation;
 
 	MemoryContextSwitchTo(scratch);
 	params = makeParamList(1);
 	params->params[0] = (ParamExternData){.value = JsonbPGetDatum(argument), .pflags = PARAM_FLAG_CONST, .ptype = JSONBOID};
-	OutboxEvaluationBegin(&scope, contract->owner, true);
+	OutboxEvaluationBegin(&evaluation, contract->owner, OUTBOX_COMPILING);
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	run_query(plan_query(query, params), query, params, &row.pub);
 	PopActiveSnapshot();
-	OutboxEvaluationEnd(&scope);
+	OutboxEvaluationEnd(&evaluation);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(scratch);
 	if (row.nrows > 1)

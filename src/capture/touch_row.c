@@ -25,6 +25,7 @@
 #include "capture/touch_row.h"
 #include "capture/trace.h"
 #include "contract/commit_query.h"
+#include "contract/evaluation.h"
 #include "contract/guard.h"
 #include "deadletter/dead_letter.h"
 #include "deadletter/letter_json.h"
@@ -203,9 +204,9 @@ describe_row(void *arg)
 	int *columns = palloc(sizeof(int) * desc->natts);
 	int ncolumns = 0;
 	Jsonb *columns_json;
-	OutboxEvaluationScope scope;
+	OutboxEvaluation evaluation;
 
-	OutboxEvaluationBegin(&scope, GetUserId(), true);
+	OutboxEvaluationBegin(&evaluation, GetUserId(), OUTBOX_ANYTHING);
 	slot_getallattrs(slot);
 	for (int i = 0; i < desc->natts; i++)
 	{
@@ -214,5 +215,5 @@ describe_row(void *arg)
 	}
 	columns_json = OutboxColumnsToJsonb(desc, slot->tts_values, slot->tts_isnull, columns, ncolumns, 0);
 	row->description = JsonbToCString(NULL, &columns_json->root, VARSIZE(columns_json));
-	OutboxEvaluationEnd(&scope);
+	OutboxEvaluationEnd(&evaluation);
 }

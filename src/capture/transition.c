@@ -251,7 +251,7 @@ store_row(OutboxCompiledContract *contract, TupleTableSlot *slot, HeapTuple tupl
 static void
 run_within_time(OutboxChange *change)
 {
-	if (change->contract->may_raise)
+	if (change->contract->traits & OUTBOX_RAISES)
 		OutboxCommitGuardArm();
 	OutboxChangeRun(change);
 	OutboxCommitGuardDisarm();

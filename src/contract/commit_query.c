@@ -24,6 +24,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "contract/commit_query.h"
+#include "contract/evaluation.h"
 #include "contract/expression.h"
 #include "contract/guard.h"
 #include "contract/key.h"
@@ -43,13 +44,13 @@ OutboxPlanCommitQuery(const OutboxContractConfig *config, const Bitmapset *used)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext scratch = AllocSetContextCreate(caller, "outbox planning", ALLOCSET_DEFAULT_SIZES);
-	OutboxEvaluationScope scope;
+	OutboxEvaluation evaluation;
 	OutboxCommitQuery *query;
 
 	MemoryContextSwitchTo(scratch);
-	OutboxEvaluationBegin(&scope, OutboxRelationOwner(config->view), true);
+	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
 	query = plan_query(config, used, caller);
-	OutboxEvaluationEnd(&scope);
+	OutboxEvaluationEnd(&evaluation);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(scratch);
 	return query;
@@ -82,13 +83,13 @@ OutboxCommitQueryParameters(const OutboxCommitQuery *query, Datum *const *keys, 
 List *
 OutboxLookupColumns(const OutboxContractConfig *config, List **conditions)
 {
-	OutboxEvaluationScope scope;
+	OutboxEvaluation evaluation;
 	OutboxRootPath *path;
 
-	OutboxEvaluationBegin(&scope, OutboxRelationOwner(config->view), true);
+	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
 	path = OutboxFindRoot(config, OutboxStoredView(config->view));
 	*conditions = OutboxRootConditions(path->levels);
-	OutboxEvaluationEnd(&scope);
+	OutboxEvaluationEnd(&evaluation);
 	return path->lookup;
 }
 

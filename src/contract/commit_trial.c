@@ -226,10 +226,10 @@ read_step(void *arg)
 	TrialReceiver receiver = {.pub = {.receiveSlot = receive_row, .rStartup = ignore_startup, .rShutdown = ignore_end, .rDestroy = ignore_end, .mydest = DestNone}, .trial = trial};
 	MemoryContext scratch = AllocSetContextCreate(trial->context, "outbox trial query", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(scratch);
-	OutboxEvaluationScope scope;
+	OutboxEvaluation evaluation;
 	QueryDesc *query;
 
-	OutboxEvaluationBegin(&scope, contract->owner, true);
+	OutboxEvaluationBegin(&evaluation, contract->owner, OUTBOX_ANYTHING);
 	query = CreateQueryDesc(contract->query->plan, contract->config->name, GetActiveSnapshot(), InvalidSnapshot,
 							&receiver.pub, make_parameters(trial), NULL, 0);
 	ExecutorStart(query, 0);
@@ -237,7 +237,7 @@ read_step(void *arg)
 	ExecutorFinish(query);
 	ExecutorEnd(query);
 	FreeQueryDesc(query);
-	OutboxEvaluationEnd(&scope);
+	OutboxEvaluationEnd(&evaluation);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(scratch);
 }
@@ -356,8 +356,11 @@ key_step(void *arg)
 	TupleDesc lookup = text->trial->contract->query->lookup_desc;
 	int *columns = palloc(sizeof(int) * lookup->natts);
 	bool *isnull = palloc0(sizeof(bool) * lookup->natts);
+	OutboxEvaluation evaluation;
 
 	for (int i = 0; i < lookup->natts; i++)
 		columns[i] = i;
+	OutboxEvaluationBegin(&evaluation, text->trial->contract->owner, OUTBOX_ANYTHING);
 	text->result = OutboxColumnsToJsonb(lookup, text->key->values, isnull, columns, lookup->natts, 0);
+	OutboxEvaluationEnd(&evaluation);
 }

@@ -23,13 +23,14 @@
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/compile.h"
+#include "contract/evaluate.h"
+#include "contract/evaluation.h"
 #include "contract/expression.h"
 #include "contract/key.h"
 #include "contract/partition.h"
@@ -60,9 +61,7 @@ OutboxCompileContract(OutboxContractConfig *config, Oid source, bool draft)
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "outbox contract", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	OutboxCompiledContract *contract = palloc0(sizeof(OutboxCompiledContract));
-	Oid user;
-	int sec_context;
-	int nest_level = NewGUCNestLevel();
+	OutboxEvaluation evaluation;
 
 	MemoryContextCopyAndSetIdentifier(context, config->name);
 	contract->context = context;
@@ -74,14 +73,9 @@ OutboxCompileContract(OutboxContractConfig *config, Oid source, bool draft)
 				 errhint("Create the view and the contract again.")));
 	OutboxCheckViewOwnerUnchanged(config);
 	contract->owner = OutboxRelationOwner(config->view);
-	GetUserIdAndSecContext(&user, &sec_context);
-	SetUserIdAndSecContext(contract->owner, sec_context | SECURITY_RESTRICTED_OPERATION);
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-
+	OutboxEvaluationBegin(&evaluation, contract->owner, OUTBOX_COMPILING);
 	compile_as_owner(contract, source, draft);
-	AtEOXact_GUC(false, nest_level);
-	SetUserIdAndSecContext(user, sec_context);
+	OutboxEvaluationEnd(&evaluation);
 	MemoryContextSwitchTo(caller);
 	return contract;
 }
@@ -170,8 +164,8 @@ resolve_names(OutboxCompiledContract *contract)
 		getTypeOutputInfo(type, &output, &is_varlena);
 		fmgr_info(output, &contract->aggregate_out[i]);
 		contract->aggregate_base[i] = getBaseType(type);
-		contract->needs_settings |= OutboxTextNeedsSettings(type);
-		contract->may_raise |= type >= FirstNormalObjectId || output >= FirstNormalObjectId;
+		if (!OutboxIsPlainKeyType(contract->aggregate_base[i]))
+			contract->traits |= OutboxTextTraits(type);
 	}
 }
 
@@ -256,8 +250,8 @@ compile_event_type(OutboxCompiledContract *contract, OutboxCompiledEventType *ty
 		contract->compared[i] |= type->encoder == NULL || OutboxAvroHasColumn(type->encoder, i);
 	if (type->encoder == NULL)
 		return;
-	contract->may_raise |= OutboxAvroMayRaise(type->encoder);
-	contract->needs_settings |= OutboxAvroNeedsSettings(type->encoder);
+	foreach (lc, OutboxAvroPrintedTypes(type->encoder))
+		contract->traits |= OutboxTextTraits(lfirst_oid(lc));
 }
 
 /*
@@ -287,8 +281,7 @@ plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansio
 	expressions = copyObject((List *) contract->cached->expr);
 	/* a function may have been replaced since the contract was created */
 	OutboxRefuseVolatile((Node *) expressions, psprintf("contract \"%s\"", contract->config->name));
-	contract->may_raise |= OutboxExpressionMayRaise((Node *) expressions);
-	contract->needs_settings |= OutboxExpressionNeedsSettings((Node *) expressions);
+	contract->traits |= OutboxExpressionTraits((Node *) expressions);
 
 	if (expansion)
 	{

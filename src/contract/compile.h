@@ -16,6 +16,7 @@
 #include "avro/outbox_avro.h"
 #include "catalog/contract_config.h"
 #include "contract/commit_query.h"
+#include "contract/traits.h"
 
 typedef struct OutboxCompiledCheck
 {
@@ -50,8 +51,7 @@ typedef struct OutboxCompiledContract
 	OutboxContractConfig *config;
 	Oid owner;           /* evaluates with this role's rights */
 	List *relations;     /* OIDs whose invalidation outdates it */
-	bool may_raise;      /* evaluate inside a subtransaction */
-	bool needs_settings; /* pin search_path and output settings */
+	OutboxTraits traits; /* of all that is evaluated; with OUTBOX_RAISES in a subtransaction */
 
 	int ncolumns;
 	TupleDesc row_desc;

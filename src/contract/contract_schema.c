@@ -15,6 +15,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "contract/compile.h"
+#include "contract/evaluation.h"
 
 static List *nested_required(const OutboxContractConfig *config, const char *column);
 
@@ -81,8 +82,15 @@ char *
 OutboxDraftSchema(const OutboxContractConfig *config, const OutboxEventTypeConfig *type)
 {
 	int ncolumns;
-	OutboxAvroColumn *columns = OutboxContractColumns(config, type, &ncolumns);
+	OutboxAvroColumn *columns;
+	OutboxEvaluation evaluation;
+	char *schema;
 
-	return OutboxAvroBuildSchema(get_rel_name(config->view), config->name_space, type->name,
-								 GetComment(config->view, RelationRelationId, 0), columns, ncolumns);
+	/* checks of domains are planned when they are looked at */
+	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
+	columns = OutboxContractColumns(config, type, &ncolumns);
+	schema = OutboxAvroBuildSchema(get_rel_name(config->view), config->name_space, type->name,
+								   GetComment(config->view, RelationRelationId, 0), columns, ncolumns);
+	OutboxEvaluationEnd(&evaluation);
+	return schema;
 }

@@ -30,6 +30,7 @@
 #include "contract/compile.h"
 #include "contract/contract_api.h"
 #include "contract/derived_key.h"
+#include "contract/evaluation.h"
 #include "contract/expression.h"
 #include "contract/key.h"
 #include "contract/lossy_cast.h"
@@ -158,9 +159,11 @@ check_view(NewContract *contract)
 {
 	OutboxContractConfig *config = &contract->config;
 	OutboxViewExpansion *expansion;
+	OutboxEvaluation evaluation;
 
 	/* who creates a contract waits, unlike capture */
 	LockRelationOid(config->view, AccessShareLock);
+	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
 	expansion = OutboxExpandView(config->view);
 	if (contract->evaluate == NULL)
 		contract->evaluate = expansion->blocker ? "commit" : "row";
@@ -174,6 +177,7 @@ check_view(NewContract *contract)
 	else
 		check_per_row(contract, expansion);
 	check_types(config);
+	OutboxEvaluationEnd(&evaluation);
 }
 
 /* Two orders of events, by row locks and by commits, cannot make one order per aggregate. */

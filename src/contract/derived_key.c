@@ -27,6 +27,7 @@
 #include "catalog/outbox_catalog.h"
 #include "contract/contract_api.h"
 #include "contract/derived_key.h"
+#include "contract/evaluation.h"
 #include "contract/guard.h"
 #include "contract/key.h"
 #include "contract/root_condition.h"
@@ -41,16 +42,16 @@ static bool index_keeps_apart(Relation index, const List *expressions, const Lis
 void
 OutboxNoteDerivedKey(const OutboxContractConfig *config)
 {
-	OutboxEvaluationScope scope;
+	OutboxEvaluation evaluation;
 	List *levels;
 	List *expressions;
 	List *derived;
 	const char *args[2] = {config->name};
 
-	OutboxEvaluationBegin(&scope, OutboxRelationOwner(config->view), true);
+	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
 	expressions = OutboxRootKey(config, OutboxRewrittenView(config->view), &levels);
 	derived = derived_columns(config, expressions, OutboxRootConditions(levels));
-	OutboxEvaluationEnd(&scope);
+	OutboxEvaluationEnd(&evaluation);
 	args[1] = OutboxNamesToArray(derived);
 	(void) OutboxExecute("UPDATE outbox_internal.contract SET derived_key = $2::text[]"
 						 " WHERE name = $1 AND derived_key <> $2::text[]",

@@ -50,19 +50,20 @@ OutboxEvaluateReset(OutboxCompiledContract *contract)
 }
 
 void
-OutboxEvaluationStart(OutboxCompiledContract *contract, OutboxEvaluationScope *scope)
+OutboxEvaluationStart(OutboxCompiledContract *contract, OutboxEvaluation *evaluation)
 {
-	OutboxEvaluationBegin(scope, contract->owner, contract->needs_settings);
+	/* what is built checks rights on functions */
+	OutboxEvaluationBegin(evaluation, contract->owner, contract->stale ? OUTBOX_ANYTHING : contract->traits);
 	if (contract->stale)
 		OutboxBuildExecutor(contract);
 	contract->stale = true;
 }
 
 void
-OutboxEvaluationStop(OutboxCompiledContract *contract, const OutboxEvaluationScope *scope)
+OutboxEvaluationStop(OutboxCompiledContract *contract, const OutboxEvaluation *evaluation)
 {
 	contract->stale = false;
-	OutboxEvaluationEnd(scope);
+	OutboxEvaluationEnd(evaluation);
 }
 
 void
@@ -295,6 +296,13 @@ evaluate_rule(OutboxCompiledContract *contract, ExprState *state, bool *isnull)
 
 	MemoryContextSwitchTo(caller);
 	return !*isnull && DatumGetBool(result);
+}
+
+bool
+OutboxIsPlainKeyType(Oid base_type)
+{
+	return base_type == INT2OID || base_type == INT4OID || base_type == INT8OID || base_type == TEXTOID ||
+		base_type == VARCHAROID || base_type == BPCHAROID;
 }
 
 text *

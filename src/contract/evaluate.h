@@ -4,8 +4,9 @@
  *	  A compiled contract applied to rows of its source.
  *
  * These run between OutboxEvaluationStart and OutboxEvaluationStop, in the
- * contract's row_context; they may raise only if contract->may_raise, and the
- * start itself if contract->stale: then the caller guards them.
+ * contract's row_context; they may raise only if OUTBOX_RAISES is among
+ * contract->traits, and the start itself if contract->stale: then the caller
+ * guards them. So it does where a value is stored out of line or compressed.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,11 +14,12 @@
 #define OUTBOX_EVALUATE_H
 
 #include "contract/compile.h"
+#include "contract/evaluation.h"
 #include "contract/guard.h"
 
 /* With the rights and settings of the contract; an error in between leaves it stale. */
-extern void OutboxEvaluationStart(OutboxCompiledContract *contract, OutboxEvaluationScope *scope);
-extern void OutboxEvaluationStop(OutboxCompiledContract *contract, const OutboxEvaluationScope *scope);
+extern void OutboxEvaluationStart(OutboxCompiledContract *contract, OutboxEvaluation *evaluation);
+extern void OutboxEvaluationStop(OutboxCompiledContract *contract, const OutboxEvaluation *evaluation);
 
 /* After a caught error: keeps the rows computed so far for the evaluations that follow. */
 extern void OutboxEvaluationFailed(OutboxCompiledContract *contract);
@@ -71,6 +73,7 @@ extern const char *OutboxFailedCheck(OutboxCompiledContract *contract, OutboxCom
 									 TupleTableSlot *row, TupleTableSlot *before, TupleTableSlot *after);
 
 /* The message key of a contract row; NULL when one of its columns is NULL. */
+extern bool OutboxIsPlainKeyType(Oid base_type); /* no function turns it into the text of a key */
 extern text *OutboxAggregateId(OutboxCompiledContract *contract, TupleTableSlot *row);
 
 /*

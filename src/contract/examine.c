@@ -16,6 +16,7 @@
 #include "catalog/outbox_catalog.h"
 #include "contract/code_map.h"
 #include "contract/evaluate.h"
+#include "contract/evaluation.h"
 #include "contract/examine.h"
 #include "contract/guard.h"
 #include "guc.h"
@@ -88,11 +89,11 @@ static void
 map_step(void *arg)
 {
 	Examination *examination = arg;
-	OutboxEvaluationScope scope;
+	OutboxEvaluation evaluation;
 
-	OutboxEvaluationStart(examination->contract, &scope);
+	OutboxEvaluationStart(examination->contract, &evaluation);
 	examination->in_view = OutboxEvaluateAfter(examination->contract, examination->source);
-	OutboxEvaluationStop(examination->contract, &scope);
+	OutboxEvaluationStop(examination->contract, &evaluation);
 }
 
 /* The key may be computable when the row is not; trouble with it changes nothing in the finding. */
@@ -100,22 +101,22 @@ static void
 key_step(void *arg)
 {
 	Examination *examination = arg;
-	OutboxEvaluationScope scope;
+	OutboxEvaluation evaluation;
 
-	OutboxEvaluationStart(examination->contract, &scope);
+	OutboxEvaluationStart(examination->contract, &evaluation);
 	OutboxEvaluateKey(examination->contract, examination->source);
-	OutboxEvaluationStop(examination->contract, &scope);
+	OutboxEvaluationStop(examination->contract, &evaluation);
 }
 
 static void
 event_step(void *arg)
 {
 	Examination *examination = arg;
-	OutboxEvaluationScope scope;
+	OutboxEvaluation evaluation;
 
-	OutboxEvaluationStart(examination->contract, &scope);
+	OutboxEvaluationStart(examination->contract, &evaluation);
 	examine_event(examination);
-	OutboxEvaluationStop(examination->contract, &scope);
+	OutboxEvaluationStop(examination->contract, &evaluation);
 }
 
 static void

@@ -4,9 +4,9 @@
  *	  Conditions over a contract's rows, and what expressions may do.
  *
  * Two questions decide what evaluating a row costs: may an expression raise
- * (then it runs in a subtransaction), and does it depend on the session's
- * settings (then they are pinned)? Both answers err on the side of yes: a
- * wrong no would break a customer's write or make events depend on who wrote.
+ * (then it runs in a subtransaction), and what must be done around it
+ * (evaluation.h)? Both answers err on the side of too much: a wrong no would
+ * break a customer's write or make events depend on who wrote.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,8 +33,10 @@
 #include "utils/syscache.h"
 
 #include "catalog/outbox_catalog.h"
-#include "contract/code_map.h"
+#include "contract/evaluation.h"
 #include "contract/expression.h"
+#include "contract/function_traits.h"
+#include "contract/reach.h"
 
 /* What is being parsed, for messages. */
 typedef struct ConditionSource
@@ -51,16 +53,12 @@ static void add_row(ParseState *pstate, Query *columns, const char *alias, bool 
 static void check_condition(ParseState *pstate, Node *expression, const char *owner);
 static void condition_error_context(void *arg);
 static bool is_whole_row(Node *node, void *context);
-static Node *strip_decode(Node *node, void *context);
-static bool is_volatile(Oid function, void *name);
+static bool add_traits(Oid function, Node *node, void *traits);
+static bool node_traits_walker(Node *node, void *context);
+static OutboxTraits collation_traits(Oid collation, List *args);
+static bool is_volatile(Oid function, Node *node, void *name);
 static bool is_sql_function(Oid function, void *name);
-static bool is_user_function(Oid function, void *context);
 static bool sql_function_walker(Node *node, void *name);
-static bool text_cast_walker(Node *node, void *context);
-static bool volatile_walker(Node *node, void *name);
-static bool user_function_walker(Node *node, void *context);
-static bool may_raise_walker(Node *node, void *context);
-static bool function_may_raise(Oid function, Oid input_collation, List *args);
 
 Node *
 OutboxParseCondition(const char *text, Oid view, const char *owner)
@@ -81,13 +79,12 @@ parse_boolean(const char *text, Oid view, const char *owner, bool with_row)
 	ConditionSource source = {.owner = owner, .text = text, .with_row = with_row};
 	ErrorContextCallback callback = {.callback = condition_error_context, .arg = &source};
 	Relation rel = OutboxOpenWithoutWait(view);
-	int nest_level = NewGUCNestLevel();
+	OutboxEvaluation evaluation;
 	Node *expression;
 
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(view), OUTBOX_COMPILING);
 	pstate->p_sourcetext = text;
 	add_row(pstate, columns_of(rel), "old", false);
 	add_row(pstate, columns_of(rel), "new", false);
@@ -96,10 +93,10 @@ parse_boolean(const char *text, Oid view, const char *owner, bool with_row)
 	expression = transformExpr(pstate, parse_expression_text(text, owner), EXPR_KIND_OTHER);
 	expression = coerce_to_boolean(pstate, expression, with_row ? "check" : "condition");
 	assign_expr_collations(pstate, expression);
-	AtEOXact_GUC(true, nest_level);
 	error_context_stack = callback.previous;
 	check_condition(pstate, expression, owner);
 	OutboxRefuseVolatile(expression, owner);
+	OutboxEvaluationEnd(&evaluation);
 	relation_close(rel, NoLock);
 	free_parsestate(pstate);
 	return expression;
@@ -211,9 +208,8 @@ OutboxRefuseVolatile(Node *expression, const char *owner)
 {
 	char *name = NULL;
 
-	if (!contain_volatile_functions(expression))
+	if (!OutboxReachFunctions(expression, is_volatile, &name) && !contain_volatile_functions(expression))
 		return;
-	(void) volatile_walker(expression, &name);
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("%s must not use the volatile function \"%s\"", owner, name ? name : "?"),
@@ -230,76 +226,97 @@ OutboxFindSqlFunction(Node *planned)
 	return name;
 }
 
-bool
-OutboxExpressionMayRaise(Node *planned)
+OutboxTraits
+OutboxExpressionTraits(Node *expression)
 {
-	return may_raise_walker(planned, NULL);
+	OutboxTraits traits = 0;
+
+	(void) OutboxReachFunctions(expression, add_traits, &traits);
+	(void) node_traits_walker(expression, &traits);
+	return traits;
 }
 
-bool
-OutboxExpressionNeedsSettings(Node *planned)
+OutboxTraits
+OutboxTextTraits(Oid type)
 {
-	/* decode() is declared stable because maps change, but no setting changes its result */
-	planned = strip_decode(planned, NULL);
-	return contain_mutable_functions(planned) || user_function_walker(planned, NULL) ||
-		text_cast_walker(planned, NULL);
-}
+	OutboxTraits traits = 0;
 
-bool
-OutboxTextNeedsSettings(Oid type)
-{
-	switch (getBaseType(type))
-	{
-		case BOOLOID:
-		case INT2OID:
-		case INT4OID:
-		case INT8OID:
-		case OIDOID:
-		case NUMERICOID:
-		case UUIDOID:
-		case CHAROID:
-		case NAMEOID:
-		case TEXTOID:
-		case VARCHAROID:
-		case BPCHAROID:
-		case JSONOID:
-		case JSONBOID:
-			return false;
-		default:
-			return true;
-	}
-}
-
-/* A tree for looking at, with calls of decode() replaced by their arguments. */
-static Node *
-strip_decode(Node *node, void *context)
-{
-	if (node == NULL)
-		return NULL;
-	if (IsA(node, FuncExpr) && OutboxIsDecode(((FuncExpr *) node)->funcid))
-		return expression_tree_mutator((Node *) ((FuncExpr *) node)->args, strip_decode, context);
-	return expression_tree_mutator(node, strip_decode, context);
+	(void) OutboxReachOutput(type, add_traits, &traits);
+	return traits;
 }
 
 static bool
-is_volatile(Oid function, void *name)
+add_traits(Oid function, Node *node, void *traits)
+{
+	*(OutboxTraits *) traits |= OutboxFunctionTraits(function);
+	return false;
+}
+
+/* What nodes do by themselves, beside the functions that they call. */
+static bool
+node_traits_walker(Node *node, void *context)
+{
+	OutboxTraits *traits = context;
+
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_List:
+		case T_TargetEntry:
+		case T_Var:
+		case T_Const:
+		case T_RelabelType:
+		case T_CaseExpr:
+		case T_CaseWhen:
+		case T_CaseTestExpr:
+		case T_CoalesceExpr:
+		case T_BoolExpr:
+		case T_NullTest:
+		case T_BooleanTest:
+			break;
+		case T_FuncExpr:
+			*traits |= collation_traits(((FuncExpr *) node)->inputcollid, ((FuncExpr *) node)->args);
+			break;
+		case T_OpExpr:
+		case T_DistinctExpr: /* the same struct */
+		case T_NullIfExpr:
+			*traits |= collation_traits(((OpExpr *) node)->inputcollid, ((OpExpr *) node)->args);
+			break;
+		case T_ScalarArrayOpExpr:
+			*traits |= collation_traits(((ScalarArrayOpExpr *) node)->inputcollid, ((ScalarArrayOpExpr *) node)->args);
+			break;
+		case T_SQLValueFunction: /* the date of now depends on the zone, the user on whom it runs as */
+			*traits |= OUTBOX_READS_TIME | OUTBOX_RAISES;
+			break;
+		case T_XmlExpr:
+			*traits |= OUTBOX_READS_XML | OUTBOX_READS_TIME | OUTBOX_SPEAKS | OUTBOX_RAISES;
+			break;
+		default:
+			*traits |= OUTBOX_RAISES | OutboxCollationTraits(exprInputCollation(node), false);
+			break;
+	}
+	return expression_tree_walker(node, node_traits_walker, context);
+}
+
+static OutboxTraits
+collation_traits(Oid collation, List *args)
+{
+	bool collatable = false;
+	ListCell *lc;
+
+	foreach (lc, args)
+		collatable |= OidIsValid(get_typcollation(exprType(lfirst(lc))));
+	return OutboxCollationTraits(collation, collatable);
+}
+
+static bool
+is_volatile(Oid function, Node *node, void *name)
 {
 	if (func_volatile(function) != PROVOLATILE_VOLATILE)
 		return false;
 	*(char **) name = get_func_name(function);
 	return true;
-}
-
-static bool
-volatile_walker(Node *node, void *name)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, volatile_walker, name, 0);
-	if (check_functions_in_node(node, is_volatile, name))
-		return true;
-	return expression_tree_walker(node, volatile_walker, name);
 }
 
 static bool
@@ -325,112 +342,4 @@ sql_function_walker(Node *node, void *name)
 	if (check_functions_in_node(node, is_sql_function, name))
 		return true;
 	return expression_tree_walker(node, sql_function_walker, name);
-}
-
-static bool
-is_user_function(Oid function, void *context)
-{
-	return function >= FirstNormalObjectId;
-}
-
-static bool
-user_function_walker(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (check_functions_in_node(node, is_user_function, context))
-		return true;
-	return expression_tree_walker(node, user_function_walker, context);
-}
-
-/* Output functions are declared immutable also where a setting changes the text: float, interval, bytea. */
-static bool
-text_cast_walker(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, CoerceViaIO) && OutboxTextNeedsSettings(exprType((Node *) ((CoerceViaIO *) node)->arg)))
-		return true;
-	return expression_tree_walker(node, text_cast_walker, context);
-}
-
-static bool
-may_raise_walker(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	switch (nodeTag(node))
-	{
-		case T_List:
-		case T_TargetEntry:
-		case T_Var:
-		case T_Const:
-		case T_RelabelType:
-		case T_CaseExpr:
-		case T_CaseWhen:
-		case T_CaseTestExpr:
-		case T_CoalesceExpr:
-		case T_BoolExpr:
-		case T_NullTest:
-		case T_BooleanTest:
-			break;
-		case T_FuncExpr:
-			if (function_may_raise(((FuncExpr *) node)->funcid, ((FuncExpr *) node)->inputcollid,
-								   ((FuncExpr *) node)->args))
-				return true;
-			break;
-		case T_OpExpr:
-		case T_DistinctExpr: /* the same struct */
-		case T_NullIfExpr:
-			if (function_may_raise(((OpExpr *) node)->opfuncid, ((OpExpr *) node)->inputcollid,
-								   ((OpExpr *) node)->args))
-				return true;
-			break;
-		case T_ScalarArrayOpExpr:
-			if (function_may_raise(((ScalarArrayOpExpr *) node)->opfuncid,
-								   ((ScalarArrayOpExpr *) node)->inputcollid,
-								   ((ScalarArrayOpExpr *) node)->args))
-				return true;
-			break;
-		default:
-			return true;
-	}
-	return expression_tree_walker(node, may_raise_walker, context);
-}
-
-/*
- * Built-in leakproof functions do not raise, with one exception: a text comparison
- * whose collation could not be determined. Beyond them only conversions that
- * cannot lose anything.
- */
-static bool
-function_may_raise(Oid function, Oid input_collation, List *args)
-{
-	ListCell *lc;
-
-	if (!OidIsValid(input_collation))
-	{
-		foreach (lc, args)
-		{
-			if (OidIsValid(get_typcollation(exprType(lfirst(lc)))))
-				return true;
-		}
-	}
-	switch (function)
-	{
-		case F_INT8_INT2:
-		case F_INT8_INT4:
-		case F_INT4_INT2:
-		case F_FLOAT8_INT2:
-		case F_FLOAT8_INT4:
-		case F_FLOAT8_INT8:
-		case F_FLOAT8_FLOAT4:
-		case F_NUMERIC_INT2:
-		case F_NUMERIC_INT4:
-		case F_NUMERIC_INT8:
-		case F_TEXT_BPCHAR:
-			return false;
-		default:
-			return (function >= FirstNormalObjectId || !get_func_leakproof(function)) && !OutboxIsDecode(function);
-	}
 }

@@ -10,6 +10,8 @@
 
 #include "nodes/nodes.h"
 
+#include "contract/traits.h"
+
 /* Vars of a parsed condition: the contract row before and after. */
 #define OUTBOX_OLD_VARNO 1
 #define OUTBOX_NEW_VARNO 2
@@ -28,20 +30,17 @@ extern Node *OutboxParseCheck(const char *text, Oid view, const char *owner);
 
 /*
  * Sets what a message calls it, refuses what must not run while a row is
- * written: volatile functions. `owner` as above.
+ * written: volatile functions, however they are reached. `owner` as above.
  */
 extern void OutboxRefuseVolatile(Node *expression, const char *owner);
 
 /* The name of an SQL function that was not inlined (it would cost 10 µs per row), or NULL. */
 extern char *OutboxFindSqlFunction(Node *planned);
 
-/* May evaluation raise an error (other than out of memory and corruption)? Errs on the side of yes. */
-extern bool OutboxExpressionMayRaise(Node *planned);
+/* What evaluating it, planned, may do. */
+extern OutboxTraits OutboxExpressionTraits(Node *expression);
 
-/* Does the result depend on session settings (search_path, TimeZone, DateStyle, ...)? */
-extern bool OutboxExpressionNeedsSettings(Node *planned);
-
-/* Does the text of a value of this type depend on them? Errs on the side of yes. */
-extern bool OutboxTextNeedsSettings(Oid type);
+/* The same for turning a value of this type into text. */
+extern OutboxTraits OutboxTextTraits(Oid type);
 
 #endif /* OUTBOX_EXPRESSION_H */

@@ -19,7 +19,6 @@
 #include "util/server_error.h"
 
 static bool ends_transaction(const ErrorData *error);
-static void pin_setting(const char *name, const char *value);
 
 volatile bool OutboxOwnCancel = false;
 
@@ -56,37 +55,4 @@ OutboxMustRethrow(const ErrorData *error)
 	if (OutboxIsCancel(error))
 		return !OutboxOwnCancel;
 	return OutboxIsIntervention(error) || OutboxIsSerializationFailure(error) || OutboxIsStorageTrouble(error);
-}
-
-void
-OutboxEvaluationBegin(OutboxEvaluationScope *scope, Oid owner, bool pin_settings)
-{
-	GetUserIdAndSecContext(&scope->user, &scope->sec_context);
-	SetUserIdAndSecContext(owner, scope->sec_context | SECURITY_RESTRICTED_OPERATION);
-	scope->guc_nest_level = 0;
-	if (!pin_settings)
-		return;
-	scope->guc_nest_level = NewGUCNestLevel();
-	pin_setting("search_path", "pg_catalog, pg_temp");
-	pin_setting("DateStyle", "ISO, YMD");
-	pin_setting("IntervalStyle", "iso_8601");
-	pin_setting("TimeZone", "UTC");
-	pin_setting("extra_float_digits", "1");
-	pin_setting("bytea_output", "hex");
-	/* a function's messages would reach the writer, and old drivers take them for errors */
-	pin_setting("client_min_messages", "error");
-}
-
-void
-OutboxEvaluationEnd(const OutboxEvaluationScope *scope)
-{
-	if (scope->guc_nest_level > 0)
-		AtEOXact_GUC(false, scope->guc_nest_level);
-	SetUserIdAndSecContext(scope->user, scope->sec_context);
-}
-
-static void
-pin_setting(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }

@@ -30,16 +30,4 @@ extern bool OutboxMustRethrow(const ErrorData *error);
 /* A cancel that comes now is our own timer's: not the user's wish, so ours to swallow. */
 extern volatile bool OutboxOwnCancel;
 
-/* Evaluation with the rights of a contract's owner and, when asked, with pinned settings. */
-typedef struct OutboxEvaluationScope
-{
-	Oid user;
-	int sec_context;
-	int guc_nest_level; /* 0: nothing pinned */
-} OutboxEvaluationScope;
-
-/* An error in between is undone by the (sub)transaction's abort. */
-extern void OutboxEvaluationBegin(OutboxEvaluationScope *scope, Oid owner, bool pin_settings);
-extern void OutboxEvaluationEnd(const OutboxEvaluationScope *scope);
-
 #endif /* OUTBOX_GUARD_H */

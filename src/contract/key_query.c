@@ -33,6 +33,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
+#include "contract/evaluation.h"
 #include "contract/expression.h"
 #include "contract/guard.h"
 #include "contract/key_query.h"
@@ -49,8 +50,7 @@ struct OutboxKeyQuery
 	int max_fanout;
 	int nkeys;
 	List *relations;
-	bool may_raise;
-	bool needs_settings;
+	OutboxTraits traits;
 	Datum *values; /* scratch of one key */
 
 	/* expressions */
@@ -98,7 +98,7 @@ OutboxCompileKeyQuery(const OutboxContractConfig *config, const OutboxSourceConf
 {
 	OutboxKeyQuery *query = palloc0(sizeof(OutboxKeyQuery));
 	Relation rel = relation_open(relation, AccessShareLock);
-	OutboxEvaluationScope scope;
+	OutboxEvaluation evaluation;
 
 	query->parse.text = pstrdup(source->key_query);
 	query->parse.owner = psprintf("the key_query of source \"%s\"", get_rel_name(source->relation));
@@ -110,9 +110,9 @@ OutboxCompileKeyQuery(const OutboxContractConfig *config, const OutboxSourceConf
 	query->max_fanout = source->max_fanout;
 	query->nkeys = lookup->natts;
 	query->values = palloc0(sizeof(Datum) * lookup->natts);
-	OutboxEvaluationBegin(&scope, query->owner, true);
+	OutboxEvaluationBegin(&evaluation, query->owner, OUTBOX_COMPILING);
 	compile(query, lookup);
-	OutboxEvaluationEnd(&scope);
+	OutboxEvaluationEnd(&evaluation);
 	check_row(query, source->relation, view_access);
 	return query;
 }
@@ -154,14 +154,14 @@ check_row(const OutboxKeyQuery *query, Oid source, const List *view_access)
 void
 OutboxRunKeyQuery(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg)
 {
-	OutboxEvaluationScope scope;
+	OutboxEvaluation evaluation;
 
-	OutboxEvaluationBegin(&scope, query->owner, query->needs_settings);
+	OutboxEvaluationBegin(&evaluation, query->owner, query->traits);
 	if (query->plan)
 		run_plan(query, row, add, arg);
 	else
 		run_expressions(query, row, add, arg);
-	OutboxEvaluationEnd(&scope);
+	OutboxEvaluationEnd(&evaluation);
 }
 
 const Bitmapset *
@@ -179,7 +179,7 @@ OutboxKeyQueryRelations(const OutboxKeyQuery *query)
 bool
 OutboxKeyQueryMayRaise(const OutboxKeyQuery *query)
 {
-	return query->may_raise;
+	return (query->traits & OUTBOX_RAISES) != 0;
 }
 
 bool
@@ -209,8 +209,7 @@ keep_expressions(OutboxKeyQuery *query, List *expressions)
 	release->func = free_cached;
 	release->arg = query->cached;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, release);
-	query->may_raise = OutboxExpressionMayRaise(query->cached->expr);
-	query->needs_settings = OutboxExpressionNeedsSettings(query->cached->expr);
+	query->traits = OutboxExpressionTraits(query->cached->expr);
 	query->exec_context = AllocSetContextCreate(CurrentMemoryContext, "outbox key expressions", ALLOCSET_SMALL_SIZES);
 	build_states(query);
 }
@@ -223,8 +222,7 @@ keep_plan(OutboxKeyQuery *query, TupleDesc lookup)
 
 	OutboxParseKeySelect(&query->parse, lookup);
 	check_query(query);
-	query->may_raise = true;
-	query->needs_settings = true;
+	query->traits = OUTBOX_ANYTHING;
 	query->params = makeParamList(query->parse.row->natts);
 	SPI_connect();
 	query->plan = SPI_prepare_extended(cast_query(query, lookup), &options);

@@ -28,6 +28,7 @@
 
 #include "contract/commit_trial.h"
 #include "contract/contract_api.h"
+#include "contract/evaluation.h"
 #include "contract/examine.h"
 #include "contract/guard.h"
 #include "contract/partition.h"
@@ -353,9 +354,12 @@ static void
 key_step(void *arg)
 {
 	KeyRequest *request = arg;
+	OutboxEvaluation evaluation;
 
+	OutboxEvaluationBegin(&evaluation, request->contract->owner, OUTBOX_ANYTHING);
 	request->key = OutboxColumnsToJsonb(request->row->tts_tupleDescriptor, request->row->tts_values,
 										request->row->tts_isnull, request->contract->key, request->contract->nkey, 0);
+	OutboxEvaluationEnd(&evaluation);
 }
 
 static void

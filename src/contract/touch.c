@@ -26,6 +26,7 @@
 #include "compat.h"
 #include "contract/commit_query.h"
 #include "contract/evaluate.h"
+#include "contract/evaluation.h"
 #include "contract/key.h"
 #include "contract/key_query.h"
 #include "contract/partition.h"
@@ -62,10 +63,13 @@ OutboxCompileTouch(const OutboxContractConfig *config, Oid relation)
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "outbox touch", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	OutboxTouch *touch = palloc0(sizeof(OutboxTouch));
+	OutboxEvaluation evaluation;
 
 	MemoryContextCopyAndSetIdentifier(context, config->name);
 	touch->context = context;
+	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
 	compile(touch, config, relation);
+	OutboxEvaluationEnd(&evaluation);
 	MemoryContextSwitchTo(caller);
 	return touch;
 }

@@ -27,6 +27,7 @@
 #include "avro/numeric_digits.h"
 #include "avro/outbox_avro.h"
 #include "compat.h"
+#include "contract/expression.h"
 
 PG_FUNCTION_INFO_V1(outbox_test_avro_schema);
 PG_FUNCTION_INFO_V1(outbox_test_avro_fingerprint);
@@ -242,9 +243,14 @@ outbox_test_avro_traits(PG_FUNCTION_ARGS)
 	Row row = take_apart(PG_GETARG_HEAPTUPLEHEADER(1));
 	OutboxAvroEncoder *encoder = compile(text_to_cstring(PG_GETARG_TEXT_PP(0)), &row);
 
+	OutboxTraits traits = 0;
+	const ListCell *lc;
+
+	foreach (lc, OutboxAvroPrintedTypes(encoder))
+		traits |= OutboxTextTraits(lfirst_oid(lc));
 	PG_RETURN_TEXT_P(cstring_to_text(psprintf("may raise: %s, needs settings: %s",
-											  OutboxAvroMayRaise(encoder) ? "yes" : "no",
-											  OutboxAvroNeedsSettings(encoder) ? "yes" : "no")));
+											  (traits & OUTBOX_RAISES) ? "yes" : "no",
+											  (traits & OUTBOX_READS_ALL) ? "yes" : "no")));
 }
 
 /* (schema text, row record, loops int) returns float8: nanoseconds per record */

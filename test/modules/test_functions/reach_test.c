@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * reach_test.c
- *	  Which functions reading a view may call, for tests.
+ *	  Which functions reading a view may call, and what they may do, for tests.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,14 +9,17 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "optimizer/optimizer.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
 #include "catalog/contract_config.h"
+#include "contract/expression.h"
 #include "contract/reach.h"
 #include "contract/root_path.h"
 
 PG_FUNCTION_INFO_V1(outbox_test_reach);
+PG_FUNCTION_INFO_V1(outbox_test_traits);
 
 static bool note(Oid function, Node *node, void *arg);
 
@@ -38,6 +41,16 @@ outbox_test_reach(PG_FUNCTION_ARGS)
 	foreach (lc, functions)
 		elements[count++] = ObjectIdGetDatum(lfirst_oid(lc));
 	PG_RETURN_ARRAYTYPE_P(construct_array(elements, count, OIDOID, sizeof(Oid), true, TYPALIGN_INT));
+}
+
+/* outbox_test_traits(view oid) returns int: of its first column */
+Datum
+outbox_test_traits(PG_FUNCTION_ARGS)
+{
+	Query *query = OutboxRewrittenView(PG_GETARG_OID(0));
+	TargetEntry *column = linitial_node(TargetEntry, query->targetList);
+
+	PG_RETURN_INT32((int32) OutboxExpressionTraits((Node *) expression_planner(column->expr)));
 }
 
 static bool

@@ -1,0 +1,40 @@
+/*-------------------------------------------------------------------------
+ *
+ * evaluation.h
+ *	  The one way in and out for whatever is parsed, planned, folded or run for
+ *	  a contract.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_EVALUATION_H
+#define OUTBOX_EVALUATION_H
+
+#include "contract/traits.h"
+
+typedef struct OutboxEvaluation
+{
+	bool entered;
+	Oid user;
+	int sec_context;
+} OutboxEvaluation;
+
+extern void OutboxEvaluationInit(void); /* from _PG_init */
+
+/*
+ * Enters evaluation for what has these traits: nothing to do for PostgreSQL's
+ * own functions that read no setting; what they can read is pinned for others;
+ * and for everything else all settings are pinned, the statement is hidden, and
+ * what could not be taken back is refused (evaluation_refuse.c).
+ * Anything runs as `owner`, in a security-restricted operation, and says
+ * nothing to the client but errors.
+ *
+ * An error in between is undone by the abort of the (sub)transaction: whoever
+ * catches it rolls one back (util/catch.h), as everywhere.
+ */
+extern void OutboxEvaluationBegin(OutboxEvaluation *evaluation, Oid owner, OutboxTraits traits);
+extern void OutboxEvaluationEnd(const OutboxEvaluation *evaluation);
+
+/* Is code running now that is not PostgreSQL's own and not ours? */
+extern bool OutboxEvaluatesForeignCode(void);
+
+#endif /* OUTBOX_EVALUATION_H */

@@ -1,0 +1,108 @@
+/*-------------------------------------------------------------------------
+ *
+ * evaluation_refuse.c
+ *	  What code behind a contract must not do to a writer's session.
+ *
+ * Locks of the session, sequences, random seeds, what a prepared transaction
+ * must not have done: no rollback takes them back. Cursors and prepared
+ * statements show what the writer does. Rows that such code writes are part of
+ * the writer's transaction and go with it, so they are no concern here.
+ * They are refused where the server lets us: utility statements when they are
+ * executed, functions when an expression with them is made ready. A procedural
+ * language keeps such an expression for the rest of the transaction, so a
+ * function that the application called before may slip through;
+ * docs/security.md lists what is left.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_proc.h"
+#include "tcop/utility.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+
+#include "contract/evaluation.h"
+#include "contract/evaluation_refuse.h"
+
+static ProcessUtility_hook_type previous_utility = NULL;
+static object_access_hook_type previous_access = NULL;
+
+static void process_utility(PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUtilityContext context,
+							ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion);
+static void access_object(ObjectAccessType access, Oid class, Oid object, int part, void *arg);
+static bool is_taken_back(const Node *statement);
+static bool is_refused(Oid function);
+
+void
+OutboxRefuseInit(void)
+{
+	previous_utility = ProcessUtility_hook;
+	ProcessUtility_hook = process_utility;
+	previous_access = object_access_hook;
+	object_access_hook = access_object;
+}
+
+static void
+process_utility(PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUtilityContext context,
+				ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
+{
+	if (OutboxEvaluatesForeignCode() && !is_taken_back(statement->utilityStmt))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s cannot be executed while a contract is evaluated", GetCommandTagName(CreateCommandTag(statement->utilityStmt))),
+				 errdetail("A function behind the contract tried to. It runs in the transactions of others."),
+				 errhint("Compute the value from rows and arguments alone.")));
+	if (previous_utility)
+		previous_utility(statement, text, read_only_tree, context, params, environment, dest, completion);
+	else
+		standard_ProcessUtility(statement, text, read_only_tree, context, params, environment, dest, completion);
+}
+
+/* Settings are: what the transaction is cannot be set by then. */
+static bool
+is_taken_back(const Node *statement)
+{
+	return IsA(statement, VariableSetStmt) && ((const VariableSetStmt *) statement)->kind != VAR_SET_MULTI;
+}
+
+static void
+access_object(ObjectAccessType access, Oid class, Oid object, int part, void *arg)
+{
+	if (access == OAT_FUNCTION_EXECUTE && class == ProcedureRelationId && OutboxEvaluatesForeignCode() && is_refused(object))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s() cannot be called while a contract is evaluated", get_func_name(object)),
+				 errdetail("A function behind the contract tried to. It runs in the sessions of others."),
+				 errhint("Compute the value from rows and arguments alone.")));
+	if (previous_access)
+		previous_access(access, class, object, part, arg);
+}
+
+static bool
+is_refused(Oid function)
+{
+	switch (function)
+	{
+		case F_NEXTVAL:
+		case F_CURRVAL:
+		case F_LASTVAL:
+		case F_SETVAL_REGCLASS_INT8:
+		case F_SETVAL_REGCLASS_INT8_BOOL:
+		case F_SETSEED:
+		case F_PG_EXPORT_SNAPSHOT:
+		/* what the session is doing */
+		case F_PG_CURSOR:
+		case F_PG_PREPARED_STATEMENT:
+		case F_PG_LISTENING_CHANNELS:
+			return true;
+		case F_PG_NOTIFY: /* forbids PREPARE TRANSACTION; at commit it is rolled back, like all that is done there */
+			return !XactReadOnly;
+		default:
+			/* advisory locks, which stand in two rows of the catalog */
+			return (function >= F_PG_ADVISORY_LOCK_INT8 && function <= F_PG_ADVISORY_UNLOCK_ALL) ||
+				(function >= F_PG_ADVISORY_XACT_LOCK_INT8 && function <= F_PG_TRY_ADVISORY_XACT_LOCK_SHARED_INT4_INT4);
+	}
+}

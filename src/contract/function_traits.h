@@ -1,0 +1,18 @@
+/*-------------------------------------------------------------------------
+ *
+ * function_traits.h
+ *	  What one of PostgreSQL's functions may do that concerns its caller.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_FUNCTION_TRAITS_H
+#define OUTBOX_FUNCTION_TRAITS_H
+
+#include "contract/traits.h"
+
+extern OutboxTraits OutboxFunctionTraits(Oid function);
+
+/* Of a call under this collation; `collatable`: an argument is a text. */
+extern OutboxTraits OutboxCollationTraits(Oid collation, bool collatable);
+
+#endif /* OUTBOX_FUNCTION_TRAITS_H */
