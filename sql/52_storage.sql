@@ -16,6 +16,14 @@ COMMENT ON FUNCTION outbox.leaf_bytes(regclass) IS
 'Size of a leaf with what it stores out of line; waits for no lock: null when it is locked or gone';
 REVOKE ALL ON FUNCTION outbox.leaf_bytes(regclass) FROM PUBLIC;
 
+CREATE FUNCTION outbox.oldest_pending(sink_id int)
+RETURNS timestamptz
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outbox_oldest_pending';
+COMMENT ON FUNCTION outbox.oldest_pending(int) IS
+'When the oldest committed event occurred that the recorded position of a sink does not cover; null: there is none. Reads a few blocks, however large the backlog is; waits for no lock';
+REVOKE ALL ON FUNCTION outbox.oldest_pending(int) FROM PUBLIC;
+
 -- A position counts only where it was recorded: not in a copy of the database, nor after a loss of transactions.
 CREATE VIEW outbox_internal.leaf_sink AS
 SELECT l.leaf, s.id AS sink_id, s.name AS sink,

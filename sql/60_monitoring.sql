@@ -160,8 +160,9 @@ WITH RECURSIVE tree AS (
     FROM leaves
 ), sinks AS (
     SELECT s.name, coalesce(r.state, s.desired_state) AS relay_state, coalesce(p.acked, 0) AS published,
-           greatest(seq.last_value - greatest(r.seq_seen, p.seq_seen, 0), 0) + coalesce(r.queued, 0) + h.held AS pending,
-           pg_catalog.clock_timestamp() - least(r.oldest_unacked, h.oldest) AS oldest_age,
+           -- a transaction that drew its seq before the position was recorded may have committed after it
+           greatest(w.pending, (o.since IS NOT NULL)::int) + h.held AS pending,
+           pg_catalog.clock_timestamp() - least(o.since, h.oldest) AS oldest_age,
            l.open AS dead_letters, h.held, b.topics AS blocked_topics, r.last_error, r.last_error_at,
            ' It holds ' || pg_catalog.pg_size_pretty(held.bytes) || ' of events'
              || coalesce(' since ' || pg_catalog.to_char(held.since, 'YYYY-MM-DD HH24:MI') , '') || '.' AS holds
@@ -170,6 +171,10 @@ WITH RECURSIVE tree AS (
     CROSS JOIN seq
     LEFT JOIN outbox_internal.relay_progress p ON p.sink_id = s.id
     LEFT JOIN outbox.relay_report() r ON r.sink_id = s.id
+    CROSS JOIN LATERAL (SELECT greatest(seq.last_value - greatest(r.seq_seen, p.seq_seen, 0), 0) + coalesce(r.queued, 0) AS pending) w
+    -- of a relay that runs its own word; else, or when it has not read what there is, the position's
+    CROSS JOIN LATERAL (SELECT coalesce(r.oldest_unacked, CASE WHEN r.state <> 'running' OR r.since IS NULL OR w.pending > 0
+                                                               THEN outbox.oldest_pending(s.id) END) AS since) o
     CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS held, pg_catalog.min(e.occurred_at) AS oldest
                         FROM outbox_internal.held_event e WHERE e.sink_id = s.id AND e.state <> 'rejected') h
     CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS topics FROM outbox_internal.blocked_route e WHERE e.sink_id = s.id) b
@@ -277,5 +282,5 @@ SELECT 'topic', t.sink || ': ' || t.topic || CASE WHEN t.event_type <> '' THEN '
          || ', or at once with SELECT pg_reload_conf().'
 FROM topics t;
 COMMENT ON VIEW outbox.status IS
-'One row per extension, contract and sink, and per topic that takes nothing from a sink: what is going on and what to do. captured: events of committed and prepared transactions since the server started; published: events that the broker acknowledged since the sink was created, of the extension the sink with the fewest; these two begin at different moments, what is not published yet is pending, an upper bound (seq values of rolled-back transactions count until a relay has passed them); oldest_age: of the oldest event that is read but not acknowledged';
+'One row per extension, contract and sink, and per topic that takes nothing from a sink: what is going on and what to do. captured: events of committed and prepared transactions since the server started; published: events that the broker acknowledged since the sink was created, of the extension the sink with the fewest; these two begin at different moments, what is not published yet is pending, an upper bound (seq values of rolled-back transactions count until a relay has passed them); oldest_age: of the oldest committed event that is not acknowledged, whatever the state';
 COMMENT ON COLUMN outbox.status.state IS 'extension: active, capture off, not preloaded, version mismatch; contract: enabled, disabled, not captured, detached, broken; sink: starting, running, backoff, blocked, stopping, not running, paused, stopped; topic: blocked';

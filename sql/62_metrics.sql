@@ -2,17 +2,22 @@
 
 CREATE VIEW outbox.relay_status AS
 SELECT r.sink, r.state, r.pid, r.since, r.retry_at,
-       greatest(q.last_value - greatest(r.seq_seen, p.seq_seen, 0), 0) + coalesce(r.queued, 0) AS pending,
-       CASE WHEN r.oldest_unacked IS NOT NULL THEN pg_catalog.clock_timestamp() - r.oldest_unacked END AS lag,
+       greatest(w.pending, (o.since IS NOT NULL)::int) AS pending,
+       pg_catalog.clock_timestamp() - least(o.since, h.oldest) AS lag,
        r.in_flight, r.in_flight_bytes, r.window_left, coalesce(p.acked, 0) AS acked, p.updated_at AS position_at,
        r.retries, r.scans, r.cycles,
        (SELECT pg_catalog.min(x.id) FROM outbox_internal.replay_request x WHERE x.sink_id = r.sink_id AND x.state = 'running') AS replay,
        r.last_error, r.last_error_at
 FROM outbox.relay_report() r
 CROSS JOIN (SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last_value FROM outbox_internal.event_seq) q
-LEFT JOIN outbox_internal.relay_progress p ON p.sink_id = r.sink_id;
+LEFT JOIN outbox_internal.relay_progress p ON p.sink_id = r.sink_id
+CROSS JOIN LATERAL (SELECT greatest(q.last_value - greatest(r.seq_seen, p.seq_seen, 0), 0) + coalesce(r.queued, 0) AS pending) w
+CROSS JOIN LATERAL (SELECT coalesce(r.oldest_unacked, CASE WHEN r.state <> 'running' OR r.since IS NULL OR w.pending > 0
+                                                           THEN outbox.oldest_pending(r.sink_id) END) AS since) o
+CROSS JOIN LATERAL (SELECT pg_catalog.min(e.occurred_at) AS oldest
+                    FROM outbox_internal.held_event e WHERE e.sink_id = r.sink_id AND e.state <> 'rejected') h;
 COMMENT ON VIEW outbox.relay_status IS
-'One row per sink: what its relay does. state: stopped, paused, waiting (for the launcher), no worker (max_worker_processes are in use), not listed (in outbox.databases), starting, running, backoff (transport trouble), blocked (a rejected event, or a copy of the data), stopping. since: in this state; retry_at: end of the pause after a failed attempt; pending: events not acknowledged, an upper bound; lag: age of the oldest event that is read and not acknowledged; in_flight: messages handed to the sink and not acknowledged; window_left: events known and not read yet; acked: since the sink was created; retries: lives of the sink that ended early, since the server started; replay: the one that is running';
+'One row per sink: what its relay does. state: stopped, paused, waiting (for the launcher), no worker (max_worker_processes are in use), not listed (in outbox.databases), starting, running, backoff (transport trouble), blocked (a rejected event, or a copy of the data), stopping. since: in this state; retry_at: end of the pause after a failed attempt; pending: events not acknowledged, an upper bound; lag: age of the oldest committed event that is not acknowledged, whatever the state; in_flight: messages handed to the sink and not acknowledged; window_left: events known and not read yet; acked: since the sink was created; retries: lives of the sink that ended early, since the server started; replay: the one that is running';
 
 CREATE VIEW outbox.writers AS
 SELECT DISTINCT ON (l.virtualtransaction) l.pid, a.usename AS username, a.application_name, a.state,

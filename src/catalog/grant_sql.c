@@ -62,6 +62,7 @@ static const char *const reader_functions[] = {
 	"outbox.decode_payload(int, bytea)",
 	"outbox.snapshot_covers(pg_snapshot, pg_snapshot)",
 	"outbox.leaf_bytes(regclass)",
+	"outbox.oldest_pending(int)",
 };
 
 static const char *const operator_functions[] = {

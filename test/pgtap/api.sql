@@ -90,6 +90,7 @@ SELECT is(pg_temp.signature('contract_counters'),
 SELECT is(pg_temp.signature('counters'),
     'OUT name text, OUT sink_id integer, OUT schema_id integer, OUT le double precision, OUT value double precision -> SETOF record', 'counters');
 SELECT is(pg_temp.signature('leaf_bytes'), 'relation regclass -> bigint', 'leaf_bytes');
+SELECT is(pg_temp.signature('oldest_pending'), 'sink_id integer -> timestamp with time zone', 'oldest_pending');
 SELECT is(pg_temp.signature('snapshot_covers'), 'later pg_snapshot, earlier pg_snapshot -> boolean', 'snapshot_covers');
 SELECT is(pg_temp.signature('contract_views'), 'source regclass, OUT contract_id integer, OUT view regclass -> SETOF record', 'contract_views');
 SELECT is(pg_temp.signature('dependent_views'), 'views oid[], OUT place bigint, OUT view regclass, OUT obstacle text -> SETOF record', 'dependent_views');
