@@ -132,7 +132,7 @@ COMMENT ON FUNCTION outbox.detach(text) IS
 CREATE FUNCTION outbox.reattach(source text)
 RETURNS SETOF text LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_reattach';
 COMMENT ON FUNCTION outbox.reattach(text) IS
-'Creates again what detach() dropped, with owners, options, comments and grants, and captures again from commit on. A view that exists by now is left as it is: so one whose definition does not fit the changed table can be created by hand before. Creates missing triggers, also on a table that was dropped and created under its name. Returns the names of the views. Errors: undefined_table, object_not_in_prerequisite_state (not detached), insufficient_privilege, lock_not_available, and what CREATE VIEW raises, naming the view';
+'Creates again what detach() dropped, with owners, options, comments and grants, and captures again from commit on. Each view is created with the rights of its owner, who needs USAGE and CREATE on its schema. A view that exists by now is left as it is, if it has the same owner: so one whose definition does not fit the changed table can be created by hand before. Creates missing triggers, also on a table that was dropped and created under its name. Returns the names of the views. Errors: undefined_table, object_not_in_prerequisite_state (not detached), insufficient_privilege, lock_not_available, and what CREATE VIEW raises, naming the view';
 
 -- ---- uninstall ----------------------------------------------------------------------------------
 

@@ -14,6 +14,9 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -22,11 +25,13 @@
 #include "utils/lsyscache.h"
 
 #include "catalog/outbox_catalog.h"
+#include "compat.h"
 #include "contract/compile.h"
 #include "contract/contract_api.h"
 #include "contract/lock_attempts.h"
 #include "contract/source_trigger.h"
 #include "contract/stored_view.h"
+#include "contract/view_owner.h"
 #include "deadletter/dead_letter.h"
 
 PG_FUNCTION_INFO_V1(outbox_detach);
@@ -37,6 +42,8 @@ static void lock_relations(const char *views);
 static void keep_commands(const char *source_name, Oid source, const char *views);
 static void mark_detached(Oid source, const char *views);
 static void drop_views(const List *views);
+static char *present_name(const char *role, const char *id);
+static bool view_is_there(const OutboxStoredView *view);
 static List *load_views(const char *source_name);
 static void attach_contracts(const char *source_name, Oid source);
 static void check_schemas(const OutboxContractConfig *config);
@@ -139,14 +146,18 @@ views_to_drop(Oid source, const char *source_name)
 static void
 keep_commands(const char *source_name, Oid source, const char *views)
 {
-	const char *args[] = {source_name, psprintf("%u", source), views};
+	const char *args[] = {source_name, psprintf("%u", source), views, psprintf(UINT64_FORMAT "/", GetSystemIdentifier())};
+	OutboxCommandScope scope;
 
-	(void) OutboxExecute("INSERT INTO outbox_internal.detached_view (source, step, relation, view, owner, role, command)"
+	/* constants are printed as reattach() will read them */
+	OutboxCommandScopeBegin(&scope, GetUserId());
+	(void) OutboxExecute("INSERT INTO outbox_internal.detached_view (source, step, relation, view, owner, role, command, owner_id, role_id)"
 						 " SELECT $1, row_number() OVER (ORDER BY v.place, c.step), $2::oid, v.view::regclass,"
-						 " pg_get_userbyid(k.relowner), c.role, c.command"
+						 " pg_get_userbyid(k.relowner), c.role, c.command, $4 || k.relowner, $4 || (SELECT r.oid FROM pg_roles r WHERE r.rolname = c.role)"
 						 " FROM unnest($3::oid[]) WITH ORDINALITY AS v (view, place)"
 						 " JOIN pg_class k ON k.oid = v.view, outbox.view_commands(v.view) c",
 						 lengthof(args), args);
+	OutboxCommandScopeEnd(&scope);
 }
 
 /* The contracts of these views, and a gap for each: its source may change without any trigger. */
@@ -181,7 +192,7 @@ drop_views(const List *views)
 
 		appendStringInfo(&command, "%s %s", command.len ? "," : "DROP VIEW", row[0]);
 	}
-	OutboxRunAs(NULL, command.data);
+	OutboxRunAsCaller(command.data);
 }
 
 /* reattach(source): the names of the views, those included that are there already. */
@@ -205,7 +216,7 @@ outbox_reattach(PG_FUNCTION_ARGS)
 
 		*name = view->name;
 		names = lappend(names, name);
-		if (OutboxExecute("SELECT to_regclass($1)", 1, (const char **) name) == NULL)
+		if (!view_is_there(view))
 			OutboxCreateStoredView(view);
 	}
 	attach_contracts(source_name, source);
@@ -216,7 +227,7 @@ outbox_reattach(PG_FUNCTION_ARGS)
 static List *
 load_views(const char *source_name)
 {
-	List *rows = OutboxExecuteRows("SELECT view, owner, role, command FROM outbox_internal.detached_view"
+	List *rows = OutboxExecuteRows("SELECT view, owner, role, command, owner_id, role_id FROM outbox_internal.detached_view"
 								   " WHERE source = $1 ORDER BY step",
 								   1, &source_name);
 	List *views = NIL;
@@ -231,7 +242,7 @@ load_views(const char *source_name)
 	{
 		char **row = lfirst(lc);
 
-		views = OutboxStoredViewAdd(views, row[0], row[1], row[2], row[3]);
+		views = OutboxStoredViewAdd(views, row[0], present_name(row[1], row[4]), present_name(row[2], row[5]), row[3]);
 	}
 	foreach (lc, views)
 	{
@@ -240,6 +251,52 @@ load_views(const char *source_name)
 		OutboxCheckViewOwner(view->name, view->owner);
 	}
 	return views;
+}
+
+/* The role may have been renamed meanwhile, and then is known by its id. */
+static char *
+present_name(const char *role, const char *id)
+{
+	char *name = OutboxRoleName(role, id);
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("role \"%s\" does not exist any more", role),
+				 errdetail("A view that was detached belonged to it, or it had granted rights on one."),
+				 errhint("CREATE ROLE %s, with the rights that it had, and try again.", quote_identifier(role))));
+	return name;
+}
+
+/*
+ * Was the view created by hand meanwhile? Then it must be one of the same owner: whoever took the name would evaluate the
+ * contract. It is locked, so that it is still that one when the contract gets it.
+ */
+static bool
+view_is_there(const OutboxStoredView *view)
+{
+	RangeVar *name = makeRangeVarFromNameList(OutboxQualifiedNameList(view->name));
+	Oid relation = RangeVarGetRelid(name, AccessShareLock, true);
+	Oid owner;
+
+	if (!OidIsValid(relation))
+		return false;
+	owner = OutboxRelationOwner(relation);
+	if (get_rel_relkind(relation) != RELKIND_VIEW)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("%s is no view", view->name),
+				 errdetail("It has the name of a view that was detached, and belongs to role \"%s\".", GetUserNameFromId(owner, false)),
+				 errhint("Drop or rename it; outbox.reattach() then creates the view again.")));
+	if (owner != get_role_oid(view->owner, false))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the view %s belongs to role \"%s\", and not to \"%s\" as when it was detached", view->name,
+						GetUserNameFromId(owner, false), view->owner),
+				 errdetail("Everything that a contract's view calls runs with the rights of its owner."),
+				 errhint("ALTER VIEW %s OWNER TO %s; or drop it, and outbox.reattach() creates it again as it was.", view->name,
+						 quote_identifier(view->owner))));
+	return true;
 }
 
 /* The contracts know their views again, and their source if it was created anew; what is enabled captures. */

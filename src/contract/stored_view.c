@@ -4,21 +4,31 @@
  *	  Creating a dropped view again as it was.
  *
  * The commands come from outbox.view_commands(), each with the role that runs
- * it: grants belong to whoever granted them.
+ * it: the view's owner, or whoever had granted a right.
+ *
+ * A command runs code of the view's owner: a literal of a type with checks runs
+ * them when it is parsed. So whoever calls us lends no rights. The owner creates
+ * the view, with what this role may; where that is not enough the error names
+ * the GRANT. And whoever else owns such code is refused (trust.c).
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "parser/parser.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/varlena.h"
 
+#include "compat.h"
 #include "contract/contract_api.h"
 #include "contract/guard.h"
 #include "contract/stored_view.h"
+#include "contract/trust.h"
 
 typedef struct StoredCommand
 {
@@ -27,7 +37,11 @@ typedef struct StoredCommand
 } StoredCommand;
 
 static void create_view_step(void *arg);
+static void check_schema(const OutboxStoredView *view);
+static void check_command(const OutboxStoredView *view, const char *command);
+static const char *hint(const OutboxStoredView *view, const ErrorData *error);
 static void revoke_all(const OutboxStoredView *view);
+static void execute(const char *command);
 
 List *
 OutboxStoredViewAdd(List *views, char *name, char *owner, char *role, char *command)
@@ -62,20 +76,36 @@ OutboxCheckViewOwner(const char *view, const char *owner)
 void
 OutboxCreateStoredView(OutboxStoredView *view)
 {
-	ErrorData *error = OutboxRunGuarded(create_view_step, view, CurrentMemoryContext);
+	ErrorData *error;
 
+	check_schema(view);
+	error = OutboxRunGuarded(create_view_step, view, CurrentMemoryContext);
 	if (error)
 		ereport(ERROR,
 				(errcode(error->sqlerrcode),
 				 errmsg("could not create the view %s again: %s", view->name, error->message),
-				 errdetail("The command was: %s", view->running),
-				 errhint("Create the view by hand as the changed tables need it, with the columns that its contracts know, then try again: outbox.reattach() leaves views that exist as they are.")));
+				 error->detail ? errdetail("%s The command was: %s", error->detail, view->running)
+							   : errdetail("The command was: %s", view->running),
+				 errhint("%s", hint(view, error))));
 }
 
-/*
- * A superuser creates the view and gives it away, because its owner need not
- * be allowed to create anything by now; anybody else creates it as its owner.
- */
+/* The right that the owner may not need otherwise: that of creating views. */
+static void
+check_schema(const OutboxStoredView *view)
+{
+	Oid owner = get_role_oid(view->owner, false);
+	char *name = makeRangeVarFromNameList(OutboxQualifiedNameList(view->name))->schemaname;
+
+	if (name == NULL || OutboxMayCreateIn(get_namespace_oid(name, false), owner))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("role \"%s\" may not create its view %s again", view->owner, view->name),
+			 errdetail("A view is created with the rights of its owner, because creating it may run code of this role."),
+			 errhint("GRANT USAGE, CREATE ON SCHEMA %s TO %s; REVOKE it when the view is there.", quote_identifier(name),
+					 quote_identifier(view->owner))));
+}
+
 static void
 create_view_step(void *arg)
 {
@@ -85,16 +115,36 @@ create_view_step(void *arg)
 	foreach (lc, view->commands)
 	{
 		StoredCommand *command = lfirst(lc);
-		bool first = lc == list_head(view->commands);
 
 		view->running = command->text;
-		OutboxRunAs(first && superuser() ? NULL : command->role, command->text);
-		if (!first)
-			continue;
-		if (superuser())
-			OutboxRunAs(NULL, psprintf("ALTER VIEW %s OWNER TO %s", view->name, quote_identifier(view->owner)));
-		revoke_all(view);
+		check_command(view, command->text);
+		OutboxRunAs(command->role, command->text);
+		if (lc == list_head(view->commands) && !view->replaces)
+			revoke_all(view);
 	}
+}
+
+/* Before it is parsed for good: whose code would that run? With the rights of the owner, who may not see every type. */
+static void
+check_command(const OutboxStoredView *view, const char *command)
+{
+	OutboxRunner runner = {.role = get_role_oid(view->owner, false)};
+	OutboxCommandScope scope;
+
+	runner.what = psprintf("the view %s", view->name);
+	OutboxCommandScopeBegin(&scope, runner.role);
+	OutboxCheckTextTrust(&runner, (Node *) raw_parser(command, RAW_PARSE_DEFAULT), NULL);
+	OutboxCommandScopeEnd(&scope);
+}
+
+static const char *
+hint(const OutboxStoredView *view, const ErrorData *error)
+{
+	if (error->hint)
+		return error->hint;
+	if (error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE)
+		return psprintf("Grant what is denied to role %s, and try again.", quote_identifier(view->owner));
+	return "Create the view by hand as the changed tables need it, with the columns that its contracts know, then try again: outbox.reattach() leaves views that exist as they are.";
 }
 
 /* Default privileges may have granted what the view did not have. */
@@ -117,23 +167,50 @@ revoke_all(const OutboxStoredView *view)
 }
 
 void
+OutboxCommandScopeBegin(OutboxCommandScope *scope, Oid role)
+{
+	/* not as foreign code, which may execute no command */
+	OutboxEvaluationBegin(&scope->evaluation, role, OUTBOX_READS_ALL | OUTBOX_SPEAKS);
+	scope->guc_nest_level = NewGUCNestLevel();
+	(void) set_config_option("standard_conforming_strings", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+void
+OutboxCommandScopeEnd(const OutboxCommandScope *scope)
+{
+	AtEOXact_GUC(false, scope->guc_nest_level);
+	OutboxEvaluationEnd(&scope->evaluation);
+}
+
+void
 OutboxRunAs(const char *role, const char *command)
 {
-	int nest_level = NewGUCNestLevel();
-	Oid user;
-	int sec_context;
-	int rc;
+	OutboxCommandScope scope;
 
-	GetUserIdAndSecContext(&user, &sec_context);
+	OutboxCommandScopeBegin(&scope, get_role_oid(role, false));
+	execute(command);
+	OutboxCommandScopeEnd(&scope);
+}
+
+void
+OutboxRunAsCaller(const char *command)
+{
+	int nest_level = NewGUCNestLevel();
+
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
-	if (role)
-		SetUserIdAndSecContext(get_role_oid(role, false), sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	execute(command);
+	AtEOXact_GUC(false, nest_level);
+}
+
+static void
+execute(const char *command)
+{
+	int rc;
+
 	SPI_connect();
 	rc = SPI_execute(command, false, 0);
 	if (rc < 0)
 		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(rc));
 	SPI_finish();
-	SetUserIdAndSecContext(user, sec_context);
-	AtEOXact_GUC(true, nest_level);
 }

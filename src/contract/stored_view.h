@@ -10,12 +10,15 @@
 
 #include "nodes/pg_list.h"
 
+#include "contract/evaluation.h"
+
 /* What outbox.view_commands() gave for a view before it was dropped. */
 typedef struct OutboxStoredView
 {
 	char *name; /* qualified and quoted */
 	char *owner;
 	List *commands;      /* CREATE VIEW first */
+	bool replaces;       /* a view that is there, and keeps its grants */
 	const char *running; /* the command that is being run */
 } OutboxStoredView;
 
@@ -28,7 +31,25 @@ extern void OutboxCheckViewOwner(const char *view, const char *owner);
 /* Creates the view with everything that belongs to it; raises, naming view and command, when it cannot. */
 extern void OutboxCreateStoredView(OutboxStoredView *view);
 
-/* Runs a command with the rights of a role (NULL: of the caller) and search_path = pg_catalog, pg_temp. */
+/*
+ * With the rights of a role, restricted, and with the settings under which constants in the commands are printed, and read
+ * again.
+ */
+typedef struct OutboxCommandScope
+{
+	OutboxEvaluation evaluation;
+	int guc_nest_level;
+} OutboxCommandScope;
+extern void OutboxCommandScopeBegin(OutboxCommandScope *scope, Oid role);
+extern void OutboxCommandScopeEnd(const OutboxCommandScope *scope);
+
+/*
+ * Runs a command with the rights of a role and nothing else of the session:
+ * restricted, and with pinned settings.
+ */
 extern void OutboxRunAs(const char *role, const char *command);
+
+/* Runs a command that runs no code of others: with the caller's rights and search_path = pg_catalog, pg_temp. */
+extern void OutboxRunAsCaller(const char *command);
 
 #endif /* OUTBOX_STORED_VIEW_H */

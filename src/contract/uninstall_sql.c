@@ -38,17 +38,22 @@ enum
 static void refuse_obstacles(const List *plan);
 static void lock_relations(void);
 static void execute_plan(const List *plan);
+static void replace_view(char **row);
 static void return_plan(FunctionCallInfo fcinfo, const List *plan);
 
 /* uninstall(execute): the plan; with execute it is carried out. */
 Datum
 outbox_uninstall(PG_FUNCTION_ARGS)
 {
+	OutboxCommandScope scope;
 	List *plan;
 
 	OutboxRequireVersion();
+	/* constants are printed as the commands will be read */
+	OutboxCommandScopeBegin(&scope, GetUserId());
 	plan = OutboxExecuteRows("SELECT step, action, object, role, command, restore FROM outbox.uninstall_plan() ORDER BY step",
 							 0, NULL);
+	OutboxCommandScopeEnd(&scope);
 	if (!PG_ARGISNULL(0) && PG_GETARG_BOOL(0))
 	{
 		refuse_obstacles(plan);
@@ -111,11 +116,24 @@ execute_plan(const List *plan)
 
 		if (strcmp(row[PLAN_ACTION], "create view") == 0)
 			views = OutboxStoredViewAdd(views, row[PLAN_OBJECT], row[PLAN_ROLE], row[PLAN_ROLE], row[PLAN_COMMAND]);
+		else if (strcmp(row[PLAN_ACTION], "replace view") == 0)
+			replace_view(row);
 		else
-			OutboxRunAs(superuser() ? NULL : row[PLAN_ROLE], row[PLAN_COMMAND]);
+			OutboxRunAsCaller(row[PLAN_COMMAND]);
 	}
 	foreach (lc, views)
 		OutboxCreateStoredView(lfirst(lc));
+}
+
+/* The view keeps all but its SELECT. */
+static void
+replace_view(char **row)
+{
+	OutboxStoredView *view = linitial(OutboxStoredViewAdd(NIL, row[PLAN_OBJECT], row[PLAN_ROLE], row[PLAN_ROLE], row[PLAN_COMMAND]));
+
+	view->replaces = true;
+	OutboxCheckViewOwner(view->name, view->owner);
+	OutboxCreateStoredView(view);
 }
 
 static void

@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ *
+ * trust.h
+ *	  Whose functions may run with the rights of a view's owner.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_TRUST_H
+#define OUTBOX_TRUST_H
+
+#include "access/tupdesc.h"
+#include "nodes/parsenodes.h"
+
+/* With whose rights something is evaluated, and what the errors call it. */
+typedef struct OutboxRunner
+{
+	Oid role;
+	const char *view; /* that the role owns, qualified and quoted; NULL: it does not exist yet */
+	const char *what; /* contract "x", condition of event type "y" */
+} OutboxRunner;
+
+extern void OutboxRunnerOfView(OutboxRunner *runner, Oid view, const char *what);
+extern bool OutboxMayRun(Oid role, Oid function);
+extern void OutboxCheckExpressionTrust(const OutboxRunner *runner, Node *expression);
+extern void OutboxCheckQueryTrust(const OutboxRunner *runner, Query *query);
+extern void OutboxCheckTextTrust(const OutboxRunner *runner, Node *raw, TupleDesc row);
+
+#endif /* OUTBOX_TRUST_H */
