@@ -31,6 +31,7 @@
 #include "contract/plan_by_index.h"
 #include "contract/root_condition.h"
 #include "contract/root_path.h"
+#include "contract/trust.h"
 #include "contract/view_expand.h"
 #include "contract/view_survey.h"
 
@@ -121,6 +122,7 @@ plan_query(const OutboxContractConfig *config, const Bitmapset *used, MemoryCont
 	PlannedStmt *plan;
 	Oid *array_types;
 	OutboxCommitQuery *result;
+	OutboxRunner runner;
 	ListCell *lc;
 
 	OutboxCheckViewAccess(survey->access, config->view);
@@ -128,6 +130,8 @@ plan_query(const OutboxContractConfig *config, const Bitmapset *used, MemoryCont
 	if (used)
 		drop_unused_columns(query, used);
 	OutboxPushLookup(config, path, &array_types);
+	OutboxRunnerOfView(&runner, config->view, psprintf("contract \"%s\"", config->name));
+	OutboxCheckQueryTrust(&runner, query);
 	plan = OutboxPlanByIndex(query, psprintf("contract \"%s\"", config->name), survey->subject);
 
 	MemoryContextSwitchTo(target);

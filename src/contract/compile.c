@@ -35,6 +35,7 @@
 #include "contract/key.h"
 #include "contract/partition.h"
 #include "contract/row_types.h"
+#include "contract/trust.h"
 #include "contract/view_expand.h"
 #include "contract/view_owner.h"
 
@@ -46,7 +47,7 @@ static int column_number(const OutboxCompiledContract *contract, const char *nam
 static int *column_numbers(const OutboxCompiledContract *contract, List *names, int *count);
 static void compile_event_types(OutboxCompiledContract *contract, bool draft);
 static void compile_event_type(OutboxCompiledContract *contract, OutboxCompiledEventType *type);
-static void plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansion);
+static void plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansion, const OutboxRunner *runner);
 static List *row_expressions(const OutboxViewExpansion *expansion, const Bitmapset *used);
 static List *parse_rules(OutboxCompiledContract *contract);
 static List *take_rule(Node *expression, Expr **rule, List *rest);
@@ -90,11 +91,18 @@ static void
 compile_as_owner(OutboxCompiledContract *contract, Oid source, bool draft)
 {
 	OutboxViewExpansion *expansion = contract->config->at_commit ? NULL : expand(contract, source);
+	OutboxRunner runner;
 
+	OutboxRunnerOfView(&runner, contract->config->view, psprintf("contract \"%s\"", contract->config->name));
 	describe_rows(contract);
+	for (int i = 0; i < contract->ncolumns; i++)
+	{
+		if (!TupleDescAttr(contract->row_desc, i)->attisdropped)
+			OutboxCheckOutputTrust(&runner, TupleDescAttr(contract->row_desc, i)->atttypid);
+	}
 	resolve_names(contract);
 	compile_event_types(contract, draft);
-	plan_expressions(contract, expansion);
+	plan_expressions(contract, expansion, &runner);
 	if (expansion)
 		note_reads(contract, expansion->root_columns);
 	contract->relations = list_copy(expansion ? expansion->relations : contract->query->relations);
@@ -261,13 +269,14 @@ compile_event_type(OutboxCompiledContract *contract, OutboxCompiledEventType *ty
  * cost nor fail.
  */
 static void
-plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansion)
+plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansion, const OutboxRunner *runner)
 {
 	List *rules = parse_rules(contract);
 	Bitmapset *used = used_columns(contract, rules);
 	List *expressions = expansion ? row_expressions(expansion, used) : NIL;
 	MemoryContextCallback *release;
 
+	OutboxCheckExpressionTrust(runner, (Node *) expressions);
 	if (expansion == NULL)
 		contract->query = OutboxPlanCommitQuery(contract->config, used);
 	if (expansion == NULL && contract->makes_tombstones)

@@ -36,6 +36,7 @@
 #include "contract/lossy_cast.h"
 #include "contract/partition.h"
 #include "contract/source_trigger.h"
+#include "contract/trust.h"
 #include "guc.h"
 
 PG_FUNCTION_INFO_V1(outbox_create_contract);
@@ -276,6 +277,7 @@ static void
 check_expressions(const OutboxContractConfig *config, const OutboxViewExpansion *expansion)
 {
 	List *expressions = list_make1(copyObject(expansion->qual));
+	OutboxRunner runner;
 	ListCell *lc;
 	char *function;
 
@@ -287,6 +289,8 @@ check_expressions(const OutboxContractConfig *config, const OutboxViewExpansion 
 		OutboxRefuseVolatile((Node *) entry->expr, psprintf("column \"%s\" of view \"%s\"", entry->resname, get_rel_name(config->view)));
 		expressions = lappend(expressions, copyObject(entry->expr));
 	}
+	OutboxRunnerOfView(&runner, config->view, psprintf("contract \"%s\"", config->name));
+	OutboxCheckExpressionTrust(&runner, (Node *) expressions);
 	expressions = (List *) expression_planner((Expr *) expressions);
 	foreach (lc, expansion->columns)
 		OutboxRefuseLossyColumn(list_nth(expressions, foreach_current_index(lc) + 1), config->view,

@@ -37,6 +37,7 @@
 #include "contract/expression.h"
 #include "contract/function_traits.h"
 #include "contract/reach.h"
+#include "contract/trust.h"
 
 /* What is being parsed, for messages. */
 typedef struct ConditionSource
@@ -80,6 +81,8 @@ parse_boolean(const char *text, Oid view, const char *owner, bool with_row)
 	ErrorContextCallback callback = {.callback = condition_error_context, .arg = &source};
 	Relation rel = OutboxOpenWithoutWait(view);
 	OutboxEvaluation evaluation;
+	OutboxRunner runner;
+	Node *raw;
 	Node *expression;
 
 	callback.previous = error_context_stack;
@@ -90,11 +93,17 @@ parse_boolean(const char *text, Oid view, const char *owner, bool with_row)
 	add_row(pstate, columns_of(rel), "new", false);
 	if (with_row)
 		add_row(pstate, columns_of(rel), "row", true);
-	expression = transformExpr(pstate, parse_expression_text(text, owner), EXPR_KIND_OTHER);
+	raw = parse_expression_text(text, owner);
+	OutboxRunnerOfView(&runner, view, owner);
+	error_context_stack = callback.previous; /* its hint is of no use here */
+	OutboxCheckTextTrust(&runner, raw, RelationGetDescr(rel));
+	error_context_stack = &callback;
+	expression = transformExpr(pstate, raw, EXPR_KIND_OTHER);
 	expression = coerce_to_boolean(pstate, expression, with_row ? "check" : "condition");
 	assign_expr_collations(pstate, expression);
 	error_context_stack = callback.previous;
 	check_condition(pstate, expression, owner);
+	OutboxCheckExpressionTrust(&runner, expression);
 	OutboxRefuseVolatile(expression, owner);
 	OutboxEvaluationEnd(&evaluation);
 	relation_close(rel, NoLock);

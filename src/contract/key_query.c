@@ -39,6 +39,7 @@
 #include "contract/key_query.h"
 #include "contract/key_query_parse.h"
 #include "contract/plan_by_index.h"
+#include "contract/trust.h"
 #include "contract/view_expand.h"
 #include "contract/view_survey.h"
 
@@ -104,6 +105,7 @@ OutboxCompileKeyQuery(const OutboxContractConfig *config, const OutboxSourceConf
 	query->parse.owner = psprintf("the key_query of source \"%s\"", get_rel_name(source->relation));
 	query->parse.row = CreateTupleDescCopy(RelationGetDescr(rel));
 	query->parse.relation = relation;
+	query->parse.view = config->view;
 	relation_close(rel, NoLock);
 	query->view = config->view;
 	query->owner = OutboxRelationOwner(config->view);
@@ -203,7 +205,10 @@ static void
 keep_expressions(OutboxKeyQuery *query, List *expressions)
 {
 	MemoryContextCallback *release = palloc0(sizeof(MemoryContextCallback));
+	OutboxRunner runner;
 
+	OutboxRunnerOfView(&runner, query->view, query->parse.owner);
+	OutboxCheckExpressionTrust(&runner, (Node *) expressions);
 	OutboxRefuseVolatile((Node *) expressions, query->parse.owner);
 	query->cached = GetCachedExpression((Node *) expressions);
 	release->func = free_cached;
@@ -242,6 +247,7 @@ check_query(OutboxKeyQuery *query)
 	OutboxViewSurvey survey = {.subject = query->parse.owner};
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "outbox key query", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(scratch);
+	OutboxRunner runner;
 	Query *rewritten;
 
 	OutboxSurveyQuery(&survey, query->parse.query);
@@ -249,6 +255,8 @@ check_query(OutboxKeyQuery *query)
 
 	/* with the views in it, as it will run */
 	rewritten = linitial_node(Query, QueryRewrite(copyObject(query->parse.query)));
+	OutboxRunnerOfView(&runner, query->view, query->parse.owner);
+	OutboxCheckQueryTrust(&runner, rewritten);
 	OutboxRefuseVolatile((Node *) rewritten, query->parse.owner);
 	(void) OutboxPlanByIndex(rewritten, query->parse.select, query->parse.owner);
 	MemoryContextSwitchTo(caller);

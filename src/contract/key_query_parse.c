@@ -24,12 +24,14 @@
 
 #include "compat.h"
 #include "contract/key_query_parse.h"
+#include "contract/trust.h"
 
 static void error_context(void *arg);
 static bool begins_query(const char *text);
 static bool is_plain_list(const SelectStmt *select);
 static List *coerce_columns(OutboxKeyParse *parse, ParseState *pstate, List *targets, TupleDesc lookup);
 static RawStmt *parse_select(OutboxKeyParse *parse);
+static void check_text(const OutboxKeyParse *parse, Node *raw);
 static void check_count(const OutboxKeyParse *parse, int ncolumns, TupleDesc lookup);
 OUTBOX_NORETURN static void wrong_type(const OutboxKeyParse *parse, Form_pg_attribute key, Oid type);
 static Node *row_column(ParseState *pstate, ColumnRef *reference);
@@ -51,6 +53,7 @@ OutboxParseKeyExpressions(OutboxKeyParse *parse, TupleDesc lookup)
 	pstate->p_sourcetext = parse->text;
 	OutboxKeyParserSetup(pstate, parse);
 	select = (SelectStmt *) linitial_node(RawStmt, raw_parser(parse->text, RAW_PARSE_PLPGSQL_EXPR))->stmt;
+	check_text(parse, (Node *) select);
 	if (is_plain_list(select))
 		targets = transformTargetList(pstate, select->targetList, EXPR_KIND_SELECT_TARGET);
 	if (!pstate->p_hasSubLinks && !pstate->p_hasAggs && !pstate->p_hasWindowFuncs && !pstate->p_hasTargetSRFs)
@@ -198,9 +201,24 @@ parse_select(OutboxKeyParse *parse)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("%s is not one SELECT", parse->owner)));
+	check_text(parse, statement->stmt);
 	if (statement->stmt_len > 0)
 		parse->select = pnstrdup(parse->select, statement->stmt_location + statement->stmt_len);
 	return statement;
+}
+
+/* Parsing further runs code of the types that the text names. */
+static void
+check_text(const OutboxKeyParse *parse, Node *raw)
+{
+	ErrorContextCallback *context = error_context_stack;
+	OutboxRunner runner;
+
+	OutboxRunnerOfView(&runner, parse->view, parse->owner);
+	/* the hint of our own context is of no use here */
+	error_context_stack = context->previous;
+	OutboxCheckTextTrust(&runner, raw, parse->row);
+	error_context_stack = context;
 }
 
 static void

@@ -21,6 +21,7 @@ typedef struct OutboxKeyParse
 {
 	const char *text;
 	const char *owner; /* whose it is, for messages: "the key_query of source \"x\"" */
+	Oid view;          /* the contract's, with whose owner's rights it runs */
 	Oid relation;
 	TupleDesc row;
 

@@ -96,6 +96,13 @@ OutboxCheckQueryTrust(const OutboxRunner *runner, Query *query)
 	(void) OutboxReachFunctionsPlanned(query, check_function, unconstify(OutboxRunner *, runner));
 }
 
+/* The same for what makes a text of a value of the type. */
+void
+OutboxCheckOutputTrust(const OutboxRunner *runner, Oid type)
+{
+	(void) OutboxReachOutput(type, check_function, unconstify(OutboxRunner *, runner));
+}
+
 /*
  * The same for what parsing an SQL text runs: the input functions, and the checks of domains inside arrays and rows, of
  * the types that it names. `raw` is the parser's tree. A literal without a type may get that of a column of `row` (NULL:
@@ -166,7 +173,7 @@ look_at_text(Node *node, void *arg)
 			ReleaseSysCache(type);
 		}
 	}
-	if (IsA(node, A_Const))
+	if (IsA(node, A_Const) && IsA(&((A_Const *) node)->val, String))
 		walk->has_literal = true;
 	if (IsA(node, RawStmt))
 		return look_at_text(((RawStmt *) node)->stmt, walk);
