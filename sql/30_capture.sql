@@ -29,6 +29,16 @@ CREATE EVENT TRIGGER outbox_dropped ON sql_drop
 -- Also while a dump is restored: a new partition needs its trigger.
 ALTER EVENT TRIGGER outbox_partitions ENABLE ALWAYS;
 
+-- DDL on sources, judged by its result when it is committed.
+CREATE FUNCTION outbox.source_changes()
+RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_source_changes';
+COMMENT ON FUNCTION outbox.source_changes() IS
+'Event trigger: notes which live contracts a change of a source concerns. At commit the transaction fails when one of them would not work any more; a source whose name another table got leaves a gap';
+
+CREATE EVENT TRIGGER outbox_source_changes ON ddl_command_start
+    WHEN TAG IN ('ALTER TABLE', 'DROP INDEX')
+    EXECUTE FUNCTION outbox.source_changes();
+
 -- DROP EXTENSION takes triggers off tables that are in use.
 CREATE FUNCTION outbox.lock_before_drop()
 RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_lock_before_drop';
