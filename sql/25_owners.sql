@@ -144,7 +144,7 @@ COMMENT ON FUNCTION outbox.lock_tables() IS
 CREATE FUNCTION outbox.view_without_decode(view regclass)
 RETURNS text LANGUAGE c STABLE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'outbox_view_without_decode';
 COMMENT ON FUNCTION outbox.view_without_decode(regclass) IS
-'The definition of a view with every decode() replaced by a CASE of the code map as it is now; NULL when a map''s name is not a constant';
+'The definition of a view with every decode() replaced by a CASE of the code map as it is now; NULL when a map''s name is not a constant, or the view is gone';
 
 CREATE FUNCTION outbox.uninstall_plan(
     OUT step bigint, OUT action text, OUT object text, OUT role name, OUT command text, OUT restore text)

@@ -38,14 +38,18 @@ static Node *case_of(FuncExpr *call, bool *unknown_map);
 static CaseExpr *case_over(const char *map, Expr *code);
 static Const *text_const(const char *text);
 
-/* view_without_decode(view): the SELECT; NULL when a map is not named by a constant. */
+/* view_without_decode(view): the SELECT; NULL when a map is not named by a constant, or the view is gone. */
 Datum
 outbox_view_without_decode(PG_FUNCTION_ARGS)
 {
-	Relation view = relation_open(PG_GETARG_OID(0), AccessShareLock);
-	Query *query = view_query(view);
+	Relation view = try_relation_open(PG_GETARG_OID(0), AccessShareLock);
+	Query *query;
 	bool unknown_map = false;
 
+	/* dropped since it was listed */
+	if (view == NULL)
+		PG_RETURN_NULL();
+	query = view_query(view);
 	query = (Query *) replace_decode((Node *) query, &unknown_map);
 	relation_close(view, NoLock);
 	if (unknown_map)
