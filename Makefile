@@ -51,6 +51,11 @@ ifeq ($(filter $(TOOL_GOALS),$(MAKECMDGOALS)),)
 PGXS        := $(shell $(PG_CONFIG) --pgxs)
 $(if $(PGXS),,$(error $(PG_CONFIG) does not run: install PostgreSQL with its development files, or say where with PG_CONFIG=))
 include $(PGXS)
+# The sinks need it; better to hear so before the rest is built.
+PKG_CONFIG  ?= pkg-config
+ifneq ($(filter-out clean distclean uninstall installcheck,$(or $(MAKECMDGOALS),all)),)
+$(if $(shell command -v $(PKG_CONFIG)),,$(error $(PKG_CONFIG) is not there: install it (Debian: pkg-config), or say where with PKG_CONFIG=))
+endif
 endif
 
 $(SQL_SCRIPT): $(SQL_PARTS) outbox_ext.control
@@ -67,10 +72,11 @@ build/linked: always
 
 all: sinks
 install: install-sinks
+uninstall: uninstall-sinks
 clean: clean-sinks
 distclean: clean-build
-.PHONY: sinks install-sinks clean-sinks clean-build
-sinks install-sinks clean-sinks:
+.PHONY: sinks install-sinks uninstall-sinks clean-sinks clean-build
+sinks install-sinks uninstall-sinks clean-sinks:
 	@set -e; for d in $(SINKS); do $(MAKE) --no-print-directory -C $$d PG_CONFIG='$(abspath-config)' $(patsubst sinks,all,$(patsubst %-sinks,%,$@)); done
 clean-build:
 	rm -rf build
