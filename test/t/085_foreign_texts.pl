@@ -101,7 +101,7 @@ my %answers = (
 	number    => { status => 500, body => '{"message": 7}' },
 	redirect  => { status => 302, body => '', headers => { Location => '/subjects/elsewhere/versions' } },
 	accepted  => { status => 200, body => $secret },
-	long      => { status => 500, body => JSON::PP::encode_json({ message => 'x' x 5000 }) },
+	lengthy   => { status => 500, body => JSON::PP::encode_json({ message => 'x' x 5000 }) },
 	forged    => { status => 409, body => '{"message": "no\u001b[2J\r\nFORGED:  line\u0000"}' },
 	evil      => { status => 409, body => "{\"message\": \"no \\u001b[2J\\r\\nFORGED:  line \xc3\xa9\"}" });
 
@@ -119,7 +119,7 @@ like(words_about('json'), qr/answers with HTTP status 500: without a message$/, 
 like(words_about('number'), qr/answers with HTTP status 500: without a message$/, 'a message that is no text is not shown');
 like(words_about('redirect'), qr/answers with HTTP status 302: without a message$/, 'a redirect is not followed');
 like(words_about('accepted'), qr/its answer holds no schema id$/, 'an answer that is none is not shown');
-like(words_about('long'), qr/HTTP status 500: x{200}$/, 'a message is cut');
+like(words_about('lengthy'), qr/HTTP status 500: x{200}$/, 'a message is cut');
 like(words_about('forged'), qr/HTTP status 409\): without a message$/, 'a message with a zero byte is no message');
 like(words_about('evil'), qr/HTTP status 409\): no  \[2J  FORGED:  line   $/, 'control characters are replaced');
 is(unprintable('SELECT * FROM outbox.status'), '', 'status can be read');
