@@ -77,7 +77,8 @@ CREATE TABLE outbox_internal.detached_view (
 COMMENT ON TABLE outbox_internal.detached_view IS 'What detach() dropped: the commands with which reattach() creates the views again, in order';
 COMMENT ON COLUMN outbox_internal.detached_view.source IS 'The table that detach() was called for';
 COMMENT ON COLUMN outbox_internal.detached_view.relation IS 'That table''s oid then; another one afterwards says that it was created anew';
-COMMENT ON COLUMN outbox_internal.detached_view.owner_id IS 'The owner as system identifier/oid, which follows ALTER ROLE RENAME; role_id: the same of role';
+COMMENT ON COLUMN outbox_internal.detached_view.owner_id IS 'The owner as system identifier/oid, which follows ALTER ROLE RENAME';
+COMMENT ON COLUMN outbox_internal.detached_view.role_id IS 'The same of role';
 COMMENT ON COLUMN outbox_internal.detached_view.role IS 'Who runs the command: the view''s owner, or who had granted the right';
 
 CREATE TABLE outbox_internal.event_type (

@@ -351,6 +351,7 @@ COMMENT ON TRIGGER refuse_truncate ON outbox_internal.event_1 IS 'Events go when
 
 COMMENT ON EVENT TRIGGER outbox_partitions IS 'A partition of a source that comes or goes with rows leaves a gap or is refused; a renamed column is renamed in its key_query';
 COMMENT ON EVENT TRIGGER outbox_dropped IS 'A partition of a source that is dropped leaves a gap or is refused';
+COMMENT ON EVENT TRIGGER outbox_source_changes IS 'A change of a source after which two rows could have one key fails at commit';
 COMMENT ON EVENT TRIGGER outbox_lock_before_drop IS 'DROP EXTENSION outbox_ext gets its locks in short attempts, or fails';
 
 -- What shows a relation under its name has the comments of that relation.

@@ -101,7 +101,7 @@ SELECT is(pg_temp.signature('lock_tables'), ' -> void', 'lock_tables');
 SELECT is(pg_temp.signature('uninstall_plan'),
     'OUT step bigint, OUT action text, OUT object text, OUT role name, OUT command text, OUT restore text -> SETOF record', 'uninstall_plan');
 SELECT is(pg_temp.signature(f), ' -> trigger', f) FROM unnest('{capture,capture_truncate,check_sink_options,code_map_dropped,config_changed,refuse_write}'::text[]) f;
-SELECT is(pg_temp.signature(f), ' -> event_trigger', f) FROM unnest('{partitions_changed,tables_dropped,lock_before_drop}'::text[]) f;
+SELECT is(pg_temp.signature(f), ' -> event_trigger', f) FROM unnest('{partitions_changed,tables_dropped,lock_before_drop,source_changes}'::text[]) f;
 
 -- ---- relations -----------------------------------------------------------------------------------
 
