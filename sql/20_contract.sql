@@ -63,7 +63,7 @@ COMMENT ON FUNCTION outbox.decode(text, bigint) IS
 CREATE FUNCTION outbox.enable(contract text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_enable';
 COMMENT ON FUNCTION outbox.enable(text) IS
-'Pins the Avro schemas of the contract''s event types, puts its triggers on its sources, and captures from commit on. Takes SHARE ROW EXCLUSIVE on each source the first time, in short attempts; raises lock_not_available when it is in use.';
+'Pins the Avro schemas of the contract''s event types, puts its triggers on its sources, and captures from commit on. Raises undefined_object when the contract names code maps that do not exist. Takes SHARE ROW EXCLUSIVE on each source the first time, in short attempts; raises lock_not_available when it is in use.';
 
 CREATE FUNCTION outbox.disable(contract text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_disable';
@@ -83,7 +83,7 @@ CREATE FUNCTION outbox.validate(
     OUT event_type text, OUT stage text, OUT sqlstate text, OUT error text, OUT rows bigint, OUT example_key jsonb)
 RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_validate';
 COMMENT ON FUNCTION outbox.validate(text) IS
-'Tries a contract on every row of its source and counts what would become a dead letter, by event type, stage (map, condition, check, encode, size) and kind of error, with the key of the first such row. No result row: all is well. event_type is null when the row itself cannot be mapped; conditions and checks of emit changed are not evaluated, because the row before is not known. Memory is bounded; writes nothing.';
+'Tries a contract on every row of its source and counts what would become a dead letter, by event type, stage (map, condition, check, encode, size) and kind of error, with the key of the first such row. Also counts unknown codes that are published as null, and names missing code maps and tables that the view reads and that are no sources (stage source). No result row: all is well. event_type is null when the row itself cannot be mapped; conditions and checks of emit changed are not evaluated, because the row before is not known. Memory is bounded; writes nothing.';
 
 CREATE FUNCTION outbox.avro_schema(event_type text, version int DEFAULT NULL)
 RETURNS text LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_avro_schema';

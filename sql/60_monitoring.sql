@@ -112,6 +112,18 @@ WITH RECURSIVE tree AS (
            (SELECT pg_catalog.min(p.relid::text) FROM tables p
             WHERE p.source IN (SELECT relation FROM outbox_internal.source WHERE contract_id = c.id) AND NOT EXISTS (SELECT FROM triggers r WHERE r.tgrelid = p.relid
                   AND r.tgname = '!outbox!' || c.name AND r.state = 'whole')) AS untold_table,
+           -- tables behind the view whose changes touch nothing
+           (WITH RECURSIVE behind AS (
+                SELECT v.view::oid AS relid
+                UNION SELECT d.refobjid FROM behind b
+                JOIN pg_catalog.pg_rewrite r ON r.ev_class = b.relid
+                JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
+                     AND d.refclassid = 'pg_catalog.pg_class'::regclass)
+            SELECT pg_catalog.string_agg(k.oid::regclass::text, ', ' ORDER BY k.oid::regclass::text)
+            FROM behind b JOIN pg_catalog.pg_class k ON k.oid = b.relid
+            WHERE k.relkind IN ('r', 'p', 'm') AND NOT EXISTS (
+                SELECT FROM outbox_internal.source o WHERE o.contract_id = c.id
+                AND (o.relation = k.oid OR o.relation IN (SELECT relid FROM pg_catalog.pg_partition_ancestors(k.oid))))) AS unwatched,
            (SELECT pg_catalog.count(*) FROM outbox_internal.event_type e WHERE e.contract_id = c.id) AS event_types,
            (SELECT pg_catalog.count(*) FROM outbox_internal.dead_letter_entry d
             WHERE d.contract = c.name AND d.state = 'open') AS dead_letters,
@@ -254,7 +266,9 @@ SELECT 'contract', c.name,
             WHEN c.gaps > 0 THEN 'Changes produced no events: SELECT * FROM outbox.gap WHERE contract = ' || pg_catalog.quote_literal(c.name) || '.'
             WHEN c.derived_key <> '{}' THEN 'Two rows of the source may give the same key, of which (' || pg_catalog.array_to_string(c.derived_key, ', ') || ') is computed: SELECT '
                 || k.columns || ' FROM ' || c.view || ' GROUP BY ' || k.columns || ' HAVING count(*) > 1 finds them; a unique index over the expression rules them out, and SELECT outbox.enable('
-                || pg_catalog.quote_literal(c.name) || ') then takes this advice back.' END
+                || pg_catalog.quote_literal(c.name) || ') then takes this advice back.'
+            WHEN c.unwatched IS NOT NULL THEN 'The view reads tables that are no sources, so a change of theirs is published with the next change of the row only: ' || c.unwatched
+                || '. To watch one, drop the contract and create it again in one transaction, with outbox.add_source() for the table.' END
 FROM contracts c
 CROSS JOIN LATERAL (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(name), ', ' ORDER BY n) AS columns
                     FROM pg_catalog.unnest(c.key) WITH ORDINALITY AS u (name, n)) k

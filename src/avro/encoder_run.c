@@ -108,6 +108,7 @@ put_strange_label(OutboxEncodeState *state, const OutboxOp *op, char *p, Oid lab
 		if (strcmp(map->symbols[i], name) == 0)
 			return AvroPutLong(p, i);
 	}
+	state->error->hint = "Drop the contract and create it again in one transaction: the new schema has the label. Then redrive the dead letter. Or let the view show another label for it.";
 	return OutboxEncodeFail(state, op, ERRCODE_INVALID_PARAMETER_VALUE,
 							"column \"%s\" has an enum label that its schema does not have",
 							psprintf("The label is \"%s\".", name));
@@ -137,8 +138,9 @@ put_enum(OutboxEncodeState *state, const OutboxOp *op, char *p, Oid label)
 static pg_noinline char *
 fail_decimal(OutboxEncodeState *state, const OutboxOp *op, OutboxDecimalFault fault, Datum value)
 {
-	char *detail = psprintf("The field is a decimal with precision %d and scale %d.",
-							op->u.decimal.precision, op->u.decimal.scale);
+	char *detail = psprintf("The field is a decimal with precision %d and scale %d: below 10^%d, with %d decimals.",
+							op->u.decimal.precision, op->u.decimal.scale,
+							op->u.decimal.precision - op->u.decimal.scale, op->u.decimal.scale);
 
 	if (fault == DECIMAL_NOT_FINITE)
 		return OutboxEncodeFail(state, op, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
@@ -153,12 +155,13 @@ fail_decimal(OutboxEncodeState *state, const OutboxOp *op, OutboxDecimalFault fa
 static pg_noinline char *
 fail_datetime(OutboxEncodeState *state, const OutboxOp *op, bool infinite)
 {
-	if (infinite)
-		return OutboxEncodeFail(state, op, ERRCODE_DATETIME_VALUE_OUT_OF_RANGE,
-								"column \"%s\" is infinite, which an event cannot carry", NULL);
+	char *range = pstrdup(op->code == OP_TIME ? "An event carries times of day from 00:00:00 to 23:59:59.999999."
+											  : "An event carries the years 1 to 9999 (UTC).");
+
 	return OutboxEncodeFail(state, op, ERRCODE_DATETIME_VALUE_OUT_OF_RANGE,
-							"column \"%s\" is out of range for an event",
-							op->code == OP_TIME ? pstrdup("An event carries times of day from 00:00:00 to 23:59:59.999999.") : pstrdup("An event carries the years 1 to 9999 (UTC)."));
+							infinite ? "column \"%s\" is infinite, which an event cannot carry"
+									 : "column \"%s\" is out of range for an event",
+							range);
 }
 
 static inline char *

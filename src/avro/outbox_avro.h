@@ -35,6 +35,7 @@ typedef struct OutboxAvroError
 	const char *field; /* name (dotted for nested ones) */
 	char *message;     /* errmsg style, names the field */
 	char *detail;      /* or NULL */
+	const char *hint;  /* or NULL: the row, or the view's expression for the column, must be corrected */
 } OutboxAvroError;
 
 typedef struct OutboxAvroEncoder OutboxAvroEncoder;

@@ -120,14 +120,14 @@ make_event(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEve
 								&(ErrorData){.sqlerrcode = type->mismatch.sqlerrcode,
 											 .message = type->mismatch.message,
 											 .detail = type->mismatch.detail,
-											 .hint = "Bring the view back to the pinned schema, or drop the contract and create it again."});
+											 .hint = "Bring the view back to the pinned schema, or drop the contract and create it again in one transaction."});
 		return;
 	}
 	payload = encode(change, transition, type, &error);
 	if (payload == NULL)
 	{
 		OutboxChangeEventFailed(change, "encode",
-								&(ErrorData){.sqlerrcode = error.sqlerrcode, .message = error.message, .detail = unconstify(char *, unknown_code_detail(&error)), .hint = "Correct the row, or the view's expression for the column."});
+								&(ErrorData){.sqlerrcode = error.sqlerrcode, .message = error.message, .detail = unconstify(char *, unknown_code_detail(&error)), .hint = error.hint ? unconstify(char *, error.hint) : "Correct the row, or the view's expression for the column."});
 		return;
 	}
 	key = OutboxAggregateId(contract, row);

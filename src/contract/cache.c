@@ -32,8 +32,12 @@
 #include "contract/view_owner.h"
 #include "util/snapshot.h"
 
-/* Compiled at a time, one per contract and partition: at about 50 kB each. */
-#define MAX_ENTRIES 256
+/*
+ * Compiled at a time, one per contract and partition: at about 50 kB each. The
+ * running transaction may have more: compiling costs as much as capturing a
+ * thousand rows, and a statement may write to all partitions in turn.
+ */
+#define MAX_ENTRIES 1024
 
 /* By trigger and relation, or by name (then both are InvalidOid). */
 typedef struct CacheKey
@@ -53,6 +57,8 @@ typedef struct CacheEntry
 	const List *objects;   /* READY: of PlanInvalItem *, functions and types that do */
 	bool valid;
 	bool in_use;
+	uint64 used;                        /* when it was used last: a larger number is later */
+	LocalTransactionId user;            /* and by which transaction */
 	LocalTransactionId transaction;     /* the one that filled it */
 	LocalTransactionId gap_transaction; /* the last one that recorded a gap, */
 	TransactionId gap_xid;              /* and the subtransaction that did */
@@ -68,13 +74,17 @@ typedef struct FillRequest
 static HTAB *cache = NULL;
 static CacheEntry *last = NULL; /* used last; entries stay where they are until they are swept */
 static uint64 invalidations = 0;
+static uint64 uses = 0;
 
 static CacheEntry *find_entry_by_name(const char *name);
 static CacheEntry *entry_of(OutboxCachedContract *contract);
 static void create_cache(void);
 static uint32 hash_key(const void *key, Size size);
 static CacheEntry *find_free_entry(CacheKey *key);
+static OutboxCachedContract *use_entry(CacheEntry *entry);
 static void sweep_entries(void);
+static uint64 oldest_quarter(void);
+static int compare_uses(const void *a, const void *b);
 static bool entry_is_current(const CacheEntry *entry);
 static void fill_entry(CacheEntry *entry, const char *contract_name);
 static void empty_entry(CacheEntry *entry);
@@ -103,8 +113,7 @@ OutboxContractAcquire(const Trigger *trigger, Relation rel)
 	}
 	if (!entry_is_current(entry))
 		fill_entry(entry, OutboxTriggerContract(trigger));
-	entry->in_use = true;
-	return &entry->contract;
+	return use_entry(entry);
 }
 
 static CacheEntry *
@@ -130,7 +139,15 @@ OutboxContractAcquireByName(const char *name)
 
 	if (!entry_is_current(entry))
 		fill_entry(entry, entry->key.name);
+	return use_entry(entry);
+}
+
+static OutboxCachedContract *
+use_entry(CacheEntry *entry)
+{
 	entry->in_use = true;
+	entry->used = ++uses;
+	entry->user = OutboxLocalTransactionId();
 	return &entry->contract;
 }
 
@@ -227,12 +244,13 @@ find_free_entry(CacheKey *key)
 
 /*
  * Drops what is outdated: a trigger that was dropped never comes back for its
- * entry. A table of very many partitions must not fill the memory either.
+ * entry. When there are too many, the quarter goes that was not used for the
+ * longest time.
  */
 static void
 sweep_entries(void)
 {
-	bool full = hash_get_num_entries(cache) >= MAX_ENTRIES;
+	uint64 oldest = hash_get_num_entries(cache) >= MAX_ENTRIES ? oldest_quarter() : 0;
 	HASH_SEQ_STATUS status;
 	CacheEntry *entry;
 
@@ -240,11 +258,39 @@ sweep_entries(void)
 	hash_seq_init(&status, cache);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
-		if (entry->in_use || (entry->valid && !full))
+		if (entry->in_use || (entry->valid && (entry->used > oldest || entry->user == OutboxLocalTransactionId())))
 			continue;
 		empty_entry(entry);
 		(void) hash_search(cache, &entry->key, HASH_REMOVE, NULL);
 	}
+}
+
+/* The last use of the entry that three quarters were used after. */
+static uint64
+oldest_quarter(void)
+{
+	int count = 0;
+	uint64 *used = palloc(sizeof(uint64) * hash_get_num_entries(cache));
+	HASH_SEQ_STATUS status;
+	CacheEntry *entry;
+	uint64 result;
+
+	hash_seq_init(&status, cache);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		used[count++] = entry->used;
+	qsort(used, count, sizeof(uint64), compare_uses);
+	result = used[count / 4];
+	pfree(used);
+	return result;
+}
+
+static int
+compare_uses(const void *a, const void *b)
+{
+	uint64 left = *(const uint64 *) a;
+	uint64 right = *(const uint64 *) b;
+
+	return left < right ? -1 : left > right;
 }
 
 static bool
@@ -257,6 +303,10 @@ entry_is_current(const CacheEntry *entry)
 		case OUTBOX_CONTRACT_READY:
 			if (entry->contract.touch)
 				return OutboxTouchIsValid(entry->contract.touch);
+			/* made without an index that is too young for this transaction */
+			if (entry->contract.compiled->query && entry->contract.compiled->query->plan->transientPlan &&
+				entry->transaction != OutboxLocalTransactionId())
+				return false;
 			return entry->contract.compiled->cached->is_valid;
 		case OUTBOX_CONTRACT_DISABLED:
 		case OUTBOX_CONTRACT_FOREIGN:

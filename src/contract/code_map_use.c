@@ -39,13 +39,14 @@
 
 PG_FUNCTION_INFO_V1(outbox_code_map_dropped);
 
-/* A search for calls of decode() with one map. */
+/* A search for calls of decode() with one map, or with any. */
 typedef struct MapSearch
 {
-	const char *map;
-	List *views;    /* that were looked at */
-	List *detached; /* rows (view, command) of those that are away */
-	List *names;    /* of String: those of them that were looked at */
+	const char *map; /* NULL: any */
+	List *maps;      /* of String: those that were found when looking for any */
+	List *views;     /* that were looked at */
+	List *detached;  /* rows (view, command) of those that are away */
+	List *names;     /* of String: those of them that were looked at */
 } MapSearch;
 
 /* The trigger is called for every code of a map; the answer is the same as long as nothing was written. */
@@ -67,6 +68,7 @@ static bool query_walker(Node *node, void *context);
 static bool text_uses(MapSearch *search, const char *text);
 static bool detached_uses(MapSearch *search, const char *view);
 static bool raw_walker(Node *node, void *context);
+static bool is_sought(MapSearch *search, const char *map);
 static bool is_decode_call(const FuncCall *call);
 static const char *constant_argument(const List *args, bool raw);
 OUTBOX_NORETURN static void refuse(const char *map, const char *contract, const char *user);
@@ -92,6 +94,39 @@ outbox_code_map_dropped(PG_FUNCTION_ARGS)
 		remember_unused(map);
 	}
 	return PointerGetDatum(NULL);
+}
+
+List *
+OutboxMissingMaps(const OutboxContractConfig *config)
+{
+	MapSearch search = {0};
+	List *missing = NIL;
+	ListCell *lc;
+
+	(void) view_uses(&search, config->view);
+	foreach (lc, config->event_types)
+	{
+		OutboxEventTypeConfig *type = lfirst(lc);
+		ListCell *other;
+
+		if (type->condition)
+			(void) text_uses(&search, type->condition);
+		foreach (other, type->checks)
+			(void) text_uses(&search, ((OutboxCheckConfig *) lfirst(other))->expression);
+	}
+	foreach (lc, config->sources)
+	{
+		if (((OutboxSourceConfig *) lfirst(lc))->key_query)
+			(void) text_uses(&search, ((OutboxSourceConfig *) lfirst(lc))->key_query);
+	}
+	foreach (lc, search.maps)
+	{
+		const char *map = strVal(lfirst(lc));
+
+		if (OutboxExecute("SELECT name FROM outbox_internal.code_map WHERE name = $1 LIMIT 1", 1, &map) == NULL)
+			missing = lappend(missing, unconstify(char *, map));
+	}
+	return missing;
 }
 
 static bool
@@ -232,9 +267,7 @@ query_walker(Node *node, void *context)
 	}
 	if (IsA(node, FuncExpr) && OutboxIsDecode(((FuncExpr *) node)->funcid))
 	{
-		const char *map = constant_argument(((FuncExpr *) node)->args, false);
-
-		if (map && strcmp(map, search->map) == 0)
+		if (is_sought(search, constant_argument(((FuncExpr *) node)->args, false)))
 			return true;
 	}
 	return expression_tree_walker(node, query_walker, context);
@@ -285,12 +318,21 @@ raw_walker(Node *node, void *context)
 		return true;
 	if (IsA(node, FuncCall) && is_decode_call((FuncCall *) node))
 	{
-		const char *map = constant_argument(((FuncCall *) node)->args, true);
-
-		if (map && strcmp(map, ((MapSearch *) context)->map) == 0)
+		if (is_sought(context, constant_argument(((FuncCall *) node)->args, true)))
 			return true;
 	}
 	return raw_expression_tree_walker(node, raw_walker, context);
+}
+
+/* Ends the search when it is for this map. */
+static bool
+is_sought(MapSearch *search, const char *map)
+{
+	if (map == NULL || search->map)
+		return map && strcmp(map, search->map) == 0;
+	if (!list_member(search->maps, makeString(unconstify(char *, map))))
+		search->maps = lappend(search->maps, makeString(pstrdup(map)));
+	return false;
 }
 
 static bool

@@ -135,7 +135,7 @@ expand(OutboxCompiledContract *contract, Oid source)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the view of contract \"%s\" does not read the source \"%s\" any more",
 						config->name, get_rel_name(config->root)),
-				 errhint("Drop the contract and create it again with the present source.")));
+				 errhint("Drop the contract and create it again in one transaction, with the present source.")));
 	OutboxCheckKey(expansion, config->key, config->root_key);
 	OutboxCheckViewAccess(expansion->access, expansion->view);
 	if (source != config->root)
@@ -190,7 +190,7 @@ column_number(const OutboxCompiledContract *contract, const char *name)
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("column \"%s\" of contract \"%s\" does not exist", name, contract->config->name),
 			 errdetail("The view \"%s\" has no column of that name.", get_rel_name(contract->config->view)),
-			 errhint("Restore the column with CREATE OR REPLACE VIEW, or drop the contract and create it again.")));
+			 errhint("Restore the column with CREATE OR REPLACE VIEW, or drop the contract and create it again in one transaction.")));
 }
 
 static int *

@@ -70,7 +70,7 @@ OutboxCheckContractRights(Oid view, Oid source)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("the contract's view does not exist"),
 				 errdetail("It was dropped, or is detached."),
-				 errhint("SELECT outbox.reattach() creates what outbox.detach() dropped; otherwise drop the contract and create it again.")));
+				 errhint("SELECT outbox.reattach() creates what outbox.detach() dropped; otherwise drop the contract and create it again in one transaction.")));
 	view_owner = OutboxRelationOwner(view);
 	OutboxCheckSourceRights(source);
 	if (!has_privs_of_role(GetUserId(), view_owner))

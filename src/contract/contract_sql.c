@@ -37,6 +37,7 @@
 #include "contract/partition.h"
 #include "contract/source_trigger.h"
 #include "contract/trust.h"
+#include "contract/sql_function.h"
 #include "guc.h"
 
 PG_FUNCTION_INFO_V1(outbox_create_contract);
@@ -81,7 +82,7 @@ outbox_create_contract(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("contract \"%s\" already exists", config->name),
-				 errhint("Drop it first: SELECT outbox.drop_contract('%s').", config->name)));
+				 errhint("Choose another name. To change the contract, drop it and create it again in one transaction: BEGIN; SELECT outbox.drop_contract('%s');", config->name)));
 	check_view(&contract);
 	insert_contract(&contract);
 	OutboxNoteDerivedKey(config);
@@ -279,7 +280,7 @@ check_expressions(const OutboxContractConfig *config, const OutboxViewExpansion 
 	List *expressions = list_make1(copyObject(expansion->qual));
 	OutboxRunner runner;
 	ListCell *lc;
-	char *function;
+	Oid function;
 
 	OutboxRefuseVolatile(expansion->qual, psprintf("the WHERE clause of view \"%s\"", get_rel_name(config->view)));
 	foreach (lc, expansion->columns)
@@ -296,12 +297,12 @@ check_expressions(const OutboxContractConfig *config, const OutboxViewExpansion 
 		OutboxRefuseLossyColumn(list_nth(expressions, foreach_current_index(lc) + 1), config->view,
 								lfirst_node(TargetEntry, lc)->resname);
 	function = OutboxFindSqlFunction((Node *) expressions);
-	if (function)
+	if (OidIsValid(function))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the SQL function \"%s\" in view \"%s\" cannot be inlined", function, get_rel_name(config->view)),
+				 errmsg("the SQL function \"%s\" in view \"%s\" cannot be inlined", get_func_name(function), get_rel_name(config->view)),
 				 errdetail("It would run a query for every changed row."),
-				 errhint("Make it one SELECT of an expression, immutable or stable, not SECURITY DEFINER and without SET; or write the expression into the view.")));
+				 errhint("%s", OutboxInlineHint(function))));
 }
 
 /* The columns have Avro types; raises with a hint for the first that has none. */

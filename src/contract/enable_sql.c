@@ -13,6 +13,7 @@
 #include "utils/lsyscache.h"
 
 #include "catalog/outbox_catalog.h"
+#include "contract/code_map.h"
 #include "contract/compile.h"
 #include "contract/contract_api.h"
 #include "contract/derived_key.h"
@@ -25,6 +26,7 @@ PG_FUNCTION_INFO_V1(outbox_disable);
 
 static void set_enabled(const OutboxContractConfig *config, bool enabled);
 static void check_relations(const OutboxContractConfig *config);
+static void check_code_maps(const OutboxContractConfig *config);
 static void report_missing(const OutboxContractConfig *config, const char *what);
 
 /*
@@ -40,6 +42,7 @@ outbox_enable(PG_FUNCTION_ARGS)
 	ListCell *lc;
 
 	check_relations(config);
+	check_code_maps(config);
 	foreach (lc, config->sources)
 		OutboxCheckContractRights(config->view, ((OutboxSourceConfig *) lfirst(lc))->relation);
 	foreach (lc, config->event_types)
@@ -109,10 +112,33 @@ check_relations(const OutboxContractConfig *config)
 }
 
 static void
+check_code_maps(const OutboxContractConfig *config)
+{
+	StringInfoData names;
+	StringInfoData remedies;
+	ListCell *lc;
+
+	initStringInfo(&names);
+	initStringInfo(&remedies);
+	foreach (lc, OutboxMissingMaps(config))
+	{
+		appendStringInfo(&names, "%s\"%s\"", names.len ? ", " : "", (char *) lfirst(lc));
+		appendStringInfo(&remedies, "%sSELECT outbox.create_code_map(%s, '{\"code\": \"word\"}');", remedies.len ? " " : "",
+						 quote_literal_cstr(lfirst(lc)));
+	}
+	if (names.len)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("contract \"%s\" names code maps that do not exist: %s", config->name, names.data),
+				 errdetail("outbox.decode() would make NULL of every code."),
+				 errhint("%s", remedies.data)));
+}
+
+static void
 report_missing(const OutboxContractConfig *config, const char *what)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_TABLE),
 			 errmsg("the %s of contract \"%s\" does not exist any more", what, config->name),
-			 errhint("Drop the contract and create it again.")));
+			 errhint("Drop the contract and create it again in one transaction.")));
 }

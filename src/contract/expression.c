@@ -58,8 +58,6 @@ static bool add_traits(Oid function, Node *node, void *traits);
 static bool node_traits_walker(Node *node, void *context);
 static OutboxTraits collation_traits(Oid collation, List *args);
 static bool is_volatile(Oid function, Node *node, void *name);
-static bool is_sql_function(Oid function, void *name);
-static bool sql_function_walker(Node *node, void *name);
 
 Node *
 OutboxParseCondition(const char *text, Oid view, const char *owner)
@@ -226,15 +224,6 @@ OutboxRefuseVolatile(Node *expression, const char *owner)
 			 errhint("Use an immutable or stable expression, or store the value in the source table.")));
 }
 
-char *
-OutboxFindSqlFunction(Node *planned)
-{
-	char *name = NULL;
-
-	(void) sql_function_walker(planned, &name);
-	return name;
-}
-
 OutboxTraits
 OutboxExpressionTraits(Node *expression)
 {
@@ -326,29 +315,4 @@ is_volatile(Oid function, Node *node, void *name)
 		return false;
 	*(char **) name = get_func_name(function);
 	return true;
-}
-
-static bool
-is_sql_function(Oid function, void *name)
-{
-	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	bool result;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", function);
-	result = ((Form_pg_proc) GETSTRUCT(tuple))->prolang == SQLlanguageId;
-	ReleaseSysCache(tuple);
-	if (result)
-		*(char **) name = get_func_name(function);
-	return result;
-}
-
-static bool
-sql_function_walker(Node *node, void *name)
-{
-	if (node == NULL)
-		return false;
-	if (check_functions_in_node(node, is_sql_function, name))
-		return true;
-	return expression_tree_walker(node, sql_function_walker, name);
 }

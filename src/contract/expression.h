@@ -34,9 +34,6 @@ extern Node *OutboxParseCheck(const char *text, Oid view, const char *owner);
  */
 extern void OutboxRefuseVolatile(Node *expression, const char *owner);
 
-/* The name of an SQL function that was not inlined (it would cost 10 µs per row), or NULL. */
-extern char *OutboxFindSqlFunction(Node *planned);
-
 /* What evaluating it, planned, may do. */
 extern OutboxTraits OutboxExpressionTraits(Node *expression);
 

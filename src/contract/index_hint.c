@@ -45,6 +45,7 @@ typedef struct JoinColumn
 {
 	OutboxTrialIndex index;
 	JoinPlace place;
+	const RangeTblEntry *reading; /* of the table, which a query may read several times */
 } JoinColumn;
 
 typedef struct JoinColumns
@@ -78,7 +79,7 @@ static void collect_membership(JoinColumns *columns, SubLink *link);
 static void collect_side(JoinColumns *columns, Query *query, Node *side, Node *other, Oid collation);
 static void collect_branches(JoinColumns *columns, Query *query, Node *side, Node *other, Oid collation);
 static bool inherits(Oid relation, Oid parent);
-static void add_column(JoinColumns *columns, Node *expression, int varno, Oid collation);
+static void add_column(JoinColumns *columns, Node *expression, const RangeTblEntry *rte, int varno, Oid collation);
 static char *index_column(const OutboxTrialIndex *trial);
 static char *qualified_name(Oid relation);
 
@@ -118,19 +119,30 @@ static void
 search_indexes(IndexSearch *search, Oid relation)
 {
 	List *columns = join_columns(search->query, relation);
+	bool helped = false;
 
-	if (search->hint.len)
+	if (search->hint.len && list_member_oid(search->scanned, relation))
 		appendStringInfoChar(&search->hint, ' ');
-	if (!one_index_helps(search, relation, columns) && !all_indexes_help(search, relation, columns))
-		say_remedy(search, relation, columns);
+	while (list_member_oid(search->scanned, relation))
+	{
+		if (helped)
+			appendStringInfoChar(&search->hint, ' ');
+		helped = one_index_helps(search, relation, columns) || all_indexes_help(search, relation, columns);
+		if (!helped)
+		{
+			say_remedy(search, relation, columns);
+			break;
+		}
+	}
 }
 
-/* One index, over all columns of which each would do. */
+/* One index, over all columns of one reading of the table of which each would do. */
 static bool
 one_index_helps(IndexSearch *search, Oid relation, const List *columns)
 {
 	int before = list_length(search->scanned);
 	List *trials = search->trials;
+	const RangeTblEntry *reading = NULL;
 	StringInfoData names;
 	ListCell *lc;
 
@@ -139,10 +151,14 @@ one_index_helps(IndexSearch *search, Oid relation, const List *columns)
 	{
 		JoinColumn *column = lfirst(lc);
 		List *more = lappend(list_copy(trials), &column->index);
-		List *scanned = scanned_with(search, more);
+		List *scanned;
 
+		if (reading && column->reading != reading)
+			continue;
+		scanned = scanned_with(search, more);
 		if (list_length(scanned) >= before)
 			continue;
+		reading = column->reading;
 		if (names.len == 0)
 		{
 			search->trials = more;
@@ -321,7 +337,7 @@ collect_side(JoinColumns *columns, Query *query, Node *side, Node *other, Oid co
 			return;
 		if (rte->relid != columns->relation)
 			expression = OutboxExpressionOfTable(expression, rte->relid, columns->relation);
-		add_column(columns, expression, varno, collation);
+		add_column(columns, expression, rte, varno, collation);
 	}
 }
 
@@ -357,7 +373,7 @@ inherits(Oid relation, Oid parent)
 
 /* As a column that an index can have, once. */
 static void
-add_column(JoinColumns *columns, Node *expression, int varno, Oid collation)
+add_column(JoinColumns *columns, Node *expression, const RangeTblEntry *rte, int varno, Oid collation)
 {
 	JoinColumn *column = palloc0(sizeof(JoinColumn));
 	ListCell *lc;
@@ -367,6 +383,7 @@ add_column(JoinColumns *columns, Node *expression, int varno, Oid collation)
 		expression = (Node *) ((RelabelType *) expression)->arg;
 	ChangeVarNodes(expression, varno, 1, 0);
 	column->place = columns->place;
+	column->reading = rte;
 	column->index.relation = columns->relation;
 	column->index.expression = expression;
 	column->index.collation = OidIsValid(collation) ? collation : exprCollation(expression);
@@ -375,7 +392,9 @@ add_column(JoinColumns *columns, Node *expression, int varno, Oid collation)
 		return;
 	foreach (lc, columns->found)
 	{
-		if (equal(((JoinColumn *) lfirst(lc))->index.expression, expression))
+		JoinColumn *other = lfirst(lc);
+
+		if (other->reading == rte && equal(other->index.expression, expression) && other->index.collation == column->index.collation)
 			return;
 	}
 	columns->found = lappend(columns->found, column);

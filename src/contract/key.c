@@ -206,7 +206,7 @@ OutboxCheckKeyReads(Oid view, Oid root, int nreads, const List *root_key)
 				 errmsg("the key of the view \"%s\" is not unique any more", get_rel_name(view)),
 				 errdetail("It was proven by %d columns of \"%s\", and the view was replaced by one whose key reads fewer.",
 						   list_length(root_key), get_rel_name(root)),
-				 errhint("Restore the key's columns in the view, or drop the contract and create it again with another key.")));
+				 errhint("Restore the key's columns in the view, or drop the contract and create it again in one transaction, with another key.")));
 }
 
 /* Names of the root's columns that the key's expressions read. */
@@ -320,7 +320,7 @@ report_nullable(Relation root, const char *key, const List *columns)
 						   "the key (%s) is not proven unique: columns %s of \"%s\" may be NULL",
 						   list_length(columns), key, names.data, RelationGetRelationName(root)),
 			 errdetail("A unique index allows any number of NULLs."),
-			 errhint("ALTER TABLE %s %s; or leave rows with NULL out of the view; or create the unique index with NULLS NOT DISTINCT.",
+			 errhint("ALTER TABLE %s %s; Or leave rows with NULL out of the view, or create the unique index with NULLS NOT DISTINCT.",
 					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(root)), RelationGetRelationName(root)), actions.data)));
 }
 

@@ -26,6 +26,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "contract/code_map.h"
 #include "contract/commit_trial.h"
 #include "contract/contract_api.h"
 #include "contract/evaluation.h"
@@ -33,6 +34,7 @@
 #include "contract/guard.h"
 #include "contract/partition.h"
 #include "contract/view_owner.h"
+#include "contract/view_survey.h"
 #include "deadletter/dead_letter.h"
 #include "deadletter/letter_json.h"
 
@@ -75,6 +77,8 @@ static bool preview_row(void *arg, bool in_view, OutboxFinding *finding);
 static void put_preview(Trial *trial, OutboxCompiledEventType *type, const OutboxFinding *finding);
 static Jsonb *preview_headers(const OutboxCompiledEventType *type, const OutboxFinding *finding);
 static void push_header(JsonbParseState **state, const char *name, const char *value);
+static void note_missing_maps(Trial *trial, const OutboxContractConfig *config);
+static void note_other_tables(Trial *trial, const OutboxContractConfig *config);
 static bool validate_row(void *arg, bool in_view, OutboxFinding *finding);
 static void count_trouble(Trial *trial, const char *event_type, const OutboxFinding *finding, bool mapped);
 static TroubleClass *find_class(Trial *trial, const char *event_type, const OutboxFinding *finding);
@@ -138,6 +142,8 @@ outbox_validate(PG_FUNCTION_ARGS)
 		scan_keys(&trial, config, PG_INT64_MAX, validate_row);
 	else
 		scan_source(&trial, config, PG_INT64_MAX, validate_row);
+	note_missing_maps(&trial, config);
+	note_other_tables(&trial, config);
 	put_classes(&trial);
 	return (Datum) 0;
 }
@@ -277,16 +283,60 @@ validate_row(void *arg, bool in_view, OutboxFinding *finding)
 {
 	Trial *trial = arg;
 	OutboxCompiledContract *contract = trial->contract;
+	const char *codes = in_view ? OutboxUnknownCodes() : NULL;
+	bool troubled = finding->stage != NULL;
 
+	codes = codes ? pstrdup(codes) : NULL;
 	if (finding->stage)
 		count_trouble(trial, NULL, finding, false);
 	for (int i = 0; in_view && i < contract->ntypes; i++)
 	{
 		OutboxExamineEvent(contract, &contract->types[i], true, finding);
+		troubled |= finding->stage != NULL;
 		if (finding->stage)
 			count_trouble(trial, contract->types[i].config->name, finding, true);
 	}
+	if (codes && !troubled)
+	{
+		OutboxFinding unknown = {.stage = "map", .sqlerrcode = ERRCODE_WARNING};
+
+		unknown.class = unknown.message = psprintf("unknown codes, which are published as null: %s", codes);
+		count_trouble(trial, NULL, &unknown, true);
+	}
 	return true;
+}
+
+/* Of no row, so the number of rows is 0. */
+static void
+note_missing_maps(Trial *trial, const OutboxContractConfig *config)
+{
+	ListCell *lc;
+
+	foreach (lc, OutboxMissingMaps(config))
+	{
+		OutboxFinding finding = {.stage = "map", .sqlerrcode = ERRCODE_UNDEFINED_OBJECT};
+
+		finding.class = finding.message = psprintf("code map \"%s\" does not exist", (char *) lfirst(lc));
+		(void) find_class(trial, NULL, &finding);
+	}
+}
+
+/* A table that the view reads and that is no source: what changes there touches nothing. */
+static void
+note_other_tables(Trial *trial, const OutboxContractConfig *config)
+{
+	ListCell *lc;
+
+	foreach (lc, config->at_commit ? OutboxSurveyView(config->view)->relations : NIL)
+	{
+		OutboxFinding finding = {.stage = "source", .sqlerrcode = ERRCODE_WARNING};
+
+		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_VIEW || OutboxIsWithinSource(config, lfirst_oid(lc)))
+			continue;
+		finding.class = finding.message = psprintf("the view reads \"%s\", which is no source: outbox.add_source() would let its changes be published",
+												   get_rel_name(lfirst_oid(lc)));
+		(void) find_class(trial, NULL, &finding);
+	}
 }
 
 static void

@@ -44,7 +44,7 @@ outbox_add_source(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("contract \"%s\" is evaluated per row and has one source", contract->name),
 				 errdetail("Its view reads \"%s\" alone.", get_rel_name(contract->root)),
-				 errhint("Drop it and create it again with evaluate => 'commit'.")));
+				 errhint("Drop it and create it again in one transaction, with evaluate => 'commit'.")));
 	if (source->relation == contract->root)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
@@ -56,7 +56,7 @@ outbox_add_source(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("\"%s\" already is a source of contract \"%s\"", get_rel_name(source->relation), contract->name),
-				 errhint("One key_query names all keys that a row touches; to change it, drop the contract and create it again.")));
+				 errhint("One key_query names all keys that a row touches; to change it, drop the contract and create it again in one transaction.")));
 	OutboxCheckSource(source->relation);
 	OutboxCheckContractRights(contract->view, source->relation);
 	OutboxCheckViewOwnerUnchanged(contract);

@@ -11,7 +11,10 @@
  */
 #include "postgres.h"
 
+#include <unistd.h>
+
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/varlena.h"
 
@@ -23,6 +26,7 @@
 static void check_name(const char *library);
 static bool is_listed(const char *library);
 static OutboxSinkInit load_init_function(const char *library);
+static char *load_hint(const char *library, const ErrorData *error);
 static void check_callbacks(const char *library, const OutboxSinkCallbacks *callbacks);
 
 const OutboxSinkCallbacks *
@@ -112,11 +116,26 @@ load_init_function(const char *library)
 		ereport(ERROR,
 				(errcode(error->sqlerrcode),
 				 errmsg("could not load sink library \"%s\"", library),
-				 errdetail("%s.", error->message),
-				 errhint("Install the library for this server's version of PostgreSQL (pg_config --pkglibdir shows where it belongs).")));
+				 errdetail("%s%s%s", error->message, error->detail ? ": " : ".", error->detail ? error->detail : ""),
+				 errhint("%s", load_hint(library, error))));
 	}
 	PG_END_TRY();
 	return init;
+}
+
+/* A file that is not there, one of another server, or one that lacks something itself. */
+static char *
+load_hint(const char *library, const ErrorData *error)
+{
+	char path[MAXPGPATH];
+
+	snprintf(path, sizeof(path), "%s/%s%s", pkglib_path, library, DLSUFFIX);
+	if (access(path, F_OK) != 0)
+		return psprintf("Install the file %s.", path);
+	/* only the server's check of the version has a detail */
+	if (error->detail)
+		return psprintf("Build %s with the pg_config of this server.", path);
+	return psprintf("The file is there, but something that it needs is missing or of another version: ldd -r %s names it. Install that, then reconnect.", path);
 }
 
 static void

@@ -89,9 +89,11 @@ BEGIN;
 SELECT outbox.drop_code_map(m) FROM unnest('{cc.behind,cc.condition,cc.check,cc.key}'::text[]) m;
 SELECT outbox.drop_contract('cc_used');
 COMMIT;
-\echo a disabled contract holds nothing; what it then misses is named
+\echo a disabled contract holds nothing, and is not enabled without it
 SELECT outbox.disable('cc_ordr');
 SELECT outbox.drop_code_map('cc.st');
+SELECT outbox.enable('cc_ordr');
+SELECT outbox.create_code_map('cc.st', '{"N": "PLACED"}');
 SELECT outbox.enable('cc_ordr');
 INSERT INTO ordr VALUES (10, 'Q', NULL, 1, NULL);
 SELECT type, aggregateid, payload FROM outbox.event_json WHERE contract = 'cc_ordr' AND (payload ->> 'order_id')::int > 5 ORDER BY seq;
