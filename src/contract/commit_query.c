@@ -37,6 +37,7 @@
 
 static OutboxCommitQuery *plan_query(const OutboxContractConfig *config, const Bitmapset *used, MemoryContext target);
 static Query *analyse(const OutboxContractConfig *config, OutboxViewSurvey *survey, OutboxRootPath **path);
+static void prove_key(const OutboxContractConfig *config, const OutboxRootPath *path);
 static void drop_unused_columns(Query *query, const Bitmapset *used);
 static List *all_relations(const OutboxViewSurvey *survey, const PlannedStmt *plan);
 
@@ -92,6 +93,16 @@ OutboxLookupColumns(const OutboxContractConfig *config, List **conditions)
 	*conditions = OutboxRootConditions(path->levels);
 	OutboxEvaluationEnd(&evaluation);
 	return path->lookup;
+}
+
+void
+OutboxProveCommitKey(const OutboxContractConfig *config)
+{
+	OutboxEvaluation evaluation;
+
+	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
+	prove_key(config, OutboxFindRoot(config, OutboxStoredView(config->view)));
+	OutboxEvaluationEnd(&evaluation);
 }
 
 TupleDesc
@@ -153,18 +164,25 @@ static Query *
 analyse(const OutboxContractConfig *config, OutboxViewSurvey *survey, OutboxRootPath **path)
 {
 	Query *query = OutboxRewrittenView(config->view);
-	List *reads = NIL;
-	ListCell *lc;
 
 	OutboxRefuseVolatile((Node *) query, survey->subject);
 	*path = OutboxFindRoot(config, query);
-	foreach (lc, (*path)->lookup)
+	prove_key(config, *path);
+	return query;
+}
+
+static void
+prove_key(const OutboxContractConfig *config, const OutboxRootPath *path)
+{
+	List *reads = NIL;
+	ListCell *lc;
+
+	foreach (lc, path->lookup)
 		reads = lappend(reads, get_attname(config->root, lfirst_node(Var, lc)->varattno, false));
 	if (config->root_key == NIL)
-		(void) OutboxProveUnique(config->root, reads, OutboxRootConditions((*path)->levels), config->key);
+		(void) OutboxProveUnique(config->root, reads, OutboxRootConditions(path->levels), config->key);
 	else
 		OutboxCheckKeyReads(config->view, config->root, list_length(reads), config->root_key);
-	return query;
 }
 
 /* A column appended to the view after its schemas were pinned must neither cost nor fail. */

@@ -43,6 +43,9 @@ typedef struct OutboxCommitQuery
  */
 extern OutboxCommitQuery *OutboxPlanCommitQuery(const OutboxContractConfig *config, const Bitmapset *used);
 
+/* Raises unless the key comes from the root and is unique there: the part of the above that looks at no index but the root's. */
+extern void OutboxProveCommitKey(const OutboxContractConfig *config);
+
 /* Its parameters for these keys, each the values of its lookup columns. */
 extern ParamListInfo OutboxCommitQueryParameters(const OutboxCommitQuery *query, Datum *const *keys, int nkeys);
 

@@ -99,7 +99,8 @@ OutboxRefuseScans(const Query *query, const char *text, const char *subject, Lis
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("%s would scan %s for every change", subject, table_names(tables)),
 			 errdetail("Each table behind it must be found through an index, however small it is today."),
-			 errhint("%s", search.hint.data)));
+			 errhint("%s", search.hint.data),
+			 list_length(tables) == 1 ? err_generic_string(PG_DIAG_TABLE_NAME, get_rel_name(linitial_oid(tables))) : 0));
 }
 
 static char *

@@ -77,6 +77,12 @@ SELECT contract('hv_9', 'SELECT o.id FROM ordr o WHERE NOT EXISTS (SELECT FROM l
 SELECT contract('hv_10', 'SELECT o.id, c.nm FROM ordr o JOIN cust c ON c.id > o.cust_id AND c.nm = ''x''');
 SELECT contract('hv_10', 'SELECT o.id, c.nm FROM ordr o JOIN cust c ON c.id = o.cust_id AND c.nm = ''x''');
 
+\echo == all faults of a view in one run
+CREATE TABLE bulk (no int, ordr_id int);
+SELECT contract('hv_11', 'SELECT o.id, (SELECT count(*) FROM bulk b WHERE b.ordr_id = o.id) AS x, 1.5 AS y, now()::timestamp AS z FROM ordr o');
+SELECT contract('hv_12', 'SELECT o.id, 1.5 AS "odd name", random() AS r, o.ref::money AS m FROM ordr o');
+SELECT attempt($$SELECT outbox.create_contract('hv_13', view => 'hv.hv_1', source => 'hv.ordr', key => '{nothing}', aggregate_id => '{no}', required => '{id,never}')$$);
+
 \echo == functions in SQL that are not inlined
 CREATE FUNCTION stable_in(t timestamptz) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT to_char(t, 'YYYY') $$;
 CREATE FUNCTION strict_in(t text) RETURNS text LANGUAGE sql STRICT IMMUTABLE AS $$ SELECT coalesce(t, '') || 'x' $$;
