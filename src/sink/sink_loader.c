@@ -123,7 +123,7 @@ load_init_function(const char *library)
 	return init;
 }
 
-/* A file that is not there, one of another server, or one that lacks something itself. */
+/* A file that is not there, one that is not for this server, or one that lacks something itself. */
 static char *
 load_hint(const char *library, const ErrorData *error)
 {
@@ -132,9 +132,9 @@ load_hint(const char *library, const ErrorData *error)
 	snprintf(path, sizeof(path), "%s/%s%s", pkglib_path, library, DLSUFFIX);
 	if (access(path, F_OK) != 0)
 		return psprintf("Install the file %s.", path);
-	/* only the server's check of the version has a detail */
-	if (error->detail)
-		return psprintf("Build %s with the pg_config of this server.", path);
+	/* the server says more only when it has read the file, and found it to be none of its own */
+	if (error->detail || error->hint)
+		return psprintf("Build %s for this server, with its pg_config and outbox_sink.h.", path);
 	return psprintf("The file is there, but something that it needs is missing or of another version: ldd -r %s names it. Install that, then reconnect.", path);
 }
 

@@ -21,9 +21,11 @@ my %words = (
 		qr/42883: library "sink_of_none" is not a sink/, qr/does not export the function _PG_outbox_sink_init/,
 		qr/Name a library that implements outbox_sink\.h/ ],
 	sink_of_others => [
-		qr/XX000: could not load sink library "sink_of_others"/, qr/missing magic block/, qr/Install the library for this server's version/ ],
+		qr/XX000: could not load sink library "sink_of_others"/, qr/missing magic block/, qr/Build .*sink_of_others\.so for this server/ ],
+	sink_of_more => [
+		qr/could not load sink library "sink_of_more"/, qr/undefined symbol: nobody_has_this/, qr/ldd -r .*sink_of_more\.so names it/ ],
 	sink_of_nothing => [
-		qr/58P01: could not load sink library "sink_of_nothing"/, qr/No such file/, qr/pg_config --pkglibdir/ ],
+		qr/58P01: could not load sink library "sink_of_nothing"/, qr/No such file/, qr/Install the file .*sink_of_nothing\.so\./ ],
 );
 my $node = OutboxCluster->create('libraries',
 	conf => "outbox.sink_libraries = 'outbox_fault, outbox_log, " . join(', ', sort keys %words) . "'\n");
