@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
@@ -26,6 +27,8 @@
 #include "contract/root_path.h"
 
 static Node *over_root(const List *levels, int depth, Node *condition);
+static bool calls_user_function(Node *node, void *context);
+static bool is_user_function(Oid function, void *context);
 static List *conditions_of(Node *node);
 
 List *
@@ -75,8 +78,25 @@ OutboxConditionList(Node *qual)
 {
 	if (qual == NULL)
 		return NIL;
-	qual = eval_const_expressions(NULL, copyObject(qual));
+	qual = copyObject(qual);
+	/* functions of users are not run for that: nobody has asked yet whether they may be */
+	if (!calls_user_function(qual, NULL))
+		qual = eval_const_expressions(NULL, qual);
 	return make_ands_implicit(canonicalize_qual((Expr *) qual, false));
+}
+
+static bool
+calls_user_function(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	return check_functions_in_node(node, is_user_function, context) || expression_tree_walker(node, calls_user_function, context);
+}
+
+static bool
+is_user_function(Oid function, void *context)
+{
+	return function >= FirstNormalObjectId;
 }
 
 bool

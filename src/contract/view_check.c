@@ -26,6 +26,7 @@
 #include "contract/key.h"
 #include "contract/lossy_cast.h"
 #include "contract/sql_function.h"
+#include "contract/trust.h"
 #include "contract/view_check.h"
 
 typedef struct ViewCheck
@@ -290,11 +291,14 @@ expression_step(void *arg)
 	Oid view = check->config->view;
 	TargetEntry *entry = check->column < 0 ? NULL : list_nth_node(TargetEntry, check->expansion->columns, check->column);
 	Node *expression = copyObject(entry ? (Node *) entry->expr : check->expansion->qual);
+	OutboxRunner runner;
 	Oid function;
 
 	if (expression == NULL)
 		return;
 	OutboxRefuseVolatile(expression, entry ? psprintf("column \"%s\" of view \"%s\"", entry->resname, get_rel_name(view)) : psprintf("the WHERE clause of view \"%s\"", get_rel_name(view)));
+	OutboxRunnerOfView(&runner, view, psprintf("contract \"%s\"", check->config->name));
+	OutboxCheckExpressionTrust(&runner, expression);
 	expression = (Node *) expression_planner((Expr *) expression);
 	if (entry)
 		OutboxRefuseLossyColumn(expression, view, entry->resname);
