@@ -45,9 +45,10 @@ def create_plpgsql(conn, name, mapped=False, key="bigserial"):
     run_sql_file(conn, "plpgsql.sql", document="\n" + document.rstrip("\n"), name=name, id=key)
 
 
-def create_contract(conn, name, topic, mapped=False):
+def create_contract(conn, name, topic, mapped=False, foreign=False):
     """A contract over the table legacy.NAME, enabled, with one event type for inserts."""
-    run_sql_file(conn, "contract_mapped.sql" if mapped else "contract_plain.sql", name=name)
+    run_sql_file(conn, "contract_foreign.sql" if foreign else "contract_mapped.sql" if mapped else "contract_plain.sql",
+                 name=name)
     run_sql_file(conn, "contract.sql", name=name, event_type="Placed_" + name, topic=topic)
 
 

@@ -11,6 +11,7 @@ ABOUT = {
     "plpgsql_mapped": "PL/pgSQL + jsonb, with mapping expressions",
     "outbox": "outbox_ext, columns renamed",
     "outbox_mapped": "outbox_ext, with mapping expressions",
+    "outbox_foreign": "outbox_ext, columns renamed, one by a PL/pgSQL function",
 }
 CONTENDERS = list(ABOUT)
 # Who does the same work in PL/pgSQL.
@@ -27,8 +28,8 @@ def set_up(conn, rows):
     common.create_plpgsql(conn, "plpgsql")
     common.create_plpgsql(conn, "plpgsql_uuid", key="uuid DEFAULT gen_random_uuid()")
     common.create_plpgsql(conn, "plpgsql_mapped", mapped=True)
-    for name in ("noop", "outbox", "outbox_mapped"):
-        common.create_contract(conn, name, topic="orders", mapped=name == "outbox_mapped")
+    for name in ("noop", "outbox", "outbox_mapped", "outbox_foreign"):
+        common.create_contract(conn, name, topic="orders", mapped=name == "outbox_mapped", foreign=name == "outbox_foreign")
     conn.execute("SELECT outbox.disable('noop')")
     common.run_sql_file(conn, "contract_mapped.sql", name="staging")
 

@@ -56,7 +56,7 @@ static PinnedSetting settings[] = {
 	{"DateStyle", "ISO, YMD", OUTBOX_READS_TIME},
 	{"IntervalStyle", "iso_8601", OUTBOX_READS_TIME},
 	{"TimeZone", "UTC", OUTBOX_READS_TIME},
-	{"timezone_abbreviations", "Default", OUTBOX_READS_TIME},
+	{"timezone_abbreviations", "Default", OUTBOX_READS_TIME | OUTBOX_READS_ZONES},
 	{"extra_float_digits", "1", OUTBOX_READS_FLOAT},
 	{"bytea_output", "hex", OUTBOX_READS_BYTEA},
 	{"xmlbinary", "base64", OUTBOX_READS_XML},

@@ -23,7 +23,8 @@ typedef uint32 OutboxTraits;
 #define OUTBOX_READS_LOCALE 0x0020 /* lc_monetary, lc_numeric, lc_time */
 #define OUTBOX_READS_ARRAY 0x0040  /* NULL in the text of an array */
 #define OUTBOX_READS_SEARCH 0x0080 /* the configuration of text search */
-#define OUTBOX_READS_ALL 0x00ff
+#define OUTBOX_READS_ZONES 0x0800  /* abbreviations of time zones */
+#define OUTBOX_READS_ALL 0x08ff
 
 #define OUTBOX_SPEAKS 0x0100  /* it may send messages that are no errors */
 #define OUTBOX_FOREIGN 0x0200 /* it is not PostgreSQL's own: it reads everything, and may do anything */
