@@ -356,6 +356,26 @@ CREATE TABLE outbox_internal.schema_registration (
 );
 COMMENT ON TABLE outbox_internal.schema_registration IS 'Ids that schema registries assigned';
 
+-- The name by which consumers know this database. It belongs to this copy of the data, never dumped.
+CREATE TABLE outbox_internal.origin (
+    only_row            boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    database            text NOT NULL,
+    system_identifier   bigint NOT NULL,
+    database_oid        oid NOT NULL,
+    site                text,
+    written_by          xid8
+);
+COMMENT ON TABLE outbox_internal.origin IS 'One row: the name from which sinks derive where events come from (ce_source)';
+COMMENT ON COLUMN outbox_internal.origin.only_row IS 'True: there is one row';
+COMMENT ON COLUMN outbox_internal.origin.database IS 'Name of the database when the extension was created; in a copy of the data, when a relay first ran there';
+COMMENT ON COLUMN outbox_internal.origin.system_identifier IS 'Database system for which the name holds; in another one it is void';
+COMMENT ON COLUMN outbox_internal.origin.database_oid IS 'Database for which it holds';
+COMMENT ON COLUMN outbox_internal.origin.site IS 'outbox.site for which it holds; null: it was not set';
+COMMENT ON COLUMN outbox_internal.origin.written_by IS 'The transaction that wrote this row: what pg_upgrade carries over keeps it, anything else that copies rows does not';
+INSERT INTO outbox_internal.origin (database, system_identifier, database_oid, written_by)
+SELECT d.datname, s.system_identifier, d.oid, pg_catalog.pg_current_xact_id()
+FROM pg_catalog.pg_database d, pg_catalog.pg_control_system() s WHERE d.datname = pg_catalog.current_database();
+
 -- ---- dump and restore ------------------------------------------------------------------------
 
 -- One command each: two updates of one pg_extension row in a command fail.

@@ -16,5 +16,6 @@ CREATE VIEW outbox.sink AS SELECT * FROM outbox_internal.sink;
 CREATE VIEW outbox.held_event AS SELECT * FROM outbox_internal.held_event;
 CREATE VIEW outbox.blocked_route AS SELECT * FROM outbox_internal.blocked_route;
 CREATE VIEW outbox.relay_progress AS SELECT * FROM outbox_internal.relay_progress;
+CREATE VIEW outbox.origin AS SELECT * FROM outbox_internal.origin;
 CREATE VIEW outbox.schema_registration AS SELECT * FROM outbox_internal.schema_registration;
 CREATE VIEW outbox.replay_request AS SELECT * FROM outbox_internal.replay_request;

@@ -172,6 +172,7 @@ OutboxRelaySetState(OutboxRelay *relay, OutboxRelayState state)
 	relay->report.state = state;
 	relay->report.since = GetCurrentTimestamp();
 	relay->report_changed = true;
+	OutboxRelayShow(relay, relay->activity);
 }
 
 void
@@ -186,12 +187,15 @@ OutboxRelayShow(OutboxRelay *relay, OutboxActivity activity)
 		[OUTBOX_ACTIVITY_DRAINING] = "waiting for acknowledgements before it ends",
 		[OUTBOX_ACTIVITY_PAUSING] = "pausing before it tries again",
 	};
+	const char *state = relay->report.state == OUTBOX_RELAY_BACKOFF ? "backoff, " : relay->report.state == OUTBOX_RELAY_BLOCKED ? "blocked, "
+																																: "";
 	char text[NAMEDATALEN + 64];
 
-	if (relay->activity == activity)
+	if (relay->activity == activity && relay->shown_state == relay->report.state)
 		return;
 	relay->activity = activity;
-	snprintf(text, sizeof(text), "sink \"%s\": %s", relay->row.name, texts[activity]);
+	relay->shown_state = relay->report.state;
+	snprintf(text, sizeof(text), "sink \"%s\": %s%s", relay->row.name, state, texts[activity]);
 	pgstat_report_activity(activity == OUTBOX_ACTIVITY_IDLE || activity == OUTBOX_ACTIVITY_PAUSING ? STATE_IDLE : STATE_RUNNING, text);
 }
 

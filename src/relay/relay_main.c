@@ -18,11 +18,13 @@
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "avro/outbox_avro.h"
 #include "compat.h"
+#include "relay/origin.h"
 #include "relay/relay.h"
 #include "relay/relay_args.h"
 #include "relay/replay.h"
@@ -33,6 +35,8 @@
 
 #define CHUNK_MESSAGES 2048
 
+static void name_session(OutboxRelay *relay, ErrorContextCallback *context);
+static void add_context(void *arg);
 static OutboxRelay *new_relay(const OutboxRelayArgs *args);
 static void on_exit_shutdown(int code, Datum arg);
 static bool claim_sink(OutboxRelay *relay);
@@ -50,6 +54,7 @@ OutboxRelayMain(Datum main_arg)
 	OutboxRelayArgs args;
 	OutboxRelay *relay;
 	OutboxAttemptEnd end;
+	ErrorContextCallback context;
 	int failures = 0;
 
 	memcpy(&args, MyBgworkerEntry->bgw_extra, sizeof(args));
@@ -67,6 +72,7 @@ OutboxRelayMain(Datum main_arg)
 	if (!claim_sink(relay))
 		proc_exit(0);
 
+	name_session(relay, &context);
 	ereport(LOG, (errmsg("relay of sink \"%s\" started", relay->row.name)));
 	do
 	{
@@ -87,6 +93,29 @@ OutboxRelayMain(Datum main_arg)
 	OutboxRelayReportNow(relay, true);
 	ereport(LOG, (errmsg("relay of sink \"%s\" stopped", relay->row.name)));
 	proc_exit(0);
+}
+
+/* A server may have many databases with a sink of this name: the log and pg_stat_activity say which it is. */
+static void
+name_session(OutboxRelay *relay, ErrorContextCallback *context)
+{
+	char *database;
+
+	OutboxSessionBegin();
+	database = get_database_name(MyDatabaseId);
+	relay->title = MemoryContextStrdup(relay->context,
+									   psprintf("relay of sink \"%s\" in database \"%s\"", relay->row.name, database));
+	SetConfigOption("application_name", psprintf("outbox relay: %s/%s", database, relay->row.name), PGC_USERSET, PGC_S_SESSION);
+	OutboxSessionCommit();
+
+	*context = (ErrorContextCallback){.callback = add_context, .arg = relay, .previous = error_context_stack};
+	error_context_stack = context;
+}
+
+static void
+add_context(void *arg)
+{
+	errcontext("%s", ((OutboxRelay *) arg)->title);
 }
 
 static OutboxRelay *
@@ -221,6 +250,7 @@ OutboxRelayPrepareSink(const OutboxRelay *relay, OutboxSinkState *sink, MemoryCo
 	OutboxSessionBegin();
 	sink->database = MemoryContextStrdup(context, get_database_name(MyDatabaseId));
 	OutboxSessionCommit();
+	sink->origin = OutboxOriginName(context);
 	MemoryContextSwitchTo(context);
 	sink->options = OutboxSinkOptions(relay->row.options, false, &sink->noptions);
 	sink->attempt = attempt;

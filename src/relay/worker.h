@@ -96,6 +96,7 @@ typedef struct OutboxRelay
 	struct OutboxReplay *replay; /* replay.c; NULL: none was asked for since the process started */
 
 	OutboxActivity activity;
+	OutboxRelayState shown_state; /* with it */
 
 	/* what is due when */
 	TimestampTz now;           /* as of the present turn of the loop */
@@ -115,6 +116,7 @@ typedef struct OutboxRelay
 	uint64 saved_xmax;
 	uint64 saved_acked;
 	TimestampTz rejection_logged_at;
+	const char *title; /* names sink and database, in the log */
 } OutboxRelay;
 
 /* ---- relay_main.c ---- */

@@ -36,7 +36,7 @@
 #include "datatype/timestamp.h"
 #include "port.h"
 
-#define OUTBOX_SINK_MAGIC 0x4F425834 /* changes with every change of this file's layout */
+#define OUTBOX_SINK_MAGIC 0x4F425835 /* changes with every change of this file's layout */
 
 /* A counted string; data == NULL is SQL NULL. Not terminated unless said. */
 typedef struct OutboxSlice
@@ -134,6 +134,7 @@ typedef struct OutboxSinkState
 	MemoryContext context; /* lives from startup_cb to shutdown_cb */
 	const char *sink_name;
 	const char *database;
+	const char *origin; /* the database's name when the extension was created: what messages come from */
 	const OutboxSinkOption *options;
 	int noptions;
 	uint32 attempt;
