@@ -50,6 +50,20 @@ CREATE EVENT TRIGGER outbox_lock_before_drop ON ddl_command_start
     EXECUTE FUNCTION outbox.lock_before_drop();
 ALTER EVENT TRIGGER outbox_lock_before_drop ENABLE ALWAYS;
 
+-- Strangers must not queue up for locks on our relations, and what would be wrong in silence is refused when it is made.
+CREATE FUNCTION outbox_internal.refuse_ddl()
+RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_refuse_ddl';
+COMMENT ON FUNCTION outbox_internal.refuse_ddl() IS
+'Event trigger: refuses commands on relations of the extension, before they lock anything: of roles that have no right to run them (insufficient_privilege), and those that would break capture, whoever runs them (feature_not_supported): indexes, triggers and rules on outbox.event and its leaves; other names, columns, constraints, schemas and access methods';
+
+CREATE EVENT TRIGGER outbox_refuse_ddl ON ddl_command_start
+    WHEN TAG IN ('ALTER EXTENSION', 'ALTER FOREIGN TABLE', 'ALTER INDEX', 'ALTER MATERIALIZED VIEW', 'ALTER PUBLICATION',
+                 'ALTER SCHEMA', 'ALTER SEQUENCE', 'ALTER TABLE', 'ALTER TRIGGER', 'ALTER VIEW', 'COMMENT',
+                 'CREATE FOREIGN TABLE', 'CREATE INDEX', 'CREATE POLICY', 'CREATE PUBLICATION', 'CREATE RULE', 'CREATE SCHEMA',
+                 'CREATE STATISTICS', 'CREATE TABLE', 'CREATE TRIGGER', 'DROP INDEX', 'SECURITY LABEL')
+    EXECUTE FUNCTION outbox_internal.refuse_ddl();
+ALTER EVENT TRIGGER outbox_refuse_ddl ENABLE ALWAYS;
+
 CREATE FUNCTION outbox.flush()
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_flush';
 COMMENT ON FUNCTION outbox.flush() IS

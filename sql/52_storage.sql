@@ -70,9 +70,12 @@ LEFT JOIN LATERAL (
     LEFT JOIN pg_catalog.pg_locks t ON k.pid IS NULL AND t.pid IS NULL AND t.locktype = 'transactionid' AND t.mode = 'ExclusiveLock'
          AND t.virtualtransaction = k.virtualtransaction
     LEFT JOIN pg_catalog.pg_prepared_xacts x ON x.transaction = t.transactionid
-    WHERE k.locktype = 'relation' AND k.relation = l.relation AND k.granted
+    -- a writer has locked the leaf as an object; whoever has locked its relation only keeps it from being emptied
+    WHERE CASE WHEN l.state = 'closing'
+               THEN k.locktype = 'object' AND k.classid = 'outbox_internal.leaf'::pg_catalog.regclass AND k.objid = l.relation
+               ELSE k.locktype = 'relation' AND k.relation = l.relation END
+      AND k.granted
       AND k.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-      AND (l.state <> 'closing' OR k.mode NOT IN ('AccessShareLock', 'RowShareLock', 'ShareLock'))
       AND k.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
     ORDER BY coalesce(a.xact_start, x.prepared)
     LIMIT 1) b ON l.state IN ('closing', 'retained');

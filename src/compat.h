@@ -54,6 +54,13 @@ typedef RelFileNode OutboxRelLocator;
 #define OutboxSequenceRecordLocator node
 #endif
 
+/* The right to VACUUM somebody else's table; there is none until 17. */
+#if PG_VERSION_NUM >= 170000
+#define OUTBOX_ACL_MAINTAIN ACL_MAINTAIN
+#else
+#define OUTBOX_ACL_MAINTAIN 0
+#endif
+
 /* Marks a function that only raises; PostgreSQL's own marker changed its place in 18. */
 #define OUTBOX_NORETURN __attribute__((noreturn))
 

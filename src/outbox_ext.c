@@ -19,6 +19,7 @@
 #include "capture/moved_row.h"
 #include "capture/overtaken.h"
 #include "contract/evaluation.h"
+#include "contract/refuse_ddl.h"
 #include "guc.h"
 #include "relay/launcher.h"
 #include "shared/outbox_shared.h"
@@ -32,6 +33,7 @@ _PG_init(void)
 {
 	OutboxDefineSettings();
 	OutboxEvaluationInit();
+	OutboxRefuseDdlInit();
 	OutboxCostInit();
 	OutboxEventWriterInit();
 	/* callbacks run in reverse: what is captured at commit still gets written */

@@ -107,7 +107,10 @@ OutboxEventBufferBind(Oid installation)
 	buffer.installation = InvalidOid;
 	OutboxLeafForget();
 
-	rel = table_open(OutboxEventOid(), AccessShareLock);
+	/* without a lock, which anybody may keep others waiting for: its columns never change while it is there */
+	rel = RelationIdGetRelation(OutboxEventOid());
+	if (!RelationIsValid(rel))
+		elog(ERROR, "outbox.event is not there any more");
 	if (RelationGetDescr(rel)->natts < Natts_event)
 		elog(ERROR, "outbox.event has only %d columns", RelationGetDescr(rel)->natts);
 	old = MemoryContextSwitchTo(buffer.context);
@@ -116,7 +119,7 @@ OutboxEventBufferBind(Oid installation)
 	plain_desc = CreateTupleDescCopy(RelationGetDescr(rel));
 	plain_desc->natts = Anum_event_payload;
 	MemoryContextSwitchTo(old);
-	table_close(rel, NoLock);
+	RelationClose(rel);
 
 	if (buffer.desc != NULL)
 	{

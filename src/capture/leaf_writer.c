@@ -98,11 +98,12 @@ lock_leaf(int leaf)
 	/* the leaf may be newer than all that this transaction has looked at */
 	AcceptInvalidationMessages();
 	InvalidateCatalogSnapshot();
-	relid = OutboxRelationOid(psprintf("event_%d", leaf));
+	relid = OutboxLeafRelation(leaf);
 	CurrentResourceOwner = TopTransactionResourceOwner;
-	locked = ConditionalLockRelationOid(relid, RowExclusiveLock);
+	locked = OutboxLeafLockToWrite(relid, false) && ConditionalLockRelationOid(relid, RowExclusiveLock);
 	if (!locked && OutboxCurrentLeaf() == leaf)
 	{
+		(void) OutboxLeafLockToWrite(relid, true);
 		LockRelationOid(relid, RowExclusiveLock);
 		locked = true;
 	}

@@ -25,6 +25,8 @@
 
 #include "catalog/outbox_catalog.h"
 
+bool OutboxOwnDdl = false;
+
 Oid
 OutboxExtensionOid(bool missing_ok)
 {

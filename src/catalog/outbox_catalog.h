@@ -72,6 +72,9 @@ extern Oid OutboxEventOid(void);                   /* outbox.event, the parent o
 extern Oid OutboxRelationOid(const char *relname); /* of our tables, indexes, sequences; raises when it is not there */
 extern Oid OutboxRelationOwner(Oid relation);      /* raises when it is not there */
 
+/* Our own commands are on their way: refuse_ddl() lets them pass. Set around them, back also on error. */
+extern bool OutboxOwnDdl;
+
 /*
  * Opens a relation to look at its definition, in AccessShareLock when that is
  * free and without a lock when it is not: a writer must not queue behind DDL on

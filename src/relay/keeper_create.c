@@ -93,6 +93,15 @@ create_leaf(int number)
 
 	/* what a database or role may set must not decide where it is */
 	(void) set_config_option("default_tablespace", "", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
-	for (int i = 0; i < lengthof(commands); i++)
-		(void) OutboxKeeperExecute(psprintf(commands[i], number, number), 0, NULL, NULL, NULL);
+	OutboxOwnDdl = true;
+	PG_TRY();
+	{
+		for (int i = 0; i < lengthof(commands); i++)
+			(void) OutboxKeeperExecute(psprintf(commands[i], number, number), 0, NULL, NULL, NULL);
+	}
+	PG_FINALLY();
+	{
+		OutboxOwnDdl = false;
+	}
+	PG_END_TRY();
 }

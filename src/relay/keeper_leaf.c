@@ -103,10 +103,10 @@ expect_row(uint64 processed, int16 number, const char *state)
 }
 
 /*
- * No lock that conflicts with ours: no transaction, open or prepared, has
- * rows there, and none can add any, because it would find that the leaf is not
- * current after it locked it. That stays true when our lock is released, so it
- * is at once: a late writer must not wait for our commit.
+ * No writer's lock: no transaction, open or prepared, has rows there, and none
+ * can add any, because it would find that the leaf is not current after it
+ * locked it. That stays true afterwards, so no lock is kept: a late writer must
+ * not wait for our commit.
  */
 bool
 OutboxKeeperFreeze(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
@@ -117,10 +117,9 @@ OutboxKeeperFreeze(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
 	bool granted;
 
 	OutboxKeeperBegin(&scope);
-	granted = ConditionalLockRelationOid(leaf->relid, ShareLock);
+	granted = OutboxLeafHasNoWriters(leaf->relid);
 	if (granted)
 	{
-		UnlockRelationOid(leaf->relid, ShareLock);
 		/* the command's snapshot is taken now, so it sees all that had written as ended */
 		expect_row(OutboxKeeperExecute("UPDATE outbox_internal.leaf SET state = 'frozen', changed_at = clock_timestamp(),"
 									   " frozen_snapshot = pg_current_snapshot(), bytes = outbox.leaf_bytes(relation)"

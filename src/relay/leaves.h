@@ -11,8 +11,8 @@
 #include "utils/rel.h"
 
 #include "relay/window.h"
+#include "shared/outbox_shared.h"
 
-#define OUTBOX_MAX_LEAVES 1024
 
 /* outbox_internal.leaf.leaf_generation as places and tallies remember it. */
 #define OUTBOX_LEAF_USE(leaf_generation) ((uint16) ((leaf_generation) &0xFFFF))

@@ -111,6 +111,19 @@ extern int OutboxCurrentLeaf(void);
  */
 extern int64 OutboxClosedBytes(void);
 
+/* ---- leaf_lock.c: which relation a leaf is, and who writes to it ---- */
+
+#define OUTBOX_MAX_LEAVES 1024
+
+/* By its number. Remembered by the backend; raises when outbox_internal.leaf has no such row. */
+extern Oid OutboxLeafRelation(int leaf);
+
+/* The writer's lock on a leaf, for CurrentResourceOwner; false: not to be had without waiting. Comes before that on the relation. */
+extern bool OutboxLeafLockToWrite(Oid relid, bool wait);
+
+/* No open or prepared transaction has the writer's lock. Never waits. */
+extern bool OutboxLeafHasNoWriters(Oid relid);
+
 /* ---- the keeper's side: which leaf is written ---- */
 
 /* What outbox_internal.leaf says, for those who do not read it. */

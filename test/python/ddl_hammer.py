@@ -285,20 +285,22 @@ def outbox_commands():
             "SELECT outbox.drop_code_map('v')", "SELECT outbox.create_code_map('v', '{\"1\": \"one\"}')"]),
         "grant": lambda rng: [f"SELECT outbox.grant_access('hammer_reader', '{rng.choice(['reader', 'operator', 'admin'])}')"],
         "drop owned": lambda rng: ["DROP OWNED BY hammer_reader"],
-        "vacuum full": lambda rng: [f"VACUUM FULL outbox.{table(rng)}"],
-        "vacuum": lambda rng: [f"VACUUM (ANALYZE) outbox.{table(rng)}"],
-        "cluster": lambda rng: [rng.choice(["CLUSTER outbox.dead_letter_entry USING dead_letter_entry_pkey", "CLUSTER outbox.contract USING contract_pkey"])],
-        "reindex": lambda rng: [f"REINDEX TABLE outbox.{table(rng)}"],
-        "reindex schema": lambda rng: ["REINDEX SCHEMA outbox"],
+        "vacuum full": lambda rng: [f"VACUUM FULL outbox_internal.{table(rng)}"],
+        "vacuum": lambda rng: [f"VACUUM (ANALYZE) outbox_internal.{table(rng)}"],
+        "cluster": lambda rng: [rng.choice(["CLUSTER outbox_internal.dead_letter_entry USING dead_letter_entry_pkey", "CLUSTER outbox_internal.contract USING contract_pkey"])],
+        "reindex": lambda rng: [f"REINDEX TABLE outbox_internal.{table(rng)}"],
+        "reindex schema": lambda rng: ["REINDEX SCHEMA outbox_internal"],
         "truncate": lambda rng: [rng.choice(["TRUNCATE outbox_internal.gap", "BEGIN; TRUNCATE outbox_internal.dead_letter_entry; ROLLBACK"])],
-        "truncate events": lambda rng: [f"TRUNCATE outbox.{rng.choice(['event', 'event_1', 'event_2'])}"],
+        "truncate events": lambda rng: [f"TRUNCATE {rng.choice(['outbox.event', 'outbox_internal.event_1', 'outbox_internal.event_2'])}"],
         "read": lambda rng: together(rng, ["SELECT count(*) FROM outbox.status", "SELECT count(*) FROM outbox.event_json", "SELECT pg_sleep(0.05)"]),
         "redrive": lambda rng: ["SELECT outbox.redrive()"],
         "preview": lambda rng: [f"SELECT * FROM outbox.preview('{rng.choice(sorted(CONTRACTS))}')"],
         "validate": lambda rng: [f"SELECT * FROM outbox.validate('{rng.choice(sorted(CONTRACTS))}')"],
         # what update scripts do
-        "update all": lambda rng: together(rng, ["SELECT outbox.lock_tables()"] + [
-            f"ALTER TABLE outbox.{t} ADD COLUMN IF NOT EXISTS newer int" for t in ("dead_letter_entry", "event", "gap", "contract", "leaf")]),
+        "update all": lambda rng: together(rng, ["SELECT outbox.lock_tables()", "ALTER EVENT TRIGGER outbox_refuse_ddl DISABLE"] + [
+            f"ALTER TABLE outbox{t} ADD COLUMN IF NOT EXISTS newer int"
+            for t in ("_internal.dead_letter_entry", ".event", "_internal.gap", "_internal.contract", "_internal.leaf")]
+            + ["ALTER EVENT TRIGGER outbox_refuse_ddl ENABLE ALWAYS"]),
         "update": lambda rng: together(rng, [
             "ALTER TABLE outbox_internal.sink ALTER COLUMN library SET STATISTICS 10",
             "ALTER TABLE outbox_internal.contract ALTER COLUMN name SET STATISTICS 10",

@@ -73,7 +73,9 @@ $fault->check('VACUUM FULL in the middle of windows');
 
 $fault->control(capacity => 7, delay_ms => 20);
 $node->sql("SELECT append(1, 't', 'table rewrite ' || i, 10, 100) FROM generate_series(1, 30) i");
-$node->sql("ALTER TABLE outbox_internal.event_1 SET LOGGED; CREATE INDEX i ON outbox_internal.event_1 (seq); CLUSTER outbox_internal.event_1 USING i; DROP INDEX outbox_internal.i");
+my $refusing = 'ALTER EVENT TRIGGER outbox_refuse_ddl';
+$node->sql("$refusing DISABLE; CREATE INDEX i ON outbox_internal.event_1 (seq); CLUSTER outbox_internal.event_1 USING i;
+	DROP INDEX outbox_internal.i; $refusing ENABLE ALWAYS");
 $fault->control();
 $fault->wait_published;
 $fault->check('CLUSTER in the middle of a window');
@@ -94,11 +96,13 @@ unlike(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/failed and will t
 	'rewrites are noticed before a row is missed');
 
 # ---- another leaf appears ----
-$node->sql(<<'SQL');
+$node->sql(<<"SQL");
+$refusing DISABLE;
 BEGIN;
 CREATE TABLE outbox_internal.event_2 (LIKE outbox_internal.event_1 INCLUDING ALL);
 ALTER TABLE outbox.event ATTACH PARTITION outbox_internal.event_2 FOR VALUES IN (2);
 COMMIT;
+$refusing ENABLE ALWAYS;
 SQL
 $fault->append('beside a new leaf', 2);
 $fault->wait_published;
