@@ -3,6 +3,8 @@
 
 -- As CREATE EXTENSION has it for an extension in pg_catalog; said here so that nothing rests on it.
 SET LOCAL search_path = pg_catalog, pg_temp;
+-- Events are written through the heap's own interface.
+SET LOCAL default_table_access_method = heap;
 
 CREATE SCHEMA outbox;
 COMMENT ON SCHEMA outbox IS 'Transactional outbox: contracts, events, sinks (extension outbox_ext)';

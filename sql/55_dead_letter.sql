@@ -14,3 +14,8 @@ CREATE FUNCTION outbox.discard(id bigint, reason text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_discard';
 COMMENT ON FUNCTION outbox.discard(bigint, text) IS
 'Closes an open dead letter without an event; the reason is kept in column resolution';
+
+CREATE FUNCTION outbox.resolve_gap(id bigint, reason text)
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_resolve_gap';
+COMMENT ON FUNCTION outbox.resolve_gap(bigint, text) IS
+'Closes a gap that somebody has dealt with: status does not count it any more; the reason is kept in column resolution. Errors: undefined_object (no such open gap), invalid_parameter_value, null_value_not_allowed';

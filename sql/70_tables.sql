@@ -19,3 +19,29 @@ CREATE VIEW outbox.relay_progress AS SELECT * FROM outbox_internal.relay_progres
 CREATE VIEW outbox.origin AS SELECT * FROM outbox_internal.origin;
 CREATE VIEW outbox.schema_registration AS SELECT * FROM outbox_internal.schema_registration;
 CREATE VIEW outbox.replay_request AS SELECT * FROM outbox_internal.replay_request;
+
+-- Configuration as readers see it: hints lead here.
+
+CREATE VIEW outbox.contracts AS
+SELECT c.name, c.aggregate_type,
+       (SELECT v.view FROM outbox_internal.contract_version v
+        WHERE v.contract_id = c.id AND v.detached_view IS NULL ORDER BY v.version DESC LIMIT 1) AS view,
+       (SELECT pg_catalog.array_agg(s.relation ORDER BY s.role = 'child', s.relation::text)
+        FROM outbox_internal.source s WHERE s.contract_id = c.id) AS sources,
+       c.key, c.aggregate_id, c.required, c.namespace, c.evaluate, c.on_invalid, c.on_truncate, c.enabled, c.created_at
+FROM outbox_internal.contract c;
+COMMENT ON VIEW outbox.contracts IS 'One row per contract, as it is configured; outbox.status says how it does';
+
+CREATE VIEW outbox.event_types AS
+SELECT e.name, c.name AS contract, e.emit, e.condition, e.previous, e.topic, e.ce_type, e.tombstone,
+       (SELECT coalesce(pg_catalog.jsonb_object_agg(r.name, r.expression), '{}')
+        FROM outbox_internal.check_rule r WHERE r.event_type_id = e.id) AS checks,
+       e.created_at
+FROM outbox_internal.event_type e
+JOIN outbox_internal.contract c ON c.id = e.contract_id;
+COMMENT ON VIEW outbox.event_types IS 'One row per event type, with its checks';
+
+CREATE VIEW outbox.event_schemas AS
+SELECT id, contract, event_type, version, topic, ce_type, previous, schema, fingerprint, created_at
+FROM outbox_internal.event_schema;
+COMMENT ON VIEW outbox.event_schemas IS 'Pinned Avro schemas, also of event types that were dropped while their events are kept';

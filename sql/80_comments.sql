@@ -114,6 +114,8 @@ COMMENT ON COLUMN outbox_internal.gap.id IS 'Names the gap';
 COMMENT ON COLUMN outbox_internal.gap.contract IS 'Name of the contract';
 COMMENT ON COLUMN outbox_internal.gap.xid IS 'Top-level transaction in which it was recorded';
 COMMENT ON COLUMN outbox_internal.gap.created_at IS 'Clock time';
+COMMENT ON COLUMN outbox_internal.gap.resolved_by IS 'Session user who resolved it';
+COMMENT ON COLUMN outbox_internal.gap.resolution IS 'Reason given to resolve_gap()';
 COMMENT ON COLUMN outbox_internal.gap.resolved_at IS 'Set by whoever has dealt with it; null: status counts it';
 
 COMMENT ON COLUMN outbox_internal.sink.id IS 'Refers to it everywhere in schema outbox';
@@ -354,6 +356,42 @@ COMMENT ON EVENT TRIGGER outbox_dropped IS 'A partition of a source that is drop
 COMMENT ON EVENT TRIGGER outbox_source_changes IS 'A change of a source after which two rows could have one key fails at commit';
 COMMENT ON EVENT TRIGGER outbox_lock_before_drop IS 'DROP EXTENSION outbox_ext gets its locks in short attempts, or fails';
 COMMENT ON EVENT TRIGGER outbox_refuse_ddl IS 'Commands on relations of the extension that would keep others waiting, or break capture, are refused before they lock anything';
+
+COMMENT ON COLUMN outbox.contracts.name IS 'Unique';
+COMMENT ON COLUMN outbox.contracts.aggregate_type IS 'What its events are about; the default topic';
+COMMENT ON COLUMN outbox.contracts.view IS 'Its view; null while it is away';
+COMMENT ON COLUMN outbox.contracts.sources IS 'Tables whose changes touch its rows, the first one of create_contract()';
+COMMENT ON COLUMN outbox.contracts.key IS 'Contract columns that identify a row';
+COMMENT ON COLUMN outbox.contracts.aggregate_id IS 'Contract columns that make up the message key';
+COMMENT ON COLUMN outbox.contracts.required IS 'Contract columns that are never null in an event';
+COMMENT ON COLUMN outbox.contracts.namespace IS 'Avro namespace of its records';
+COMMENT ON COLUMN outbox.contracts.evaluate IS 'row, commit';
+COMMENT ON COLUMN outbox.contracts.on_invalid IS 'dead_letter, abort';
+COMMENT ON COLUMN outbox.contracts.on_truncate IS 'gap, reject';
+COMMENT ON COLUMN outbox.contracts.enabled IS 'Whether changes are captured';
+COMMENT ON COLUMN outbox.contracts.created_at IS 'Clock time of create_contract()';
+
+COMMENT ON COLUMN outbox.event_types.name IS 'Unique';
+COMMENT ON COLUMN outbox.event_types.contract IS 'Name of the contract';
+COMMENT ON COLUMN outbox.event_types.emit IS 'created, changed, deleted, always';
+COMMENT ON COLUMN outbox.event_types.condition IS 'SQL over old and new columns; null: always true';
+COMMENT ON COLUMN outbox.event_types.previous IS 'Contract columns whose former value is added';
+COMMENT ON COLUMN outbox.event_types.topic IS 'Where its events go';
+COMMENT ON COLUMN outbox.event_types.ce_type IS 'CloudEvents type';
+COMMENT ON COLUMN outbox.event_types.tombstone IS 'none, after, instead';
+COMMENT ON COLUMN outbox.event_types.checks IS 'Names and expressions of its checks, an object';
+COMMENT ON COLUMN outbox.event_types.created_at IS 'Clock time of create_event_type()';
+
+COMMENT ON COLUMN outbox.event_schemas.id IS 'outbox.event.schema_id';
+COMMENT ON COLUMN outbox.event_schemas.contract IS 'Name of the contract';
+COMMENT ON COLUMN outbox.event_schemas.event_type IS 'Name of the event type';
+COMMENT ON COLUMN outbox.event_schemas.version IS 'Contract version that it was pinned for';
+COMMENT ON COLUMN outbox.event_schemas.topic IS 'Where events of this schema go';
+COMMENT ON COLUMN outbox.event_schemas.ce_type IS 'CloudEvents type of events of this schema';
+COMMENT ON COLUMN outbox.event_schemas.previous IS 'Contract columns whose former value the schema has';
+COMMENT ON COLUMN outbox.event_schemas.schema IS 'Avro schema as JSON text';
+COMMENT ON COLUMN outbox.event_schemas.fingerprint IS 'CRC-64-AVRO of the Parsing Canonical Form';
+COMMENT ON COLUMN outbox.event_schemas.created_at IS 'Clock time at which it was pinned';
 
 -- What shows a relation under its name has the comments of that relation.
 DO $$

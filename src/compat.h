@@ -13,6 +13,7 @@
 #include "catalog/index.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_namespace.h"
+#include "executor/executor.h"
 #include "nodes/parsenodes.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_relation.h"
@@ -53,6 +54,24 @@ typedef RelFileNode OutboxRelLocator;
 #define OutboxRelLocatorOf(rel) ((rel)->rd_node)
 #define OutboxSequenceRecordLocator node
 #endif
+
+/* The one relation that an executor without a plan works on; rights are apart from it since 16, pruning since 18. */
+static inline void
+OutboxInitRangeTable(EState *state, RangeTblEntry *entry)
+{
+#if PG_VERSION_NUM >= 160000
+	List *infos = NIL;
+
+	addRTEPermissionInfo(&infos, entry);
+#endif
+#if PG_VERSION_NUM >= 180000
+	ExecInitRangeTable(state, list_make1(entry), infos, bms_make_singleton(1));
+#elif PG_VERSION_NUM >= 160000
+	ExecInitRangeTable(state, list_make1(entry), infos);
+#else
+	ExecInitRangeTable(state, list_make1(entry));
+#endif
+}
 
 /* The right to VACUUM somebody else's table; there is none until 17. */
 #if PG_VERSION_NUM >= 170000

@@ -28,6 +28,7 @@
 PG_FUNCTION_INFO_V1(outbox_redrive);
 PG_FUNCTION_INFO_V1(outbox_redrive_late);
 PG_FUNCTION_INFO_V1(outbox_discard);
+PG_FUNCTION_INFO_V1(outbox_resolve_gap);
 
 static int64 try_letters(List *letters);
 
@@ -124,5 +125,29 @@ outbox_discard(PG_FUNCTION_ARGS)
 				 errhint("SELECT * FROM outbox.dead_letter WHERE state = 'open' lists them.")));
 	if (OutboxDropRejected(PG_GETARG_INT64(0)))
 		OutboxTellSinks();
+	PG_RETURN_VOID();
+}
+
+/* resolve_gap(id, reason): somebody has dealt with it. */
+Datum
+outbox_resolve_gap(PG_FUNCTION_ARGS)
+{
+	char *reason = OutboxRequiredTextArg(fcinfo, 1, "reason");
+	const char *args[] = {NULL, reason, GetUserNameFromId(GetSessionUserId(), false)};
+
+	OutboxRequireArg(fcinfo, 0, "id");
+	if (reason[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"reason\" must not be empty"),
+				 errhint("Say what was done about the gap; whoever asks later finds it in outbox.gap.")));
+	args[0] = psprintf(INT64_FORMAT, PG_GETARG_INT64(0));
+	if (OutboxExecute("UPDATE outbox_internal.gap SET resolution = $2, resolved_at = clock_timestamp(), resolved_by = $3"
+					  " WHERE id = $1::bigint AND resolved_at IS NULL RETURNING id",
+					  lengthof(args), args) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no open gap %s", args[0]),
+				 errhint("SELECT * FROM outbox.gap WHERE resolved_at IS NULL lists them.")));
 	PG_RETURN_VOID();
 }

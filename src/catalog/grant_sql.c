@@ -42,6 +42,12 @@ static const char *const reader_relations[] = {
 	"outbox.event_json",
 	"outbox.dead_letter",
 	"outbox.gap", /* status names it in an advice */
+	"outbox.contracts",
+	"outbox.event_types",
+	"outbox.event_schemas",
+	"outbox.source", /* these are named in hints */
+	"outbox.code_map",
+	"outbox.detached_view",
 	"outbox.sinks",
 	"outbox.replays",
 	"outbox.relay_status",
@@ -72,6 +78,7 @@ static const char *const operator_functions[] = {
 	"outbox.resume(text)",
 	"outbox.redrive(bigint, text, int)",
 	"outbox.discard(bigint, text)",
+	"outbox.resolve_gap(bigint, text)",
 	"outbox.replay(text, timestamptz, timestamptz, text, text, text, bigint, bigint, text, int, boolean)",
 	"outbox.cancel_replay(bigint)",
 	"outbox.forget_schema_ids(text)",

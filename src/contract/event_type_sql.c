@@ -84,7 +84,7 @@ outbox_drop_event_type(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("event type \"%s\" does not exist", name),
-				 errhint("SELECT name FROM outbox.event_type lists the event types.")));
+				 errhint("SELECT name FROM outbox.event_types lists the event types.")));
 	config = OutboxContractGet(contract);
 	if (get_rel_relkind(config->view) != '\0' && get_rel_relkind(config->root) != '\0')
 		OutboxCheckContractRights(config->view, config->root);
@@ -113,12 +113,12 @@ outbox_avro_schema(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("event type \"%s\" does not exist", name),
-				 errhint("SELECT name FROM outbox.event_type lists the event types.")));
+				 errhint("SELECT name FROM outbox.event_types lists the event types.")));
 	if (version)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("event type \"%s\" has no version %s", name, version),
-				 errhint("SELECT version FROM outbox.event_schema WHERE event_type = '%s' lists its versions; none is pinned before outbox.enable().", name)));
+				 errhint("SELECT version FROM outbox.event_schemas WHERE event_type = '%s' lists its versions; none is pinned before outbox.enable().", name)));
 	config = OutboxContractGet(contract);
 	PG_RETURN_TEXT_P(cstring_to_text(OutboxDraftSchema(config, OutboxContractEventType(config, name))));
 }

@@ -77,6 +77,7 @@ static Oid named(const RangeVar *name);
 static Oid refuse_strangers(const RangeVar *name, AclMode right);
 static void refuse_on_leaves(const RangeVar *name, AclMode right, NodeTag what);
 static void refuse_change(const RangeVar *name);
+static Oid table_behind(Oid view);
 static bool is_member(Oid relation);
 static bool is_named_in_script(const char *index);
 static bool is_written_past(Oid relation);
@@ -426,6 +427,11 @@ refuse_on_leaves(const RangeVar *name, AclMode right, NodeTag what)
 				 errmsg("\"%s\" belongs to extension outbox_ext and cannot have rules", name->relname),
 				 errdetail("Capture and relays would not see them."),
 				 errhint("Create a trigger on outbox_internal.dead_letter_entry or outbox_internal.gap instead.")));
+	if (what == T_IndexStmt && get_rel_relkind(relation) == RELKIND_VIEW && OidIsValid(table_behind(relation)))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is a view", name->relname),
+				 errhint("Create the index on the table: %s.%s.", OUTBOX_INTERNAL_SCHEMA, name->relname)));
 	if (!is_written_past(relation))
 		return;
 	if (what == T_IndexStmt)
@@ -439,6 +445,15 @@ refuse_on_leaves(const RangeVar *name, AclMode right, NodeTag what)
 			 errmsg("\"%s\" cannot have triggers of yours", name->relname),
 			 errdetail("Capture writes events into the heap alone, so a trigger would not fire."),
 			 errhint("Create the trigger on the contract's source, or read the events with a sink.")));
+}
+
+/* The table that a view shows under its name, or InvalidOid. */
+static Oid
+table_behind(Oid view)
+{
+	Oid schema = get_namespace_oid(OUTBOX_INTERNAL_SCHEMA, true);
+
+	return OidIsValid(schema) ? get_relname_relid(get_rel_name(view), schema) : InvalidOid;
 }
 
 static void

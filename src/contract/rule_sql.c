@@ -69,7 +69,7 @@ outbox_drop_check(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("event type \"%s\" has no check \"%s\"", type->name, name),
-				 errhint("SELECT name FROM outbox.check_rule lists the checks.")));
+				 errhint("SELECT name, checks FROM outbox.event_types lists the checks.")));
 	(void) OutboxExecute("DELETE FROM outbox_internal.check_rule WHERE event_type_id = $1::int AND name = $2",
 						 lengthof(args), args);
 	PG_RETURN_VOID();
@@ -145,7 +145,7 @@ get_event_type(const char *name, OutboxContractConfig **contract)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("event type \"%s\" does not exist", name),
-				 errhint("SELECT name FROM outbox.event_type lists the event types.")));
+				 errhint("SELECT name FROM outbox.event_types lists the event types.")));
 	*contract = OutboxContractGet(contract_name);
 	return OutboxContractEventType(*contract, name);
 }

@@ -3,17 +3,15 @@
  * dead_letter.c
  *	  Keeping aside what could not become an event, and recording gaps.
  *
- * Written from inside a customer's write, with the heap interface: the writer
- * has no rights on our tables and must not pay for a planner.
+ * Written from inside a customer's write, without a statement: the writer has no
+ * rights on our tables and must not pay for a planner.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
-#include "catalog/indexing.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -23,7 +21,7 @@
 #include "catalog/sequence.h"
 #include "deadletter/dead_letter.h"
 #include "deadletter/letter_json.h"
-#include "util/snapshot.h"
+#include "deadletter/own_row.h"
 
 /* What a message says of a value may be as long as the value. */
 #define MAX_TEXT_BYTES 8192
@@ -126,8 +124,6 @@ insert_row(const char *table, const char *sequence, const Datum *values, const b
 	Datum *row = palloc0(sizeof(Datum) * natts);
 	bool *row_nulls = palloc(sizeof(bool) * natts);
 	OutboxSequence numbers = {0};
-	HeapTuple tuple;
-	bool pushed;
 
 	memset(row_nulls, true, sizeof(bool) * natts);
 	memcpy(row, values, sizeof(Datum) * Min(n, natts));
@@ -135,12 +131,7 @@ insert_row(const char *table, const char *sequence, const Datum *values, const b
 	OutboxSequenceBind(&numbers, OutboxRelationOid(sequence), true);
 	row[0] = Int64GetDatum(OutboxSequenceNext(&numbers));
 	row_nulls[0] = false;
-	tuple = heap_form_tuple(RelationGetDescr(rel), row, row_nulls);
-	pushed = OutboxEnsureSnapshot();
-	CatalogTupleInsert(rel, tuple);
-	if (pushed)
-		PopActiveSnapshot();
-	heap_freetuple(tuple);
+	OutboxInsertOwnRow(rel, row, row_nulls);
 	pfree(row);
 	pfree(row_nulls);
 	table_close(rel, NoLock);

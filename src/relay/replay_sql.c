@@ -147,7 +147,7 @@ check_event_type(FunctionCallInfo fcinfo)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there are no events of type \"%s\"", TextDatumGetCString(values[0])),
-				 errhint("SELECT DISTINCT event_type FROM outbox.event_schema lists the types that there were.")));
+				 errhint("SELECT DISTINCT event_type FROM outbox.event_schemas lists the types that there were.")));
 }
 
 /*

@@ -67,6 +67,7 @@ SELECT is(pg_temp.signature('redrive'),
 SELECT is(pg_temp.signature('redrive_late'), 'max_rows integer DEFAULT 50 -> bigint', 'redrive_late');
 SELECT is(pg_temp.signature('flush'), ' -> void', 'flush');
 SELECT is(pg_temp.signature('discard'), 'id bigint, reason text -> void', 'discard');
+SELECT is(pg_temp.signature('resolve_gap'), 'id bigint, reason text -> void', 'resolve_gap');
 
 SELECT is(pg_temp.signature('validate'),
     'contract text, OUT event_type text, OUT stage text, OUT sqlstate text, OUT error text, OUT rows bigint, OUT example_key jsonb -> SETOF record',
@@ -153,6 +154,15 @@ SELECT is(pg_temp.columns('outbox.leaf_status'),
     'advice text', 'leaf_status');
 SELECT is(pg_temp.columns('outbox.leaf_sink'),
     'leaf smallint, sink_id integer, sink text, passed boolean, acked bigint, gets_all boolean', 'leaf_sink');
+SELECT is(pg_temp.columns('outbox.contracts'),
+    'name text, aggregate_type text, view regclass, sources regclass[], key text[], aggregate_id text[], required text[], namespace text, '
+    'evaluate text, on_invalid text, on_truncate text, enabled boolean, created_at timestamp with time zone', 'contracts');
+SELECT is(pg_temp.columns('outbox.event_types'),
+    'name text, contract text, emit text, condition text, previous text[], topic text, ce_type text, tombstone text, checks jsonb, '
+    'created_at timestamp with time zone', 'event_types');
+SELECT is(pg_temp.columns('outbox.event_schemas'),
+    'id integer, contract text, event_type text, version integer, topic text, ce_type text, previous text[], schema text, '
+    'fingerprint bigint, created_at timestamp with time zone', 'event_schemas');
 
 SELECT is_empty($$
     SELECT 'function ' || proname FROM pg_proc WHERE pronamespace = 'outbox'::regnamespace
@@ -164,7 +174,7 @@ SELECT is_empty($$
 SELECT set_eq($$
     SELECT relname FROM pg_class WHERE relnamespace = 'outbox'::regnamespace AND relkind = 'v' AND pg_relation_is_updatable(oid, false) = 28$$, $$
     SELECT relname FROM pg_class WHERE relnamespace = 'outbox_internal'::regnamespace AND relkind = 'r' AND NOT relispartition
-    UNION ALL VALUES ('dead_letter'), ('sinks')$$,
+    UNION ALL VALUES ('dead_letter'), ('sinks'), ('event_schemas'), ('contracts')$$,
     'every table is shown under its name, and can be written to by it');
 SELECT set_eq($$
     SELECT v.relname, a.attnum, a.attname, a.atttypid FROM pg_class v JOIN pg_attribute a ON a.attrelid = v.oid AND a.attnum > 0
@@ -252,6 +262,8 @@ SELECT is_empty($$
     AND d.refobjid = ANY ((SELECT extconfig FROM pg_extension WHERE extname = 'outbox_ext')::oid[])
     AND s.oid <> ALL ((SELECT extconfig FROM pg_extension WHERE extname = 'outbox_ext')::oid[])$$,
     'so are the sequences of configuration tables');
+SELECT throws_ok(format('ALTER INDEX %s RENAME TO renamed', indexrelid::regclass), '0A000', NULL, indexrelid::regclass || ' cannot be renamed')
+    FROM pg_index JOIN pg_class c ON c.oid = indrelid WHERE relnamespace = 'outbox_internal'::regnamespace;
 SELECT lives_ok('DROP EXTENSION outbox_ext', 'the extension can be dropped');
 SELECT hasnt_schema('outbox', 'and takes its schema along');
 SELECT hasnt_schema('outbox_internal', 'both of them');
