@@ -101,6 +101,8 @@ OutboxRelayPause(OutboxRelay *relay, OutboxAttemptEnd end, int failures)
 			break;
 	}
 
+	if (failures == 0)
+		return true;
 	if (end == OUTBOX_ATTEMPT_RETRY)
 		OutboxRelaySetState(relay, OUTBOX_RELAY_BACKOFF);
 	ms = Min(RETRY_LONGEST_MS, (long) RETRY_FIRST_MS << Min(failures - 1, 16));
@@ -167,6 +169,7 @@ OutboxRelayNoteRejection(OutboxRelay *relay, const char *words)
 	char *printable = OutboxPrintable(words);
 	char *text = psprintf("The broker rejected an event, which is a dead letter now: %s", printable);
 
+	relay->rejected++;
 	OutboxRelayNoteError(relay, text);
 	pfree(text);
 	if (TimestampDifferenceExceeds(relay->rejection_logged_at, relay->now, REJECTION_LOG_MS))

@@ -23,6 +23,7 @@
 
 #include "relay/hold.h"
 
+static void note_skipped(OutboxHold *hold, uint64 lane);
 static OutboxHoldReason why(OutboxHold *hold, int64 seq, uint64 aggregate, const OutboxRoute *route);
 
 void
@@ -202,8 +203,37 @@ OutboxHoldAside(OutboxHold *hold, uint64 index, OutboxPlace *place, const char *
 		.rejection = rejection == NULL ? NULL : MemoryContextStrdup(hold->aside_context, rejection)};
 	place->kept_aside = true;
 	if (rejection != NULL && hold->on_reject == OUTBOX_ON_REJECT_SKIP)
+	{
+		note_skipped(hold, aside->lane);
 		return;
+	}
 	OutboxHoldCount(hold, place->seq, aside->lane);
 	if (rejection != NULL)
 		OutboxHoldAddRejected(hold, place->seq, place->aggregate);
+}
+
+static void
+note_skipped(OutboxHold *hold, uint64 lane)
+{
+	if (hold->skipped == NULL)
+	{
+		HASHCTL info = {.keysize = sizeof(uint64), .entrysize = sizeof(uint64), .hcxt = hold->parent};
+
+		hold->skipped = hash_create("outbox skipped", 64, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	(void) hash_search(hold->skipped, &lane, HASH_ENTER, NULL);
+}
+
+bool
+OutboxHoldSkipped(OutboxHold *hold, const OutboxPlace *place)
+{
+	uint64 lane;
+
+	if (hold->skipped == NULL)
+		return false;
+	lane = OutboxHoldLane(place->aggregate, place->schema);
+	if (hash_search(hold->skipped, &lane, HASH_FIND, NULL) == NULL)
+		return false;
+	hold->release = true;
+	return true;
 }

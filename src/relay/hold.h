@@ -91,6 +91,8 @@ typedef struct OutboxHold
 	bool release;   /* something may be publishable: make a pass */
 	int64 resolved; /* outbox_internal.sink.resolved as of the last load */
 
+	HTAB *skipped; /* under on_reject = skip: lanes of which an event was rejected in this attempt; NULL: none */
+
 	/* marked, not written yet */
 	MemoryContext aside_context; /* of the words */
 	OutboxKeptAside *aside;
@@ -129,6 +131,13 @@ extern void OutboxHoldRemoveRejected(OutboxHold *hold, int64 seq);
 
 /* Marks a message under way as kept aside; rejection: the broker's words, or NULL. */
 extern void OutboxHoldAside(OutboxHold *hold, uint64 index, OutboxPlace *place, const char *rejection);
+
+/*
+ * Was an event of its aggregate and topic rejected, and what is behind that one
+ * does not have to wait?  What the sink gives back of them need not end the
+ * attempt: it is kept aside and published from there.
+ */
+extern bool OutboxHoldSkipped(OutboxHold *hold, const OutboxPlace *place);
 
 /* ---- hold_route.c: topics and schemas that take nothing ---- */
 

@@ -384,7 +384,8 @@ take_ack(OutboxRelay *relay, const OutboxAck *ack)
 			return;
 		case OUTBOX_ACK_RETRY:
 			/* given back because of an event before it, which has been dealt with */
-			if (!OutboxHoldActive(&relay->hold) || OutboxHoldWhy(&relay->hold, place) == OUTBOX_HOLD_NOT)
+			if (!OutboxHoldSkipped(&relay->hold, place) &&
+				(!OutboxHoldActive(&relay->hold) || OutboxHoldWhy(&relay->hold, place) == OUTBOX_HOLD_NOT))
 				break;
 			OutboxHoldAside(&relay->hold, ack->position.index, place, NULL);
 			return;

@@ -77,6 +77,7 @@ OutboxRelayMain(Datum main_arg)
 	do
 	{
 		uint64 acked = relay->report.acked;
+		uint64 rejected = relay->rejected;
 
 		end = run_attempt(relay);
 		if (end == OUTBOX_ATTEMPT_FAILED || end == OUTBOX_ATTEMPT_RETRY || end == OUTBOX_ATTEMPT_REJECTED)
@@ -84,8 +85,9 @@ OutboxRelayMain(Datum main_arg)
 		/* attempts that fail at once must not keep storage from being looked after */
 		if (end != OUTBOX_ATTEMPT_STOP && relay->row.copy_error == NULL)
 			OutboxKeeperTurn(relay);
-		/* a streak ends with an attempt that got somewhere */
-		failures = relay->report.acked != acked ? 1 : failures + 1;
+		/* a streak ends with an attempt that got somewhere; one that settled rejected events need not pause at all */
+		failures = relay->rejected != rejected ? 0 : relay->report.acked != acked ? 1
+																				  : failures + 1;
 	} while (end != OUTBOX_ATTEMPT_STOP && OutboxRelayPause(relay, end, failures));
 
 	OutboxReplayEnd(relay);

@@ -117,6 +117,7 @@ typedef struct OutboxRelay
 	uint64 saved_acked;
 	TimestampTz rejection_logged_at;
 	const char *title; /* names sink and database, in the log */
+	uint64 rejected; /* events, since the process started */
 } OutboxRelay;
 
 /* ---- relay_main.c ---- */
@@ -210,7 +211,7 @@ extern void OutboxRelayCheckBarrier(OutboxRelay *relay);
 extern void OutboxRelayNoteRejection(OutboxRelay *relay, const char *words);
 extern void OutboxRelayNoteBlocked(OutboxRelay *relay, const OutboxPlace *place, const OutboxAck *ack);
 
-/* Pauses after an attempt; failures is the length of the streak. False: the relay shall end. */
+/* Pauses after an attempt; failures is the length of the streak, 0: no need to. False: the relay shall end. */
 extern bool OutboxRelayPause(OutboxRelay *relay, OutboxAttemptEnd end, int failures);
 
 #endif /* OUTBOX_WORKER_H */

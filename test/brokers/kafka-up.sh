@@ -3,6 +3,8 @@
 #   kafka-up.sh DIR     data, log and process id live in DIR; the ports chosen at the first start stay
 # It also listens with TLS and with TLS and SASL/PLAIN (user shop); certificates and password are made
 # at the first start: DIR/tls and DIR/sasl hold host:port, DIR/ca.pem and DIR/password what clients need.
+# KAFKA_PROXY is the host:port of a proxy: DIR/proxied holds the host:port where it finds the broker, and clients that
+# come that way are told to come back through it.
 # KAFKA_PROPERTIES is a file of further properties, which win.
 # KAFKA_JAVA_OPTS replaces the option that trades speed for a short start (benchmarks).
 set -euo pipefail
@@ -12,8 +14,8 @@ mkdir -p "$1"
 dir=$(cd "$1" && pwd)
 [ -f "$kafka_dir/.complete" ] || die "no Kafka in $cache: run $here/kafka-fetch.sh"
 
-[ -f "$dir/ports" ] || free_ports 4 >"$dir/ports"
-read -r port controller tls sasl <"$dir/ports"
+[ -f "$dir/ports" ] || free_ports 5 >"$dir/ports"
+read -r port controller tls sasl proxied <"$dir/ports"
 if is_up "$dir"; then
     echo "127.0.0.1:$port"
     exit 0
@@ -36,14 +38,22 @@ fi
 echo "127.0.0.1:$tls" >"$dir/tls"
 echo "127.0.0.1:$sasl" >"$dir/sasl"
 
+listen=''
+advertise=''
+if [ -n "${KAFKA_PROXY:-}" ]; then
+    listen=",PROXIED://127.0.0.1:$proxied"
+    advertise=",PROXIED://$KAFKA_PROXY"
+    echo "127.0.0.1:$proxied" >"$dir/proxied"
+fi
+
 cat >"$dir/server.properties" <<PROPERTIES
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$controller
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller,SSL://127.0.0.1:$tls,SASL_SSL://127.0.0.1:$sasl
-advertised.listeners=PLAINTEXT://127.0.0.1:$port,SSL://127.0.0.1:$tls,SASL_SSL://127.0.0.1:$sasl
+listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller,SSL://127.0.0.1:$tls,SASL_SSL://127.0.0.1:$sasl$listen
+advertised.listeners=PLAINTEXT://127.0.0.1:$port,SSL://127.0.0.1:$tls,SASL_SSL://127.0.0.1:$sasl$advertise
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL,PROXIED:PLAINTEXT
 ssl.keystore.type=PEM
 ssl.keystore.location=$dir/broker.pem
 sasl.enabled.mechanisms=PLAIN

@@ -70,6 +70,50 @@ PROPERTIES
 	return $self->_up;
 }
 
+# A real Kafka of its own behind a proxy that knows its frames; see test/python/kafka_proxy.py. The tests' own clients go
+# straight to the broker (address), what is tested goes through the proxy (proxied).
+sub kafka_behind_proxy
+{
+	my ($class) = @_;
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	my $self = bless { kind => 'kafka', dir => "$dir/kafka", proxy_dir => $dir }, $class;
+
+	$self->rules();
+	$self->{proxy} = IPC::Run::start([ "$TOP/build/venv/bin/python", "$TOP/test/python/kafka_proxy.py",
+			"$dir/proxy", "$dir/kafka/proxied", "$dir/rules", "$dir/batches" ],
+		'<', \undef, '>', "$dir/proxy.out", '2>', "$dir/proxy.err");
+	$self->{proxied} = _poll_file("$dir/proxy", 30)
+	  or die 'the proxy did not start: ' . PostgreSQL::Test::Utils::slurp_file("$dir/proxy.err");
+	return $self->_up;
+}
+
+# host:port of the proxy
+sub proxied
+{
+	my ($self) = @_;
+	return $self->{proxied};
+}
+
+# What the proxy answers by itself from now on: a list of hashes.
+sub rules
+{
+	my ($self, @rules) = @_;
+	my $file = "$self->{proxy_dir}/rules";
+
+	PostgreSQL::Test::Utils::append_to_file("$file.new", JSON::PP::encode_json(\@rules));
+	rename "$file.new", $file or die "could not write $file: $!";
+	return;
+}
+
+# The batches that passed through the proxy, oldest first: hashes with topic, partition, producer, sequence, records, code.
+sub batches
+{
+	my ($self, $topic) = @_;
+	my $file = "$self->{proxy_dir}/batches";
+
+	return grep { !defined $topic || $_->{topic} eq $topic } map { JSON::PP::decode_json($_) } -e $file ? split /\n/, PostgreSQL::Test::Utils::slurp_file($file) : ();
+}
+
 # The base URL of a real schema registry with the Confluent API.
 sub registry
 {
@@ -121,6 +165,8 @@ sub stop
 {
 	my ($self, %opt) = @_;
 
+	$self->{proxy}->kill_kill if $self->{proxy};
+	delete $self->{proxy};
 	if ($self->{kind} eq 'mock')
 	{
 		close delete $self->{pipe} if $self->{pipe};
@@ -172,8 +218,9 @@ sub _up
 	my ($self) = @_;
 
 	$started{ $self->{dir} } = $self->{kind}
-	  if ($self->{properties} || $self->{own} || !$ENV{OUTBOX_TEST_BROKERS}) && !-e "$self->{dir}/pid";
+	  if ($self->{properties} || $self->{own} || $self->{proxied} || !$ENV{OUTBOX_TEST_BROKERS}) && !-e "$self->{dir}/pid";
 	local $ENV{KAFKA_PROPERTIES} = $self->{properties} // '';
+	local $ENV{KAFKA_PROXY} = $self->{proxied} // '';
 	$self->{address} = _script("$self->{kind}-up.sh", $self->{dir});
 	return $self;
 }

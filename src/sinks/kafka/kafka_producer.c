@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * kafka_producer.c
- *	  Life of a librdkafka producer, and how large its batches may be.
+ *	  Life of librdkafka's producers.
  *
  * librdkafka's threads must not receive the process's signals, so they are
  * started with all signals blocked.  Closing may hang in a name look-up or a
@@ -21,18 +21,11 @@
 
 #define CLOSE_TIMEOUT_SECONDS 5
 
-/* A batch is not made smaller than this by refusals of its size; then records are sent one by one. */
-#define BATCH_BYTES_MIN 4096
-
-/*
- * What refused batches taught this process.  It outlives an attempt on
- * purpose: the next attempt has to do better.  A relay process serves one sink; its replays share what was learned.
- */
-static KafkaBatchLimits batch_limits;
-static uint64 isolated_messages_left; /* > 0: batch_limits.messages is 1 */
-
-static Size effective_batch_bytes(rd_kafka_conf_t *conf);
-static rd_kafka_t *new_producer(KafkaSink *sink);
+static rd_kafka_t *open_producer(KafkaSink *sink, bool careful, rd_kafka_queue_t **queue);
+static rd_kafka_t *new_producer(KafkaSink *sink, bool careful);
+static void be_careful(rd_kafka_conf_t *conf);
+static void get_property(const rd_kafka_conf_t *conf, const char *name, char *value, size_t size);
+static bool close_producer(rd_kafka_t *rk, rd_kafka_queue_t *queue);
 static void *destroy_producer(void *rk);
 
 void
@@ -53,27 +46,54 @@ KafkaRestoreSignals(const sigset_t *saved)
 void
 KafkaProducerOpen(KafkaSink *sink)
 {
-	static const uint64 one = 1;
 	HASHCTL info = {.keysize = sizeof(int32), .entrysize = sizeof(KafkaRouteEntry), .hcxt = sink->state->context};
 
 	sink->routes = hash_create("outbox kafka routes", 64, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	sink->isolating = isolated_messages_left > 0;
-	sink->rk = new_producer(sink);
-	sink->queue = rd_kafka_queue_get_main(sink->rk);
-	rd_kafka_queue_io_event_enable(sink->queue, sink->event_fd, &one, sizeof(one));
-	if (rd_kafka_set_log_queue(sink->rk, NULL) != RD_KAFKA_RESP_ERR_NO_ERROR)
-		elog(ERROR, "could not direct librdkafka's log to its main queue");
+	sink->rk = open_producer(sink, false, &sink->queue);
+}
+
+rd_kafka_t *
+KafkaCarefulProducer(KafkaSink *sink)
+{
+	if (sink->careful_rk == NULL)
+		sink->careful_rk = open_producer(sink, true, &sink->careful_queue);
+	return sink->careful_rk;
 }
 
 static rd_kafka_t *
-new_producer(KafkaSink *sink)
+open_producer(KafkaSink *sink, bool careful, rd_kafka_queue_t **queue)
 {
-	rd_kafka_conf_t *conf = KafkaBuildConf(sink->state->options, sink->state->noptions, &batch_limits);
+	static const uint64 one = 1;
+	rd_kafka_t *rk = new_producer(sink, careful);
+
+	*queue = rd_kafka_queue_get_main(rk);
+	rd_kafka_queue_io_event_enable(*queue, sink->event_fd, &one, sizeof(one));
+	if (rd_kafka_set_log_queue(rk, NULL) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		elog(LOG, "could not direct librdkafka's log to its main queue");
+	return rk;
+}
+
+static rd_kafka_t *
+new_producer(KafkaSink *sink, bool careful)
+{
+	rd_kafka_conf_t *conf = KafkaBuildConf(sink->state->options, sink->state->noptions, KafkaCurrentLimits());
 	rd_kafka_t *rk;
 	sigset_t saved;
 	char reason[512];
 
-	sink->batch_bytes = effective_batch_bytes(conf);
+	if (careful)
+		be_careful(conf);
+	else
+	{
+		char value[64];
+
+		get_property(conf, "batch.size", value, sizeof(value));
+		sink->batch_bytes = strtoul(value, NULL, 10);
+		get_property(conf, "partitioner", value, sizeof(value));
+		sink->partitioner = KafkaFindPartitioner(value);
+	}
+	/* the partition of a message without a key is ours to choose, too (kafka_topic.c) */
+	(void) rd_kafka_conf_set(conf, "sticky.partitioning.linger.ms", "0", NULL, 0);
 	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
 
 	KafkaBlockSignals(&saved);
@@ -91,57 +111,84 @@ new_producer(KafkaSink *sink)
 	return rk;
 }
 
-static Size
-effective_batch_bytes(rd_kafka_conf_t *conf)
+/* With one message of a partition under way there is no order to lose, and a refusal of the broker is no end. */
+static void
+be_careful(rd_kafka_conf_t *conf)
 {
-	char value[32] = "";
-	size_t size = sizeof(value);
+	static const char *const settings[][2] = {
+		{"enable.gapless.guarantee", "false"},
+		{"enable.idempotence", "false"},
+		{"linger.ms", "0"},
+	};
 
-	if (rd_kafka_conf_get(conf, "batch.size", value, &size) != RD_KAFKA_CONF_OK)
-		return MaxAllocSize;
-	return strtoul(value, NULL, 10);
+	for (int i = 0; i < lengthof(settings); i++)
+	{
+		if (rd_kafka_conf_set(conf, settings[i][0], settings[i][1], NULL, 0) != RD_KAFKA_CONF_OK)
+			elog(LOG, "could not set %s of a careful producer", settings[i][0]);
+	}
 }
 
-/* Safe to call for a producer that was never opened, or only half. */
+/* '' if it cannot be told. */
+static void
+get_property(const rd_kafka_conf_t *conf, const char *name, char *value, size_t size)
+{
+	value[0] = '\0';
+	if (rd_kafka_conf_get(conf, name, value, &size) != RD_KAFKA_CONF_OK)
+		value[0] = '\0';
+}
+
+/* Safe to call for producers that were never opened, or only half. */
 void
 KafkaProducerClose(KafkaSink *sink)
 {
-	rd_kafka_t *rk = sink->rk;
+	bool closed;
+
+	KafkaForgetRoutes(sink);
+	KafkaForgetTopics(sink);
+	closed = close_producer(sink->careful_rk, sink->careful_queue);
+	closed &= close_producer(sink->rk, sink->queue);
+	sink->rk = sink->careful_rk = NULL;
+	sink->queue = sink->careful_queue = NULL;
+	sink->outstanding = 0;
+	if (closed)
+		KafkaFreeShared(sink);
+	else
+		ereport(LOG,
+				(errmsg("producer of sink \"%s\" did not stop within %d s and is left behind",
+						sink->state->sink_name, CLOSE_TIMEOUT_SECONDS)));
+}
+
+/* False: it goes on closing by itself. */
+static bool
+close_producer(rd_kafka_t *rk, rd_kafka_queue_t *queue)
+{
 	struct timespec deadline;
 	sigset_t saved;
 	pthread_t thread;
-	bool started;
+	bool closed = true;
 
-	if (sink->queue != NULL)
+	if (queue != NULL)
 	{
 		/* A producer that lingers must not write to a descriptor that means something else by then. */
-		rd_kafka_queue_io_event_enable(sink->queue, -1, NULL, 0);
-		rd_kafka_queue_destroy(sink->queue);
-		sink->queue = NULL;
+		rd_kafka_queue_io_event_enable(queue, -1, NULL, 0);
+		rd_kafka_queue_destroy(queue);
 	}
-	KafkaForgetRoutes(sink);
-	sink->rk = NULL;
-	sink->outstanding = 0;
 	if (rk == NULL)
-		return;
+		return true;
 
 	KafkaBlockSignals(&saved);
-	started = pthread_create(&thread, NULL, destroy_producer, rk) == 0;
-	if (!started)
+	if (pthread_create(&thread, NULL, destroy_producer, rk) != 0)
 		destroy_producer(rk);
 	else
 	{
 		clock_gettime(CLOCK_REALTIME, &deadline);
 		deadline.tv_sec += CLOSE_TIMEOUT_SECONDS;
-		started = pthread_timedjoin_np(thread, NULL, &deadline) != 0;
-		if (started)
+		closed = pthread_timedjoin_np(thread, NULL, &deadline) == 0;
+		if (!closed)
 			pthread_detach(thread);
 	}
 	KafkaRestoreSignals(&saved);
-	if (started)
-		ereport(LOG,
-				(errmsg("producer of sink \"%s\" did not stop within %d s and is left behind",
-						sink->state->sink_name, CLOSE_TIMEOUT_SECONDS)));
+	return closed;
 }
 
 /* Runs in a thread of its own: nothing of the server may be called here. */
@@ -151,31 +198,4 @@ destroy_producer(void *rk)
 	rd_kafka_purge(rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
 	rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 	return NULL;
-}
-
-/* A quarter of the size each time, or one record at a time when size is not what was refused. */
-void
-KafkaShrinkBatches(KafkaSink *sink, bool too_large)
-{
-	if (too_large && sink->batch_bytes > BATCH_BYTES_MIN)
-	{
-		batch_limits.bytes = Max(sink->batch_bytes / 4, BATCH_BYTES_MIN);
-		return;
-	}
-	batch_limits.messages = 1;
-	isolated_messages_left = sink->outstanding + 1;
-}
-
-void
-KafkaIsolatedMessageDone(void)
-{
-	if (isolated_messages_left > 0 && --isolated_messages_left == 0)
-		batch_limits.messages = 0;
-}
-
-/* True when this producer sends single records and need not any more. */
-bool
-KafkaIsolationOver(const KafkaSink *sink)
-{
-	return sink->isolating && isolated_messages_left == 0;
 }

@@ -27,22 +27,15 @@
 /* syslog's level, as librdkafka has it */
 #define LOG_DEBUG_LEVEL 7
 
-typedef enum FailureKind
-{
-	FAILURE_CONSEQUENCE, /* of an earlier failure: thrown out, or behind a failed batch */
-	FAILURE_TOO_LARGE,   /* the record, or the batch it was in */
-	FAILURE_REFUSED,     /* the record, or another one of its batch */
-	FAILURE_TOPIC,       /* everything of its topic */
-	FAILURE_TRANSPORT    /* anything that another attempt may get over */
-} FailureKind;
-
 static void refuse(KafkaSink *sink, OutboxAck *ack, const char *detail);
+static OutboxPosition position_of(const KafkaSink *sink, const void *opaque);
+static void serve_queue(KafkaSink *sink, rd_kafka_queue_t *queue, int enough);
 static void serve_reports(KafkaSink *sink, rd_kafka_event_t *event);
-static void serve_failure(KafkaSink *sink, const rd_kafka_message_t *report, OutboxPosition position);
-static void blame(KafkaSink *sink, FailureKind kind, OutboxAckStatus status, const char *reason);
+static void serve_report(KafkaSink *sink, const rd_kafka_message_t *report);
+static void serve_failure(KafkaSink *sink, KafkaTopic *topic, const rd_kafka_message_t *report, bool alone);
+static void refused_batch(KafkaSink *sink, KafkaTopic *topic, KafkaVerdict verdict, bool alone, const char *reason);
+static void fail_attempt(KafkaSink *sink, const char *reason);
 static const char *report_text(KafkaSink *sink, const char *text);
-static FailureKind classify(rd_kafka_resp_err_t err);
-static bool was_alone(const KafkaSink *sink, const rd_kafka_message_t *report, FailureKind kind);
 static void serve_error(KafkaSink *sink, rd_kafka_event_t *event);
 static void serve_log(KafkaSink *sink, rd_kafka_event_t *event);
 
@@ -59,7 +52,7 @@ void
 KafkaReserveAcks(KafkaSink *sink, int n)
 {
 	KafkaAckQueue *acks = &sink->acks;
-	Size needed = (acks->tail - acks->head) + sink->outstanding + n;
+	Size needed = (acks->tail - acks->head) + sink->outstanding + sink->held + n;
 
 	if (acks->head > 0)
 	{
@@ -84,24 +77,66 @@ KafkaAddAck(KafkaSink *sink, const OutboxAck *ack)
 	sink->acks.items[sink->acks.tail++] = *ack;
 }
 
+static OutboxPosition
+position_of(const KafkaSink *sink, const void *opaque)
+{
+	return (OutboxPosition){.attempt = sink->state->attempt, .index = (uint64) (uintptr_t) opaque & OPAQUE_INDEX_MASK};
+}
+
+void
+KafkaReturn(KafkaSink *sink, void *opaque, const char *reason)
+{
+	OutboxAck ack = {.position = position_of(sink, opaque), .status = OUTBOX_ACK_RETRY};
+
+	ack.detail = report_text(sink, reason);
+	KafkaAddAck(sink, &ack);
+	KafkaSignalSelf(sink);
+}
+
 /*
  * A message that never got as far as librdkafka.  What comes behind it waits
  * until the relay knows: it may want to hold events back.
  */
-void
-KafkaReject(KafkaSink *sink, const OutboxMessage *message, const char *detail)
-{
-	OutboxAck ack = {.position = message->position, .status = OUTBOX_ACK_REJECT};
-
-	refuse(sink, &ack, detail);
-}
-
 void
 KafkaBlock(KafkaSink *sink, const OutboxMessage *message, bool only_schema, const char *detail)
 {
 	OutboxAck ack = {.position = message->position, .status = OUTBOX_ACK_BLOCKED, .only_schema = only_schema};
 
 	refuse(sink, &ack, detail);
+}
+
+/*
+ * What was taken of the same key, or of the same topic if that takes nothing,
+ * is given back with it.
+ */
+void
+KafkaNotProduced(KafkaSink *sink, KafkaTopic *topic, const KafkaRecord *record, rd_kafka_resp_err_t err)
+{
+	OutboxAck ack = {.position = position_of(sink, record->opaque)};
+	char reason[512];
+
+	KafkaDescribe(reason, sizeof(reason), topic->name, err);
+	switch (KafkaJudge(err))
+	{
+		case KAFKA_TOO_BIG:
+		case KAFKA_REJECT:
+			if (err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+				snprintf(reason, sizeof(reason), "topic \"%s\": the message is larger than the sink's message.max.bytes", topic->name);
+			ack.status = OUTBOX_ACK_REJECT;
+			refuse(sink, &ack, reason);
+			KafkaGiveBack(sink, topic, record, reason);
+			break;
+		case KAFKA_BLOCKED:
+			ack.status = OUTBOX_ACK_BLOCKED;
+			refuse(sink, &ack, reason);
+			KafkaDistrustTopic(topic);
+			KafkaGiveBack(sink, topic, NULL, reason);
+			break;
+		default:
+			KafkaFail(sink, reason);
+			KafkaReturn(sink, record->opaque, sink->failure);
+			break;
+	}
 }
 
 static void
@@ -148,16 +183,39 @@ KafkaSignalSelf(KafkaSink *sink)
 void
 KafkaServeEvents(KafkaSink *sink, int enough)
 {
-	rd_kafka_event_t *event;
 	uint64 count;
 
+	sink->now = GetCurrentTimestamp();
 	/* Read before the queue is: what arrives in between makes it readable again. */
 	if (read(sink->event_fd, &count, sizeof(count)) < 0)
 		count = 0;
 
+	KafkaLearnCounts(sink);
+	serve_queue(sink, sink->queue, enough);
+	KafkaRelease(sink);
+}
+
+/*
+ * Reports of the careful producer.  Not while publishing: a rejection stops
+ * publishing until the relay has heard of it, so a topic with many of them
+ * would leave no room for others.  Until then its partitions are busy, and
+ * nothing of its key passes it.
+ */
+void
+KafkaServeCareful(KafkaSink *sink, int enough)
+{
+	if (sink->careful_queue != NULL)
+		serve_queue(sink, sink->careful_queue, enough);
+}
+
+static void
+serve_queue(KafkaSink *sink, rd_kafka_queue_t *queue, int enough)
+{
+	rd_kafka_event_t *event;
+
 	while (sink->acks.tail - sink->acks.head < enough)
 	{
-		event = rd_kafka_queue_poll(sink->queue, 0);
+		event = rd_kafka_queue_poll(queue, 0);
 		if (event == NULL)
 			return;
 		switch (rd_kafka_event_type(event))
@@ -183,70 +241,102 @@ static void
 serve_reports(KafkaSink *sink, rd_kafka_event_t *event)
 {
 	const rd_kafka_message_t *report;
-	uint32 attempt = sink->state->attempt;
-	bool progress = false;
 
 	while ((report = rd_kafka_event_message_next(event)) != NULL)
-	{
-		uint64 opaque = (uint64) (uintptr_t) report->_private;
-		OutboxAck ack = {.position = {.attempt = attempt, .index = opaque & OPAQUE_INDEX_MASK}};
-
-		sink->outstanding--;
-		if (unlikely((opaque >> OPAQUE_INDEX_BITS) != (attempt & 0xFFFF)))
-			continue;
-		if (unlikely(report->err != RD_KAFKA_RESP_ERR_NO_ERROR))
-		{
-			serve_failure(sink, report, ack.position);
-			continue;
-		}
-		ack.status = OUTBOX_ACK_OK;
-		KafkaAddAck(sink, &ack);
-		progress = true;
-		if (unlikely(sink->isolating))
-			KafkaIsolatedMessageDone();
-	}
-	if (progress)
-	{
-		sink->progress_at = GetCurrentTimestamp();
-		sink->error[0] = '\0';
-	}
+		serve_report(sink, report);
 }
 
 static void
-serve_failure(KafkaSink *sink, const rd_kafka_message_t *report, OutboxPosition position)
+serve_report(KafkaSink *sink, const rd_kafka_message_t *report)
 {
-	FailureKind kind = classify(report->err);
-	OutboxAck ack = {.position = position, .status = OUTBOX_ACK_RETRY};
+	KafkaPartition *partition;
+	KafkaTopic *topic = KafkaReported(sink, report, &partition);
+	bool alone = topic->careful || (partition->under_way == 0 && partition->most == 1);
+
+	if (likely(report->err == RD_KAFKA_RESP_ERR_NO_ERROR && report->offset >= 0 && !sink->doubted))
+	{
+		OutboxAck ack = {.position = position_of(sink, report->_private), .status = OUTBOX_ACK_OK};
+
+		KafkaAddAck(sink, &ack);
+		partition->acked_at = sink->now;
+		sink->progress_at = sink->now;
+		sink->error[0] = '\0';
+		if (unlikely(topic->careful))
+			KafkaCarefulDone(topic->name);
+	}
+	else
+		serve_failure(sink, topic, report, alone);
+	KafkaGoOn(sink, topic, partition);
+}
+
+/*
+ * alone: there was nothing else in its batch.  An acknowledgement without an
+ * offset is librdkafka's conclusion from a later one, not the broker's word.
+ */
+static void
+serve_failure(KafkaSink *sink, KafkaTopic *topic, const rd_kafka_message_t *report, bool alone)
+{
+	KafkaVerdict verdict = KafkaJudge(report->err);
+	OutboxAck ack = {.position = position_of(sink, report->_private), .status = OUTBOX_ACK_RETRY};
+	KafkaRecord record = {.key = report->key, .key_len = report->key_len};
 	char reason[512];
 
-	if (kind == FAILURE_CONSEQUENCE && sink->failed)
-		strlcpy(reason, sink->failure, sizeof(reason));
-	else
+	KafkaDescribe(reason, sizeof(reason), topic->name, report->err);
+	switch (verdict)
 	{
-		snprintf(reason, sizeof(reason), "topic \"%s\": %s", rd_kafka_topic_name(report->rkt), rd_kafka_err2str(report->err));
-		if ((kind == FAILURE_TOO_LARGE || kind == FAILURE_REFUSED) && was_alone(sink, report, kind))
-			ack.status = OUTBOX_ACK_REJECT;
-		/* whether librdkafka can go on is for it to say: a batch that failed at the broker is fatal to it */
-		if (kind == FAILURE_TOPIC)
-		{
+		case KAFKA_OK:
+			sink->doubted = true;
+			snprintf(reason, sizeof(reason), "topic \"%s\": a batch was not acknowledged by itself, only a later one was", topic->name);
+			fail_attempt(sink, reason);
+			break;
+		case KAFKA_BEHIND:
+			if (sink->failed)
+				strlcpy(reason, sink->failure, sizeof(reason));
+			else
+				fail_attempt(sink, reason);
+			break;
+		case KAFKA_TOO_BIG:
+		case KAFKA_REJECT:
+			if (alone)
+				ack.status = OUTBOX_ACK_REJECT;
+			if (topic->careful)
+				KafkaCarefulRefused(topic->name);
+			else
+				refused_batch(sink, topic, verdict, alone, reason);
+			break;
+		case KAFKA_BLOCKED:
+			/* whether librdkafka can go on is for it to say: a batch that failed at the broker is fatal to it */
 			ack.status = OUTBOX_ACK_BLOCKED;
-			sink->unheard = true;
-		}
-		else
-			blame(sink, kind, ack.status, reason);
+			KafkaDistrustTopic(topic);
+			if (report->err > 0 && report->err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART && !topic->careful)
+				KafkaBeCareful(sink, topic, false, true);
+			break;
+		case KAFKA_RETRY:
+			fail_attempt(sink, reason);
+			break;
 	}
 	ack.detail = report_text(sink, reason);
 	KafkaAddAck(sink, &ack);
+	if (ack.status == OUTBOX_ACK_RETRY)
+		return;
+	sink->unheard = true;
+	KafkaGiveBack(sink, topic, ack.status == OUTBOX_ACK_REJECT ? &record : NULL, reason);
+}
+
+/* A producer without gaps ends with it. */
+static void
+refused_batch(KafkaSink *sink, KafkaTopic *topic, KafkaVerdict verdict, bool alone, const char *reason)
+{
+	KafkaBeCareful(sink, topic, verdict == KAFKA_TOO_BIG, alone);
+	fail_attempt(sink, reason);
 }
 
 /* The first message that failed by itself is the reason why the attempt ends. */
 static void
-blame(KafkaSink *sink, FailureKind kind, OutboxAckStatus status, const char *reason)
+fail_attempt(KafkaSink *sink, const char *reason)
 {
 	if (sink->blamed)
 		return;
-	if (status == OUTBOX_ACK_RETRY && (kind == FAILURE_TOO_LARGE || kind == FAILURE_REFUSED))
-		KafkaShrinkBatches(sink, kind == FAILURE_TOO_LARGE);
 	KafkaFail(sink, reason);
 	strlcpy(sink->failure, reason, sizeof(sink->failure));
 	sink->blamed = true;
@@ -261,57 +351,6 @@ report_text(KafkaSink *sink, const char *text)
 	return sink->last_text;
 }
 
-static FailureKind
-classify(rd_kafka_resp_err_t err)
-{
-	switch (err)
-	{
-		case RD_KAFKA_RESP_ERR__PURGE_QUEUE:
-		case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
-		case RD_KAFKA_RESP_ERR__FATAL:
-		case RD_KAFKA_RESP_ERR__DESTROY:
-		case RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER:
-			return FAILURE_CONSEQUENCE;
-		case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-		case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
-			return FAILURE_TOO_LARGE;
-		case RD_KAFKA_RESP_ERR__BAD_MSG:
-		case RD_KAFKA_RESP_ERR_INVALID_MSG:
-		case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
-		case RD_KAFKA_RESP_ERR_INVALID_RECORD:
-		case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
-		case RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT:
-			return FAILURE_REFUSED;
-		default:
-			return KafkaBlocksTopic(err) ? FAILURE_TOPIC : FAILURE_TRANSPORT;
-	}
-}
-
-bool
-KafkaBlocksTopic(rd_kafka_resp_err_t err)
-{
-	switch (err)
-	{
-		case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-		case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-		case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-		case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-		case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION: /* a name that the broker does not accept */
-			return true;
-		default:
-			return false;
-	}
-}
-
-/* Whether the broker's answer can only have meant this record. */
-static bool
-was_alone(const KafkaSink *sink, const rd_kafka_message_t *report, FailureKind kind)
-{
-	if (sink->isolating)
-		return true;
-	return kind == FAILURE_TOO_LARGE && report->len + report->key_len >= sink->batch_bytes;
-}
-
 /*
  * After the first failure nothing more is taken and what librdkafka has not
  * sent yet is thrown out, so that nothing overtakes the failed message.
@@ -323,9 +362,10 @@ KafkaFail(KafkaSink *sink, const char *reason)
 	{
 		strlcpy(sink->failure, reason, sizeof(sink->failure));
 		sink->failed_at = GetCurrentTimestamp();
+		sink->failed = true;
 		KafkaPurgeQueue(sink);
+		KafkaGiveBack(sink, NULL, NULL, reason);
 	}
-	sink->failed = true;
 }
 
 /* Throws out what was not sent yet; each such message comes back as a report. */
@@ -333,6 +373,8 @@ void
 KafkaPurgeQueue(KafkaSink *sink)
 {
 	(void) rd_kafka_purge(sink->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
+	if (sink->careful_rk != NULL)
+		(void) rd_kafka_purge(sink->careful_rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
 }
 
 static void

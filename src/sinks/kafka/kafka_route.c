@@ -64,12 +64,7 @@ add_route(KafkaSink *sink, KafkaRouteEntry *entry, const OutboxMessage *message)
 	route->topic_name = MemoryContextStrdup(sink->state->context, message->destination);
 	if (sink->registry != NULL)
 		KafkaRegistryRecall(sink->registry, route);
-	route->topic = rd_kafka_topic_new(sink->rk, route->topic_name, NULL);
-	if (route->topic == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("could not use topic \"%s\": %s", route->topic_name, rd_kafka_err2str(rd_kafka_last_error())),
-				 errhint("Topic names have up to 249 letters, digits, dots, underscores and hyphens.")));
+	route->topic = KafkaFindTopic(sink, route->topic_name);
 	route->next = entry->first;
 	entry->first = route;
 	return route;
@@ -129,24 +124,11 @@ KafkaCheckRoutes(KafkaSink *sink)
 	}
 }
 
-/* Releases the topic handles; to be called before the producer goes. Never raises. */
 void
 KafkaForgetRoutes(KafkaSink *sink)
 {
-	HASH_SEQ_STATUS scan;
-	KafkaRouteEntry *entry;
-
-	if (sink->routes == NULL)
-		return;
-	hash_seq_init(&scan, sink->routes);
-	while ((entry = hash_seq_search(&scan)) != NULL)
-	{
-		KafkaRoute *route;
-
-		for (route = entry->first; route != NULL; route = route->next)
-			rd_kafka_topic_destroy(route->topic);
-	}
-	hash_destroy(sink->routes);
+	if (sink->routes != NULL)
+		hash_destroy(sink->routes);
 	sink->routes = NULL;
 	sink->last_route = NULL;
 }

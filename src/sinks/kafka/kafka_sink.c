@@ -42,6 +42,9 @@ PG_MODULE_MAGIC;
 /* Between two looks at librdkafka's queue while producing. */
 #define PRODUCE_SLICE 256
 
+/* Between two looks for partitions that acknowledged nothing for very long. */
+#define LOOK_MS 10000
+
 /* Acks that wait for poll_cb; more are not collected while publishing. */
 #define UNREPORTED_MAX 65536
 
@@ -49,12 +52,8 @@ static void open_descriptors(KafkaSink *sink);
 static bool watch(KafkaSink *sink, int fd);
 static bool take_message(KafkaSink *sink, const OutboxMessage *message);
 static bool take_unregistered(KafkaSink *sink, KafkaRoute *route, const OutboxMessage *message);
-static rd_kafka_resp_err_t produce(KafkaSink *sink, const KafkaRoute *route, const OutboxMessage *message);
-static rd_kafka_resp_err_t produce_with_headers(KafkaSink *sink, const KafkaRoute *route, const OutboxMessage *message,
-												rd_kafka_headers_t *headers, void *value, size_t len);
-static bool produce_failed(KafkaSink *sink, const OutboxMessage *message, rd_kafka_resp_err_t err);
 static void serve(KafkaSink *sink, int enough);
-static void end_isolation(KafkaSink *sink);
+static void check_forgotten(KafkaSink *sink);
 static void raise_failure(KafkaSink *sink);
 static bool older_than(TimestampTz at, int ms);
 
@@ -93,7 +92,8 @@ kafka_startup(OutboxSinkState *state)
 	sink->source_len = strlen(sink->source);
 	initStringInfo(&sink->value);
 	sink->report_context = AllocSetContextCreate(state->context, "outbox kafka reports", ALLOCSET_SMALL_SIZES);
-	sink->progress_at = GetCurrentTimestamp();
+	sink->held_context = AllocSetContextCreate(state->context, "outbox kafka held messages", ALLOCSET_DEFAULT_SIZES);
+	sink->now = sink->progress_at = GetCurrentTimestamp();
 
 	if (sink->config.registry_url != NULL)
 		sink->registry = KafkaRegistryCreate(state, &sink->config);
@@ -115,14 +115,15 @@ kafka_publish(OutboxSinkState *state, const OutboxMessage *messages, int n)
 	if (sink->failed)
 		raise_failure(sink);
 	KafkaReserveAcks(sink, n);
+	sink->now = GetCurrentTimestamp();
 	if (sink->outstanding == 0)
-		sink->progress_at = GetCurrentTimestamp();
+		sink->progress_at = sink->now;
 	for (taken = 0; taken < n; taken++)
 	{
 		/* A failure that has happened by now must stop what comes after it. */
 		if (taken % PRODUCE_SLICE == 0)
 			KafkaServeEvents(sink, UNREPORTED_MAX);
-		if (sink->failed || sink->unheard || KafkaIsolationOver(sink) || sink->acks.tail - sink->acks.head >= UNREPORTED_MAX ||
+		if (sink->failed || sink->unheard || sink->acks.tail - sink->acks.head >= UNREPORTED_MAX ||
 			!take_message(sink, &messages[taken]))
 			break;
 	}
@@ -181,7 +182,7 @@ kafka_trouble(OutboxSinkState *state)
 	{
 		snprintf(sink->trouble, sizeof(sink->trouble),
 				 "no acknowledgement for more than %d s, " UINT64_FORMAT " messages are under way",
-				 STALL_MS / 1000, sink->outstanding);
+				 STALL_MS / 1000, sink->outstanding + sink->held);
 		return sink->trouble;
 	}
 	return NULL;
@@ -195,7 +196,7 @@ kafka_flush(OutboxSinkState *state, long timeout_ms)
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
 
 	serve(sink, INT_MAX);
-	while (sink->outstanding > 0)
+	while (sink->outstanding + sink->held > 0)
 	{
 		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
 		struct epoll_event event;
@@ -273,16 +274,23 @@ static bool
 take_message(KafkaSink *sink, const OutboxMessage *message)
 {
 	KafkaRoute *route = KafkaFindRoute(sink, message);
+	KafkaRecord record = {.key = message->key.data, .key_len = message->key.len};
 	rd_kafka_resp_err_t err;
 
 	if (unlikely(route->frame_len == 0))
 		return take_unregistered(sink, route, message);
 
-	err = produce(sink, route, message);
-	if (unlikely(err != RD_KAFKA_RESP_ERR_NO_ERROR))
-		return produce_failed(sink, message, err);
-	sink->outstanding++;
-	return true;
+	record.opaque = KafkaOpaque(message->position);
+	record.headers = KafkaBuildHeaders(sink, route, message);
+	KafkaFrameValue(sink, route, &message->payload, &record.value, &record.value_len);
+	err = KafkaOffer(sink, route->topic, &record);
+	if (likely(err == RD_KAFKA_RESP_ERR_NO_ERROR))
+		return true;
+	if (err != RD_KAFKA_RESP_ERR__QUEUE_FULL)
+		KafkaNotProduced(sink, route->topic, &record, err);
+	if (record.headers != NULL)
+		rd_kafka_headers_destroy(record.headers);
+	return err != RD_KAFKA_RESP_ERR__QUEUE_FULL;
 }
 
 /* The registry answers in a moment, or the events of this schema have to wait aside. */
@@ -306,74 +314,6 @@ take_unregistered(KafkaSink *sink, KafkaRoute *route, const OutboxMessage *messa
 	return true;
 }
 
-/* No forced partition and no headers in the call's own list: 2.0.2 frees those twice when the topic is unknown. */
-static rd_kafka_resp_err_t
-produce(KafkaSink *sink, const KafkaRoute *route, const OutboxMessage *message)
-{
-	rd_kafka_headers_t *headers = KafkaBuildHeaders(sink, route, message);
-	void *value;
-	size_t len;
-
-	KafkaFrameValue(sink, route, &message->payload, &value, &len);
-	if (headers != NULL)
-		return produce_with_headers(sink, route, message, headers, value, len);
-	if (rd_kafka_produce(route->topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, value, len,
-						 message->key.data, message->key.len, KafkaOpaque(message->position)) == 0)
-		return RD_KAFKA_RESP_ERR_NO_ERROR;
-	return rd_kafka_last_error();
-}
-
-static rd_kafka_resp_err_t
-produce_with_headers(KafkaSink *sink, const KafkaRoute *route, const OutboxMessage *message,
-					 rd_kafka_headers_t *headers, void *value, size_t len)
-{
-	rd_kafka_vu_t parts[] = {
-		{.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = route->topic},
-		{.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
-		{.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {.ptr = value, .size = len}},
-		{.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {.ptr = (void *) message->key.data, .size = message->key.len}},
-		{.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
-		{.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = KafkaOpaque(message->position)},
-	};
-	rd_kafka_error_t *error = rd_kafka_produceva(sink->rk, parts, lengthof(parts));
-	rd_kafka_resp_err_t err;
-
-	if (likely(error == NULL))
-		return RD_KAFKA_RESP_ERR_NO_ERROR;
-	err = rd_kafka_error_code(error);
-	rd_kafka_error_destroy(error);
-	rd_kafka_headers_destroy(headers); /* ours again */
-	return err;
-}
-
-/* True: dealt with. False: the message was not taken. */
-static bool
-produce_failed(KafkaSink *sink, const OutboxMessage *message, rd_kafka_resp_err_t err)
-{
-	char reason[512];
-
-	switch (err)
-	{
-		case RD_KAFKA_RESP_ERR__QUEUE_FULL:
-			return false;
-		case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-			snprintf(reason, sizeof(reason), "topic \"%s\": the message is larger than the sink's message.max.bytes",
-					 message->destination);
-			KafkaReject(sink, message, reason);
-			return true;
-		default:
-			snprintf(reason, sizeof(reason), "topic \"%s\": %s", message->destination, rd_kafka_err2str(err));
-			if (KafkaBlocksTopic(err))
-			{
-				KafkaBlock(sink, message, false, reason);
-				return true;
-			}
-			KafkaFail(sink, reason);
-			KafkaSignalSelf(sink);
-			return false;
-	}
-}
-
 /* Reads whatever has arrived, until `enough` acks wait to be handed over. */
 static void
 serve(KafkaSink *sink, int enough)
@@ -389,16 +329,19 @@ serve(KafkaSink *sink, int enough)
 		KafkaCheckRoutes(sink);
 	}
 	KafkaServeEvents(sink, enough);
-	if (sink->outstanding == 0 && !sink->failed && KafkaIsolationOver(sink))
-		end_isolation(sink);
+	KafkaServeCareful(sink, enough);
+	check_forgotten(sink);
 }
 
-/* Nothing is under way, so a new producer with ordinary batches cannot change the order. */
+/* The broker may not know any more what was acknowledged before a long outage. */
 static void
-end_isolation(KafkaSink *sink)
+check_forgotten(KafkaSink *sink)
 {
-	KafkaProducerClose(sink);
-	KafkaProducerOpen(sink);
+	if (sink->failed || !TimestampDifferenceExceeds(sink->looked_at, sink->now, LOOK_MS))
+		return;
+	sink->looked_at = sink->now;
+	if (KafkaForgotten(sink))
+		KafkaFail(sink, "no acknowledgement for so long that the broker may have forgotten the producer");
 }
 
 /* Once every report there is was handed over: only a new attempt gets any further. */

@@ -44,6 +44,56 @@ typedef struct KafkaConfig
 	int check_interval_ms;     /* how often ids are read back; 0: once */
 } KafkaConfig;
 
+typedef int32_t (*KafkaPartitioner)(const rd_kafka_topic_t *rkt, const void *key, size_t keylen, int32_t count,
+									void *topic_opaque, void *message_opaque);
+
+/* What librdkafka gets of a message. */
+typedef struct KafkaRecord
+{
+	void *value; /* NULL: a tombstone */
+	size_t value_len;
+	const void *key;
+	size_t key_len;
+	rd_kafka_headers_t *headers; /* NULL: none */
+	void *opaque;
+} KafkaRecord;
+
+/* One that the sink has taken and librdkafka has not got yet; value and key follow. */
+typedef struct KafkaHeld
+{
+	struct KafkaHeld *next;
+	uint64 order;
+	KafkaRecord record;
+} KafkaHeld;
+
+typedef struct KafkaPartition
+{
+	int under_way;        /* librdkafka has them and has not reported on them */
+	int most;             /* the most that were, since there was none */
+	TimestampTz acked_at; /* the broker's last acknowledgement, in this producer's life; 0: none */
+	TimestampTz since;    /* the last report, or when the first message got under way */
+	KafkaHeld *first;     /* what waits, in order */
+	KafkaHeld *last;
+} KafkaPartition;
+
+typedef struct KafkaTopic
+{
+	struct KafkaTopic *next;
+	const char *name;
+	rd_kafka_t *rk; /* the producer whose handle it is */
+	rd_kafka_topic_t *handle;
+	struct KafkaShared *shared;
+	bool careful; /* its messages go one by one through the careful producer (kafka_careful.c) */
+	bool leaving; /* not any more, as soon as nothing is under way */
+	int count;    /* of its partitions; 0: not known yet */
+	KafkaPartition *partitions;
+	int npartitions;           /* length of the array, never less than count */
+	KafkaPartition unassigned; /* while count is not known: all messages */
+	int32 opening;             /* the partition of the first message, which was chosen by librdkafka; -1: none was */
+	int under_way;
+	uint64 held;
+} KafkaTopic;
+
 /*
  * How much may go into one batch; 0 = as configured.  A broker refuses a batch
  * as a whole, so after a refusal batches shrink until the guilty record is
@@ -67,7 +117,7 @@ typedef struct KafkaRoute
 	struct KafkaRoute *next; /* same schema, another topic */
 	const OutboxSchema *schema;
 	const char *topic_name;
-	rd_kafka_topic_t *topic;
+	KafkaTopic *topic;
 	const char *subject;    /* in the registry */
 	int32 candidate;        /* an id that was remembered or assigned; 0: none */
 	bool fresh;             /* the registry has just assigned it */
@@ -106,10 +156,12 @@ typedef struct KafkaSink
 	const char *source;
 	Size source_len;
 
-	rd_kafka_t *rk;
-	rd_kafka_queue_t *queue; /* librdkafka's main queue: reports, errors, log lines */
-	int event_fd;            /* readable: the queue or the acks have something */
-	int wait_fd;             /* an epoll descriptor over event_fd and the registry's; what the relay waits on */
+	rd_kafka_t *rk;                  /* idempotent, several batches under way */
+	rd_kafka_t *careful_rk;          /* neither; for topics that refused something. NULL: none was needed yet */
+	rd_kafka_queue_t *queue;         /* librdkafka's main queue: reports, errors, log lines */
+	rd_kafka_queue_t *careful_queue; /* the same of the other one */
+	int event_fd;                    /* readable: the queue or the acks have something */
+	int wait_fd;                     /* an epoll descriptor over event_fd and the registry's; what the relay waits on */
 
 	HTAB *routes;
 	KafkaRoute *last_route;
@@ -120,17 +172,29 @@ typedef struct KafkaSink
 	KafkaAckQueue acks;
 	MemoryContext report_context; /* texts of acks; reset when all are handed over */
 	const char *last_text;        /* the newest of them */
-	uint64 outstanding;           /* taken, not reported by librdkafka yet */
+	uint64 outstanding;           /* librdkafka has them and has not reported on them */
 	bool unheard;                 /* the relay has not heard of a refused message yet: nothing behind it is taken */
-	bool isolating;               /* batches of one, to find a refused record */
-	Size batch_bytes;             /* a record at least this large is alone in its batch */
+
+	/* kafka_topic.c, kafka_held.c */
+	KafkaTopic *topics;
+	KafkaPartitioner partitioner;
+	struct KafkaShared *shared;
+	MemoryContext held_context;
+	Size batch_bytes; /* how large a batch may be */
+	uint64 held;      /* taken, and not given to librdkafka yet */
+	uint64 taken;     /* counts what was ever held */
+	int uncounted;    /* topics whose number of partitions is not known */
+	bool release_all; /* something may be able to go that no report is going to ask for */
+	TimestampTz now;
+	TimestampTz looked_at; /* for partitions that were forgotten */
 
 	/*
 	 * Once a message failed, nothing more is taken: what comes after it in its
 	 * partition must not overtake it.
 	 */
 	bool failed;
-	bool blamed; /* failure names the message's error, not only librdkafka's verdict on itself */
+	bool doubted; /* an acknowledgement was only inferred: no more of them are believed */
+	bool blamed;  /* failure names the message's error, not only librdkafka's verdict on itself */
 	TimestampTz failed_at;
 	char failure[512];
 
@@ -165,13 +229,71 @@ extern void KafkaRestoreSignals(const sigset_t *saved);
 extern void KafkaProducerOpen(KafkaSink *sink);  /* raises; does not wait for the broker */
 extern void KafkaProducerClose(KafkaSink *sink); /* never raises, bounded in time */
 
-/*
- * After a refused batch: smaller ones from the next producer on.  Isolation
- * ends when as many messages went through as were under way.
- */
-extern void KafkaShrinkBatches(KafkaSink *sink, bool too_large);
-extern void KafkaIsolatedMessageDone(void);
-extern bool KafkaIsolationOver(const KafkaSink *sink);
+extern rd_kafka_t *KafkaCarefulProducer(KafkaSink *sink); /* opens it if need be; raises */
+
+/* ---- kafka_careful.c ---- */
+
+/* A batch for the topic was refused, or a record when it was alone: from the next attempt on its records go one by one. */
+extern void KafkaBeCareful(const KafkaSink *sink, const KafkaTopic *topic, bool too_large, bool alone);
+extern bool KafkaIsCareful(const char *topic);
+
+/* Of a careful topic: a record was refused, or reported otherwise. */
+extern void KafkaCarefulRefused(const char *topic);
+extern void KafkaCarefulDone(const char *topic);
+extern bool KafkaCarefulOver(const KafkaSink *sink, const char *topic);
+extern void KafkaCarefulEnd(const char *topic);
+
+/* What refused batches taught this process about their size. */
+extern const KafkaBatchLimits *KafkaCurrentLimits(void);
+
+/* ---- kafka_topic.c ---- */
+
+extern KafkaTopic *KafkaFindTopic(KafkaSink *sink, const char *name);
+extern void KafkaForgetTopics(KafkaSink *sink);
+extern void KafkaFreeShared(KafkaSink *sink);
+extern KafkaPartitioner KafkaFindPartitioner(const char *name);
+extern KafkaPartition *KafkaPartitionOf(KafkaTopic *topic, const KafkaRecord *record);
+extern bool KafkaCountDiffers(const KafkaTopic *topic);
+extern bool KafkaLearnCount(KafkaSink *sink, KafkaTopic *topic);
+extern void KafkaLearnCounts(KafkaSink *sink);
+extern void KafkaDistrustTopic(KafkaTopic *topic);
+extern KafkaTopic *KafkaReported(KafkaSink *sink, const rd_kafka_message_t *report, KafkaPartition **partition);
+extern void KafkaLeaveCareful(KafkaSink *sink, KafkaTopic *topic);
+extern bool KafkaForgotten(const KafkaSink *sink);
+
+/* ---- kafka_held.c ---- */
+
+extern rd_kafka_resp_err_t KafkaOffer(KafkaSink *sink, KafkaTopic *topic, const KafkaRecord *record);
+extern void KafkaRelease(KafkaSink *sink);
+extern void KafkaGoOn(KafkaSink *sink, KafkaTopic *topic, KafkaPartition *partition);
+extern void KafkaGiveBack(KafkaSink *sink, KafkaTopic *only, const KafkaRecord *behind, const char *reason);
+extern void KafkaSpread(KafkaSink *sink, KafkaTopic *topic);
+extern void KafkaDropFirst(KafkaSink *sink, KafkaTopic *topic, KafkaPartition *partition);
+
+/* ---- kafka_error.c ---- */
+
+typedef enum KafkaVerdict
+{
+	KAFKA_OK,
+	KAFKA_RETRY,   /* another attempt may get over it */
+	KAFKA_BEHIND,  /* RETRY, and not the reason of anything: thrown out, or behind a failed batch */
+	KAFKA_REJECT,  /* the record, or another one of its batch */
+	KAFKA_TOO_BIG, /* REJECT: the record, or the batch that it was in */
+	KAFKA_BLOCKED  /* everything of its topic */
+} KafkaVerdict;
+
+typedef struct KafkaErrorRule
+{
+	int code;
+	const char *name;
+	KafkaVerdict verdict;
+	const char *advice; /* appended to the broker's words; NULL: none */
+} KafkaErrorRule;
+
+/* The rule of a code; NULL: no rule was made for it, which means RETRY. */
+extern const KafkaErrorRule *KafkaFindRule(int code);
+extern KafkaVerdict KafkaJudge(rd_kafka_resp_err_t err);
+extern void KafkaDescribe(char *reason, Size size, const char *topic, rd_kafka_resp_err_t err);
 
 /* ---- kafka_report.c ---- */
 
@@ -180,16 +302,19 @@ extern void KafkaReserveAcks(KafkaSink *sink, int n);
 extern void KafkaAddAck(KafkaSink *sink, const OutboxAck *ack);
 
 /* A message that librdkafka does not get: never, or not at present. */
-extern void KafkaReject(KafkaSink *sink, const OutboxMessage *message, const char *detail);
 extern void KafkaBlock(KafkaSink *sink, const OutboxMessage *message, bool only_schema, const char *detail);
 
-/* Is it the topic that is in trouble, and nothing else? */
-extern bool KafkaBlocksTopic(rd_kafka_resp_err_t err);
+/* librdkafka did not take a record of a topic. */
+extern void KafkaNotProduced(KafkaSink *sink, KafkaTopic *topic, const KafkaRecord *record, rd_kafka_resp_err_t err);
+
+/* The relay shall hand a record over again. */
+extern void KafkaReturn(KafkaSink *sink, void *opaque, const char *reason);
 
 extern int KafkaTakeAcks(KafkaSink *sink, OutboxAck *acks, int max);
 
 /* Reads librdkafka's queue until it is empty or `enough` reports wait to be handed over. */
 extern void KafkaServeEvents(KafkaSink *sink, int enough);
+extern void KafkaServeCareful(KafkaSink *sink, int enough);
 extern void KafkaSignalSelf(KafkaSink *sink);
 extern void KafkaPurgeQueue(KafkaSink *sink);
 extern void KafkaFail(KafkaSink *sink, const char *reason);
