@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * compat.h
- *	  The only place that knows PostgreSQL's version differences (15 to 18).
+ *	  The only place that knows PostgreSQL's version differences (15 to 19).
  *
  *-------------------------------------------------------------------------
  */
@@ -9,21 +9,27 @@
 #define OUTBOX_COMPAT_H
 
 #include "access/htup_details.h"
+#include "access/tableam.h"
 #include "access/transam.h"
 #include "catalog/index.h"
 #include "catalog/pg_attribute.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_namespace.h"
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/plancat.h"
 #include "parser/parse_relation.h"
 #include "pgstat.h"
 #include "rewrite/rewriteManip.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
+#include "tcop/tcopprot.h"
 #include "utils/acl.h"
 #include "utils/guc_tables.h"
+#include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/regproc.h"
 #include "utils/rel.h"
@@ -31,6 +37,9 @@
 
 #if PG_VERSION_NUM < 150000
 #error "outbox_ext needs PostgreSQL 15 or later"
+#endif
+#if PG_VERSION_NUM >= 200000
+#error "outbox_ext is tested with PostgreSQL 15 to 19; a later version needs a later outbox_ext"
 #endif
 
 #if PG_VERSION_NUM >= 160000
@@ -42,6 +51,11 @@
 #endif
 #if PG_VERSION_NUM >= 180000
 #include "storage/waiteventset.h"
+#endif
+#if PG_VERSION_NUM >= 190000
+#include "commands/sequence_xlog.h"
+#else
+#include "commands/sequence.h"
 #endif
 
 /* Where a relation is stored: the node was renamed to a locator in 16. */
@@ -82,6 +96,16 @@ OutboxInitRangeTable(EState *state, RangeTblEntry *entry)
 
 /* Marks a function that only raises; PostgreSQL's own marker changed its place in 18. */
 #define OUTBOX_NORETURN __attribute__((noreturn))
+
+/* Marks the way from one case of a switch to the next. */
+#define OUTBOX_FALLTHROUGH __attribute__((fallthrough))
+
+/* Ignores a signal; handlers got another argument in 19. */
+#if PG_VERSION_NUM >= 190000
+#define OUTBOX_SIG_IGN PG_SIG_IGN
+#else
+#define OUTBOX_SIG_IGN SIG_IGN
+#endif
 
 /* A relation's storage file number: its node was renamed to a locator in 16. */
 static inline Oid
@@ -367,6 +391,95 @@ OutboxWaitEvent(const char *name)
 #define OutboxExecutorRunRows(query, count) ExecutorRun(query, ForwardScanDirection, count, true)
 #endif
 #define OutboxExecutorRun(query) OutboxExecutorRunRows(query, 0)
+
+/*
+ * Plans a query; EXPLAIN became an argument of the planner in 19. `Planner` is the plain function, `PlanQuery` the
+ * one that a statement goes through.
+ */
+#if PG_VERSION_NUM >= 190000
+#define OutboxPlanner(query, text, options) planner(query, text, options, NULL, NULL)
+#define OutboxPlanQuery(query, text, params) pg_plan_query(query, text, 0, params, NULL)
+#else
+#define OutboxPlanner(query, text, options) planner(query, text, options, NULL)
+#define OutboxPlanQuery(query, text, params) pg_plan_query(query, text, 0, params)
+#endif
+
+/* The arguments of planner_hook. */
+#if PG_VERSION_NUM >= 190000
+#define OUTBOX_PLANNER_HOOK_ARGS Query *query, const char *text, int cursor_options, ParamListInfo params, ExplainState *explain
+#else
+#define OUTBOX_PLANNER_HOOK_ARGS Query *query, const char *text, int cursor_options, ParamListInfo params
+#endif
+
+/*
+ * The hook that may change what the planner knows of a relation. In 19 it sees every entry of the range table, before
+ * that only relations, and only when their sizes are looked up. `Table` is the one that is scanned itself, if any.
+ */
+#if PG_VERSION_NUM >= 190000
+typedef build_simple_rel_hook_type OutboxRelationHook;
+#define OUTBOX_RELATION_HOOK build_simple_rel_hook
+#define OUTBOX_RELATION_HOOK_ARGS PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte
+#define OUTBOX_RELATION_HOOK_CALL root, rel, rte
+#define OUTBOX_RELATION_HOOK_TABLE (rte->rtekind == RTE_RELATION && !rte->inh ? rte->relid : InvalidOid)
+#else
+typedef get_relation_info_hook_type OutboxRelationHook;
+#define OUTBOX_RELATION_HOOK get_relation_info_hook
+#define OUTBOX_RELATION_HOOK_ARGS PlannerInfo *root, Oid relation, bool is_parent, RelOptInfo *rel
+#define OUTBOX_RELATION_HOOK_CALL root, relation, is_parent, rel
+#define OUTBOX_RELATION_HOOK_TABLE (is_parent ? InvalidOid : relation)
+#endif
+
+/* Scans a whole table; got flags in 19. */
+static inline TableScanDesc
+OutboxBeginScan(Relation rel, Snapshot snapshot)
+{
+#if PG_VERSION_NUM >= 190000
+	return table_beginscan(rel, snapshot, 0, NULL, SO_NONE);
+#else
+	return table_beginscan(rel, snapshot, 0, NULL);
+#endif
+}
+
+/* To be called when all columns of a new descriptor are described; 19 computes there where they are. */
+static inline void
+OutboxFinishTupleDesc(TupleDesc desc)
+{
+#if PG_VERSION_NUM >= 190000
+	TupleDescFinalize(desc);
+#endif
+}
+
+/* jsonb being built, and its value when it is whole; the server keeps both in one structure since 19. */
+#if PG_VERSION_NUM >= 190000
+typedef JsonbInState OutboxJsonbState;
+#else
+typedef struct OutboxJsonbState
+{
+	JsonbValue *result;
+	JsonbParseState *parse;
+} OutboxJsonbState;
+#endif
+
+static inline void
+OutboxPushJsonb(OutboxJsonbState *state, JsonbIteratorToken token, JsonbValue *value)
+{
+#if PG_VERSION_NUM >= 190000
+	pushJsonbValue(state, token, value);
+#else
+	state->result = pushJsonbValue(&state->parse, token, value);
+#endif
+}
+
+/* A collation that compares bytes and is always there; 19 has one name less for it. */
+static inline bool
+OutboxIsCCollation(Oid collation)
+{
+#if PG_VERSION_NUM < 190000
+	if (collation == POSIX_COLLATION_OID)
+		return true;
+#endif
+	return collation == C_COLLATION_OID;
+}
 
 /* Was the relation's storage replaced by this transaction? Renamed in 16. */
 static inline bool

@@ -72,9 +72,9 @@ OutboxPutConverted(OutboxEncodeState *state, const OutboxOp *op, char *p, const 
 static inline char *
 put_varlena(OutboxEncodeState *state, const OutboxOp *op, char *p, Datum value, Size reserve)
 {
-	struct varlena *varlena = PG_DETOAST_DATUM_PACKED(value);
-	const char *bytes = VARDATA_ANY(varlena);
-	Size length = VARSIZE_ANY_EXHDR(varlena);
+	struct varlena *flat = PG_DETOAST_DATUM_PACKED(value);
+	const char *bytes = VARDATA_ANY(flat);
+	Size length = VARSIZE_ANY_EXHDR(flat);
 
 	if (op->code == OP_BYTEA)
 		p = OutboxPutBytes(state, op, p, bytes, length, reserve);
@@ -84,8 +84,8 @@ put_varlena(OutboxEncodeState *state, const OutboxOp *op, char *p, Datum value, 
 			length = bpchartruelen(unconstify(char *, bytes), (int) length);
 		p = OutboxPutText(state, op, p, bytes, length, reserve);
 	}
-	if (unlikely((Pointer) varlena != DatumGetPointer(value)))
-		pfree(varlena);
+	if (unlikely((Pointer) flat != DatumGetPointer(value)))
+		pfree(flat);
 	return p;
 }
 

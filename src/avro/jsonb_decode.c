@@ -27,6 +27,7 @@
 #include "avro/schema_load.h"
 #include "avro/text_utf8.h"
 #include "avro/wire_decode.h"
+#include "compat.h"
 
 /* jsonb ends at 256 MB; what numbers and nesting add is counted in. */
 #define MAX_JSONB_BYTES (200 * 1024 * 1024)
@@ -41,8 +42,7 @@ struct OutboxAvroDecoder
 typedef struct JsonState
 {
 	const OutboxAvroDecoder *decoder;
-	JsonbParseState *parse;
-	JsonbValue *result;
+	OutboxJsonbState json;
 	AvroFault *fault;
 	Size bytes; /* of the jsonb so far, roughly */
 	int depth;
@@ -65,7 +65,7 @@ push(JsonState *state, JsonbValue *value)
 
 	if (!count_bytes(state, value->type == jbvString ? value->val.string.len : 0))
 		return false;
-	state->result = pushJsonbValue(&state->parse, token, value);
+	OutboxPushJsonb(&state->json, token, value);
 	return true;
 }
 
@@ -288,7 +288,7 @@ visit_begin(void *data, const AvroNode *node)
 
 	if (!count_bytes(state, 0))
 		return false;
-	pushJsonbValue(&state->parse, is_array ? WJB_BEGIN_ARRAY : WJB_BEGIN_OBJECT, NULL);
+	OutboxPushJsonb(&state->json, is_array ? WJB_BEGIN_ARRAY : WJB_BEGIN_OBJECT, NULL);
 	state->in_array[++state->depth] = is_array;
 	return true;
 }
@@ -304,7 +304,7 @@ visit_member(void *data, const AvroNode *node, const char *name, size_t length)
 		return false;
 	key.val.string.val = unconstify(char *, text);
 	key.val.string.len = (int) length;
-	pushJsonbValue(&state->parse, WJB_KEY, &key);
+	OutboxPushJsonb(&state->json, WJB_KEY, &key);
 	return true;
 }
 
@@ -314,8 +314,8 @@ visit_end(void *data, const AvroNode *node)
 	JsonState *state = data;
 
 	state->depth--;
-	state->result = pushJsonbValue(&state->parse,
-								   node->kind == AVRO_KIND_ARRAY ? WJB_END_ARRAY : WJB_END_OBJECT, NULL);
+	OutboxPushJsonb(&state->json,
+					node->kind == AVRO_KIND_ARRAY ? WJB_END_ARRAY : WJB_END_OBJECT, NULL);
 	return true;
 }
 
@@ -368,5 +368,5 @@ OutboxAvroDecode(const OutboxAvroDecoder *decoder, const char *bytes, Size len, 
 		return NULL;
 	}
 	*error = NULL;
-	return JsonbValueToJsonb(state.result);
+	return JsonbValueToJsonb(state.json.result);
 }

@@ -118,6 +118,8 @@ OutboxEventBufferBind(Oid installation)
 	desc->natts = Natts_event; /* columns that a later version added stay empty */
 	plain_desc = CreateTupleDescCopy(RelationGetDescr(rel));
 	plain_desc->natts = Anum_event_payload;
+	OutboxFinishTupleDesc(desc);
+	OutboxFinishTupleDesc(plain_desc);
 	MemoryContextSwitchTo(old);
 	RelationClose(rel);
 

@@ -23,6 +23,7 @@
 #include "utils/tuplesort.h"
 
 #include "capture/key_sort.h"
+#include "compat.h"
 #include "contract/guard.h"
 
 /* Columns of the sorted tuples. */
@@ -122,6 +123,7 @@ sort_step(void *arg)
 	TupleDescInitEntry(sort->desc, COLUMN_HASH + 1, "hash", INT8OID, -1, 0);
 	TupleDescInitEntry(sort->desc, COLUMN_POSITION + 1, "position", INT8OID, -1, 0);
 	TupleDescInitEntry(sort->desc, COLUMN_RECORD + 1, "record", BYTEAOID, -1, 0);
+	OutboxFinishTupleDesc(sort->desc);
 	sort->slot = MakeSingleTupleTableSlot(sort->desc, &TTSOpsMinimalTuple);
 
 	sort->sort = begin_sort(sort, lengthof(by_key), by_key);

@@ -113,7 +113,7 @@ plan_query(const char *text, ParamListInfo params)
 	Query *query = linitial_node(Query, pg_analyze_and_rewrite_fixedparams(statement, text, types, lengthof(types), NULL));
 
 	(void) allow_locks((Node *) query, NULL);
-	return pg_plan_query(query, text, 0, params);
+	return OutboxPlanQuery(query, text, params);
 }
 
 static void

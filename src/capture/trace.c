@@ -288,18 +288,18 @@ OutboxTraceContextAtCommit(void)
 }
 
 static void
-push_string(JsonbParseState **state, JsonbIteratorToken token, const char *s)
+push_string(OutboxJsonbState *state, JsonbIteratorToken token, const char *s)
 {
 	JsonbValue value;
 
 	value.type = jbvString;
 	value.val.string.val = unconstify(char *, s);
 	value.val.string.len = strlen(s);
-	(void) pushJsonbValue(state, token, &value);
+	OutboxPushJsonb(state, token, &value);
 }
 
 static void
-push_id(JsonbParseState **state, const char *name, const char *id)
+push_id(OutboxJsonbState *state, const char *name, const char *id)
 {
 	push_string(state, WJB_KEY, name);
 	push_string(state, WJB_VALUE, id);
@@ -311,18 +311,19 @@ build_headers(const char *correlation_id, const char *causation_id)
 {
 	bool correlated = correlation_id[0] != '\0' && is_printable(correlation_id);
 	bool caused = causation_id[0] != '\0' && is_printable(causation_id);
-	JsonbParseState *state = NULL;
+	OutboxJsonbState state = {0};
 	Jsonb *built;
 	Jsonb *headers;
 
 	if (!correlated && !caused)
 		return NULL;
-	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	OutboxPushJsonb(&state, WJB_BEGIN_OBJECT, NULL);
 	if (correlated)
 		push_id(&state, "correlationid", correlation_id);
 	if (caused)
 		push_id(&state, "causationid", causation_id);
-	built = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	OutboxPushJsonb(&state, WJB_END_OBJECT, NULL);
+	built = JsonbValueToJsonb(state.result);
 	headers = MemoryContextAlloc(TopMemoryContext, VARSIZE(built));
 	memcpy(headers, built, VARSIZE(built));
 	pfree(built);

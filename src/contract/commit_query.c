@@ -23,6 +23,7 @@
 #include "utils/memutils.h"
 
 #include "catalog/outbox_catalog.h"
+#include "compat.h"
 #include "contract/commit_query.h"
 #include "contract/evaluation.h"
 #include "contract/expression.h"
@@ -120,6 +121,7 @@ OutboxLookupDesc(Oid root, const List *columns)
 						   column->vartypmod, 0);
 		TupleDescInitEntryCollation(desc, number, column->varcollid);
 	}
+	OutboxFinishTupleDesc(desc);
 	return desc;
 }
 

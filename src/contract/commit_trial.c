@@ -118,7 +118,7 @@ scan_table(KeyTrial *trial, Oid table)
 {
 	Relation rel = table_open(table, AccessShareLock);
 	TupleTableSlot *row = table_slot_create(rel, NULL);
-	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
+	TableScanDesc scan = OutboxBeginScan(rel, GetActiveSnapshot());
 	ExprContext *econtext = CreateStandaloneExprContext();
 	ExprState *has_key = keyed_rows(trial, table);
 

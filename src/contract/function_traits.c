@@ -23,6 +23,7 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
+#include "compat.h"
 #include "contract/code_map.h"
 #include "contract/function_traits.h"
 
@@ -235,7 +236,7 @@ OutboxCollationTraits(Oid collation, bool collatable)
 {
 	if (!OidIsValid(collation))
 		return collatable ? OUTBOX_RAISES : 0;
-	if (collation == C_COLLATION_OID || collation == POSIX_COLLATION_OID)
+	if (OutboxIsCCollation(collation))
 		return 0;
 	if (collation == DEFAULT_COLLATION_OID)
 		return GetDatabaseEncoding() == PG_UTF8 ? 0 : OUTBOX_RAISES;

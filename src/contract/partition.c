@@ -31,6 +31,7 @@
 #include "utils/snapmgr.h"
 
 #include "catalog/outbox_catalog.h"
+#include "compat.h"
 #include "contract/partition.h"
 
 /* The column of outbox_internal.source. */
@@ -248,7 +249,7 @@ OutboxTableHasRows(Oid table)
 	/* the transaction's own snapshot may be older than the rows */
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	slot = table_slot_create(rel, NULL);
-	scan = table_beginscan(rel, snapshot, 0, NULL);
+	scan = OutboxBeginScan(rel, snapshot);
 	found = table_scan_getnextslot(scan, ForwardScanDirection, slot);
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);

@@ -28,6 +28,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "compat.h"
 #include "contract/index_hint.h"
 #include "contract/plan_by_index.h"
 #include "contract/plan_check.h"
@@ -45,7 +46,7 @@ static planner_hook_type next_planner = NULL;
 static PlannedStmt *plan_best(const Query *query, const char *text, int cursor_options, List **scanned);
 static PlannedStmt *plan_with_young_indexes(const Query *query, const char *text, const PlannedStmt *plan);
 static List *open_young_indexes(const List *relations);
-static PlannedStmt *plan_saved(Query *query, const char *text, int cursor_options, ParamListInfo params);
+static PlannedStmt *plan_saved(OUTBOX_PLANNER_HOOK_ARGS);
 
 PlannedStmt *
 OutboxPlanByIndex(const Query *query, const char *text, const char *subject)
@@ -152,7 +153,7 @@ open_young_indexes(const List *relations)
 
 /* Hook: the plan cache makes the plan of a saved statement anew. */
 static PlannedStmt *
-plan_saved(Query *query, const char *text, int cursor_options, ParamListInfo params)
+plan_saved(OUTBOX_PLANNER_HOOK_ARGS)
 {
 	List *scanned;
 

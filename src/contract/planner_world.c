@@ -34,6 +34,7 @@
 #include "utils/lsyscache.h"
 #include "utils/selfuncs.h"
 
+#include "compat.h"
 #include "contract/index_use.h"
 #include "contract/partition.h"
 #include "contract/planner_world.h"
@@ -51,13 +52,13 @@
 
 /* What is in the hooks while we plan. */
 static const OutboxPlannerWorld *current = NULL;
-static get_relation_info_hook_type next_relation_info = NULL;
+static OutboxRelationHook next_relation_info = NULL;
 static get_relation_stats_hook_type next_relation_stats = NULL;
 static get_index_stats_hook_type next_index_stats = NULL;
 static set_rel_pathlist_hook_type next_pathlist = NULL;
 
 static void pin_planner(const OutboxPlannerWorld *world);
-static void describe_table(PlannerInfo *root, Oid relation, bool is_parent, RelOptInfo *rel);
+static void describe_table(OUTBOX_RELATION_HOOK_ARGS);
 static bool describe_column(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attno, VariableStatData *data);
 static bool describe_index_column(PlannerInfo *root, Oid index, AttrNumber attno, VariableStatData *data);
 static void price_scans(PlannerInfo *root, RelOptInfo *rel, Index entry, RangeTblEntry *rte);
@@ -72,7 +73,7 @@ OutboxPlanInWorld(Query *query, const char *text, int cursor_options, const Outb
 {
 	int nest_level = NewGUCNestLevel();
 	const OutboxPlannerWorld *caller = current;
-	get_relation_info_hook_type relation_info = get_relation_info_hook;
+	OutboxRelationHook relation_info = OUTBOX_RELATION_HOOK;
 	get_relation_stats_hook_type relation_stats = get_relation_stats_hook;
 	get_index_stats_hook_type index_stats = get_index_stats_hook;
 	set_rel_pathlist_hook_type pathlist = set_rel_pathlist_hook;
@@ -88,18 +89,18 @@ OutboxPlanInWorld(Query *query, const char *text, int cursor_options, const Outb
 		next_pathlist = pathlist;
 	}
 	current = world;
-	get_relation_info_hook = describe_table;
+	OUTBOX_RELATION_HOOK = describe_table;
 	get_relation_stats_hook = describe_column;
 	get_index_stats_hook = describe_index_column;
 	set_rel_pathlist_hook = price_scans;
 	PG_TRY();
 	{
-		plan = planner(query, text, cursor_options, NULL);
+		plan = OutboxPlanner(query, text, cursor_options);
 	}
 	PG_FINALLY();
 	{
 		current = caller;
-		get_relation_info_hook = relation_info;
+		OUTBOX_RELATION_HOOK = relation_info;
 		get_relation_stats_hook = relation_stats;
 		get_index_stats_hook = index_stats;
 		set_rel_pathlist_hook = pathlist;
@@ -137,22 +138,23 @@ pin_planner(const OutboxPlannerWorld *world)
 }
 
 static void
-describe_table(PlannerInfo *root, Oid relation, bool is_parent, RelOptInfo *rel)
+describe_table(OUTBOX_RELATION_HOOK_ARGS)
 {
+	Oid table = OUTBOX_RELATION_HOOK_TABLE;
 	ListCell *lc;
 
 	if (next_relation_info)
-		next_relation_info(root, relation, is_parent, rel);
-	if (is_parent)
+		next_relation_info(OUTBOX_RELATION_HOOK_CALL);
+	if (!OidIsValid(table))
 		return;
 	foreach (lc, current->trial_indexes)
 	{
 		const OutboxTrialIndex *trial = lfirst(lc);
 		IndexOptInfo *index;
 
-		if (!OutboxIsWithin(relation, trial->relation))
+		if (!OutboxIsWithin(table, trial->relation))
 			continue;
-		index = trial_index(trial, relation, rel);
+		index = trial_index(trial, table, rel);
 		index->indexoid = FIRST_TRIAL_OID + foreach_current_index(lc);
 		rel->indexlist = lappend(rel->indexlist, index);
 	}

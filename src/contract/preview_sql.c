@@ -25,7 +25,9 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/tuplestore.h"
 
+#include "compat.h"
 #include "contract/code_map.h"
 #include "contract/commit_trial.h"
 #include "contract/contract_api.h"
@@ -76,7 +78,7 @@ static int64 scan_table(Trial *trial, Oid table, int64 rows, int64 max_rows, Out
 static bool preview_row(void *arg, bool in_view, OutboxFinding *finding);
 static void put_preview(Trial *trial, OutboxCompiledEventType *type, const OutboxFinding *finding);
 static Jsonb *preview_headers(const OutboxCompiledEventType *type, const OutboxFinding *finding);
-static void push_header(JsonbParseState **state, const char *name, const char *value);
+static void push_header(OutboxJsonbState *state, const char *name, const char *value);
 static void note_missing_maps(Trial *trial, const OutboxContractConfig *config);
 static void note_other_tables(Trial *trial, const OutboxContractConfig *config);
 static bool validate_row(void *arg, bool in_view, OutboxFinding *finding);
@@ -184,7 +186,7 @@ scan_table(Trial *trial, Oid table, int64 rows, int64 max_rows, OutboxTrialRow f
 {
 	Relation rel = table_open(table, AccessShareLock);
 	TupleTableSlot *source = table_slot_create(rel, NULL);
-	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
+	TableScanDesc scan = OutboxBeginScan(rel, GetActiveSnapshot());
 
 	while (rows < max_rows && table_scan_getnextslot(scan, ForwardScanDirection, source))
 	{
@@ -254,9 +256,9 @@ put_preview(Trial *trial, OutboxCompiledEventType *type, const OutboxFinding *fi
 static Jsonb *
 preview_headers(const OutboxCompiledEventType *type, const OutboxFinding *finding)
 {
-	JsonbParseState *state = NULL;
+	OutboxJsonbState state = {0};
 
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	OutboxPushJsonb(&state, WJB_BEGIN_OBJECT, NULL);
 	push_header(&state, "content-type", "application/avro");
 	push_header(&state, "ce_specversion", "1.0");
 	push_header(&state, "ce_type", type->config->ce_type);
@@ -265,17 +267,18 @@ preview_headers(const OutboxCompiledEventType *type, const OutboxFinding *findin
 		push_header(&state, "ce_subject", text_to_cstring(finding->key));
 		push_header(&state, "ce_partitionkey", text_to_cstring(finding->key));
 	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	OutboxPushJsonb(&state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(state.result);
 }
 
 static void
-push_header(JsonbParseState **state, const char *name, const char *value)
+push_header(OutboxJsonbState *state, const char *name, const char *value)
 {
 	JsonbValue key = {.type = jbvString, .val.string = {.val = unconstify(char *, name), .len = strlen(name)}};
 	JsonbValue string = {.type = jbvString, .val.string = {.val = unconstify(char *, value), .len = strlen(value)}};
 
-	pushJsonbValue(state, WJB_KEY, &key);
-	pushJsonbValue(state, WJB_VALUE, &string);
+	OutboxPushJsonb(state, WJB_KEY, &key);
+	OutboxPushJsonb(state, WJB_VALUE, &string);
 }
 
 static bool

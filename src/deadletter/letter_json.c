@@ -19,10 +19,11 @@
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
 
+#include "compat.h"
 #include "deadletter/letter_json.h"
 
-static void push_name(JsonbParseState **state, const char *name);
-static void push_value(JsonbParseState **state, Oid type, Datum value, bool isnull, int max_bytes);
+static void push_name(OutboxJsonbState *state, const char *name);
+static void push_value(OutboxJsonbState *state, Oid type, Datum value, bool isnull, int max_bytes);
 static void value_to_json(JsonbValue *json, Oid type, Datum value, int max_bytes);
 static void text_to_json(JsonbValue *json, const char *text, int max_bytes);
 static void jsonb_to_json(JsonbValue *json, Jsonb *value);
@@ -33,9 +34,9 @@ Jsonb *
 OutboxColumnsToJsonb(TupleDesc desc, const Datum *values, const bool *isnull,
 					 const int *columns, int ncolumns, int max_bytes)
 {
-	JsonbParseState *state = NULL;
+	OutboxJsonbState state = {0};
 
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	OutboxPushJsonb(&state, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < ncolumns; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(desc, columns[i]);
@@ -43,15 +44,16 @@ OutboxColumnsToJsonb(TupleDesc desc, const Datum *values, const bool *isnull,
 		push_name(&state, NameStr(attribute->attname));
 		push_value(&state, attribute->atttypid, values[columns[i]], isnull[columns[i]], max_bytes);
 	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	OutboxPushJsonb(&state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(state.result);
 }
 
 Jsonb *
 OutboxTableColumnsToJsonb(const char *table, TupleTableSlot *row, const int *columns, int ncolumns)
 {
-	JsonbParseState *state = NULL;
+	OutboxJsonbState state = {0};
 
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	OutboxPushJsonb(&state, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < ncolumns; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(row->tts_tupleDescriptor, columns[i]);
@@ -59,7 +61,8 @@ OutboxTableColumnsToJsonb(const char *table, TupleTableSlot *row, const int *col
 		push_name(&state, psprintf("%s.%s", table, NameStr(attribute->attname)));
 		push_value(&state, attribute->atttypid, row->tts_values[columns[i]], row->tts_isnull[columns[i]], 0);
 	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	OutboxPushJsonb(&state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(state.result);
 }
 
 Jsonb *
@@ -74,9 +77,9 @@ OutboxLookupToJsonb(TupleDesc desc, const Datum *values)
 Jsonb *
 OutboxRowToJsonb(TupleDesc desc, const Datum *values, const bool *isnull)
 {
-	JsonbParseState *state = NULL;
+	OutboxJsonbState state = {0};
 
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	OutboxPushJsonb(&state, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(desc, i);
@@ -86,27 +89,28 @@ OutboxRowToJsonb(TupleDesc desc, const Datum *values, const bool *isnull)
 		push_name(&state, NameStr(attribute->attname));
 		push_value(&state, attribute->atttypid, values[i], isnull[i], 0);
 	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	OutboxPushJsonb(&state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(state.result);
 }
 
 static void
-push_name(JsonbParseState **state, const char *name)
+push_name(OutboxJsonbState *state, const char *name)
 {
 	JsonbValue json = {.type = jbvString};
 
 	json.val.string.val = unconstify(char *, name);
 	json.val.string.len = strlen(name);
-	pushJsonbValue(state, WJB_KEY, &json);
+	OutboxPushJsonb(state, WJB_KEY, &json);
 }
 
 static void
-push_value(JsonbParseState **state, Oid type, Datum value, bool isnull, int max_bytes)
+push_value(OutboxJsonbState *state, Oid type, Datum value, bool isnull, int max_bytes)
 {
 	JsonbValue json = {.type = jbvNull};
 
 	if (!isnull)
 		value_to_json(&json, type, value, max_bytes);
-	pushJsonbValue(state, WJB_VALUE, &json);
+	OutboxPushJsonb(state, WJB_VALUE, &json);
 }
 
 static void

@@ -21,7 +21,9 @@
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
+#include "utils/wait_event.h"
 
+#include "compat.h"
 #include "relay/session.h"
 #include "relay/worker.h"
 
@@ -51,12 +53,12 @@ run(OutboxRelay *relay, OutboxChore *chore, void (*work)(OutboxRelay *))
 	PG_TRY();
 	{
 		work(relay);
-		pqsignal(SIGINT, SIG_IGN);
+		pqsignal(SIGINT, OUTBOX_SIG_IGN);
 		chore->failures = 0;
 	}
 	PG_CATCH();
 	{
-		pqsignal(SIGINT, SIG_IGN);
+		pqsignal(SIGINT, OUTBOX_SIG_IGN);
 		MemoryContextSwitchTo(relay->turn_context);
 		note_failure(relay, chore);
 	}

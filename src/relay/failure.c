@@ -17,6 +17,7 @@
 #include "postmaster/interrupt.h"
 #include "storage/lwlock.h"
 #include "utils/timestamp.h"
+#include "utils/wait_event.h"
 
 #include "relay/clock.h"
 #include "relay/session.h"

@@ -23,6 +23,7 @@
 #include "storage/lwlock.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "utils/wait_event.h"
 
 #include "relay/keeper.h"
 #include "relay/session.h"

@@ -15,6 +15,7 @@
 #include "executor/spi.h"
 #include "utils/builtins.h"
 
+#include "compat.h"
 #include "guc.h"
 #include "relay/keeper.h"
 #include "shared/outbox_shared.h"
@@ -100,7 +101,7 @@ take_row(OutboxKeeper *keeper, HeapTuple tuple, TupleDesc desc, OutboxLeafSummar
 			/* every sink has it: it is no backlog, only not counted yet */
 			if (leaf->passed)
 				break;
-			/* FALLTHROUGH */
+			OUTBOX_FALLTHROUGH;
 		case OUTBOX_LEAF_CLOSING:
 			summary->closed_bytes += leaf->bytes;
 			keeper->backlog += leaf->bytes;

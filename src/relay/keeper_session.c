@@ -19,6 +19,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "relay/keeper.h"
 #include "relay/session.h"
 
@@ -52,13 +53,13 @@ void
 OutboxKeeperEnd(const OutboxOwnerScope *scope)
 {
 	OutboxSessionEndQuery(scope);
-	pqsignal(SIGINT, SIG_IGN);
+	pqsignal(SIGINT, OUTBOX_SIG_IGN);
 }
 
 void
 OutboxKeeperAbort(void)
 {
-	pqsignal(SIGINT, SIG_IGN);
+	pqsignal(SIGINT, OUTBOX_SIG_IGN);
 	OutboxSessionAbort();
 }
 

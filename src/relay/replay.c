@@ -24,6 +24,7 @@
 #include "storage/lwlock.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "utils/wait_event.h"
 
 #include "guc.h"
 #include "relay/clock.h"

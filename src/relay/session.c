@@ -63,7 +63,7 @@ OutboxSessionSignals(void)
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, handle_sigterm);
 	/* pg_cancel_backend has nothing to cancel here; pg_terminate_backend ends the relay in order */
-	pqsignal(SIGINT, SIG_IGN);
+	pqsignal(SIGINT, OUTBOX_SIG_IGN);
 	BackgroundWorkerUnblockSignals();
 }
 

@@ -117,7 +117,7 @@ typedef struct OutboxRelay
 	uint64 saved_acked;
 	TimestampTz rejection_logged_at;
 	const char *title; /* names sink and database, in the log */
-	uint64 rejected; /* events, since the process started */
+	uint64 rejected;   /* events, since the process started */
 } OutboxRelay;
 
 /* ---- relay_main.c ---- */
