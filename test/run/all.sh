@@ -2,7 +2,7 @@
 # The whole suite, from nothing: what is missing is installed, everything is built with -Werror
 # into a private copy of PostgreSQL and run against private servers, which are gone at the end.
 #   all.sh                 every part
-#   ONLY="regress tap"     some: lint unit regress isolation installcheck pgtap tap demo soak matrix
+#   ONLY="regress tap"     some: lint unit regress isolation installcheck pgtap tap demo soak cassert matrix
 #   ONLY=valgrind          the regression tests under valgrind, which is not among every part
 #   PROVE_TESTS=...        some TAP files
 # Every part runs even when an earlier one failed; the exit status is 1 if any did.
@@ -11,7 +11,7 @@ set -uo pipefail
 cd "$TOP" || exit 1
 export TEST_FUNCTIONS=1
 
-parts=${ONLY:-lint unit regress isolation installcheck pgtap tap demo soak matrix}
+parts=${ONLY:-lint unit regress isolation installcheck pgtap tap demo soak cassert matrix}
 failed=()
 scratch=
 
@@ -241,15 +241,28 @@ run_soak()
     test/run/soak.sh --kills 20 --events 50000
 }
 
-# The newest PostgreSQL too. Where it cannot be had the others' results still count, but not silently;
-# continuous integration must not lose it unnoticed.
+# A server that checks itself.
+run_cassert()
+{
+    elsewhere "a server with assertions" env -u OUTBOX_PG_CONFIG ONLY="regress isolation" test/cassert.sh
+}
+
+# The newest PostgreSQL that is released.
 run_matrix()
 {
-    local rc=0
-    ONLY="regress isolation" test/matrix.sh 18 || rc=$?
+    elsewhere "PostgreSQL 18" env ONLY="regress isolation" test/matrix.sh 18
+}
+
+# elsewhere WHAT COMMAND...: where a server cannot be had the others' results still count, but not silently;
+# continuous integration must not lose it unnoticed.
+elsewhere()
+{
+    local what=$1 rc=0
+    shift
+    "$@" || rc=$?
     [ $rc = 77 ] || return $rc
     echo "=============================================================="
-    echo "  NOT TESTED: PostgreSQL 18. The reason is above."
+    echo "  NOT TESTED: $what. The reason is above."
     echo "=============================================================="
     [ "${CI:-}" != true ]
 }
