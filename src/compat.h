@@ -481,6 +481,17 @@ OutboxIsCCollation(Oid collation)
 	return collation == C_COLLATION_OID;
 }
 
+/* The index of the primary key, of one that is not deferrable; got the question about that in 18. */
+static inline Oid
+OutboxPrimaryKeyIndex(Relation rel)
+{
+#if PG_VERSION_NUM >= 180000
+	return RelationGetPrimaryKeyIndex(rel, false);
+#else
+	return RelationGetPrimaryKeyIndex(rel);
+#endif
+}
+
 /* Was the relation's storage replaced by this transaction? Renamed in 16. */
 static inline bool
 OutboxRelationRewritten(Relation rel)

@@ -92,7 +92,7 @@ is_plain(Relation rel)
 	{
 		char *name = get_rel_name(lfirst_oid(lc));
 
-		if (lfirst_oid(lc) != RelationGetPrimaryKeyIndex(rel) && (name == NULL || strcmp(name, OUR_INDEX) != 0))
+		if (lfirst_oid(lc) != OutboxPrimaryKeyIndex(rel) && (name == NULL || strcmp(name, OUR_INDEX) != 0))
 			return false;
 	}
 	return true;
