@@ -69,10 +69,10 @@ $fault->wait_published;
 $fault->check('a crash after asynchronous commits were published');
 
 # ---- the server stops while messages are under way: they are waited for, and not repeated ----
+my $deliveries = scalar(@{ $fault->deliveries });
 $fault->control(delay_ms => 300);
 $fault->append('slow', 10);
 $node->poll_until("SELECT published > acked FROM outbox.relay_report()");
-my $deliveries = scalar(@{ $fault->deliveries });
 $node->stop('fast');
 is(scalar(@{ $fault->deliveries }), $deliveries + 10, 'a relay that is stopped waits for its messages');
 $node->start;

@@ -35,6 +35,7 @@ PG_MODULE_MAGIC;
 
 /* The loader's setting; the Makefile gives it a name of its own in this module. */
 char *outbox_sink_libraries = NULL;
+char *outbox_http_hosts = NULL; /* any */
 
 typedef struct Driver
 {
