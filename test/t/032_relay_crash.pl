@@ -70,7 +70,7 @@ $fault->check('a crash after asynchronous commits were published');
 
 # ---- the server stops while messages are under way: they are waited for, and not repeated ----
 my $deliveries = scalar(@{ $fault->deliveries });
-$fault->control(delay_ms => 300);
+$fault->control(delay_ms => 2000);
 $fault->append('slow', 10);
 $node->poll_until("SELECT published > acked FROM outbox.relay_report()");
 $node->stop('fast');
