@@ -470,15 +470,14 @@ OutboxPushJsonb(OutboxJsonbState *state, JsonbIteratorToken token, JsonbValue *v
 #endif
 }
 
-/* A collation that compares bytes and is always there; 19 has one name less for it. */
+/* A collation that compares bytes and is always there. "POSIX" is the second of them, whose symbol went with 18. */
 static inline bool
 OutboxIsCCollation(Oid collation)
 {
-#if PG_VERSION_NUM < 190000
-	if (collation == POSIX_COLLATION_OID)
-		return true;
+#ifndef POSIX_COLLATION_OID
+#define POSIX_COLLATION_OID 951
 #endif
-	return collation == C_COLLATION_OID;
+	return collation == C_COLLATION_OID || collation == POSIX_COLLATION_OID;
 }
 
 /* The index of the primary key, of one that is not deferrable; got the question about that in 18. */

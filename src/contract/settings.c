@@ -27,10 +27,17 @@
 #include "tsearch/ts_cache.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/pg_locale.h"
 
 #include "compat.h"
 #include "contract/settings.h"
+
+/* As pg_locale.h has them, which does not compile without the headers of ICU. */
+extern PGDLLIMPORT char *locale_monetary;
+extern PGDLLIMPORT char *locale_numeric;
+extern PGDLLIMPORT char *locale_time;
+extern void assign_locale_monetary(const char *newval, void *extra);
+extern void assign_locale_numeric(const char *newval, void *extra);
+extern void assign_locale_time(const char *newval, void *extra);
 
 typedef struct PinnedSetting
 {

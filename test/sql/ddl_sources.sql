@@ -48,7 +48,7 @@ RESET ROLE;
 SELECT count(*) FROM outbox.reattach('ev');
 SET ROLE ds_owner;
 INSERT INTO ev (id, body) VALUES (3, 'c'), (4, 'd');
-SELECT conname FROM pg_constraint WHERE conrelid = 'ev'::regclass \gset
+SELECT conname FROM pg_constraint WHERE conrelid = 'ev'::regclass AND contype = 'p' \gset
 RESET ROLE;
 SELECT aggregateid FROM outbox.event_json WHERE contract = 'ds_ev' ORDER BY seq;
 SET ROLE ds_owner;
