@@ -69,7 +69,7 @@ static void look_at_subcommand(const AlterTableCmd *command);
 static void look_at_create(const CreateStmt *stmt);
 static void look_at_constraints(const List *constraints);
 static void look_at_publication(const List *objects);
-static void look_at_object(ObjectType type, const Node *object);
+static void look_at_object(ObjectType type, Node *object);
 static void look_at_rename(const RenameStmt *stmt);
 static void look_at_dropped_indexes(const List *names);
 static void look_at_list(const List *stmts);
@@ -308,7 +308,7 @@ look_at_publication(const List *objects)
 
 /* The name of a relation, or that of something that belongs to one, in which the relation's comes first. */
 static void
-look_at_object(ObjectType type, const Node *object)
+look_at_object(ObjectType type, Node *object)
 {
 	List *names;
 

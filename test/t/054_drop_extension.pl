@@ -28,6 +28,7 @@ sub install
 SET ROLE keeper;
 CREATE EXTENSION outbox_ext;
 RESET ROLE;
+SELECT outbox.create_code_map('map', '{"1": "one"}');
 CREATE VIEW acct_v AS SELECT id, $v AS v FROM acct;
 CREATE VIEW head_v AS SELECT h.id, h.v, (SELECT count(*) FROM line l WHERE l.head_id = h.id) AS lines FROM head h;
 CREATE VIEW part_v AS SELECT id, region FROM part;

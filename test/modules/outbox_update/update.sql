@@ -2,4 +2,4 @@
 ALTER TABLE outbox_internal.sink ADD COLUMN updated boolean NOT NULL DEFAULT false;
 ALTER TABLE outbox_internal.relay_progress ADD COLUMN updated boolean;
 ALTER TABLE outbox_internal.event_schema ADD COLUMN updated boolean;
-UPDATE outbox.sink SET updated = true;
+UPDATE outbox_internal.sink SET updated = true;
