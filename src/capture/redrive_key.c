@@ -25,11 +25,10 @@
 #include "capture/commit_guard.h"
 #include "capture/commit_read.h"
 #include "capture/redrive_key.h"
+#include "capture/redrive_row.h"
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/commit_query.h"
-#include "contract/evaluation.h"
-#include "deadletter/letter_json.h"
 #include "guc.h"
 
 /*
@@ -113,14 +112,10 @@ parse_lookup(KeyAttempt *attempt)
 	TupleDesc desc = attempt->shape->desc;
 	bool *isnull = palloc(sizeof(bool) * desc->natts);
 	bool known = attempt->letter->lookup != NULL;
-	OutboxEvaluation evaluation;
 
 	attempt->key.values = palloc(sizeof(Datum) * desc->natts);
-	/* a domain's check runs */
-	OutboxEvaluationBegin(&evaluation, attempt->contract->owner, OUTBOX_ANYTHING);
 	if (known)
-		OutboxRowFromJsonb(desc, attempt->letter->lookup, attempt->key.values, isnull);
-	OutboxEvaluationEnd(&evaluation);
+		OutboxReadLetterRow(attempt->contract, desc, attempt->letter->lookup, attempt->key.values, isnull);
 	for (int i = 0; known && i < desc->natts; i++)
 		known = !isnull[i];
 	if (!known)

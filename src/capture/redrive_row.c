@@ -13,7 +13,6 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
 #include "tcop/tcopprot.h"
@@ -26,6 +25,7 @@
 #include "compat.h"
 #include "contract/evaluation.h"
 #include "contract/guard.h"
+#include "contract/trust.h"
 #include "deadletter/letter_json.h"
 
 typedef struct FirstRow
@@ -36,63 +36,84 @@ typedef struct FirstRow
 	int nrows;
 } FirstRow;
 
-static HeapTuple fetch_row(OutboxCompiledContract *contract, const char *query, Jsonb *argument);
-static PlannedStmt *plan_query(const char *text, ParamListInfo params);
+static void redrive_runner(const OutboxCompiledContract *contract, OutboxRunner *runner);
+static HeapTuple fetch_row(OutboxCompiledContract *contract, const char *query, ParamListInfo params);
+static PlannedStmt *plan_query(const OutboxCompiledContract *contract, const char *text, ParamListInfo params);
 static void run_query(PlannedStmt *plan, const char *text, ParamListInfo params, DestReceiver *receiver);
 static bool keep_first(TupleTableSlot *slot, DestReceiver *self);
 static void start_receiver(DestReceiver *self, int operation, TupleDesc desc);
 static void end_receiver(DestReceiver *self);
 static bool allow_locks(Node *node, void *context);
 static char *view_name(const OutboxCompiledContract *contract);
-static char *key_condition(const OutboxCompiledContract *contract, const char *view);
+static char *key_condition(const OutboxCompiledContract *contract);
+static ParamListInfo key_parameters(OutboxCompiledContract *contract, Jsonb *key);
+
+void
+OutboxReadLetterRow(OutboxCompiledContract *contract, TupleDesc desc, Jsonb *object, Datum *values, bool *isnull)
+{
+	OutboxRunner runner;
+	OutboxEvaluation evaluation;
+
+	redrive_runner(contract, &runner);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+		int32 typmod = attribute->atttypmod;
+		JsonbValue member;
+
+		if (!attribute->attisdropped &&
+			getKeyJsonValueFromContainer(&object->root, NameStr(attribute->attname), strlen(NameStr(attribute->attname)), &member))
+			OutboxCheckInputTrust(&runner, OutboxReadBackType(attribute->atttypid, &typmod));
+	}
+	/* input functions run */
+	OutboxEvaluationBegin(&evaluation, contract->owner, OUTBOX_ANYTHING);
+	OutboxRowFromJsonb(desc, object, values, isnull);
+	OutboxEvaluationEnd(&evaluation);
+}
+
+static void
+redrive_runner(const OutboxCompiledContract *contract, OutboxRunner *runner)
+{
+	OutboxRunnerOfView(runner, contract->config->view, psprintf("redriving contract \"%s\"", contract->config->name));
+	runner->role = contract->owner;
+}
 
 HeapTuple
 OutboxLetterRowBefore(OutboxCompiledContract *contract, const OutboxLetter *letter)
 {
 	TupleDesc desc = contract->row_desc;
-	OutboxEvaluation evaluation;
 	Datum *values;
 	bool *isnull;
-	HeapTuple tuple;
 
 	if (letter->before == NULL)
 		return NULL;
 	values = palloc(sizeof(Datum) * desc->natts);
 	isnull = palloc(sizeof(bool) * desc->natts);
-	/* input functions run */
-	OutboxEvaluationBegin(&evaluation, contract->owner, OUTBOX_ANYTHING);
-	OutboxRowFromJsonb(desc, letter->before, values, isnull);
-	tuple = heap_form_tuple(desc, values, isnull);
-	OutboxEvaluationEnd(&evaluation);
-	return tuple;
+	OutboxReadLetterRow(contract, desc, letter->before, values, isnull);
+	return heap_form_tuple(desc, values, isnull);
 }
 
 HeapTuple
 OutboxLetterRowNow(OutboxCompiledContract *contract, const OutboxLetter *letter)
 {
-	char *view = view_name(contract);
-
-	return fetch_row(contract, psprintf("SELECT v.* FROM %s v WHERE %s FOR SHARE OF v NOWAIT", view, key_condition(contract, view)),
-					 letter->key);
+	return fetch_row(contract, psprintf("SELECT v.* FROM %s v WHERE %s FOR SHARE OF v NOWAIT", view_name(contract), key_condition(contract)),
+					 key_parameters(contract, letter->key));
 }
 
 /* The first row, copied to the current memory context; NULL when there is none. Raises for a second one. */
 static HeapTuple
-fetch_row(OutboxCompiledContract *contract, const char *query, Jsonb *argument)
+fetch_row(OutboxCompiledContract *contract, const char *query, ParamListInfo params)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext scratch = AllocSetContextCreate(caller, "outbox redriven row", ALLOCSET_DEFAULT_SIZES);
 	FirstRow row = {.pub = {.receiveSlot = keep_first, .rStartup = start_receiver, .rShutdown = end_receiver, .rDestroy = end_receiver, .mydest = DestNone}, .context = caller};
-	ParamListInfo params;
 	OutboxEvaluation evaluation;
 
 	MemoryContextSwitchTo(scratch);
-	params = makeParamList(1);
-	params->params[0] = (ParamExternData){.value = JsonbPGetDatum(argument), .pflags = PARAM_FLAG_CONST, .ptype = JSONBOID};
 	OutboxEvaluationBegin(&evaluation, contract->owner, OUTBOX_COMPILING);
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	run_query(plan_query(query, params), query, params, &row.pub);
+	run_query(plan_query(contract, query, params), query, params, &row.pub);
 	PopActiveSnapshot();
 	OutboxEvaluationEnd(&evaluation);
 	MemoryContextSwitchTo(caller);
@@ -106,12 +127,19 @@ fetch_row(OutboxCompiledContract *contract, const char *query, Jsonb *argument)
 
 /* Planned from a query that is ours alone: the rewritten one that a plan cache keeps is not to be changed. */
 static PlannedStmt *
-plan_query(const char *text, ParamListInfo params)
+plan_query(const OutboxCompiledContract *contract, const char *text, ParamListInfo params)
 {
-	Oid types[] = {JSONBOID};
+	Oid *types = palloc(sizeof(Oid) * params->numParams);
 	RawStmt *statement = linitial_node(RawStmt, pg_parse_query(text));
-	Query *query = linitial_node(Query, pg_analyze_and_rewrite_fixedparams(statement, text, types, lengthof(types), NULL));
+	OutboxRunner runner;
+	Query *query;
 
+	for (int i = 0; i < params->numParams; i++)
+		types[i] = params->params[i].ptype;
+	query = linitial_node(Query, pg_analyze_and_rewrite_fixedparams(statement, text, types, params->numParams, NULL));
+	/* tables are scanned here that a write does not scan: their owners' policies are in it */
+	redrive_runner(contract, &runner);
+	OutboxCheckQueryTrust(&runner, query);
 	(void) allow_locks((Node *) query, NULL);
 	return OutboxPlanQuery(query, text, params);
 }
@@ -174,20 +202,34 @@ view_name(const OutboxCompiledContract *contract)
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(view)), get_rel_name(view));
 }
 
-/* "v.a = (...).a AND ...": the letter's key, cast to the view's types. */
+/* "v.a = $1 AND ...": the letter's key. */
 static char *
-key_condition(const OutboxCompiledContract *contract, const char *view)
+key_condition(const OutboxCompiledContract *contract)
 {
 	StringInfoData condition;
-	ListCell *lc;
 
 	initStringInfo(&condition);
-	foreach (lc, contract->config->key)
-	{
-		const char *column = quote_identifier(lfirst(lc));
-
-		appendStringInfo(&condition, "%sv.%s = (pg_catalog.jsonb_populate_record(NULL::%s, $1)).%s",
-						 condition.len ? " AND " : "", column, view, column);
-	}
+	for (int i = 0; i < contract->nkey; i++)
+		appendStringInfo(&condition, "%sv.%s = $%d", i > 0 ? " AND " : "",
+						 quote_identifier(NameStr(TupleDescAttr(contract->row_desc, contract->key[i])->attname)), i + 1);
 	return condition.data;
+}
+
+/* Of the columns' types below domains: nothing is left to be cast, and so to be checked. */
+static ParamListInfo
+key_parameters(OutboxCompiledContract *contract, Jsonb *key)
+{
+	TupleDesc desc = contract->row_desc;
+	Datum *values = palloc(sizeof(Datum) * desc->natts);
+	bool *isnull = palloc(sizeof(bool) * desc->natts);
+	ParamListInfo params = makeParamList(contract->nkey);
+
+	OutboxReadLetterRow(contract, desc, key, values, isnull);
+	for (int i = 0; i < contract->nkey; i++)
+	{
+		int column = contract->key[i];
+
+		params->params[i] = (ParamExternData){.value = values[column], .isnull = isnull[column], .pflags = PARAM_FLAG_CONST, .ptype = getBaseType(TupleDescAttr(desc, column)->atttypid)};
+	}
+	return params;
 }

@@ -50,7 +50,6 @@ static bool check_function(Oid function, Node *node, void *runner);
 OUTBOX_NORETURN static void refuse(const OutboxRunner *runner, Oid function);
 static bool look_at_text(Node *node, void *walk);
 static bool look_at_statement(Node *node, TextWalk *walk);
-static void check_input(const OutboxRunner *runner, Oid type);
 static bool is_container(Oid type);
 
 void
@@ -103,6 +102,17 @@ OutboxCheckOutputTrust(const OutboxRunner *runner, Oid type)
 	(void) OutboxReachOutput(type, check_function, unconstify(OutboxRunner *, runner));
 }
 
+/* The same for what makes a value of the type from text: input functions, checks of domains. */
+void
+OutboxCheckInputTrust(const OutboxRunner *runner, Oid type)
+{
+	CoerceViaIO *cast = makeNode(CoerceViaIO);
+
+	cast->arg = (Expr *) makeNullConst(TEXTOID, -1, InvalidOid);
+	cast->resulttype = type;
+	OutboxCheckExpressionTrust(runner, (Node *) cast);
+}
+
 /*
  * The same for what parsing an SQL text runs: the input functions, and the checks of domains inside arrays and rows, of
  * the types that it names. `raw` is the parser's tree. A literal without a type may get that of a column of `row` (NULL:
@@ -119,7 +129,7 @@ OutboxCheckTextTrust(const OutboxRunner *runner, Node *raw, TupleDesc row)
 		Form_pg_attribute attribute = TupleDescAttr(row, i);
 
 		if (!attribute->attisdropped && is_container(attribute->atttypid))
-			check_input(runner, attribute->atttypid);
+			OutboxCheckInputTrust(runner, attribute->atttypid);
 	}
 }
 
@@ -169,7 +179,7 @@ look_at_text(Node *node, void *arg)
 
 		if (type)
 		{
-			check_input(walk->runner, typeTypeId(type));
+			OutboxCheckInputTrust(walk->runner, typeTypeId(type));
 			ReleaseSysCache(type);
 		}
 	}
@@ -214,16 +224,6 @@ look_at_statement(Node *node, TextWalk *walk)
 		default:
 			return false;
 	}
-}
-
-static void
-check_input(const OutboxRunner *runner, Oid type)
-{
-	CoerceViaIO *cast = makeNode(CoerceViaIO);
-
-	cast->arg = (Expr *) makeNullConst(TEXTOID, -1, InvalidOid);
-	cast->resulttype = type;
-	OutboxCheckExpressionTrust(runner, (Node *) cast);
 }
 
 /* Is a literal of the type made by input functions of others, with their checks? */

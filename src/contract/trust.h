@@ -24,6 +24,7 @@ extern bool OutboxMayRun(Oid role, Oid function);
 extern void OutboxCheckExpressionTrust(const OutboxRunner *runner, Node *expression);
 extern void OutboxCheckQueryTrust(const OutboxRunner *runner, Query *query);
 extern void OutboxCheckOutputTrust(const OutboxRunner *runner, Oid type);
+extern void OutboxCheckInputTrust(const OutboxRunner *runner, Oid type);
 extern void OutboxCheckTextTrust(const OutboxRunner *runner, Node *raw, TupleDesc row);
 
 #endif /* OUTBOX_TRUST_H */

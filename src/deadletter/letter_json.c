@@ -14,6 +14,7 @@
 
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
@@ -28,6 +29,7 @@ static void value_to_json(JsonbValue *json, Oid type, Datum value, int max_bytes
 static void text_to_json(JsonbValue *json, const char *text, int max_bytes);
 static void jsonb_to_json(JsonbValue *json, Jsonb *value);
 static bool is_nested(const Jsonb *value);
+static Datum read_value(const char *text, Oid type, int32 typmod);
 static char *member_text(const JsonbValue *value);
 
 Jsonb *
@@ -197,16 +199,47 @@ OutboxRowFromJsonb(TupleDesc desc, Jsonb *object, Datum *values, bool *isnull)
 		const char *name = NameStr(attribute->attname);
 		JsonbValue buffer;
 		JsonbValue *member = attribute->attisdropped ? NULL : getKeyJsonValueFromContainer(&object->root, name, strlen(name), &buffer);
-		Oid input;
-		Oid parameter;
 
 		values[i] = (Datum) 0;
 		isnull[i] = member == NULL || member->type == jbvNull;
-		if (isnull[i])
-			continue;
-		getTypeInputInfo(attribute->atttypid, &input, &parameter);
-		values[i] = OidInputFunctionCall(input, member_text(member), parameter, attribute->atttypmod);
+		if (!isnull[i])
+			values[i] = read_value(member_text(member), attribute->atttypid, attribute->atttypmod);
 	}
+}
+
+Oid
+OutboxReadBackType(Oid type, int32 *typmod)
+{
+	Oid base = getBaseTypeAndTypmod(type, typmod);
+	Oid element = get_element_type(base);
+	int32 element_typmod = -1;
+	Oid array;
+
+	if (!OidIsValid(element) || get_typtype(element) != TYPTYPE_DOMAIN)
+		return base;
+	/* there is none of a domain over an array */
+	array = get_array_type(getBaseTypeAndTypmod(element, &element_typmod));
+	if (!OidIsValid(array))
+		return base;
+	*typmod = element_typmod;
+	return array;
+}
+
+static Datum
+read_value(const char *text, Oid type, int32 typmod)
+{
+	Oid read = OutboxReadBackType(type, &typmod);
+	Oid element = get_element_type(getBaseType(type));
+	Oid input;
+	Oid parameter;
+	Datum value;
+
+	getTypeInputInfo(read, &input, &parameter);
+	value = OidInputFunctionCall(input, unconstify(char *, text), parameter, typmod);
+	/* the array of a domain is one of its base type but for the name of the type in it */
+	if (OidIsValid(element))
+		ARR_ELEMTYPE(DatumGetArrayTypeP(value)) = element;
+	return value;
 }
 
 static char *

@@ -34,9 +34,15 @@ extern Jsonb *OutboxRowToJsonb(TupleDesc desc, const Datum *values, const bool *
 
 /*
  * Reads back what these wrote, by the names of the columns; one that is not
- * there is NULL. Raises when a value does not fit its type any more.
+ * there is NULL. Raises when a value does not fit its type any more. Domains
+ * are not checked: their values have been. So no code of their owners runs,
+ * but where they are inside rows and ranges; whoever calls this with the rights
+ * of a role asks first whether the input functions may run with them.
  */
 extern void OutboxRowFromJsonb(TupleDesc desc, Jsonb *object, Datum *values, bool *isnull);
+
+/* The type by whose input function it reads a value of this type, and the modifier that it passes. */
+extern Oid OutboxReadBackType(Oid type, int32 *typmod);
 
 /* The text itself, or a palloc'd beginning of it that says how much is missing. */
 extern const char *OutboxCutText(const char *text, int max_bytes);
