@@ -27,6 +27,7 @@
 
 #include "contract/evaluation.h"
 #include "contract/evaluation_refuse.h"
+#include "contract/portals.h"
 #include "contract/settings.h"
 
 /* The traits that make it necessary to do anything at all. */
@@ -40,6 +41,7 @@ typedef struct Session
 	int guc_nest_level; /* opened since; 0: none */
 	OutboxDirectSettings settings;
 	bool foreign; /* that evaluation, or one around it */
+	int portals;  /* a mark of portals.c; -1: none */
 } Session;
 
 static Session *stack = NULL; /* in TopMemoryContext */
@@ -77,6 +79,7 @@ OutboxEvaluationBegin(OutboxEvaluation *evaluation, Oid owner, OutboxTraits trai
 	if (foreign)
 	{
 		debug_query_string = NULL;
+		stack[depth - 1].portals = OutboxFreezePortals();
 		/* it may change settings itself */
 		stack[depth - 1].guc_nest_level = NewGUCNestLevel();
 	}
@@ -88,6 +91,8 @@ OutboxEvaluationEnd(const OutboxEvaluation *evaluation)
 {
 	if (!evaluation->entered)
 		return;
+	if (stack[depth - 1].portals >= 0)
+		OutboxDropNewPortals(stack[depth - 1].portals);
 	SetUserIdAndSecContext(evaluation->user, evaluation->sec_context);
 	pop();
 }
@@ -112,6 +117,7 @@ push(OutboxTraits traits)
 		.transaction_level = GetCurrentTransactionNestLevel(),
 		.statement = debug_query_string,
 		.foreign = (traits & OUTBOX_FOREIGN) || OutboxEvaluatesForeignCode(),
+		.portals = -1,
 	};
 	OutboxPinDirectSettings(traits, &stack[depth].settings);
 	depth++;
@@ -125,6 +131,8 @@ pop(void)
 	/* after this whatever code did to the settings below is what it found there */
 	if (session->guc_nest_level > 0)
 		AtEOXact_GUC(false, session->guc_nest_level);
+	if (session->portals >= 0)
+		OutboxThawPortals(session->portals);
 	OutboxRestoreDirectSettings(&session->settings);
 	debug_query_string = session->statement;
 }

@@ -23,8 +23,9 @@ extern void OutboxEvaluationInit(void); /* from _PG_init */
 /*
  * Enters evaluation for what has these traits: nothing to do for PostgreSQL's
  * own functions that read no setting; what they can read is pinned for others;
- * and for everything else all settings are pinned, the statement is hidden, and
- * what could not be taken back is refused (evaluation_refuse.c).
+ * and for everything else all settings are pinned, the statement is hidden, the
+ * session's cursors are out of reach (portals.c), and what could not be taken
+ * back is refused (evaluation_refuse.c).
  * Anything runs as `owner`, in a security-restricted operation, and says
  * nothing to the client but errors.
  *

@@ -95,6 +95,8 @@ is_refused(Oid function)
 		case F_PG_EXPORT_SNAPSHOT:
 		/* what the session is doing */
 		case F_PG_CURSOR:
+		case F_CURSOR_TO_XML:
+		case F_CURSOR_TO_XMLSCHEMA:
 		case F_PG_PREPARED_STATEMENT:
 		case F_PG_LISTENING_CHANNELS:
 			return true;
