@@ -270,6 +270,20 @@ OutboxIsJsonExpression(Node *node, List **values)
 #endif
 }
 
+/* Functions that read a text as a value of the type that another text names; since 16. */
+#if PG_VERSION_NUM >= 160000
+#define OUTBOX_INPUT_BY_NAME F_PG_INPUT_IS_VALID, F_PG_INPUT_ERROR_INFO
+#else
+#define OUTBOX_INPUT_BY_NAME InvalidOid
+#endif
+
+/* Does the function read json as a value of an argument's type, which it does not return? Since 17. */
+#if PG_VERSION_NUM >= 170000
+#define OutboxReadsIntoArgument(function) ((function) == F_JSONB_POPULATE_RECORD_VALID)
+#else
+#define OutboxReadsIntoArgument(function) false
+#endif
+
 /* What the server calls for a new configuration of text search; renamed in 16. */
 #if PG_VERSION_NUM >= 160000
 #define OutboxAssignTextSearch assign_default_text_search_config

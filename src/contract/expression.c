@@ -312,7 +312,8 @@ collation_traits(Oid collation, List *args)
 static bool
 is_volatile(Oid function, Node *node, void *name)
 {
-	if (func_volatile(function) != PROVOLATILE_VOLATILE)
+	/* what is unseen is refused for whose it may be (trust.c) */
+	if (!OidIsValid(function) || func_volatile(function) != PROVOLATILE_VOLATILE)
 		return false;
 	*(char **) name = get_func_name(function);
 	return true;

@@ -194,11 +194,28 @@ static const struct
 	{F_XML_IS_WELL_FORMED_CONTENT, OUTBOX_SPEAKS},
 };
 
+/*
+ * PostgreSQL's own functions that run code of others: a query or a table's, which a text, a name or an oid tells, or the
+ * input of a type, with its checks.
+ */
+static const Oid unseen[] = {
+	/* queries */
+	F_TABLE_TO_XML, F_TABLE_TO_XMLSCHEMA, F_TABLE_TO_XML_AND_XMLSCHEMA, F_QUERY_TO_XML, F_QUERY_TO_XMLSCHEMA,
+	F_QUERY_TO_XML_AND_XMLSCHEMA, F_CURSOR_TO_XML, F_CURSOR_TO_XMLSCHEMA, F_SCHEMA_TO_XML, F_SCHEMA_TO_XMLSCHEMA,
+	F_SCHEMA_TO_XML_AND_XMLSCHEMA, F_DATABASE_TO_XML, F_DATABASE_TO_XMLSCHEMA, F_DATABASE_TO_XML_AND_XMLSCHEMA,
+	F_TS_STAT_TEXT, F_TS_STAT_TEXT_TEXT, F_TS_REWRITE_TSQUERY_TEXT,
+	/* hash functions of a table's partition key */
+	F_SATISFIES_HASH_PARTITION,
+	/* input of the type of an oid or a name, when they are called by name */
+	F_ARRAY_IN, F_RECORD_IN, F_DOMAIN_IN, F_RANGE_IN, F_MULTIRANGE_IN, OUTBOX_INPUT_BY_NAME};
+
 static bool never_raises(Oid function);
 
 OutboxTraits
 OutboxFunctionTraits(Oid function)
 {
+	if (!OidIsValid(function))
+		return OUTBOX_ANYTHING;
 	/* declared stable because maps change; no setting changes its result, and it raises nothing */
 	if (OutboxIsDecode(function))
 		return 0;
@@ -214,6 +231,17 @@ OutboxFunctionTraits(Oid function)
 	if (func_volatile(function) == PROVOLATILE_IMMUTABLE)
 		return OUTBOX_RAISES;
 	return OUTBOX_READS_ALL | OUTBOX_SPEAKS | OUTBOX_RAISES;
+}
+
+bool
+OutboxRunsUnseen(Oid function)
+{
+	for (int i = 0; i < lengthof(unseen); i++)
+	{
+		if (unseen[i] == function)
+			return OidIsValid(function);
+	}
+	return false;
 }
 
 static bool

@@ -10,7 +10,11 @@
 
 #include "contract/traits.h"
 
+/* InvalidOid: of code that nothing names. */
 extern OutboxTraits OutboxFunctionTraits(Oid function);
+
+/* Does it run code of others that only its arguments' values tell? */
+extern bool OutboxRunsUnseen(Oid function);
 
 /* Of a call under this collation; `collatable`: an argument is a text. */
 extern OutboxTraits OutboxCollationTraits(Oid collation, bool collatable);

@@ -20,10 +20,12 @@
 #include "nodes/parsenodes.h"
 #include "parser/parse_coerce.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 #include "compat.h"
+#include "contract/function_traits.h"
 #include "contract/reach.h"
 #include "contract/reach_walk.h"
 
@@ -38,6 +40,8 @@ static bool reach_aggregate(OutboxReach *reach, Oid function, List *args);
 static bool reach_text_cast(OutboxReach *reach, const CoerceViaIO *cast);
 static bool reach_types_of(OutboxReach *reach, List *args, int use);
 static bool reach_list(OutboxReach *reach, const List *types, int use);
+static bool reach_definition(OutboxReach *reach, const RangeTblFunction *function);
+static bool reach_families(OutboxReach *reach, const List *families);
 static bool reach_sort(OutboxReach *reach, const SortGroupClause *clause);
 static bool takes_any(Oid type);
 
@@ -67,6 +71,7 @@ run(OutboxReach *reach, Node *node)
 	list_free(reach->seen);
 	list_free(reach->seen_uses);
 	list_free(reach->families);
+	list_free(reach->record_fields);
 	return result;
 }
 
@@ -81,9 +86,9 @@ OutboxReachWalker(Node *node, void *context)
 	{
 		bool result;
 
-		reach->depth++;
+		reach->queries = lappend(reach->queries, node);
 		result = query_tree_walker((Query *) node, OutboxReachWalker, reach, QTW_EXAMINE_RTES_BEFORE | QTW_EXAMINE_SORTGROUP);
-		reach->depth--;
+		reach->queries = list_delete_last(reach->queries);
 		return result;
 	}
 	/* its parts come by themselves */
@@ -94,7 +99,7 @@ OutboxReachWalker(Node *node, void *context)
 		return reach->planning && entry->rtekind == RTE_RELATION && OutboxReachTable(reach, entry->relid);
 	}
 	reach->node = node;
-	if (check_functions_in_node(node, report, reach) || reach_parts(reach, node))
+	if (check_functions_in_node(node, report, reach) || reach_parts(reach, node) || OutboxReachRecordMade(reach, node))
 		return true;
 	return expression_tree_walker(node, OutboxReachWalker, reach);
 }
@@ -103,6 +108,12 @@ bool
 OutboxReachFunction(OutboxReach *reach, Oid function)
 {
 	return OidIsValid(function) && reach->callback(function, reach->node, reach->arg);
+}
+
+bool
+OutboxReachUnseen(OutboxReach *reach)
+{
+	return reach->callback(InvalidOid, reach->node, reach->arg);
 }
 
 bool
@@ -115,10 +126,15 @@ OutboxReachInside(OutboxReach *reach, Node *node)
 	return result;
 }
 
+/* Called by its name. Types call their input functions with nothing but their own name. */
 static bool
-report(Oid function, void *reach)
+report(Oid function, void *arg)
 {
-	return OutboxReachFunction(reach, function);
+	OutboxReach *reach = arg;
+
+	if (OutboxReachFunction(reach, function))
+		return true;
+	return !IsA(reach->node, CoerceViaIO) && OutboxRunsUnseen(function) && OutboxReachUnseen(reach);
 }
 
 /* What a node calls beside the functions that it names. */
@@ -157,6 +173,15 @@ reach_parts(OutboxReach *reach, Node *node)
 				OutboxReachFunction(reach, ((WindowClause *) node)->endInRangeFunc);
 		case T_SortGroupClause:
 			return reach_sort(reach, (SortGroupClause *) node);
+		case T_TargetEntry:
+			return ((TargetEntry *) node)->ressortgroupref != 0 &&
+				OutboxReachType(reach, OutboxReachedType(node), OUTBOX_REACH_COMPARE);
+		case T_SetOperationStmt:
+			return reach_list(reach, ((SetOperationStmt *) node)->colTypes, OUTBOX_REACH_COMPARE);
+		case T_RowCompareExpr:
+			return reach_families(reach, ((RowCompareExpr *) node)->opfamilies);
+		case T_RangeTblFunction:
+			return reach_definition(reach, (RangeTblFunction *) node);
 		case T_TableFunc:
 			return reach_list(reach, ((TableFunc *) node)->coltypes, OUTBOX_REACH_INPUT);
 		case T_TableSampleClause:
@@ -184,14 +209,16 @@ reach_call(OutboxReach *reach, Oid function, List *args, Oid result)
 {
 	Oid *declared;
 	int ndeclared;
-	bool any = takes_any(get_func_signature(function, &declared, &ndeclared));
-	bool stop = any && OidIsValid(result) && OutboxReachType(reach, result, OUTBOX_REACH_INPUT);
+	Oid returned = get_func_signature(function, &declared, &ndeclared);
+	bool any = false;
+	/* a record is made of what the call's column definition list says */
+	bool stop = takes_any(returned) && returned != RECORDOID && OidIsValid(result) && OutboxReachType(reach, result, OUTBOX_REACH_INPUT);
 
-	any = false;
 	for (int i = 0; i < ndeclared; i++)
 		any |= takes_any(declared[i]);
 	if (any && !stop)
-		stop = reach_types_of(reach, args, OUTBOX_REACH_OUTPUT | OUTBOX_REACH_JSON | OUTBOX_REACH_COMPARE);
+		stop = reach_types_of(reach, args, OUTBOX_REACH_OUTPUT | OUTBOX_REACH_JSON | OUTBOX_REACH_COMPARE) ||
+			(OutboxReadsIntoArgument(function) && reach_types_of(reach, args, OUTBOX_REACH_INPUT));
 	if (!stop && list_length(args) < ndeclared)
 		stop = reach_defaults(reach, function, list_length(args));
 	pfree(declared);
@@ -222,7 +249,7 @@ reach_operator(OutboxReach *reach, Oid opno, Oid function, List *args)
 {
 	if (reach_call(reach, OidIsValid(function) ? function : get_opcode(opno), args, InvalidOid))
 		return true;
-	return reach->depth > 0 && OutboxReachOperatorFamilies(reach, opno);
+	return reach->queries != NIL && OutboxReachOperatorFamilies(reach, opno);
 }
 
 static bool
@@ -242,7 +269,7 @@ reach_aggregate(OutboxReach *reach, Oid function, List *args)
 
 		result = OidIsValid(aggregate->aggsortop) && OutboxReachOperatorFamilies(reach, aggregate->aggsortop);
 		for (int i = 0; i < lengthof(parts) && !result; i++)
-			result = OutboxReachFunction(reach, parts[i]);
+			result = report(parts[i], reach);
 	}
 	ReleaseSysCache(tuple);
 	return result;
@@ -262,12 +289,37 @@ reach_types_of(OutboxReach *reach, List *args, int use)
 
 	foreach (lc, args)
 	{
-		Node *arg = lfirst(lc);
-
 		/* an aggregate's are columns of the rows that it reads */
-		if (IsA(arg, TargetEntry))
-			arg = (Node *) ((TargetEntry *) arg)->expr;
-		if (OutboxReachType(reach, exprType(arg), use))
+		if (OutboxReachType(reach, OutboxReachedType(lfirst(lc)), use))
+			return true;
+	}
+	return false;
+}
+
+Oid
+OutboxReachedType(Node *expression)
+{
+	return exprType(IsA(expression, TargetEntry) ? (Node *) ((TargetEntry *) expression)->expr : expression);
+}
+
+/* A column definition list: what is in it is made of json. */
+static bool
+reach_definition(OutboxReach *reach, const RangeTblFunction *function)
+{
+	if (function->funccoltypes == NIL)
+		return false;
+	reach->defined = function->funcexpr;
+	return reach_list(reach, function->funccoltypes, OUTBOX_REACH_INPUT);
+}
+
+static bool
+reach_families(OutboxReach *reach, const List *families)
+{
+	ListCell *lc;
+
+	foreach (lc, families)
+	{
+		if (OutboxReachFamily(reach, lfirst_oid(lc)))
 			return true;
 	}
 	return false;

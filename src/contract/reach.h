@@ -12,7 +12,8 @@
  * text: then the output and input functions of the types, of their elements
  * and of their attributes), checks of domains, aggregates with all their
  * parts, window functions, comparison and hash functions of the types where
- * something compares them, defaults of arguments that a call leaves out. What a
+ * something compares them, defaults of arguments that a call leaves out, and the
+ * same for fields of anonymous records and of column definition lists. What a
  * function's own body calls is not found: that is the function's business.
  *
  *-------------------------------------------------------------------------
@@ -25,7 +26,9 @@
 /*
  * Called for every function, some of them several times; true ends the walk.
  * `node` is the part of the expression at which the function is called, by
- * itself or by another function.
+ * itself or by another function. InvalidOid: code runs there that nothing names,
+ * of a type or a query that a value tells (OutboxRunsUnseen), or of a field of
+ * an anonymous record that was made out of sight.
  */
 typedef bool (*OutboxReachedFunction)(Oid function, Node *node, void *arg);
 

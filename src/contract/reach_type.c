@@ -17,6 +17,7 @@
 #include "nodes/execnodes.h"
 #include "parser/parse_coerce.h"
 #include "utils/catcache.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
@@ -68,6 +69,8 @@ reach_own_functions(OutboxReach *reach, Oid type, int use)
 	Oid parameter;
 	bool is_varlena;
 
+	if (type == RECORDOID)
+		return (use & OUTBOX_REACH_OUTPUT) && OutboxReachFunction(reach, F_RECORD_OUT);
 	if (get_typtype(type) == TYPTYPE_PSEUDO)
 		return false;
 	if (use & OUTBOX_REACH_OUTPUT)
@@ -108,6 +111,11 @@ reach_members(OutboxReach *reach, Oid type, int use)
 		case TYPTYPE_MULTIRANGE:
 			return OutboxReachType(reach, get_multirange_range(type), use);
 		default:
+			if (type == RECORDOID)
+				return OutboxReachRecord(reach, use);
+			/* columns of pg_statistic have arrays of all types */
+			if (IsPolymorphicType(type))
+				return OutboxReachUnseen(reach);
 			type = get_element_type(type);
 			return OidIsValid(type) && OutboxReachType(reach, type, use);
 	}

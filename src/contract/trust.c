@@ -36,6 +36,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
+#include "contract/function_traits.h"
 #include "contract/reach.h"
 #include "contract/trust.h"
 
@@ -48,6 +49,8 @@ typedef struct TextWalk
 
 static bool check_function(Oid function, Node *node, void *runner);
 OUTBOX_NORETURN static void refuse(const OutboxRunner *runner, Oid function);
+OUTBOX_NORETURN static void refuse_unseen(const OutboxRunner *runner, Node *node);
+static bool runs_unseen(Oid function, void *found);
 static bool look_at_text(Node *node, void *walk);
 static bool look_at_statement(Node *node, TextWalk *walk);
 static bool is_container(Oid type);
@@ -138,9 +141,38 @@ check_function(Oid function, Node *node, void *arg)
 {
 	const OutboxRunner *runner = arg;
 
+	if (!OidIsValid(function))
+		refuse_unseen(runner, node);
 	if (!OutboxMayRun(runner->role, function))
 		refuse(runner, function);
 	return false;
+}
+
+/* Nobody can tell whose code that is, today or tomorrow. */
+static void
+refuse_unseen(const OutboxRunner *runner, Node *node)
+{
+	Oid function = InvalidOid;
+
+	if (node && check_functions_in_node(node, runs_unseen, &function))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("%s calls the function %s, which runs code that cannot be told from the call", runner->what,
+						format_procedure_qualified(function)),
+				 errdetail("A query, a table or a type that a value names may call functions of any owner."),
+				 errhint("Write the query, the table or the type itself, as in a subquery or a cast.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("%s uses a record of which the types of the fields cannot be told", runner->what),
+			 errdetail("Printing, reading or comparing it may call functions of any owner."),
+			 errhint("Call the function that returns it in FROM, with a column definition list, or declare its columns as OUT parameters.")));
+}
+
+static bool
+runs_unseen(Oid function, void *found)
+{
+	*(Oid *) found = function;
+	return OutboxRunsUnseen(function);
 }
 
 static void

@@ -9,9 +9,10 @@ LANGUAGE plpgsql AS $$
 DECLARE result text;
 BEGIN
     EXECUTE format('CREATE VIEW reached AS SELECT %s AS x %s', expression, from_where);
-    SELECT string_agg(DISTINCT p.proname, ' ' ORDER BY p.proname) INTO result
-    FROM unnest(outbox_test_reach('reached'::regclass, planned)) AS f(oid) JOIN pg_proc p ON p.oid = f.oid
-    WHERE p.pronamespace = current_schema()::regnamespace;
+    -- ?: code that nothing names
+    SELECT string_agg(DISTINCT coalesce(p.proname, '?'), ' ' ORDER BY coalesce(p.proname, '?')) INTO result
+    FROM unnest(outbox_test_reach('reached'::regclass, planned)) AS f(oid) LEFT JOIN pg_proc p ON p.oid = f.oid
+    WHERE p.pronamespace = current_schema()::regnamespace OR p.oid IS NULL;
     DROP VIEW reached;
     RETURN coalesce(result, '-');
 END $$;
@@ -77,6 +78,35 @@ SELECT e || ' → ' || reach('1', from_where => e) FROM unnest(ARRAY[
     'FROM t WHERE plain(i) > 0', 'FROM t ORDER BY p', 'FROM t GROUP BY p', 'FROM t a JOIN t b ON a.p =! b.p', 'FROM t a JOIN t b USING (p)',
     'FROM plain(1)', 'FROM (VALUES (plain(1))) v', 'FROM t LIMIT plain(1)', 'FROM (SELECT plain(i) FROM t) s', 'FROM t, LATERAL (SELECT plain(t.i) UNION SELECT 1) u',
     'FROM t, XMLTABLE(''/a'' PASSING x COLUMNS c d)', 'FROM t TABLESAMPLE BERNOULLI (plain(1))', 'FROM unnest(ARRAY[plain(1)])'
+]) e;
+-- anonymous records: what is done with them is done with their fields
+CREATE FUNCTION shapeless(int) RETURNS record LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN ROW($1); END';
+CREATE FUNCTION shaped(OUT a pair, OUT b int) LANGUAGE plpgsql IMMUTABLE AS 'BEGIN END';
+SELECT e || ' → ' || reach(e) FROM unnest(ARRAY[
+    '(ROW(p)).f1', 'ROW(p) IS NULL', 'row_to_json(ROW(p))', 'to_json(ROW(ROW(p)))', 'jsonb_build_object(''a'', ROW(p))', 'array_to_json(ARRAY[ROW(p)])', 'ROW(vv, p)::text',
+    'hash_record(ROW(p))', 'concat(ROW(i))', 'to_json(coalesce(ROW(1), ROW(p)))', 'to_json(NULL::record)',
+    '(SELECT json_agg(q) FROM (SELECT p) q)', '(SELECT json_agg(q) FROM (SELECT i) q)', '(SELECT array_to_json(array_agg(q)) FROM (VALUES (p)) q(e))',
+    '(WITH q AS (SELECT p) SELECT to_json(q) FROM q)', '(SELECT to_json(q) FROM (SELECT p) y, LATERAL (SELECT y AS q) z)', '(SELECT to_json(q) FROM ((SELECT p) y CROSS JOIN (SELECT 1) z) q)',
+    '(SELECT (SELECT to_json(q)) FROM (SELECT p) q)', '(SELECT to_json(q) FROM ROWS FROM (unnest(ps), unnest(vs)) q)',
+    'to_json(shaped())', '(SELECT to_json(q) FROM shaped() q)', 'to_json(shapeless(i))', '(SELECT to_json(q) FROM shapeless(i) q(a int))', '(SELECT to_json(q) FROM shapeless(i) q(a pair))',
+    'shapeless(i) = ROW(1)', 'json_populate_record(ROW(s::d), ''{}'') IS NULL', '(SELECT count(s.stavalues1) FROM pg_statistic s)', '(SELECT to_json(s.stavalues1) FROM pg_statistic s LIMIT 1)'
+]) e;
+-- column definition lists
+SELECT e || ' → ' || reach(e) FROM unnest(ARRAY[
+    '(SELECT a FROM jsonb_to_record(j) q(a d))', '(SELECT a FROM jsonb_to_recordset(j) q(b int, a d[]))', '(SELECT a FROM json_to_record(j::json) q(a pair))',
+    '(SELECT a FROM ROWS FROM (jsonb_to_record(j) AS (a d), plain(1)) q)', '(SELECT to_json(q) FROM jsonb_to_record(j) q(a pair))', '(SELECT a FROM jsonb_to_record(j) q(a text))'
+]) e;
+-- what sorts, hashes and compares without naming an operator
+SELECT e || ' → ' || reach('1', from_where => e) FROM unnest(ARRAY[
+    'FROM t ORDER BY ps', 'FROM t GROUP BY ps', 'FROM (SELECT DISTINCT ps FROM t) x', 'FROM (SELECT p FROM t UNION SELECT p FROM t) x', 'FROM t WHERE ROW(p, p) <! ROW(p, p)', 'FROM t ORDER BY ROW(p)'
+]) e;
+-- built-in functions that run what a value names
+SELECT e || ' → ' || reach(e) FROM unnest(ARRAY[
+    'table_to_xml(''t'', true, true, '''')', 'table_to_xmlschema(''t'', true, true, '''')', 'query_to_xml(s, true, true, '''')', 'query_to_xmlschema(s, true, true, '''')',
+    'cursor_to_xml(''c'', 1, true, true, '''')', 'schema_to_xml(''public'', true, true, '''')', 'database_to_xml_and_xmlschema(true, true, '''')',
+    'ts_rewrite(''a'', s)', 'ts_rewrite(''a'', ''a''::tsquery, ''b'')', '(SELECT count(*) FROM ts_stat(s))', 'satisfies_hash_partition(1, 2, 1, i)',
+    'domain_in(s::cstring, ''d''::regtype, -1) IS NULL', 'array_in(s::cstring, ''d''::regtype, -1) IS NULL', 'record_in(s::cstring, ''pair''::regtype, -1) IS NULL',
+    'range_in(s::cstring, ''text_range''::regtype, -1) IS NULL', 's::int[]', 'to_regtype(s)', 'format_type(i::oid, 1)'
 ]) e;
 -- what planning evaluates
 SELECT 'planned → ' || reach('1', true);

@@ -29,7 +29,11 @@ CREATE TYPE sf.pair AS (a int, b int);
 CREATE FUNCTION sf.to_pair(x int) RETURNS sf.pair LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM sf.note(); RETURN ROW(x, x)::sf.pair; END $$;
 CREATE CAST (int AS sf.pair) WITH FUNCTION sf.to_pair(int);
 CREATE AGGREGATE sf.total (int) (SFUNC = sf.plus, STYPE = int, INITCOND = '0');
+CREATE TYPE sf.word AS ENUM ('x');
+CREATE FUNCTION sf.to_json(x sf.word) RETURNS json LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM sf.note(); RETURN '1'; END $$;
+CREATE CAST (sf.word AS json) WITH FUNCTION sf.to_json(sf.word);
 RESET ROLE;
+CREATE FUNCTION sf.shapeless(x int) RETURNS record LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN ROW(x); END $$;
 -- casts belong to whoever owns a type; the view may be of anybody
 CREATE FUNCTION sf.view(body text, owner text DEFAULT 'sf_owner') RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -63,7 +67,18 @@ INSERT INTO sf.body (body) VALUES
     ('SELECT i.id, (SELECT sf.total(l.n) FROM sf.line l WHERE l.item = i.id) AS n FROM sf.item i'),
     ('SELECT i.id, (SELECT max(l.n) FROM sf.line l WHERE l.item = i.id AND sf.yes(l.n)) AS n FROM sf.item i'),
     ('SELECT i.id, l.n FROM sf.item i LEFT JOIN LATERAL (SELECT sf.f(x.n) AS n FROM sf.line x WHERE x.item = i.id ORDER BY sf.f(x.n) LIMIT 1) l ON true'),
-    ('WITH w AS (SELECT item, sf.f(n) AS n FROM sf.line) SELECT i.id, (SELECT max(w.n) FROM w WHERE w.item = i.id) AS n FROM sf.item i');
+    ('WITH w AS (SELECT item, sf.f(n) AS n FROM sf.line) SELECT i.id, (SELECT max(w.n) FROM w WHERE w.item = i.id) AS n FROM sf.item i'),
+    -- fields of anonymous records
+    ('SELECT id, row_to_json(ROW(name::sf.word))::text AS n FROM sf.item'),
+    ('SELECT i.id, (SELECT json_agg(x)::text FROM (SELECT i.name::sf.word AS w) x) AS n FROM sf.item i'),
+    ('SELECT id, (SELECT array_to_json(array_agg(x))::text FROM (VALUES (name::sf.word)) x(w)) AS n FROM sf.item'),
+    ('SELECT id, to_json(sf.shapeless(n))::text AS n FROM sf.item'),
+    -- column definition lists
+    ('SELECT id, (SELECT x.a::int FROM jsonb_to_record(jsonb_build_object(''a'', n)) x(a sf.dom)) AS n FROM sf.item'),
+    ('SELECT id, (SELECT x.a[1]::int FROM ROWS FROM (json_to_recordset(''[]'') AS (b text, a sf.dom[])) x) AS n FROM sf.item'),
+    -- functions of PostgreSQL that run what a value names
+    ('SELECT id, table_to_xml(''sf.line'', true, true, '''')::text AS n FROM sf.item'),
+    ('SELECT id, domain_in(name::cstring, ''sf.dom''::regtype, -1) IS NULL AS n FROM sf.item');
 \echo behind the view
 SELECT n, sf.view(body), sf.try($$SELECT outbox.create_contract('sf_item', view => 'sf.item_v', source => 'sf.item', key => '{id}')$$) FROM sf.body ORDER BY n;
 SELECT DISTINCT by_role FROM sf.ran;
@@ -73,11 +88,13 @@ SELECT sf.view('SELECT i.id, i.n, (SELECT array_agg(l.n::int) FROM sf.line l WHE
 SELECT outbox.create_contract('sf_item', view => 'sf.item_v', source => 'sf.item', key => '{id}');
 SELECT outbox.create_event_type('SfItem', contract => 'sf_item', emit => 'created');
 SELECT sf.try(format($$SELECT outbox.create_event_type('SfNo', contract => 'sf_item', emit => 'created', condition => %L)$$, condition))
-FROM unnest(ARRAY['sf.yes(new.n)', 'new.n OPERATOR(sf.<+>) 1 = 2', 'new.n::sf.dom > 1', $$new.n = ANY ('{1}'::sf.dom[])$$, $$new.lines = '{1}'::sf.dom[]::int[]$$]) condition;
+FROM unnest(ARRAY['sf.yes(new.n)', 'new.n OPERATOR(sf.<+>) 1 = 2', 'new.n::sf.dom > 1', $$new.n = ANY ('{1}'::sf.dom[])$$, $$new.lines = '{1}'::sf.dom[]::int[]$$,
+                  $$table_to_xml('sf.line', true, true, '') IS DOCUMENT$$, $$array_in('{1}', 'sf.dom'::regtype, -1) IS NULL$$, 'to_json(sf.shapeless(new.n)) IS NULL']) condition;
 SELECT sf.try(format($$SELECT outbox.add_check('SfItem', 'no', %L)$$, expression))
-FROM unnest(ARRAY['sf.yes(n)', 'sf.inlined(n) > 1', $$n = ANY ('{1}'::sf.dom[])$$]) expression;
+FROM unnest(ARRAY['sf.yes(n)', 'sf.inlined(n) > 1', $$n = ANY ('{1}'::sf.dom[])$$, $$schema_to_xml('sf', true, true, '') IS DOCUMENT$$, $$row_to_json(ROW('x'::sf.word)) IS NULL$$]) expression;
 SELECT sf.try(format($$SELECT outbox.add_source('sf_item', 'sf.line', key_query => %L)$$, key_query))
-FROM unnest(ARRAY['sf.f(row.item)', 'row.item::sf.dom', 'SELECT i.id FROM sf.item i WHERE i.id = row.item AND sf.yes(i.n)', $$SELECT i.id FROM sf.item i WHERE i.id = row.item AND i.n = ANY ('{1}'::sf.dom[])$$]) key_query;
+FROM unnest(ARRAY['sf.f(row.item)', 'row.item::sf.dom', 'SELECT i.id FROM sf.item i WHERE i.id = row.item AND sf.yes(i.n)', $$SELECT i.id FROM sf.item i WHERE i.id = row.item AND i.n = ANY ('{1}'::sf.dom[])$$,
+                  $$SELECT x.a FROM jsonb_to_record('{}') x(a sf.dom)$$, $$SELECT row.item WHERE database_to_xml(true, true, '') IS DOCUMENT$$]) key_query;
 SELECT DISTINCT by_role FROM sf.ran;
 
 \echo in an index of a table that is read, which planning may evaluate

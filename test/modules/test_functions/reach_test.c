@@ -58,7 +58,6 @@ note(Oid function, Node *node, void *arg)
 {
 	List **functions = arg;
 
-	Assert(OidIsValid(function));
 	*functions = list_append_unique_oid(*functions, function);
 	return false;
 }
