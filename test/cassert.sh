@@ -2,7 +2,7 @@
 # Tests on a PostgreSQL that checks itself: built from the distribution's source with --enable-cassert.
 #   cassert.sh                               ONLY="unit regress isolation pgtap tap", see run/all.sh
 #   ONLY="regress isolation" cassert.sh      what the whole suite does
-#   PROVE_TESTS="test/t/106_discard_caches.pl" ONLY=tap cassert.sh
+#   PROVE_TESTS="test/t/001_real_kafka.pl" ONLY=tap cassert.sh
 # It takes apt-get and a Debian mirror with sources. The server is built in about two minutes at first and kept in
 # $OUTBOX_CACHE/cassert, by default build/cassert; removing that directory starts over. Every call tests a copy of the
 # sources, in build/cassert-run, with a copy of the server.

@@ -38,7 +38,7 @@ typedef struct Session
 {
 	int transaction_level;
 	const char *statement;
-	int guc_nest_level; /* opened since; 0: none */
+	int guc_nest_level; /* opened since: whatever is set goes on top of our values */
 	OutboxDirectSettings settings;
 	bool foreign; /* that evaluation, or one around it */
 	int portals;  /* a mark of portals.c; -1: none */
@@ -80,10 +80,8 @@ OutboxEvaluationBegin(OutboxEvaluation *evaluation, Oid owner, OutboxTraits trai
 	{
 		debug_query_string = NULL;
 		stack[depth - 1].portals = OutboxFreezePortals();
-		/* it may change settings itself */
-		stack[depth - 1].guc_nest_level = NewGUCNestLevel();
 	}
-	stack[depth - 1].guc_nest_level = OutboxPinSettings(traits, stack[depth - 1].guc_nest_level);
+	OutboxPinSettings(traits);
 }
 
 void
@@ -120,6 +118,11 @@ push(OutboxTraits traits)
 		.portals = -1,
 	};
 	OutboxPinDirectSettings(traits, &stack[depth].settings);
+	/*
+	 * Always, whatever the code is taken for: on a level of its own the server saves our value and puts it back. Without
+	 * one it would keep ours for after the transaction, or free a string that is none of its own.
+	 */
+	stack[depth].guc_nest_level = NewGUCNestLevel();
 	depth++;
 }
 
@@ -129,8 +132,7 @@ pop(void)
 	Session *session = &stack[--depth];
 
 	/* after this whatever code did to the settings below is what it found there */
-	if (session->guc_nest_level > 0)
-		AtEOXact_GUC(false, session->guc_nest_level);
+	AtEOXact_GUC(false, session->guc_nest_level);
 	if (session->portals >= 0)
 		OutboxThawPortals(session->portals);
 	OutboxRestoreDirectSettings(&session->settings);

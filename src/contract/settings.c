@@ -10,10 +10,11 @@
  *
  * Some differ in almost every session and are expensive to set, because the
  * server checks the value. These are changed as variables, with the function
- * that the server calls for a new value. That is safe as long as they are put
- * back when the settings' own nest level has been rolled back: what code does to
- * them in between then ends with our value. A parallel worker would not get
- * ours, so there are none.
+ * that the server calls for a new value. That is safe on a nest level of settings
+ * that is opened before any code runs, and only there: the server takes what
+ * it finds in a variable for its own, and frees it when nothing saved it. It is
+ * rolled back first, so that what code does in between ends with our value; then
+ * ours is taken back. A parallel worker would not get ours, so there are none.
  *
  * test/sql/evaluation_settings.sql knows why every other setting is harmless.
  *
@@ -138,8 +139,8 @@ assign(const DirectSetting *setting, char *value)
 	setting->assign(value, NULL);
 }
 
-int
-OutboxPinSettings(OutboxTraits traits, int nest_level)
+void
+OutboxPinSettings(OutboxTraits traits)
 {
 	for (int i = 0; i < lengthof(settings); i++)
 	{
@@ -147,14 +148,11 @@ OutboxPinSettings(OutboxTraits traits, int nest_level)
 
 		if ((setting->traits & traits) == 0 || (!setting->record && !look_up(setting)) || is_pinned(setting))
 			continue;
-		if (nest_level == 0)
-			nest_level = NewGUCNestLevel();
 		/* some of them only a superuser may change, which is what was done to protect him */
 		(void) set_config_option(setting->name, setting->value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 		if (!setting->learned)
 			learn(setting);
 	}
-	return nest_level;
 }
 
 const char *

@@ -20,16 +20,15 @@ typedef struct OutboxDirectSettings
 	int max_parallel_workers_per_gather;
 } OutboxDirectSettings;
 
-/* Pins those that something of these traits may read, or saves them with traits of 0; neither raises. */
+/*
+ * Pins those that something of these traits may read, or saves them with traits of 0; neither raises. Open a nest level of
+ * settings before any code runs, and take it back before these.
+ */
 extern void OutboxPinDirectSettings(OutboxTraits traits, OutboxDirectSettings *saved);
 extern void OutboxRestoreDirectSettings(const OutboxDirectSettings *saved);
 
-/*
- * Pins the other settings that something of these traits may read. Returns the nest
- * level that AtEOXact_GUC(false, ...) takes back; 0 when all of them have
- * their values already. Pass `nest_level` to go on in one that is open.
- */
-extern int OutboxPinSettings(OutboxTraits traits, int nest_level);
+/* Pins the other settings that something of these traits may read, on the nest level that is open. */
+extern void OutboxPinSettings(OutboxTraits traits);
 
 /* The name of the n-th of them and the traits that pin it; NULL beyond the last. */
 extern const char *OutboxPinnedSetting(int n, const char **value, OutboxTraits *traits);
