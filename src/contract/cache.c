@@ -92,7 +92,7 @@ static void fill_step(void *arg);
 static void compile_contract(CacheEntry *entry);
 static void compile_touch(CacheEntry *entry);
 static void relation_changed(Datum arg, Oid relation);
-static void role_or_label_changed(Datum arg, int cacheid, uint32 hashvalue);
+static void anything_changed(Datum arg, int cacheid, uint32 hashvalue);
 static void object_changed(Datum arg, int cacheid, uint32 hashvalue);
 
 OutboxCachedContract *
@@ -204,9 +204,13 @@ create_cache(void)
 	/* The callbacks stay for good, so they come last. */
 	cache = hash_create("outbox contracts", 32, &control, HASH_ELEM | HASH_FUNCTION | HASH_CONTEXT);
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, role_or_label_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(AUTHOID, role_or_label_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(ENUMOID, role_or_label_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, anything_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, anything_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(ENUMOID, anything_changed, (Datum) 0);
+	/* what a function finds by itself when it gets a value of the type */
+	CacheRegisterSyscacheCallback(CASTSOURCETARGET, anything_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(CLAOID, anything_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AMPROCNUM, anything_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(PROCOID, object_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(TYPEOID, object_changed, (Datum) 0);
 }
@@ -410,7 +414,7 @@ compile_contract(CacheEntry *entry)
 	MemoryContextSetParent(compiled->context, entry->context);
 	entry->contract.compiled = compiled;
 	entry->relations = compiled->relations;
-	entry->objects = compiled->query ? compiled->query->plan->invalItems : NIL;
+	entry->objects = compiled->objects;
 }
 
 static void
@@ -421,6 +425,7 @@ compile_touch(CacheEntry *entry)
 	MemoryContextSetParent(OutboxTouchContext(touch), entry->context);
 	entry->contract.touch = touch;
 	entry->relations = OutboxTouchRelations(touch);
+	entry->objects = OutboxTouchTypes(touch);
 }
 
 static void
@@ -461,8 +466,9 @@ object_changed(Datum arg, int cacheid, uint32 hashvalue)
 	}
 }
 
+/* Rights, labels, casts, operator classes: rare, and what they are for is not known. */
 static void
-role_or_label_changed(Datum arg, int cacheid, uint32 hashvalue)
+anything_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
 	relation_changed((Datum) 0, InvalidOid);
 }

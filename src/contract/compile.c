@@ -42,6 +42,7 @@
 static void compile_as_owner(OutboxCompiledContract *contract, Oid source, bool draft);
 static void describe_rows(OutboxCompiledContract *contract);
 static OutboxViewExpansion *expand(OutboxCompiledContract *contract, Oid source);
+static void note_types(OutboxCompiledContract *contract);
 static void resolve_names(OutboxCompiledContract *contract);
 static int column_number(const OutboxCompiledContract *contract, const char *name);
 static int *column_numbers(const OutboxCompiledContract *contract, List *names, int *count);
@@ -107,7 +108,7 @@ compile_as_owner(OutboxCompiledContract *contract, Oid source, bool draft)
 		note_reads(contract, expansion->root_columns);
 	contract->relations = list_copy(expansion ? expansion->relations : contract->query->relations);
 	contract->relations = lappend_oid(contract->relations, OutboxRelationOid("contract"));
-	contract->relations = OutboxAddRowTypes(contract->relations, contract->row_desc);
+	note_types(contract);
 	contract->before = MakeSingleTupleTableSlot(contract->row_desc, &TTSOpsVirtual);
 	contract->after = MakeSingleTupleTableSlot(contract->row_desc, &TTSOpsVirtual);
 	contract->key_row = MakeSingleTupleTableSlot(contract->row_desc, &TTSOpsVirtual);
@@ -117,6 +118,20 @@ compile_as_owner(OutboxCompiledContract *contract, Oid source, bool draft)
 	contract->exec_context = AllocSetContextCreate(contract->context, "outbox executor state",
 												   ALLOCSET_DEFAULT_SIZES);
 	OutboxBuildExecutor(contract);
+}
+
+/* What was proven of the expressions, and of what is printed, is true of the types as they are now. */
+static void
+note_types(OutboxCompiledContract *contract)
+{
+	OutboxRowTypes types = {0};
+
+	OutboxAddRowTypes(&types, contract->row_desc);
+	OutboxAddExpressionTypes(&types, contract->cached->expr);
+	contract->relations = list_concat_unique_oid(contract->relations, types.relations);
+	contract->objects = types.objects;
+	if (contract->query)
+		contract->objects = list_concat(contract->objects, contract->query->plan->invalItems);
 }
 
 static OutboxViewExpansion *

@@ -51,6 +51,7 @@ typedef struct OutboxCompiledContract
 	OutboxContractConfig *config;
 	Oid owner;           /* evaluates with this role's rights */
 	List *relations;     /* OIDs whose invalidation outdates it */
+	List *objects;       /* of PlanInvalItem *, types and functions that do */
 	OutboxTraits traits; /* of all that is evaluated; with OUTBOX_RAISES in a subtransaction */
 
 	int ncolumns;

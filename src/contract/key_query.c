@@ -39,6 +39,7 @@
 #include "contract/key_query.h"
 #include "contract/key_query_parse.h"
 #include "contract/plan_by_index.h"
+#include "contract/row_types.h"
 #include "contract/trust.h"
 #include "contract/view_expand.h"
 #include "contract/view_survey.h"
@@ -51,6 +52,7 @@ struct OutboxKeyQuery
 	int max_fanout;
 	int nkeys;
 	List *relations;
+	List *types;
 	OutboxTraits traits;
 	Datum *values; /* scratch of one key */
 
@@ -178,6 +180,12 @@ OutboxKeyQueryRelations(const OutboxKeyQuery *query)
 	return query->relations;
 }
 
+List *
+OutboxKeyQueryTypes(const OutboxKeyQuery *query)
+{
+	return query->types;
+}
+
 bool
 OutboxKeyQueryMayRaise(const OutboxKeyQuery *query)
 {
@@ -205,6 +213,7 @@ static void
 keep_expressions(OutboxKeyQuery *query, List *expressions)
 {
 	MemoryContextCallback *release = palloc0(sizeof(MemoryContextCallback));
+	OutboxRowTypes types = {0};
 	OutboxRunner runner;
 
 	OutboxRunnerOfView(&runner, query->view, query->parse.owner);
@@ -215,6 +224,9 @@ keep_expressions(OutboxKeyQuery *query, List *expressions)
 	release->arg = query->cached;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, release);
 	query->traits = OutboxExpressionTraits(query->cached->expr);
+	OutboxAddExpressionTypes(&types, query->cached->expr);
+	query->types = types.objects;
+	query->relations = list_concat_unique_oid(query->relations, types.relations);
 	query->exec_context = AllocSetContextCreate(CurrentMemoryContext, "outbox key expressions", ALLOCSET_SMALL_SIZES);
 	build_states(query);
 }

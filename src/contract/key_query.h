@@ -33,8 +33,11 @@ extern void OutboxRunKeyQuery(OutboxKeyQuery *query, TupleTableSlot *row, Outbox
 /* The columns of the relation that it reads, attno - FirstLowInvalidHeapAttributeNumber. */
 extern const Bitmapset *OutboxKeyQueryReads(const OutboxKeyQuery *query);
 
-/* The relations that it reads, not sorted. */
+/* The relations that it reads, and those behind the types of its expressions, not sorted. */
 extern const List *OutboxKeyQueryRelations(const OutboxKeyQuery *query);
+
+/* Of PlanInvalItem *: the types behind its expressions. */
+extern List *OutboxKeyQueryTypes(const OutboxKeyQuery *query);
 
 extern bool OutboxKeyQueryMayRaise(const OutboxKeyQuery *query);
 extern bool OutboxKeyQueryIsValid(const OutboxKeyQuery *query);

@@ -86,6 +86,12 @@ OutboxTouchRelations(const OutboxTouch *touch)
 	return touch->relations;
 }
 
+const List *
+OutboxTouchTypes(const OutboxTouch *touch)
+{
+	return touch->query ? OutboxKeyQueryTypes(touch->query) : NIL;
+}
+
 bool
 OutboxTouchIsValid(const OutboxTouch *touch)
 {

@@ -26,11 +26,13 @@ typedef void (*OutboxTouchCallback)(void *arg, const Datum *values);
 extern OutboxTouch *OutboxCompileTouch(const OutboxContractConfig *config, Oid relation);
 
 /*
- * For whoever keeps it: the context that owns it, the relations whose
- * invalidation outdates it, and whether functions and types behind it changed.
+ * For whoever keeps it: the context that owns it, the relations and the types
+ * (of PlanInvalItem *) whose invalidation outdates it, and whether functions and
+ * domains behind it changed.
  */
 extern MemoryContext OutboxTouchContext(const OutboxTouch *touch);
 extern const List *OutboxTouchRelations(const OutboxTouch *touch);
+extern const List *OutboxTouchTypes(const OutboxTouch *touch);
 extern bool OutboxTouchIsValid(const OutboxTouch *touch);
 
 /*

@@ -50,6 +50,51 @@ TRUNCATE eh.src;
 RESET ALL;
 SET client_min_messages = warning;
 
+\echo a type that gets code after a contract was compiled, wherever the type is
+SET ROLE eh_owner;
+CREATE FUNCTION eh.act(what text) RETURNS void LANGUAGE plpgsql VOLATILE AS $$ BEGIN
+    PERFORM set_config('app.eh', what, false);
+    RAISE NOTICE 'heard by the %', what;
+    IF current_query() IS NOT NULL THEN RAISE 'the % knows the statement', what; END IF;
+END $$;
+CREATE FUNCTION eh.ok(x text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM eh.act('check'); RETURN true; END $$;
+CREATE TYPE eh.label AS ENUM ('a', 'b');
+CREATE FUNCTION eh.to_json(x eh.label) RETURNS json LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM eh.act('cast'); RETURN '"by cast"'; END $$;
+CREATE DOMAIN eh.inner AS text; CREATE DOMAIN eh.outer AS eh.inner;
+CREATE TYPE eh.pair AS (x int, y eh.outer);
+CREATE TYPE eh.pairs AS (list eh.pair[]);
+CREATE VIEW eh.v_domain AS SELECT id, (word::eh.outer)::text AS said FROM eh.src;
+CREATE VIEW eh.v_array AS SELECT id, (('{' || word || '}')::eh.outer[])::text AS said FROM eh.src;
+CREATE VIEW eh.v_row AS SELECT id, (ROW(id, word)::eh.pair)::text AS said FROM eh.src;
+CREATE VIEW eh.v_text AS SELECT id, ('("{""(1,' || word || ')""}")')::eh.pairs::text AS said FROM eh.src;
+CREATE VIEW eh.v_json AS SELECT id, to_json(word::eh.label)::text AS said FROM eh.src;
+CREATE VIEW eh.v_populate AS SELECT id, jsonb_populate_record(NULL::eh.pair, jsonb_build_object('x', 1, 'y', word))::text AS said FROM eh.src;
+RESET ROLE;
+SELECT outbox.create_contract(v, view => 'eh.' || v, source => 'eh.src', key => '{id}'), outbox.create_event_type(v, contract => v, emit => 'created'), outbox.enable(v)
+FROM unnest('{v_domain,v_array,v_row,v_text,v_json,v_populate}'::text[]) v;
+-- a key_query, whose keys are made of the type
+CREATE TABLE eh.child (src int, word text);
+GRANT SELECT ON eh.child TO eh_owner;
+SELECT outbox.create_contract('v_commit', view => 'eh.v_domain', source => 'eh.src', key => '{id}', evaluate => 'commit', aggregate_type => 'v_commit');
+SELECT outbox.add_source('v_commit', 'eh.child', key_query => 'CASE WHEN (''{'' || row.word || ''}'')::eh.outer[] IS NOT NULL THEN row.src END');
+SELECT outbox.create_event_type('v_commit', contract => 'v_commit', emit => 'always'), outbox.enable('v_commit');
+SET DateStyle = 'ISO, YMD'; SET IntervalStyle = iso_8601; SET TimeZone = 'UTC'; SET app.eh = 'mine'; SET client_min_messages = notice;
+INSERT INTO eh.src VALUES (1, 'a');
+INSERT INTO eh.child VALUES (1, 'a');
+SET ROLE eh_owner;
+CREATE CAST (eh.label AS json) WITH FUNCTION eh.to_json(eh.label);
+ALTER DOMAIN eh.inner ADD CHECK (eh.ok(VALUE)) NOT VALID;
+RESET ROLE;
+INSERT INTO eh.src VALUES (2, 'a');
+INSERT INTO eh.child VALUES (2, 'b');
+SHOW app.eh;
+SELECT type, aggregateid, payload->>'said' AS said FROM outbox.event_json WHERE contract LIKE 'v\_%' AND aggregateid = '2' AND type = 'v_json';
+SELECT contract, message FROM outbox.dead_letter WHERE contract LIKE 'v\_%';
+SET client_min_messages = warning;
+SELECT outbox.drop_contract(name) FROM outbox.contract WHERE name LIKE 'v\_%';
+RESET ALL;
+SET client_min_messages = warning;
+
 DROP FUNCTION settings();
 DROP SCHEMA eh CASCADE;
 DROP ROLE eh_owner;
