@@ -148,7 +148,7 @@ static void
 keep_commands(const char *source_name, Oid source, const char *views)
 {
 	const char *args[] = {source_name, psprintf("%u", source), views, psprintf(UINT64_FORMAT "/", GetSystemIdentifier())};
-	OutboxCommandScope scope;
+	OutboxEvaluation scope;
 
 	/* constants are printed as reattach() will read them */
 	OutboxCommandScopeBegin(&scope, GetUserId());

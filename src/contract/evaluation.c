@@ -40,8 +40,9 @@ typedef struct Session
 	const char *statement;
 	int guc_nest_level; /* opened since: whatever is set goes on top of our values */
 	OutboxDirectSettings settings;
-	bool foreign; /* that evaluation, or one around it */
-	int portals;  /* a mark of portals.c; -1: none */
+	bool foreign;  /* that evaluation, or one around it */
+	bool commands; /* and all of these run commands of ours */
+	int portals;   /* a mark of portals.c; -1: none */
 } Session;
 
 static Session *stack = NULL; /* in TopMemoryContext */
@@ -49,6 +50,7 @@ static int depth = 0;
 static int capacity = 0;
 
 static void push(OutboxTraits traits);
+static bool is_strict(OutboxTraits traits);
 static void pop(void);
 static void pop_aborted(int transaction_level);
 static void on_transaction(XactEvent event, void *arg);
@@ -101,6 +103,12 @@ OutboxEvaluatesForeignCode(void)
 	return depth > 0 && stack[depth - 1].foreign;
 }
 
+bool
+OutboxRunsCommands(void)
+{
+	return depth > 0 && stack[depth - 1].commands;
+}
+
 static void
 push(OutboxTraits traits)
 {
@@ -116,6 +124,7 @@ push(OutboxTraits traits)
 		.statement = debug_query_string,
 		.foreign = (traits & OUTBOX_FOREIGN) || OutboxEvaluatesForeignCode(),
 		.portals = -1,
+		.commands = OutboxEvaluatesForeignCode() ? OutboxRunsCommands() && !is_strict(traits) : (traits & OUTBOX_COMMANDS) != 0,
 	};
 	OutboxPinDirectSettings(traits, &stack[depth].settings);
 	/*
@@ -124,6 +133,13 @@ push(OutboxTraits traits)
 	 */
 	stack[depth].guc_nest_level = NewGUCNestLevel();
 	depth++;
+}
+
+/* Whatever such code evaluates itself, it may execute no command there. */
+static bool
+is_strict(OutboxTraits traits)
+{
+	return (traits & OUTBOX_FOREIGN) && !(traits & OUTBOX_COMMANDS);
 }
 
 static void

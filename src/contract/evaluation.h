@@ -38,4 +38,7 @@ extern void OutboxEvaluationEnd(const OutboxEvaluation *evaluation);
 /* Is code running now that is not PostgreSQL's own and not ours? */
 extern bool OutboxEvaluatesForeignCode(void);
 
+/* And is that nothing but what a command of ours runs (OUTBOX_COMMANDS)? */
+extern bool OutboxRunsCommands(void);
+
 #endif /* OUTBOX_EVALUATION_H */

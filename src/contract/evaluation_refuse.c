@@ -13,6 +13,12 @@
  * function that the application called before may slip through;
  * docs/security.md lists what is left.
  *
+ * A command of ours, such as CREATE VIEW, runs code of the view's owner while
+ * it is parsed, and event triggers of the database, which may well execute
+ * commands and draw numbers for a log. These two are left to it: the
+ * server itself refuses in a security-restricted operation what would stay in
+ * the session.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -49,7 +55,7 @@ static void
 process_utility(PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUtilityContext context,
 				ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
 {
-	if (OutboxEvaluatesForeignCode() && !is_taken_back(statement->utilityStmt))
+	if (OutboxEvaluatesForeignCode() && !OutboxRunsCommands() && !is_taken_back(statement->utilityStmt))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("%s cannot be executed while a contract is evaluated", GetCommandTagName(CreateCommandTag(statement->utilityStmt))),
@@ -88,6 +94,7 @@ is_refused(Oid function)
 	{
 		case F_NEXTVAL:
 		case F_CURRVAL:
+			return !OutboxRunsCommands();
 		case F_LASTVAL:
 		case F_SETVAL_REGCLASS_INT8:
 		case F_SETVAL_REGCLASS_INT8_BOOL:
@@ -101,7 +108,7 @@ is_refused(Oid function)
 		case F_PG_LISTENING_CHANNELS:
 			return true;
 		case F_PG_NOTIFY: /* forbids PREPARE TRANSACTION; at commit it is rolled back, like all that is done there */
-			return !XactReadOnly;
+			return !XactReadOnly && !OutboxRunsCommands();
 		default:
 			/* advisory locks, which stand in two rows of the catalog */
 			return (function >= F_PG_ADVISORY_LOCK_INT8 && function <= F_PG_ADVISORY_UNLOCK_ALL) ||

@@ -19,6 +19,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "parser/parser.h"
+#include "tcop/tcopprot.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -129,7 +130,7 @@ static void
 check_command(const OutboxStoredView *view, const char *command)
 {
 	OutboxRunner runner = {.role = get_role_oid(view->owner, false)};
-	OutboxCommandScope scope;
+	OutboxEvaluation scope;
 
 	runner.what = psprintf("the view %s", view->name);
 	OutboxCommandScopeBegin(&scope, runner.role);
@@ -167,27 +168,25 @@ revoke_all(const OutboxStoredView *view)
 }
 
 void
-OutboxCommandScopeBegin(OutboxCommandScope *scope, Oid role)
+OutboxCommandScopeBegin(OutboxEvaluation *scope, Oid role)
 {
-	/* not as foreign code, which may execute no command */
-	OutboxEvaluationBegin(&scope->evaluation, role, OUTBOX_READS_ALL | OUTBOX_SPEAKS);
-	scope->guc_nest_level = NewGUCNestLevel();
-	(void) set_config_option("standard_conforming_strings", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	OutboxEvaluationBegin(scope, role, OUTBOX_ANYTHING | OUTBOX_COMMANDS);
 }
 
 void
-OutboxCommandScopeEnd(const OutboxCommandScope *scope)
+OutboxCommandScopeEnd(const OutboxEvaluation *scope)
 {
-	AtEOXact_GUC(false, scope->guc_nest_level);
-	OutboxEvaluationEnd(&scope->evaluation);
+	OutboxEvaluationEnd(scope);
 }
 
 void
 OutboxRunAs(const char *role, const char *command)
 {
-	OutboxCommandScope scope;
+	OutboxEvaluation scope;
 
 	OutboxCommandScopeBegin(&scope, get_role_oid(role, false));
+	/* what an event trigger writes down; not the caller's statement */
+	debug_query_string = command;
 	execute(command);
 	OutboxCommandScopeEnd(&scope);
 }

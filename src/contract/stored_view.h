@@ -35,13 +35,8 @@ extern void OutboxCreateStoredView(OutboxStoredView *view);
  * With the rights of a role, restricted, and with the settings under which constants in the commands are printed, and read
  * again.
  */
-typedef struct OutboxCommandScope
-{
-	OutboxEvaluation evaluation;
-	int guc_nest_level;
-} OutboxCommandScope;
-extern void OutboxCommandScopeBegin(OutboxCommandScope *scope, Oid role);
-extern void OutboxCommandScopeEnd(const OutboxCommandScope *scope);
+extern void OutboxCommandScopeBegin(OutboxEvaluation *scope, Oid role);
+extern void OutboxCommandScopeEnd(const OutboxEvaluation *scope);
 
 /*
  * Runs a command with the rights of a role and nothing else of the session:

@@ -30,6 +30,8 @@ typedef uint32 OutboxTraits;
 #define OUTBOX_FOREIGN 0x0200 /* it is not PostgreSQL's own: it reads everything, and may do anything */
 #define OUTBOX_RAISES 0x0400  /* it may raise an error, other than for a lack of memory or corrupt storage */
 
+#define OUTBOX_COMMANDS 0x1000 /* with OUTBOX_FOREIGN: commands of ours whose parsing runs such code; they are no utility to refuse */
+
 /* Whatever is not known; and parsing, planning and folding, which run functions and read literals of any type. */
 #define OUTBOX_ANYTHING (OUTBOX_READS_ALL | OUTBOX_SPEAKS | OUTBOX_FOREIGN | OUTBOX_RAISES)
 #define OUTBOX_COMPILING OUTBOX_ANYTHING

@@ -46,7 +46,7 @@ static void return_plan(FunctionCallInfo fcinfo, const List *plan);
 Datum
 outbox_uninstall(PG_FUNCTION_ARGS)
 {
-	OutboxCommandScope scope;
+	OutboxEvaluation scope;
 	List *plan;
 
 	OutboxRequireVersion();

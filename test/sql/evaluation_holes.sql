@@ -95,6 +95,54 @@ SELECT outbox.drop_contract(name) FROM outbox.contract WHERE name LIKE 'v\_%';
 RESET ALL;
 SET client_min_messages = warning;
 
+\echo a view that is created again, by whoever may: parsing its constants runs code of its owner
+SET ROLE eh_owner;
+CREATE FUNCTION eh.ok(x int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN true; END $$;
+CREATE DOMAIN eh.number AS int CHECK (eh.ok(VALUE));
+CREATE VIEW eh.again AS SELECT id, word, '{5}'::eh.number[] AS numbers FROM eh.src;
+RESET ROLE;
+SELECT outbox.create_contract('eh_again', view => 'eh.again', source => 'eh.src', key => '{id}');
+SELECT outbox.create_event_type('EhAgain', contract => 'eh_again', emit => 'created'), outbox.enable('eh_again');
+SELECT count(*) AS views FROM outbox.detach('eh.src');
+SET ROLE eh_owner;
+CREATE TABLE eh.asked (what text);
+CREATE FUNCTION eh.ask() RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM eh.set_all(), set_config('client_min_messages', 'error', false);
+    INSERT INTO eh.asked VALUES (concat_ws(' ', current_user, left(current_query(), 11)));
+    IF current_setting('app.lock', true) = 'on' THEN PERFORM pg_advisory_lock(4711); END IF;
+    IF current_setting('app.seed', true) = 'on' THEN PERFORM setseed(0.5); END IF;
+END $$;
+CREATE OR REPLACE FUNCTION eh.ok(x int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM eh.ask(); RETURN true; END $$;
+RESET ROLE;
+-- an event trigger may go on with what the database does at every command
+CREATE TABLE eh.ddl_log (id int GENERATED ALWAYS AS IDENTITY, number bigserial, tag text);
+GRANT INSERT ON eh.ddl_log TO PUBLIC; GRANT USAGE ON SEQUENCE eh.ddl_log_number_seq TO PUBLIC;
+CREATE FUNCTION eh_log() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO eh.ddl_log (tag) VALUES (tg_tag);
+    EXECUTE 'GRANT SELECT ON eh.again TO PUBLIC';
+    PERFORM pg_notify('eh', tg_tag);
+END $$;
+CREATE EVENT TRIGGER eh_log ON ddl_command_end WHEN TAG IN ('CREATE VIEW') EXECUTE FUNCTION eh_log();
+SET DateStyle = 'ISO, YMD'; SET IntervalStyle = iso_8601; SET TimeZone = 'UTC'; SET app.eh = 'mine';
+SELECT settings() AS before \gset
+SET app.lock = on;
+SELECT outbox.reattach('eh.src');
+SET app.lock = off; SET app.seed = on;
+SELECT outbox.reattach('eh.src');
+SET app.seed = off;
+SELECT settings() = :'before' AS unchanged, (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory') AS locks;
+SELECT count(*) AS views FROM outbox.reattach('eh.src');
+SELECT settings() = :'before' AS unchanged;
+SELECT DISTINCT what FROM eh.asked;
+SELECT tag, number > 0 AS numbered FROM eh.ddl_log;
+DROP EVENT TRIGGER eh_log;
+DROP FUNCTION eh_log();
+SELECT outbox.drop_contract('eh_again');
+RESET ALL;
+SET client_min_messages = warning;
+
 DROP FUNCTION settings();
 DROP SCHEMA eh CASCADE;
 DROP ROLE eh_owner;
