@@ -8,7 +8,8 @@
  * statements show what the writer does. Rows that such code writes are part of
  * the writer's transaction and go with it, so they are no concern here.
  * They are refused where the server lets us: utility statements when they are
- * executed, functions when an expression with them is made ready. A procedural
+ * executed, identity columns when a statement is about to be, functions when an
+ * expression with them is made ready. A procedural
  * language keeps such an expression for the rest of the transaction, so a
  * function that the application called before may slip through;
  * docs/security.md lists what is left.
@@ -23,22 +24,33 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "access/xact.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_proc.h"
+#include "executor/executor.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/plannodes.h"
+#include "parser/parsetree.h"
 #include "tcop/utility.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 
 #include "contract/evaluation.h"
 #include "contract/evaluation_refuse.h"
 
 static ProcessUtility_hook_type previous_utility = NULL;
 static object_access_hook_type previous_access = NULL;
+static ExecutorStart_hook_type previous_start = NULL;
 
 static void process_utility(PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUtilityContext context,
 							ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion);
 static void access_object(ObjectAccessType access, Oid class, Oid object, int part, void *arg);
+static void start_executor(QueryDesc *query, int flags);
+static void refuse_identity(const PlannedStmt *statement, const Plan *plan);
+static void refuse_identity_of(Oid relation);
+static bool draws_number(Node *node, void *context);
 static bool is_taken_back(const Node *statement);
 static bool is_refused(Oid function);
 
@@ -49,6 +61,70 @@ OutboxRefuseInit(void)
 	ProcessUtility_hook = process_utility;
 	previous_access = object_access_hook;
 	object_access_hook = access_object;
+	previous_start = ExecutorStart_hook;
+	ExecutorStart_hook = start_executor;
+}
+
+static void
+start_executor(QueryDesc *query, int flags)
+{
+	const PlannedStmt *statement = query->plannedstmt;
+	ListCell *lc;
+
+	if (statement->resultRelations && OutboxEvaluatesForeignCode() && !OutboxRunsCommands())
+	{
+		refuse_identity(statement, statement->planTree);
+		foreach (lc, statement->subplans) /* of WITH */
+			refuse_identity(statement, lfirst(lc));
+	}
+	if (previous_start)
+		previous_start(query, flags);
+	else
+		standard_ExecutorStart(query, flags);
+}
+
+/* An identity column takes its number without calling a function. */
+static void
+refuse_identity(const PlannedStmt *statement, const Plan *plan)
+{
+	const ModifyTable *modify = (const ModifyTable *) plan;
+	ListCell *lc;
+
+	if (plan == NULL || !IsA(plan, ModifyTable) || modify->operation == CMD_DELETE)
+		return;
+	/* SET id = DEFAULT; for new rows the number may be drawn in more places than one */
+	if (modify->operation == CMD_UPDATE && !draws_number((Node *) outerPlan(plan)->targetlist, NULL))
+		return;
+	foreach (lc, modify->resultRelations)
+		refuse_identity_of(rt_fetch(lfirst_int(lc), statement->rtable)->relid);
+}
+
+static bool
+draws_number(Node *node, void *context)
+{
+	if (node == NULL || IsA(node, NextValueExpr))
+		return node != NULL;
+	return expression_tree_walker(node, draws_number, context);
+}
+
+static void
+refuse_identity_of(Oid relation)
+{
+	Relation rel = relation_open(relation, NoLock); /* whoever planned it locked it */
+
+	for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), i);
+
+		if (attribute->attidentity && !attribute->attisdropped)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("rows of \"%s\" cannot be written while a contract is evaluated", RelationGetRelationName(rel)),
+					 errdetail("The number of its identity column \"%s\" would become what lastval() gives in the sessions of others.",
+							   NameStr(attribute->attname)),
+					 errhint("Compute the value from rows and arguments alone.")));
+	}
+	relation_close(rel, NoLock);
 }
 
 static void

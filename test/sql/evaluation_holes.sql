@@ -143,6 +143,40 @@ SELECT outbox.drop_contract('eh_again');
 RESET ALL;
 SET client_min_messages = warning;
 
+\echo numbers of identity columns, which lastval() would report to the writer
+SET ROLE eh_owner;
+CREATE TABLE eh.numbered (id bigint GENERATED ALWAYS AS IDENTITY, x text);
+CREATE TABLE eh.plain (x text);
+CREATE FUNCTION eh.write(command text) RETURNS void LANGUAGE plpgsql VOLATILE AS $$ BEGIN EXECUTE command; END $$;
+CREATE FUNCTION eh.written(command text) RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    PERFORM eh.write(command);
+    RETURN 'done';
+EXCEPTION WHEN OTHERS THEN RETURN SQLERRM;
+END $$;
+CREATE VIEW eh.writes AS SELECT id, eh.written(word) AS said FROM eh.src;
+INSERT INTO eh.numbered (x) VALUES ('a');
+RESET ROLE;
+SELECT outbox.create_contract('eh_writes', view => 'eh.writes', source => 'eh.src', key => '{id}');
+SELECT outbox.create_event_type('EhWrites', contract => 'eh_writes', emit => 'created'), outbox.enable('eh_writes');
+CREATE SEQUENCE eh.app START 500;
+SELECT nextval('eh.app');
+TRUNCATE eh.src;
+INSERT INTO eh.src SELECT row_number() OVER (), c FROM unnest(ARRAY[
+    $$INSERT INTO eh.numbered (x) VALUES ('a')$$,
+    $$INSERT INTO eh.numbered (x) VALUES ('a'), ('b')$$,
+    $$INSERT INTO eh.numbered (x) SELECT x FROM eh.plain$$,
+    $$WITH n AS (INSERT INTO eh.numbered (x) VALUES ('a') RETURNING x) SELECT x FROM n$$,
+    $$UPDATE eh.numbered SET id = DEFAULT$$,
+    $$MERGE INTO eh.numbered n USING (SELECT 'b' AS x) s ON n.x = s.x WHEN NOT MATCHED THEN INSERT (x) VALUES ('b')$$,
+    $$UPDATE eh.numbered SET x = 'c'$$,
+    $$DELETE FROM eh.numbered$$,
+    $$INSERT INTO eh.plain VALUES ('a')$$]) c;
+SELECT aggregateid, payload->>'said' AS said FROM outbox.event_json WHERE contract = 'eh_writes' ORDER BY seq;
+SELECT message FROM outbox.dead_letter WHERE contract = 'eh_writes';
+SELECT lastval();
+SELECT outbox.drop_contract('eh_writes');
+
 DROP FUNCTION settings();
 DROP SCHEMA eh CASCADE;
 DROP ROLE eh_owner;

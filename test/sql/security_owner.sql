@@ -11,7 +11,7 @@ CREATE TABLE so.head (id int PRIMARY KEY, name text);
 CREATE TABLE so.line (head int, ln int, PRIMARY KEY (head, ln));
 GRANT SELECT ON so.item, so.strict, so.head, so.line TO so_leaver, so_heir;
 GRANT INSERT ON so.item, so.strict, so.head, so.line TO so_writer;
-CREATE TABLE so.ran (id int GENERATED ALWAYS AS IDENTITY, by_role name);
+CREATE TABLE so.ran (by_role name);
 GRANT INSERT ON so.ran TO PUBLIC;
 SET ROLE so_leaver;
 -- says who runs it, and would do what it could
