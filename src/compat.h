@@ -345,6 +345,17 @@ OutboxSettingVariable(const struct config_generic *record)
 	return NULL;
 }
 
+/* Where the setting of a whole number keeps who checks new values of it. */
+static inline GucIntCheckHook *
+OutboxSettingCheckHook(struct config_generic *record)
+{
+#if PG_VERSION_NUM >= 190000
+	return &record->_int.check_hook;
+#else
+	return &((struct config_int *) record)->check_hook;
+#endif
+}
+
 /* The oldest xid whose commit status may be asked for; hold XactTruncationLock. */
 static inline TransactionId
 OutboxOldestClogXid(void)

@@ -34,15 +34,19 @@
 #include "parser/parsetree.h"
 #include "tcop/utility.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "compat.h"
 #include "contract/evaluation.h"
 #include "contract/evaluation_refuse.h"
 
 static ProcessUtility_hook_type previous_utility = NULL;
 static object_access_hook_type previous_access = NULL;
 static ExecutorStart_hook_type previous_start = NULL;
+static struct config_generic *timer = NULL; /* transaction_timeout, since 17 */
+static GucIntCheckHook previous_check = NULL;
 
 static void process_utility(PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUtilityContext context,
 							ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion);
@@ -51,6 +55,7 @@ static void start_executor(QueryDesc *query, int flags);
 static void refuse_identity(const PlannedStmt *statement, const Plan *plan);
 static void refuse_identity_of(Oid relation);
 static bool draws_number(Node *node, void *context);
+static bool check_timer(int *value, void **extra, GucSource source);
 static bool is_taken_back(const Node *statement);
 static bool is_refused(Oid function);
 
@@ -63,6 +68,26 @@ OutboxRefuseInit(void)
 	object_access_hook = access_object;
 	previous_start = ExecutorStart_hook;
 	ExecutorStart_hook = start_executor;
+	timer = OutboxFindSetting("transaction_timeout");
+	if (timer)
+	{
+		previous_check = *OutboxSettingCheckHook(timer);
+		*OutboxSettingCheckHook(timer) = check_timer;
+	}
+}
+
+/* The one setting that acts at once: it starts or stops the clock that ends the writer's session. */
+static bool
+check_timer(int *value, void **extra, GucSource source)
+{
+	if (OutboxEvaluatesForeignCode() && *value != *(const int *) OutboxSettingVariable(timer))
+	{
+		GUC_check_errcode(ERRCODE_FEATURE_NOT_SUPPORTED);
+		GUC_check_errmsg("transaction_timeout cannot be set while a contract is evaluated");
+		GUC_check_errdetail("It would end the transactions of others.");
+		return false;
+	}
+	return previous_check == NULL || previous_check(value, extra, source);
 }
 
 static void

@@ -177,6 +177,27 @@ SELECT message FROM outbox.dead_letter WHERE contract = 'eh_writes';
 SELECT lastval();
 SELECT outbox.drop_contract('eh_writes');
 
+\echo the clock of a transaction (older servers have none)
+SET ROLE eh_owner;
+CREATE FUNCTION eh.hurry(millis text) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM set_config('transaction_timeout', millis, true);
+END $$;
+CREATE FUNCTION eh.hurried(millis text) RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    PERFORM eh.hurry(millis);
+    RETURN 'set';
+EXCEPTION WHEN OTHERS THEN RETURN SQLERRM ~ 'transaction_timeout';
+END $$;
+CREATE VIEW eh.hurries AS SELECT id, eh.hurried(word) AS said FROM eh.src;
+RESET ROLE;
+SELECT outbox.create_contract('eh_hurries', view => 'eh.hurries', source => 'eh.src', key => '{id}');
+SELECT outbox.create_event_type('EhHurries', contract => 'eh_hurries', emit => 'created'), outbox.enable('eh_hurries');
+TRUNCATE eh.src;
+INSERT INTO eh.src VALUES (1, '1');
+SELECT payload->>'said' AS refused FROM outbox.event_json WHERE contract = 'eh_hurries';
+SELECT outbox.drop_contract('eh_hurries');
+
 DROP FUNCTION settings();
 DROP SCHEMA eh CASCADE;
 DROP ROLE eh_owner;

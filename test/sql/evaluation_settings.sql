@@ -22,7 +22,7 @@ INSERT INTO harmless VALUES
     ('(maintenance_)?work_mem|hash_mem_multiplier|temp_(buffers|file_limit|tablespaces)|logical_decoding_work_mem|max_stack_depth|maintenance_io_concurrency|backend_flush_after|io_.*|file_copy_method|file_extend_method|synchronize_seqscans',
         'resources; the order of rows that no ORDER BY promises'),
     ('(statement|lock|transaction|deadlock|idle_in_transaction_session|idle_session|wal_sender|wal_receiver)_timeout|client_connection_check_interval|tcp_.*',
-        'how long the writer waits for his own statement'),
+        'how long the writer waits for his own statement; transaction_timeout, which acts at once, is refused to code'),
     ('commit_.*|synchronous_commit|wal_.*|vacuum_.*|gin_pending_list_limit|default_(tablespace|table_access_method|toast_compression)|allow_in_place_tablespaces|ignore_checksum_failure|zero_damaged_pages',
         'how the server stores what is written'),
     ('default_transaction_.*', 'transactions to come'),
