@@ -30,7 +30,14 @@ PG_FUNCTION_INFO_V1(outbox_redrive_late);
 PG_FUNCTION_INFO_V1(outbox_discard);
 PG_FUNCTION_INFO_V1(outbox_resolve_gap);
 
+/* What a person says about a dead letter or a gap: its id, the reason, who says so. */
+typedef struct Resolution
+{
+	const char *args[3];
+} Resolution;
+
 static int64 try_letters(List *letters);
+static void take_resolution(FunctionCallInfo fcinfo, const char *hint, Resolution *resolution);
 
 /* redrive(id, contract, max_rows): how many dead letters became events. */
 Datum
@@ -105,23 +112,17 @@ try_letters(List *letters)
 Datum
 outbox_discard(PG_FUNCTION_ARGS)
 {
-	char *reason = OutboxRequiredTextArg(fcinfo, 1, "reason");
-	const char *args[] = {NULL, reason, GetUserNameFromId(GetSessionUserId(), false)};
+	const char *hint = "Say why the event is not needed; whoever asks later finds it in outbox.dead_letter.";
+	Resolution resolution;
 
-	OutboxRequireArg(fcinfo, 0, "id");
-	if (reason[0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"reason\" must not be empty"),
-				 errhint("Say why the event is not needed; whoever asks later finds it in outbox.dead_letter.")));
-	args[0] = psprintf(INT64_FORMAT, PG_GETARG_INT64(0));
+	take_resolution(fcinfo, hint, &resolution);
 	if (OutboxExecute("UPDATE outbox_internal.dead_letter_entry SET state = 'discarded', resolution = $2,"
 					  " resolved_at = clock_timestamp(), resolved_by = $3"
 					  " WHERE id = $1::bigint AND state = 'open' RETURNING id",
-					  lengthof(args), args) == NULL)
+					  lengthof(resolution.args), resolution.args) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("there is no open dead letter %s", args[0]),
+				 errmsg("there is no open dead letter %s", resolution.args[0]),
 				 errhint("SELECT * FROM outbox.dead_letter WHERE state = 'open' lists them.")));
 	if (OutboxDropRejected(PG_GETARG_INT64(0)))
 		OutboxTellSinks();
@@ -132,22 +133,33 @@ outbox_discard(PG_FUNCTION_ARGS)
 Datum
 outbox_resolve_gap(PG_FUNCTION_ARGS)
 {
-	char *reason = OutboxRequiredTextArg(fcinfo, 1, "reason");
-	const char *args[] = {NULL, reason, GetUserNameFromId(GetSessionUserId(), false)};
+	const char *hint = "Say what was done about the gap; whoever asks later finds it in outbox.gap.";
+	Resolution resolution;
+
+	take_resolution(fcinfo, hint, &resolution);
+	if (OutboxExecute("UPDATE outbox_internal.gap SET resolution = $2, resolved_at = clock_timestamp(), resolved_by = $3"
+					  " WHERE id = $1::bigint AND resolved_at IS NULL RETURNING id",
+					  lengthof(resolution.args), resolution.args) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no open gap %s", resolution.args[0]),
+				 errhint("SELECT * FROM outbox.gap WHERE resolved_at IS NULL lists them.")));
+	PG_RETURN_VOID();
+}
+
+/* Raises when the id or the reason is missing; `hint` says what to give for a reason. */
+static void
+take_resolution(FunctionCallInfo fcinfo, const char *hint, Resolution *resolution)
+{
+	const char *reason = OutboxRequiredTextArg(fcinfo, 1, "reason");
 
 	OutboxRequireArg(fcinfo, 0, "id");
 	if (reason[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"reason\" must not be empty"),
-				 errhint("Say what was done about the gap; whoever asks later finds it in outbox.gap.")));
-	args[0] = psprintf(INT64_FORMAT, PG_GETARG_INT64(0));
-	if (OutboxExecute("UPDATE outbox_internal.gap SET resolution = $2, resolved_at = clock_timestamp(), resolved_by = $3"
-					  " WHERE id = $1::bigint AND resolved_at IS NULL RETURNING id",
-					  lengthof(args), args) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("there is no open gap %s", args[0]),
-				 errhint("SELECT * FROM outbox.gap WHERE resolved_at IS NULL lists them.")));
-	PG_RETURN_VOID();
+				 errhint("%s", hint)));
+	resolution->args[0] = psprintf(INT64_FORMAT, PG_GETARG_INT64(0));
+	resolution->args[1] = reason;
+	resolution->args[2] = GetUserNameFromId(GetSessionUserId(), false);
 }
