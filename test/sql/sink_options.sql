@@ -25,6 +25,19 @@ SELECT pg_temp.try('{"bootstrap.servers": "a:1", "sasl.kerberos.kinit.cmd": "tou
 SELECT pg_temp.try('{"bootstrap.servers": "a:1", "ssl.engine.location": "/tmp/evil"}');
 SELECT pg_temp.try('{"bootstrap.servers": "a:1", "sasl.kerberos.principal": "kafka; touch /tmp/evil"}');
 SELECT pg_temp.try('{"bootstrap.servers": "a:1", "sasl.kerberos.keytab": "$(touch /tmp/evil)"}');
+SELECT pg_temp.try('{"bootstrap.servers": "a:1", "sasl.kerberos.service.name": "`touch /tmp/evil`"}');
+SELECT pg_temp.try('{"bootstrap.servers": "a:1", "sasl.kerberos.service.name": "kafka"}'), outbox.drop_sink('options_test');
+CREATE FUNCTION pg_temp.refused(options jsonb) RETURNS bool LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_temp.try(options);
+    RETURN false;
+EXCEPTION WHEN invalid_parameter_value THEN
+    RETURN true;
+END $$;
+\echo nor any character that a shell or the template of the command gives a meaning
+SELECT name, word FROM unnest('{sasl.kerberos.principal,sasl.kerberos.keytab,sasl.kerberos.service.name}'::text[]) name,
+    unnest(ARRAY['-S', 'a b', 'a;b', 'a|b', 'a&b', 'a>b', 'a<b', 'a"b', 'a''b', 'a\b', 'a`b', 'a$b', 'a(b', 'a#b', 'a*b', 'a?b', 'a~b', 'a!b', '%{sasl.password}', E'a\nb', E'a\tb']) word
+WHERE NOT pg_temp.refused(jsonb_build_object('bootstrap.servers', 'a:1', name, word));
 SELECT pg_temp.try('{"bootstrap.servers": "a:1", "test.mock.num.brokers": 1}');
 SELECT pg_temp.try('{"bootstrap.servers": "a:1", "enable.idempotence": false}');
 SELECT pg_temp.try('{"bootstrap.servers": "a:1", "acks": 1}');

@@ -61,10 +61,13 @@ static const KafkaProperty fixed[] = {
 #define CHECK_INTERVAL_MS 60000
 
 /*
- * librdkafka puts these into the command line of kinit, which it gives to a
- * shell: who may create a sink must not become the server's user by it.
+ * librdkafka may put these into the command line of kinit, which it gives to a
+ * shell: who may create a sink must not become the server's user by it. Its
+ * template takes any property by name, %{sasl.kerberos.principal}, and the
+ * broker's host name; the template itself, sasl.kerberos.kinit.cmd, is refused,
+ * and the one that is built in names these.
  */
-static const char *const shell_words[] = {"sasl.kerberos.principal", "sasl.kerberos.keytab"};
+static const char *const shell_words[] = {"sasl.kerberos.principal", "sasl.kerberos.keytab", "sasl.kerberos.service.name"};
 
 /* Longest value of ours that goes into headers. */
 #define HEADER_MAX_BYTES 256
