@@ -438,7 +438,8 @@ OutboxWaitEvent(const char *name)
 
 /*
  * The hook that may change what the planner knows of a relation. In 19 it sees every entry of the range table, before
- * that only relations, and only when their sizes are looked up. `Table` is the one that is scanned itself, if any.
+ * that only relations, and only when their sizes are looked up. `Table` is the one that is scanned itself, if any,
+ * `Parent` the one whose children are.
  */
 #if PG_VERSION_NUM >= 190000
 typedef build_simple_rel_hook_type OutboxRelationHook;
@@ -446,13 +447,34 @@ typedef build_simple_rel_hook_type OutboxRelationHook;
 #define OUTBOX_RELATION_HOOK_ARGS PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte
 #define OUTBOX_RELATION_HOOK_CALL root, rel, rte
 #define OUTBOX_RELATION_HOOK_TABLE (rte->rtekind == RTE_RELATION && !rte->inh ? rte->relid : InvalidOid)
+#define OUTBOX_RELATION_HOOK_PARENT (rte->rtekind == RTE_RELATION && rte->inh ? rte->relid : InvalidOid)
 #else
 typedef get_relation_info_hook_type OutboxRelationHook;
 #define OUTBOX_RELATION_HOOK get_relation_info_hook
 #define OUTBOX_RELATION_HOOK_ARGS PlannerInfo *root, Oid relation, bool is_parent, RelOptInfo *rel
 #define OUTBOX_RELATION_HOOK_CALL root, relation, is_parent, rel
 #define OUTBOX_RELATION_HOOK_TABLE (is_parent ? InvalidOid : relation)
+#define OUTBOX_RELATION_HOOK_PARENT (is_parent ? relation : InvalidOid)
 #endif
+
+/*
+ * Has the role all rights that a statement needs on one entry of its range table? What is no relation needs none.
+ * Since 16 they stand in a list beside it, which the server asserts to fit.
+ */
+static inline bool
+OutboxMayRead(const Query *query, const RangeTblEntry *entry)
+{
+#if PG_VERSION_NUM >= 160000
+	RangeTblEntry alone = *entry;
+
+	if (entry->perminfoindex == 0)
+		return true;
+	alone.perminfoindex = 1;
+	return ExecCheckPermissions(list_make1(&alone), list_make1(list_nth(query->rteperminfos, entry->perminfoindex - 1)), false);
+#else
+	return entry->rtekind != RTE_RELATION || entry->requiredPerms == 0 || ExecCheckRTPerms(list_make1(unconstify(RangeTblEntry *, entry)), false);
+#endif
+}
 
 /* Scans a whole table; got flags in 19. */
 static inline TableScanDesc

@@ -19,6 +19,7 @@
 #include "capture/moved_row.h"
 #include "capture/overtaken.h"
 #include "contract/evaluation.h"
+#include "contract/leaf_rights.h"
 #include "contract/refuse_ddl.h"
 #include "guc.h"
 #include "relay/launcher.h"
@@ -33,6 +34,7 @@ _PG_init(void)
 {
 	OutboxDefineSettings();
 	OutboxEvaluationInit();
+	OutboxLeafRightsInit();
 	OutboxRefuseDdlInit();
 	OutboxCostInit();
 	OutboxEventWriterInit();

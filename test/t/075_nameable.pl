@@ -79,7 +79,7 @@ sub holding
 	foreach my $oid (@oids)
 	{
 		push @statements, map { "SELECT $_" } "nextval('$oid'::regclass)", "setval('$oid'::regclass, 1)", "currval('$oid'::regclass)",
-		  "count(*) FROM pg_partition_tree('$oid'::regclass)", "count(*) FROM pg_partition_ancestors('$oid'::regclass)", "length(pg_get_viewdef($oid))",
+		  "count(*) FROM pg_partition_tree('$oid'::regclass)", "count(*) FROM pg_partition_ancestors('$oid'::regclass)", "pg_get_partition_constraintdef($oid)", "length(pg_get_viewdef($oid))",
 		  "pg_total_relation_size($oid)", "pg_sequence_last_value('$oid'::regclass)", "pg_relation_is_updatable($oid, true)",
 		  "brin_summarize_new_values('$oid'::regclass)", "brin_desummarize_range('$oid'::regclass, 0)", "gin_clean_pending_list('$oid'::regclass)",
 		  "row_security_active($oid)", "length(table_to_xml('$oid'::regclass, true, true, '')::text)";
