@@ -76,11 +76,13 @@ OutboxEvaluationBegin(OutboxEvaluation *evaluation, Oid owner, OutboxTraits trai
 	if (foreign)
 		traits |= OUTBOX_ANYTHING;
 	push(traits);
+	evaluation->error_context = error_context_stack;
 	GetUserIdAndSecContext(&evaluation->user, &evaluation->sec_context);
 	SetUserIdAndSecContext(owner, evaluation->sec_context | SECURITY_RESTRICTED_OPERATION);
 	if (foreign)
 	{
 		debug_query_string = NULL;
+		error_context_stack = NULL; /* what PG_CONTEXT shows: the functions and statements of the writer */
 		stack[depth - 1].portals = OutboxFreezePortals();
 	}
 	OutboxPinSettings(traits);
@@ -94,6 +96,7 @@ OutboxEvaluationEnd(const OutboxEvaluation *evaluation)
 	if (stack[depth - 1].portals >= 0)
 		OutboxDropNewPortals(stack[depth - 1].portals);
 	SetUserIdAndSecContext(evaluation->user, evaluation->sec_context);
+	error_context_stack = evaluation->error_context; /* whoever catches an error puts back what he had */
 	pop();
 }
 

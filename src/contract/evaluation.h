@@ -16,6 +16,7 @@ typedef struct OutboxEvaluation
 	bool entered;
 	Oid user;
 	int sec_context;
+	ErrorContextCallback *error_context;
 } OutboxEvaluation;
 
 extern void OutboxEvaluationInit(void); /* from _PG_init */
@@ -23,7 +24,7 @@ extern void OutboxEvaluationInit(void); /* from _PG_init */
 /*
  * Enters evaluation for what has these traits: nothing to do for PostgreSQL's
  * own functions that read no setting; what they can read is pinned for others;
- * and for everything else all settings are pinned, the statement is hidden, the
+ * and for everything else all settings are pinned, the statement and the functions around it are hidden, the
  * session's cursors are out of reach (portals.c), and what could not be taken
  * back is refused (evaluation_refuse.c).
  * Anything runs as `owner`, in a security-restricted operation, and says

@@ -84,9 +84,9 @@ parse_boolean(const char *text, Oid view, const char *owner, bool with_row)
 	Node *raw;
 	Node *expression;
 
+	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(view), OUTBOX_COMPILING);
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(view), OUTBOX_COMPILING);
 	pstate->p_sourcetext = text;
 	add_row(pstate, columns_of(rel), "old", false);
 	add_row(pstate, columns_of(rel), "new", false);
