@@ -115,7 +115,7 @@ OutboxReadFormerKey(OutboxCommitRead *read, OutboxReadKey *key)
 static bool
 is_hopeless(const ErrorData *error)
 {
-	return OutboxIsIntervention(error) || OutboxIsSerializationFailure(error) || OutboxIsShortage(error);
+	return OutboxIsIntervention(error) || OutboxIsDoomed(error) || OutboxIsShortage(error);
 }
 
 /* As the contract's owner. The subtransaction around it restores everything. */

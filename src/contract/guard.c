@@ -47,12 +47,13 @@ ends_transaction(const ErrorData *error)
 
 /*
  * The writer asked for it (cancel, shutdown), must retry it (serialization),
- * or the server is in trouble that hiding would make worse.
+ * or the server is in trouble that hiding would make worse. What is guarded writes nothing of ours, so rows that somebody
+ * changed meanwhile are those of code behind the contract, and its own trouble.
  */
 bool
 OutboxMustRethrow(const ErrorData *error)
 {
 	if (OutboxIsCancel(error))
 		return !OutboxOwnCancel;
-	return OutboxIsIntervention(error) || OutboxIsSerializationFailure(error) || OutboxIsStorageTrouble(error);
+	return OutboxIsIntervention(error) || OutboxIsDoomed(error) || OutboxIsStorageTrouble(error);
 }

@@ -28,6 +28,9 @@
 /* ProcessInterrupts(), and what ends a background worker. */
 static const char *const intervention_files[] = {"postgres.c", "bgworker.c", NULL};
 
+/* Of reads and writes that depend on each other: the transaction fails, whatever is rolled back of it. */
+static const char *const doom_files[] = {"predicate.c", "postgres.c", NULL};
+
 static const char *const serialization_files[] = {
 	"predicate.c", "nodeLockRows.c", "nodeModifyTable.c", "trigger.c", "heapam_handler.c", "ri_triggers.c",
 	"postgres.c", /* a standby's conflict */
@@ -71,6 +74,16 @@ bool
 OutboxIsSerializationFailure(const ErrorData *error)
 {
 	return error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE && raised_in(error, serialization_files);
+}
+
+/*
+ * The same, and no rollback of a part of the transaction mends it. A row that somebody changed meanwhile is no such
+ * failure: who writes or locks it may do without. Code of a view's owner could meet one at will, in a table of his own.
+ */
+bool
+OutboxIsDoomed(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE && raised_in(error, doom_files);
 }
 
 bool

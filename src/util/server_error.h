@@ -13,6 +13,7 @@
 extern bool OutboxIsCancel(const ErrorData *error);
 extern bool OutboxIsIntervention(const ErrorData *error);
 extern bool OutboxIsSerializationFailure(const ErrorData *error);
+extern bool OutboxIsDoomed(const ErrorData *error);
 extern bool OutboxIsStorageTrouble(const ErrorData *error);
 extern bool OutboxIsDiskFull(const ErrorData *error);
 extern bool OutboxIsShortage(const ErrorData *error);

@@ -27,7 +27,7 @@ SELECT outbox.enable('forge_by_row'), outbox.enable('forge_at_commit');
 CREATE TABLE forge.attempt (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, state text, file text, writer_sees bool);
 INSERT INTO forge.attempt (state, file, writer_sees) VALUES
     ('57014', 'postgres.c', true), ('57P01', 'postgres.c', true), ('57P01', 'bgworker.c', true),
-    ('40001', 'predicate.c', true), ('40001', 'nodeModifyTable.c', true), ('40001', 'postgres.c', true),
+    ('40001', 'predicate.c', true), ('40001', 'postgres.c', true),
     ('53100', 'md.c', true), ('53100', 'fd.c', true), ('53100', 'buffile.c', true), ('53100', 'dsm_impl.c', true),
     ('58030', 'bufmgr.c', true), ('58P01', 'md.c', true), ('XX001', 'bufmgr.c', true), ('XX002', 'nbtpage.c', true);
 -- the same states by a function; by extensions and languages in C; and by a file of the server that raises others
@@ -36,7 +36,8 @@ SELECT a.state, f.file, false
 FROM (SELECT DISTINCT state FROM forge.attempt) a CROSS JOIN unnest('{pl_exec.c,plpy_elog.c,connection.c,dfmgr.c}'::text[]) f (file)
 ORDER BY 1, 2;
 INSERT INTO forge.attempt (state, file, writer_sees) VALUES
-    ('57014', 'md.c', false), ('40001', 'md.c', false), ('53100', 'nodeLockRows.c', false), ('P0004', 'pl_exec.c', false), ('22012', 'postgres.c', false);
+    ('57014', 'md.c', false), ('40001', 'md.c', false), ('40001', 'nodeModifyTable.c', false), ('40001', 'nodeLockRows.c', false),
+    ('40001', 'heapam_handler.c', false), ('40001', 'trigger.c', false), ('40001', 'ri_triggers.c', false), ('53100', 'nodeLockRows.c', false), ('P0004', 'pl_exec.c', false), ('22012', 'postgres.c', false);
 \set VERBOSITY sqlstate
 SELECT format('INSERT INTO forge.%I VALUES (%s, %L, %L)', t, id, state, file)
 FROM forge.attempt, unnest('{by_row,at_commit}'::text[]) t WHERE writer_sees ORDER BY t, id \gexec
