@@ -35,6 +35,7 @@
 #include "compat.h"
 #include "contract/code_map.h"
 #include "contract/contract_api.h"
+#include "contract/evaluation.h"
 #include "contract/key_query_parse.h"
 
 PG_FUNCTION_INFO_V1(outbox_code_map_dropped);
@@ -278,9 +279,15 @@ static bool
 text_uses(MapSearch *search, const char *text)
 {
 	bool creates_view = strncmp(text, "CREATE VIEW ", strlen("CREATE VIEW ")) == 0;
+	OutboxEvaluation evaluation;
+	List *statements;
 	ListCell *lc;
 
-	foreach (lc, creates_view ? raw_parser(text, RAW_PARSE_DEFAULT) : OutboxRawKeyQuery(text))
+	/* what its strings are does not depend on the session */
+	OutboxEvaluationBegin(&evaluation, GetUserId(), OUTBOX_COMPILING);
+	statements = creates_view ? raw_parser(text, RAW_PARSE_DEFAULT) : OutboxRawKeyQuery(text);
+	OutboxEvaluationEnd(&evaluation);
+	foreach (lc, statements)
 	{
 		Node *statement = lfirst_node(RawStmt, lc)->stmt;
 
