@@ -429,6 +429,17 @@ OutboxWaitEvent(const char *name)
 #define OutboxPlanQuery(query, text, params) pg_plan_query(query, text, 0, params)
 #endif
 
+/* Does the plan write rows of tables? Which ones is a set since 19. */
+static inline bool
+OutboxPlanWrites(const PlannedStmt *statement)
+{
+#if PG_VERSION_NUM >= 190000
+	return !bms_is_empty(statement->resultRelationRelids);
+#else
+	return statement->resultRelations != NIL;
+#endif
+}
+
 /* The arguments of planner_hook. */
 #if PG_VERSION_NUM >= 190000
 #define OUTBOX_PLANNER_HOOK_ARGS Query *query, const char *text, int cursor_options, ParamListInfo params, ExplainState *explain
@@ -514,6 +525,15 @@ OutboxPushJsonb(OutboxJsonbState *state, JsonbIteratorToken token, JsonbValue *v
 	pushJsonbValue(state, token, value);
 #else
 	state->result = pushJsonbValue(&state->parse, token, value);
+#endif
+}
+
+/* Says of a column whether its whole row may be missing, as below an outer join; Vars know it since 16. */
+static inline void
+OutboxSetRowMayBeMissing(Var *var, bool missing)
+{
+#if PG_VERSION_NUM >= 160000
+	var->varnullingrels = missing ? bms_make_singleton(1) : NULL;
 #endif
 }
 

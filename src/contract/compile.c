@@ -28,6 +28,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
+#include "contract/cached_expression.h"
 #include "contract/compile.h"
 #include "contract/evaluate.h"
 #include "contract/evaluation.h"
@@ -55,7 +56,6 @@ static List *take_rule(Node *expression, Expr **rule, List *rest);
 static Bitmapset *used_columns(const OutboxCompiledContract *contract, List *rules);
 static Bitmapset *key_columns(const OutboxCompiledContract *contract);
 static void note_reads(OutboxCompiledContract *contract, Bitmapset *root_columns);
-static void free_cached_expression(void *cached);
 
 OutboxCompiledContract *
 OutboxCompileContract(OutboxContractConfig *config, Oid source, bool draft)
@@ -289,18 +289,13 @@ plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansio
 	List *rules = parse_rules(contract);
 	Bitmapset *used = used_columns(contract, rules);
 	List *expressions = expansion ? row_expressions(expansion, used) : NIL;
-	MemoryContextCallback *release;
 
 	OutboxCheckExpressionTrust(runner, (Node *) expressions);
 	if (expansion == NULL)
 		contract->query = OutboxPlanCommitQuery(contract->config, used);
 	if (expansion == NULL && contract->makes_tombstones)
 		contract->key_query = OutboxPlanCommitQuery(contract->config, key_columns(contract));
-	contract->cached = GetCachedExpression((Node *) list_concat(expressions, rules));
-	release = palloc0(sizeof(MemoryContextCallback));
-	release->func = free_cached_expression;
-	release->arg = contract->cached;
-	MemoryContextRegisterResetCallback(contract->context, release);
+	contract->cached = OutboxCacheExpression(list_concat(expressions, rules), contract->context);
 
 	expressions = copyObject((List *) contract->cached->expr);
 	/* a function may have been replaced since the contract was created */
@@ -377,13 +372,6 @@ take_rule(Node *expression, Expr **rule, List *rest)
 	}
 	*rule = (Expr *) expression;
 	return list_delete_first(rest);
-}
-
-/* The plan cache keeps a cached expression in memory of its own. */
-static void
-free_cached_expression(void *cached)
-{
-	FreeCachedExpression(cached);
 }
 
 static Bitmapset *

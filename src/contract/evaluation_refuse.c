@@ -96,7 +96,7 @@ start_executor(QueryDesc *query, int flags)
 	const PlannedStmt *statement = query->plannedstmt;
 	ListCell *lc;
 
-	if (statement->resultRelations && OutboxEvaluatesForeignCode() && !OutboxRunsCommands())
+	if (OutboxPlanWrites(statement) && OutboxEvaluatesForeignCode() && !OutboxRunsCommands())
 	{
 		refuse_identity(statement, statement->planTree);
 		foreach (lc, statement->subplans) /* of WITH */

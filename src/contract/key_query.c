@@ -33,6 +33,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
+#include "contract/cached_expression.h"
 #include "contract/evaluation.h"
 #include "contract/expression.h"
 #include "contract/guard.h"
@@ -83,7 +84,6 @@ static void keep_expressions(OutboxKeyQuery *query, List *expressions);
 static void keep_plan(OutboxKeyQuery *query, TupleDesc lookup);
 static void check_query(OutboxKeyQuery *query);
 static char *cast_query(const OutboxKeyQuery *query, TupleDesc lookup);
-static void free_cached(void *cached);
 static void free_plan(void *plan);
 static void build_states(OutboxKeyQuery *query);
 static void run_expressions(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg);
@@ -212,17 +212,13 @@ compile(OutboxKeyQuery *query, TupleDesc lookup)
 static void
 keep_expressions(OutboxKeyQuery *query, List *expressions)
 {
-	MemoryContextCallback *release = palloc0(sizeof(MemoryContextCallback));
 	OutboxRowTypes types = {0};
 	OutboxRunner runner;
 
 	OutboxRunnerOfView(&runner, query->view, query->parse.owner);
 	OutboxCheckExpressionTrust(&runner, (Node *) expressions);
 	OutboxRefuseVolatile((Node *) expressions, query->parse.owner);
-	query->cached = GetCachedExpression((Node *) expressions);
-	release->func = free_cached;
-	release->arg = query->cached;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, release);
+	query->cached = OutboxCacheExpression(expressions, CurrentMemoryContext);
 	query->traits = OutboxExpressionTraits(query->cached->expr);
 	OutboxAddExpressionTypes(&types, query->cached->expr);
 	query->types = types.objects;
@@ -293,12 +289,6 @@ cast_query(const OutboxKeyQuery *query, TupleDesc lookup)
 		appendStringInfo(&names, "%sk%d", i ? ", " : "", i);
 	}
 	return psprintf("SELECT %s FROM (%s\n) AS k (%s)", columns.data, query->parse.select, names.data);
-}
-
-static void
-free_cached(void *cached)
-{
-	FreeCachedExpression(cached);
 }
 
 static void

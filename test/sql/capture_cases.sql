@@ -26,7 +26,11 @@ SET lc_time = 'C';
 SET search_path = pg_temp;
 SET default_transaction_read_only = off;
 SET transform_null_equals = on;
+-- PostgreSQL 19 has no other strings
+SELECT current_setting('server_version_num')::int < 190000 AS other_strings \gset
+\if :other_strings
 SET standard_conforming_strings = off;
+\endif
 CALL cc.put();
 SET search_path = '';
 SET TimeZone = 'Asia/Kathmandu';

@@ -207,7 +207,7 @@ RESET extra_float_digits;
 SELECT * FROM news();
 \echo what ran at commit left no trace in the session
 SHOW transaction_read_only;
-SHOW jit;
+SELECT setting = reset_val AS jit_as_before FROM pg_settings WHERE name = 'jit';
 SHOW lock_timeout;
 SELECT current_user = session_user AS same_user;
 

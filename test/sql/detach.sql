@@ -47,7 +47,9 @@ SELECT grantor::regrole, grantee::regrole, privilege_type, is_grantable FROM bef
 WHERE relname = 'order_v' AND privilege_type IN ('SELECT', 'DELETE') ORDER BY 2;
 
 \echo what is in the way is named, and nothing is done
+\set VERBOSITY terse
 ALTER TABLE det.ordr ALTER COLUMN nm TYPE varchar(20);
+\set VERBOSITY default
 CREATE MATERIALIZED VIEW det.stored AS SELECT * FROM det.report;
 SELECT outbox.detach('det.ordr');
 DROP MATERIALIZED VIEW det.stored;

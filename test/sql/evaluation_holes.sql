@@ -179,25 +179,35 @@ SELECT lastval();
 SELECT outbox.drop_contract('eh_writes');
 
 \echo the clock of a transaction (older servers have none)
+SELECT count(set_config(name, '1h', false)) IN (0, 1) AS set FROM pg_settings WHERE name = 'transaction_timeout';
 SET ROLE eh_owner;
 CREATE FUNCTION eh.hurry(millis text) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM set_config('transaction_timeout', millis, true);
 END $$;
+DO $$
+BEGIN
+    EXECUTE format($f$CREATE FUNCTION eh.hurry() RETURNS void LANGUAGE plpgsql VOLATILE %s AS $b$ BEGIN PERFORM eh.hurry('1'); END $b$ $f$,
+        (SELECT 'SET transaction_timeout = 1' FROM pg_settings WHERE name = 'transaction_timeout'));
+END $$;
 CREATE FUNCTION eh.hurried(millis text) RETURNS text LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    PERFORM eh.hurry(millis);
+    IF millis = '' THEN PERFORM eh.hurry(); ELSE PERFORM eh.hurry(millis); END IF;
     RETURN 'set';
-EXCEPTION WHEN OTHERS THEN RETURN SQLERRM ~ 'transaction_timeout';
+EXCEPTION WHEN OTHERS THEN RETURN SQLERRM ~ '^(transaction_timeout cannot be set while|unrecognized configuration parameter)';
 END $$;
 CREATE VIEW eh.hurries AS SELECT id, eh.hurried(word) AS said FROM eh.src;
+CREATE VIEW eh.hurries_late AS SELECT id, eh.hurried(word) AS said FROM eh.src;
 RESET ROLE;
 SELECT outbox.create_contract('eh_hurries', view => 'eh.hurries', source => 'eh.src', key => '{id}');
-SELECT outbox.create_event_type('EhHurries', contract => 'eh_hurries', emit => 'created'), outbox.enable('eh_hurries');
+SELECT outbox.create_contract('eh_hurries_late', view => 'eh.hurries_late', source => 'eh.src', key => '{id}', evaluate => 'commit');
+SELECT outbox.create_event_type('EhHurries' || c, contract => 'eh_hurries' || c, emit => 'created') FROM unnest('{"",_late}'::text[]) c;
+SELECT outbox.enable('eh_hurries'), outbox.enable('eh_hurries_late');
 TRUNCATE eh.src;
-INSERT INTO eh.src VALUES (1, '1');
-SELECT payload->>'said' AS refused FROM outbox.event_json WHERE contract = 'eh_hurries';
-SELECT outbox.drop_contract('eh_hurries');
+INSERT INTO eh.src VALUES (1, '1'), (2, '0'), (3, '1d'), (4, '');
+SELECT type, aggregateid, payload->>'said' AS refused FROM outbox.event_json WHERE contract LIKE 'eh_hurries%' ORDER BY type, seq;
+SELECT coalesce(current_setting('transaction_timeout', true), '1h') AS kept;
+SELECT outbox.drop_contract('eh_hurries'), outbox.drop_contract('eh_hurries_late');
 
 DROP FUNCTION settings();
 DROP SCHEMA eh CASCADE;

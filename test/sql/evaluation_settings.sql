@@ -15,7 +15,7 @@ INSERT INTO harmless VALUES
     ('client_min_messages', 'pinned beside the others: nothing but errors is sent'),
     ('max_parallel_workers_per_gather', 'pinned beside the others: no parallel workers'),
     ('lc_messages', 'the language of messages, in dead letters too'),
-    ('log_.*|debug_.*|trace_.*|track_.*|backtrace_functions|event_source|exit_on_error|update_process_title|compute_query_id', 'what the server writes down about itself'),
+    ('log_.*|debug_.*|trace_.*|track_.*|timing_clock_source|backtrace_functions|event_source|exit_on_error|update_process_title|compute_query_id', 'what the server writes down about itself'),
     ('log_parameter_max_length_on_error', 'as above'),
     ('(enable|geqo|jit|parallel|min_parallel|force_parallel|cpu|seq|random|min_eager_agg)_.*|geqo|jit|effective_.*|(from|join)_collapse_limit|cursor_tuple_fraction|recursive_worktable_factor|max_parallel_.*|default_statistics_target|stats_fetch_consistency|optimize_bounded_sort',
         'how a query is run, not what it gives; where a plan matters src/contract/planner_world.c pins it'),
@@ -54,12 +54,18 @@ SELECT outbox.enable('es_look');
 SET quote_all_identifiers = on; SET DateStyle = 'German'; SET IntervalStyle = 'sql_standard'; SET TimeZone = 'Asia/Kolkata';
 SET timezone_abbreviations = 'Australia'; SET extra_float_digits = -3; SET bytea_output = 'escape'; SET xmlbinary = hex;
 SET xmloption = document; SET array_nulls = off; SET default_text_search_config = 'pg_catalog.german';
-SET standard_conforming_strings = off; SET backslash_quote = on; SET transform_null_equals = on; SET row_security = off;
+-- PostgreSQL 19 has no other strings
+SELECT current_setting('server_version_num')::int < 190000 AS other_strings \gset
+\if :other_strings
+SET standard_conforming_strings = off;
+\endif
+SET backslash_quote = on; SET transform_null_equals = on; SET row_security = off;
 SET gin_fuzzy_search_limit = 5; SET constraint_exclusion = on; SET plan_cache_mode = force_generic_plan;
 SET lc_monetary = 'POSIX'; SET lc_numeric = 'POSIX'; SET lc_time = 'POSIX';
 INSERT INTO looked VALUES (1);
 \echo the session has its own again
-SELECT count(*) AS taken_away FROM outbox_test_pinned() p WHERE current_setting(p.name, true) = p.value AND p.name NOT IN ('restrict_nonsystem_relation_kind');
+SELECT count(*) AS taken_away FROM outbox_test_pinned() p WHERE current_setting(p.name, true) = p.value AND p.name <> 'restrict_nonsystem_relation_kind'
+    AND (p.name <> 'standard_conforming_strings' OR :'other_strings');
 RESET ALL;
 SET client_min_messages = warning;
 SELECT payload FROM outbox.event_json WHERE contract = 'es_look';
@@ -68,7 +74,10 @@ SELECT message FROM outbox.dead_letter WHERE contract = 'es_look';
 \echo what is parsed: the text of a condition, a check and a key_query mean the same in every session
 CREATE TABLE parsed (id int PRIMARY KEY, phone text);
 CREATE VIEW parsed_v AS SELECT id, phone FROM parsed;
-SET standard_conforming_strings = off; SET escape_string_warning = off; SET transform_null_equals = on;
+\if :other_strings
+SET standard_conforming_strings = off;
+\endif
+SET transform_null_equals = on;
 SELECT outbox.create_contract('es_parse', view => 'parsed_v', source => 'parsed', key => '{id}');
 SELECT outbox.create_event_type('EsPhone', contract => 'es_parse', emit => 'created', condition => E'new.phone ~ \'^\\d+$\'');
 SELECT outbox.create_event_type('EsAll', contract => 'es_parse', emit => 'created');
@@ -78,7 +87,9 @@ SELECT outbox.enable('es_parse');
 RESET ALL;
 SET client_min_messages = warning;
 \c -
+\if :other_strings
 SET standard_conforming_strings = off;
+\endif
 SET transform_null_equals = on;
 INSERT INTO parsed VALUES (1, '12345');
 \c -
@@ -109,7 +120,8 @@ DECLARE
 BEGIN
     FOREACH pair IN ARRAY ARRAY['DateStyle=German', 'IntervalStyle=sql_standard', 'TimeZone=Asia/Kolkata', 'timezone_abbreviations=Australia',
         'extra_float_digits=-3', 'bytea_output=escape', 'array_nulls=off', 'quote_all_identifiers=on', 'default_text_search_config=english',
-        'search_path=pg_temp', 'lc_monetary=POSIX', 'lc_time=POSIX', 'transform_null_equals=on', 'standard_conforming_strings=off'] LOOP
+        'search_path=pg_temp', 'lc_monetary=POSIX', 'lc_time=POSIX', 'transform_null_equals=on',
+        CASE WHEN current_setting('server_version_num')::int < 190000 THEN 'standard_conforming_strings=off' ELSE 'backslash_quote=on' END] LOOP
         PERFORM set_config(split_part(pair, '=', 1), split_part(pair, '=', 2), true);
         UPDATE public.run SET id = id + 1;
         PERFORM outbox.flush();

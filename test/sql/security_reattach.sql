@@ -39,7 +39,11 @@ SET intervalstyle = 'sql_standard';
 SELECT * FROM outbox.detach('sr.item');
 RESET datestyle;
 RESET intervalstyle;
+-- PostgreSQL 19 has no other strings
+SELECT current_setting('server_version_num')::int < 190000 AS other_strings \gset
+\if :other_strings
 SET standard_conforming_strings = off;
+\endif
 SELECT * FROM outbox.reattach('sr.item');
 RESET standard_conforming_strings;
 SELECT pg_get_viewdef('sr.item_v') = :'definition' AS same, pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'sr.item_v'::regclass;
