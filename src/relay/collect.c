@@ -6,8 +6,9 @@
  * Heap order is not the order of events, so a window is sorted before it is
  * published. A pass keeps a bounded number of entries, those with the smallest
  * sequence values above the cursor; what is left over is collected by further
- * passes over the same blocks. So memory does not depend on how long a relay
- * was down.
+ * passes. So memory does not depend on how long a relay was down. The first
+ * pass reads all blocks of the window; the others only the ranges that may
+ * have something for them (ranges.c).
  *
  * Whether a row belongs to the window is decided by the top-level transaction
  * id that the row carries; whether it exists at all, by its tuple's
@@ -42,6 +43,7 @@ enum
 	VERDICT_OPEN /* not ended at the window's end */
 };
 
+static void add_row(OutboxCollection *c, OutboxRange *range, const TupleTableSlot *slot);
 static int judge(OutboxCollection *c, uint64 xid);
 static void add_entry(OutboxCollection *c, int64 seq, const ItemPointerData *tid, int leaf);
 static void keep_smallest(OutboxCollection *c);
@@ -54,15 +56,30 @@ OutboxCollectStart(OutboxCollection *c)
 	c->beyond = 0;
 	c->flush_to = InvalidXLogRecPtr;
 	c->threshold = PG_INT64_MAX;
+	c->largest = PG_INT64_MIN;
 	c->sorted = true;
 	c->known_xid = 0;
 }
 
-void
-OutboxCollectRange(OutboxCollection *c, OutboxLeaves *leaves, const OutboxRange *range)
+bool
+OutboxCollectConcerns(OutboxCollection *c, const OutboxRange *range)
 {
-	Relation rel = leaves->leaf[range->leaf].relation;
-	TableScanDesc scan = table_beginscan_strat(rel, GetActiveSnapshot(), 0, NULL, true, false);
+	if (!range->counted)
+		return true;
+	if (range->highest <= c->cursor)
+		return false;
+	if (range->lowest <= c->threshold && (c->n < c->limit || range->lowest <= c->largest))
+		return true;
+	c->beyond += range->events;
+	return false;
+}
+
+void
+OutboxCollectRange(OutboxCollection *c, const OutboxLeaf *leaf, OutboxRange *range, OutboxPending *pending)
+{
+	Relation rel = leaf->relation;
+	Snapshot snapshot = GetActiveSnapshot();
+	TableScanDesc scan = table_beginscan_strat(rel, pending == NULL ? snapshot : SnapshotAny, 0, NULL, true, false);
 	BlockNumber nblocks = ((HeapScanDesc) scan)->rs_nblocks;
 
 	if (range->first < nblocks)
@@ -72,53 +89,31 @@ OutboxCollectRange(OutboxCollection *c, OutboxLeaves *leaves, const OutboxRange 
 		heap_setscanlimits(scan, range->first, Min(range->last, nblocks - 1) - range->first + 1);
 		while (heap_getnextslot(scan, ForwardScanDirection, slot))
 		{
+			uint64 xid;
+			int verdict;
+
 			slot_getsomeattrs(slot, Anum_event_xid);
-			if (judge(c, DatumGetUInt64(slot->tts_values[Anum_event_xid - 1])) == VERDICT_NEW)
-				add_entry(c, DatumGetInt64(slot->tts_values[Anum_event_seq - 1]), &slot->tts_tid, range->leaf);
+			xid = DatumGetUInt64(slot->tts_values[Anum_event_xid - 1]);
+			verdict = judge(c, xid);
+			if (verdict == VERDICT_NEW && (pending == NULL || table_tuple_satisfies_snapshot(rel, slot, snapshot)))
+				add_row(c, range, slot);
+			else if (verdict == VERDICT_OPEN && pending != NULL)
+				note_open(pending, leaf, xid, ItemPointerGetBlockNumber(&slot->tts_tid));
 		}
 		ExecDropSingleTupleTableSlot(slot);
 	}
 	table_endscan(scan);
+	range->counted = true;
 }
 
-void
-OutboxCollectLeaf(OutboxCollection *c, OutboxLeaves *leaves, int leaf, OutboxPending *pending)
+static void
+add_row(OutboxCollection *c, OutboxRange *range, const TupleTableSlot *slot)
 {
-	Relation rel = leaves->leaf[leaf].relation;
-	Snapshot snapshot = GetActiveSnapshot();
-	TableScanDesc scan;
-	TupleTableSlot *slot;
+	int64 seq = DatumGetInt64(slot->tts_values[Anum_event_seq - 1]);
 
-	if (pending == NULL)
-	{
-		OutboxCollectRange(c, leaves, &(OutboxRange){.leaf = leaf, .first = 0, .last = MaxBlockNumber});
-		return;
-	}
-
-	/* every row, also those of transactions that are still open */
-	scan = table_beginscan_strat(rel, SnapshotAny, 0, NULL, true, false);
-	slot = table_slot_create(rel, NULL);
-	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
-	{
-		uint64 xid;
-
-		slot_getsomeattrs(slot, Anum_event_xid);
-		xid = DatumGetUInt64(slot->tts_values[Anum_event_xid - 1]);
-		switch (judge(c, xid))
-		{
-			case VERDICT_NEW:
-				if (table_tuple_satisfies_snapshot(rel, slot, snapshot))
-					add_entry(c, DatumGetInt64(slot->tts_values[Anum_event_seq - 1]), &slot->tts_tid, leaf);
-				break;
-			case VERDICT_OPEN:
-				note_open(pending, &leaves->leaf[leaf], xid, ItemPointerGetBlockNumber(&slot->tts_tid));
-				break;
-			default:
-				break;
-		}
-	}
-	ExecDropSingleTupleTableSlot(slot);
-	table_endscan(scan);
+	if (!range->counted)
+		OutboxRangeCount(range, seq);
+	add_entry(c, seq, &slot->tts_tid, range->leaf);
 }
 
 static int
@@ -163,8 +158,8 @@ add_entry(OutboxCollection *c, int64 seq, const ItemPointerData *tid, int leaf)
 										: repalloc_huge(c->entries, size);
 		c->capacity = capacity;
 	}
-	if (c->n > 0 && c->entries[c->n - 1].seq > seq)
-		c->sorted = false;
+	c->sorted &= seq > c->largest;
+	c->largest = Max(c->largest, seq);
 	entry = &c->entries[c->n++];
 	entry->seq = seq;
 	entry->tid = *tid;
@@ -185,7 +180,7 @@ keep_smallest(OutboxCollection *c)
 	{
 		c->beyond += c->n - c->limit;
 		c->n = c->limit;
-		c->threshold = c->entries[c->n - 1].seq;
+		c->threshold = c->largest = c->entries[c->n - 1].seq;
 	}
 }
 

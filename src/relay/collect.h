@@ -41,6 +41,7 @@ typedef struct OutboxCollection
 
 	/* progress of the pass */
 	int64 threshold; /* larger ones are beyond */
+	int64 largest;   /* of the entries */
 	bool sorted;
 	uint64 known_xid; /* 0: none; rows of a transaction come in runs */
 	int known_verdict;
@@ -49,17 +50,19 @@ typedef struct OutboxCollection
 extern void OutboxCollectStart(OutboxCollection *c);
 
 /*
- * Adds the events of some blocks. Needs a transaction, open leaves and an
- * active snapshot that is not older than the window's end.
+ * May the range have something for this pass? Ranges that are counted must come
+ * in the order of their lowest seq, else more of them are read than necessary.
+ * What a range without has for later passes is added to beyond.
  */
-extern void OutboxCollectRange(OutboxCollection *c, OutboxLeaves *leaves, const OutboxRange *range);
+extern bool OutboxCollectConcerns(OutboxCollection *c, const OutboxRange *range);
 
 /*
- * Adds the events of a whole leaf. With pending, also notes where rows lie
- * whose transactions the window's end does not see as ended: hints that may
- * have been lost.
+ * Adds the events of some blocks, and counts them when nobody has. Needs a
+ * transaction, the leaf open and an active snapshot that is not older than the
+ * window's end. With pending, also notes where rows lie whose transactions the
+ * window's end does not see as ended: hints that may have been lost.
  */
-extern void OutboxCollectLeaf(OutboxCollection *c, OutboxLeaves *leaves, int leaf, OutboxPending *pending);
+extern void OutboxCollectRange(OutboxCollection *c, const OutboxLeaf *leaf, OutboxRange *range, OutboxPending *pending);
 
 extern void OutboxCollectFinish(OutboxCollection *c);
 

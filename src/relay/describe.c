@@ -30,7 +30,7 @@ OutboxReaderDescribe(OutboxReader *reader, const OutboxPlace *place)
 
 	OutboxSessionBegin();
 	leaf = OutboxLeavesFindNumber(&reader->leaves, place->leaf);
-	if (OutboxLeavesOpen(&reader->leaves) == OUTBOX_LEAVES_SAME && leaf >= 0)
+	if (leaf >= 0 && OutboxLeavesOpenOne(&reader->leaves, leaf) != NULL)
 	{
 		Relation rel = reader->leaves.leaf[leaf].relation;
 		TupleDesc desc = RelationGetDescr(rel);

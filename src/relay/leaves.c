@@ -213,6 +213,24 @@ OutboxLeavesOpen(OutboxLeaves *leaves)
 	return result;
 }
 
+Relation
+OutboxLeavesOpenOne(OutboxLeaves *leaves, int index)
+{
+	OutboxLeaf *leaf = &leaves->leaf[index];
+	Relation rel = leaf->relation;
+
+	if (rel != NULL)
+		return rel;
+	rel = try_table_open(leaf->relid, AccessShareLock);
+	if (rel != NULL && OutboxRelFileNumber(rel) != leaf->relfilenumber)
+	{
+		table_close(rel, NoLock);
+		rel = NULL;
+	}
+	leaf->relation = rel;
+	return rel;
+}
+
 void
 OutboxLeavesClose(OutboxLeaves *leaves, bool aborted)
 {

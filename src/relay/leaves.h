@@ -61,6 +61,13 @@ typedef enum OutboxLeavesResult
  */
 extern OutboxLeavesResult OutboxLeavesOpen(OutboxLeaves *leaves);
 
+/*
+ * Opens one leaf, if it is not open, within a window that was opened with all
+ * of them. The snapshot may be older than the lock: storage that is still the
+ * one of the list has the rows that it had then. NULL: it has moved, or is gone.
+ */
+extern Relation OutboxLeavesOpenOne(OutboxLeaves *leaves, int index);
+
 /* Forgets the open relations; the locks end with the transaction. Call at the end of each, also after an error. */
 extern void OutboxLeavesClose(OutboxLeaves *leaves, bool aborted);
 

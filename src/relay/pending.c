@@ -20,8 +20,6 @@
 #define LOOK_BACK 8
 
 static int compare_hints(const void *a, const void *b);
-static int compare_ranges(const void *a, const void *b);
-static int merge_ranges(OutboxRange *ranges, int n);
 
 /* Do two block ranges overlap or touch? Written so that nothing wraps around. */
 static inline bool
@@ -74,22 +72,11 @@ OutboxPendingKnown(const OutboxPending *pending, const OutboxSnapshot *snapshot,
 
 void
 OutboxPendingTakeEnded(OutboxPending *pending, const OutboxSnapshot *snapshot, const OutboxLeaves *leaves,
-					   OutboxRange **ranges, int *nranges, int *capacity)
+					   OutboxRanges *ranges)
 {
 	int kept = 0;
-	int n = 0;
 
-	if (*capacity < pending->n)
-	{
-		Size size = mul_size(pending->capacity, sizeof(OutboxRange));
-
-		if (*ranges != NULL)
-			pfree(*ranges);
-		*ranges = NULL;
-		*ranges = MemoryContextAllocHuge(pending->context, size);
-		*capacity = pending->capacity;
-	}
-
+	ranges->n = 0;
 	for (int i = 0; i < pending->n; i++)
 	{
 		const OutboxHint *hint = &pending->hints[i];
@@ -102,33 +89,10 @@ OutboxPendingTakeEnded(OutboxPending *pending, const OutboxSnapshot *snapshot, c
 		}
 		leaf = OutboxLeavesFind(leaves, hint->relfilenumber);
 		if (leaf >= 0)
-			(*ranges)[n++] = (OutboxRange){.leaf = leaf, .first = hint->first, .last = hint->last};
+			OutboxRangesAdd(ranges, leaf, hint->first, hint->last);
 	}
 	pending->n = kept;
-
-	*nranges = merge_ranges(*ranges, n);
-}
-
-/* Sorts, and makes one of those that overlap or touch: a row must be collected once. */
-static int
-merge_ranges(OutboxRange *ranges, int n)
-{
-	int last = 0;
-
-	if (n == 0)
-		return 0;
-	qsort(ranges, n, sizeof(OutboxRange), compare_ranges);
-	for (int i = 1; i < n; i++)
-	{
-		OutboxRange *merged = &ranges[last];
-
-		if (ranges[i].leaf == merged->leaf &&
-			(ranges[i].first <= merged->last || ranges[i].first - merged->last == 1))
-			merged->last = Max(merged->last, ranges[i].last);
-		else
-			ranges[++last] = ranges[i];
-	}
-	return last + 1;
+	OutboxRangesArrange(ranges);
 }
 
 void
@@ -163,19 +127,6 @@ compare_hints(const void *a, const void *b)
 		return x->xid < y->xid ? -1 : 1;
 	if (x->relfilenumber != y->relfilenumber)
 		return x->relfilenumber < y->relfilenumber ? -1 : 1;
-	if (x->first != y->first)
-		return x->first < y->first ? -1 : 1;
-	return 0;
-}
-
-static int
-compare_ranges(const void *a, const void *b)
-{
-	const OutboxRange *x = a;
-	const OutboxRange *y = b;
-
-	if (x->leaf != y->leaf)
-		return x->leaf < y->leaf ? -1 : 1;
 	if (x->first != y->first)
 		return x->first < y->first ? -1 : 1;
 	return 0;

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * pending.h
- *	  Hints whose transactions have not ended yet, and the block ranges of
- *	  those that have.
+ *	  Hints whose transactions have not ended yet.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,6 +9,7 @@
 #define OUTBOX_PENDING_H
 
 #include "relay/leaves.h"
+#include "relay/ranges.h"
 #include "relay/window.h"
 #include "shared/outbox_shared.h"
 
@@ -21,14 +21,6 @@ typedef struct OutboxPending
 	int capacity;
 } OutboxPending;
 
-/* Blocks of one leaf, both ends included. */
-typedef struct OutboxRange
-{
-	int leaf; /* index in OutboxLeaves */
-	BlockNumber first;
-	BlockNumber last;
-} OutboxRange;
-
 extern void OutboxPendingAdd(OutboxPending *pending, const OutboxHint *hint);
 
 /*
@@ -38,14 +30,9 @@ extern void OutboxPendingAdd(OutboxPending *pending, const OutboxHint *hint);
 extern bool OutboxPendingKnown(const OutboxPending *pending, const OutboxSnapshot *snapshot,
 							   const OutboxLeaves *leaves);
 
-/*
- * Removes the hints whose transactions the snapshot sees as ended, and returns
- * their blocks as disjoint ranges in *ranges (grown in pending's context) with
- * their number in *nranges.
- */
+/* Moves the hints whose transactions the snapshot sees as ended to ranges, in place of what these held. */
 extern void OutboxPendingTakeEnded(OutboxPending *pending, const OutboxSnapshot *snapshot,
-								   const OutboxLeaves *leaves,
-								   OutboxRange **ranges, int *nranges, int *capacity);
+								   const OutboxLeaves *leaves, OutboxRanges *ranges);
 
 /* Merges hints of one transaction that overlap or touch: repeated scans find the same rows again. */
 extern void OutboxPendingCompact(OutboxPending *pending);

@@ -43,6 +43,8 @@ static bool drain_hints(OutboxReader *reader);
 static int64 read_sequence(void);
 static void open_window(OutboxReader *reader, int64 seq_seen);
 static void collect(OutboxReader *reader, OutboxPending *pending);
+static bool list_whole(OutboxReader *reader);
+static void collect_ranges(OutboxReader *reader, OutboxPending *pending);
 static void fill_chunk(OutboxReader *reader, OutboxSchemaCache *schemas, OutboxChunk *chunk);
 static void fetch_row(OutboxReader *reader, const OutboxEntry *entry, OutboxArena *arena, HeapTuple copy);
 static OutboxReadResult finish_chunk(OutboxReader *reader, OutboxChunk *chunk);
@@ -53,6 +55,7 @@ OutboxReaderInit(OutboxReader *reader, MemoryContext context)
 	memset(reader, 0, sizeof(*reader));
 	reader->context = context;
 	reader->pending.context = context;
+	reader->window.ranges.context = context;
 	reader->window.pass.context = context;
 	reader->scan_needed = true;
 }
@@ -112,6 +115,8 @@ OutboxReaderRemaining(const OutboxReader *reader)
  *  - the sequence's value is not newer than the window it describes;
  *  - a writer pushes its hint before it ends, so the ring holds the hints of
  *    all that the snapshot sees as ended.
+ * Within a window leaves are opened as they are needed: a backlog has hundreds,
+ * and is read in thousands of transactions.
  */
 OutboxReadResult
 OutboxReaderRead(OutboxReader *reader, OutboxSchemaCache *schemas, OutboxChunk *chunk)
@@ -123,7 +128,7 @@ OutboxReaderRead(OutboxReader *reader, OutboxSchemaCache *schemas, OutboxChunk *
 		reload_leaves(reader);
 
 	OutboxSessionBegin();
-	if (OutboxLeavesOpen(&reader->leaves) != OUTBOX_LEAVES_SAME)
+	if (!window->open && OutboxLeavesOpen(&reader->leaves) != OUTBOX_LEAVES_SAME)
 		reader->leaves_stale = true;
 	if (!reader->leaves_stale)
 	{
@@ -134,14 +139,15 @@ OutboxReaderRead(OutboxReader *reader, OutboxSchemaCache *schemas, OutboxChunk *
 			open_window(reader, seq_seen);
 		else if (window->next >= window->pass.n)
 			collect(reader, NULL);
-		if (window->open)
+		if (window->open && !reader->leaves_stale)
 			fill_chunk(reader, schemas, chunk);
 		PopActiveSnapshot();
 	}
 	OutboxLeavesClose(&reader->leaves, false);
 	OutboxSessionCommit();
 
-	return reader->leaves_stale ? OUTBOX_READ_AGAIN : finish_chunk(reader, chunk);
+	/* the cursor has passed what is in the chunk */
+	return reader->leaves_stale && chunk->n == 0 ? OUTBOX_READ_AGAIN : finish_chunk(reader, chunk);
 }
 
 /*
@@ -266,12 +272,15 @@ drain_hints(OutboxReader *reader)
 		return false;
 	if (!known)
 		reader->scan_needed = true;
-	OutboxPendingTakeEnded(&reader->pending, window->cur, &reader->leaves,
-						   &window->ranges, &window->nranges, &window->capacity);
+	OutboxPendingTakeEnded(&reader->pending, window->cur, &reader->leaves, &window->ranges);
 	return true;
 }
 
-/* A pass over the window, from its cursor on. With pending, rows of open transactions become hints. */
+/*
+ * A pass over the window, from its cursor on. With pending, a pass over whole
+ * leaves makes hints of the rows of open transactions. Nothing is collected
+ * when the list of leaves turns out to be stale.
+ */
 static void
 collect(OutboxReader *reader, OutboxPending *pending)
 {
@@ -283,22 +292,69 @@ collect(OutboxReader *reader, OutboxPending *pending)
 	pass->cursor = window->cursor;
 	pass->limit = outbox_max_sorted_events;
 	OutboxCollectStart(pass);
-	if (window->whole)
+	window->next = 0;
+	if (!window->whole)
+		collect_ranges(reader, NULL);
+	else if (list_whole(reader))
 	{
-		for (int i = 0; i < reader->leaves.n; i++)
-			OutboxCollectLeaf(pass, &reader->leaves, i, pending);
+		collect_ranges(reader, pending);
 		if (pending != NULL)
 			OutboxPendingCompact(pending);
 	}
-	else
-	{
-		for (int i = 0; i < window->nranges; i++)
-			OutboxCollectRange(pass, &reader->leaves, &window->ranges[i]);
-	}
 	OutboxCollectFinish(pass);
-	window->next = 0;
+	if (pass->beyond > 0)
+		OutboxRangesSort(&window->ranges);
 }
 
+/* False: the list of leaves is stale. */
+static bool
+list_whole(OutboxReader *reader)
+{
+	OutboxReadWindow *window = &reader->window;
+
+	window->ranges.n = 0;
+	for (int i = 0; i < reader->leaves.n; i++)
+	{
+		Relation rel = OutboxLeavesOpenOne(&reader->leaves, i);
+		BlockNumber nblocks;
+
+		if (rel == NULL)
+		{
+			reader->leaves_stale = true;
+			return false;
+		}
+		nblocks = RelationGetNumberOfBlocks(rel);
+		if (nblocks > 0)
+			OutboxRangesAdd(&window->ranges, i, 0, nblocks - 1);
+	}
+	OutboxRangesArrange(&window->ranges);
+	window->whole = false;
+	return true;
+}
+
+static void
+collect_ranges(OutboxReader *reader, OutboxPending *pending)
+{
+	OutboxRanges *ranges = &reader->window.ranges;
+	OutboxCollection *pass = &reader->window.pass;
+
+	for (int i = 0; i < ranges->n; i++)
+	{
+		OutboxRange *range = &ranges->range[i];
+
+		if (!OutboxCollectConcerns(pass, range))
+			continue;
+		if (OutboxLeavesOpenOne(&reader->leaves, range->leaf) == NULL)
+		{
+			reader->leaves_stale = true;
+			pass->n = 0;
+			return;
+		}
+		OutboxCollectRange(pass, &reader->leaves.leaf[range->leaf], range, pending);
+	}
+}
+
+/* Ends early when the list of leaves turns out to be stale. */
 static void
 fill_chunk(OutboxReader *reader, OutboxSchemaCache *schemas, OutboxChunk *chunk)
 {
@@ -312,6 +368,11 @@ fill_chunk(OutboxReader *reader, OutboxSchemaCache *schemas, OutboxChunk *chunk)
 		int first = chunk->n;
 		HeapTupleData row;
 
+		if (OutboxLeavesOpenOne(&reader->leaves, entry->leaf) == NULL)
+		{
+			reader->leaves_stale = true;
+			return;
+		}
 		fetch_row(reader, entry, &chunk->arena, &row);
 		OutboxChunkAdd(chunk, schemas, timeline, entry, &row, RelationGetDescr(leaf->relation));
 		/* a place outlives the list of leaves */

@@ -25,10 +25,8 @@ typedef struct OutboxReadWindow
 	OutboxSnapshot *cur; /* its end; its beginning is the reader's base */
 	int64 seq_seen;      /* event_seq's last value before cur was taken */
 	int64 cursor;        /* every event up to this seq was read */
-	bool whole;          /* look through whole leaves, not only ranges */
-	OutboxRange *ranges;
-	int nranges;
-	int capacity;
+	bool whole;          /* ranges become those of whole leaves before the next pass */
+	OutboxRanges ranges; /* where its events are */
 	OutboxCollection pass;
 	int next; /* entry of the pass to read next */
 } OutboxReadWindow;

@@ -52,6 +52,7 @@
 #define CHUNK_BYTES ((Size) 1024 * 1024)
 
 static void load_leaves(OutboxReplayPass *pass);
+static int compare_leaves(const void *a, const void *b);
 static bool concerns(OutboxReplayPass *pass, const OutboxReplayLeaf *leaf);
 static void step_leaf(OutboxReplayPass *pass, OutboxReplayLeaf *leaf);
 static bool scan_blocks(OutboxReplayPass *pass, OutboxReplayLeaf *leaf, Relation rel);
@@ -107,7 +108,11 @@ OutboxReplayPassSeek(OutboxReplayPass *pass, int64 after)
 		pass->next++;
 }
 
-/* The list as of now, with what is known of leaves that still have the same storage. */
+/*
+ * The list as of now, with what is known of leaves that still have the same
+ * storage: those that must be looked through, then the others as their events
+ * follow, so that a pass is full before it comes to leaves of later ones.
+ */
 static void
 load_leaves(OutboxReplayPass *pass)
 {
@@ -134,6 +139,18 @@ load_leaves(OutboxReplayPass *pass)
 	if (known != NULL)
 		pfree(known);
 	OutboxSessionCommit();
+	qsort(pass->leaves, pass->nleaves, sizeof(OutboxReplayLeaf), compare_leaves);
+}
+
+static int
+compare_leaves(const void *a, const void *b)
+{
+	const OutboxReplayLeaf *x = a;
+	const OutboxReplayLeaf *y = b;
+
+	if (x->scanned != y->scanned)
+		return x->scanned ? 1 : -1;
+	return x->lowest < y->lowest ? -1 : x->lowest > y->lowest;
 }
 
 /* ---- collecting --------------------------------------------------------------- */
@@ -160,6 +177,8 @@ concerns(OutboxReplayPass *pass, const OutboxReplayLeaf *leaf)
 		return true;
 	if (leaf->highest <= pass->after)
 		return false;
+	if (pass->n >= pass->limit && pass->threshold == PG_INT64_MAX)
+		keep_smallest(pass);
 	if (leaf->lowest <= pass->threshold)
 		return true;
 	pass->more = true;
@@ -295,11 +314,11 @@ static void
 keep_smallest(OutboxReplayPass *pass)
 {
 	sort_entries(pass->entries, pass->n);
-	if (pass->n <= pass->limit)
+	if (pass->n < pass->limit)
 		return;
+	pass->more |= pass->n > pass->limit;
 	pass->n = pass->limit;
 	pass->threshold = pass->entries[pass->n - 1].seq;
-	pass->more = true;
 }
 
 /* ---- reading ------------------------------------------------------------------ */
