@@ -24,9 +24,15 @@
 #include "relay/worker.h"
 #include "sink/foreign_text.h"
 
-/* Pause after the first failure in a row, and the longest one. */
+/*
+ * Pause after the first failure in a row, and the longest one: what went wrong may be over at any time, and without an
+ * attempt nobody knows.
+ */
 #define RETRY_FIRST_MS 100
-#define RETRY_LONGEST_MS 30000
+#define RETRY_LONGEST_MS 5000
+
+/* How often a copy that must not publish looks again. */
+#define COPY_MS 30000
 
 /* Pause before a rejected event is offered again. */
 #define REJECTED_MS 30000
@@ -94,7 +100,7 @@ OutboxRelayPause(OutboxRelay *relay, OutboxAttemptEnd end, int failures)
 				ereport(LOG, (errmsg("relay does not publish: %s", relay->row.copy_error), errhint("%s", relay->row.copy_hint)));
 			OutboxRelaySetState(relay, OUTBOX_RELAY_BLOCKED);
 			OutboxKeeperResign(relay);
-			return pause_relay(relay, RETRY_LONGEST_MS);
+			return pause_relay(relay, COPY_MS);
 		case OUTBOX_ATTEMPT_REJECTED:
 			OutboxRelaySetState(relay, OUTBOX_RELAY_BLOCKED);
 			return pause_relay(relay, REJECTED_MS);

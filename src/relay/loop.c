@@ -28,8 +28,10 @@
 #define CONFIGURE_INTERVAL_MS 1000
 /* A wake-up that brings nothing may mean that the sink's row changed. */
 #define CONFIGURE_POKED_MS 100
-/* How often a sink with messages under way is looked after, with and without a descriptor. */
+/* How often a sink with messages under way is looked after, with and without a descriptor; */
 #define SINK_INTERVAL_MS 100
+/* and one in trouble, which may have to look by itself whether it is over. */
+#define TROUBLE_INTERVAL_MS 250
 /* How long a relay that does not pause may leave its report as it is. */
 #define REPORT_BUSY_MS 300
 #define SINK_POLL_MS 10
@@ -437,6 +439,8 @@ check_trouble(OutboxRelay *relay)
 
 	if (!relay->ready)
 		return;
+	if (relay->callbacks->revived_cb != NULL && relay->callbacks->revived_cb(&relay->sink))
+		OutboxRouteRetryAll(&relay->hold);
 	trouble = relay->callbacks->trouble_cb != NULL ? relay->callbacks->trouble_cb(&relay->sink) : NULL;
 	if (trouble == NULL && relay->hold.full)
 	{
@@ -515,6 +519,8 @@ wait_time(OutboxRelay *relay)
 		timeout = Min(timeout, !OutboxRelayHasSocket() ? SINK_POLL_MS : SINK_INTERVAL_MS);
 	else if (relay->report_changed)
 		timeout = Min(timeout, SINK_INTERVAL_MS);
+	if (relay->report.state == OUTBOX_RELAY_BACKOFF || relay->hold.routes != NULL)
+		timeout = Min(timeout, TROUBLE_INTERVAL_MS);
 	return timeout;
 }
 

@@ -39,7 +39,7 @@
 /* How long a stop waits for messages under way. */
 #define END_MS 1000
 #define RETRY_FIRST_MS 100
-#define RETRY_LONGEST_MS 30000
+#define RETRY_LONGEST_MS 5000
 
 static void prepare(OutboxRelay *relay);
 static void shutdown_at_exit(int code, Datum arg);

@@ -23,7 +23,8 @@
  *    same key and destination is delivered that was taken before poll_cb had
  *    reported it: what was taken is given back or not taken at all;
  *  - transport trouble (broker down, timeout) is never an ack: the sink keeps
- *    trying, and says so through trouble_cb.
+ *    trying, and says so through trouble_cb, also that it is over when there
+ *    is nothing to publish: nobody else looks whether the broker is back.
  *
  * Nothing here names a broker: header names, framing and partitions are the
  * sink's affair.
@@ -36,7 +37,7 @@
 #include "datatype/timestamp.h"
 #include "port.h"
 
-#define OUTBOX_SINK_MAGIC 0x4F425835 /* changes with every change of this file's layout */
+#define OUTBOX_SINK_MAGIC 0x4F425836 /* changes with every change of this file's layout */
 
 /* A counted string; data == NULL is SQL NULL. Not terminated unless said. */
 typedef struct OutboxSlice
@@ -177,6 +178,12 @@ typedef struct OutboxSinkCallbacks
 
 	/* Optional: the transport's present trouble in the broker's words, NULL when all is well. */
 	const char *(*trouble_cb)(OutboxSinkState *state);
+
+	/*
+	 * Optional: has something come back that BLOCKED was reported for? True once: what waits for its destination or its
+	 * schema is offered at once.  Without it, it is offered when its pause is over.
+	 */
+	bool (*revived_cb)(OutboxSinkState *state);
 
 	/*
 	 * Optional: waits at most timeout_ms for what was taken to be finished;

@@ -38,8 +38,8 @@ static const KafkaProperty defaults[] = {
 	{"compression.codec", "lz4"},
 	{"message.max.bytes", "1048576"}, /* outbox.max_message_bytes + frame + headers */
 	{"socket.nagle.disable", "true"},
-	{"reconnect.backoff.max.ms", "1000"},
-	{"log.connection.close", "false"}, /* brokers close idle connections */
+	{"reconnect.backoff.max.ms", "500"}, /* how late it is noticed that a broker is back, times 1.5 */
+	{"log.connection.close", "false"},   /* brokers close idle connections */
 	{"queue.buffering.max.messages", "30000"},
 	{"queue.buffering.max.kbytes", "65536"},
 	{"topic.metadata.refresh.fast.interval.ms", "100"},

@@ -37,6 +37,9 @@
 
 #define CONTENT_TYPE "application/vnd.schemaregistry.v1+json"
 
+/* How often a registry that gave an event no id is asked whether it does now. */
+#define REVIVE_MS 1000
+
 /* How soon an id that could not be read back is tried again, and how long a registry without answer is not waited for. */
 #define RETRY_MS 5000
 
@@ -64,6 +67,8 @@ struct KafkaRegistry
 	KafkaRoute *route;      /* what it is about */
 	TimestampTz asked_at;   /* when it began */
 	TimestampTz silent_at;  /* the last one that brought no answer; 0: there was one since */
+	KafkaRoute *failed;     /* that got no id because of trouble that may end; NULL: there is none */
+	bool revived;           /* it has ended, and nobody has heard of it */
 	KafkaNews *news;        /* not reported yet */
 };
 
@@ -164,6 +169,26 @@ KafkaRegistryCheck(KafkaRegistry *registry, KafkaRoute *route)
 	return true;
 }
 
+/* An event of the route did not wait for the answer. */
+void
+KafkaRegistryGaveUp(KafkaRegistry *registry, KafkaRoute *route)
+{
+	registry->failed = route;
+}
+
+/* The same question again: whoever waits for the answer need not guess when it is worth asking. */
+bool
+KafkaRegistryRevived(KafkaRegistry *registry)
+{
+	bool revived = registry->revived;
+
+	registry->revived = false;
+	if (registry->failed != NULL && !KafkaHttpBusy(registry->http) &&
+		TimestampDifferenceExceeds(registry->asked_at, GetCurrentTimestamp(), REVIVE_MS))
+		ask(registry, registry->failed, registry->failed->candidate != 0 ? ASK_FOR_SCHEMA : ASK_FOR_ID);
+	return revived;
+}
+
 static void
 ask(KafkaRegistry *registry, KafkaRoute *route, KafkaQuestion question)
 {
@@ -226,14 +251,18 @@ KafkaRegistryServe(KafkaRegistry *registry)
 	KafkaHttpAnswer answer;
 	MemoryContext caller;
 	bool done;
+	bool had_failed;
 
 	if (!KafkaHttpServe(registry->http, &answer))
 		return false;
 	registry->silent_at = answer.status == 0 ? GetCurrentTimestamp() : 0;
 	caller = MemoryContextSwitchTo(registry->scratch);
+	had_failed = registry->failed != NULL;
+	registry->failed = NULL;
 	done = registry->question == ASK_FOR_ID ? take_id(registry, &answer) : take_schema(registry, &answer);
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(registry->scratch);
+	registry->revived |= had_failed && registry->failed == NULL;
 	/* what is known by now leads to the next question */
 	if (!done)
 		ask(registry, registry->route, registry->route->candidate != 0 ? ASK_FOR_SCHEMA : ASK_FOR_ID);
@@ -367,6 +396,7 @@ note_missing(KafkaRegistry *registry)
 static void
 note_trouble(KafkaRegistry *registry, const char *reason)
 {
+	registry->failed = registry->route;
 	set_obstacle(registry, psprintf("could not register a schema at %s: %s", registry->config->registry_url, reason));
 }
 

@@ -36,8 +36,8 @@ PG_MODULE_MAGIC;
 /* Without any report for so long, say so; brokers answer within milliseconds. */
 #define STALL_MS 10000
 
-/* How long an error is shown while nothing is under way that could prove it outdated. */
-#define IDLE_ERROR_MS 60000
+/* How often to look whether a broker is back while nothing is under way that could tell. */
+#define PROBE_MS 500
 
 /* Between two looks at librdkafka's queue while producing. */
 #define PRODUCE_SLICE 256
@@ -55,6 +55,7 @@ static bool take_unregistered(KafkaSink *sink, KafkaRoute *route, const OutboxMe
 static void serve(KafkaSink *sink, int enough);
 static void check_forgotten(KafkaSink *sink);
 static void raise_failure(KafkaSink *sink);
+static void probe(KafkaSink *sink);
 static bool older_than(TimestampTz at, int ms);
 
 static void
@@ -174,8 +175,8 @@ kafka_trouble(OutboxSinkState *state)
 	/* The report of the message that made the producer give up says more than the producer does. */
 	if (sink->failed)
 		return sink->blamed || sink->outstanding == 0 ? sink->failure : NULL;
-	if (sink->outstanding == 0 && sink->error[0] != '\0' && older_than(sink->error_at, IDLE_ERROR_MS))
-		sink->error[0] = '\0';
+	if (sink->outstanding == 0 && sink->error[0] != '\0')
+		probe(sink);
 	if (sink->error[0] != '\0')
 		return sink->error;
 	if (sink->outstanding > 0 && older_than(sink->progress_at, STALL_MS))
@@ -186,6 +187,37 @@ kafka_trouble(OutboxSinkState *state)
 		return sink->trouble;
 	}
 	return NULL;
+}
+
+/*
+ * Without a message under way librdkafka has no reason to connect, and reports
+ * nothing when it is connected.  Asked for metadata without waiting for the
+ * answer, it connects if it is not, and says whether it is: a connection counts
+ * when the broker has answered on it.
+ */
+static void
+probe(KafkaSink *sink)
+{
+	const struct rd_kafka_metadata *metadata = NULL;
+	rd_kafka_resp_err_t err;
+
+	if (!older_than(Max(sink->error_at, sink->probed_at), PROBE_MS))
+		return;
+	sink->probed_at = GetCurrentTimestamp();
+	err = rd_kafka_metadata(sink->rk, 0, NULL, &metadata, 0);
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		rd_kafka_metadata_destroy(metadata);
+	if (err != RD_KAFKA_RESP_ERR__TRANSPORT)
+		sink->error[0] = '\0';
+}
+
+/* Is the registry back, after it gave no answer or none of any use? */
+static bool
+kafka_revived(OutboxSinkState *state)
+{
+	KafkaSink *sink = state->private_data;
+
+	return sink->registry != NULL && KafkaRegistryRevived(sink->registry);
 }
 
 /* Collects reports for poll_cb. Nothing lingers for long, so there is nothing to push. */
@@ -238,6 +270,7 @@ static const OutboxSinkCallbacks kafka_callbacks = {
 	.poll_cb = kafka_poll,
 	.socket_cb = kafka_socket,
 	.trouble_cb = kafka_trouble,
+	.revived_cb = kafka_revived,
 	.flush_cb = kafka_flush,
 	.shutdown_cb = kafka_shutdown,
 };
@@ -310,6 +343,7 @@ take_unregistered(KafkaSink *sink, KafkaRoute *route, const OutboxMessage *messa
 	if (!older_than(route->asked_at, KAFKA_REGISTRY_PATIENCE_MS))
 		return false;
 	KafkaBlock(sink, message, true, psprintf("the schema registry at %s does not answer", sink->config.registry_url));
+	KafkaRegistryGaveUp(sink->registry, route);
 	route->asked_at = 0;
 	return true;
 }

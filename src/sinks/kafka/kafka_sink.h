@@ -200,6 +200,7 @@ typedef struct KafkaSink
 
 	char error[512]; /* librdkafka's last error, '' = none */
 	TimestampTz error_at;
+	TimestampTz probed_at;   /* when it was last tried whether that is over */
 	TimestampTz progress_at; /* last report, or first message after a pause */
 	char trouble[640];       /* what trouble_cb last returned */
 } KafkaSink;
@@ -362,6 +363,11 @@ extern bool KafkaRegistryServe(KafkaRegistry *registry); /* true: there was an a
 
 /* Has it left a request without answer just now? */
 extern bool KafkaRegistryIsSilent(const KafkaRegistry *registry);
+
+extern void KafkaRegistryGaveUp(KafkaRegistry *registry, KafkaRoute *route);
+
+/* True once, when it answers again after an event could not get its id. While it does not, it is asked every second. */
+extern bool KafkaRegistryRevived(KafkaRegistry *registry);
 
 /* Reads the id of the route back when that is due. True: a request was started. */
 extern bool KafkaRegistryCheck(KafkaRegistry *registry, KafkaRoute *route);

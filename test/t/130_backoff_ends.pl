@@ -1,0 +1,116 @@
+# When a real Kafka is back, the relay says so and publishes within seconds, whether events wait or none; and when a
+# registry answers again, what waits for it is not kept until its pause is over.
+use strict;
+use warnings;
+
+use IPC::Run ();
+use JSON::PP ();
+use Test::More;
+use Time::HiRes ();
+
+use PostgreSQL::Test::Utils ();
+use OutboxBroker;
+use OutboxCluster;
+
+my $kafka = OutboxBroker->kafka;
+my $node = OutboxCluster->create('backoff_ends');
+my $dir = PostgreSQL::Test::Utils::tempdir();
+
+sub contract
+{
+	my ($name) = @_;
+	$node->sql(<<"SQL");
+CREATE TABLE $name (id integer PRIMARY KEY, version integer NOT NULL);
+CREATE VIEW ${name}_v AS SELECT id, version FROM $name;
+SELECT outbox.create_contract('$name', view => '${name}_v', source => '$name', key => '{id}', required => '{id,version}');
+SELECT outbox.create_event_type('${name}Created', contract => '$name', emit => 'created', topic => 'back.$name');
+SELECT outbox.create_event_type('${name}Changed', contract => '$name', emit => 'changed', topic => 'back.$name');
+SELECT outbox.enable('$name');
+SQL
+	return;
+}
+
+sub state_is
+{
+	my ($state) = @_;
+	$node->poll_until("SELECT state FROM outbox.status WHERE kind = 'sink' AND name = 'kafka'", $state);
+	return;
+}
+
+# Seconds until the query says t.
+sub seconds_until
+{
+	my ($query) = @_;
+	my $start = Time::HiRes::time();
+	$node->poll_until($query);
+	return Time::HiRes::time() - $start;
+}
+
+# ---- the broker ----
+contract('item');
+$node->create_sink('kafka', $kafka);
+$node->sql('INSERT INTO item VALUES (1, 1)');
+$node->wait_published('kafka');
+state_is('running');
+
+# A minute was the former limit; a machine that is busy starts a broker slowly, too.
+my $LIMIT = 20;
+
+$kafka->stop(kill => 1);
+state_is('backoff');
+$kafka->start;
+my $idle = seconds_until("SELECT state = 'running' FROM outbox.status WHERE kind = 'sink' AND name = 'kafka'");
+cmp_ok($idle, '<', $LIMIT, 'an idle relay says that the broker is back');
+like(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/sink "kafka" works again/, 'and the log does');
+
+$kafka->stop(kill => 1);
+state_is('backoff');
+$node->sql('UPDATE item SET version = 2');
+# longer pauses than at first
+$node->poll_until("SELECT clock_timestamp() > '" . $node->sql("SELECT clock_timestamp() + '3 s'") . "'");
+is($node->sql("SELECT state FROM outbox.status WHERE kind = 'sink' AND name = 'kafka'"), 'backoff', 'as long as it is away it is not said to work');
+$kafka->start;
+my $waiting = seconds_until("SELECT pending = 0 AND state = 'running' FROM outbox.status WHERE kind = 'sink' AND name = 'kafka'");
+cmp_ok($waiting, '<', $LIMIT, 'events that wait are published when it is back');
+note(sprintf 'idle: %.1f s, with events: %.1f s after the broker listens', $idle, $waiting);
+is($node->sql("SELECT retries FROM outbox.relay_status WHERE sink = 'kafka'"), 0, 'all in one attempt');
+
+# ---- the registry ----
+sub modes
+{
+	my (%modes) = @_;
+	PostgreSQL::Test::Utils::append_to_file("$dir/modes.new", JSON::PP::encode_json(\%modes));
+	rename "$dir/modes.new", "$dir/modes" or die "could not rename: $!";
+	return;
+}
+
+modes('refusedCreated' => 409, 'brokenCreated' => 503);
+my $registry = IPC::Run::start([ 'build/venv/bin/python', 'test/python/fake_registry.py', "$dir/url", "$dir/modes" ], '<', \undef, '>&', "$dir/log");
+my $url = OutboxBroker::_poll_file("$dir/url", 30);
+$node->sql("SELECT outbox.stop_relay('kafka')");
+$node->poll_until("SELECT pid IS NULL FROM outbox.relay_report() WHERE sink = 'kafka'");
+$node->sql("SELECT outbox.drop_sink('kafka')");
+$node->create_sink('kafka', $kafka, 'schema.registry.url' => $url);
+contract('broken');
+$node->sql('INSERT INTO broken VALUES (1, 1)');
+my $route = "outbox_internal.blocked_route WHERE topic = 'back.broken'";
+$node->poll_until("SELECT EXISTS (SELECT FROM $route AND tries >= 4)");
+my $tries = $node->sql("SELECT tries FROM $route");
+$node->poll_until("SELECT tries > $tries FROM $route");
+my $next_try = $node->sql("SELECT next_try FROM $route");
+modes('refusedCreated' => 409);
+$node->poll_until('SELECT NOT EXISTS (SELECT FROM outbox.held_events)');
+is($node->sql("SELECT clock_timestamp() < '$next_try'"), 't', 'what waited for the registry left before its pause was over');
+is(scalar(@{ $node->consume($kafka, 'back.broken', registry => $url) }), 1, 'once');
+is($node->sql('SELECT count(*) FROM outbox.dead_letter'), 0, 'and nothing is a dead letter');
+
+$node->stop;
+$registry->kill_kill;
+done_testing();
+
+END
+{
+	my $status = $?;
+	$registry->kill_kill if $registry;
+	$? = $status;
+}
