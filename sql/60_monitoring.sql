@@ -112,18 +112,7 @@ WITH RECURSIVE tree AS (
            (SELECT pg_catalog.min(p.relid::text) FROM tables p
             WHERE p.source IN (SELECT relation FROM outbox_internal.source WHERE contract_id = c.id) AND NOT EXISTS (SELECT FROM triggers r WHERE r.tgrelid = p.relid
                   AND r.tgname = '!outbox!' || c.name AND r.state = 'whole')) AS untold_table,
-           -- tables behind the view whose changes touch nothing
-           (WITH RECURSIVE behind AS (
-                SELECT v.view::oid AS relid
-                UNION SELECT d.refobjid FROM behind b
-                JOIN pg_catalog.pg_rewrite r ON r.ev_class = b.relid
-                JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
-                     AND d.refclassid = 'pg_catalog.pg_class'::regclass)
-            SELECT pg_catalog.string_agg(k.oid::regclass::text, ', ' ORDER BY k.oid::regclass::text)
-            FROM behind b JOIN pg_catalog.pg_class k ON k.oid = b.relid
-            WHERE k.relkind IN ('r', 'p', 'm') AND NOT EXISTS (
-                SELECT FROM outbox_internal.source o WHERE o.contract_id = c.id
-                AND (o.relation = k.oid OR o.relation IN (SELECT relid FROM pg_catalog.pg_partition_ancestors(k.oid))))) AS unwatched,
+           behind.unwatched, behind.many_partitions,
            (SELECT pg_catalog.count(*) FROM outbox_internal.event_type e WHERE e.contract_id = c.id) AS event_types,
            (SELECT pg_catalog.count(*) FROM outbox_internal.dead_letter_entry d
             WHERE d.contract = c.name AND d.state = 'open') AS dead_letters,
@@ -137,6 +126,24 @@ WITH RECURSIVE tree AS (
     FROM outbox_internal.contract c
     JOIN outbox_internal.contract_version v ON v.contract_id = c.id
          AND v.version = (SELECT pg_catalog.max(version) FROM outbox_internal.contract_version WHERE contract_id = c.id)
+    CROSS JOIN LATERAL (
+        WITH RECURSIVE behind AS (
+            SELECT v.view::oid AS relid
+            UNION SELECT d.refobjid FROM behind b
+            JOIN pg_catalog.pg_rewrite r ON r.ev_class = b.relid
+            JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
+                 AND d.refclassid = 'pg_catalog.pg_class'::regclass)
+        -- tables whose changes touch nothing, and those of which a reading takes more locks than a session has (src/util/look.c)
+        SELECT pg_catalog.string_agg(k.oid::regclass::text, ', ' ORDER BY k.oid::regclass::text) FILTER (WHERE NOT EXISTS (
+                   SELECT FROM outbox_internal.source o WHERE o.contract_id = c.id
+                   AND (o.relation = k.oid OR o.relation IN (SELECT relid FROM pg_catalog.pg_partition_ancestors(k.oid))))) AS unwatched,
+               pg_catalog.string_agg(k.oid::regclass || ' (' || p.leaves || ')', ', ' ORDER BY k.oid::regclass::text)
+                   FILTER (WHERE c.evaluate = 'commit' AND p.leaves > 24) AS many_partitions
+        FROM behind b
+        JOIN pg_catalog.pg_class k ON k.oid = b.relid
+        CROSS JOIN LATERAL (SELECT pg_catalog.count(*) FILTER (WHERE t.isleaf) AS leaves
+                            FROM pg_catalog.pg_partition_tree(CASE WHEN k.relkind = 'p' THEN k.oid::regclass END) t) p
+        WHERE k.relkind IN ('r', 'p', 'm')) behind
     -- of several sources the one that is worst off
     JOIN LATERAL (
         SELECT o.relation, k.oid IS NOT NULL AS there, coalesce(t.state, 'missing') AS trigger_state
@@ -268,7 +275,9 @@ SELECT 'contract', c.name,
                 || k.columns || ' FROM ' || c.view || ' GROUP BY ' || k.columns || ' HAVING count(*) > 1 finds them; a unique index over the expression rules them out, and SELECT outbox.enable('
                 || pg_catalog.quote_literal(c.name) || ') then takes this advice back.'
             WHEN c.unwatched IS NOT NULL THEN 'The view reads tables that are no sources, so a change of theirs is published with the next change of the row only: ' || c.unwatched
-                || '. To watch one, drop the contract and create it again in one transaction, with outbox.add_source() for the table.' END
+                || '. To watch one, drop the contract and create it again in one transaction, with outbox.add_source() for the table.'
+            WHEN c.many_partitions IS NOT NULL THEN 'Every reading opens all partitions of tables behind the view, as no key prunes them, and few commits can do that at a time: ' || c.many_partitions
+                || '. Fewer partitions, or a table that is not partitioned, make its commits faster.' END
 FROM contracts c
 CROSS JOIN LATERAL (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(name), ', ' ORDER BY n) AS columns
                     FROM pg_catalog.unnest(c.key) WITH ORDINALITY AS u (name, n)) k

@@ -107,6 +107,7 @@ flush_queue(bool with_locks, bool keep_before)
 	}
 	flush = MemoryContextAllocZero(CurTransactionContext, sizeof(OutboxFlush));
 	flush->context = AllocSetContextCreate(CurTransactionContext, "outbox flush", ALLOCSET_DEFAULT_SIZES);
+	flush->resources = CurrentResourceOwner;
 	flush->take_locks = with_locks;
 	flush->before = OutboxKeyQueueBefore();
 	MemoryContextSwitchTo(flush->context);
@@ -148,6 +149,7 @@ flush_keys(OutboxFlush *flush)
 	{
 		if (flush->contracts[i].nkeys > 0)
 			OutboxCostFlush(flush->contracts[i].queued->id, flush->contracts[i].nkeys, flush->contracts[i].spent_ns);
+		OutboxFlushContractUnlock(&flush->contracts[i]);
 	}
 	/* a prepared transaction may stay for days */
 	if (state.preparing)

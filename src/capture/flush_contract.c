@@ -7,6 +7,13 @@
  * So they are locked before, one by one and without waiting, from the list
  * that was remembered when the contract was compiled for the trigger.
  *
+ * These locks end with the flush, and not with the transaction: rows that were
+ * read are written as events by then, values out of line included. What the
+ * events say stays true, because nobody commits a change of these keys before
+ * us. DDL may come between the flush and the end of the commit. Where it makes
+ * rows come or go (TRUNCATE, partitions) it leaves a gap of its own, as it would
+ * have done after our commit.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -17,6 +24,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "capture/commit_guard.h"
 #include "capture/flush_contract.h"
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
@@ -24,37 +32,64 @@
 #include "deadletter/dead_letter.h"
 #include "guc.h"
 
+static bool lock(OutboxFlushContract *contract, ResourceOwner parent);
 static bool take(OutboxFlushContract *contract);
 static bool is_rewritten(Oid relation, bool *replaced);
 static ErrorData *key_changed_error(const char *contract);
 static ErrorData *rewrite_error(Oid relation);
 
 bool
-OutboxFlushContractOpen(OutboxFlushContract *contract)
+OutboxFlushContractOpen(OutboxFlushContract *contract, ResourceOwner parent)
 {
 	OutboxQueuedContract *queued = contract->queued;
 
 	while (contract->cached == NULL)
 	{
-		if (!OutboxLockWithoutWait(queued->relations))
+		if (!lock(contract, parent))
 			return false;
 		contract->cached = OutboxContractAcquireByName(queued->name);
 		if (take(contract))
 			break;
+		if (contract->compiled == NULL)
+		{
+			OutboxFlushContractClose(contract);
+			return false;
+		}
 		/* it reads other relations than when it was last looked at */
 		OutboxKeyQueueNoteRelations(queued, contract->compiled->owner, contract->compiled->query->relations);
 		OutboxFlushContractClose(contract);
+		OutboxFlushContractUnlock(contract);
 	}
 	return true;
 }
 
-/* Decides what becomes of the keys. False: locks are missing. */
+/* All of them or none. */
+static bool
+lock(OutboxFlushContract *contract, ResourceOwner parent)
+{
+	const List *relations = contract->queued->relations;
+	bool locked;
+
+	/* an attempt before this one may have failed on its way */
+	OutboxLookClose(&contract->look);
+	OutboxLookEnter(&contract->look, parent);
+	locked = OutboxLookHasRoom(list_length(relations)) && OutboxLockWithoutWait(relations);
+	OutboxLookLeave(&contract->look);
+	if (!locked)
+		OutboxLookClose(&contract->look);
+	return locked;
+}
+
+/* Decides what becomes of the keys. False: locks are missing, or without a compiled contract the time is over. */
 static bool
 take(OutboxFlushContract *contract)
 {
 	OutboxCachedContract *cached = contract->cached;
 	OutboxCompiledContract *compiled = cached->compiled;
 
+	/* what our own timer interrupted is not broken, and is told of by who set the timer */
+	if (cached->state == OUTBOX_CONTRACT_BROKEN && OutboxCommitGuardExpired())
+		return false;
 	if (cached->state == OUTBOX_CONTRACT_BROKEN)
 	{
 		contract->late = cached->error;
@@ -156,4 +191,10 @@ OutboxFlushContractClose(OutboxFlushContract *contract)
 		OutboxContractRelease(contract->cached);
 	contract->cached = NULL;
 	contract->compiled = NULL;
+}
+
+void
+OutboxFlushContractUnlock(OutboxFlushContract *contract)
+{
+	OutboxLookClose(&contract->look);
 }

@@ -11,12 +11,14 @@
 #include "capture/aggregate_lock.h"
 #include "capture/key_queue.h"
 #include "contract/cache.h"
+#include "util/look.h"
 
 typedef struct OutboxFlushContract
 {
 	OutboxQueuedContract *queued;
 	OutboxLockSet *locks;             /* NULL: no keys */
 	OutboxCachedContract *cached;     /* reserved; NULL: not opened yet */
+	OutboxLook look;                  /* while it is reserved: the locks on what it reads */
 	OutboxCompiledContract *compiled; /* NULL once opened: nobody wants its keys, or `late` */
 	const ErrorData *late;            /* its keys cannot be evaluated now */
 	const ErrorData *unknown;         /* what was before is not known */
@@ -29,9 +31,11 @@ typedef struct OutboxFlushContract
 
 /*
  * Locks what the contract reads, never waiting, and reserves it compiled.
- * False: a lock was not to be had; try again. Needs an active snapshot.
+ * False: a lock was not to be had, and none is kept; try again. Needs an active
+ * snapshot. The locks belong to a child of `parent`, whatever becomes of the
+ * present subtransaction.
  */
-extern bool OutboxFlushContractOpen(OutboxFlushContract *contract);
+extern bool OutboxFlushContractOpen(OutboxFlushContract *contract, ResourceOwner parent);
 
 /* Looks for tables that this transaction rewrote: what they held before is gone. */
 extern void OutboxFlushContractCheckRewritten(OutboxFlushContract *contract);
@@ -39,7 +43,10 @@ extern void OutboxFlushContractCheckRewritten(OutboxFlushContract *contract);
 /* Records a gap for each of them, once. */
 extern void OutboxFlushContractRecordGaps(OutboxFlushContract *contract);
 
-/* Gives it back; the locks stay. */
+/* Gives it back; on an error's way. */
 extern void OutboxFlushContractClose(OutboxFlushContract *contract);
+
+/* The flush has read everything, and has written what it read: gives the locks back. */
+extern void OutboxFlushContractUnlock(OutboxFlushContract *contract);
 
 #endif /* OUTBOX_FLUSH_CONTRACT_H */

@@ -114,12 +114,15 @@ lock_step(void *arg)
 {
 	OutboxFlush *flush = arg;
 
+	/* who waits for a key has no table that others need */
+	if (!OutboxLockListTake(&flush->locks))
+		return;
 	for (int i = 0; i < flush->ncontracts; i++)
 	{
-		if (flush->contracts[i].locks && !OutboxFlushContractOpen(&flush->contracts[i]))
+		if (flush->contracts[i].locks && !OutboxFlushContractOpen(&flush->contracts[i], flush->resources))
 			return;
 	}
-	flush->locked = OutboxLockListTake(&flush->locks);
+	flush->locked = true;
 }
 
 static void

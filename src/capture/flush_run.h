@@ -26,6 +26,7 @@ typedef struct OutboxFlush
 {
 	MemoryContext context;
 	MemoryContext portion_context;
+	ResourceOwner resources; /* of the (sub)transaction that flushes */
 	OutboxFlushContract *contracts;
 	int ncontracts;
 	bool take_locks; /* on aggregates */

@@ -20,8 +20,11 @@
 #include "capture/redrive_key.h"
 #include "capture/redrive_row.h"
 #include "capture/transition.h"
+#include "catalog/outbox_catalog.h"
+#include "contract/cache.h"
 #include "contract/guard.h"
 #include "deadletter/rejected.h"
+#include "util/look.h"
 
 /* A letter on its way, and what becomes of it. */
 typedef struct Attempt
@@ -35,6 +38,10 @@ static ErrorData *run_attempt(Attempt *attempt);
 static bool ends_turn(const ErrorData *error);
 static void attempt_step(void *arg);
 static void capture_again(Attempt *attempt);
+static void per_row(Attempt *attempt, OutboxContractConfig *config);
+static void at_commit(Attempt *attempt, OutboxContractConfig *config);
+static OutboxCachedContract *lock_contract(const char *name);
+static void lock_relations(const List *relations);
 static void attempt_row(Attempt *attempt, OutboxCompiledContract *contract);
 static bool find_rows(Attempt *attempt, OutboxCompiledContract *contract, OutboxRedrive *redrive);
 static void attempt_key(Attempt *attempt, OutboxCompiledContract *contract);
@@ -95,16 +102,89 @@ capture_again(Attempt *attempt)
 {
 	OutboxLetter *letter = attempt->letter;
 	OutboxContractConfig *config = OutboxContractGet(letter->contract);
-	OutboxCompiledContract *contract = OutboxCompileContract(config, config->root, false);
 
 	if (letter->event_type && OutboxContractEventType(config, letter->event_type) == NULL)
 		fail(attempt, ERRCODE_UNDEFINED_OBJECT, "the event type does not exist any more",
 			 "Discard the dead letter, or create the event type again.");
-	else if (contract->query)
-		attempt_key(attempt, contract);
+	else if (config->at_commit)
+		at_commit(attempt, config);
 	else
-		attempt_row(attempt, contract);
+		per_row(attempt, config);
+}
+
+static void
+per_row(Attempt *attempt, OutboxContractConfig *config)
+{
+	OutboxLook look = {0};
+	OutboxCompiledContract *contract;
+
+	OutboxLookEnter(&look, CurrentResourceOwner);
+	contract = OutboxCompileContract(config, config->root, false);
+	OutboxLookLeave(&look);
+	attempt_row(attempt, contract);
 	OutboxFreeContract(contract);
+	OutboxLookClose(&look);
+}
+
+/*
+ * Compiled once for all letters, as for a commit; where there is no such copy (it is disabled, say), the error says
+ * what is wrong or the letter gets one of its own.
+ */
+static void
+at_commit(Attempt *attempt, OutboxContractConfig *config)
+{
+	OutboxLook look = {0};
+	OutboxCachedContract *cached;
+
+	OutboxLookEnter(&look, CurrentResourceOwner);
+	cached = lock_contract(config->name);
+	PG_TRY();
+	{
+		OutboxCompiledContract *contract = cached->compiled;
+
+		if (cached->state != OUTBOX_CONTRACT_READY || contract->query == NULL)
+			contract = OutboxCompileContract(config, config->root, false);
+		lock_relations(contract->query->relations);
+		OutboxLookLeave(&look);
+		attempt_key(attempt, contract);
+		if (contract != cached->compiled)
+			OutboxFreeContract(contract);
+		OutboxLookClose(&look);
+	}
+	PG_FINALLY();
+	{
+		OutboxContractRelease(cached);
+	}
+	PG_END_TRY();
+}
+
+/* The contract as it is while its relations are locked. */
+static OutboxCachedContract *
+lock_contract(const char *name)
+{
+	List *locked = NIL;
+
+	for (;;)
+	{
+		OutboxCachedContract *cached = OutboxContractAcquireByName(name);
+		const OutboxCommitQuery *query = cached->state == OUTBOX_CONTRACT_READY ? cached->compiled->query : NULL;
+
+		if (query == NULL || list_difference_oid(query->relations, locked) == NIL)
+			return cached;
+		locked = list_copy(query->relations);
+		OutboxContractRelease(cached);
+		lock_relations(locked);
+	}
+}
+
+/* Nobody waits: a person tries again, a relay by itself. */
+static void
+lock_relations(const List *relations)
+{
+	if (!OutboxLockWithoutWait(relations))
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("could not lock what the contract reads")));
 }
 
 /* Of a contract that is evaluated per row. */

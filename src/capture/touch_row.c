@@ -29,6 +29,7 @@
 #include "contract/guard.h"
 #include "deadletter/dead_letter.h"
 #include "deadletter/letter_json.h"
+#include "util/look.h"
 
 typedef struct TouchedRow
 {
@@ -44,6 +45,7 @@ typedef struct TouchedRow
 
 static bool wants_always(const OutboxContractConfig *config);
 static OutboxQueuedContract *queued_contract(OutboxCachedContract *contract);
+static void compile_whole(OutboxQueuedContract *queued);
 static List *with_inheritors(const List *relations);
 static void queue_keys(void *arg);
 static void queue_key(void *arg, const Datum *values);
@@ -96,27 +98,38 @@ wants_always(const OutboxContractConfig *config)
  * than at the commit, and remembers what the flush will have to lock. When
  * somebody else has a lock on one of the tables, the writer does not wait for a
  * table that his own statement does not use: then it is left to the flush,
- * which tries until its timer ends.
+ * which tries until its timer ends. So it is when the lock table has no room now.
  */
 static OutboxQueuedContract *
 queued_contract(OutboxCachedContract *contract)
 {
 	OutboxQueuedContract *queued = OutboxKeyQueueContract(contract->config, OutboxTouchLookupDesc(contract->touch));
-	OutboxCachedContract *whole;
+	const List *relations;
+	OutboxLook look = {0};
 
 	if (OidIsValid(queued->owner))
 		return queued;
-	if (!OutboxContractIsCurrent(queued->name))
+	if (OutboxContractIsCurrent(queued->name))
 	{
-		const List *relations = with_inheritors(OutboxTouchRelations(contract->touch));
-
-		if (!OutboxLockWithoutWait(relations))
-		{
-			OutboxKeyQueueNoteRelations(queued, OutboxRelationOwner(contract->config->view), relations);
-			return queued;
-		}
+		compile_whole(queued);
+		return queued;
 	}
-	whole = OutboxContractAcquireByName(queued->name);
+	relations = with_inheritors(OutboxTouchRelations(contract->touch));
+	OutboxLookEnter(&look, CurrentResourceOwner);
+	if (OutboxLookHasRoom(list_length(relations)) && OutboxLockWithoutWait(relations))
+		compile_whole(queued);
+	else
+		OutboxKeyQueueNoteRelations(queued, OutboxRelationOwner(contract->config->view), relations);
+	OutboxLookLeave(&look);
+	OutboxLookClose(&look);
+	return queued;
+}
+
+static void
+compile_whole(OutboxQueuedContract *queued)
+{
+	OutboxCachedContract *whole = OutboxContractAcquireByName(queued->name);
+
 	PG_TRY();
 	{
 		if (whole->state == OUTBOX_CONTRACT_READY && whole->compiled->query)
@@ -127,7 +140,6 @@ queued_contract(OutboxCachedContract *contract)
 		OutboxContractRelease(whole);
 	}
 	PG_END_TRY();
-	return queued;
 }
 
 /* The planner locks the partitions with their table. */

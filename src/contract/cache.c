@@ -9,6 +9,11 @@
  * every transaction and after every invalidation: what would mend it cannot
  * be enumerated.
  *
+ * Compiling looks at views and tables, and keeps no lock on any: what is
+ * compiled is true as long as no callback says otherwise. The executor relies
+ * on more than that. Whoever runs a query of a compiled contract locks its
+ * relations first and acquires the contract then.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -30,6 +35,7 @@
 #include "contract/guard.h"
 #include "contract/partition.h"
 #include "contract/view_owner.h"
+#include "util/look.h"
 #include "util/snapshot.h"
 
 /*
@@ -89,6 +95,7 @@ static bool entry_is_current(const CacheEntry *entry);
 static void fill_entry(CacheEntry *entry, const char *contract_name);
 static void empty_entry(CacheEntry *entry);
 static void fill_step(void *arg);
+static void fill(FillRequest *request);
 static void compile_contract(CacheEntry *entry);
 static void compile_touch(CacheEntry *entry);
 static void relation_changed(Datum arg, Oid relation);
@@ -368,7 +375,17 @@ empty_entry(CacheEntry *entry)
 static void
 fill_step(void *arg)
 {
-	FillRequest *request = arg;
+	OutboxLook look = {0};
+
+	OutboxLookEnter(&look, CurrentResourceOwner);
+	fill(arg);
+	OutboxLookLeave(&look);
+	OutboxLookClose(&look);
+}
+
+static void
+fill(FillRequest *request)
+{
 	CacheEntry *entry = request->entry;
 	bool by_name = entry->key.name[0] != '\0';
 	MemoryContext caller = MemoryContextSwitchTo(entry->context);

@@ -35,6 +35,7 @@
 #include "contract/trust.h"
 #include "contract/view_expand.h"
 #include "contract/view_survey.h"
+#include "util/look.h"
 
 static OutboxCommitQuery *plan_query(const OutboxContractConfig *config, const Bitmapset *used, MemoryContext target);
 static Query *analyse(const OutboxContractConfig *config, OutboxViewSurvey *survey, OutboxRootPath **path);
@@ -48,12 +49,16 @@ OutboxPlanCommitQuery(const OutboxContractConfig *config, const Bitmapset *used)
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext scratch = AllocSetContextCreate(caller, "outbox planning", ALLOCSET_DEFAULT_SIZES);
 	OutboxEvaluation evaluation;
+	OutboxLook look = {0};
 	OutboxCommitQuery *query;
 
 	MemoryContextSwitchTo(scratch);
+	OutboxLookEnter(&look, CurrentResourceOwner);
 	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
 	query = plan_query(config, used, caller);
 	OutboxEvaluationEnd(&evaluation);
+	OutboxLookLeave(&look);
+	OutboxLookClose(&look);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(scratch);
 	return query;

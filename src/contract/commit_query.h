@@ -24,7 +24,7 @@
 typedef struct OutboxCommitQuery
 {
 	PlannedStmt *plan; /* $1..$nlookup: arrays of equal length, one element per key, keys distinct */
-	List *relations;   /* OIDs of all tables and views behind it, ascending: lock these in AccessShareLock */
+	List *relations;   /* OIDs of all tables and views behind it, ascending: AccessShareLock on these while it runs */
 	int nlookup;
 	TupleDesc lookup_desc; /* names, types, typmods and collations of the lookup columns */
 	AttrNumber *lookup;    /* their numbers in the root */
@@ -34,7 +34,7 @@ typedef struct OutboxCommitQuery
 
 /*
  * Analyses and plans the view in the current memory context, as the view's
- * owner; needs an active snapshot. Columns of the view that are not in `used`
+ * owner; needs an active snapshot; keeps no lock. Columns of the view that are not in `used`
  * (numbers from 0; NULL: all) are NULL in the result. Raises, naming construct
  * and remedy, for a view that cannot be read at commit: volatile functions,
  * foreign or temporary tables, row level security that applies to the owner, a

@@ -44,6 +44,8 @@
 #include "contract/trust.h"
 #include "contract/view_expand.h"
 #include "contract/view_survey.h"
+#include "guc.h"
+#include "util/look.h"
 
 struct OutboxKeyQuery
 {
@@ -65,6 +67,7 @@ struct OutboxKeyQuery
 	List *states;
 
 	/* a query */
+	int ntables; /* that it locks */
 	SPIPlanPtr plan;
 	ParamListInfo params;
 };
@@ -266,7 +269,7 @@ check_query(OutboxKeyQuery *query)
 	OutboxRunnerOfView(&runner, query->view, query->parse.owner);
 	OutboxCheckQueryTrust(&runner, rewritten);
 	OutboxRefuseVolatile((Node *) rewritten, query->parse.owner);
-	(void) OutboxPlanByIndex(rewritten, query->parse.select, query->parse.owner);
+	query->ntables = list_length(OutboxPlanByIndex(rewritten, query->parse.select, query->parse.owner)->relationOids);
 	MemoryContextSwitchTo(caller);
 	query->relations = list_copy(survey.relations);
 	MemoryContextDelete(scratch);
@@ -355,16 +358,19 @@ run_plan(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, vo
 
 /*
  * Sees what the writer's statement did: its snapshot is taken now. It has the
- * plan that was proven, even where the plan cache makes it anew.
+ * plan that was proven, even where the plan cache makes it anew. The writer's
+ * statement uses none of its tables, so their locks end with it.
  */
 static void
 run_statement(OutboxKeyQuery *query, KeyReceiver *receiver)
 {
 	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(query->plan));
+	OutboxLook look = {0};
 	CachedPlan *plan;
 	QueryDesc *desc;
 
-	CommandCounterIncrement();
+	OutboxLookEnter(&look, CurrentResourceOwner);
+	OutboxLookAwaitRoom(query->ntables, outbox_flush_timeout);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	plan = OutboxCachedPlanByIndex(source, query->params);
 	desc = CreateQueryDesc(linitial_node(PlannedStmt, plan->stmt_list), source->query_string, GetActiveSnapshot(),
@@ -376,6 +382,8 @@ run_statement(OutboxKeyQuery *query, KeyReceiver *receiver)
 	FreeQueryDesc(desc);
 	ReleaseCachedPlan(plan, CurrentResourceOwner);
 	PopActiveSnapshot();
+	OutboxLookLeave(&look);
+	OutboxLookClose(&look);
 }
 
 static void
@@ -419,7 +427,10 @@ receive_key(TupleTableSlot *slot, DestReceiver *self)
 		Form_pg_attribute attribute = TupleDescAttr(slot->tts_tupleDescriptor, i);
 
 		isnull = slot->tts_isnull[i];
-		if (!isnull)
+		/* the table that a value out of line belongs to is not locked any more when the key is used */
+		if (!isnull && attribute->attlen == -1)
+			key[i] = PointerGetDatum(PG_DETOAST_DATUM_COPY(slot->tts_values[i]));
+		else if (!isnull)
 			key[i] = datumCopy(slot->tts_values[i], attribute->attbyval, attribute->attlen);
 	}
 	if (!isnull)

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "catalog/partition.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
@@ -22,6 +23,9 @@
 #include "contract/index_use.h"
 #include "contract/plan_check.h"
 #include "contract/planner_world.h"
+
+/* Twice as many locks are those that a session always has room for (util/look.c). */
+#define MANY_PARTITIONS 24
 
 /* A plan on its way down. */
 typedef struct PlanCheck
@@ -210,4 +214,42 @@ named_entry(const PlannedStmt *plan, Index entry)
 			return named_entry(plan, info->parent_relid);
 	}
 	return entry;
+}
+
+/* Those that the planner has pruned, for a constant of the view, are not in the plan. */
+char *
+OutboxManyPartitions(const PlannedStmt *plan)
+{
+	List *tables = NIL;
+	List *leaves = NIL; /* of them, in the same order */
+	StringInfoData names;
+	ListCell *table;
+	ListCell *count;
+	ListCell *lc;
+
+	foreach (lc, plan->relationOids)
+	{
+		Oid relation = lfirst_oid(lc);
+		Oid top = get_rel_relispartition(relation) ? llast_oid(get_partition_ancestors(relation)) : InvalidOid;
+		int place = 0;
+
+		if (!OidIsValid(top) || get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE)
+			continue;
+		while (place < list_length(tables) && list_nth_oid(tables, place) != top)
+			place++;
+		if (place == list_length(tables))
+		{
+			tables = lappend_oid(tables, top);
+			leaves = lappend(leaves, NIL);
+		}
+		count = list_nth_cell(leaves, place);
+		lfirst(count) = list_append_unique_oid(lfirst(count), relation);
+	}
+	initStringInfo(&names);
+	forboth (table, tables, count, leaves)
+	{
+		if (list_length(lfirst(count)) > MANY_PARTITIONS)
+			appendStringInfo(&names, "%s\"%s\" (%d)", names.len ? ", " : "", get_rel_name(lfirst_oid(table)), list_length(lfirst(count)));
+	}
+	return names.len ? names.data : NULL;
 }

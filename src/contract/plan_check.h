@@ -18,4 +18,11 @@
  */
 extern List *OutboxScannedTables(const PlannedStmt *plan, const List *trial_indexes);
 
+/*
+ * "t" (500), "u" (40): the partitioned tables of which the plan reads so many
+ * partitions that a reading takes more locks than a session has, and how many.
+ * NULL: there is none.
+ */
+extern char *OutboxManyPartitions(const PlannedStmt *plan);
+
 #endif /* OUTBOX_PLAN_CHECK_H */

@@ -25,6 +25,7 @@
 #include "contract/fault_list.h"
 #include "contract/key.h"
 #include "contract/lossy_cast.h"
+#include "contract/plan_check.h"
 #include "contract/sql_function.h"
 #include "contract/trust.h"
 #include "contract/view_check.h"
@@ -35,6 +36,7 @@ typedef struct ViewCheck
 	OutboxViewExpansion *expansion;
 	OutboxFaultList faults;
 	bool key_exists;
+	char *partitions; /* of which tables all are read, and they are many; NULL: of none */
 	List *key_columns;
 	int ncolumns;
 	int column; /* the one that a step is about, from 0 */
@@ -86,6 +88,11 @@ OutboxCheckContractView(OutboxContractConfig *config, const char **evaluate, Lis
 	OutboxEvaluationEnd(&evaluation);
 	OutboxRaiseFaults(&check.faults, psprintf("the view \"%s\"", get_rel_name(config->view)));
 	*key_columns = check.key_columns;
+	if (check.partitions)
+		ereport(NOTICE,
+				(errmsg("contract \"%s\" reads all partitions of %s for every key", config->name, check.partitions),
+				 errdetail("No key prunes them: each reading opens and locks them all. Few commits can do that at a time; the others wait for them, and become late after outbox.flush_timeout."),
+				 errhint("Fewer partitions, or a table that is not partitioned, make its commits faster.")));
 }
 
 static void
@@ -190,6 +197,7 @@ commit_query_step(void *arg)
 	config.root_key = list_make1(linitial(config.key));
 	query = OutboxPlanCommitQuery(&config, NULL);
 	OutboxRefuseLossyPlan(query->plan, config.view);
+	check->partitions = OutboxManyPartitions(query->plan);
 	for (int i = 0; i < query->nlookup; i++)
 		check->key_columns = lappend(check->key_columns, NameStr(TupleDescAttr(query->lookup_desc, i)->attname));
 }
