@@ -114,6 +114,7 @@ CREATE TABLE outbox_internal.code_map (
     code            text COLLATE "C" NOT NULL,
     word            text NOT NULL,
     owner           name NOT NULL DEFAULT CURRENT_USER,
+    owner_id        text,
     PRIMARY KEY (name, code)
 );
 COMMENT ON TABLE outbox_internal.code_map IS 'Legacy codes and the canonical words that outbox.decode() gives for them';

@@ -39,6 +39,7 @@ COMMENT ON COLUMN outbox_internal.code_map.name IS 'The first argument of decode
 COMMENT ON COLUMN outbox_internal.code_map.code IS 'Legacy code, compared byte by byte';
 COMMENT ON COLUMN outbox_internal.code_map.word IS 'What decode() gives for it';
 COMMENT ON COLUMN outbox_internal.code_map.owner IS 'Who created the map; its members, and superusers, can drop it';
+COMMENT ON COLUMN outbox_internal.code_map.owner_id IS 'The same role as system identifier/oid, which follows ALTER ROLE RENAME';
 
 COMMENT ON COLUMN outbox_internal.event_schema.id IS 'outbox.event.schema_id';
 COMMENT ON COLUMN outbox_internal.event_schema.event_type_id IS 'outbox.event_type.id; null when the event type was dropped';

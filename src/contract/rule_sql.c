@@ -28,7 +28,7 @@ PG_FUNCTION_INFO_V1(outbox_drop_code_map);
 static OutboxEventTypeConfig *get_event_type(const char *name, OutboxContractConfig **contract);
 static bool has_check(const OutboxEventTypeConfig *type, const char *name);
 static void check_codes(const char *map, Jsonb *codes);
-static void check_owner(const char *map, const char *owner);
+static void check_owner(const char *map, const char *former, const char *id);
 
 /* add_check(event_type, name, expression) */
 Datum
@@ -80,7 +80,7 @@ Datum
 outbox_create_code_map(PG_FUNCTION_ARGS)
 {
 	char *name = OutboxRequiredTextArg(fcinfo, 0, "name");
-	const char *args[] = {name, NULL, GetUserNameFromId(GetUserId(), false)};
+	const char *args[] = {name, NULL, GetUserNameFromId(GetUserId(), false), OutboxRoleId(GetUserId())};
 	Jsonb *codes;
 
 	OutboxRequireArg(fcinfo, 1, "codes");
@@ -96,7 +96,7 @@ outbox_create_code_map(PG_FUNCTION_ARGS)
 				 errmsg("code map \"%s\" already exists", name),
 				 errhint("To change it, call outbox.drop_code_map() and outbox.create_code_map() in one transaction.")));
 	args[1] = JsonbToCString(NULL, &codes->root, VARSIZE(codes));
-	(void) OutboxExecute("INSERT INTO outbox_internal.code_map (name, code, word, owner) SELECT $1, key, value, $3::name FROM jsonb_each_text($2::jsonb)",
+	(void) OutboxExecute("INSERT INTO outbox_internal.code_map (name, code, word, owner, owner_id) SELECT $1, key, value, $3::name, $4 FROM jsonb_each_text($2::jsonb)",
 						 lengthof(args), args);
 	PG_RETURN_VOID();
 }
@@ -107,14 +107,15 @@ outbox_drop_code_map(PG_FUNCTION_ARGS)
 {
 	char *name = OutboxRequiredTextArg(fcinfo, 0, "name");
 	const char *args[] = {name};
-	char *owner = OutboxExecute("SELECT owner FROM outbox_internal.code_map WHERE name = $1 LIMIT 1", lengthof(args), args);
+	List *rows = OutboxExecuteRows("SELECT owner, owner_id FROM outbox_internal.code_map WHERE name = $1 LIMIT 1", lengthof(args), args);
+	char **owner = rows == NIL ? NULL : linitial(rows);
 
 	if (owner == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("code map \"%s\" does not exist", name),
 				 errhint("SELECT DISTINCT name FROM outbox.code_map lists the code maps.")));
-	check_owner(name, owner);
+	check_owner(name, owner[0], owner[1]);
 	(void) OutboxExecute("WITH gone AS (DELETE FROM outbox_internal.code_map WHERE name = $1 RETURNING 1) SELECT 1 FROM gone LIMIT 1",
 						 lengthof(args), args);
 	PG_RETURN_VOID();
@@ -122,18 +123,18 @@ outbox_drop_code_map(PG_FUNCTION_ARGS)
 
 /* A map is part of every contract that names it: another admin must not change what they publish. */
 static void
-check_owner(const char *map, const char *owner)
+check_owner(const char *map, const char *former, const char *id)
 {
-	Oid role = get_role_oid(owner, true);
+	char *owner = OutboxRoleName(former, id);
 
-	if (OidIsValid(role) ? has_privs_of_role(GetUserId(), role) : superuser())
+	if (owner ? has_privs_of_role(GetUserId(), get_role_oid(owner, false)) : superuser())
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("must be owner of code map \"%s\"", map),
-			 errdetail("It belongs to role \"%s\".", owner),
-			 OidIsValid(role) ? errhint("Let a member of that role do it: GRANT %s TO %s.", quote_identifier(owner), quote_identifier(GetUserNameFromId(GetUserId(), false)))
-							  : errhint("That role is gone or renamed: a superuser can drop and create the map.")));
+			 errdetail("It belongs to role \"%s\".", owner ? owner : former),
+			 owner ? errhint("Let a member of that role do it: GRANT %s TO %s.", quote_identifier(owner), quote_identifier(GetUserNameFromId(GetUserId(), false)))
+				   : errhint("That role is gone: a superuser can drop and create the map.")));
 }
 
 static OutboxEventTypeConfig *

@@ -85,15 +85,36 @@ SELECT outbox.create_code_map('lr.map', '{"A": "BETA"}');
 COMMIT;
 SELECT name, code, word, owner = session_user AS mine FROM outbox.code_map WHERE name LIKE 'lr.%';
 SELECT outbox.drop_code_map('lr.map');
-\echo its owner gone: a superuser can, nobody else
+\echo renamed: its owner is the same role, and not who takes the name
 SET ROLE lr_team;
 SELECT outbox.create_code_map('lr.team', '{"A": "ALPHA"}');
 RESET ROLE;
 ALTER ROLE lr_team RENAME TO lr_team_2;
+CREATE ROLE lr_team;
+SELECT outbox.grant_access('lr_team', 'admin');
+SET ROLE lr_team;
+SELECT outbox.drop_code_map('lr.team');
 SET ROLE lr_other;
 SELECT outbox.drop_code_map('lr.team');
+SELECT outbox.create_code_map('lr.gone', '{"A": "ALPHA"}');
 RESET ROLE;
-SELECT outbox.drop_code_map('lr.team');
+\echo restored in another cluster, where the id means nothing: by name
+UPDATE outbox_internal.code_map SET owner_id = '1/' || 'lr_team'::regrole::oid WHERE name = 'lr.gone';
+SET ROLE lr_team;
+BEGIN;
+SELECT outbox.drop_code_map('lr.gone');
+ROLLBACK;
+SET ROLE lr_other;
+SELECT outbox.drop_code_map('lr.gone');
+SELECT outbox.create_code_map('lr.gone', '{"A": "ALPHA"}');
+RESET ROLE;
+\echo its owner gone: a superuser can, nobody else
+DROP OWNED BY lr_other, lr_team_2;
+DROP ROLE lr_other, lr_team_2;
+SET ROLE lr_team;
+SELECT outbox.drop_code_map('lr.gone');
+RESET ROLE;
+SELECT outbox.drop_code_map('lr.gone');
 DROP SCHEMA lr CASCADE;
-DROP OWNED BY lr_owner, lr_admin, lr_other, lr_team_2;
-DROP ROLE lr_owner, lr_admin, lr_other, lr_team_2;
+DROP OWNED BY lr_owner, lr_admin, lr_team;
+DROP ROLE lr_owner, lr_admin, lr_team;
