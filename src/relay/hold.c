@@ -198,6 +198,7 @@ OutboxHoldAside(OutboxHold *hold, uint64 index, OutboxPlace *place, const char *
 		.index = index,
 		.seq = place->seq,
 		.tid = place->tid,
+		.leaf = place->leaf,
 		.aggregate = place->aggregate,
 		.lane = OutboxHoldLane(place->aggregate, place->schema),
 		.rejection = rejection == NULL ? NULL : MemoryContextStrdup(hold->aside_context, rejection)};

@@ -67,6 +67,7 @@ typedef struct OutboxKeptAside
 	uint64 index;
 	int64 seq;
 	ItemPointerData tid;
+	uint16 leaf; /* outbox_internal.leaf.leaf */
 	uint64 aggregate;
 	uint64 lane;
 	char *rejection; /* the broker's words; NULL: it merely waits */

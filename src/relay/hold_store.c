@@ -20,12 +20,14 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "relay/hold.h"
 #include "relay/session.h"
+#include "shared/outbox_shared.h"
 #include "sink/foreign_text.h"
 
 /* Rows of outbox_internal.held_event fetched at a time while loading. */
@@ -35,16 +37,25 @@
 	"seq, xid, occurred_at, id, schema_id, leaf, flags, aggregatetype, aggregateid, type," \
 	" payload, tracingspancontext, headers"
 
+/* The copy of events from one leaf, prepared until the transaction ends; leaf 0: not yet. */
+typedef struct LeafPlan
+{
+	uint16 leaf;
+	SPIPlanPtr prepared;
+} LeafPlan;
+
 static void reset_memory(OutboxHold *hold);
 static void load_routes(OutboxHold *hold);
 static void load_rows(OutboxHold *hold, OutboxSchemaCache *schemas);
 static void load_row(OutboxHold *hold, OutboxSchemaCache *schemas, HeapTuple row, TupleDesc desc);
 static OutboxSlice get_slice(HeapTuple row, TupleDesc desc, int column);
 static int compare_aside(const void *a, const void *b);
-static void store(OutboxHold *hold, OutboxKeptAside *aside, const char *sink_name);
-static bool copy_event(const OutboxHold *hold, const OutboxKeptAside *aside);
-static bool copy_event_at(const OutboxHold *hold, const OutboxKeptAside *aside);
+static void store(OutboxHold *hold, OutboxKeptAside *aside, const char *sink_name, LeafPlan *plan);
+static bool copy_event(const OutboxHold *hold, const OutboxKeptAside *aside, LeafPlan *plan);
+static bool copy_event_at(const OutboxHold *hold, const OutboxKeptAside *aside, LeafPlan *plan);
 static bool copy_event_anywhere(const OutboxHold *hold, const OutboxKeptAside *aside);
+static const char *copy_query(const char *leaf, const char *also);
+static const char *leaf_name(int number);
 static void write_letter(int32 sink_id, int64 seq, const char *sink_name, const char *words);
 static bool has_copy(const OutboxHold *hold, int64 seq);
 
@@ -183,6 +194,7 @@ bool
 OutboxHoldStore(OutboxHold *hold, OutboxDispatch *dispatch, const char *sink_name)
 {
 	OutboxOwnerScope scope;
+	LeafPlan plan = {0};
 	bool routes_changed = false;
 
 	for (const OutboxRoute *route = hold->routes; route != NULL; route = route->next)
@@ -195,7 +207,7 @@ OutboxHoldStore(OutboxHold *hold, OutboxDispatch *dispatch, const char *sink_nam
 		qsort(hold->aside, hold->naside, sizeof(OutboxKeptAside), compare_aside);
 	OutboxSessionBeginQuery(&scope);
 	for (int i = 0; i < hold->naside; i++)
-		store(hold, &hold->aside[i], sink_name);
+		store(hold, &hold->aside[i], sink_name, &plan);
 	OutboxRoutesSave(hold);
 	OutboxSessionEndQuery(&scope);
 
@@ -222,11 +234,11 @@ compare_aside(const void *a, const void *b)
 
 /* One that has a copy already was counted when that was loaded. */
 static void
-store(OutboxHold *hold, OutboxKeptAside *aside, const char *sink_name)
+store(OutboxHold *hold, OutboxKeptAside *aside, const char *sink_name, LeafPlan *plan)
 {
 	bool counts = aside->rejection == NULL || hold->on_reject != OUTBOX_ON_REJECT_SKIP;
 
-	if (!copy_event(hold, aside))
+	if (!copy_event(hold, aside, plan))
 	{
 		if (counts)
 			OutboxHoldUncount(hold, aside->lane);
@@ -238,9 +250,9 @@ store(OutboxHold *hold, OutboxKeptAside *aside, const char *sink_name)
 
 /* False: there is a copy already. */
 static bool
-copy_event(const OutboxHold *hold, const OutboxKeptAside *aside)
+copy_event(const OutboxHold *hold, const OutboxKeptAside *aside, LeafPlan *plan)
 {
-	if (copy_event_at(hold, aside))
+	if (copy_event_at(hold, aside, plan))
 		return true;
 	if (has_copy(hold, aside->seq))
 		return false;
@@ -255,27 +267,26 @@ copy_event(const OutboxHold *hold, const OutboxKeptAside *aside)
 	return false;
 }
 
-/* Where it was read; ten thousands may be copied in a row. */
+/* Where it was read; ten thousands may be copied in a row, most of them from one leaf. */
 static bool
-copy_event_at(const OutboxHold *hold, const OutboxKeptAside *aside)
+copy_event_at(const OutboxHold *hold, const OutboxKeptAside *aside, LeafPlan *plan)
 {
-	static const char query[] =
-		"INSERT INTO outbox_internal.held_event (" EVENT_COLUMNS ", sink_id, state)"
-		" SELECT " EVENT_COLUMNS ", $1, $2 FROM outbox.event WHERE ctid = $3 AND seq = $4"
-		" ON CONFLICT DO NOTHING";
-	static SPIPlanPtr plan = NULL;
 	Datum values[] = {Int32GetDatum(hold->sink_id), CStringGetTextDatum(aside->rejection ? "rejected" : "held"),
-					  PointerGetDatum(&aside->tid), Int64GetDatum(aside->seq)};
+					  Int64GetDatum(aside->seq), PointerGetDatum(&aside->tid)};
 
-	if (plan == NULL)
+	if (plan->leaf != aside->leaf)
 	{
-		Oid types[] = {INT4OID, TEXTOID, TIDOID, INT8OID};
+		Oid types[] = {INT4OID, TEXTOID, INT8OID, TIDOID};
+		const char *leaf = leaf_name(aside->leaf);
 
-		plan = SPI_prepare(query, lengthof(types), types);
-		if (plan == NULL || SPI_keepplan(plan) != 0)
+		if (leaf == NULL)
+			return false;
+		plan->prepared = SPI_prepare(copy_query(leaf, " AND ctid = $4"), lengthof(types), types);
+		if (plan->prepared == NULL)
 			elog(ERROR, "could not prepare the copy of an event: %s", SPI_result_code_string(SPI_result));
+		plan->leaf = aside->leaf;
 	}
-	if (SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_INSERT)
+	if (SPI_execute_plan(plan->prepared, values, NULL, false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "could not write outbox_internal.held_event");
 	return SPI_processed > 0;
 }
@@ -283,16 +294,51 @@ copy_event_at(const OutboxHold *hold, const OutboxKeptAside *aside)
 static bool
 copy_event_anywhere(const OutboxHold *hold, const OutboxKeptAside *aside)
 {
-	static const char query[] =
-		"INSERT INTO outbox_internal.held_event (" EVENT_COLUMNS ", sink_id, state)"
-		" SELECT " EVENT_COLUMNS ", $1, $2 FROM outbox.event WHERE seq = $3 ON CONFLICT DO NOTHING";
 	Oid types[] = {INT4OID, TEXTOID, INT8OID};
 	Datum values[] = {Int32GetDatum(hold->sink_id), CStringGetTextDatum(aside->rejection ? "rejected" : "held"),
 					  Int64GetDatum(aside->seq)};
 
-	if (SPI_execute_with_args(query, lengthof(types), types, values, NULL, false, 0) != SPI_OK_INSERT)
-		elog(ERROR, "could not write outbox_internal.held_event");
-	return SPI_processed > 0;
+	for (int number = 1; number <= OUTBOX_MAX_LEAVES; number++)
+	{
+		const char *leaf = leaf_name(number);
+
+		if (leaf == NULL)
+			continue;
+		if (SPI_execute_with_args(copy_query(leaf, ""), lengthof(types), types, values, NULL, false, 0) != SPI_OK_INSERT)
+			elog(ERROR, "could not write outbox_internal.held_event");
+		if (SPI_processed > 0)
+			return true;
+	}
+	return false;
+}
+
+/* The leaf itself: whoever locks or alters outbox.event must not stop the relay. */
+static const char *
+copy_query(const char *leaf, const char *also)
+{
+	return psprintf("INSERT INTO outbox_internal.held_event (" EVENT_COLUMNS ", sink_id, state)"
+					" SELECT " EVENT_COLUMNS ", $1, $2 FROM ONLY %s WHERE seq = $3%s ON CONFLICT DO NOTHING",
+					leaf, also);
+}
+
+/* By its oid, whatever it is called by now; NULL: there is none of this number. */
+static const char *
+leaf_name(int number)
+{
+	Oid types[] = {INT4OID};
+	Datum values[] = {Int32GetDatum(number)};
+	bool isnull;
+	Oid leaf;
+
+	if (SPI_execute_with_args("SELECT relation FROM outbox_internal.leaf WHERE leaf = $1", lengthof(types), types, values, NULL, false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read outbox_internal.leaf");
+	if (SPI_processed == 0)
+		return NULL;
+	leaf = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_freetuptable(SPI_tuptable);
+	if (get_rel_name(leaf) == NULL)
+		return NULL;
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(leaf)), get_rel_name(leaf));
 }
 
 static bool
