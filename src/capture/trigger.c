@@ -42,6 +42,7 @@ PG_FUNCTION_INFO_V1(outbox_config_changed);
 typedef struct EmptiedTable
 {
 	const char *contract;
+	Oid trigger;
 	Oid relation;
 	bool captured;
 	bool refused;
@@ -89,6 +90,7 @@ outbox_capture_truncate(PG_FUNCTION_ARGS)
 
 	check_call(fcinfo, "outbox.capture_truncate", false);
 	emptied.contract = OutboxTriggerContract(trigger->tg_trigger);
+	emptied.trigger = trigger->tg_trigger->tgoid;
 	emptied.relation = RelationGetRelid(trigger->tg_relation);
 	if (!outbox_capture || !TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
 		return PointerGetDatum(NULL);
@@ -247,7 +249,7 @@ judge_emptied(void *arg)
 	OutboxContractConfig *config = OutboxContractLoad(emptied->contract);
 
 	if (config == NULL)
-		emptied->captured = OutboxIsWithinAnySource(emptied->relation);
+		emptied->captured = OutboxIsWithinAnySource(emptied->relation) && OutboxTriggerIsOurs(emptied->trigger, emptied->relation);
 	else
 		emptied->captured = config->enabled && OutboxIsWithinSource(config, emptied->relation);
 	emptied->refused = emptied->captured && config && config->reject_truncate;

@@ -392,9 +392,12 @@ fill(FillRequest *request)
 	OutboxContractConfig *config = OutboxContractLoad(request->contract_name);
 
 	entry->contract.config = config;
-	/* anybody may make a trigger of any name on a table of his own */
+	/* anybody may make a trigger of any name on a table of his own, or of whoever granted him TRIGGER */
 	if (config == NULL)
-		entry->contract.state = by_name || OutboxIsWithinAnySource(entry->key.relation) ? OUTBOX_CONTRACT_MISSING : OUTBOX_CONTRACT_FOREIGN;
+		entry->contract.state = by_name ||
+				(OutboxIsWithinAnySource(entry->key.relation) && OutboxTriggerIsOurs(entry->key.trigger, entry->key.relation))
+			? OUTBOX_CONTRACT_MISSING
+			: OUTBOX_CONTRACT_FOREIGN;
 	/* created by enable(), or copied to a partition by PostgreSQL? */
 	else if (!by_name &&
 			 OutboxContractSource(config, OutboxTriggerTable(entry->key.trigger, entry->key.relation)) == NULL)

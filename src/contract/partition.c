@@ -20,6 +20,7 @@
 #include "access/tableam.h"
 #include "access/transam.h"
 #include "access/xact.h"
+#include "catalog/dependency.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
@@ -53,6 +54,17 @@ OutboxTriggerTable(Oid trigger, Oid relation)
 		;
 	table_close(triggers, AccessShareLock);
 	return relation;
+}
+
+bool
+OutboxTriggerIsOurs(Oid trigger, Oid relation)
+{
+	Relation triggers = table_open(TriggerRelationId, AccessShareLock);
+
+	while (get_rel_relispartition(relation) && parent_trigger(triggers, &trigger, &relation))
+		;
+	table_close(triggers, AccessShareLock);
+	return list_member_oid(getAutoExtensionsOfObject(TriggerRelationId, trigger), OutboxExtensionOid(true));
 }
 
 /* One step up; false at the top. */

@@ -22,6 +22,12 @@
  */
 extern Oid OutboxTriggerTable(Oid trigger, Oid relation);
 
+/*
+ * Does it depend on the extension, itself or where it was copied from? Then enable() has created it, or the table's
+ * owner may as well have: a role with the right TRIGGER alone cannot make a trigger depend on anything.
+ */
+extern bool OutboxTriggerIsOurs(Oid trigger, Oid relation);
+
 /* Is the relation that root, or a partition of it at whatever depth? */
 extern bool OutboxIsWithin(Oid relation, Oid root);
 

@@ -157,6 +157,42 @@ SELECT count(*) FROM st.attempt WHERE NOT st.mended(what);
 INSERT INTO st.acct VALUES (10, 'captured');
 INSERT INTO st.pay VALUES (10, 2);
 SELECT type, aggregateid FROM outbox.event_json WHERE aggregateid LIKE '10%' AND contract LIKE 'st_%' ORDER BY seq;
+\echo the right TRIGGER on a source names no gap
+CREATE TABLE st_forged.granted (id int PRIMARY KEY, name text);
+CREATE VIEW st.granted_v AS SELECT id, name FROM st_forged.granted;
+ALTER TABLE st_forged.granted OWNER TO CURRENT_USER;
+SELECT outbox.create_contract('st_granted', view => 'st.granted_v', source => 'st_forged.granted', key => '{id}');
+SELECT outbox.create_contract('st_granted_2', view => 'st.granted_v', source => 'st_forged.granted', key => '{id}');
+SELECT outbox.create_event_type('StGranted', contract => 'st_granted', emit => 'deleted'), outbox.create_event_type('StGranted2', contract => 'st_granted_2', emit => 'deleted'),
+    outbox.enable('st_granted'), outbox.enable('st_granted_2');
+GRANT TRIGGER, SELECT, INSERT, UPDATE, TRUNCATE ON st_forged.granted, st.pay, st.pay_2 TO st_forger;
+GRANT USAGE ON SCHEMA st TO st_forger;
+SET ROLE st_forger;
+CREATE TRIGGER "!outbox_payments" AFTER INSERT OR UPDATE OR DELETE ON st_forged.granted FOR EACH ROW EXECUTE FUNCTION outbox.capture();
+CREATE TRIGGER "!outbox!payments" AFTER TRUNCATE ON st_forged.granted FOR EACH STATEMENT EXECUTE FUNCTION outbox.capture_truncate();
+CREATE TRIGGER "!outbox_payments" AFTER INSERT OR UPDATE OR DELETE ON st.pay_2 FOR EACH ROW EXECUTE FUNCTION outbox.capture();
+CREATE TRIGGER "!outbox!payments" AFTER TRUNCATE ON st.pay_2 FOR EACH STATEMENT EXECUTE FUNCTION outbox.capture_truncate();
+ALTER TRIGGER "!outbox_payments" ON st_forged.granted DEPENDS ON EXTENSION outbox_ext;
+INSERT INTO st_forged.granted VALUES (1, 'a');
+UPDATE st_forged.granted SET name = 'b';
+INSERT INTO st.pay VALUES (11, 2);
+RESET ROLE;
+BEGIN;
+DELETE FROM outbox.gap WHERE contract LIKE 'st_%';
+TRUNCATE st.pay_2, st_forged.granted;
+SELECT contract, reason FROM outbox.gap WHERE contract LIKE 'pay%' OR contract LIKE 'st_%' ORDER BY 1;
+ROLLBACK;
+SELECT contract, reason FROM outbox.gap WHERE contract LIKE 'pay%';
+\echo a trigger that enable() made tells of a contract that is not there
+BEGIN;
+DELETE FROM outbox_internal.contract WHERE name = 'st_granted';
+INSERT INTO st_forged.granted VALUES (2, 'a');
+SELECT contract, reason FROM outbox.gap WHERE contract = 'st_granted';
+ROLLBACK;
+DROP TRIGGER "!outbox_payments" ON st.pay_2;
+DROP TRIGGER "!outbox!payments" ON st.pay_2;
+SELECT outbox.drop_contract('st_granted'), outbox.drop_contract('st_granted_2');
+DROP TABLE st_forged.granted CASCADE;
 \echo DROP EXTENSION would take them along
 SELECT count(*) FROM pg_depend d JOIN pg_trigger t ON t.oid = d.objid AND d.classid = 'pg_trigger'::regclass WHERE d.deptype = 'x' AND t.tgrelid IN ('st.acct'::regclass, 'st.pay'::regclass, 'st.pay_2'::regclass);
 \echo a trigger of somebody else under the name is left alone by drop_contract
