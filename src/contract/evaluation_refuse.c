@@ -5,7 +5,7 @@
  *
  * Locks of the session, sequences, random seeds, what a prepared transaction
  * must not have done: no rollback takes them back. Cursors and prepared
- * statements show what the writer does. Rows that such code writes are part of
+ * statements show what the writer does, and open large objects are his. Rows that such code writes are part of
  * the writer's transaction and go with it, so they are no concern here.
  * They are refused where the server lets us: utility statements when they are
  * executed, identity columns when a statement is about to be, functions when an
@@ -207,6 +207,17 @@ is_refused(Oid function)
 		case F_CURSOR_TO_XMLSCHEMA:
 		case F_PG_PREPARED_STATEMENT:
 		case F_PG_LISTENING_CHANNELS:
+		/* its open large objects: rights were asked for when they were opened, and they are numbered from 0 */
+		case F_LO_OPEN:
+		case F_LO_CLOSE:
+		case F_LOREAD:
+		case F_LOWRITE:
+		case F_LO_LSEEK:
+		case F_LO_LSEEK64:
+		case F_LO_TELL:
+		case F_LO_TELL64:
+		case F_LO_TRUNCATE:
+		case F_LO_TRUNCATE64:
 			return true;
 		case F_PG_NOTIFY: /* forbids PREPARE TRANSACTION; at commit it is rolled back, like all that is done there */
 			return !XactReadOnly && !OutboxRunsCommands();

@@ -209,6 +209,38 @@ SELECT type, aggregateid, payload->>'said' AS refused FROM outbox.event_json WHE
 SELECT coalesce(current_setting('transaction_timeout', true), '1h') AS kept;
 SELECT outbox.drop_contract('eh_hurries'), outbox.drop_contract('eh_hurries_late');
 
+\echo large objects that the writer has open are his; by their oids they are for whoever has the rights
+SET ROLE eh_owner;
+CREATE FUNCTION eh.large(call text) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    result text;
+BEGIN
+    EXECUTE 'SELECT ' || call INTO result;
+    RETURN 'done';
+EXCEPTION WHEN OTHERS THEN RETURN SQLERRM;
+END $$;
+CREATE FUNCTION eh.enlarged(call text) RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN eh.large(call); END $$;
+CREATE VIEW eh.larges AS SELECT id, eh.enlarged(word) AS said FROM eh.src;
+SELECT lo_from_bytea(0, 'his') AS his \gset
+RESET ROLE;
+SELECT lo_from_bytea(0, 'secret') AS secret, lo_from_bytea(0, 'mine') AS mine \gset
+SELECT outbox.create_contract('eh_larges', view => 'eh.larges', source => 'eh.src', key => '{id}');
+SELECT outbox.create_contract('eh_larges_c', view => 'eh.larges', source => 'eh.src', key => '{id}', evaluate => 'commit');
+SELECT outbox.create_event_type('EhLarges', contract => 'eh_larges', emit => 'created'), outbox.create_event_type('EhLargesC', contract => 'eh_larges_c', emit => 'created'),
+    outbox.enable('eh_larges'), outbox.enable('eh_larges_c');
+TRUNCATE eh.src;
+BEGIN;
+SELECT lo_open(:secret, x'40000'::int), lo_open(:mine, x'60000'::int);
+INSERT INTO eh.src SELECT row_number() OVER (), replace(replace(c, 'SECRET', :'secret'), 'HIS', :'his')
+FROM unnest('{"loread(0, 10)","lowrite(1, ''forged'')","lo_lseek(0, 3, 0)","lo_lseek64(0, 3, 0)",lo_tell(0),lo_tell64(0),"lo_truncate(1, 0)","lo_truncate64(1, 0)",lo_close(0),
+    "lo_open(HIS, 262144)","lo_get(SECRET) IS NULL","lo_get(HIS)"}'::text[]) WITH ORDINALITY u (c, n);
+SELECT loread(0, 10), lo_tell(1);
+COMMIT;
+SELECT DISTINCT contract, replace(payload->>'said', :'secret', 'SECRET') AS said FROM outbox.event_json WHERE contract LIKE 'eh_larges%' ORDER BY 1, 2;
+SELECT message FROM outbox.dead_letter WHERE contract LIKE 'eh_larges%';
+SELECT lo_get(:mine), lo_unlink(:mine), lo_unlink(:secret), lo_unlink(:his);
+SELECT outbox.drop_contract('eh_larges'), outbox.drop_contract('eh_larges_c');
+
 DROP FUNCTION settings();
 DROP SCHEMA eh CASCADE;
 DROP ROLE eh_owner;
