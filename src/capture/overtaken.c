@@ -24,6 +24,7 @@
 #include "access/xact.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
+#include "storage/shmem.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 
