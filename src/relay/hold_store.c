@@ -53,6 +53,7 @@ static int compare_aside(const void *a, const void *b);
 static void store(OutboxHold *hold, OutboxKeptAside *aside, const char *sink_name, LeafPlan *plan);
 static bool copy_event(const OutboxHold *hold, const OutboxKeptAside *aside, LeafPlan *plan);
 static bool copy_event_at(const OutboxHold *hold, const OutboxKeptAside *aside, LeafPlan *plan);
+static bool execute_kept(SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values, int expected);
 static bool copy_event_anywhere(const OutboxHold *hold, const OutboxKeptAside *aside);
 static const char *copy_query(const char *leaf, const char *also);
 static const char *leaf_name(int number);
@@ -206,6 +207,7 @@ OutboxHoldStore(OutboxHold *hold, OutboxDispatch *dispatch, const char *sink_nam
 	if (hold->naside > 1)
 		qsort(hold->aside, hold->naside, sizeof(OutboxKeptAside), compare_aside);
 	OutboxSessionBeginQuery(&scope);
+	OutboxHoldWalkByKey();
 	for (int i = 0; i < hold->naside; i++)
 		store(hold, &hold->aside[i], sink_name, &plan);
 	OutboxRoutesSave(hold);
@@ -291,6 +293,23 @@ copy_event_at(const OutboxHold *hold, const OutboxKeptAside *aside, LeafPlan *pl
 	return SPI_processed > 0;
 }
 
+/* Thousands of events may be rejected in a row: statements are planned once. True: it had rows. */
+static bool
+execute_kept(SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values, int expected)
+{
+	if (*plan == NULL)
+	{
+		SPIPlanPtr prepared = SPI_prepare(query, nargs, types);
+
+		if (prepared == NULL || SPI_keepplan(prepared) != 0)
+			elog(ERROR, "could not prepare what keeps an event aside: %s", SPI_result_code_string(SPI_result));
+		*plan = prepared;
+	}
+	if (SPI_execute_plan(*plan, values, NULL, false, 0) != expected)
+		elog(ERROR, "could not keep an event aside: %s", SPI_result_code_string(SPI_result));
+	return SPI_processed > 0;
+}
+
 static bool
 copy_event_anywhere(const OutboxHold *hold, const OutboxKeptAside *aside)
 {
@@ -369,26 +388,24 @@ write_letter(int32 sink_id, int64 seq, const char *sink_name, const char *words)
 		" FROM outbox_internal.held_event h LEFT JOIN outbox_internal.event_schema s ON s.id = h.schema_id"
 		" WHERE h.sink_id = $1 AND h.seq = $2 RETURNING id)"
 		" UPDATE outbox_internal.held_event h SET letter = l.id FROM letter l WHERE h.sink_id = $1 AND h.seq = $2";
+	static SPIPlanPtr plan_again = NULL;
+	static SPIPlanPtr plan_first = NULL;
 	Oid types[] = {INT4OID, INT8OID, TEXTOID, TEXTOID};
 	Datum values[] = {Int32GetDatum(sink_id), Int64GetDatum(seq), CStringGetTextDatum(OutboxPrintable(words)),
 					  CStringGetTextDatum(sink_name)};
 
-	if (SPI_execute_with_args(again, lengthof(types), types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not write outbox_internal.dead_letter_entry");
-	if (SPI_processed > 0)
-		return;
-	if (SPI_execute_with_args(first, lengthof(types), types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not write outbox_internal.dead_letter_entry");
+	if (!execute_kept(&plan_again, again, lengthof(types), types, values, SPI_OK_UPDATE))
+		(void) execute_kept(&plan_first, first, lengthof(types), types, values, SPI_OK_UPDATE);
 }
 
 void
 OutboxHoldReject(int32 sink_id, int64 seq, const char *sink_name, const char *words)
 {
+	static const char query[] = "UPDATE outbox_internal.held_event SET state = 'rejected' WHERE sink_id = $1 AND seq = $2";
+	static SPIPlanPtr plan = NULL;
 	Oid types[] = {INT4OID, INT8OID};
 	Datum values[] = {Int32GetDatum(sink_id), Int64GetDatum(seq)};
 
-	if (SPI_execute_with_args("UPDATE outbox_internal.held_event SET state = 'rejected' WHERE sink_id = $1 AND seq = $2",
-							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not write outbox_internal.held_event");
+	(void) execute_kept(&plan, query, lengthof(types), types, values, SPI_OK_UPDATE);
 	write_letter(sink_id, seq, sink_name, words);
 }

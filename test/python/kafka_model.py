@@ -136,7 +136,7 @@ RULES = [
     Rule("one under way until one was acknowledged, inferred acknowledgements believed", 5, True, True, 1, {"lost": True, "reordered": True}),
     Rule("new: one under way until one was acknowledged, inferred ones not believed", 5, True, False, 1, {"lost": True, "reordered": True}),
     Rule("new, and the broker forgets while batches are under way", 5, True, False, 2, {"lost": True, "reordered": False}),
-    Rule("one under way, always (what a careful topic gets), and the broker forgets at any moment", 1, False, False, 2, {"lost": True, "reordered": True}),
+    Rule("one under way, always (what a key of a careful topic gets), and the broker forgets at any moment", 1, False, False, 2, {"lost": True, "reordered": True}),
 ]
 
 

@@ -1,14 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * kafka_careful.c
- *	  Topics that refused something: their records go one by one for a while.
+ *	  Topics that refused something: each of their records goes by itself for a while.
  *
  * A broker refuses a batch as a whole, and a refusal ends the life of an
  * idempotent producer without gaps.  So after a refusal the records of the
- * topic go through a second producer, one of each partition at a time.  It is
- * not idempotent: with one record under way nothing can overtake, and a
- * refusal means this record, and costs nothing.  When enough of them went
- * through, the topic goes back to its ordinary producer.
+ * topic go through a second producer, each in a batch of its own, one of each
+ * key at a time.  It is not idempotent: with one record of a key under way
+ * nothing can overtake in its key, and a refusal means this record, and costs
+ * nothing.  When enough of them went through, the topic goes back to its
+ * ordinary producer.
  *
  * What is remembered here outlives an attempt on purpose: the next attempt has
  * to do better.  A relay process serves one sink; its replays share it.
@@ -17,6 +18,7 @@
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -37,10 +39,19 @@ typedef struct CarefulTopic
 	int bytes_before; /* batch_limits.bytes when its batch was refused; -1: that was not changed */
 } CarefulTopic;
 
+/* Keys are told apart by 64 bits of hash: two that share them wait for each other. */
+typedef struct KafkaKey
+{
+	uint64 hash; /* hash key */
+	int held;
+	int under_way;
+} KafkaKey;
+
 static CarefulTopic *careful_topics;
 static KafkaBatchLimits batch_limits;
 
 static CarefulTopic *find(const char *name);
+static const KafkaKey *find_key(const KafkaTopic *topic, const KafkaRecord *record);
 
 const KafkaBatchLimits *
 KafkaCurrentLimits(void)
@@ -137,4 +148,69 @@ find(const char *name)
 	while (topic != NULL && strcmp(topic->name, name) != 0)
 		topic = topic->next;
 	return topic;
+}
+
+/* ---- keys -------------------------------------------------------------------------- */
+
+void
+KafkaKeysOpen(KafkaSink *sink, KafkaTopic *topic)
+{
+	HASHCTL info = {.keysize = sizeof(uint64), .entrysize = sizeof(KafkaKey), .hcxt = sink->state->context};
+
+	topic->keys = hash_create("outbox kafka keys", 256, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+void
+KafkaKeysClose(KafkaTopic *topic)
+{
+	if (topic->keys != NULL)
+		hash_destroy(topic->keys);
+	topic->keys = NULL;
+}
+
+/* Records without a key have no order. */
+void
+KafkaKeyCount(KafkaTopic *topic, const void *key, Size len, int held, int under_way)
+{
+	uint64 hash;
+	KafkaKey *entry;
+	bool found;
+
+	if (key == NULL)
+		return;
+	hash = hash_bytes_extended(key, (int) len, 0);
+	entry = hash_search(topic->keys, &hash, HASH_ENTER, &found);
+	if (!found)
+		entry->held = entry->under_way = 0;
+	entry->held += held;
+	entry->under_way += under_way;
+	if (entry->held <= 0 && entry->under_way <= 0)
+		(void) hash_search(topic->keys, &hash, HASH_REMOVE, NULL);
+}
+
+bool
+KafkaKeyIsUnderWay(const KafkaTopic *topic, const KafkaRecord *record)
+{
+	const KafkaKey *key = find_key(topic, record);
+
+	return key != NULL && key->under_way > 0;
+}
+
+bool
+KafkaKeyIsHeld(const KafkaTopic *topic, const KafkaRecord *record)
+{
+	const KafkaKey *key = find_key(topic, record);
+
+	return key != NULL && key->held > 0;
+}
+
+static const KafkaKey *
+find_key(const KafkaTopic *topic, const KafkaRecord *record)
+{
+	uint64 hash;
+
+	if (record->key == NULL)
+		return NULL;
+	hash = hash_bytes_extended(record->key, (int) record->key_len, 0);
+	return hash_search(topic->keys, &hash, HASH_FIND, NULL);
 }

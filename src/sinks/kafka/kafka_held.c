@@ -4,8 +4,8 @@
  *	  Messages that wait in the sink until librdkafka may have them.
  *
  * One message of a partition is under way until the partition has acknowledged
- * something, and always in a careful topic (kafka_careful.c).  What comes
- * behind it is copied, and follows in order, partition by partition.
+ * something, and in a careful topic (kafka_careful.c) one of each key.  What
+ * comes behind it is copied, and follows in order, partition by partition.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,7 +22,10 @@
  */
 #define TRUST_MS 10000
 
-static bool may_send(const KafkaSink *sink, const KafkaTopic *topic, const KafkaPartition *partition);
+/* Records of a partition of a careful topic that may be under way together: each is a request of its own. */
+#define CAREFUL_MOST 16
+
+static bool may_send(const KafkaSink *sink, const KafkaTopic *topic, const KafkaPartition *partition, const KafkaRecord *record);
 static rd_kafka_resp_err_t send_record(KafkaSink *sink, KafkaTopic *topic, KafkaPartition *partition, const KafkaRecord *record);
 static rd_kafka_resp_err_t produce(const KafkaTopic *topic, const KafkaRecord *record);
 static int compare_held(const void *a, const void *b);
@@ -30,6 +33,7 @@ static void hold(KafkaSink *sink, KafkaTopic *topic, KafkaPartition *partition, 
 static void append(KafkaSink *sink, KafkaTopic *topic, KafkaPartition *partition, KafkaHeld *held);
 static void put_first(KafkaSink *sink, KafkaTopic *topic, KafkaPartition *partition, KafkaHeld *held);
 static KafkaHeld *take_first(KafkaSink *sink, KafkaTopic *topic, KafkaPartition *partition);
+static void count_held(KafkaSink *sink, KafkaTopic *topic, const KafkaHeld *held, int change);
 static void free_held(KafkaHeld *held);
 static void give_back(KafkaSink *sink, KafkaTopic *topic, KafkaPartition *partition, const KafkaRecord *behind, const char *reason);
 static bool same_key(const KafkaRecord *a, const KafkaRecord *b);
@@ -38,13 +42,15 @@ static void release(KafkaSink *sink, KafkaTopic *topic, KafkaPartition *partitio
 /* ---- one after the other, or several ---------------------------------------------- */
 
 static bool
-may_send(const KafkaSink *sink, const KafkaTopic *topic, const KafkaPartition *partition)
+may_send(const KafkaSink *sink, const KafkaTopic *topic, const KafkaPartition *partition, const KafkaRecord *record)
 {
 	if (topic->leaving)
 		return false;
+	if (unlikely(topic->careful))
+		return partition->under_way < (topic->count > 0 ? CAREFUL_MOST : 1) && !KafkaKeyIsUnderWay(topic, record);
 	if (partition->under_way == 0)
 		return true;
-	return !topic->careful && partition->acked_at != 0 && sink->now - partition->acked_at < TRUST_MS * INT64CONST(1000);
+	return partition->acked_at != 0 && sink->now - partition->acked_at < TRUST_MS * INT64CONST(1000);
 }
 
 /*
@@ -64,7 +70,7 @@ KafkaOffer(KafkaSink *sink, KafkaTopic *topic, const KafkaRecord *record)
 		KafkaPartition *partition = KafkaPartitionOf(topic, record);
 		rd_kafka_resp_err_t err;
 
-		if (partition->first != NULL || !may_send(sink, topic, partition))
+		if (partition->first != NULL || !may_send(sink, topic, partition, record))
 		{
 			hold(sink, topic, partition, record);
 			return RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -90,6 +96,8 @@ send_record(KafkaSink *sink, KafkaTopic *topic, KafkaPartition *partition, const
 	partition->most = Max(partition->most, partition->under_way);
 	topic->under_way++;
 	sink->outstanding++;
+	if (unlikely(topic->keys != NULL))
+		KafkaKeyCount(topic, record->key, record->key_len, 0, 1);
 	/* librdkafka may have known the topic */
 	if (unlikely(topic->count == 0))
 		(void) KafkaLearnCount(sink, topic);
@@ -145,8 +153,7 @@ hold(KafkaSink *sink, KafkaTopic *topic, KafkaPartition *partition, const KafkaR
 static void
 append(KafkaSink *sink, KafkaTopic *topic, KafkaPartition *partition, KafkaHeld *held)
 {
-	topic->held++;
-	sink->held++;
+	count_held(sink, topic, held, 1);
 	held->next = NULL;
 	if (partition->last == NULL)
 		partition->first = held;
@@ -158,8 +165,7 @@ append(KafkaSink *sink, KafkaTopic *topic, KafkaPartition *partition, KafkaHeld 
 static void
 put_first(KafkaSink *sink, KafkaTopic *topic, KafkaPartition *partition, KafkaHeld *held)
 {
-	topic->held++;
-	sink->held++;
+	count_held(sink, topic, held, 1);
 	held->next = partition->first;
 	partition->first = held;
 	if (partition->last == NULL)
@@ -174,9 +180,17 @@ take_first(KafkaSink *sink, KafkaTopic *topic, KafkaPartition *partition)
 	partition->first = held->next;
 	if (partition->first == NULL)
 		partition->last = NULL;
-	topic->held--;
-	sink->held--;
+	count_held(sink, topic, held, -1);
 	return held;
+}
+
+static void
+count_held(KafkaSink *sink, KafkaTopic *topic, const KafkaHeld *held, int change)
+{
+	topic->held += change;
+	sink->held += change;
+	if (unlikely(topic->keys != NULL))
+		KafkaKeyCount(topic, held->record.key, held->record.key_len, change, 0);
 }
 
 void
@@ -197,7 +211,7 @@ free_held(KafkaHeld *held)
 static void
 release(KafkaSink *sink, KafkaTopic *topic, KafkaPartition *partition)
 {
-	while (partition->first != NULL && !sink->failed && may_send(sink, topic, partition))
+	while (partition->first != NULL && !sink->failed && may_send(sink, topic, partition, &partition->first->record))
 	{
 		KafkaHeld *held = take_first(sink, topic, partition);
 		rd_kafka_resp_err_t err = send_record(sink, topic, partition, &held->record);
@@ -238,6 +252,9 @@ KafkaRelease(KafkaSink *sink)
 void
 KafkaGiveBack(KafkaSink *sink, KafkaTopic *only, const KafkaRecord *behind, const char *reason)
 {
+	/* with thousands of rejections nobody could look through thousands of messages each time */
+	if (behind != NULL && only != NULL && only->keys != NULL && !KafkaKeyIsHeld(only, behind))
+		return;
 	for (KafkaTopic *topic = only != NULL ? only : sink->topics; topic != NULL; topic = only != NULL ? NULL : topic->next)
 	{
 		for (int i = -1; i < topic->npartitions && topic->held > 0; i++)

@@ -111,7 +111,7 @@ new_producer(KafkaSink *sink, bool careful)
 	return rk;
 }
 
-/* With one message of a partition under way there is no order to lose, and a refusal of the broker is no end. */
+/* With one message of a key under way there is no order to lose, and a refusal of the broker is no end. */
 static void
 be_careful(rd_kafka_conf_t *conf)
 {
@@ -119,6 +119,7 @@ be_careful(rd_kafka_conf_t *conf)
 		{"enable.gapless.guarantee", "false"},
 		{"enable.idempotence", "false"},
 		{"linger.ms", "0"},
+		{"batch.num.messages", "1"}, /* a refusal means this record */
 	};
 
 	for (int i = 0; i < lengthof(settings); i++)

@@ -83,8 +83,9 @@ typedef struct KafkaTopic
 	rd_kafka_t *rk; /* the producer whose handle it is */
 	rd_kafka_topic_t *handle;
 	struct KafkaShared *shared;
-	bool careful; /* its messages go one by one through the careful producer (kafka_careful.c) */
+	bool careful; /* its messages go by themselves through the careful producer (kafka_careful.c) */
 	bool leaving; /* not any more, as soon as nothing is under way */
+	HTAB *keys;   /* of a careful topic: what is under way and what waits, by key */
 	int count;    /* of its partitions; 0: not known yet */
 	KafkaPartition *partitions;
 	int npartitions;           /* length of the array, never less than count */
@@ -243,6 +244,13 @@ extern void KafkaCarefulRefused(const char *topic);
 extern void KafkaCarefulDone(const char *topic);
 extern bool KafkaCarefulOver(const KafkaSink *sink, const char *topic);
 extern void KafkaCarefulEnd(const char *topic);
+
+/* Of each key of a careful topic one record is under way. `held`, `under_way`: one more or one less. */
+extern void KafkaKeysOpen(KafkaSink *sink, KafkaTopic *topic);
+extern void KafkaKeysClose(KafkaTopic *topic);
+extern void KafkaKeyCount(KafkaTopic *topic, const void *key, Size len, int held, int under_way);
+extern bool KafkaKeyIsUnderWay(const KafkaTopic *topic, const KafkaRecord *record);
+extern bool KafkaKeyIsHeld(const KafkaTopic *topic, const KafkaRecord *record);
 
 /* What refused batches taught this process about their size. */
 extern const KafkaBatchLimits *KafkaCurrentLimits(void);

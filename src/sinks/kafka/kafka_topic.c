@@ -96,6 +96,8 @@ open_handle(KafkaSink *sink, KafkaTopic *topic)
 				 errmsg("could not use topic \"%s\": %s", topic->name, rd_kafka_err2str(rd_kafka_last_error())),
 				 errhint("Topic names have up to 249 letters, digits, dots, underscores and hyphens.")));
 	sink->uncounted++;
+	if (topic->careful)
+		KafkaKeysOpen(sink, topic);
 }
 
 static struct KafkaShared *
@@ -294,6 +296,8 @@ KafkaReported(KafkaSink *sink, const rd_kafka_message_t *report, KafkaPartition 
 	(*partition)->since = sink->now;
 	topic->under_way--;
 	sink->outstanding--;
+	if (unlikely(topic->keys != NULL))
+		KafkaKeyCount(topic, report->key, report->key_len, 0, -1);
 	return topic;
 }
 
@@ -306,6 +310,7 @@ KafkaLeaveCareful(KafkaSink *sink, KafkaTopic *topic)
 	if (topic->under_way > 0)
 		return;
 	KafkaCarefulEnd(topic->name);
+	KafkaKeysClose(topic);
 	rd_kafka_topic_destroy(topic->handle);
 	topic->handle = NULL;
 	topic->careful = false;
