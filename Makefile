@@ -103,8 +103,9 @@ test-matrix:
 	@ONLY='$(ONLY)' PROVE_TESTS='$(PROVE_TESTS)' test/matrix.sh $(or $(MAJORS),15 16 17 18 19 cassert)
 
 # 200 kills and a million events, about 15 minutes: make soak SEED=7 KILLS=1000 EVENTS=5000000
+# To a real Kafka: KAFKA=1; which fails batches at random: KAFKA=1 PROXY=1.
 soak:
-	@KAFKA='$(KAFKA)' test/run/soak.sh --kills $(or $(KILLS),200) --events $(or $(EVENTS),1000000) $(addprefix --seed ,$(SEED))
+	@KAFKA='$(KAFKA)' PROXY='$(PROXY)' test/run/soak.sh --kills $(or $(KILLS),200) --events $(or $(EVENTS),1000000) $(addprefix --seed ,$(SEED))
 
 # Random inputs for the units that need no server: make fuzz SECONDS=600
 fuzz:

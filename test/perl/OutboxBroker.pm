@@ -17,6 +17,7 @@ use PostgreSQL::Test::Utils ();
 
 my $TOP = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../..');
 my %started;	# directories of the real brokers that this process has to stop
+my %proxies;	# and its proxies
 
 # An embedded broker on loopback. It accepts every topic, and lives as long as a pipe of ours: one that
 # perl opens, because those are not inherited by the servers that a test starts later.
@@ -82,6 +83,7 @@ sub kafka_behind_proxy
 	$self->{proxy} = IPC::Run::start([ "$TOP/build/venv/bin/python", "$TOP/test/python/kafka_proxy.py",
 			"$dir/proxy", "$dir/kafka/proxied", "$dir/rules", "$dir/batches" ],
 		'<', \undef, '>', "$dir/proxy.out", '2>', "$dir/proxy.err");
+	$proxies{ $self->{proxy} } = $self->{proxy};
 	$self->{proxied} = _poll_file("$dir/proxy", 30)
 	  or die 'the proxy did not start: ' . PostgreSQL::Test::Utils::slurp_file("$dir/proxy.err");
 	return $self->_up;
@@ -165,8 +167,11 @@ sub stop
 {
 	my ($self, %opt) = @_;
 
-	$self->{proxy}->kill_kill if $self->{proxy};
-	delete $self->{proxy};
+	if (my $proxy = delete $self->{proxy})
+	{
+		delete $proxies{$proxy};
+		$proxy->kill_kill;
+	}
 	if ($self->{kind} eq 'mock')
 	{
 		close delete $self->{pipe} if $self->{pipe};
@@ -263,6 +268,7 @@ sub _poll_file
 END
 {
 	my $status = $?;
+	eval { $_->kill_kill } for values %proxies;
 	for my $dir (keys %started)
 	{
 		eval { _script("$started{$dir}-down.sh", $dir, '--wipe') };

@@ -5,7 +5,8 @@
 DIR is empty and the user's own; PATH has PostgreSQL's programs with outbox_ext and outbox_fault installed. A kill is
 SIGKILL to the relay, the launcher, a backend, any other process of the server, or the postmaster, or an immediate
 shutdown; between kills the two sinks misbehave, and each start of the postmaster has other settings. With --kafka the sink
-is the real one, and what a consumer reads from its topics is judged. Everything random
+is the real one, and what a consumer reads from its topics is judged; with --proxy, too, the proxy (kafka_proxy.py, its
+rules in DIR/rules) answers batches with errors of a broker. Everything random
 follows from the seed, which is printed; the timing of processes does not, so a seed repeats the plan, not the run.
 Ends when there were enough kills and enough events; crash_check.py has the last word.
 """
@@ -35,6 +36,10 @@ VICTIMS = {"relay": 35, "launcher": 8, "backend": 20, "other": 7, "postmaster": 
 TITLES = {"relay": "outbox relay", "launcher": "outbox launcher", "backend": " soak "}
 START_SECONDS = 60
 DRAIN_SECONDS = 300
+# What a broker says for a moment, and of its state of a producer; of a topic, which is then tried again after pauses that grow.
+# None of it is the fault of a record.
+PASSING = [3, 5, 6, 7, 19, 20, 45, 47, 56, 59]
+BLOCKING = [2, 29, 32]
 
 
 class Server:
@@ -231,7 +236,19 @@ class Soak:
         new.write_text("".join(f"{name}={value}\n" for name, value in faults.items()), encoding="ascii")
         new.rename(self.folder / f"control.{sink}")
 
+    def fail_batches(self, calm=False):
+        """What the proxy does from now on."""
+        rng, rules = self.rng, []
+        if not calm and rng.random() < 0.7:
+            rules = [{"code": code, "batch": rng.choice([0, 1, 2]), "times": 0, "chance": rng.choice([0.01, 0.1, 0.3]), "delay": rng.choice([0, 0.02, 0.2])}
+                     for code in rng.sample(PASSING, 3) + rng.sample(BLOCKING, rng.random() < 0.1)]
+        new = self.folder / "rules.new"
+        new.write_text(json.dumps(rules), encoding="ascii")
+        new.rename(self.folder / "rules")
+
     def misbehave(self, sink):
+        if self.options.proxy is not None:
+            self.fail_batches()
         rng, faults = self.rng, {}
         if rng.random() < 0.5:
             faults["capacity"] = rng.choice([1, 20, 500, 5000])
@@ -259,7 +276,7 @@ class Soak:
                 library, settings = "outbox_fault", {"file": str(self.folder / f"broker.{sink}"),
                                                      "control": str(self.folder / f"control.{sink}"), "payloads": "true"}
                 if self.options.kafka is not None:
-                    library, settings = "outbox_kafka", {"bootstrap.servers": self.options.kafka}
+                    library, settings = "outbox_kafka", {"bootstrap.servers": self.options.proxy or self.options.kafka}
                 conn.execute("SELECT outbox.create_sink(%s, library => %s, options => %s)", [sink, library, json.dumps(settings)])
                 conn.execute("SELECT outbox.start_relay(%s)", [sink])
         kinds = [Writer] * self.options.writers + [Preparer]
@@ -299,6 +316,8 @@ class Soak:
             writer.join(START_SECONDS)
         for sink in self.sinks:
             self.control(sink)
+        if self.options.proxy is not None:
+            self.fail_batches(calm=True)
         with self.server.connect() as conn:
             for (name,) in conn.execute("SELECT gid FROM pg_prepared_xacts").fetchall():
                 conn.execute(f"COMMIT PREPARED '{name}'")
@@ -335,6 +354,7 @@ def main():
     parser.add_argument("--writers", type=int, default=4)
     parser.add_argument("--pause", type=float, default=1.0, help="longest additional time between kills, seconds")
     parser.add_argument("--kafka", help="HOST:PORT of a broker")
+    parser.add_argument("--proxy", help="HOST:PORT of kafka_proxy.py in front of it")
     parser.add_argument("--seed", type=int, default=None)
     options = parser.parse_args()
     if options.seed is None:

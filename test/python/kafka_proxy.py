@@ -14,11 +14,14 @@ RULES_FILE, read again when it changes, holds a JSON list. A rule answers batche
   chance    with this probability only
   delay     seconds until the answer; what comes behind the batch reaches the broker meanwhile
 
+Ends with the process that started it (or with KAFKA_PROXY_PARENT, a process id), whatever way that ends.
+
 LOG_FILE gets a line of JSON for each batch: topic, partition, producer id, epoch, sequence, records, code (0: passed on).
 """
 import json
 import os
 import random
+import signal
 import socket
 import struct
 import sys
@@ -52,12 +55,10 @@ class Rules:
         with self.lock:
             self.load()
             place = (batch["topic"], batch["partition"], batch["producer"])
-            seen = self.seen.setdefault(place, [])
-            identity = (batch["epoch"], batch["sequence"])
+            seen = self.seen.setdefault(place, {})
             # without idempotence every batch looks the same
-            if batch["producer"] < 0 or identity not in seen:
-                seen.append(identity)
-            number = len(seen) if batch["producer"] < 0 else seen.index(identity) + 1
+            identity = (batch["epoch"], batch["sequence"]) if batch["producer"] >= 0 else len(seen)
+            number = seen.setdefault(identity, len(seen) + 1)
             found = next((rule for index, rule in enumerate(self.rules) if self.applies(rule, index, place, number, batch)), None)
             if self.log:
                 line = {name: value for name, value in batch.items() if name != "bytes"}
@@ -220,7 +221,16 @@ class Connection:
                     return
 
 
+def end_with(parent):
+    """Nobody else ends a proxy whose test was killed."""
+    pause = threading.Event()
+    while os.path.exists(f"/proc/{parent}") and os.getppid() != 1:
+        pause.wait(0.5)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def main():
+    threading.Thread(target=end_with, args=(int(os.environ.get("KAFKA_PROXY_PARENT", os.getppid())),), daemon=True).start()
     port_file, broker_file, rules_file, *rest = sys.argv[1:]
     rules = Rules(rules_file, open(rest[0], "a", encoding="utf-8") if rest else None)
     listener = socket.socket()

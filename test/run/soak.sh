@@ -3,6 +3,7 @@
 # was committed: test/python/crash_soak.py says how. The seed is printed.
 #   soak.sh [--kills 200] [--events 1000000] [--seed N] [--writers 4]
 #   KAFKA=1 soak.sh ...     to a real Kafka instead of a file that stands for one
+#   KAFKA=1 PROXY=1 soak.sh ...     with a proxy in front of it that answers batches with errors at random
 # When something was wrong, the deliveries, what was committed and the server's log are kept in build/soak.
 set -euo pipefail
 . "$(dirname "$0")/../../tools/lib.sh"
@@ -24,11 +25,36 @@ cleanup()
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
+# The broker has to know of it when it starts; it ends with this script.
+start_proxy()
+{
+    as_server bash -c 'echo "[]" >"$0"' "$scratch/soak/rules"
+    as_server env PYTHONDONTWRITEBYTECODE=1 KAFKA_PROXY_PARENT=$$ build/venv/bin/python test/python/kafka_proxy.py \
+        "$scratch/proxy" "$scratch/kafka/proxied" "$scratch/soak/rules" &
+    wait_until 30 test -s "$scratch/proxy" || die "the proxy does not start"
+    KAFKA_PROXY=$(cat "$scratch/proxy")
+    export KAFKA_PROXY
+    more=(--proxy "$KAFKA_PROXY")
+}
+
+# wait_until SECONDS COMMAND...
+wait_until()
+{
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ $SECONDS -lt $deadline ] || return 1
+        read -r -t 0.1 <> <(:) || :
+    done
+}
+
+more=()
 build/venv/bin/python test/python/crash_check.py --self-test
 if [ -n "${KAFKA:-}" ]; then
     test/brokers/kafka-fetch.sh || die "no Kafka"
     as_server mkdir "$scratch/kafka" "$scratch/soak"
-    set -- --kafka "$(as_server test/brokers/kafka-up.sh "$scratch/kafka" | tail -n 1)" "$@"
+    [ -z "${PROXY:-}" ] || start_proxy
+    set -- --kafka "$(as_server test/brokers/kafka-up.sh "$scratch/kafka" | tail -n 1)" "${more[@]}" "$@"
 else
     as_server mkdir "$scratch/soak"
 fi
