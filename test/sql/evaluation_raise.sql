@@ -5,7 +5,6 @@ SET search_path = public;
 CREATE TABLE er (id int PRIMARY KEY, t text, c circle, j jsonb, p char(3), b bytea, a int[], r int4range);
 -- by condition, so that nothing else makes the contract careful; conditions name pg_catalog alone
 CREATE VIEW er_v AS SELECT id, t, c::text AS c, j, p FROM er;
-CREATE COLLATION er_nd (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 CREATE FUNCTION may_raise(expression text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE traits int;
 BEGIN
@@ -24,18 +23,17 @@ CREATE DOMAIN er_plain AS text;
 \pset tuples_only on
 SELECT may_raise(e) FROM unnest(ARRAY[
     'id', 'id = 1', 'id::bigint', 't = ''a''', 't < ''a''', 't COLLATE "C" < ''a''', 'coalesce(t, ''a'')', 'CASE WHEN id > 0 THEN t END',
-    't COLLATE er_nd = ''a''', 't COLLATE "und-x-icu" < ''a''', 'starts_with(t, ''a'')', 'c < c', 'md5(t)', 'sha256(b)', 'p::text', 'btrim(t)', 'id + 1', '1 / id',
+    'starts_with(t, ''a'')', 'c < c', 'md5(t)', 'sha256(b)', 'p::text', 'btrim(t)', 'id + 1', '1 / id',
     'a = a', 'a = ARRAY[id]', 'greatest(t, t)', 't::int', 'id::text', 't IN (''a'', ''b'')', 'id = ANY (a)', 'r', 'r = r', 'ROW(id) = ROW(1)', 't::varchar(2)', 't::char(2)',
     't::er_domain', 't::er_plain', 'ARRAY[t]::er_domain[]', 'now()', 'current_user', 'current_date', 'quote_ident(t)', 'b::text', 'to_tsvector(''simple''::regconfig, t)',
     't::timestamptz', 'timezone(''EST'', ''2024-01-01''::timestamp)', 'to_jsonb(id)'
 ]) e;
 \echo the write goes through, and the row is a dead letter
-CREATE TABLE er_row (id int PRIMARY KEY, t text COLLATE er_nd, c circle, j jsonb);
-CREATE VIEW er_start AS SELECT id, starts_with(t, 'X') AS is_x FROM er_row;
+CREATE TABLE er_row (id int PRIMARY KEY, t text, c circle, j jsonb);
 CREATE VIEW er_circle AS SELECT id, c < circle '<(0,0),1>' AS is_small FROM er_row;
 CREATE VIEW er_json AS SELECT id, j FROM er_row;
 SELECT outbox.create_contract(c, view => c, source => 'er_row', key => '{id}'), outbox.create_event_type('E' || c, contract => c, emit => 'created'), outbox.enable(c)
-FROM unnest('{er_start,er_circle,er_json}'::text[]) c;
+FROM unnest('{er_circle,er_json}'::text[]) c;
 INSERT INTO er_row VALUES (1, 'X', '<(0,0),1e200>', '{}');
 -- less than 1 MB stored, more than 1 GB of text
 DO $$
@@ -50,6 +48,6 @@ INSERT INTO er_row SELECT 3, NULL, NULL, jsonb_build_object('k', repeat(E'\x01"'
 SELECT id FROM er_row ORDER BY id;
 SELECT contract, key, stage, sqlstate, message FROM outbox.dead_letter WHERE contract LIKE 'er\_%' ORDER BY id;
 SELECT e.payload->>'j' = r.j::text AS same FROM outbox.event_json e JOIN er_row r ON r.id = 3 WHERE e.contract = 'er_json' AND e.aggregateid = '3';
-SELECT outbox.drop_contract(c) FROM unnest('{er_start,er_circle,er_json}'::text[]) c;
+SELECT outbox.drop_contract(c) FROM unnest('{er_circle,er_json}'::text[]) c;
 DROP TABLE er, er_row CASCADE;
 DROP DOMAIN er_domain, er_plain; DROP FUNCTION er_check(text), may_raise(text), outbox_test_traits(oid);

@@ -67,7 +67,7 @@ SELECT e || ' → ' || reach(e) FROM unnest(ARRAY[
     's::d', 's::dd', 'ARRAY[s]::d[]', 'ROW(1, s)::pair', 'x::text::d', '(1, s)::text', 's::d_pair', 's::pair[]', 's::text_range',
     'jsonb_populate_record(NULL::pair, j)', '(jsonb_populate_record(NULL::pair, j)).a',
     -- printed, compared, hashed by something that takes any type
-    'p::text', 'ps::text', 'to_jsonb(p)', 'format(''%s'', p)', 'xmlelement(name e, p)', 'greatest(p, p)', 'p = p', 'ps = ps', 'ROW(p) = ROW(p)',
+    'p::text', 'ps::text', 'to_jsonb(p)', 'format(''%s'', p)', 'greatest(p, p)', 'p = p', 'ps = ps', 'ROW(p) = ROW(p)',
     'array_position(ps, p)', 'r @> s', 'p =! p'
 ]) e;
 SELECT e || ' → ' || reach(e) FROM unnest(ARRAY[
