@@ -83,18 +83,26 @@ WITH RECURSIVE tree AS (
     WHERE r.relkind = 'r' AND (r.relispartition OR r.oid = tree.source)
 ), triggers AS (
     -- differs: from what enable() creates; source_trigger.c asks the same
-    SELECT t.tgrelid, t.tgname,
+    SELECT t.tgrelid, t.tgname, pg_catalog.substr(t.tgname, 9) AS contract, t.tgfoid = f.oid AS ours, t.tgparentid,
            CASE WHEN t.tgfoid <> f.oid OR t.tgtype <> f.type OR t.tgqual IS NOT NULL OR t.tgattr::text <> '' OR t.tgconstraint <> 0 THEN 'differs'
                 WHEN t.tgenabled NOT IN ('O', 'A') THEN 'disabled' ELSE 'whole' END AS state
     FROM (VALUES ('!outbox^_%', 'outbox.capture()'::regprocedure::oid, 29), ('!outbox!%', 'outbox.capture_truncate()'::regprocedure::oid, 32)) f (name, oid, type)
     JOIN pg_catalog.pg_trigger t ON t.tgname LIKE f.name ESCAPE '^'
+), strays AS (
+    SELECT t.tgrelid::regclass AS relid, t.contract,
+           pg_catalog.string_agg('DROP TRIGGER ' || pg_catalog.quote_ident(t.tgname) || ' ON ' || t.tgrelid::regclass || ';', ' ' ORDER BY t.tgname) AS commands
+    FROM triggers t
+    WHERE t.ours AND t.tgparentid = 0 AND NOT EXISTS (
+        SELECT FROM tree JOIN outbox_internal.source o ON o.relation = tree.source JOIN outbox_internal.contract c ON c.id = o.contract_id
+        WHERE tree.relid = t.tgrelid AND c.name = t.contract)
+    GROUP BY t.tgrelid, t.contract
 ), seq AS (
     SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last_value FROM outbox_internal.event_seq
 ), version AS (
     SELECT extversion AS sql, outbox.library_version() AS library
     FROM pg_catalog.pg_extension WHERE extname = 'outbox_ext'
 ), contracts AS (
-    SELECT c.id, c.name, c.enabled, c.key, c.derived_key, v.view, s.relation AS source, v.detached_view,
+    SELECT c.id, c.name, c.enabled, c.id > restored.id AS restoring, c.key, c.derived_key, v.view, s.relation AS source, v.detached_view,
            (SELECT pg_catalog.min(d.source) FROM outbox_internal.detached_view d WHERE d.view = v.detached_view) AS detached_by,
            EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = v.view) AS view_there,
            s.there AS source_there,
@@ -124,6 +132,8 @@ WITH RECURSIVE tree AS (
             WHERE g.contract = c.name AND g.reason = 'swapped' AND g.resolved_at IS NULL) AS swapped,
            last.message, last.created_at AS last_error_at, n.captured
     FROM outbox_internal.contract c
+    -- a restore sets sequences after all rows
+    CROSS JOIN (SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS id FROM outbox_internal.contract_id_seq) restored
     JOIN outbox_internal.contract_version v ON v.contract_id = c.id
          AND v.version = (SELECT pg_catalog.max(version) FROM outbox_internal.contract_version WHERE contract_id = c.id)
     CROSS JOIN LATERAL (
@@ -248,6 +258,7 @@ SELECT 'contract', c.name,
        CASE WHEN c.detached_view IS NOT NULL THEN 'detached'
             WHEN NOT (c.view_there AND c.source_there) THEN 'broken'
             WHEN NOT c.enabled THEN 'disabled'
+            WHEN c.restoring THEN 'restoring'
             WHEN c.owner_changed THEN 'broken'
             WHEN c.trigger_state <> 'whole' OR c.silent_partition IS NOT NULL THEN 'not captured'
             ELSE 'enabled' END,
@@ -256,6 +267,8 @@ SELECT 'contract', c.name,
             WHEN NOT c.view_there THEN 'Its view does not exist any more: create it and the contract again.'
             WHEN NOT c.source_there THEN 'Its source does not exist any more: drop the contract.'
             WHEN NOT c.enabled THEN 'SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ') starts capture.'
+            WHEN c.restoring THEN 'A restore has brought it, but not our sequences yet: until they are there, changes make no events. If it has ended without them: '
+                || 'SELECT setval(pg_get_serial_sequence(''outbox_internal.'' || t, ''id''), n) FROM (VALUES (''contract'', (SELECT max(id) FROM outbox_internal.contract)), (''event_type'', (SELECT max(id) FROM outbox_internal.event_type)), (''check_rule'', (SELECT max(id) FROM outbox_internal.check_rule)), (''event_schema'', (SELECT max(id) FROM outbox_internal.event_schema)), (''dead_letter_entry'', (SELECT max(id) FROM outbox_internal.dead_letter_entry)), (''gap'', (SELECT max(id) FROM outbox_internal.gap)), (''sink'', (SELECT max(id) FROM outbox_internal.sink))) v (t, n);'
             WHEN c.owner_changed THEN 'Its view belongs to ' || pg_catalog.quote_ident(c.owner) || ' now and was enabled for ' || pg_catalog.quote_ident(c.former_owner) || ': changes become dead letters. '
                 || coalesce('ALTER VIEW ' || c.view || ' OWNER TO ' || pg_catalog.quote_ident(c.former_owner_now) || '; or s', 'S')
                 || 'ee what it calls, and let ' || pg_catalog.quote_ident(c.owner) || ' evaluate it: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ').'
@@ -281,6 +294,12 @@ SELECT 'contract', c.name,
 FROM contracts c
 CROSS JOIN LATERAL (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(name), ', ' ORDER BY n) AS columns
                     FROM pg_catalog.unnest(c.key) WITH ORDINALITY AS u (name, n)) k
+UNION ALL
+SELECT 'trigger', t.contract || ' on ' || t.relid, 'not configured',
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+       'The table has a trigger for contract ' || pg_catalog.quote_literal(t.contract) || ', which does not exist or has other sources: changes make no events. '
+       'After a restore of the schema alone, restore the data or create the contract and enable it; or remove what is left over: ' || t.commands
+FROM strays t
 UNION ALL
 SELECT 'sink', s.name,
        CASE WHEN s.relay_state IN ('waiting', 'no worker', 'not listed') THEN 'not running' ELSE s.relay_state END,
@@ -308,5 +327,5 @@ SELECT 'topic', t.sink || ': ' || t.topic || CASE WHEN t.event_type <> '' THEN '
          || ', or at once with SELECT pg_reload_conf().'
 FROM topics t;
 COMMENT ON VIEW outbox.status IS
-'One row per extension, contract and sink, and per topic that takes nothing from a sink: what is going on and what to do. captured: events of committed and prepared transactions since the server started; published: events that the broker acknowledged since the sink was created, of the extension the sink with the fewest; these two begin at different moments, what is not published yet is pending, an upper bound (seq values of rolled-back transactions count until a relay has passed them); oldest_age: of the oldest committed event that is not acknowledged, whatever the state';
-COMMENT ON COLUMN outbox.status.state IS 'extension: active, capture off, not preloaded, version mismatch; contract: enabled, disabled, not captured, detached, broken; sink: starting, running, backoff, blocked, stopping, not running, paused, stopped; topic: blocked';
+'One row per extension, contract and sink, per topic that takes nothing from a sink, and per trigger of ours that no contract has: what is going on and what to do. captured: events of committed and prepared transactions since the server started; published: events that the broker acknowledged since the sink was created, of the extension the sink with the fewest; these two begin at different moments, what is not published yet is pending, an upper bound (seq values of rolled-back transactions count until a relay has passed them); oldest_age: of the oldest committed event that is not acknowledged, whatever the state';
+COMMENT ON COLUMN outbox.status.state IS 'extension: active, capture off, not preloaded, version mismatch; contract: enabled, disabled, restoring, not captured, detached, broken; trigger: not configured; sink: starting, running, backoff, blocked, stopping, not running, paused, stopped; topic: blocked';

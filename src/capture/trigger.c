@@ -204,6 +204,7 @@ OutboxCaptureRowChange(const OutboxRowChange *change)
 				break;
 			case OUTBOX_CONTRACT_DISABLED:
 			case OUTBOX_CONTRACT_FOREIGN:
+			case OUTBOX_CONTRACT_RESTORING:
 				break;
 			case OUTBOX_CONTRACT_MISSING:
 				record_gap(contract, change, "contract_missing");
@@ -251,7 +252,7 @@ judge_emptied(void *arg)
 	if (config == NULL)
 		emptied->captured = OutboxIsWithinAnySource(emptied->relation) && OutboxTriggerIsOurs(emptied->trigger, emptied->relation);
 	else
-		emptied->captured = config->enabled && OutboxIsWithinSource(config, emptied->relation);
+		emptied->captured = config->enabled && !config->restoring && OutboxIsWithinSource(config, emptied->relation);
 	emptied->refused = emptied->captured && config && config->reject_truncate;
 }
 

@@ -18,6 +18,8 @@
 
 #include "catalog/config_scan.h"
 #include "catalog/contract_config.h"
+#include "catalog/outbox_catalog.h"
+#include "catalog/sequence.h"
 
 enum
 {
@@ -131,6 +133,7 @@ OutboxContractLoad(const char *name)
 		on_truncate = OutboxConfigText(&scan, Anum_contract_on_truncate);
 		config->reject_truncate = on_truncate && strcmp(on_truncate, "reject") == 0;
 		config->enabled = DatumGetBool(OutboxConfigDatum(&scan, Anum_contract_enabled));
+		config->restoring = config->id > OutboxSequenceLast(OutboxRelationOid("contract_id_seq"));
 	}
 	OutboxConfigScanEnd(&scan);
 	if (config)

@@ -74,6 +74,7 @@ typedef struct OutboxContractConfig
 	bool abort_on_invalid;
 	bool reject_truncate; /* and whatever else makes rows appear or vanish without triggers */
 	bool enabled;
+	bool restoring;    /* a restore has brought it, but not our sequences yet, which come after all rows */
 	int32 version;     /* of the contract's newest version */
 	Oid view;          /* gone while detached */
 	bool detached;     /* by outbox.detach() */

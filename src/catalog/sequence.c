@@ -131,3 +131,22 @@ OutboxSequenceNext(OutboxSequence *sequence)
 	UnlockReleaseBuffer(buffer);
 	return result;
 }
+
+int64
+OutboxSequenceLast(Oid relid)
+{
+	Relation rel = relation_open(relid, AccessShareLock);
+	Buffer buffer = ReadBuffer(rel, 0);
+	Page page = BufferGetPage(buffer);
+	HeapTupleHeader tuple;
+	Form_pg_sequence_data data;
+	int64 result;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	tuple = (HeapTupleHeader) PageGetItem(page, PageGetItemId(page, FirstOffsetNumber));
+	data = (Form_pg_sequence_data) ((char *) tuple + tuple->t_hoff);
+	result = data->is_called ? data->last_value : 0;
+	UnlockReleaseBuffer(buffer);
+	relation_close(rel, AccessShareLock);
+	return result;
+}

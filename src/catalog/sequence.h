@@ -28,6 +28,9 @@ typedef struct OutboxSequence
  */
 extern void OutboxSequenceBind(OutboxSequence *sequence, Oid relid, bool lock);
 
+/* The newest number that was given out or set, 0: none; needs no right on the sequence. */
+extern int64 OutboxSequenceLast(Oid relid);
+
 /* The next number; the sequence is bound and locked. */
 extern int64 OutboxSequenceNext(OutboxSequence *sequence);
 

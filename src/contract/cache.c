@@ -404,6 +404,8 @@ fill(FillRequest *request)
 		entry->contract.state = OUTBOX_CONTRACT_FOREIGN;
 	else if (!config->enabled)
 		entry->contract.state = OUTBOX_CONTRACT_DISABLED;
+	else if (config->restoring && !by_name)
+		entry->contract.state = OUTBOX_CONTRACT_RESTORING;
 	else if (config->detached)
 		entry->contract.state = OUTBOX_CONTRACT_DETACHED;
 	else

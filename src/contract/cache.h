@@ -17,11 +17,12 @@
 typedef enum OutboxContractState
 {
 	OUTBOX_CONTRACT_READY,
-	OUTBOX_CONTRACT_DISABLED, /* configured, switched off */
-	OUTBOX_CONTRACT_FOREIGN,  /* the relation is no source of the contract, or of any */
-	OUTBOX_CONTRACT_MISSING,  /* it is a source, but no contract has the trigger's name */
-	OUTBOX_CONTRACT_DETACHED, /* its view is away, see outbox.detach() */
-	OUTBOX_CONTRACT_BROKEN    /* cannot be compiled: error says why */
+	OUTBOX_CONTRACT_DISABLED,  /* configured, switched off */
+	OUTBOX_CONTRACT_FOREIGN,   /* the relation is no source of the contract, or of any */
+	OUTBOX_CONTRACT_MISSING,   /* it is a source, but no contract has the trigger's name */
+	OUTBOX_CONTRACT_RESTORING, /* the rows that are written are those of a restore */
+	OUTBOX_CONTRACT_DETACHED,  /* its view is away, see outbox.detach() */
+	OUTBOX_CONTRACT_BROKEN     /* cannot be compiled: error says why */
 } OutboxContractState;
 
 typedef struct OutboxCachedContract
