@@ -57,6 +57,14 @@ COMMENT ON FUNCTION outbox.contract_counters() IS
 'Events, dead letters and cost per contract since the server started, prepared transactions included; no rows when the library is not preloaded. Cost is counted for transactions that rolled back too. See view contract_cost for its columns';
 REVOKE ALL ON FUNCTION outbox.contract_counters() FROM PUBLIC;
 
+CREATE FUNCTION outbox.commit_queue(OUT pid int, OUT state text, OUT keys int, OUT blocking_pid int)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'outbox_commit_queue';
+COMMENT ON FUNCTION outbox.commit_queue() IS
+'One row per transaction of this database that reads contracts at commit, in the order in which they came; two for one that comes again. state: waiting, reading, committing. keys: how many it reads; null: very many. blocking_pid: one in the way of who waits. No rows when the library is not preloaded';
+REVOKE ALL ON FUNCTION outbox.commit_queue() FROM PUBLIC;
+
 CREATE FUNCTION outbox.counters(OUT name text, OUT sink_id int, OUT schema_id int, OUT le float8, OUT value float8)
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL RESTRICTED

@@ -378,14 +378,14 @@ OutboxCreateWaitEventSet(int nevents)
 #endif
 }
 
-/* Does this transaction hold the lock in exactly that mode? Got a question about stronger modes in 17. */
-static inline bool
-OutboxHoldsLock(const LOCKTAG *tag, LOCKMODE mode)
+/* This backend's place among the server's processes, below MaxBackends; has a variable of its own since 17. */
+static inline int
+OutboxMyProcNumber(void)
 {
 #if PG_VERSION_NUM >= 170000
-	return LockHeldByMe(tag, mode, false);
+	return MyProcNumber;
 #else
-	return LockHeldByMe(tag, mode);
+	return MyProc->pgprocno;
 #endif
 }
 

@@ -77,7 +77,7 @@ static void
 define_commit_settings(void)
 {
 	DefineCustomIntVariable("outbox.flush_timeout",
-							"Longest time that a commit spends on contracts evaluated at commit.",
+							"Longest time that a commit reads contracts evaluated at commit, and that it waits for another one that reads.",
 							"A thousandth more for every key. What is not done in time is tried again by the relay.",
 							&outbox_flush_timeout, 1000, 10, 600000,
 							PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);

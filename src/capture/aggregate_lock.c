@@ -6,20 +6,17 @@
  * Two transactions that change different lines of one order would each miss
  * the other's line; so whoever commits second reads when the first has ended.
  *
- * A lock is an entry of the server's lock table of a kind that nothing else
- * uses. Every key has its own, plus the intention to use it on one of a few
- * coarse slots of its class; a transaction with many keys takes the slots
- * themselves, which the intentions of all others conflict with. One entry per
- * key would exhaust the lock table, slots alone would collide all the time.
+ * A transaction asks for all its keys at once, and waits with a ticket of the
+ * shared memory (shared/key_ticket.c), in the order of coming. Without
+ * preloading there is no shared memory of ours: then locks of the server do
+ * (table_lock.c), which are tried again and again, in no order. Very many keys
+ * stand for their whole class, and a filter (shared/bulk_filter.c) tells others
+ * whether they need to wait. README.md says why no two transactions read one
+ * key at the same time.
  *
- * So that others need not wait for a transaction with many keys, it publishes
- * a filter of them (shared/bulk_filter.c), and each class has a gate: whoever
- * finds the slots taken and none of its keys in the filter holds the gate
- * instead, to the end of its transaction, and the locks of its keys.
- * README.md says why no two transactions read one key at the same time then.
- *
- * Requests never wait in the server's queue, where they would make an innocent
- * ALTER TABLE die of a deadlock. All sessions take them in the same order.
+ * The time of waiting: what counts is the time that one other transaction
+ * reads. One that has read and commits, however long, is waited for; to be late
+ * would not help, as its rows are not to be seen before.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,47 +24,57 @@
 
 #include "common/hashfn.h"
 #include "miscadmin.h"
-#include "storage/lock.h"
+#include "portability/instr_time.h"
+#include "storage/latch.h"
 
 #include "capture/aggregate_lock.h"
+#include "capture/table_lock.h"
 #include "compat.h"
 #include "shared/bulk_filter.h"
 
-#define SLOTS 64
+/* Of one class, before it is locked as a whole. */
 #define MAX_KEYS 256
 
 /* Hashes collected before duplicates are looked for. */
 #define MAX_HASHES (4 * MAX_KEYS)
 
-/* The last field of our lock tags; contrib/userlock, which had this kind of tag before, is long gone. */
-#define TAG_SLOT 1
-#define TAG_KEY 2
-#define TAG_GATE 3
+/* How often who waits looks what the other one does. */
+#define LOOKS 10
+#define MAX_LOOK_MS 100
 
-typedef struct OutboxLock
+/* Between two attempts to get a lock of the server. */
+#define MAX_PAUSE_MS 10
+
+typedef struct LockWait
 {
-	LOCKTAG tag;
-	LOCKMODE mode; /* NoLock: not needed any more */
-	uint16 kind;
-	uint64 number; /* of a slot, a key, or a gate */
-} OutboxLock;
+	const OutboxLockPatience *patience;
+	instr_time last; /* look */
+	uint64 reader;   /* who kept us waiting then */
+	double spent_ms;
+} LockWait;
 
-static void remove_duplicates(OutboxLockSet *set);
-static int compare_hashes(const void *a, const void *b);
-static void add_lock(OutboxLockList *list, uint16 kind, uint64 number, LOCKMODE mode);
-static LOCKTAG tag_of(uint16 kind, uint64 number);
-static uint64 class_of(uint64 slot);
-static int compare_locks(const void *a, const void *b);
-static bool take(OutboxLockList *list, OutboxLock *lock);
-static bool open_gate(OutboxLockList *list, OutboxLock *gate);
-static bool pass_gate(OutboxLockList *list, OutboxLock *slot);
-static OutboxBulkAnswer ask_filter(OutboxLockList *list, uint64 lock_class);
+static void make_coarse(OutboxLockSet **sets, int nsets, int room);
+static void add_part(OutboxLockRequest *request, uint64 lock_class, bool whole);
+static int compare_parts(const void *a, const void *b);
+static void make_filters(OutboxLockRequest *request);
+static bool wait_for_turn(LockWait *wait);
+static bool try_again(OutboxLockRequest *request, LockWait *wait);
+static void look(LockWait *wait, bool counts);
+static void rest(int ms);
 
 uint64
 OutboxLockClass(const char *aggregate_type)
 {
-	return class_of(hash_bytes_extended((const unsigned char *) aggregate_type, strlen(aggregate_type), 0));
+	return hash_bytes_extended((const unsigned char *) aggregate_type, strlen(aggregate_type), 0);
 }
+
+uint64
+OutboxLockKey(uint64 lock_class, uint64 hash)
+{
+	return hash_combine64(lock_class, hash);
+}
+
+/* ---- which keys ---------------------------------------------------------------- */
 
 OutboxLockSet *
 OutboxLockSetCreate(uint64 lock_class)
@@ -88,7 +95,8 @@ OutboxLockSetAdd(OutboxLockSet *set, uint64 hash)
 		return;
 	if (set->nhashes == MAX_HASHES)
 	{
-		remove_duplicates(set);
+		set->nhashes = OutboxSortKeys(set->hashes, set->nhashes);
+		set->coarse = set->nhashes > MAX_KEYS;
 		if (set->coarse)
 			return;
 	}
@@ -100,230 +108,200 @@ OutboxLockSetAdd(OutboxLockSet *set, uint64 hash)
 	set->hashes[set->nhashes++] = hash;
 }
 
-static void
-remove_duplicates(OutboxLockSet *set)
-{
-	int kept = 0;
-
-	qsort(set->hashes, set->nhashes, sizeof(uint64), compare_hashes);
-	for (int i = 0; i < set->nhashes; i++)
-	{
-		if (kept == 0 || set->hashes[kept - 1] != set->hashes[i])
-			set->hashes[kept++] = set->hashes[i];
-	}
-	set->nhashes = kept;
-	set->coarse = kept > MAX_KEYS;
-}
-
-static int
-compare_hashes(const void *a, const void *b)
-{
-	uint64 left = *(const uint64 *) a;
-	uint64 right = *(const uint64 *) b;
-
-	return left < right ? -1 : left > right;
-}
-
 void
-OutboxLockListMake(OutboxLockList *list, OutboxLockSet **sets, int nsets)
+OutboxLockRequestMake(OutboxLockRequest *request, OutboxLockSet **sets, int nsets)
 {
-	int nlocks = 0;
-
+	memset(request, 0, sizeof(*request));
+	request->sets = sets;
+	request->nsets = nsets;
+	make_coarse(sets, nsets, OutboxTicketsAvailable() ? OUTBOX_TICKET_KEYS : OutboxTableRoom(sets, nsets));
+	request->parts = palloc(sizeof(OutboxTicketPart) * 2 * Max(nsets, 1));
 	for (int i = 0; i < nsets; i++)
 	{
-		remove_duplicates(sets[i]);
-		nlocks += SLOTS + (sets[i]->coarse ? 1 : sets[i]->nhashes);
-	}
-	memset(list, 0, sizeof(*list));
-	list->sets = sets;
-	list->nsets = nsets;
-	list->locks = palloc(sizeof(OutboxLock) * Max(nlocks, 1));
-	for (int i = 0; i < nsets; i++)
-	{
-		OutboxLockSet *set = sets[i];
-		uint64 slots = 0; /* bits */
+		bool met = false;
 
-		for (int j = 0; j < set->nhashes && !set->coarse; j++)
-		{
-			slots |= UINT64CONST(1) << (set->hashes[j] % SLOTS);
-			add_lock(list, TAG_KEY, hash_combine64(set->lock_class, set->hashes[j]), ExclusiveLock);
-		}
-		for (int j = 0; j < SLOTS; j++)
-		{
-			if (set->coarse || (slots & (UINT64CONST(1) << j)))
-				add_lock(list, TAG_SLOT, set->lock_class | j, set->coarse ? ExclusiveLock : RowExclusiveLock);
-		}
-		if (set->coarse)
-			add_lock(list, TAG_GATE, set->lock_class, ExclusiveLock);
+		for (int j = 0; j < i && !met; j++)
+			met = sets[j]->lock_class == sets[i]->lock_class && sets[j]->coarse == sets[i]->coarse;
+		if (!met)
+			add_part(request, sets[i]->lock_class, sets[i]->coarse);
 	}
-	qsort(list->locks, list->nlocks, sizeof(OutboxLock), compare_locks);
+	qsort(request->parts, request->nparts, sizeof(OutboxTicketPart), compare_parts);
 }
 
+/* The largest sets, until what is left of the keys has room. */
 static void
-add_lock(OutboxLockList *list, uint16 kind, uint64 number, LOCKMODE mode)
+make_coarse(OutboxLockSet **sets, int nsets, int room)
 {
-	OutboxLock *lock = &list->locks[list->nlocks++];
+	OutboxLockSet *largest;
+	int64 left;
 
-	memset(lock, 0, sizeof(*lock));
-	lock->tag = tag_of(kind, number);
-	lock->mode = mode;
-	lock->kind = kind;
-	lock->number = number;
+	for (int i = 0; i < nsets; i++)
+	{
+		sets[i]->nhashes = OutboxSortKeys(sets[i]->hashes, sets[i]->nhashes);
+		sets[i]->coarse |= sets[i]->nhashes > MAX_KEYS;
+	}
+	do
+	{
+		largest = NULL;
+		left = 0;
+		for (int i = 0; i < nsets; i++)
+		{
+			if (sets[i]->coarse)
+				continue;
+			left += sets[i]->nhashes;
+			if (largest == NULL || sets[i]->nhashes > largest->nhashes)
+				largest = sets[i];
+		}
+		if (left > room)
+			largest->coarse = true;
+	} while (left > room);
 }
 
-static LOCKTAG
-tag_of(uint16 kind, uint64 number)
+/* Of all sets of the class that are coarse, or that are not. */
+static void
+add_part(OutboxLockRequest *request, uint64 lock_class, bool whole)
 {
-	LOCKTAG tag = {
-		.locktag_field1 = MyDatabaseId,
-		.locktag_field2 = (uint32) (number >> 32),
-		.locktag_field3 = (uint32) number,
-		.locktag_field4 = kind,
-		.locktag_type = LOCKTAG_USERLOCK,
-		.locktag_lockmethodid = USER_LOCKMETHOD,
-	};
+	OutboxTicketPart *part = &request->parts[request->nparts++];
+	int nkeys = 0;
 
-	return tag;
+	for (int i = 0; i < request->nsets && !whole; i++)
+		nkeys += request->sets[i]->nhashes;
+	*part = (OutboxTicketPart){.lock_class = lock_class, .whole = whole, .filter = -1};
+	part->keys = palloc(sizeof(uint64) * Max(nkeys, 1));
+	for (int i = 0; i < request->nsets && !whole; i++)
+	{
+		const OutboxLockSet *set = request->sets[i];
+
+		for (int j = 0; j < set->nhashes && set->lock_class == lock_class && !set->coarse; j++)
+			part->keys[part->nkeys++] = OutboxLockKey(lock_class, set->hashes[j]);
+	}
+	part->nkeys = OutboxSortKeys(part->keys, part->nkeys);
 }
 
-/* The lowest bits are the slot's. */
-static uint64
-class_of(uint64 slot)
-{
-	return slot & ~(uint64) (SLOTS - 1);
-}
-
-/* Class by class the slots and then the gate, keys at the end; the stronger mode of the same slot first. */
 static int
-compare_locks(const void *a, const void *b)
+compare_parts(const void *a, const void *b)
 {
-	const OutboxLock *left = a;
-	const OutboxLock *right = b;
-	uint64 left_class = class_of(left->number);
-	uint64 right_class = class_of(right->number);
+	const OutboxTicketPart *left = a;
+	const OutboxTicketPart *right = b;
 
-	if ((left->kind == TAG_KEY) != (right->kind == TAG_KEY))
-		return left->kind == TAG_KEY ? 1 : -1;
-	if (left_class != right_class)
-		return left_class < right_class ? -1 : 1;
-	if (left->kind != right->kind)
-		return left->kind == TAG_GATE ? 1 : -1;
-	if (left->number != right->number)
-		return left->number < right->number ? -1 : 1;
-	return right->mode - left->mode;
+	if (left->lock_class != right->lock_class)
+		return left->lock_class < right->lock_class ? -1 : 1;
+	return right->whole - left->whole;
 }
+
+/* ---- until they are ours --------------------------------------------------------- */
 
 bool
-OutboxLockListTake(OutboxLockList *list)
+OutboxLockTake(OutboxLockRequest *request, const OutboxLockPatience *patience)
 {
-	for (; list->nheld < list->nlocks; list->nheld++)
+	LockWait wait = {.patience = patience};
+
+	if (request->nparts == 0)
+		return true;
+	INSTR_TIME_SET_CURRENT(wait.last);
+	if (!OutboxTicketsAvailable())
+		return try_again(request, &wait);
+	make_filters(request);
+	if (OutboxTicketDraw(request->parts, request->nparts))
+		return true;
+	request->waited = true;
+	return wait_for_turn(&wait);
+}
+
+/* Nobody else sees them before the ticket is drawn. */
+static void
+make_filters(OutboxLockRequest *request)
+{
+	for (int i = 0; i < request->nparts && request->fill; i++)
 	{
-		if (!take(list, &list->locks[list->nheld]))
+		OutboxTicketPart *part = &request->parts[i];
+		uint64 nkeys = 0;
+
+		if (!part->whole)
+			continue;
+		for (int j = 0; j < request->nsets; j++)
+		{
+			if (request->sets[j]->coarse && request->sets[j]->lock_class == part->lock_class)
+				nkeys += request->sets[j]->nkeys;
+		}
+		part->filter = OutboxBulkFilterCreate(nkeys);
+		if (part->filter >= 0)
+			request->fill(request->fill_arg, part->lock_class, part->filter);
+	}
+}
+
+static bool
+wait_for_turn(LockWait *wait)
+{
+	uint64 reader;
+
+	while (!OutboxTicketTurn())
+	{
+		reader = OutboxTicketReader();
+		look(wait, reader != 0 && reader == wait->reader);
+		wait->reader = reader;
+		if (wait->spent_ms >= wait->patience->ms)
+		{
+			OutboxTicketReturn();
 			return false;
+		}
+		rest(Min(Max(wait->patience->ms / LOOKS, 1), MAX_LOOK_MS));
 	}
 	return true;
 }
 
 static bool
-take(OutboxLockList *list, OutboxLock *lock)
+try_again(OutboxLockRequest *request, LockWait *wait)
 {
-	if (lock->mode == NoLock)
-		return true;
-	if (lock->kind == TAG_GATE)
-		return open_gate(list, lock);
-	if (LockAcquire(&lock->tag, lock->mode, false, true) != LOCKACQUIRE_NOT_AVAIL)
-		return true;
-	return lock->kind == TAG_SLOT && lock->mode == RowExclusiveLock && pass_gate(list, lock);
-}
+	int pause_ms = 1;
 
-/*
- * All slots of the class are ours. Whoever passed by an earlier owner of them
- * must have ended; then our filter takes the place of the lock. Without a
- * filter the gate stays closed, and so it does for a second flush, whose keys
- * the filter of the first does not know.
- */
-static bool
-open_gate(OutboxLockList *list, OutboxLock *gate)
-{
-	bool again = OutboxBulkFilterCoverAll(gate->number);
-	LockAcquireResult result = LockAcquire(&gate->tag, gate->mode, false, true);
-	uint64 nkeys = 0;
-	int filter;
-
-	if (result != LOCKACQUIRE_OK || again || list->fill == NULL)
-		return result != LOCKACQUIRE_NOT_AVAIL;
-	for (int i = 0; i < list->nsets; i++)
+	request->table = OutboxTableLocksMake(request->parts, request->nparts);
+	while (!OutboxTableTake(request->table))
 	{
-		if (list->sets[i]->coarse && list->sets[i]->lock_class == gate->number)
-			nkeys += list->sets[i]->nkeys;
-	}
-	filter = OutboxBulkFilterCreate(gate->number, nkeys);
-	if (filter < 0)
-		return true;
-	list->fill(list->fill_arg, gate->number, filter);
-	OutboxBulkFilterPublish(filter);
-	(void) LockRelease(&gate->tag, gate->mode, false);
-	gate->mode = NoLock;
-	return true;
-}
-
-/*
- * A slot is taken. While the gate is held nobody flushes in this class but by
- * a filter that can be asked. Without a filter the slots' owner waits for the
- * gate: only who holds it anyway may go on, others would make it wait forever.
- */
-static bool
-pass_gate(OutboxLockList *list, OutboxLock *slot)
-{
-	uint64 lock_class = class_of(slot->number);
-	LOCKTAG tag = tag_of(TAG_GATE, lock_class);
-	OutboxBulkAnswer answer = ask_filter(list, lock_class);
-
-	if (answer == OUTBOX_BULK_MAY_HAVE || (answer == OUTBOX_BULK_NO_FILTER && !OutboxHoldsLock(&tag, RowExclusiveLock)))
-		return false;
-	if (LockAcquire(&tag, RowExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
-		return false;
-	/* another one's filter may be there by now */
-	if (ask_filter(list, lock_class) == OUTBOX_BULK_MAY_HAVE)
-	{
-		(void) LockRelease(&tag, RowExclusiveLock, false);
-		return false;
-	}
-	slot->tag = tag;
-	for (OutboxLock *other = slot + 1; other < list->locks + list->nlocks; other++)
-	{
-		if (other->kind == TAG_SLOT && class_of(other->number) == lock_class)
-			other->mode = NoLock;
+		request->waited = true;
+		look(wait, true);
+		if (wait->spent_ms >= wait->patience->ms)
+		{
+			OutboxTableRelease(request->table);
+			return false;
+		}
+		rest(pause_ms);
+		pause_ms = Min(pause_ms * 2, MAX_PAUSE_MS);
 	}
 	return true;
 }
 
-static OutboxBulkAnswer
-ask_filter(OutboxLockList *list, uint64 lock_class)
+static void
+look(LockWait *wait, bool counts)
 {
-	OutboxBulkAnswer answer = OUTBOX_BULK_NO_FILTER;
+	instr_time now;
+	instr_time passed;
 
-	for (int i = 0; i < list->nsets; i++)
-	{
-		const OutboxLockSet *set = list->sets[i];
+	INSTR_TIME_SET_CURRENT(now);
+	passed = now;
+	INSTR_TIME_SUBTRACT(passed, wait->last);
+	wait->last = now;
+	if (counts || wait->patience->by_the_clock)
+		wait->spent_ms += INSTR_TIME_GET_MILLISEC(passed);
+}
 
-		if (set->lock_class == lock_class)
-			answer = OutboxBulkFilterAsk(lock_class, set->hashes, set->nhashes);
-		if (answer == OUTBOX_BULK_MAY_HAVE)
-			break;
-	}
-	return answer;
+static void
+rest(int ms)
+{
+	static uint32 wait_event = 0;
+
+	if (wait_event == 0)
+		wait_event = OutboxWaitEvent("OutboxAggregateLock");
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms, wait_event);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
 }
 
 void
-OutboxLockListRelease(OutboxLockList *list)
+OutboxLockRelease(OutboxLockRequest *request)
 {
+	OutboxTicketsForget();
 	OutboxBulkFiltersForget();
-	while (list->nheld > 0)
-	{
-		OutboxLock *lock = &list->locks[--list->nheld];
-
-		if (lock->mode != NoLock)
-			(void) LockRelease(&lock->tag, lock->mode, false);
-	}
+	if (request->table)
+		OutboxTableRelease(request->table);
 }

@@ -8,14 +8,19 @@
 #ifndef OUTBOX_AGGREGATE_LOCK_H
 #define OUTBOX_AGGREGATE_LOCK_H
 
+#include "shared/key_ticket.h"
+
 /* What an aggregate type's locks have in common. */
 extern uint64 OutboxLockClass(const char *aggregate_type);
+
+/* A key among those of all classes, from its hash. */
+extern uint64 OutboxLockKey(uint64 lock_class, uint64 hash);
 
 /* The keys of one lock class that a flush wants to lock. */
 typedef struct OutboxLockSet
 {
 	uint64 lock_class;
-	bool coarse;  /* too many keys: all slots of the class instead */
+	bool coarse;  /* too many keys: the whole class instead */
 	uint64 nkeys; /* that were added, duplicates included */
 	int nhashes;
 	int capacity;
@@ -28,31 +33,40 @@ extern OutboxLockSet *OutboxLockSetCreate(uint64 lock_class);
 /* Adds a key; a set that has become coarse only counts them. */
 extern void OutboxLockSetAdd(OutboxLockSet *set, uint64 hash);
 
-/* Adds all keys of the coarse sets of that class to a filter of shared/bulk_filter.h. May raise. */
+/* Adds all keys (OutboxLockKey) of the coarse sets of that class to a filter of shared/bulk_filter.h. May raise. */
 typedef void (*OutboxFillFilter)(void *arg, uint64 lock_class, int filter);
 
-/* What is left to be locked, in the order of all sessions. */
-typedef struct OutboxLockList
+/* What one flush locks, all at once. */
+typedef struct OutboxLockRequest
 {
 	OutboxLockSet **sets;
 	int nsets;
 	OutboxFillFilter fill; /* NULL: what the keys of a coarse set are stays unknown to others */
 	void *fill_arg;
-	int nlocks;
-	int nheld; /* the first ones are ours */
-	struct OutboxLock *locks;
-} OutboxLockList;
+	int nparts; /* by class */
+	OutboxTicketPart *parts;
+	struct OutboxTableLocks *table; /* without shared memory */
+	bool waited;
+} OutboxLockRequest;
 
-/* In CurrentMemoryContext; the sets may be of one class, and live as long as the list. */
-extern void OutboxLockListMake(OutboxLockList *list, OutboxLockSet **sets, int nsets);
+/* In CurrentMemoryContext; the sets may be of one class, and live as long as the request. */
+extern void OutboxLockRequestMake(OutboxLockRequest *request, OutboxLockSet **sets, int nsets);
+
+/* How long to wait. */
+typedef struct OutboxLockPatience
+{
+	int ms;
+	bool by_the_clock; /* time counts even if whoever holds what we wait for has read, and commits */
+} OutboxLockPatience;
 
 /*
- * Takes the locks that are left without ever waiting; true when all are held.
- * They end with the transaction. May raise when the lock table is full.
+ * Waits until the keys are ours, to the end of the transaction or the present
+ * subtransaction. False: our patience ended, and nothing of it is ours. Never
+ * waits in the server's lock queue. May raise: a cancel, or no memory.
  */
-extern bool OutboxLockListTake(OutboxLockList *list);
+extern bool OutboxLockTake(OutboxLockRequest *request, const OutboxLockPatience *patience);
 
-/* Gives back what was taken: a prepared transaction must not keep them. */
-extern void OutboxLockListRelease(OutboxLockList *list);
+/* Gives back what was taken: a prepared transaction must not keep it. */
+extern void OutboxLockRelease(OutboxLockRequest *request);
 
 #endif /* OUTBOX_AGGREGATE_LOCK_H */

@@ -50,6 +50,7 @@ static TimeoutId flush_timeout = MAX_TIMEOUTS; /* not registered yet */
 static ExecutorCheckPerms_hook_type previous_hook = NULL;
 
 static bool check_relations(OUTBOX_CHECK_PERMS_ARGS);
+static void start_timer(int timeout_ms);
 static void handle_timeout(void);
 static void send_cancel(void);
 static void run_armed(void *arg);
@@ -74,12 +75,26 @@ OutboxCommitGuardBegin(int timeout_ms)
 	XactReadOnly = true;
 	guard.active = true;
 	if (timeout_ms > 0)
-	{
-		if (flush_timeout == MAX_TIMEOUTS)
-			flush_timeout = RegisterTimeout(USER_TIMEOUT, handle_timeout);
-		guard.timer_running = true;
-		enable_timeout_after(flush_timeout, timeout_ms);
-	}
+		start_timer(timeout_ms);
+}
+
+static void
+start_timer(int timeout_ms)
+{
+	if (flush_timeout == MAX_TIMEOUTS)
+		flush_timeout = RegisterTimeout(USER_TIMEOUT, handle_timeout);
+	guard.timer_running = true;
+	enable_timeout_after(flush_timeout, timeout_ms);
+}
+
+void
+OutboxCommitGuardRestart(int timeout_ms)
+{
+	if (!guard.timer_running)
+		return;
+	disable_timeout(flush_timeout, false);
+	guard.expired = false;
+	start_timer(timeout_ms);
 }
 
 void

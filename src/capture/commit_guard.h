@@ -22,6 +22,9 @@ extern void OutboxCommitGuardBegin(int timeout_ms);
 extern void OutboxCommitGuardEnd(void);
 extern void OutboxCommitGuardForget(void);
 
+/* The timer begins anew; not while armed. */
+extern void OutboxCommitGuardRestart(int timeout_ms);
+
 /* Has the time run out? */
 extern bool OutboxCommitGuardExpired(void);
 

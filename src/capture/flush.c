@@ -6,7 +6,7 @@
  * Once per transaction, before it commits or is prepared, the contract's view
  * is read for all touched keys, after and before our changes, and the pairs of
  * rows go the way that rows computed by the trigger go. The order is: locks,
- * none of which is waited for; then, portion by portion, snapshots, the query
+ * none of which is waited for in the server's queue; then, portion by portion, snapshots, the query
  * in a guarded subtransaction, and outside of it the events in the order in
  * which keys were first touched. What is not done in time becomes late.
  *
@@ -35,6 +35,7 @@
 #include "contract/contract_api.h"
 #include "guc.h"
 #include "shared/bulk_filter.h"
+#include "shared/key_ticket.h"
 
 PG_FUNCTION_INFO_V1(outbox_flush);
 
@@ -109,13 +110,14 @@ flush_queue(bool with_locks, bool keep_before)
 	flush->context = AllocSetContextCreate(CurTransactionContext, "outbox flush", ALLOCSET_DEFAULT_SIZES);
 	flush->resources = CurrentResourceOwner;
 	flush->take_locks = with_locks;
+	flush->timeout_ms = flush_timeout_ms();
 	flush->before = OutboxKeyQueueBefore();
 	MemoryContextSwitchTo(flush->context);
 	state.busy = true;
 	PG_TRY();
 	{
 		PushActiveSnapshot(GetLatestSnapshot());
-		OutboxCommitGuardBegin(flush_timeout_ms());
+		OutboxCommitGuardBegin(flush->timeout_ms);
 		flush_keys(flush);
 		OutboxCommitGuardEnd();
 		PopActiveSnapshot();
@@ -123,6 +125,7 @@ flush_queue(bool with_locks, bool keep_before)
 	PG_FINALLY();
 	{
 		OutboxCommitGuardForget();
+		OutboxTicketHasRead();
 		for (int i = 0; i < flush->ncontracts; i++)
 			OutboxFlushContractClose(&flush->contracts[i]);
 		state.busy = false;
@@ -153,7 +156,7 @@ flush_keys(OutboxFlush *flush)
 	}
 	/* a prepared transaction may stay for days */
 	if (state.preparing)
-		OutboxLockListRelease(&flush->locks);
+		OutboxLockRelease(&flush->locks);
 }
 
 /* A share per key comes on top: a thousandth. */
@@ -183,6 +186,7 @@ on_transaction(XactEvent event, void *arg)
 		case XACT_EVENT_PREPARE:
 		case XACT_EVENT_ABORT:
 			OutboxKeyQueueForget();
+			OutboxTicketsForget();
 			OutboxBulkFiltersForget();
 			memset(&state, 0, sizeof(state));
 			break;
@@ -198,10 +202,12 @@ on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId pa
 	{
 		case SUBXACT_EVENT_COMMIT_SUB:
 			OutboxKeyQueuePromote(GetCurrentTransactionNestLevel());
+			OutboxTicketsPromote(GetCurrentTransactionNestLevel());
 			OutboxBulkFiltersPromote(GetCurrentTransactionNestLevel());
 			break;
 		case SUBXACT_EVENT_ABORT_SUB:
 			OutboxKeyQueueDrop(GetCurrentTransactionNestLevel());
+			OutboxTicketsDrop(GetCurrentTransactionNestLevel());
 			OutboxBulkFiltersDrop(GetCurrentTransactionNestLevel());
 			break;
 		default:

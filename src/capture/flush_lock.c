@@ -3,9 +3,11 @@
  * flush_lock.c
  *	  The locks of a flush.
  *
- * A transaction that commits must not wait in the server's lock queue, so
- * every lock is tried, and tried again after a short pause, until the timer of
- * the flush runs out. The sets of keys decide which locks there are.
+ * A transaction that commits must not wait in the server's lock queue. It waits
+ * for all its keys at once, in a queue of ours and with a time of its own
+ * (aggregate_lock.c). Then the tables are tried, and tried again after a short
+ * pause, until the timer of the flush runs out. Where either is not to be had in
+ * time, the keys are late.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +28,7 @@
 static void collect_locks(OutboxFlush *flush);
 static void fill_filter(void *arg, uint64 lock_class, int filter);
 static void lock_step(void *arg);
-static void all_late(OutboxFlush *flush, const ErrorData *reason);
+static bool lock_keys(OutboxFlush *flush);
 static void pause_shortly(int *ms);
 
 void
@@ -37,26 +39,32 @@ OutboxFlushTakeLocks(OutboxFlush *flush)
 	collect_locks(flush);
 	for (;;)
 	{
-		int held = flush->locks.nheld;
 		const ErrorData *error;
 
-		OutboxCommitGuardArm();
 		error = OutboxRunGuarded(lock_step, flush, flush->context);
 		OutboxCommitGuardDisarm();
 		if (flush->locked && error == NULL)
 			return;
-		if (error)
-			flush->locks.nheld = held;
-		if (OutboxCommitGuardExpired())
+		if (OutboxCommitGuardExpired() || (flush->keys_refused && error == NULL))
 			error = OutboxFlushError(ERRCODE_LOCK_NOT_AVAILABLE,
 									 "could not lock what the contract reads within outbox.flush_timeout",
 									 "The relay tries it again by itself.");
 		if (error)
 		{
-			all_late(flush, error);
+			OutboxFlushGiveUp(flush, error);
 			return;
 		}
 		pause_shortly(&pause_ms);
+	}
+}
+
+void
+OutboxFlushGiveUp(OutboxFlush *flush, const ErrorData *reason)
+{
+	for (int i = 0; i < flush->ncontracts; i++)
+	{
+		if (flush->contracts[i].late == NULL)
+			flush->contracts[i].late = reason;
 	}
 }
 
@@ -88,7 +96,7 @@ collect_locks(OutboxFlush *flush)
 		if (flush->contracts[i].locks)
 			sets[nsets++] = flush->contracts[i].locks;
 	}
-	OutboxLockListMake(&flush->locks, sets, flush->take_locks ? nsets : 0);
+	OutboxLockRequestMake(&flush->locks, sets, flush->take_locks ? nsets : 0);
 	flush->locks.fill = fill_filter;
 	flush->locks.fill_arg = flush;
 }
@@ -104,19 +112,23 @@ fill_filter(void *arg, uint64 lock_class, int filter)
 	while (OutboxKeyQueueNext(&key))
 	{
 		if (key.contract->lock_class == lock_class && flush->contracts[key.contract->index].locks->coarse)
-			OutboxBulkFilterAdd(filter, key.hash);
+			OutboxBulkFilterAdd(filter, OutboxLockKey(lock_class, key.hash));
 	}
 }
 
-/* In a subtransaction because the lock table may be full; what it took stays with the transaction. */
+/*
+ * In a subtransaction because the lock table may be full; what it took stays
+ * with the transaction. Keys come first: who waits for one has no table that
+ * others need.
+ */
 static void
 lock_step(void *arg)
 {
 	OutboxFlush *flush = arg;
 
-	/* who waits for a key has no table that others need */
-	if (!OutboxLockListTake(&flush->locks))
+	if (!flush->keys_locked && !lock_keys(flush))
 		return;
+	OutboxCommitGuardArm();
 	for (int i = 0; i < flush->ncontracts; i++)
 	{
 		if (flush->contracts[i].locks && !OutboxFlushContractOpen(&flush->contracts[i], flush->resources))
@@ -125,14 +137,17 @@ lock_step(void *arg)
 	flush->locked = true;
 }
 
-static void
-all_late(OutboxFlush *flush, const ErrorData *reason)
+/* Their time is apart; that of tables and reading begins when they are ours. */
+static bool
+lock_keys(OutboxFlush *flush)
 {
-	for (int i = 0; i < flush->ncontracts; i++)
-	{
-		if (flush->contracts[i].late == NULL)
-			flush->contracts[i].late = reason;
-	}
+	OutboxLockPatience patience = {.ms = flush->timeout_ms};
+
+	flush->keys_locked = OutboxLockTake(&flush->locks, &patience);
+	flush->keys_refused = !flush->keys_locked;
+	if (flush->locks.waited)
+		OutboxCommitGuardRestart(flush->timeout_ms);
+	return flush->keys_locked;
 }
 
 static void

@@ -30,8 +30,11 @@ typedef struct OutboxFlush
 	OutboxFlushContract *contracts;
 	int ncontracts;
 	bool take_locks; /* on aggregates */
+	int timeout_ms;
+	bool keys_locked;
+	bool keys_refused;
 	bool locked;
-	OutboxLockList locks;
+	OutboxLockRequest locks;
 	CommandId before;
 	const ErrorData *expired; /* what a key says that the timer left out */
 	int portion_size;
@@ -45,6 +48,9 @@ typedef struct OutboxFlush
  * read, trying again until the timer says that it is late: then contracts say so.
  */
 extern void OutboxFlushTakeLocks(OutboxFlush *flush);
+
+/* The place where a flush gives up on keys for a lock: contracts that are not late for another reason are for this one. */
+extern void OutboxFlushGiveUp(OutboxFlush *flush, const ErrorData *reason);
 
 /* Reads and captures the queue's keys, portion by portion. */
 extern void OutboxFlushPortions(OutboxFlush *flush);

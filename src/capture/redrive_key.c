@@ -15,7 +15,6 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -27,7 +26,6 @@
 #include "capture/redrive_key.h"
 #include "capture/redrive_row.h"
 #include "catalog/outbox_catalog.h"
-#include "compat.h"
 #include "contract/commit_query.h"
 #include "guc.h"
 
@@ -38,10 +36,8 @@
 #define PATIENCE 10
 #define RELAY_HASTE 8
 
-#define PAUSE_MS 5
-
-/* Pauses of the relay, which may hold what the other one waits for, until it leaves the key for later. */
-#define RELAY_PAUSES 20
+/* The relay, which may hold what the other one waits for, leaves a key for later that it does not get in so many ms. */
+#define RELAY_LOCK_MS 100
 
 /* The key of a letter on its way. */
 typedef struct KeyAttempt
@@ -73,12 +69,12 @@ OutboxRedriveKey(OutboxCompiledContract *contract, const OutboxKeyLetter *letter
 	volatile int nevents = 0;
 
 	attempt.shape = OutboxKeyShapeCreate(contract->query->lookup_desc);
-	if (!parse_lookup(&attempt))
+	if (!parse_lookup(&attempt) || !lock_key(&attempt))
 		return NULL;
 	OutboxCommitGuardBegin(patience(letter));
 	PG_TRY();
 	{
-		if (lock_key(&attempt) && read_after(&attempt))
+		if (read_after(&attempt))
 			nevents = make_events(&attempt);
 		OutboxCommitGuardEnd();
 	}
@@ -128,31 +124,23 @@ parse_lookup(KeyAttempt *attempt)
 	return true;
 }
 
-/* Without entering the wait queue, as everybody. */
+/* In turn, as everybody; but nobody's commit is waited for. */
 static bool
 lock_key(KeyAttempt *attempt)
 {
 	const char *aggregate_type = attempt->contract->config->aggregate_type;
 	OutboxLockSet *set = OutboxLockSetCreate(OutboxLockClass(aggregate_type));
-	OutboxLockList list;
-	int pauses = 0;
+	OutboxLockPatience patience_with_others = {.ms = patience(attempt->letter), .by_the_clock = true};
+	OutboxLockRequest request;
 
+	if (attempt->letter->by_relay)
+		patience_with_others.ms = Min(patience_with_others.ms, RELAY_LOCK_MS);
 	OutboxLockSetAdd(set, attempt->key.hash);
-	OutboxLockListMake(&list, &set, 1);
-	while (!OutboxLockListTake(&list))
-	{
-		if (OutboxCommitGuardExpired() || (attempt->letter->by_relay && ++pauses > RELAY_PAUSES))
-		{
-			fail(attempt, ERRCODE_LOCK_NOT_AVAILABLE, "could not lock the aggregate",
-				 "A transaction that changed it is committing; try again.");
-			return false;
-		}
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, PAUSE_MS,
-						 OutboxWaitEvent("OutboxAggregateLock"));
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
-	return true;
+	OutboxLockRequestMake(&request, &set, 1);
+	if (!OutboxLockTake(&request, &patience_with_others))
+		fail(attempt, ERRCODE_LOCK_NOT_AVAILABLE, "could not lock the aggregate",
+			 "A transaction that changed it is committing; try again.");
+	return attempt->failure->message == NULL;
 }
 
 static bool

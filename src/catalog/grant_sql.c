@@ -64,6 +64,7 @@ static const char *const reader_functions[] = {
 	"outbox.library_version()",
 	"outbox.relay_report()",
 	"outbox.contract_counters()",
+	"outbox.commit_queue()",
 	"outbox.counters()",
 	"outbox.decode_payload(int, bytea)",
 	"outbox.snapshot_covers(pg_snapshot, pg_snapshot)",

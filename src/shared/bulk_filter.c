@@ -3,10 +3,10 @@
  * bulk_filter.c
  *	  Which keys a transaction with very many of them has locked.
  *
- * Such a transaction locks a whole aggregate type and says here which keys it
- * means, so that others need not wait for it: see capture/aggregate_lock.c for
- * the locks that make an answer hold. A filter may take a key for another one,
- * never the other way round; a wrong answer costs a wait.
+ * Such a transaction has a ticket (shared/key_ticket.c) for a whole aggregate
+ * type and says here which keys it means, so that others need not wait for it.
+ * A filter may take a key for another one, never the other way round; a wrong
+ * answer costs a wait.
  *
  * A filter is a Bloom filter whose bits for one key lie in one block, half a
  * cache line, one bit in each of its words. All filters of the server share
@@ -51,20 +51,10 @@ typedef struct Block
 	uint32 words[BLOCK_WORDS];
 } Block;
 
-typedef enum FilterState
-{
-	FILTER_FREE,
-	FILTER_FILLING, /* its owner's alone */
-	FILTER_PUBLISHED,
-	FILTER_COVERS_ALL
-} FilterState;
-
-/* Under the lock; the blocks of a filter that is being filled are its owner's. */
+/* Under the lock; it does not change while it is owned. */
 typedef struct Filter
 {
-	FilterState state;
-	Oid dboid;
-	uint64 lock_class;
+	bool owned;
 	int first; /* chunk */
 	int nchunks;
 } Filter;
@@ -90,7 +80,7 @@ static Block *blocks_of(const Filter *filter);
 static uint64 mix(uint64 hash);
 static Block *block_of(const Filter *filter, uint64 mixed);
 static uint32 bit_of(uint64 mixed, int word);
-static bool may_have(const Filter *filter, uint64 hash);
+static bool may_have(const Filter *filter, uint64 key);
 static void withdraw(uint64 which);
 
 static int
@@ -126,9 +116,9 @@ OutboxBulkFiltersStartup(void)
 /* ---- the transaction with very many keys -------------------------------------- */
 
 int
-OutboxBulkFilterCreate(uint64 lock_class, uint64 nkeys)
+OutboxBulkFilterCreate(uint64 nkeys)
 {
-	Filter wanted = {.state = FILTER_FILLING, .dboid = MyDatabaseId, .lock_class = lock_class};
+	Filter wanted = {.owned = true};
 	int found = -1;
 
 	if (shared == NULL || nkeys > (uint64) shared->nchunks * CHUNK_BYTES)
@@ -157,7 +147,7 @@ claim(const Filter *wanted)
 	first = find_room(wanted->nchunks);
 	for (int i = 0; i < FILTERS && first >= 0 && found < 0; i++)
 	{
-		if (shared->filters[i].state == FILTER_FREE)
+		if (!shared->filters[i].owned)
 			found = i;
 	}
 	if (found >= 0)
@@ -191,7 +181,7 @@ is_taken(int first, int nchunks, int *end)
 	{
 		const Filter *filter = &shared->filters[i];
 
-		if (filter->state != FILTER_FREE && filter->first < first + nchunks && first < filter->first + filter->nchunks)
+		if (filter->owned && filter->first < first + nchunks && first < filter->first + filter->nchunks)
 		{
 			*end = filter->first + filter->nchunks;
 			return true;
@@ -201,9 +191,9 @@ is_taken(int first, int nchunks, int *end)
 }
 
 void
-OutboxBulkFilterAdd(int filter, uint64 hash)
+OutboxBulkFilterAdd(int filter, uint64 key)
 {
-	uint64 mixed = mix(hash);
+	uint64 mixed = mix(key);
 	Block *block = block_of(&shared->filters[filter], mixed);
 
 	for (int i = 0; i < BLOCK_WORDS; i++)
@@ -240,34 +230,6 @@ bit_of(uint64 mixed, int word)
 		0xf366684b, 0x4bee4483, 0xf7d46437, 0x321abf83, 0x7a1dfb45, 0x62631a4f, 0x10fad17d, 0x17e990b3};
 
 	return (uint32) 1 << (((uint32) mixed * factors[word]) >> 27);
-}
-
-void
-OutboxBulkFilterPublish(int filter)
-{
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	shared->filters[filter].state = FILTER_PUBLISHED;
-	LWLockRelease(shared->lock);
-}
-
-bool
-OutboxBulkFilterCoverAll(uint64 lock_class)
-{
-	bool found = false;
-
-	if (mine == 0)
-		return false;
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < FILTERS; i++)
-	{
-		if ((mine & (UINT64CONST(1) << i)) && shared->filters[i].lock_class == lock_class)
-		{
-			shared->filters[i].state = FILTER_COVERS_ALL;
-			found = true;
-		}
-	}
-	LWLockRelease(shared->lock);
-	return found;
 }
 
 /* ---- the end ------------------------------------------------------------------- */
@@ -308,42 +270,28 @@ withdraw(uint64 which)
 		return;
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	for (uint64 rest = which; rest != 0; rest &= rest - 1)
-		shared->filters[pg_rightmost_one_pos64(rest)].state = FILTER_FREE;
+		shared->filters[pg_rightmost_one_pos64(rest)].owned = false;
 	LWLockRelease(shared->lock);
 	mine &= ~which;
 }
 
 /* ---- the others ---------------------------------------------------------------- */
 
-OutboxBulkAnswer
-OutboxBulkFilterAsk(uint64 lock_class, const uint64 *hashes, int nhashes)
+bool
+OutboxBulkFilterMayHave(int filter, const uint64 *keys, int nkeys)
 {
-	OutboxBulkAnswer answer = OUTBOX_BULK_NO_FILTER;
-
-	if (shared == NULL)
-		return answer;
-	LWLockAcquire(shared->lock, LW_SHARED);
-	for (int i = 0; i < FILTERS && answer != OUTBOX_BULK_MAY_HAVE; i++)
+	for (int i = 0; i < nkeys; i++)
 	{
-		const Filter *filter = &shared->filters[i];
-
-		if (filter->state < FILTER_PUBLISHED || filter->lock_class != lock_class || filter->dboid != MyDatabaseId)
-			continue;
-		answer = filter->state == FILTER_COVERS_ALL ? OUTBOX_BULK_MAY_HAVE : OUTBOX_BULK_HAS_NOT;
-		for (int j = 0; j < nhashes && answer == OUTBOX_BULK_HAS_NOT; j++)
-		{
-			if (may_have(filter, hashes[j]))
-				answer = OUTBOX_BULK_MAY_HAVE;
-		}
+		if (may_have(&shared->filters[filter], keys[i]))
+			return true;
 	}
-	LWLockRelease(shared->lock);
-	return answer;
+	return false;
 }
 
 static bool
-may_have(const Filter *filter, uint64 hash)
+may_have(const Filter *filter, uint64 key)
 {
-	uint64 mixed = mix(hash);
+	uint64 mixed = mix(key);
 	const Block *block = block_of(filter, mixed);
 
 	for (int i = 0; i < BLOCK_WORDS; i++)

@@ -17,6 +17,7 @@
 
 #include "guc.h"
 #include "shared/bulk_filter.h"
+#include "shared/key_ticket.h"
 #include "shared/shared_state.h"
 
 #define REGISTRY_TRANCHE "outbox_registry"
@@ -72,6 +73,7 @@ shared_request(void)
 	RequestNamedLWLockTranche(RELAYS_TRANCHE, 1);
 	RequestNamedLWLockTranche(RING_TRANCHE, outbox_max_databases);
 	OutboxBulkFiltersRequest();
+	OutboxTicketsRequest();
 }
 
 static void
@@ -124,5 +126,6 @@ shared_startup(void)
 	if (!found)
 		initialise_databases();
 	OutboxBulkFiltersStartup();
+	OutboxTicketsStartup();
 	LWLockRelease(AddinShmemInitLock);
 }

@@ -88,6 +88,7 @@ SELECT is(pg_temp.signature('contract_counters'),
     'OUT contract_id integer, OUT captured bigint, OUT dead_letters bigint, OUT calls bigint, OUT skips bigint, OUT transitions bigint, '
     'OUT call_us bigint, OUT max_call_us bigint, OUT flushes bigint, OUT flush_keys bigint, OUT flush_us bigint, OUT max_flush_us bigint '
     '-> SETOF record', 'contract_counters');
+SELECT is(pg_temp.signature('commit_queue'), 'OUT pid integer, OUT state text, OUT keys integer, OUT blocking_pid integer -> SETOF record', 'commit_queue');
 SELECT is(pg_temp.signature('counters'),
     'OUT name text, OUT sink_id integer, OUT schema_id integer, OUT le double precision, OUT value double precision -> SETOF record', 'counters');
 SELECT is(pg_temp.signature('leaf_bytes'), 'relation regclass -> bigint', 'leaf_bytes');

@@ -38,6 +38,12 @@ SELECT outbox.create_event_type('Hammered_{t}', contract => 'hammer_{t}', emit =
 SELECT outbox.enable('hammer_{t}');
 """
 
+# small commits that read while a bulk one does, or came after it
+PASSING = """
+SELECT count(*) FROM (SELECT *, row_number() OVER () AS place FROM outbox.commit_queue()) q
+WHERE state <> 'waiting' AND keys < 257 AND place > (SELECT min(place) FROM (SELECT *, row_number() OVER () AS place FROM outbox.commit_queue()) b WHERE keys IS NULL AND state <> 'waiting')
+"""
+
 
 class Session(threading.Thread):
     """One writer; it knows what it committed."""
@@ -108,7 +114,7 @@ def disturb(conn, sessions, rng):
     """Terminates bulk sessions now and then, and counts those who pass; until all are done."""
     passing = 0
     while any(s.is_alive() for s in sessions):
-        passing += conn.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'userlock' AND objsubid = 3 AND mode = 'RowExclusiveLock'").fetchone()[0]
+        passing += conn.execute(PASSING).fetchone()[0]
         if rng.random() < 0.002:
             victim = rng.choice([s for s in sessions if s.bulk])
             if victim.is_alive() and victim.conn and not victim.conn.closed:
@@ -145,7 +151,7 @@ def check(conn):
     letters = conn.execute("SELECT stage, message, count(*), min(key::text) FROM outbox.dead_letter GROUP BY 1, 2").fetchall()
     if letters:
         fail(f"dead letters: {letters}")
-    left = conn.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'userlock'").fetchone()[0]
+    left = conn.execute("SELECT count(*) FROM outbox.commit_queue()").fetchone()[0]
     if left:
         fail(f"{left} locks are left")
     return events

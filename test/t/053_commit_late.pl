@@ -137,7 +137,7 @@ $writer->query_safe("SET outbox.flush_timeout = '10min'");
 my $pid = $writer->query_safe('SELECT pg_backend_pid()');
 $writer->query_until(qr/sent/, "\\echo sent\nUPDATE ordr SET mode = 'loop' WHERE no = 1;\n");
 # it counts once the commit runs the view: until then the cancel would be the statement's
-$node->poll_until("SELECT count(*) > 0 FROM pg_locks WHERE pid = $pid AND locktype = 'userlock'");
+$node->poll_until("SELECT count(*) > 0 FROM outbox.commit_queue() WHERE pid = $pid");
 $node->sql("SELECT pg_cancel_backend($pid)");
 $node->poll_until("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $pid AND state = 'active'");
 is($node->sql('SELECT mode FROM ordr WHERE no = 1'), '', 'a cancel by the user ends the transaction');

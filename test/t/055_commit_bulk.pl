@@ -67,7 +67,7 @@ $gate->query_safe('SELECT pg_advisory_unlock(1)');
 $second = $node->background_psql('postgres');
 $second->query_safe("SET outbox.flush_timeout = '1min'");
 $second->query_until(qr/sent/, "\\echo sent\nUPDATE l SET qty = 6 WHERE n = 2 AND id > 1000;\n");
-$node->poll_until("SELECT count(*) = 64 FROM pg_locks WHERE locktype = 'userlock' AND objsubid = 1 AND mode = 'ExclusiveLock'");
+$node->poll_until("SELECT count(*) = 1 FROM outbox.commit_queue() WHERE state = 'waiting' AND keys IS NULL");
 is($node->sql("SELECT count(*) FROM l WHERE qty = 6"), 0, 'the next bulk commit waits for who has passed');
 $gate->query_safe('SELECT pg_advisory_unlock(2)');
 $node->poll_until('SELECT count(*) = 1000 FROM l WHERE qty = 6');
