@@ -345,6 +345,35 @@ OutboxSettingVariable(const struct config_generic *record)
 	return NULL;
 }
 
+/* The same of a setting that is a text; and its value, which is in the memory of settings, with something behind it. */
+static inline GucStringCheckHook *
+OutboxTextSettingCheckHook(struct config_generic *record)
+{
+#if PG_VERSION_NUM >= 190000
+	return &record->_string.check_hook;
+#else
+	return &((struct config_string *) record)->check_hook;
+#endif
+}
+
+static inline bool
+OutboxAppendToSetting(char **value, const char *tail)
+{
+	Size length = strlen(*value);
+	Size size = length + strlen(tail) + 1;
+#if PG_VERSION_NUM >= 160000
+	char *longer = guc_realloc(LOG, *value, size);
+#else
+	char *longer = realloc(*value, size);
+#endif
+
+	if (longer == NULL)
+		return false;
+	memcpy(longer + length, tail, size - length);
+	*value = longer;
+	return true;
+}
+
 /* Where the setting of a whole number keeps who checks new values of it. */
 static inline GucIntCheckHook *
 OutboxSettingCheckHook(struct config_generic *record)

@@ -21,6 +21,7 @@
 #include "contract/evaluation.h"
 #include "contract/leaf_rights.h"
 #include "contract/refuse_ddl.h"
+#include "contract/temp_last.h"
 #include "guc.h"
 #include "relay/launcher.h"
 #include "shared/outbox_shared.h"
@@ -35,6 +36,7 @@ _PG_init(void)
 	OutboxDefineSettings();
 	OutboxEvaluationInit();
 	OutboxLeafRightsInit();
+	OutboxTempLastInit();
 	OutboxRefuseDdlInit();
 	OutboxCostInit();
 	OutboxEventWriterInit();
