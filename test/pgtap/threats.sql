@@ -126,6 +126,38 @@ INSERT INTO threat.account VALUES (3, 'cyd', 'hush');
 RESET ROLE;
 SELECT results_eq($$SELECT DISTINCT payload ->> 'who' FROM outbox.event_json WHERE contract = 'threat'$$, format('VALUES (''threat_view for %s'')', session_user),
     'owner of a view × rights: his function runs as he, whoever writes');
+-- code of the table's owner runs in every session that reads the table, so also where his table is evaluated
+SET ROLE threat_source;
+CREATE TABLE threat.ran (as_role name);
+GRANT INSERT ON threat.ran TO PUBLIC;
+CREATE FUNCTION threat.policy() RETURNS bool LANGUAGE plpgsql AS $$BEGIN INSERT INTO threat.ran VALUES (current_user); RETURN true; END$$;
+ALTER TABLE threat.account ENABLE ROW LEVEL SECURITY;
+CREATE POLICY threat ON threat.account USING (threat.policy()) WITH CHECK (threat.policy());
+RESET ROLE;
+SET ROLE threat_writer;
+INSERT INTO threat.account VALUES (4, 'dan', 'hush');
+UPDATE threat.account SET holder = 'dana' WHERE id = 4;
+RESET ROLE;
+DO $do$ BEGIN PERFORM outbox.redrive(contract => 'threat'); END $do$;
+SELECT set_eq('SELECT as_role FROM threat.ran', ARRAY['threat_writer'::name], 'owner of a source × rights: his policy runs as who writes, not as the owner of the view or who redrives');
+ALTER TABLE threat.account DISABLE ROW LEVEL SECURITY;
+DROP POLICY threat ON threat.account;
+-- what a writer puts in the way of a function that sets its own search_path
+SET ROLE threat_view;
+CREATE TABLE threat.hint (as_role name);
+CREATE FUNCTION threat.hinted() RETURNS text LANGUAGE plpgsql STABLE SET search_path = threat AS $$BEGIN RETURN coalesce((SELECT as_role FROM hint), 'none'); END$$;
+CREATE OR REPLACE FUNCTION threat.who() RETURNS text LANGUAGE plpgsql STABLE AS $$BEGIN RETURN threat.hinted(); END$$;
+RESET ROLE;
+SET ROLE threat_writer;
+CREATE FUNCTION threat.forged() RETURNS name LANGUAGE sql AS 'SELECT current_user';
+CREATE TEMP VIEW hint AS SELECT threat.forged() AS as_role;
+GRANT SELECT ON hint TO PUBLIC;
+SELECT is(threat.hinted(), 'threat_writer', 'writer × rights: a temporary view stands for the table in calls of his own');
+INSERT INTO threat.account VALUES (5, 'eve', 'hush');
+DROP VIEW hint;
+RESET ROLE;
+SELECT is((SELECT payload ->> 'who' FROM outbox.event_json WHERE contract = 'threat' AND aggregateid = '5'), 'none', '... and not where his rows are evaluated');
+
 SELECT is_empty($$SELECT rolname FROM threat.roles WHERE threat.outcome(rolname, 'SELECT outbox.uninstall(true)') IS DISTINCT FROM '42501'
     OR threat.outcome(rolname, 'SELECT outbox.grant_access(''threat_nobody'', ''admin'')') IS DISTINCT FROM '42501'
     OR threat.outcome(rolname, 'DROP EXTENSION outbox_ext') IS DISTINCT FROM '42501'$$, 'every role × rights: the extension is its owner''s, the database''s owner included');
