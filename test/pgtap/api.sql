@@ -191,6 +191,9 @@ SELECT is_empty($$
     WITH members AS (
         SELECT classid, objid FROM pg_depend
         WHERE refclassid = 'pg_extension'::regclass AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'outbox_ext') AND deptype = 'e'
+        -- since PostgreSQL 19 the types of rows and arrays, which come with something else
+        AND NOT (classid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_depend own
+            WHERE own.classid = 'pg_type'::regclass AND own.objid = pg_depend.objid AND own.deptype = 'i'))
     ), objects AS (
         SELECT classid, objid, 0 AS objsubid FROM members
         UNION ALL
