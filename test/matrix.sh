@@ -14,7 +14,7 @@ set -uo pipefail
 cd "$TOP" || exit 1
 cache=${OUTBOX_MATRIX_CACHE:-${OUTBOX_CACHE:-$TOP/build}/matrix}
 create_limit=600	# seconds; a slow mirror needs them
-test_limit=1500
+test_limit=3600
 unavailable=77
 
 # What install_deps.sh asks for and a build without a broker needs.

@@ -69,7 +69,7 @@ install_packages()
     forbid_main_cluster
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${wanted[@]}" \
         || die "apt-get could not install: ${wanted[*]}" \
-            "Read its words above. On another release than Debian 12 set PG_MAJOR to the PostgreSQL that it offers (15 to 18)."
+            "Read its words above. On another release than Debian 12 set PG_MAJOR to the PostgreSQL that it offers (15 to 19)."
     allow_main_cluster
     trap - EXIT
 }
