@@ -33,7 +33,8 @@ $node->wait_published('kafka');
 my $writer = $node->background_psql('postgres');
 my $owner  = $node->background_psql('postgres');
 
-$writer->query_safe("SET outbox.flush_timeout = '100ms'; UPDATE ordr SET cust = 2 WHERE no = 3");
+# the first write takes its time on a slow machine
+$writer->query_safe("UPDATE ordr SET cust = 2 WHERE no = 3; SET outbox.flush_timeout = '100ms'");
 $owner->query_safe('BEGIN; LOCK TABLE cust IN ACCESS EXCLUSIVE MODE');
 $writer->query_safe('INSERT INTO ordr VALUES (10, 1)');
 is($node->sql("SELECT stage, emit, state, key FROM outbox.dead_letter"), 'flush|created|open|{"no": 10}',
@@ -79,7 +80,7 @@ sub is_published
 # compiled before the lock, for which a statement would wait
 my $warm = "UPDATE ordr SET cust = cust + 1 WHERE no = 3";
 
-$writer->query_safe("SET outbox.flush_timeout = '100ms'; $warm");
+$writer->query_safe("$warm; SET outbox.flush_timeout = '100ms'");
 $owner = $node->background_psql('postgres');
 $owner->query_safe('BEGIN; LOCK TABLE cust IN ACCESS EXCLUSIVE MODE');
 $writer->query_safe('INSERT INTO ordr VALUES (20, 1)');

@@ -34,7 +34,9 @@ SELECT outbox.enable('o');
 SQL
 
 my $late  = "SELECT coalesce(string_agg(key->>'id', ' ' ORDER BY id), '') FROM outbox.dead_letter WHERE stage = 'flush' AND state = 'open'";
-my $small = "SET outbox.flush_timeout = '300ms';";
+# Who shall be late is so soon; who shall not be has time on a slow machine.
+my $hasty = "SET outbox.flush_timeout = '300ms';";
+my $patient = "SET outbox.flush_timeout = '1min';";
 my ($gate, $bulk, $passer, $second);
 
 # A session whose commit stops after its flush, until that advisory lock of the gate's is released.
@@ -54,10 +56,10 @@ sub stop_in_commit
 $gate = $node->background_psql('postgres');
 $gate->query_safe('SELECT pg_advisory_lock(1), pg_advisory_lock(2)');
 ($bulk) = stop_in_commit(1, 'UPDATE l SET qty = 2 WHERE n = 1 AND id <= 1000');
-$node->sql("$small UPDATE l SET qty = 3 WHERE n = 2 AND id = $_") for map { $_ * 50 } 21 .. 40;
-$node->sql("$small UPDATE l SET qty = 4 WHERE n = 2 AND id BETWEEN 1601 AND 1856");
+$node->sql("$patient UPDATE l SET qty = 3 WHERE n = 2 AND id = $_") for map { $_ * 50 } 21 .. 40;
+$node->sql("$patient UPDATE l SET qty = 4 WHERE n = 2 AND id BETWEEN 1601 AND 1856");
 is($node->sql($late), '', 'commits of other keys are not late while a bulk commit stays, not even of 256');
-$node->sql("$small UPDATE l SET qty = 3 WHERE n = 2 AND id IN (7, 1510)");
+$node->sql("$hasty UPDATE l SET qty = 3 WHERE n = 2 AND id IN (7, 1510)");
 is($node->sql($late), '7 1510', 'a commit that has one of its keys is');
 $node->sql("SELECT outbox.discard(id, 'test') FROM outbox.dead_letter WHERE state = 'open'");
 
@@ -83,7 +85,7 @@ $gate->query_safe('SELECT pg_advisory_lock(1)');
 my $checkpointer = $node->sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'");
 kill 'KILL', $pid;
 $node->poll_until("SELECT pid <> $checkpointer FROM pg_stat_activity WHERE backend_type = 'checkpointer'");
-$node->sql("$small UPDATE l SET qty = 8 WHERE n = 2 AND id IN (8, 1500)");
+$node->sql("$patient UPDATE l SET qty = 8 WHERE n = 2 AND id IN (8, 1500)");
 is($node->sql($late), '', 'after the crash nobody waits for a bulk commit that was killed');
 is($node->sql("SELECT count(*) FROM outbox.event_json WHERE contract = 'o' AND payload->>'total' = '8' AND aggregateid::int <= 1000"), 0, 'which left no event');
 $gate->{run}->finish, $bulk->{run}->finish;
@@ -96,7 +98,7 @@ for my $setting ("outbox.bulk_filter_memory = 0", "shared_preload_libraries = ''
 	$gate = $node->background_psql('postgres');
 	$gate->query_safe('SELECT pg_advisory_lock(1)');
 	($bulk) = stop_in_commit(1, 'UPDATE l SET qty = qty + 1 WHERE n = 1 AND id <= 1000');
-	$node->sql("$small UPDATE l SET qty = qty + 1 WHERE n = 2 AND id = 1700");
+	$node->sql("$hasty UPDATE l SET qty = qty + 1 WHERE n = 2 AND id = 1700");
 	is($node->sql($late), '1700', "with $setting every other commit of the aggregate type is late");
 	$gate->quit;
 	$bulk->quit;

@@ -67,7 +67,7 @@ SELECT outbox.enable('order');
 SQL
 my $retries = $node->sql('SELECT retries FROM outbox.relay_report()');
 my $writer = $node->background_psql('postgres');
-$writer->query_safe("SET outbox.flush_timeout = '100ms'; INSERT INTO ordr VALUES (3, 1)");
+$writer->query_safe("INSERT INTO ordr VALUES (3, 1); SET outbox.flush_timeout = '100ms'");
 my $owner = $node->background_psql('postgres');
 $owner->query_safe('BEGIN; LOCK TABLE cust IN ACCESS EXCLUSIVE MODE');
 $writer->query_safe('INSERT INTO ordr VALUES (1, 2)');
