@@ -16,6 +16,7 @@
 #include "contract/compile.h"
 #include "contract/contract_api.h"
 #include "contract/expression.h"
+#include "contract/fault_list.h"
 #include "contract/view_owner.h"
 
 PG_FUNCTION_INFO_V1(outbox_create_event_type);
@@ -27,15 +28,22 @@ PG_FUNCTION_INFO_V1(outbox_avro_schema);
 /* The arguments of create_event_type, resolved. */
 typedef struct NewEventType
 {
+	const OutboxContractConfig *contract;
 	OutboxEventTypeConfig config;
+	const char *column; /* of previous: the one that a check is about */
 	const char *emit;
 	const char *tombstone;
 } NewEventType;
 
 static void read_arguments(FunctionCallInfo fcinfo, const OutboxContractConfig *contract, NewEventType *type);
-static OutboxEmit read_emit(const char *event_type, const char *emit);
-static void check_tombstone(const NewEventType *type);
-static void check_previous(const OutboxContractConfig *contract, const OutboxEventTypeConfig *type);
+static void check_all(NewEventType *type);
+static void check_name(void *arg);
+static void read_emit(void *arg);
+static void check_topic(void *arg);
+static void check_tombstone(void *arg);
+static void check_previous_column(void *arg);
+static void check_condition(void *arg);
+static void check_schema(void *arg);
 static int32 insert_event_type(const OutboxContractConfig *contract, const NewEventType *type);
 static char *lower_case(const char *name);
 
@@ -46,25 +54,12 @@ Datum
 outbox_create_event_type(PG_FUNCTION_ARGS)
 {
 	OutboxContractConfig *contract = OutboxContractArg(fcinfo, 1, "contract");
-	NewEventType type = {0};
-	const char *exists;
+	NewEventType type = {.contract = contract};
 
 	OutboxCheckContractRights(contract->view, contract->root);
 	OutboxCheckViewOwnerUnchanged(contract);
 	read_arguments(fcinfo, contract, &type);
-	exists = OutboxEventTypeContract(type.config.name);
-	if (exists)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("event type \"%s\" already exists", type.config.name),
-				 errdetail("It belongs to contract \"%s\".", exists),
-				 errhint("Names of event types are unique in the database.")));
-	check_tombstone(&type);
-	check_previous(contract, &type.config);
-	if (type.config.condition)
-		(void) OutboxParseCondition(type.config.condition, contract->view,
-									psprintf("condition of event type \"%s\"", type.config.name));
-	(void) OutboxDraftSchema(contract, &type.config);
+	check_all(&type);
 	type.config.id = insert_event_type(contract, &type);
 	if (contract->enabled)
 		OutboxPinSchema(contract, &type.config);
@@ -129,9 +124,7 @@ read_arguments(FunctionCallInfo fcinfo, const OutboxContractConfig *contract, Ne
 	OutboxEventTypeConfig *config = &type->config;
 
 	config->name = OutboxRequiredTextArg(fcinfo, 0, "name");
-	OutboxCheckName("event type", config->name, MAX_EVENT_TYPE_NAME);
 	type->emit = OutboxRequiredTextArg(fcinfo, 2, "emit");
-	config->emit = read_emit(config->name, type->emit);
 	config->condition = OutboxTextArg(fcinfo, 3);
 	config->previous = OutboxNameListArg(fcinfo, 4, "previous");
 	config->topic = OutboxTextArg(fcinfo, 5);
@@ -140,34 +133,83 @@ read_arguments(FunctionCallInfo fcinfo, const OutboxContractConfig *contract, Ne
 
 	if (config->topic == NULL)
 		config->topic = contract->aggregate_type;
-	if (config->topic[0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the topic of event type \"%s\" is empty", config->name),
-				 errhint("Name a topic, or leave it out: it is then the aggregate type.")));
 	if (config->ce_type == NULL)
 		config->ce_type = psprintf("%s.%s", contract->name_space, lower_case(config->name));
 	if (type->tombstone == NULL)
 		type->tombstone = "none";
 }
 
-static OutboxEmit
-read_emit(const char *event_type, const char *emit)
+/* Raises all that is wrong in one error.  A schema is made of the rest, so only when that is right. */
+static void
+check_all(NewEventType *type)
 {
+	static const OutboxGuardedStep checks[] = {check_name, read_emit, check_topic, check_tombstone, check_condition};
+	OutboxFaultList faults = {0};
+	ListCell *lc;
+
+	for (int i = 0; i < lengthof(checks); i++)
+		(void) OutboxTryCheck(&faults, checks[i], type);
+	foreach (lc, type->config.previous)
+	{
+		type->column = lfirst(lc);
+		(void) OutboxTryCheck(&faults, check_previous_column, type);
+	}
+	if (faults.errors == NIL)
+		(void) OutboxTryCheck(&faults, check_schema, type);
+	OutboxRaiseFaults(&faults, psprintf("event type \"%s\"", type->config.name));
+}
+
+static void
+check_name(void *arg)
+{
+	const char *name = ((NewEventType *) arg)->config.name;
+	const char *exists;
+
+	OutboxCheckName("event type", name, MAX_EVENT_TYPE_NAME);
+	exists = OutboxEventTypeContract(name);
+	if (exists)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("event type \"%s\" already exists", name),
+				 errdetail("It belongs to contract \"%s\".", exists),
+				 errhint("Names of event types are unique in the database.")));
+}
+
+static void
+read_emit(void *arg)
+{
+	NewEventType *type = arg;
+
 	for (OutboxEmit value = OUTBOX_EMIT_CREATED; value <= OUTBOX_EMIT_ALWAYS; value++)
 	{
-		if (strcmp(emit, OutboxEmitName(value)) == 0)
-			return value;
+		if (strcmp(type->emit, OutboxEmitName(value)) != 0)
+			continue;
+		type->config.emit = value;
+		return;
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unknown value \"%s\" for \"emit\" of event type \"%s\"", emit, event_type),
+			 errmsg("unknown value \"%s\" for \"emit\" of event type \"%s\"", type->emit, type->config.name),
 			 errhint("Use 'created', 'changed', 'deleted' or 'always'.")));
 }
 
 static void
-check_tombstone(const NewEventType *type)
+check_topic(void *arg)
 {
+	const OutboxEventTypeConfig *config = &((NewEventType *) arg)->config;
+
+	if (config->topic[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the topic of event type \"%s\" is empty", config->name),
+				 errhint("Name a topic, or leave it out: it is then the aggregate type.")));
+}
+
+static void
+check_tombstone(void *arg)
+{
+	const NewEventType *type = arg;
+
 	if (strcmp(type->tombstone, "none") == 0)
 		return;
 	if (strcmp(type->tombstone, "after") != 0 && strcmp(type->tombstone, "instead") != 0)
@@ -176,7 +218,7 @@ check_tombstone(const NewEventType *type)
 				 errmsg("unknown value \"%s\" for \"tombstone\" of event type \"%s\"",
 						type->tombstone, type->config.name),
 				 errhint("Use 'none', 'after' or 'instead'.")));
-	if (type->config.emit != OUTBOX_EMIT_DELETED)
+	if (strcmp(type->emit, OutboxEmitName(OUTBOX_EMIT_DELETED)) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("event type \"%s\" cannot have a tombstone", type->config.name),
@@ -185,28 +227,44 @@ check_tombstone(const NewEventType *type)
 }
 
 static void
-check_previous(const OutboxContractConfig *contract, const OutboxEventTypeConfig *type)
+check_previous_column(void *arg)
 {
-	List *seen = NIL;
+	const NewEventType *type = arg;
+	Oid view = type->contract->view;
+	int named = 0;
 	ListCell *lc;
 
-	foreach (lc, type->previous)
-	{
-		char *name = lfirst(lc);
+	if (get_attnum(view, type->column) <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" in \"previous\" does not exist", type->column),
+				 errdetail("The view \"%s\" has no column of that name.", get_rel_name(view)),
+				 errhint("Name columns of the contract's view.")));
+	foreach (lc, type->config.previous)
+		named += strcmp(lfirst(lc), type->column) == 0;
+	if (named > 1 || get_attnum(view, psprintf("previous_%s", type->column)) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_COLUMN),
+				 errmsg("event type \"%s\" would have the field \"previous_%s\" twice", type->config.name, type->column),
+				 errhint("Name each column once, and rename the view's own column of that name.")));
+}
 
-		if (get_attnum(contract->view, name) <= 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("column \"%s\" in \"previous\" does not exist", name),
-					 errdetail("The view \"%s\" has no column of that name.", get_rel_name(contract->view)),
-					 errhint("Name columns of the contract's view.")));
-		if (OutboxNameListMember(seen, name) || get_attnum(contract->view, psprintf("previous_%s", name)) > 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_DUPLICATE_COLUMN),
-					 errmsg("event type \"%s\" would have the field \"previous_%s\" twice", type->name, name),
-					 errhint("Name each column once, and rename the view's own column of that name.")));
-		seen = lappend(seen, name);
-	}
+static void
+check_condition(void *arg)
+{
+	const NewEventType *type = arg;
+
+	if (type->config.condition)
+		(void) OutboxParseCondition(type->config.condition, type->contract->view,
+									psprintf("condition of event type \"%s\"", type->config.name));
+}
+
+static void
+check_schema(void *arg)
+{
+	const NewEventType *type = arg;
+
+	(void) OutboxDraftSchema(type->contract, &type->config);
 }
 
 static int32

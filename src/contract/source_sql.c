@@ -17,6 +17,7 @@
 #include "utils/rel.h"
 
 #include "contract/contract_api.h"
+#include "contract/fault_list.h"
 #include "contract/partition.h"
 #include "contract/source_trigger.h"
 #include "contract/touch.h"
@@ -26,7 +27,19 @@ PG_FUNCTION_INFO_V1(outbox_add_source);
 
 #define MAX_FANOUT 1000000
 
-static OutboxSourceConfig *read_arguments(FunctionCallInfo fcinfo, const OutboxContractConfig *contract);
+/* What a check of a new source looks at. */
+typedef struct NewSource
+{
+	OutboxContractConfig *contract;
+	OutboxSourceConfig *source;
+} NewSource;
+
+static OutboxSourceConfig *read_arguments(FunctionCallInfo fcinfo);
+static void check_all(NewSource *new);
+static void check_fanout(void *arg);
+static void check_contract(void *arg);
+static void check_relation(void *arg);
+static void check_key_query(void *arg);
 static void insert_source(const OutboxContractConfig *contract, const OutboxSourceConfig *source);
 
 /*
@@ -37,7 +50,40 @@ Datum
 outbox_add_source(PG_FUNCTION_ARGS)
 {
 	OutboxContractConfig *contract = OutboxContractArg(fcinfo, 0, "contract");
-	OutboxSourceConfig *source = read_arguments(fcinfo, contract);
+	NewSource new = {.contract = contract, .source = read_arguments(fcinfo)};
+
+	OutboxCheckContractRights(contract->view, new.source->relation);
+	OutboxCheckViewOwnerUnchanged(contract);
+	check_all(&new);
+	insert_source(contract, new.source);
+	if (contract->enabled)
+		OutboxCreateTriggers(contract);
+	PG_RETURN_VOID();
+}
+
+/* Raises all that is wrong in one error. */
+static void
+check_all(NewSource *new)
+{
+	static const OutboxGuardedStep checks[] = {check_contract, check_relation, check_fanout};
+	OutboxFaultList faults = {0};
+
+	for (int i = 0; i < lengthof(checks); i++)
+		(void) OutboxTryCheck(&faults, checks[i], new);
+	/* a source may have one key_query, and only of a contract that is evaluated at commit */
+	if (new->contract->at_commit && OutboxContractSource(new->contract, new->source->relation) == NULL)
+	{
+		new->contract->sources = lappend(new->contract->sources, new->source);
+		(void) OutboxTryCheck(&faults, check_key_query, new);
+	}
+	OutboxRaiseFaults(&faults, psprintf("the source \"%s\"", get_rel_name(new->source->relation)));
+}
+
+static void
+check_contract(void *arg)
+{
+	const OutboxContractConfig *contract = ((NewSource *) arg)->contract;
+	const OutboxSourceConfig *source = ((NewSource *) arg)->source;
 
 	if (!contract->at_commit)
 		ereport(ERROR,
@@ -57,15 +103,35 @@ outbox_add_source(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("\"%s\" already is a source of contract \"%s\"", get_rel_name(source->relation), contract->name),
 				 errhint("One key_query names all keys that a row touches; to change it, drop the contract and create it again in one transaction.")));
-	OutboxCheckSource(source->relation);
-	OutboxCheckContractRights(contract->view, source->relation);
-	OutboxCheckViewOwnerUnchanged(contract);
-	contract->sources = lappend(contract->sources, source);
-	(void) OutboxCompileTouch(contract, source->relation);
-	insert_source(contract, source);
-	if (contract->enabled)
-		OutboxCreateTriggers(contract);
-	PG_RETURN_VOID();
+}
+
+static void
+check_relation(void *arg)
+{
+	OutboxCheckSource(((NewSource *) arg)->source->relation);
+}
+
+static void
+check_fanout(void *arg)
+{
+	const OutboxSourceConfig *source = ((NewSource *) arg)->source;
+
+	if (source->max_fanout < 1 || source->max_fanout > MAX_FANOUT)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"max_fanout\" of source \"%s\" must be between 1 and %d",
+						get_rel_name(source->relation), MAX_FANOUT),
+				 errdetail("It bounds the rows of contract \"%s\" that one changed row of the source touches.",
+						   ((NewSource *) arg)->contract->name),
+				 errhint("Give a number in between, or leave it out: it is then 1000.")));
+}
+
+static void
+check_key_query(void *arg)
+{
+	const NewSource *new = arg;
+
+	(void) OutboxCompileTouch(new->contract, new->source->relation);
 }
 
 void
@@ -124,20 +190,13 @@ OutboxCheckSource(Oid source)
 }
 
 static OutboxSourceConfig *
-read_arguments(FunctionCallInfo fcinfo, const OutboxContractConfig *contract)
+read_arguments(FunctionCallInfo fcinfo)
 {
 	OutboxSourceConfig *source = palloc0(sizeof(OutboxSourceConfig));
 
 	source->relation = OutboxResolveRelation("source", OutboxRequiredTextArg(fcinfo, 1, "source"));
 	source->key_query = OutboxRequiredTextArg(fcinfo, 2, "key_query");
 	source->max_fanout = PG_ARGISNULL(3) ? 1000 : PG_GETARG_INT32(3);
-	if (source->max_fanout < 1 || source->max_fanout > MAX_FANOUT)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"max_fanout\" of source \"%s\" must be between 1 and %d",
-						get_rel_name(source->relation), MAX_FANOUT),
-				 errdetail("It bounds the rows of contract \"%s\" that one changed row of the source touches.",
-						   contract->name)));
 	return source;
 }
 
