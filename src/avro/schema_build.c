@@ -400,7 +400,6 @@ OutboxAvroBuildSchema(const char *relation, const char *name_space, const char *
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_SCHEMA_DEFINITION),
 				 errmsg("view \"%s\" gives no valid Avro schema for \"%s\"", relation, record),
-				 errdetail("%s.", problem),
-				 errhint("Check the names and comments of the view's columns.")));
+				 errdetail("%s.", problem)));
 	return pg_any_to_server(text, strlen(text), PG_UTF8);
 }

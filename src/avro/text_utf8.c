@@ -36,7 +36,7 @@ OutboxTextRuleOfDatabase(void)
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("no conversion between %s and UTF8 is installed", pg_encoding_to_char(encoding)),
 				 errdetail("Avro texts are UTF-8."),
-				 errhint("Restore the default conversions with CREATE DEFAULT CONVERSION.")));
+				 errhint("Capture in a database whose encoding PostgreSQL converts to UTF8, or restore the conversions that were dropped with CREATE DEFAULT CONVERSION.")));
 	return rule;
 }
 

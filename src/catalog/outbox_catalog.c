@@ -115,8 +115,7 @@ relation_oid(const char *schema_name, const char *relname)
 	if (!OidIsValid(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation \"%s.%s\" does not exist", schema_name, relname),
-				 errhint("Create the extension outbox_ext in this database.")));
+				 errmsg("relation \"%s.%s\" does not exist", schema_name, relname)));
 	return relid;
 }
 

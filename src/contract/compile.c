@@ -57,6 +57,16 @@ static Bitmapset *used_columns(const OutboxCompiledContract *contract, List *rul
 static Bitmapset *key_columns(const OutboxCompiledContract *contract);
 static void note_reads(OutboxCompiledContract *contract, Bitmapset *root_columns);
 
+void
+OutboxCheckViewThere(const OutboxContractConfig *config)
+{
+	if (get_rel_relkind(config->view) != RELKIND_VIEW)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("the view of contract \"%s\" does not exist any more", config->name),
+				 errhint("Create the view again, then drop the contract and create it again in one transaction.")));
+}
+
 OutboxCompiledContract *
 OutboxCompileContract(OutboxContractConfig *config, Oid source, bool draft)
 {
@@ -68,11 +78,7 @@ OutboxCompileContract(OutboxContractConfig *config, Oid source, bool draft)
 	MemoryContextCopyAndSetIdentifier(context, config->name);
 	contract->context = context;
 	contract->config = config;
-	if (get_rel_relkind(config->view) != RELKIND_VIEW)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("the view of contract \"%s\" does not exist any more", config->name),
-				 errhint("Create the view and the contract again.")));
+	OutboxCheckViewThere(config);
 	OutboxCheckViewOwnerUnchanged(config);
 	contract->owner = OutboxRelationOwner(config->view);
 	OutboxEvaluationBegin(&evaluation, contract->owner, OUTBOX_COMPILING);

@@ -100,6 +100,9 @@ typedef struct OutboxCompiledContract
 	uint64 failures;
 } OutboxCompiledContract;
 
+/* Raises when the view was dropped. */
+extern void OutboxCheckViewThere(const OutboxContractConfig *config);
+
 /*
  * Compiles in a child of CurrentMemoryContext, as the view's owner. The caller
  * runs it inside a subtransaction when an error must not reach a writer; the

@@ -347,7 +347,7 @@ look_at_rename(const RenameStmt *stmt)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("schema \"%s\" belongs to extension outbox_ext and cannot be renamed", stmt->subname),
-					 errhint("The library finds its objects by this name.")));
+					 errdetail("The library finds its objects by this name.")));
 		case OBJECT_RULE:
 		case OBJECT_TRIGGER:
 		case OBJECT_POLICY:

@@ -313,8 +313,7 @@ trigger_function(const TriggerKind *kind)
 	if (!OidIsValid(function))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
-				 errmsg("function %s.%s() does not exist", OUTBOX_SCHEMA, kind->function),
-				 errhint("Create the extension outbox_ext in this database.")));
+				 errmsg("function %s.%s() does not exist", OUTBOX_SCHEMA, kind->function)));
 	return function;
 }
 

@@ -25,6 +25,7 @@
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/commit_query.h"
+#include "contract/compile.h"
 #include "contract/evaluate.h"
 #include "contract/evaluation.h"
 #include "contract/key.h"
@@ -67,6 +68,7 @@ OutboxCompileTouch(const OutboxContractConfig *config, Oid relation)
 
 	MemoryContextCopyAndSetIdentifier(context, config->name);
 	touch->context = context;
+	OutboxCheckViewThere(config);
 	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
 	compile(touch, config, relation);
 	OutboxEvaluationEnd(&evaluation);

@@ -100,7 +100,7 @@ note_failure(OutboxRelay *relay, OutboxChore *chore)
 				(errcode(error->sqlerrcode),
 				 errmsg("could not look after dead letters, will try again: %s", error->message),
 				 error->detail != NULL ? errdetail_internal("%s", error->detail) : 0,
-				 errhint("Events are published meanwhile; late ones wait in outbox.dead_letter.")));
+				 error->hint != NULL ? errhint("%s", error->hint) : errhint("Events are published meanwhile; late ones wait in outbox.dead_letter.")));
 	chore->failures++;
 	FreeErrorData(error);
 }

@@ -138,7 +138,7 @@ OutboxDispatchFind(OutboxDispatch *dispatch, uint64 index)
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("sink reported on message %llu, but only %llu were handed to it",
 						(unsigned long long) index, (unsigned long long) dispatch->head),
-				 errhint("This is a defect of the sink library.")));
+				 errdetail("This is a defect of the sink library.")));
 	if (index < dispatch->tail)
 		return NULL;
 	return &dispatch->places[index & dispatch->mask];

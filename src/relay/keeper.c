@@ -257,7 +257,7 @@ note_failure(OutboxRelay *relay)
 				(errcode(error->sqlerrcode),
 				 errmsg("could not look after the leaves of outbox.event, will try again: %s", error->message),
 				 error->detail != NULL ? errdetail_internal("%s", error->detail) : 0,
-				 errhint("Events are published meanwhile; storage is not freed.")));
+				 error->hint != NULL ? errhint("%s", error->hint) : errhint("Events are published meanwhile; storage is not freed.")));
 		if (!busy)
 			OutboxRelayNoteError(relay, psprintf("Storage is not looked after: %s", error->message));
 		keeper->failures++;

@@ -71,7 +71,7 @@ free_number(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("no number is free for a further leaf of outbox.event"),
-				 errhint("Drop tables named outbox.event_<n> that are no leaves.")));
+				 errhint("Drop or rename tables named outbox_internal.event_<n> that are no leaves.")));
 	return DatumGetInt16(number);
 }
 

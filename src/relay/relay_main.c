@@ -159,7 +159,7 @@ claim_sink(OutboxRelay *relay)
 		return true;
 	ereport(LOG,
 			(errmsg("sink \"%s\" has a relay already", relay->row.name),
-			 errhint("Two relays of one sink never run; the older one goes on.")));
+			 errdetail("Two relays of one sink never run; the older one goes on.")));
 	return false;
 }
 

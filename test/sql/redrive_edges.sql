@@ -46,6 +46,7 @@ SELECT * FROM events;
 \echo those are left to a person, who names them one by one
 SELECT outbox.redrive(), outbox.redrive(contract => 're_order');
 SELECT advice FROM outbox.status WHERE kind = 'contract' AND name = 're_order';
+SELECT DISTINCT hint FROM outbox.dead_letter WHERE contract = 're_order' AND state = 'open' AND event_type = 'ReChanged';
 SELECT outbox.redrive(id), event_type FROM outbox.dead_letter WHERE contract = 're_order' AND state = 'open' AND event_type = 'ReChanged' ORDER BY id;
 SELECT outbox.discard(id, 'consumers had it'), event_type FROM outbox.dead_letter WHERE contract = 're_order' AND state = 'open' ORDER BY id;
 SELECT * FROM events WHERE type = 'ReChanged';

@@ -35,6 +35,7 @@ foreach my $table (qw(contract contract_version source event_type check_rule cod
 	$rows =~ s/'/''/g;
 	$older->sql("INSERT INTO outbox.$table SELECT * FROM json_populate_recordset(NULL::outbox.$table, '$rows')");
 }
+$older->sql("SELECT setval('outbox_internal.contract_id_seq', (SELECT max(id) FROM outbox.contract))");
 $older->sql(<<'SQL');
 CREATE TRIGGER "!outbox_order" AFTER INSERT OR UPDATE OR DELETE ON ordr FOR EACH ROW EXECUTE FUNCTION outbox.capture();
 CREATE TRIGGER "!outbox!order" AFTER TRUNCATE ON ordr FOR EACH STATEMENT EXECUTE FUNCTION outbox.capture_truncate();
@@ -64,7 +65,7 @@ like($older->sql('SELECT captured, dead_letters FROM outbox.contract_counters()'
 is($older->sql('SELECT count(*) FROM outbox.relay_report()'), 1, 'and so does the relay report');
 is($older->sql('SELECT count(*) FROM outbox.relay_progress'), 0, 'nothing is published');
 $older->sql('SELECT pg_reload_conf()');
-$node->wait_for_log(qr/relays of database "older" are not started/);
+$node->wait_for_log(qr/relays of database "older" are not started.*?HINT:  \QRun ALTER EXTENSION outbox_ext UPDATE in that database, then reload the server's configuration.\E/s);
 pass('and the log says why');
 
 my @answering = split /\n/, $older->sql(<<'SQL');

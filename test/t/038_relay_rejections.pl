@@ -72,6 +72,9 @@ is($node->sql("SELECT d.event_id = e.id AND d.payload = e.payload FROM outbox.de
 is($node->sql("SELECT seq, state FROM outbox.held_events ORDER BY seq"), "$bad2|rejected\n$bad3|held\n$bad4|held", 'the others are held');
 is($node->sql("SELECT state, dead_letters, pending, last_error FROM outbox.status WHERE name = 'fault'"),
 	'running|1|2|The broker rejected an event, which is a dead letter now: Broker: I do not like this key.', 'status says so');
+my $query = "SELECT * FROM outbox.dead_letter WHERE sink = 'fault' AND state = 'open';";
+like(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/rejected an event, which is a dead letter now.*?HINT:  \Q$query\E/s, 'and so does the log');
+isnt($node->sql($query), '', 'with a query that finds it');
 like($node->sql("SELECT advice FROM outbox.status WHERE name = 'fault'"), qr/dead_letter WHERE sink = 'fault'.*redrive.* 2 events wait/, 'and what to do');
 $node->poll_until("SELECT seq_seen >= $bad4 FROM outbox.relay_progress");
 pass('the position passes them');

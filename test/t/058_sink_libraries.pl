@@ -11,15 +11,17 @@ use OutboxFault;
 my %words = (
 	sink_of_old => [
 		qr/55000: sink library "sink_of_old" was built for another version of outbox_ext/,
-		qr/Its interface is ([0-9A-F]{8}), this version's is (?!\1)[0-9A-F]{8}\./, qr/Rebuild and install the library/ ],
+		qr/Its interface is ([0-9A-F]{8}), this version's is (?!\1)[0-9A-F]{8}\./,
+		qr/\QRebuild and install the library with this version's outbox_sink.h, then reconnect.\E/ ],
 	sink_of_null => [
 		qr/55000: sink library "sink_of_null" was built for another version of outbox_ext/,
 		qr/Its interface is 00000000/, qr/Rebuild and install the library/ ],
 	sink_of_part => [
-		qr/55000: sink library "sink_of_part" is incomplete/, qr/It has no poll_cb\./, qr/Every callback that outbox_sink\.h/ ],
+		qr/55000: sink library "sink_of_part" is incomplete/, qr/It has no poll_cb\./,
+		qr/\QEvery callback that outbox_sink.h does not call optional must be there.\E/ ],
 	sink_of_none => [
 		qr/42883: library "sink_of_none" is not a sink/, qr/does not export the function _PG_outbox_sink_init/,
-		qr/Name a library that implements outbox_sink\.h/ ],
+		qr/\QName a library that implements outbox_sink.h, such as outbox_kafka.\E/ ],
 	sink_of_others => [
 		qr/XX000: could not load sink library "sink_of_others"/, qr/missing magic block/, qr/Build .*sink_of_others\.so for this server/ ],
 	sink_of_more => [

@@ -160,6 +160,8 @@ is($node->sql('SELECT count(*) FROM outbox.dead_letter'), $before, 'none was lat
 my $said = PostgreSQL::Test::Utils::slurp_file($node->logfile, $log);
 is(scalar(() = $said =~ /LOG:  the keys of a transaction stay in memory: could not write to file/g), 1, 'the log says so once in a transaction');
 is(scalar(() = $said =~ /LOG:  the keys of a transaction are sorted in memory: could not write to file/g), 2, 'of their sorting, too');
+like($said, qr/HINT:  \QMake space where temporary files are, or commit fewer changes at a time; outbox.queue_memory is exceeded meanwhile.\E/, 'and what helps');
+like($said, qr/HINT:  \QMake space where temporary files are, or commit fewer changes at a time.\E/, 'both');
 unlike($said, qr/WARNING/, 'and nobody is warned');
 
 # ---- dead letters that cannot be written ----

@@ -75,6 +75,9 @@ for my $mode ('minimal', 'none')
 # ---- a topic that cannot be ----
 my $request = $node->sql("SELECT request FROM outbox.replay('kafka', topic => repeat('x', 600), rate => 0)");
 $node->poll_until("SELECT error ~ 'could not use topic' FROM outbox.replays WHERE request = $request");
+like($node->sql("SELECT error FROM outbox.replays WHERE request = $request"),
+	qr/\QTopic names have up to 249 letters, digits, dots, underscores and hyphens.\E/, 'it says what a name may be');
+wait_replay($node->sql("SELECT request FROM outbox.replay('minimal', topic => repeat('x', 245) || '-_.9', rate => 0)"));
 $node->sql("INSERT INTO t VALUES (100, 'new')");
 $node->wait_published('kafka');
 is($node->sql("SELECT state FROM outbox.status WHERE name = 'kafka'"), 'running', 'a topic that the broker refuses holds up the replay alone');
