@@ -56,10 +56,10 @@ sub kafka
 }
 
 # A real Kafka of its own that creates no topics by itself and lets users do only what ACLs allow; without a user
-# (plaintext) everything is allowed.
+# (plaintext) everything is allowed. More properties may be given.
 sub strict_kafka
 {
-	my ($class) = @_;
+	my ($class, $more) = @_;
 	my $dir = PostgreSQL::Test::Utils::tempdir();
 	my $self = bless { kind => 'kafka', dir => "$dir/kafka", properties => "$dir/strict.properties" }, $class;
 
@@ -68,6 +68,7 @@ auto.create.topics.enable=false
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS
 PROPERTIES
+	PostgreSQL::Test::Utils::append_to_file($self->{properties}, $more) if defined $more;
 	return $self->_up;
 }
 
@@ -215,6 +216,15 @@ sub produce_with_java
 
 	IPC::Run::run([ "$TOP/test/brokers/kafka-produce.sh", $self->address, $topic ], '<', \$lines, '>', \$out, '2>', \$err)
 	  or die "kafka-produce.sh failed: $err";
+	return;
+}
+
+# Changes the dynamic configuration of a real Kafka; the options are those of Kafka's own tool.
+sub configure
+{
+	my ($self, @options) = @_;
+
+	_script('kafka-configs.sh', $self->address, @options);
 	return;
 }
 

@@ -96,6 +96,7 @@ sub restored_works
 	is($node->safe_psql($database, 'SELECT count(*) FROM outbox.event'), '0', "$how: no event is emitted again");
 	is($node->safe_psql($database, "SELECT reason, count(*) FROM outbox.gap GROUP BY 1 ORDER BY 1"),
 		"detached|2\ntruncate|1", "$how: the restore itself leaves no gap");
+	is($node->safe_psql($database, 'SELECT database FROM outbox.origin'), $database, "$how: a copy has its own name, from which ce_source follows");
 	is($node->safe_psql($database, 'SELECT count(*) FROM outbox.relay_progress'), '0', "$how: no position is restored");
 
 	$node->safe_psql($database, "INSERT INTO ordr VALUES (5, 'N', 1)");

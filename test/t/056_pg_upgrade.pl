@@ -135,6 +135,8 @@ for my $mode ([], ['--link'])
 	fill_leaf($old) for 1 .. 2;
 	$old->sql("INSERT INTO cust VALUES (2, 'b')");
 	wait_passed($other);
+	# as after a rename: the name from which sinks derive ce_source is an older one
+	$old->sql("UPDATE outbox_internal.origin SET database = 'shop', written_by = pg_current_xact_id()");
 	$fault->{node}->sql("UPDATE outbox.sink SET desired_state = 'running' WHERE name = 'fault'");
 	$old->stop;
 
@@ -175,6 +177,8 @@ for my $mode ([], ['--link'])
 	is($new->sql('SELECT count(DISTINCT system_identifier), min(timeline), min(timeline_base) FROM outbox.relay_progress'),
 		'1|1|2', "$how: the positions are the new system's");
 	ok(PostgreSQL::Test::Utils::slurp_file($new->logfile) !~ /is void/, "$how: no position was void");
+	is($new->sql("SELECT o.database, o.system_identifier = c.system_identifier FROM outbox.origin o, pg_control_system() c"), 'shop|t',
+		"$how: events come from the source that they came from before");
 
 	# ---- and goes on as ever ----
 	$fault->control();
