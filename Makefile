@@ -44,7 +44,7 @@ PG_CONFIG   ?= pg_config
 
 # These goals must work where no PostgreSQL is installed yet.
 BENCH_GOALS  = bench bench-peers bench-orders bench-bulk bench-write bench-onerow bench-drain bench-start bench-latency bench-rejections bench-idle bench-storage
-TOOL_GOALS   = demo test test-matrix soak fuzz valgrind lint format deps $(BENCH_GOALS)
+TOOL_GOALS   = demo test test-matrix soak trials fuzz valgrind lint format deps $(BENCH_GOALS)
 # Bitcode for JIT inlining is of no use to a trigger, and its compiler need not be there.
 override with_llvm = no
 ifeq ($(filter $(TOOL_GOALS),$(MAKECMDGOALS)),)
@@ -106,6 +106,10 @@ test-matrix:
 # To a real Kafka: KAFKA=1; which fails batches at random: KAFKA=1 PROXY=1.
 soak:
 	@KAFKA='$(KAFKA)' PROXY='$(PROXY)' test/run/soak.sh --kills $(or $(KILLS),200) --events $(or $(EVENTS),1000000) $(addprefix --seed ,$(SEED))
+
+# What takes minutes: failovers, rotated secrets, names that move, a thousand topics, under load, with a real Kafka. make trials TRIALS=test/trials/names.pl
+trials:
+	@ONLY=tap PROVE_TESTS='$(or $(TRIALS),$(wildcard test/trials/*.pl))' test/run/all.sh
 
 # Random inputs for the units that need no server: make fuzz SECONDS=600
 fuzz:

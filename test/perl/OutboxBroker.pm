@@ -72,11 +72,11 @@ PROPERTIES
 	return $self->_up;
 }
 
-# A real Kafka of its own behind a proxy that knows its frames; see test/python/kafka_proxy.py. The tests' own clients go
+# A real Kafka of its own behind a proxy that knows its frames, and that has this name, if one is given; see test/python/kafka_proxy.py. The tests' own clients go
 # straight to the broker (address), what is tested goes through the proxy (proxied).
 sub kafka_behind_proxy
 {
-	my ($class) = @_;
+	my ($class, $name) = @_;
 	my $dir = PostgreSQL::Test::Utils::tempdir();
 	my $self = bless { kind => 'kafka', dir => "$dir/kafka", proxy_dir => $dir }, $class;
 
@@ -87,6 +87,7 @@ sub kafka_behind_proxy
 	$proxies{ $self->{proxy} } = $self->{proxy};
 	$self->{proxied} = _poll_file("$dir/proxy", 30)
 	  or die 'the proxy did not start: ' . PostgreSQL::Test::Utils::slurp_file("$dir/proxy.err");
+	$self->{proxied} =~ s/^[^:]+/$name/ if defined $name;
 	return $self->_up;
 }
 

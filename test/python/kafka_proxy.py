@@ -14,6 +14,8 @@ RULES_FILE, read again when it changes, holds a JSON list. A rule answers batche
   chance    with this probability only
   delay     seconds until the answer; what comes behind the batch reaches the broker meanwhile
 
+KAFKA_PROXY_LISTEN is where it listens (127.0.0.1:0, a free port).
+
 Ends with the process that started it (or with KAFKA_PROXY_PARENT, a process id), whatever way that ends.
 
 LOG_FILE gets a line of JSON for each batch: topic, partition, producer id, epoch, sequence, records, code (0: passed on).
@@ -235,10 +237,11 @@ def main():
     rules = Rules(rules_file, open(rest[0], "a", encoding="utf-8") if rest else None)
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", 0))
+    host, port = os.environ.get("KAFKA_PROXY_LISTEN", "127.0.0.1:0").rsplit(":", 1)
+    listener.bind((host, int(port)))
     listener.listen(100)
     with open(port_file + ".new", "w", encoding="ascii") as file:
-        file.write("127.0.0.1:%d\n" % listener.getsockname()[1])
+        file.write("%s:%d\n" % listener.getsockname())
     os.rename(port_file + ".new", port_file)
     while True:
         client, _ = listener.accept()
