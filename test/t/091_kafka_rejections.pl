@@ -123,8 +123,8 @@ my $during = latency(30, sub {
 note(sprintf('undisturbed %s, beside %d rejections in %.1f s %s', JSON::PP::encode_json($before), $MANY, $took, JSON::PP::encode_json($during)));
 cmp_ok($took, '<', 15, "$MANY rejected events are dead letters within seconds");
 cmp_ok($during->{n}, '>', 0.9 * 200 * 28, 'another topic goes on');
-# below a quarter of a second it is the machine that is measured
-cmp_ok($during->{p99}, '<=', $before->{p99} < 125 ? 250 : 2 * $before->{p99}, 'at its pace');
+# a stall takes many seconds; below one it is the machine that is measured, and bench-rejections has the figure
+cmp_ok($during->{p99}, '<=', $before->{p99} < 500 ? 1000 : 2 * $before->{p99}, 'at its pace');
 cmp_ok($node->sql("SELECT retries FROM outbox.relay_status WHERE sink = 'kafka'"), '<', 10, 'with a few attempts');
 is($node->sql("SELECT state FROM outbox.status WHERE kind = 'sink'"), 'running', 'and the sink runs');
 
