@@ -1,15 +1,15 @@
 #!/bin/bash
 # Runs one benchmark in a private PostgreSQL server of its own, with the extension preloaded, and with
 # a private Kafka if the benchmark needs one. Durable settings: fsync is on.
-#   run.sh NAME [OPTION...]     NAME: write, onerow, drain, start, latency, rejections, peers, orders, bulk, idle, storage; the options are those of bench/NAME.py
+#   run.sh NAME [OPTION...]     NAME: write, onerow, drain, start, latency, rejections, peers, orders, bulk, oneorder, idle, storage; the options are those of bench/NAME.py
 # Everything is gone afterwards but bench/results/NAME.json.
 set -euo pipefail
 . "$(dirname "$0")/../tools/lib.sh"
 cd "$TOP"
 
-NAMES=$(printf '%s\n' write onerow drain start latency rejections peers orders bulk idle storage)
+NAMES=$(printf '%s\n' write onerow drain start latency rejections peers orders bulk oneorder idle storage)
 name=${1:-}
-[ -f "bench/$name.py" ] && grep -qx "$name" <<<"$NAMES" || die "usage: $0 write|onerow|drain|start|latency|rejections|peers|orders|bulk|idle|storage [OPTION...]"
+[ -f "bench/$name.py" ] && grep -qx "$name" <<<"$NAMES" || die "usage: $0 write|onerow|drain|start|latency|rejections|peers|orders|bulk|oneorder|idle|storage [OPTION...]"
 shift
 scratch=
 
@@ -129,6 +129,7 @@ scratch=$(scratch_dir)
 # WAL segments are recycled, as in a server that has been running for a while: new ones cost a write of zeros.
 settings=("shared_preload_libraries = 'outbox_ext'" "fsync = on" "shared_buffers = 512MB" "max_wal_size = 16GB" "min_wal_size = 4GB"
     "checkpoint_timeout = 1h" "autovacuum = off" "max_connections = 40" "max_worker_processes = 16")
+[ "$name" != oneorder ] || settings+=("max_connections = 220")
 server_start "$scratch" "${settings[@]}"
 case $name in drain | start | latency | rejections | peers | idle | storage) start_kafka ;; esac
 [ "$name" != peers ] || start_logical_server
