@@ -202,7 +202,7 @@ OutboxLockTake(OutboxLockRequest *request, const OutboxLockPatience *patience)
 	if (!OutboxTicketsAvailable())
 		return try_again(request, &wait);
 	make_filters(request);
-	if (OutboxTicketDraw(request->parts, request->nparts))
+	if (OutboxTicketDraw(request->parts, request->nparts, patience->in_a_hurry))
 		return true;
 	request->waited = true;
 	return wait_for_turn(&wait);
@@ -281,7 +281,7 @@ look(LockWait *wait, bool counts)
 	passed = now;
 	INSTR_TIME_SUBTRACT(passed, wait->last);
 	wait->last = now;
-	if (counts || wait->patience->by_the_clock)
+	if (counts || wait->patience->in_a_hurry)
 		wait->spent_ms += INSTR_TIME_GET_MILLISEC(passed);
 }
 

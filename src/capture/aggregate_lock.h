@@ -56,7 +56,7 @@ extern void OutboxLockRequestMake(OutboxLockRequest *request, OutboxLockSet **se
 typedef struct OutboxLockPatience
 {
 	int ms;
-	bool by_the_clock; /* time counts even if whoever holds what we wait for has read, and commits */
+	bool in_a_hurry; /* ahead of others who wait; all time counts, also while whoever holds the keys commits */
 } OutboxLockPatience;
 
 /*

@@ -124,13 +124,13 @@ parse_lookup(KeyAttempt *attempt)
 	return true;
 }
 
-/* In turn, as everybody; but nobody's commit is waited for. */
+/* Ahead of those who wait, of whom there may be very many all the time; but nobody's commit is waited for. */
 static bool
 lock_key(KeyAttempt *attempt)
 {
 	const char *aggregate_type = attempt->contract->config->aggregate_type;
 	OutboxLockSet *set = OutboxLockSetCreate(OutboxLockClass(aggregate_type));
-	OutboxLockPatience patience_with_others = {.ms = patience(attempt->letter), .by_the_clock = true};
+	OutboxLockPatience patience_with_others = {.ms = patience(attempt->letter), .in_a_hurry = true};
 	OutboxLockRequest request;
 
 	if (attempt->letter->by_relay)

@@ -65,7 +65,7 @@ typedef struct Ticket
 	uint64 number; /* 0: not in the queue */
 	Oid dboid;
 	int pid;
-	bool further;    /* its transaction holds another one: only held tickets are in its way */
+	bool ahead;      /* of all who wait: only held tickets are in its way */
 	bool everything; /* stands for all keys of the database */
 	bool any_whole;
 	int blocker; /* a ticket that is in its way, or NOBODY: look again */
@@ -186,7 +186,7 @@ is_held(int index)
 /* ---- drawing, and waiting ------------------------------------------------------ */
 
 bool
-OutboxTicketDraw(const OutboxTicketPart *parts, int nparts)
+OutboxTicketDraw(const OutboxTicketPart *parts, int nparts, bool ahead)
 {
 	Ticket *ticket = my_ticket(WAITING);
 	Claim *claim;
@@ -200,8 +200,8 @@ OutboxTicketDraw(const OutboxTicketPart *parts, int nparts)
 	claim->next = claims;
 	claims = claim;
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	ticket->further = my_ticket(HELD)->number != 0;
-	if (ticket->further)
+	ticket->ahead = ahead || my_ticket(HELD)->number != 0;
+	if (my_ticket(HELD)->number != 0)
 		pg_atomic_write_u32(&my_ticket(HELD)->reading, 1);
 	fill(ticket, true);
 	ticket->number = ++shared->drawn;
@@ -454,7 +454,7 @@ find_blocker(int index)
 static bool
 in_the_way(const Ticket *mine, int index)
 {
-	return is_held(index) || (!mine->further && tickets[index].number < mine->number);
+	return is_held(index) || (!mine->ahead && (tickets[index].ahead || tickets[index].number < mine->number));
 }
 
 static bool

@@ -34,11 +34,11 @@ extern bool OutboxTicketsAvailable(void);
 
 /*
  * Draws a ticket for these keys of MyDatabaseId, behind all tickets that have
- * one of them; when this transaction holds a ticket already, behind those that
- * are held alone. True when it is this one's turn at once. The ticket belongs
+ * one of them, or `ahead` of all who wait, behind those that are held; so it is,
+ * too, when this transaction holds a ticket already. True when it is its turn at once. The ticket belongs
  * to the present subtransaction. May raise before it is drawn, not after.
  */
-extern bool OutboxTicketDraw(const OutboxTicketPart *parts, int nparts);
+extern bool OutboxTicketDraw(const OutboxTicketPart *parts, int nparts, bool ahead);
 
 /* Is it our turn? Then the keys are ours to the end of the transaction. Our latch is set when it may be. Never raises. */
 extern bool OutboxTicketTurn(void);
