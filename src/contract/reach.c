@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "catalog/pg_aggregate.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -36,12 +37,12 @@ static bool reach_json(OutboxReach *reach, Node *node);
 static bool reach_call(OutboxReach *reach, Oid function, List *args, Oid result);
 static bool reach_defaults(OutboxReach *reach, Oid function, int nargs);
 static bool reach_operator(OutboxReach *reach, Oid opno, Oid function, List *args);
+static bool reach_comparisons(OutboxReach *reach, const RowCompareExpr *row);
 static bool reach_aggregate(OutboxReach *reach, Oid function, List *args);
 static bool reach_text_cast(OutboxReach *reach, const CoerceViaIO *cast);
 static bool reach_types_of(OutboxReach *reach, List *args, int use);
 static bool reach_list(OutboxReach *reach, const List *types, int use);
 static bool reach_definition(OutboxReach *reach, const RangeTblFunction *function);
-static bool reach_families(OutboxReach *reach, const List *families);
 static bool reach_sort(OutboxReach *reach, const SortGroupClause *clause);
 static bool takes_any(Oid type);
 
@@ -71,6 +72,7 @@ run(OutboxReach *reach, Node *node)
 	list_free(reach->seen);
 	list_free(reach->seen_uses);
 	list_free(reach->families);
+	list_free(reach->operators);
 	list_free(reach->record_fields);
 	return result;
 }
@@ -179,7 +181,7 @@ reach_parts(OutboxReach *reach, Node *node)
 		case T_SetOperationStmt:
 			return reach_list(reach, ((SetOperationStmt *) node)->colTypes, OUTBOX_REACH_COMPARE);
 		case T_RowCompareExpr:
-			return reach_families(reach, ((RowCompareExpr *) node)->opfamilies);
+			return reach_comparisons(reach, (RowCompareExpr *) node);
 		case T_RangeTblFunction:
 			return reach_definition(reach, (RangeTblFunction *) node);
 		case T_TableFunc:
@@ -249,7 +251,23 @@ reach_operator(OutboxReach *reach, Oid opno, Oid function, List *args)
 {
 	if (reach_call(reach, OidIsValid(function) ? function : get_opcode(opno), args, InvalidOid))
 		return true;
-	return reach->queries != NIL && OutboxReachOperatorFamilies(reach, opno);
+	if (opno < FirstUnpinnedObjectId)
+		return reach->queries != NIL && OutboxReachOperatorFamilies(reach, opno);
+	return OutboxReachOperator(reach, opno);
+}
+
+static bool
+reach_comparisons(OutboxReach *reach, const RowCompareExpr *row)
+{
+	ListCell *family;
+	ListCell *operator;
+
+	forboth (family, row->opfamilies, operator, row->opnos)
+	{
+		if (OutboxReachFamily(reach, lfirst_oid(family)) || OutboxReachOperator(reach, lfirst_oid(operator)))
+			return true;
+	}
+	return false;
 }
 
 static bool
@@ -267,7 +285,7 @@ reach_aggregate(OutboxReach *reach, Oid function, List *args)
 		Oid parts[] = {aggregate->aggtransfn, aggregate->aggfinalfn, aggregate->aggcombinefn, aggregate->aggserialfn,
 					   aggregate->aggdeserialfn, aggregate->aggmtransfn, aggregate->aggminvtransfn, aggregate->aggmfinalfn};
 
-		result = OidIsValid(aggregate->aggsortop) && OutboxReachOperatorFamilies(reach, aggregate->aggsortop);
+		result = OutboxReachOperator(reach, aggregate->aggsortop);
 		for (int i = 0; i < lengthof(parts) && !result; i++)
 			result = report(parts[i], reach);
 	}
@@ -313,19 +331,6 @@ reach_definition(OutboxReach *reach, const RangeTblFunction *function)
 }
 
 static bool
-reach_families(OutboxReach *reach, const List *families)
-{
-	ListCell *lc;
-
-	foreach (lc, families)
-	{
-		if (OutboxReachFamily(reach, lfirst_oid(lc)))
-			return true;
-	}
-	return false;
-}
-
-static bool
 reach_list(OutboxReach *reach, const List *types, int use)
 {
 	ListCell *lc;
@@ -342,8 +347,7 @@ static bool
 reach_sort(OutboxReach *reach, const SortGroupClause *clause)
 {
 	return OutboxReachFunction(reach, OidIsValid(clause->eqop) ? get_opcode(clause->eqop) : InvalidOid) ||
-		(OidIsValid(clause->eqop) && OutboxReachOperatorFamilies(reach, clause->eqop)) ||
-		(OidIsValid(clause->sortop) && OutboxReachOperatorFamilies(reach, clause->sortop));
+		OutboxReachOperator(reach, clause->eqop) || OutboxReachOperator(reach, clause->sortop);
 }
 
 static bool

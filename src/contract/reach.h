@@ -8,7 +8,7 @@
  * does it read, whose is it: all of these ask here, and judge one function at a
  * time.
  *
- * What is found: functions, operators, casts (explicit, implicit, and through
+ * What is found: functions, operators with their negators and commutators, casts (explicit, implicit, and through
  * text: then the output and input functions of the types, of their elements
  * and of their attributes), checks of domains, aggregates with all their
  * parts, window functions, comparison and hash functions of the types where
@@ -48,5 +48,12 @@ extern bool OutboxReachFunctionsPlanned(Query *query, OutboxReachedFunction call
 
 /* What turning a value of the type into text calls: its output function, and those of its elements. */
 extern bool OutboxReachOutput(Oid type, OutboxReachedFunction callback, void *arg);
+
+/*
+ * The operator, and those that the planner may take for it or ask for
+ * estimates: its negator, its commutator, and theirs. Of PostgreSQL's own
+ * operators only the operator itself. OIDs, palloc'd.
+ */
+extern List *OutboxRelatedOperators(Oid opno);
 
 #endif /* OUTBOX_REACH_H */

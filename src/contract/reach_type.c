@@ -10,8 +10,6 @@
 
 #include "access/htup_details.h"
 #include "access/transam.h"
-#include "catalog/pg_amop.h"
-#include "catalog/pg_amproc.h"
 #include "catalog/pg_range.h"
 #include "catalog/pg_type.h"
 #include "nodes/execnodes.h"
@@ -188,33 +186,4 @@ reach_comparison(OutboxReach *reach, Oid type)
 	if (OidIsValid(entry->eq_opr) && OutboxReachFunction(reach, get_opcode(entry->eq_opr)))
 		return true;
 	return OutboxReachFamily(reach, entry->btree_opf) || OutboxReachFamily(reach, entry->hash_opf);
-}
-
-bool
-OutboxReachOperatorFamilies(OutboxReach *reach, Oid opno)
-{
-	CatCList *members = SearchSysCacheList1(AMOPOPID, ObjectIdGetDatum(opno));
-	bool result = false;
-
-	for (int i = 0; i < members->n_members && !result; i++)
-		result = OutboxReachFamily(reach, ((Form_pg_amop) GETSTRUCT(&members->members[i]->tuple))->amopfamily);
-	ReleaseSysCacheList(members);
-	return result;
-}
-
-/* Its support functions; those of PostgreSQL's own families are its own. */
-bool
-OutboxReachFamily(OutboxReach *reach, Oid family)
-{
-	CatCList *members;
-	bool result = false;
-
-	if (!OidIsValid(family) || family < FirstUnpinnedObjectId || list_member_oid(reach->families, family))
-		return false;
-	reach->families = lappend_oid(reach->families, family);
-	members = SearchSysCacheList1(AMPROCNUM, ObjectIdGetDatum(family));
-	for (int i = 0; i < members->n_members && !result; i++)
-		result = OutboxReachFunction(reach, ((Form_pg_amproc) GETSTRUCT(&members->members[i]->tuple))->amproc);
-	ReleaseSysCacheList(members);
-	return result;
 }

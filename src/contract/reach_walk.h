@@ -28,7 +28,8 @@ typedef struct OutboxReach
 	List *queries; /* Query nodes around, the outermost first */
 	List *seen;    /* OIDs of types that were looked at, and for which uses */
 	List *seen_uses;
-	List *families; /* OIDs of operator families that were looked at */
+	List *families;  /* OIDs of operator families that were looked at */
+	List *operators; /* and of operators */
 	/* anonymous records, all of them together */
 	List *record_fields; /* OIDs of their fields' types */
 	int record_use;      /* what is done with them */
@@ -44,6 +45,7 @@ extern bool OutboxReachInside(OutboxReach *reach, Node *node); /* an expression 
 extern bool OutboxReachType(OutboxReach *reach, Oid type, int use);
 extern bool OutboxReachRecord(OutboxReach *reach, int use);
 extern bool OutboxReachRecordMade(OutboxReach *reach, Node *node);
+extern bool OutboxReachOperator(OutboxReach *reach, Oid opno);         /* what may stand in for it; InvalidOid: nothing */
 extern bool OutboxReachOperatorFamilies(OutboxReach *reach, Oid opno); /* that sort, hash or merge by the operator */
 extern bool OutboxReachFamily(OutboxReach *reach, Oid family);
 extern bool OutboxReachTable(OutboxReach *reach, Oid relation);
