@@ -29,9 +29,11 @@
 #include "contract/derived_key.h"
 #include "contract/evaluation.h"
 #include "contract/guard.h"
+#include "contract/index_parts.h"
 #include "contract/key.h"
 #include "contract/root_condition.h"
 #include "contract/root_path.h"
+#include "contract/trust.h"
 
 static List *derived_columns(const OutboxContractConfig *config, List *expressions, const List *conditions);
 static Node *as_in_index(Node *expression);
@@ -43,6 +45,7 @@ void
 OutboxNoteDerivedKey(const OutboxContractConfig *config)
 {
 	OutboxEvaluation evaluation;
+	OutboxRunner runner;
 	List *levels;
 	List *expressions;
 	List *derived;
@@ -50,6 +53,8 @@ OutboxNoteDerivedKey(const OutboxContractConfig *config)
 
 	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
 	expressions = OutboxRootKey(config, OutboxRewrittenView(config->view), &levels);
+	OutboxRunnerOfView(&runner, config->view, psprintf("contract \"%s\"", config->name));
+	OutboxCheckExpressionTrust(&runner, (Node *) expressions);
 	derived = derived_columns(config, expressions, OutboxRootConditions(levels));
 	OutboxEvaluationEnd(&evaluation);
 	args[1] = OutboxNamesToArray(derived);
@@ -85,8 +90,10 @@ derived_columns(const OutboxContractConfig *config, List *expressions, const Lis
 	{
 		Relation index = index_open(lfirst_oid(lc), AccessShareLock);
 
-		apart |= index_keeps_apart(index, simplified, plain) &&
-			predicate_implied_by(RelationGetIndexPredicate(index), (List *) conditions, false);
+		List *predicate;
+
+		apart |= index_keeps_apart(index, simplified, plain) && OutboxIndexPredicate(index, &predicate) &&
+			predicate_implied_by(predicate, (List *) conditions, false);
 		index_close(index, NoLock);
 	}
 	relation_close(root, NoLock);
@@ -159,10 +166,11 @@ static bool
 index_keeps_apart(Relation index, const List *expressions, const List *plain)
 {
 	Form_pg_index form = index->rd_index;
-	List *indexed = RelationGetIndexExpressions(index);
+	List *indexed;
 	int next = 0;
 
-	if (!form->indisunique || !form->indimmediate || !form->indisvalid || !form->indisready)
+	if (!form->indisunique || !form->indimmediate || !form->indisvalid || !form->indisready ||
+		!OutboxIndexExpressions(index, &indexed))
 		return false;
 	for (int i = 0; i < form->indnkeyatts; i++)
 	{

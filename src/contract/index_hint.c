@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_inherits.h"
@@ -28,6 +29,7 @@
 #include "utils/ruleutils.h"
 
 #include "contract/index_hint.h"
+#include "contract/index_parts.h"
 #include "contract/plan_check.h"
 #include "contract/planner_world.h"
 #include "contract/root_path.h"
@@ -240,8 +242,10 @@ has_index(const JoinColumn *column)
 		Relation index = index_open(lfirst_oid(lc), AccessShareLock);
 		AttrNumber first = index->rd_index->indkey.values[0];
 
-		if (index->rd_index->indisvalid && RelationGetIndexPredicate(index) == NIL)
-			found |= first == 0 ? equal(linitial(RelationGetIndexExpressions(index)), expression)
+		List *expressions;
+
+		if (index->rd_index->indisvalid && heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))
+			found |= first == 0 ? OutboxIndexExpressions(index, &expressions) && equal(linitial(expressions), expression)
 								: IsA(expression, Var) && ((Var *) expression)->varattno == first;
 		index_close(index, AccessShareLock);
 	}

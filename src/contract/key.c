@@ -29,6 +29,7 @@
 
 #include "catalog/contract_config.h"
 #include "compat.h"
+#include "contract/index_parts.h"
 #include "contract/key.h"
 #include "contract/partition.h"
 #include "contract/planner_world.h"
@@ -119,8 +120,8 @@ OutboxKeyPredicate(Oid table_oid, Oid root, const List *reads, const List *condi
 		Relation index = index_open(lfirst_oid(lc), AccessShareLock);
 		List *columns = NIL;
 
-		if (judge_index(table, index, &facts, &columns) == INDEX_PROVES && predicate == NIL)
-			predicate = RelationGetIndexPredicate(index);
+		if (predicate == NIL && judge_index(table, index, &facts, &columns) == INDEX_PROVES)
+			(void) OutboxIndexPredicate(index, &predicate);
 		index_close(index, AccessShareLock);
 	}
 	relation_close(table, AccessShareLock);
@@ -242,7 +243,7 @@ judge_index(Relation table, Relation index, const KeyFacts *facts, List **column
 	List *nullable = NIL;
 
 	if (!form->indisunique || !form->indimmediate || !form->indisvalid || !form->indisready ||
-		RelationGetIndexExpressions(index) != NIL)
+		OutboxIndexHasExpressions(index))
 		return INDEX_UNSUITABLE;
 	for (int i = 0; i < form->indnkeyatts; i++)
 	{
@@ -269,9 +270,11 @@ judge_index(Relation table, Relation index, const KeyFacts *facts, List **column
 static bool
 holds_all_rows(Relation table, Relation index, const KeyFacts *facts)
 {
-	List *predicate = RelationGetIndexPredicate(index);
 	List *conditions = (List *) facts->conditions;
+	List *predicate;
 
+	if (!OutboxIndexPredicate(index, &predicate))
+		return false;
 	if (predicate == NIL)
 		return true;
 	if (RelationGetRelid(table) != facts->root)
@@ -288,13 +291,13 @@ partial_hint(Relation root, const List *columns)
 	foreach (lc, RelationGetIndexList(root))
 	{
 		Relation index = index_open(lfirst_oid(lc), AccessShareLock);
-		List *predicate = RelationGetIndexPredicate(index);
 		KeyFacts facts = {.root = RelationGetRelid(root), .reads = columns};
 		List *found = NIL;
-		IndexVerdict verdict = judge_index(root, index, &facts, &found);
+		List *predicate = NIL;
+		bool partial = judge_index(root, index, &facts, &found) == INDEX_PARTIAL && OutboxIndexPredicate(index, &predicate);
 
 		index_close(index, AccessShareLock);
-		if (verdict == INDEX_PARTIAL)
+		if (partial)
 			return deparse_expression((Node *) make_ands_explicit(predicate), deparse_context_for(RelationGetRelationName(root), RelationGetRelid(root)), false, false);
 	}
 	return NULL;
