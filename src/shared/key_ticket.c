@@ -17,7 +17,7 @@
  * its latch until that one is gone. Comparing tickets is cheap: one word says
  * of nearly all pairs that they have nothing in common.
  *
- * What a ticket stands for is remembered by its session (struct Claim), part by
+ * What a ticket stands for (ticket_keys.c) is remembered by its session, part by
  * part with its nest level, and what is held is made of it again when a
  * subtransaction is rolled back.
  *
@@ -27,7 +27,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/ipc.h"
@@ -35,11 +34,9 @@
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 #include "storage/shmem.h"
-#include "utils/memutils.h"
 
 #include "compat.h"
-#include "shared/bulk_filter.h"
-#include "shared/key_ticket.h"
+#include "shared/ticket_keys.h"
 
 #define TRANCHE "outbox_key_tickets"
 
@@ -50,31 +47,15 @@
 
 #define NOBODY (-1)
 
-typedef struct TicketPart
-{
-	uint64 lock_class;
-	bool whole;
-	int filter;
-	int first; /* of its keys */
-	int nkeys;
-} TicketPart;
-
 /* All of it under the lock, but `reading`, which only its owner sets. */
 typedef struct Ticket
 {
 	uint64 number; /* 0: not in the queue */
-	Oid dboid;
 	int pid;
-	bool ahead;      /* of all who wait: only held tickets are in its way */
-	bool everything; /* stands for all keys of the database */
-	bool any_whole;
+	bool ahead;  /* of all who wait: only held tickets are in its way */
 	int blocker; /* a ticket that is in its way, or NOBODY: look again */
 	pg_atomic_uint32 reading;
-	uint64 mask; /* one bit per key, several for the same */
-	int nparts;
-	int nkeys;
-	TicketPart parts[OUTBOX_TICKET_PARTS];
-	uint64 keys[OUTBOX_TICKET_KEYS];
+	TicketKeys keys;
 } Ticket;
 
 typedef struct Tickets
@@ -85,35 +66,18 @@ typedef struct Tickets
 	int queue[FLEXIBLE_ARRAY_MEMBER]; /* in the order of drawing */
 } Tickets;
 
-/* What this transaction asked for at one nest level, in TopTransactionContext; the newest first. */
-typedef struct Claim
-{
-	struct Claim *next;
-	int nest_level;
-	bool waits; /* the first one only */
-	int nparts;
-	OutboxTicketPart *parts;
-} Claim;
-
 static Tickets *shared = NULL; /* NULL without preloading */
 static Ticket *tickets;
 
-static Claim *claims = NULL;
+static Claim *claims = NULL; /* the newest first */
 static LocalTransactionId claimed_by = InvalidLocalTransactionId;
 
 static Ticket *my_ticket(int which);
 static bool is_held(int index);
-static void merge_claims(void);
-static void merge_part(Claim *into, const OutboxTicketPart *part);
-static Claim *make_claim(const OutboxTicketPart *parts, int nparts);
 static void release_at_exit(int code, Datum arg);
 static void fill(Ticket *ticket, bool waiting);
-static void add_part(Ticket *ticket, const OutboxTicketPart *part);
 static int find_blocker(int index);
 static bool in_the_way(const Ticket *mine, int index);
-static bool in_common(const Ticket *a, const Ticket *b);
-static bool parts_in_common(const Ticket *a, const TicketPart *left, const Ticket *b, const TicketPart *right);
-static bool key_in_common(const uint64 *left, int nleft, const uint64 *right, int nright);
 static void take_turn(void);
 static bool waits_for_lock(int proc);
 static int *place_of(int index);
@@ -188,17 +152,18 @@ is_held(int index)
 bool
 OutboxTicketDraw(const OutboxTicketPart *parts, int nparts, bool ahead)
 {
+	static bool at_exit = false;
 	Ticket *ticket = my_ticket(WAITING);
-	Claim *claim;
 
 	if (claimed_by != OutboxLocalTransactionId())
 		OutboxTicketsForget();
 	OutboxTicketReturn();
-	while (claims && claims->next && claims->nest_level == claims->next->nest_level)
-		merge_claims();
-	claim = make_claim(parts, nparts);
-	claim->next = claims;
-	claims = claim;
+	claims = OutboxClaimsMerge(claims);
+	claims = OutboxClaimMake(parts, nparts, claims);
+	claimed_by = OutboxLocalTransactionId();
+	if (!at_exit)
+		on_shmem_exit(release_at_exit, 0);
+	at_exit = true;
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	ticket->ahead = ahead || my_ticket(HELD)->number != 0;
 	if (my_ticket(HELD)->number != 0)
@@ -211,90 +176,6 @@ OutboxTicketDraw(const OutboxTicketPart *parts, int nparts, bool ahead)
 		take_turn();
 	LWLockRelease(shared->lock);
 	return !claims->waits;
-}
-
-/* A transaction may come again very often, and a ticket has few parts. */
-static void
-merge_claims(void)
-{
-	Claim *newer = claims;
-	Claim *older = newer->next;
-	MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
-
-	older->parts = repalloc(older->parts, sizeof(OutboxTicketPart) * (older->nparts + newer->nparts + 1));
-	for (int i = 0; i < newer->nparts; i++)
-		merge_part(older, &newer->parts[i]);
-	claims = older;
-	MemoryContextSwitchTo(caller);
-}
-
-static void
-merge_part(Claim *into, const OutboxTicketPart *part)
-{
-	OutboxTicketPart *found = NULL;
-
-	for (int i = 0; i < into->nparts && !part->whole; i++)
-	{
-		if (!into->parts[i].whole && into->parts[i].lock_class == part->lock_class)
-			found = &into->parts[i];
-	}
-	if (found == NULL)
-	{
-		into->parts[into->nparts++] = *part;
-		return;
-	}
-	found->keys = repalloc(found->keys, sizeof(uint64) * (found->nkeys + part->nkeys + 1));
-	memcpy(found->keys + found->nkeys, part->keys, sizeof(uint64) * part->nkeys);
-	found->nkeys = OutboxSortKeys(found->keys, found->nkeys + part->nkeys);
-}
-
-static int
-compare_keys(const void *a, const void *b)
-{
-	uint64 left = *(const uint64 *) a;
-	uint64 right = *(const uint64 *) b;
-
-	return left < right ? -1 : left > right;
-}
-
-int
-OutboxSortKeys(uint64 *keys, int nkeys)
-{
-	int kept = 0;
-
-	qsort(keys, nkeys, sizeof(uint64), compare_keys);
-	for (int i = 0; i < nkeys; i++)
-	{
-		if (kept == 0 || keys[kept - 1] != keys[i])
-			keys[kept++] = keys[i];
-	}
-	return kept;
-}
-
-static Claim *
-make_claim(const OutboxTicketPart *parts, int nparts)
-{
-	static bool at_exit = false;
-	MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
-	Claim *claim = palloc(sizeof(Claim));
-
-	claim->next = NULL;
-	claim->nest_level = GetCurrentTransactionNestLevel();
-	claim->waits = true;
-	claim->nparts = nparts;
-	claim->parts = palloc(sizeof(OutboxTicketPart) * Max(nparts, 1));
-	for (int i = 0; i < nparts; i++)
-	{
-		claim->parts[i] = parts[i];
-		claim->parts[i].keys = palloc(sizeof(uint64) * Max(parts[i].nkeys, 1));
-		memcpy(claim->parts[i].keys, parts[i].keys, sizeof(uint64) * parts[i].nkeys);
-	}
-	MemoryContextSwitchTo(caller);
-	if (!at_exit)
-		on_shmem_exit(release_at_exit, 0);
-	at_exit = true;
-	claimed_by = OutboxLocalTransactionId();
-	return claim;
 }
 
 /* After the abort, which has done it already unless an error kept it from it. */
@@ -399,39 +280,12 @@ OutboxTicketHasRead(void)
 static void
 fill(Ticket *ticket, bool waiting)
 {
-	ticket->dboid = MyDatabaseId;
 	ticket->pid = MyProcPid;
-	ticket->everything = ticket->any_whole = false;
-	ticket->mask = 0;
-	ticket->nparts = ticket->nkeys = 0;
+	OutboxTicketKeysClear(&ticket->keys);
 	for (const Claim *claim = claims; claim; claim = claim->next)
 	{
 		for (int i = 0; i < claim->nparts && claim->waits == waiting; i++)
-			add_part(ticket, &claim->parts[i]);
-	}
-}
-
-static void
-add_part(Ticket *ticket, const OutboxTicketPart *part)
-{
-	TicketPart *mine = &ticket->parts[ticket->nparts];
-
-	if (ticket->nparts == OUTBOX_TICKET_PARTS)
-	{
-		ticket->everything = ticket->any_whole = true;
-		return;
-	}
-	ticket->nparts++;
-	mine->lock_class = part->lock_class;
-	mine->whole = part->whole || ticket->nkeys + part->nkeys > OUTBOX_TICKET_KEYS;
-	mine->filter = part->whole ? part->filter : -1;
-	mine->first = ticket->nkeys;
-	mine->nkeys = mine->whole ? 0 : part->nkeys;
-	ticket->any_whole |= mine->whole;
-	for (int i = 0; i < mine->nkeys; i++)
-	{
-		ticket->keys[ticket->nkeys++] = part->keys[i];
-		ticket->mask |= UINT64CONST(1) << (part->keys[i] % 64);
+			OutboxTicketKeysAdd(&ticket->keys, &claim->parts[i]);
 	}
 }
 
@@ -444,7 +298,7 @@ find_blocker(int index)
 		int other = shared->queue[i];
 
 		if (other / PER_SESSION != index / PER_SESSION && in_the_way(&tickets[index], other) &&
-			in_common(&tickets[index], &tickets[other]))
+			OutboxTicketKeysInCommon(&tickets[index].keys, &tickets[other].keys))
 			return other;
 	}
 	return NOBODY;
@@ -455,54 +309,6 @@ static bool
 in_the_way(const Ticket *mine, int index)
 {
 	return is_held(index) || (!mine->ahead && (tickets[index].ahead || tickets[index].number < mine->number));
-}
-
-static bool
-in_common(const Ticket *a, const Ticket *b)
-{
-	if (a->dboid != b->dboid)
-		return false;
-	if (a->everything || b->everything)
-		return true;
-	if (!a->any_whole && !b->any_whole && (a->mask & b->mask) == 0)
-		return false;
-	for (int i = 0; i < a->nparts; i++)
-	{
-		for (int j = 0; j < b->nparts; j++)
-		{
-			if (a->parts[i].lock_class == b->parts[j].lock_class && parts_in_common(a, &a->parts[i], b, &b->parts[j]))
-				return true;
-		}
-	}
-	return false;
-}
-
-/* Two filters cannot be compared. */
-static bool
-parts_in_common(const Ticket *a, const TicketPart *left, const Ticket *b, const TicketPart *right)
-{
-	if (left->whole && right->whole)
-		return true;
-	if (left->whole)
-		return left->filter < 0 || OutboxBulkFilterMayHave(left->filter, b->keys + right->first, right->nkeys);
-	if (right->whole)
-		return right->filter < 0 || OutboxBulkFilterMayHave(right->filter, a->keys + left->first, left->nkeys);
-	return key_in_common(a->keys + left->first, left->nkeys, b->keys + right->first, right->nkeys);
-}
-
-static bool
-key_in_common(const uint64 *left, int nleft, const uint64 *right, int nright)
-{
-	for (int i = 0, j = 0; i < nleft && j < nright;)
-	{
-		if (left[i] == right[j])
-			return true;
-		if (left[i] < right[j])
-			i++;
-		else
-			j++;
-	}
-	return false;
 }
 
 /* ---- the queue: under the lock --------------------------------------------------- */
@@ -607,9 +413,9 @@ OutboxTicketsList(int *n)
 		int index = shared->queue[i];
 		Ticket *ticket = &tickets[index];
 
-		if (ticket->dboid != MyDatabaseId)
+		if (ticket->keys.dboid != MyDatabaseId)
 			continue;
-		list[*n] = (OutboxTicketInfo){.pid = ticket->pid, .waits = !is_held(index), .reads = pg_atomic_read_u32(&ticket->reading) != 0, .nkeys = ticket->any_whole ? -1 : ticket->nkeys};
+		list[*n] = (OutboxTicketInfo){.pid = ticket->pid, .waits = !is_held(index), .reads = pg_atomic_read_u32(&ticket->reading) != 0, .nkeys = ticket->keys.any_whole ? -1 : ticket->keys.nkeys};
 		if (!is_held(index) && ticket->blocker != NOBODY)
 			list[*n].blocking_pid = tickets[ticket->blocker].pid;
 		(*n)++;
