@@ -24,6 +24,7 @@
 
 #include <unistd.h>
 
+#include "mb/pg_wchar.h"
 #include "port/atomics.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -35,6 +36,9 @@
  * a broker that has forgotten the producer: another producer sends them.
  */
 #define FORGOTTEN_MS 3600000
+
+/* Bytes of a name that an error shows: one that cannot be used may be longer than what status has room for. */
+#define SHOWN_NAME 100
 
 /* Not a partition: librdkafka gives the message back. */
 #define NO_PARTITION PG_INT32_MAX
@@ -93,7 +97,8 @@ open_handle(KafkaSink *sink, KafkaTopic *topic)
 	if (topic->handle == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("could not use topic \"%s\": %s", topic->name, rd_kafka_err2str(rd_kafka_last_error())),
+				 errmsg("could not use topic \"%.*s\": %s", pg_encoding_mbcliplen(PG_UTF8, topic->name, strlen(topic->name), SHOWN_NAME),
+						topic->name, rd_kafka_err2str(rd_kafka_last_error())),
 				 errhint("Topic names have up to 249 letters, digits, dots, underscores and hyphens.")));
 	sink->uncounted++;
 	if (topic->careful)
