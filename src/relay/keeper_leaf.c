@@ -99,7 +99,7 @@ expect_row(uint64 processed, int16 number, const char *state)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("leaf %d is not in state \"%s\" any more", number, state),
-				 errhint("outbox.leaf is changed by a relay alone.")));
+				 errdetail("outbox.leaf is changed by a relay alone.")));
 }
 
 /*
