@@ -3,12 +3,12 @@
 CREATE FUNCTION outbox.redrive(id bigint DEFAULT NULL, contract text DEFAULT NULL, max_rows int DEFAULT 1000)
 RETURNS bigint LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_redrive';
 COMMENT ON FUNCTION outbox.redrive(bigint, text, int) IS
-'Tries open dead letters again, the oldest first: the row as it is now, read by key; what it was before comes from the dead letter. Events get a new seq and the header redriven. Returns how many dead letters were resolved; those that fail again stay open with the reason in last_failure, and get their next turn after others. Late events that cannot be decided (stage flush, with an event_type) are published only by their id. NULL: no restriction.';
+'Tries open dead letters again, the oldest first: the row as it is now, read by key; what it was before comes from the dead letter. Events get a new seq and the header redriven. Returns how many dead letters were resolved; those that fail again stay open with the reason in last_failure, and get their next turn after others. NULL: no restriction.';
 
 CREATE FUNCTION outbox.redrive_late(max_rows int DEFAULT 50)
 RETURNS bigint LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_redrive_late';
 COMMENT ON FUNCTION outbox.redrive_late(int) IS
-'What the relay calls by itself: tries dead letters of stage flush again, keys that a commit had no time for. Events get the header late. Event types that cannot be decided without the row before are left to a person, each in a dead letter of its own. Returns how many dead letters were taken up.';
+'What the relay calls by itself: tries dead letters of stage flush again, keys that a commit had no time for. Events get the header late. Returns how many dead letters were taken up.';
 
 CREATE FUNCTION outbox.discard(id bigint, reason text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_discard';

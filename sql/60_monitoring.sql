@@ -124,8 +124,6 @@ WITH RECURSIVE tree AS (
            (SELECT pg_catalog.count(*) FROM outbox_internal.event_type e WHERE e.contract_id = c.id) AS event_types,
            (SELECT pg_catalog.count(*) FROM outbox_internal.dead_letter_entry d
             WHERE d.contract = c.name AND d.state = 'open') AS dead_letters,
-           (SELECT pg_catalog.count(*) FROM outbox_internal.dead_letter_entry d
-            WHERE d.contract = c.name AND d.state = 'open' AND d.stage = 'flush' AND d.event_type IS NOT NULL) AS undecided,
            (SELECT pg_catalog.count(*) FROM outbox_internal.gap g
             WHERE g.contract = c.name AND g.resolved_at IS NULL) AS gaps,
            (SELECT pg_catalog.min(g.detail) FROM outbox_internal.gap g
@@ -280,8 +278,6 @@ SELECT 'contract', c.name,
             WHEN c.event_types = 0 THEN 'It has no event types: SELECT outbox.create_event_type(...).'
             WHEN c.inherited IS NOT NULL THEN 'Changes of rows in tables that inherit from ' || c.inherited || ' are not captured: ALTER TABLE ... NO INHERIT ' || c.inherited || '.'
             WHEN c.dead_letters > 0 THEN 'SELECT * FROM outbox.dead_letter WHERE contract = ' || pg_catalog.quote_literal(c.name) || ' AND state = ''open''.'
-                || CASE WHEN c.undecided > 0 THEN ' Of stage flush, ' || c.undecided || ' name an event that nobody knows to have happened: redrive(id) publishes it, discard(id, reason) forgets it; redrive without an id leaves them.'
-                   ELSE '' END
             WHEN c.swapped IS NOT NULL THEN 'Its source was renamed to ' || c.source || ', and another table is ' || c.swapped || ' now, whose changes are not captured: create the contract again over that one; then close the gap: UPDATE outbox.gap SET resolved_at = now() WHERE reason = ''swapped'' AND contract = ' || pg_catalog.quote_literal(c.name) || ';'
             WHEN c.gaps > 0 THEN 'Changes produced no events: SELECT * FROM outbox.gap WHERE contract = ' || pg_catalog.quote_literal(c.name) || '.'
             WHEN c.derived_key <> '{}' THEN 'Two rows of the source may give the same key, of which (' || pg_catalog.array_to_string(c.derived_key, ', ') || ') is computed: SELECT '

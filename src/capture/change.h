@@ -46,7 +46,7 @@ typedef struct OutboxChange
 	TupleTableSlot *source_after;
 	int16 flags;           /* OUTBOX_EVENT_* of all its events */
 	const char *only_type; /* NULL: all event types */
-	bool always_only;      /* of event types, only those that need no row before */
+	bool is_state;         /* told although nothing may differ from the row before */
 	TupleDesc lookup_desc; /* evaluated at commit: the lookup key, in place of source rows */
 	const Datum *lookup;
 	bool interrupted; /* our own timer ran out */

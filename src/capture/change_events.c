@@ -65,14 +65,12 @@ concerns(const OutboxChange *change, const OutboxCompiledEventType *type, const 
 {
 	if (change->only_type && strcmp(change->only_type, type->config->name) != 0)
 		return false;
-	if (change->always_only)
-		return OutboxNeedsNoRowBefore(type);
 	if (type->config->emit == OUTBOX_EMIT_ALWAYS)
 		return true;
 	if (type->config->emit != transition->emit || transition->equal)
 		return false;
 	/* columns that only another event type publishes do not concern this one */
-	return transition->emit != OUTBOX_EMIT_CHANGED || change->before != ROW_PRESENT || !type->partial ||
+	return transition->emit != OUTBOX_EMIT_CHANGED || change->before != ROW_PRESENT || change->is_state || !type->partial ||
 		!OutboxRowsEqual(change->contract, type);
 }
 

@@ -162,7 +162,7 @@ compare(OutboxChange *change)
 	{
 		if (same_key(change))
 			OutboxChangeAddTransition(change, OUTBOX_EMIT_CHANGED,
-									  change->before == ROW_PRESENT && OutboxRowsEqual(contract, NULL), true, true);
+									  change->before == ROW_PRESENT && !change->is_state && OutboxRowsEqual(contract, NULL), true, true);
 		else
 		{
 			former_row_gone(change);

@@ -144,6 +144,8 @@ flush_keys(OutboxFlush *flush)
 									  "The relay tries it again by itself.");
 	INSTR_TIME_SET_CURRENT(flush->lap);
 	OutboxFlushTakeLocks(flush);
+	if (!flush->locked)
+		OutboxFlushOpenLate(flush);
 	for (int i = 0; i < flush->ncontracts; i++)
 		OutboxFlushContractCheckRewritten(&flush->contracts[i]);
 	OutboxFlushShareTime(flush, false);

@@ -126,7 +126,7 @@ OutboxFlushContractCheckRewritten(OutboxFlushContract *contract)
 {
 	ListCell *lc;
 
-	if (contract->compiled == NULL || contract->late)
+	if (contract->compiled == NULL)
 		return;
 	foreach (lc, contract->compiled->query->relations)
 	{

@@ -28,7 +28,7 @@
 static bool fill_portion(OutboxFlush *flush);
 static void read_portion(OutboxFlush *flush);
 static void read_contract(OutboxFlush *flush, OutboxFlushContract *contract, Snapshot snapshot);
-static bool wants_before(const OutboxPortionKey *key);
+static const ErrorData *read_sides(OutboxFlush *flush, OutboxFlushContract *contract, OutboxCommitRead *read, OutboxReadKey **keys);
 static void capture_key(OutboxFlush *flush, OutboxPortionKey *key);
 static bool capture_rows(OutboxPortionKey *key);
 static const ErrorData *side_error(const OutboxFlushContract *contract, const OutboxKeySide *side);
@@ -89,6 +89,7 @@ read_portion(OutboxFlush *flush)
 	/* The rows may refer to toasted values, which the snapshot keeps in place until they are encoded. */
 	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
 
+	flush->snapshot = snapshot;
 	for (int i = 0; i < flush->ncontracts; i++)
 	{
 		flush->contracts[i].portion_keys = 0;
@@ -111,42 +112,60 @@ read_contract(OutboxFlush *flush, OutboxFlushContract *contract, Snapshot snapsh
 {
 	OutboxCommitRead read = {.contract = contract->compiled, .shape = contract->queued->shape, .context = flush->portion_context, .snapshot = snapshot, .before = flush->before};
 	OutboxReadKey **keys = palloc(sizeof(OutboxReadKey *) * flush->nkeys);
-	const ErrorData *error = contract->late;
+
+	if (contract->late == NULL)
+	{
+		const ErrorData *error = read_sides(flush, contract, &read, keys);
+		MemoryContext caller = MemoryContextSwitchTo(flush->context);
+
+		if (error)
+			contract->late = OutboxCommitGuardExpired() ? flush->expired : copy_error(error);
+		MemoryContextSwitchTo(caller);
+	}
+	if (contract->late)
+		OutboxFlushReadLate(flush, contract, &read);
+}
+
+/* The rows before and after; NULL, or why the contract is late. `keys` has room for the portion's. */
+static const ErrorData *
+read_sides(OutboxFlush *flush, OutboxFlushContract *contract, OutboxCommitRead *read, OutboxReadKey **keys)
+{
+	const ErrorData *error;
 	int nkeys = 0;
 
 	for (int i = 0; i < flush->nkeys; i++)
 	{
-		if (flush->keys[i].contract == contract && wants_before(&flush->keys[i]))
+		if (flush->keys[i].contract == contract && OutboxFlushWantsBefore(&flush->keys[i]))
 			keys[nkeys++] = &flush->keys[i].read;
 	}
-	if (error == NULL)
-		error = OutboxReadKeysBefore(&read, keys, nkeys);
-	for (int i = 0; i < nkeys && error == NULL; i++)
-		((OutboxPortionKey *) keys[i])->before_known = side_error(contract, &keys[i]->before) == NULL;
+	error = OutboxReadKeysBefore(read, keys, nkeys);
+	if (error)
+		return error;
+	OutboxFlushNoteBefore(contract, keys, nkeys);
 	nkeys = 0;
 	for (int i = 0; i < flush->nkeys; i++)
 	{
 		if (flush->keys[i].contract == contract)
 			keys[nkeys++] = &flush->keys[i].read;
 	}
-	if (error == NULL)
-		error = OutboxReadKeysAfter(&read, keys, nkeys);
+	error = OutboxReadKeysAfter(read, keys, nkeys);
 	for (int i = 0; i < nkeys && error == NULL && contract->compiled->key_query; i++)
 	{
 		if (side_error(contract, &keys[i]->before) && keys[i]->after.nrows == 0 && keys[i]->after.error == NULL)
-			OutboxReadFormerKey(&read, keys[i]);
+			OutboxReadFormerKey(read, keys[i]);
 	}
-	if (error && contract->late == NULL)
-	{
-		MemoryContext caller = MemoryContextSwitchTo(flush->context);
-
-		contract->late = OutboxCommitGuardExpired() ? flush->expired : copy_error(error);
-		MemoryContextSwitchTo(caller);
-	}
+	return error;
 }
 
-static bool
-wants_before(const OutboxPortionKey *key)
+void
+OutboxFlushNoteBefore(OutboxFlushContract *contract, OutboxReadKey **keys, int nkeys)
+{
+	for (int i = 0; i < nkeys; i++)
+		((OutboxPortionKey *) keys[i])->before_known = side_error(contract, &keys[i]->before) == NULL;
+}
+
+bool
+OutboxFlushWantsBefore(const OutboxPortionKey *key)
 {
 	return !key->inserted && key->contract->unknown == NULL;
 }
@@ -171,6 +190,8 @@ capture_key(OutboxFlush *flush, OutboxPortionKey *key)
 	else
 		late.before = NULL;
 	late.reason = contract->late;
+	if (key->before_known)
+		late.snapshot = OutboxFlushSeen(flush);
 	OutboxLateLetter(&late);
 }
 

@@ -37,6 +37,8 @@ typedef struct OutboxFlush
 	OutboxLockRequest locks;
 	CommandId before;
 	const ErrorData *expired; /* what a key says that the timer left out */
+	bool extended;            /* the time for rows before of late keys has begun */
+	Snapshot snapshot;        /* of the portion */
 	int portion_size;
 	OutboxPortionKey *keys;
 	int nkeys;
@@ -51,6 +53,28 @@ extern void OutboxFlushTakeLocks(OutboxFlush *flush);
 
 /* The place where a flush gives up on keys for a lock: contracts that are not late for another reason are for this one. */
 extern void OutboxFlushGiveUp(OutboxFlush *flush, const ErrorData *reason);
+
+/* ---- flush_late.c ---- */
+
+/* Not all locks were to be had: opens the contracts without those of the keys, as far as that goes at once. */
+extern void OutboxFlushOpenLate(OutboxFlush *flush);
+
+/*
+ * Of the keys of a late contract in the portion, reads the rows before that are
+ * not known, without the keys' locks, while the time for that lasts.
+ */
+extern void OutboxFlushReadLate(OutboxFlush *flush, OutboxFlushContract *contract, OutboxCommitRead *read);
+
+/* What the portion's rows before have seen, as a pg_snapshot in CurrentMemoryContext. */
+extern Datum OutboxFlushSeen(OutboxFlush *flush);
+
+/* ---- flush_portion.c ---- */
+
+/* Is the row before to be read? */
+extern bool OutboxFlushWantsBefore(const OutboxPortionKey *key);
+
+/* Notes which of these keys have a row before that is known now, NULL included. */
+extern void OutboxFlushNoteBefore(OutboxFlushContract *contract, OutboxReadKey **keys, int nkeys);
 
 /* Reads and captures the queue's keys, portion by portion. */
 extern void OutboxFlushPortions(OutboxFlush *flush);

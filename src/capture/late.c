@@ -5,7 +5,7 @@
  *
  * A commit does not wait: not for a lock, not for a slow view. What is not
  * done in time is kept as a dead letter of stage flush, in the same
- * transaction, with the key and what is known of the row before. The relay
+ * transaction, with the key and the row before (flush_late.c). The relay
  * tries it again when the transaction has ended.
  *
  *-------------------------------------------------------------------------
@@ -56,6 +56,8 @@ OutboxLateLetter(const OutboxLateKey *key)
 	letter->message = key->reason->message ? key->reason->message : "unknown error";
 	letter->detail = key->reason->detail;
 	letter->hint = "The relay tries it again by itself.";
+	if (key->before_known && (key->before == NULL || letter->before))
+		letter->snapshot = key->snapshot;
 	if (key->before_known && key->before == NULL)
 		letter->emit = OutboxEmitName(OUTBOX_EMIT_CREATED);
 	else if (letter->before)

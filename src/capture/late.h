@@ -17,6 +17,7 @@ typedef struct OutboxLateKey
 	const OutboxQueuedContract *contract;
 	const Datum *lookup;
 	bool before_known;
+	Datum snapshot;   /* a pg_snapshot: which transactions it has seen */
 	HeapTuple before; /* a row of row_desc; NULL: none */
 	TupleDesc row_desc;
 	const ErrorData *reason;

@@ -236,7 +236,7 @@ static void
 attempt_key(Attempt *attempt, OutboxCompiledContract *contract)
 {
 	OutboxLetter *letter = attempt->letter;
-	OutboxKeyLetter key_letter = {.event_type = letter->event_type, .emit = letter->emit, .late = letter->late, .by_relay = letter->by_relay, .attempts = letter->attempts, .key = letter->key, .lookup = letter->source_columns, .before = OutboxLetterRowBefore(contract, letter)};
+	OutboxKeyLetter key_letter = {.event_type = letter->event_type, .emit = letter->emit, .late = letter->late, .by_relay = letter->by_relay, .attempts = letter->attempts, .key = letter->key, .lookup = letter->source_columns, .before = OutboxLetterRowBefore(contract, letter), .snapshot = letter->snapshot};
 	OutboxDeadLetter failure = {0};
 
 	attempt->reason = OutboxRedriveKey(contract, &key_letter, &failure);

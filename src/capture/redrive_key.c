@@ -5,15 +5,18 @@
  *
  * The letter has the lookup key; the row is read by it as a flush reads it,
  * under the aggregate's lock, so that no transaction commits a change of it
- * meanwhile. What it was before comes from the letter. Where the letter does
- * not have it, nobody can tell a created from a changed row: the event types
- * that would have to be told are named, each in a letter of its own, for a
- * person who knows what consumers have.
+ * meanwhile. What it was before comes from the letter; of a late key, from the
+ * newest event that was committed since the letter's row was read, if there is
+ * one. Where neither knows it, the newest event of all tells what consumers
+ * have; and where there is none, the row as it is counts as changed, or as created
+ * if no event type tells of changed rows. So a late key never needs a person,
+ * but for a row that is gone and of which nobody knows what it was.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -23,6 +26,7 @@
 #include "capture/aggregate_lock.h"
 #include "capture/commit_guard.h"
 #include "capture/commit_read.h"
+#include "capture/redrive_history.h"
 #include "capture/redrive_key.h"
 #include "capture/redrive_row.h"
 #include "catalog/outbox_catalog.h"
@@ -47,8 +51,7 @@ typedef struct KeyAttempt
 	OutboxDeadLetter *failure;
 	OutboxKeyShape *shape;
 	OutboxReadKey key;
-	bool undecided; /* letters of event types were left to a person */
-	bool untold;    /* the row is gone, which no event type tells */
+	bool untold; /* the row is gone, which no event type tells */
 } KeyAttempt;
 
 static int patience(const OutboxKeyLetter *letter);
@@ -56,9 +59,9 @@ static bool parse_lookup(KeyAttempt *attempt);
 static bool lock_key(KeyAttempt *attempt);
 static bool read_after(KeyAttempt *attempt);
 static int make_events(KeyAttempt *attempt);
-static int decide_anew(KeyAttempt *attempt, bool before_known);
-static void name_undecided(KeyAttempt *attempt);
-static bool is_undecided(const OutboxCompiledEventType *type, bool present);
+static int decide_late(KeyAttempt *attempt, OutboxKeyRows *rows, bool before_known);
+static HeapTuple row_with_key(const KeyAttempt *attempt, const OutboxKeyRows *rows);
+static int decide_anew(KeyAttempt *attempt, const OutboxKeyRows *rows);
 static int repeat_emit(KeyAttempt *attempt);
 static void fail(KeyAttempt *attempt, int sqlerrcode, const char *message, const char *hint);
 
@@ -87,7 +90,7 @@ OutboxRedriveKey(OutboxCompiledContract *contract, const OutboxKeyLetter *letter
 		return NULL;
 	if (attempt.untold)
 		return OUTBOX_REDRIVE_UNTOLD;
-	return attempt.undecided ? OUTBOX_REDRIVE_UNDECIDED : OUTBOX_REDRIVE_NOTHING;
+	return OUTBOX_REDRIVE_NOTHING;
 }
 
 /* Milliseconds. */
@@ -172,74 +175,80 @@ make_events(KeyAttempt *attempt)
 {
 	const OutboxKeyLetter *letter = attempt->letter;
 	bool created = letter->emit && strcmp(letter->emit, OutboxEmitName(OUTBOX_EMIT_CREATED)) == 0;
-	int nevents;
+	OutboxKeyRows rows = {.lookup_desc = attempt->shape->desc, .lookup = attempt->key.values, .before = letter->before, .after = attempt->key.after.row};
 
 	attempt->untold = attempt->key.after.row == NULL && !OutboxTellsOfDeleted(attempt->contract);
 	if (letter->event_type)
 		return repeat_emit(attempt);
+	if (letter->late)
+		return decide_late(attempt, &rows, letter->before || created);
 	if (letter->before || created)
-		return decide_anew(attempt, true);
-	if (!letter->late)
-		return repeat_emit(attempt);
-	nevents = decide_anew(attempt, false);
-	/* what failed is tried again, and would be named again */
-	if (attempt->failure->message == NULL)
-		name_undecided(attempt);
-	return nevents;
+		return decide_anew(attempt, &rows);
+	return repeat_emit(attempt);
+}
+
+/* before_known: the letter has the row before, or knows that there was none. */
+static int
+decide_late(KeyAttempt *attempt, OutboxKeyRows *rows, bool before_known)
+{
+	static const ErrorData unknown = {.sqlerrcode = ERRCODE_NO_DATA_FOUND, .message = "the row before is not known"};
+	OutboxKeyHistory history = {.contract = attempt->contract, .row = row_with_key(attempt, rows), .snapshot = before_known ? attempt->letter->snapshot : NULL};
+	int nevents;
+
+	/* a letter of an earlier version that knows the row, but not since when */
+	if ((!before_known || history.snapshot) && OutboxFindNewestEvent(&history))
+		rows->before = history.before;
+	else if (!before_known && rows->after == NULL)
+	{
+		if (!attempt->untold)
+			fail(attempt, unknown.sqlerrcode, "the row is not in the view any more, and neither the dead letter nor the outbox knows what it was",
+				 "Tell consumers of the row's key another way, and discard the dead letter.");
+		return 0;
+	}
+	else if (!before_known)
+	{
+		rows->before_error = &unknown;
+		nevents = decide_anew(attempt, rows);
+		if (nevents > 0 || attempt->failure->message)
+			return nevents;
+		rows->before_error = NULL;
+	}
+	return decide_anew(attempt, rows);
+}
+
+/*
+ * Of a row that is gone, and was not kept, the key is known where it is the lookup key as it stands. NULL: it is not known.
+ */
+static HeapTuple
+row_with_key(const KeyAttempt *attempt, const OutboxKeyRows *rows)
+{
+	OutboxCompiledContract *contract = attempt->contract;
+	Datum *values;
+	bool *isnull;
+
+	if (rows->after || rows->before || !OutboxKeyIsLookup(contract->config, contract->query))
+		return rows->after ? rows->after : rows->before;
+	values = palloc0(sizeof(Datum) * contract->ncolumns);
+	isnull = palloc(sizeof(bool) * contract->ncolumns);
+	memset(isnull, true, sizeof(bool) * contract->ncolumns);
+	for (int i = 0; i < contract->nkey; i++)
+	{
+		values[contract->key[i]] = attempt->key.values[i];
+		isnull[contract->key[i]] = false;
+	}
+	return heap_form_tuple(contract->row_desc, values, isnull);
 }
 
 /* The rows are what counts, not what the letter says that happened. */
 static int
-decide_anew(KeyAttempt *attempt, bool before_known)
+decide_anew(KeyAttempt *attempt, const OutboxKeyRows *rows)
 {
-	static const ErrorData unknown = {.sqlerrcode = ERRCODE_NO_DATA_FOUND, .message = "the row before is not known"};
-	OutboxKeyRows rows = {.lookup_desc = attempt->shape->desc, .lookup = attempt->key.values, .before = attempt->letter->before, .after = attempt->key.after.row};
 	int16 flags = attempt->letter->by_relay ? 0 : OUTBOX_EVENT_REDRIVEN;
 
-	if (!before_known)
-		rows.before_error = &unknown;
 	if (attempt->letter->late)
 		flags |= OUTBOX_EVENT_LATE;
-	return OutboxCaptureLate(attempt->contract, &rows, flags, attempt->failure);
-}
-
-/* One letter for every event type that may have happened. */
-static void
-name_undecided(KeyAttempt *attempt)
-{
-	OutboxCompiledContract *contract = attempt->contract;
-	bool present = attempt->key.after.row != NULL;
-
-	for (int i = 0; i < contract->ntypes; i++)
-	{
-		const OutboxEventTypeConfig *type = contract->types[i].config;
-		OutboxDeadLetter letter = {.contract = contract->config->name, .event_type = type->name, .stage = "flush", .sqlerrcode = ERRCODE_NO_DATA_FOUND, .key = attempt->letter->key, .source_columns = attempt->letter->lookup, .hint = "Compare the row with what consumers have: outbox.redrive(id) publishes the event, outbox.discard(id, reason) forgets it."};
-
-		if (!is_undecided(&contract->types[i], present))
-			continue;
-		letter.emit = OutboxEmitName(type->emit);
-		if (type->emit == OUTBOX_EMIT_ALWAYS)
-			letter.emit = OutboxEmitName(present ? OUTBOX_EMIT_CHANGED : OUTBOX_EMIT_DELETED);
-		letter.message = psprintf("event type \"%s\" cannot be decided without the row before", type->name);
-		OutboxDeadLetterInsert(&letter);
-		attempt->undecided = true;
-	}
-}
-
-static bool
-is_undecided(const OutboxCompiledEventType *type, bool present)
-{
-	switch (type->config->emit)
-	{
-		case OUTBOX_EMIT_CREATED:
-		case OUTBOX_EMIT_CHANGED:
-			return present;
-		case OUTBOX_EMIT_DELETED:
-			return !present;
-		case OUTBOX_EMIT_ALWAYS:
-			return !present || !OutboxNeedsNoRowBefore(type);
-	}
-	return true;
+	return attempt->letter->late ? OutboxCaptureLate(attempt->contract, rows, flags, attempt->failure)
+								 : OutboxCaptureAnew(attempt->contract, rows, flags, attempt->failure);
 }
 
 /* What the letter says that happened, with the row as it is now. */

@@ -13,7 +13,6 @@
 /* Why a letter is resolved without an event, */
 #define OUTBOX_REDRIVE_NOTHING "No event type wants the row as it is now."
 #define OUTBOX_REDRIVE_UNTOLD "The row is not in the view any more, and no event type tells of deleted rows."
-#define OUTBOX_REDRIVE_UNDECIDED "Event types that cannot be decided have dead letters of their own."
 
 /* and why one of a deleted row is not. */
 #define OUTBOX_REDRIVE_THERE_AGAIN "the row is in the view again"
@@ -27,13 +26,13 @@ typedef struct OutboxKeyLetter
 	int attempts;           /* so far */
 	Jsonb *key;             /* as the letter has it */
 	Jsonb *lookup;
-	HeapTuple before; /* a row of the contract's view; NULL: not kept */
+	HeapTuple before;     /* a row of the contract's view; NULL: not kept */
+	const char *snapshot; /* a pg_snapshot: who had committed when it was read; NULL: not known */
 } OutboxKeyLetter;
 
 /*
  * Takes the aggregate's lock, reads the row as it is now and adds the events to
- * the present transaction; event types that cannot be decided without a row
- * before that nobody knows get dead letters of their own. When it fails nothing
+ * the present transaction. When it fails nothing
  * is added and *failure says why. May raise, so the caller guards it. Returns
  * why there is no event, NULL when there is one.
  */

@@ -19,7 +19,7 @@
 #include "deadletter/letter_json.h"
 
 #define LETTER_COLUMNS \
-	"id, contract, event_type, emit, key, before, source_columns, stage, attempts"
+	"id, contract, event_type, emit, key, before, source_columns, stage, attempts, before_snapshot::pg_catalog.text"
 
 static List *take(const char *query, int nargs, Oid *types, Datum *values, const char *nulls);
 static List *read_letters(MemoryContext context);
@@ -32,7 +32,7 @@ OutboxTakeLetters(const OutboxLetterChoice *choice)
 {
 	static const char query[] =
 		"WITH taken AS MATERIALIZED (SELECT " LETTER_COLUMNS " FROM outbox_internal.dead_letter_entry"
-		" WHERE state = 'open' AND (id = $1 OR $1 IS NULL AND (stage <> 'flush' OR event_type IS NULL))"
+		" WHERE state = 'open' AND ($1 IS NULL OR id = $1)"
 		" AND ($2 IS NULL OR contract = $2) ORDER BY attempts, id LIMIT $3 FOR UPDATE SKIP LOCKED)"
 		" SELECT * FROM taken ORDER BY id";
 	Oid types[] = {INT8OID, TEXTOID, INT4OID};
@@ -48,7 +48,7 @@ OutboxTakeLateLetters(int max_rows)
 {
 	static const char query[] =
 		"SELECT " LETTER_COLUMNS " FROM outbox_internal.dead_letter_entry"
-		" WHERE state = 'open' AND stage = 'flush' AND event_type IS NULL"
+		" WHERE state = 'open' AND stage = 'flush'"
 		" AND (attempts = 0 OR (attempts < 9 AND"
 		" created_at + pg_catalog.make_interval(secs => 4 ^ attempts) < pg_catalog.clock_timestamp()))"
 		" ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED";
@@ -104,6 +104,7 @@ read_letter(HeapTuple tuple, TupleDesc desc)
 	letter->late = strcmp(column_text(tuple, desc, 8), "flush") == 0;
 	letter->publish = strcmp(column_text(tuple, desc, 8), "publish") == 0;
 	letter->attempts = DatumGetInt32(heap_getattr(tuple, 9, desc, &isnull));
+	letter->snapshot = column_text(tuple, desc, 10);
 	return letter;
 }
 

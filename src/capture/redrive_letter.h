@@ -23,6 +23,7 @@ typedef struct OutboxLetter
 	bool by_relay; /* tried by a relay, not by a person */
 	Jsonb *key;
 	Jsonb *before;
+	char *snapshot; /* a pg_snapshot: who had committed when `before` was read; NULL: not known */
 	Jsonb *source_columns;
 } OutboxLetter;
 
@@ -37,15 +38,14 @@ typedef struct OutboxLetterChoice
 /*
  * Locks and reads them until the end of the transaction: a list of
  * OutboxLetter *, by id, in the current memory context. Those that another
- * session works on are skipped, and so are, unless one is asked for by its id,
- * those that a person has to decide about. Of more than there may be, those
+ * session works on are skipped. Of more than there may be, those
  * come first that were tried least often: one that fails again and again does
  * not keep others from their turn.
  */
 extern List *OutboxTakeLetters(const OutboxLetterChoice *choice);
 
 /*
- * The same of late ones that nobody has decided about, for the relay. One that
+ * The same of late ones, for the relay. One that
  * fails is left alone for longer and longer, and in the end to a person.
  */
 extern List *OutboxTakeLateLetters(int max_rows);

@@ -51,8 +51,19 @@ static ParamListInfo key_parameters(OutboxCompiledContract *contract, Jsonb *key
 void
 OutboxReadLetterRow(OutboxCompiledContract *contract, TupleDesc desc, Jsonb *object, Datum *values, bool *isnull)
 {
-	OutboxRunner runner;
 	OutboxEvaluation evaluation;
+
+	OutboxCheckReadBackTrust(contract, desc, object);
+	/* input functions run */
+	OutboxEvaluationBegin(&evaluation, contract->owner, OUTBOX_ANYTHING);
+	OutboxRowFromJsonb(desc, object, values, isnull);
+	OutboxEvaluationEnd(&evaluation);
+}
+
+void
+OutboxCheckReadBackTrust(const OutboxCompiledContract *contract, TupleDesc desc, Jsonb *object)
+{
+	OutboxRunner runner;
 
 	redrive_runner(contract, &runner);
 	for (int i = 0; i < desc->natts; i++)
@@ -65,10 +76,6 @@ OutboxReadLetterRow(OutboxCompiledContract *contract, TupleDesc desc, Jsonb *obj
 			getKeyJsonValueFromContainer(&object->root, NameStr(attribute->attname), strlen(NameStr(attribute->attname)), &member))
 			OutboxCheckInputTrust(&runner, OutboxReadBackType(attribute->atttypid, &typmod));
 	}
-	/* input functions run */
-	OutboxEvaluationBegin(&evaluation, contract->owner, OUTBOX_ANYTHING);
-	OutboxRowFromJsonb(desc, object, values, isnull);
-	OutboxEvaluationEnd(&evaluation);
 }
 
 static void

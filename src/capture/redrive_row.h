@@ -15,13 +15,16 @@
 
 /* All read as the contract's owner, into the current memory context, and may raise; NULL: there is none. */
 
-/* The row before that the letter keeps. */
 /*
  * Reads a letter's JSON back as the contract's owner (letter_json.h). Raises
  * for a type whose input functions may not run with this role's rights.
  */
 extern void OutboxReadLetterRow(OutboxCompiledContract *contract, TupleDesc desc, Jsonb *object, Datum *values, bool *isnull);
 
+/* That check alone, for the columns that the object has. */
+extern void OutboxCheckReadBackTrust(const OutboxCompiledContract *contract, TupleDesc desc, Jsonb *object);
+
+/* The row before that the letter keeps. */
 extern HeapTuple OutboxLetterRowBefore(OutboxCompiledContract *contract, const OutboxLetter *letter);
 
 /*

@@ -25,6 +25,7 @@
 
 static int take_attempt(OutboxChange *change, OutboxDeadLetter *failure);
 static void note_keys(const OutboxChange *change);
+static int capture_again(OutboxChange *change, const OutboxKeyRows *rows, OutboxDeadLetter *failure);
 static void take_rows(OutboxChange *change, const OutboxKeyRows *rows);
 static void take_former_key(OutboxChange *change, HeapTuple row);
 static void former_row_unknown(OutboxChange *change);
@@ -146,17 +147,31 @@ count_differing(const OutboxChange *change)
 int
 OutboxCaptureLate(OutboxCompiledContract *contract, const OutboxKeyRows *rows, int16 flags, OutboxDeadLetter *failure)
 {
-	OutboxChange change = {.contract = contract, .flags = flags, .always_only = rows->before_error != NULL};
+	OutboxChange change = {.contract = contract, .flags = flags, .is_state = true};
+
+	return capture_again(&change, rows, failure);
+}
+
+int
+OutboxCaptureAnew(OutboxCompiledContract *contract, const OutboxKeyRows *rows, int16 flags, OutboxDeadLetter *failure)
+{
+	OutboxChange change = {.contract = contract, .flags = flags};
+
+	return capture_again(&change, rows, failure);
+}
+
+static int
+capture_again(OutboxChange *change, const OutboxKeyRows *rows, OutboxDeadLetter *failure)
+{
+	OutboxCompiledContract *contract = change->contract;
 	MemoryContext caller;
 	int nevents;
 
 	OutboxEvaluateReset(contract);
 	caller = MemoryContextSwitchTo(contract->row_context);
-	take_rows(&change, rows);
-	if (change.always_only && rows->after == NULL)
-		change.step = STEP_DONE;
-	run_within_time(&change);
-	nevents = take_attempt(&change, failure);
+	take_rows(change, rows);
+	run_within_time(change);
+	nevents = take_attempt(change, failure);
 	MemoryContextSwitchTo(caller);
 	return nevents;
 }
@@ -227,13 +242,6 @@ bool
 OutboxTellsOfDeleted(const OutboxCompiledContract *contract)
 {
 	return OutboxEmitIsWanted(contract, OUTBOX_EMIT_DELETED) || OutboxEmitIsWanted(contract, OUTBOX_EMIT_ALWAYS);
-}
-
-bool
-OutboxNeedsNoRowBefore(const OutboxCompiledEventType *type)
-{
-	return type->config->emit == OUTBOX_EMIT_ALWAYS && type->condition == NULL && type->nchecks == 0 &&
-		type->nprevious == 0;
 }
 
 /* A row of the view as the contract's row. */

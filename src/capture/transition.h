@@ -58,15 +58,16 @@ typedef struct OutboxRedrive
 } OutboxRedrive;
 
 /*
- * A key whose evaluation was late: decides anew on the rows as far as they are
- * known. Of a row before that is not known, only event types that need none.
- * Otherwise as OutboxCaptureRedrive.
+ * A key whose evaluation was late: decides anew on the rows. The row after is
+ * told even if it equals the one before: consumers may have got another state
+ * in between. Otherwise as OutboxCaptureRedrive.
  */
 extern int OutboxCaptureLate(OutboxCompiledContract *contract, const OutboxKeyRows *rows, int16 flags,
 							 OutboxDeadLetter *failure);
 
-/* Can the event type be decided, and its payload be written, without the row before? */
-extern bool OutboxNeedsNoRowBefore(const OutboxCompiledEventType *type);
+/* Any other key that is tried again with both rows known: decides anew. Otherwise as OutboxCaptureRedrive. */
+extern int OutboxCaptureAnew(OutboxCompiledContract *contract, const OutboxKeyRows *rows, int16 flags,
+							 OutboxDeadLetter *failure);
 
 /*
  * Adds the events, marked as redriven, to the present transaction. When one of

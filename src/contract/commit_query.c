@@ -111,6 +111,24 @@ OutboxProveCommitKey(const OutboxContractConfig *config)
 	OutboxEvaluationEnd(&evaluation);
 }
 
+bool
+OutboxKeyIsLookup(const OutboxContractConfig *config, const OutboxCommitQuery *query)
+{
+	OutboxEvaluation evaluation;
+	List *expressions;
+	List *levels;
+	ListCell *lc;
+	bool same;
+
+	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
+	expressions = OutboxRootKey(config, OutboxStoredView(config->view), &levels);
+	OutboxEvaluationEnd(&evaluation);
+	same = list_length(expressions) == query->nlookup;
+	foreach (lc, expressions)
+		same = same && IsA(lfirst(lc), Var) && ((Var *) lfirst(lc))->varattno == query->lookup[foreach_current_index(lc)];
+	return same;
+}
+
 TupleDesc
 OutboxLookupDesc(Oid root, const List *columns)
 {

@@ -46,6 +46,9 @@ extern OutboxCommitQuery *OutboxPlanCommitQuery(const OutboxContractConfig *conf
 /* Raises unless the key comes from the root and is unique there: the part of the above that looks at no index but the root's. */
 extern void OutboxProveCommitKey(const OutboxContractConfig *config);
 
+/* Are the columns of the contract's key those of the lookup key, unchanged and in the same order? */
+extern bool OutboxKeyIsLookup(const OutboxContractConfig *config, const OutboxCommitQuery *query);
+
 /* Its parameters for these keys, each the values of its lookup columns. */
 extern ParamListInfo OutboxCommitQueryParameters(const OutboxCommitQuery *query, Datum *const *keys, int nkeys);
 

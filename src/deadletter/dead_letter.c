@@ -48,9 +48,12 @@ enum
 	Anum_letter_attempts,
 	Anum_letter_resolved_at,
 	Anum_letter_resolved_by,
-	Anum_letter_resolution
+	Anum_letter_resolution,
+	Anum_letter_last_failure,
+	Anum_letter_last_failure_hint,
+	Anum_letter_before_snapshot
 };
-#define Natts_letter Anum_letter_resolution
+#define Natts_letter Anum_letter_before_snapshot
 
 enum
 {
@@ -88,6 +91,8 @@ OutboxDeadLetterInsert(const OutboxDeadLetter *letter)
 	set_jsonb(values, nulls, Anum_letter_key, letter->key);
 	set_jsonb(values, nulls, Anum_letter_source_columns, letter->source_columns);
 	set_jsonb(values, nulls, Anum_letter_before, letter->before);
+	values[Anum_letter_before_snapshot - 1] = letter->snapshot;
+	nulls[Anum_letter_before_snapshot - 1] = letter->snapshot == 0;
 	set_text(values, nulls, Anum_letter_state, "open");
 	values[Anum_letter_created_at - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	nulls[Anum_letter_created_at - 1] = false;

@@ -23,6 +23,7 @@ typedef struct OutboxDeadLetter
 	Jsonb *key;
 	Jsonb *source_columns;
 	Jsonb *before;
+	Datum snapshot; /* a pg_snapshot: what others had committed when `before` was read; 0: it was not, or nobody asks */
 } OutboxDeadLetter;
 
 /*
