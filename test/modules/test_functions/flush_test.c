@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * flush_test.c
- *	  A function that only tests create: another library's pre-commit work.
+ *	  Functions that only tests create: another library's pre-commit work, a
+ *	  cancel while a flush walks over its keys.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,15 +11,18 @@
 #include "access/xact.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "capture/event_writer.h"
 #include "capture/flush.h"
+#include "capture/key_queue.h"
 #include "util/catch.h"
 
 PG_FUNCTION_INFO_V1(outbox_test_execute_late);
+PG_FUNCTION_INFO_V1(outbox_test_cancelled_walk);
 
 static char *late_command = NULL;
 static char *undone_command = NULL;
@@ -63,4 +67,20 @@ outbox_test_execute_late(PG_FUNCTION_ARGS)
 	late_command = MemoryContextStrdup(TopTransactionContext, text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	undone_command = PG_NARGS() > 1 ? MemoryContextStrdup(TopTransactionContext, text_to_cstring(PG_GETARG_TEXT_PP(1))) : NULL;
 	PG_RETURN_VOID();
+}
+
+/* Walks over the keys of the transaction with a cancel pending; returns how many there are if nobody cared. */
+Datum
+outbox_test_cancelled_walk(PG_FUNCTION_ARGS)
+{
+	OutboxQueuedKey key;
+	int32 keys = 0;
+
+	OutboxKeyQueueScan();
+	QueryCancelPending = true;
+	InterruptPending = true;
+	while (OutboxKeyQueueNext(&key))
+		keys++;
+	QueryCancelPending = false;
+	PG_RETURN_INT32(keys);
 }
