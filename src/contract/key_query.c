@@ -105,6 +105,7 @@ OutboxCompileKeyQuery(const OutboxContractConfig *config, const OutboxSourceConf
 	OutboxKeyQuery *query = palloc0(sizeof(OutboxKeyQuery));
 	Relation rel = relation_open(relation, AccessShareLock);
 	OutboxEvaluation evaluation;
+	OutboxLook look = {0};
 
 	query->parse.text = pstrdup(source->key_query);
 	query->parse.owner = psprintf("the key_query of source \"%s\"", get_rel_name(source->relation));
@@ -117,9 +118,12 @@ OutboxCompileKeyQuery(const OutboxContractConfig *config, const OutboxSourceConf
 	query->max_fanout = source->max_fanout;
 	query->nkeys = lookup->natts;
 	query->values = palloc0(sizeof(Datum) * lookup->natts);
+	OutboxLookEnter(&look, CurrentResourceOwner);
 	OutboxEvaluationBegin(&evaluation, query->owner, OUTBOX_COMPILING);
 	compile(query, lookup);
 	OutboxEvaluationEnd(&evaluation);
+	OutboxLookLeave(&look);
+	OutboxLookClose(&look);
 	check_row(query, source->relation, view_access);
 	return query;
 }

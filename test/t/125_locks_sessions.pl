@@ -8,7 +8,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $sessions   = 90;
-my $partitions = 300;
+my $partitions = 200;
 my $node = OutboxCluster->create('locks', conf => <<'CONF');
 max_connections = 100
 max_prepared_transactions = 0
