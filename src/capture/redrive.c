@@ -40,6 +40,7 @@ static void attempt_step(void *arg);
 static void capture_again(Attempt *attempt);
 static void per_row(Attempt *attempt, OutboxContractConfig *config);
 static void at_commit(Attempt *attempt, OutboxContractConfig *config);
+static OutboxCompiledContract *compile_apart(OutboxContractConfig *config);
 static OutboxCachedContract *lock_contract(const char *name);
 static void lock_relations(const List *relations);
 static void attempt_row(Attempt *attempt, OutboxCompiledContract *contract);
@@ -143,8 +144,7 @@ at_commit(Attempt *attempt, OutboxContractConfig *config)
 		OutboxCompiledContract *contract = cached->compiled;
 
 		if (cached->state != OUTBOX_CONTRACT_READY || contract->query == NULL)
-			contract = OutboxCompileContract(config, config->root, false);
-		lock_relations(contract->query->relations);
+			contract = compile_apart(config);
 		OutboxLookLeave(&look);
 		attempt_key(attempt, contract);
 		if (contract != cached->compiled)
@@ -156,6 +156,17 @@ at_commit(Attempt *attempt, OutboxContractConfig *config)
 		OutboxContractRelease(cached);
 	}
 	PG_END_TRY();
+}
+
+/* What was compiled before the relations were locked may be outdated. */
+static OutboxCompiledContract *
+compile_apart(OutboxContractConfig *config)
+{
+	OutboxCompiledContract *contract = OutboxCompileContract(config, config->root, false);
+
+	lock_relations(contract->query->relations);
+	OutboxFreeContract(contract);
+	return OutboxCompileContract(config, config->root, false);
 }
 
 /* The contract as it is while its relations are locked. */

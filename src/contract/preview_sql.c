@@ -19,6 +19,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
@@ -73,6 +74,7 @@ typedef struct Trial
 
 static int preview_rows(FunctionCallInfo fcinfo, int arg);
 static void scan_source(Trial *trial, OutboxContractConfig *config, int64 max_rows, OutboxTrialRow function);
+static OutboxCompiledContract *compile_locked(OutboxContractConfig *config);
 static void scan_keys(Trial *trial, OutboxContractConfig *config, int64 max_rows, OutboxTrialRow function);
 static int64 scan_table(Trial *trial, Oid table, int64 rows, int64 max_rows, OutboxTrialRow function);
 static bool preview_row(void *arg, bool in_view, OutboxFinding *finding);
@@ -175,9 +177,29 @@ scan_source(Trial *trial, OutboxContractConfig *config, int64 max_rows, OutboxTr
 static void
 scan_keys(Trial *trial, OutboxContractConfig *config, int64 max_rows, OutboxTrialRow function)
 {
-	trial->contract = OutboxCompileContract(config, config->root, true);
+	trial->contract = compile_locked(config);
 	OutboxTryKeys(trial->contract, max_rows, function, trial);
 	OutboxFreeContract(trial->contract);
+}
+
+/* Compiling keeps no lock, and whoever runs its query needs them: what was compiled before we had to wait for one may be outdated. */
+static OutboxCompiledContract *
+compile_locked(OutboxContractConfig *config)
+{
+	List *locked = NIL;
+
+	for (;;)
+	{
+		OutboxCompiledContract *contract = OutboxCompileContract(config, config->root, true);
+		ListCell *lc;
+
+		if (list_difference_oid(contract->query->relations, locked) == NIL)
+			return contract;
+		locked = list_copy(contract->query->relations);
+		OutboxFreeContract(contract);
+		foreach (lc, locked)
+			LockRelationOid(lfirst_oid(lc), AccessShareLock);
+	}
 }
 
 /* Goes on counting at `rows`, and returns how many there are then. */
