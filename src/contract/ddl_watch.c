@@ -39,6 +39,7 @@
 #include "compat.h"
 #include "contract/commit_query.h"
 #include "contract/contract_api.h"
+#include "contract/evaluation.h"
 #include "contract/guard.h"
 #include "contract/key.h"
 #include "contract/partition.h"
@@ -257,13 +258,17 @@ static void
 prove_step(void *arg)
 {
 	OutboxContractConfig *config = arg;
+	OutboxEvaluation evaluation;
 	List *conditions = NIL;
 	List *names = config->at_commit ? lookup_names(config, &conditions) : NIL;
 
+	/* not with the rights of whoever alters the table */
+	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
 	if (config->at_commit)
 		(void) OutboxProveUnique(config->root, names, conditions, config->key);
 	else
 		(void) OutboxProveKey(OutboxExpandView(config->view), config->key);
+	OutboxEvaluationEnd(&evaluation);
 }
 
 static List *

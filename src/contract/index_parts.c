@@ -22,11 +22,9 @@
 #include "utils/syscache.h"
 
 #include "contract/index_parts.h"
-#include "contract/reach.h"
 #include "contract/trust.h"
 
 static bool may_run(Relation index, AttrNumber part);
-static bool is_of_others(Oid function, Node *node, void *arg);
 
 bool
 OutboxIndexPredicate(Relation index, List **predicate)
@@ -58,11 +56,5 @@ may_run(Relation index, AttrNumber part)
 	bool isnull;
 	Datum stored = SysCacheGetAttr(INDEXRELID, index->rd_indextuple, part, &isnull);
 
-	return isnull || !OutboxReachFunctions(stringToNode(TextDatumGetCString(stored)), is_of_others, NULL);
-}
-
-static bool
-is_of_others(Oid function, Node *node, void *arg)
-{
-	return !OidIsValid(function) || !OutboxMayRun(GetUserId(), function);
+	return isnull || OutboxMayRunAll(GetUserId(), stringToNode(TextDatumGetCString(stored)));
 }

@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "access/transam.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
@@ -25,6 +26,7 @@
 #include "compat.h"
 #include "contract/root_condition.h"
 #include "contract/root_path.h"
+#include "contract/trust.h"
 
 static Node *over_root(const List *levels, int depth, Node *condition);
 static bool calls_user_function(Node *node, void *context);
@@ -79,8 +81,8 @@ OutboxConditionList(Node *qual)
 	if (qual == NULL)
 		return NIL;
 	qual = copyObject(qual);
-	/* functions of users are not run for that: nobody has asked yet whether they may be */
-	if (!calls_user_function(qual, NULL))
+	/* functions of users are not run for that, nor what stands behind types and operators: nobody has judged them yet */
+	if (!calls_user_function(qual, NULL) && OutboxMayRunAll(GetUserId(), qual))
 		qual = eval_const_expressions(NULL, qual);
 	return make_ands_implicit(canonicalize_qual((Expr *) qual, false));
 }

@@ -47,6 +47,7 @@ typedef struct TextWalk
 	bool has_literal; /* of which the type is not written there */
 } TextWalk;
 
+static bool may_not_run(Oid function, Node *node, void *role);
 static bool check_function(Oid function, Node *node, void *runner);
 OUTBOX_NORETURN static void refuse(const OutboxRunner *runner, Oid function);
 OUTBOX_NORETURN static void refuse_unseen(const OutboxRunner *runner, Node *node);
@@ -82,6 +83,19 @@ OutboxMayRun(Oid role, Oid function)
 	if (as_owner || owner == role || superuser_arg(owner))
 		return true;
 	return !superuser_arg(role) && is_member_of_role_nosuper(role, owner);
+}
+
+/* May all functions behind the expression? */
+bool
+OutboxMayRunAll(Oid role, Node *expression)
+{
+	return !OutboxReachFunctions(expression, may_not_run, &role);
+}
+
+static bool
+may_not_run(Oid function, Node *node, void *role)
+{
+	return !OidIsValid(function) || !OutboxMayRun(*(Oid *) role, function);
 }
 
 /* Raises for a function behind the expression, or the list of them, that may not run. */

@@ -21,6 +21,7 @@ typedef struct OutboxRunner
 
 extern void OutboxRunnerOfView(OutboxRunner *runner, Oid view, const char *what);
 extern bool OutboxMayRun(Oid role, Oid function);
+extern bool OutboxMayRunAll(Oid role, Node *expression);
 extern void OutboxCheckExpressionTrust(const OutboxRunner *runner, Node *expression);
 extern void OutboxCheckQueryTrust(const OutboxRunner *runner, Query *query);
 extern void OutboxCheckOutputTrust(const OutboxRunner *runner, Oid type);
