@@ -469,6 +469,13 @@ OutboxPlanWrites(const PlannedStmt *statement)
 #endif
 }
 
+/* Where PL/pgSQL keeps of which row of pg_proc it compiled a function: that is shared with functions in SQL since 18. */
+#if PG_VERSION_NUM >= 180000
+#define OUTBOX_PLPGSQL_VERSION(function) (&(function)->cfunc)
+#else
+#define OUTBOX_PLPGSQL_VERSION(function) (function)
+#endif
+
 /* The arguments of planner_hook. */
 #if PG_VERSION_NUM >= 190000
 #define OUTBOX_PLANNER_HOOK_ARGS Query *query, const char *text, int cursor_options, ParamListInfo params, ExplainState *explain

@@ -27,6 +27,7 @@
 
 #include "contract/evaluation.h"
 #include "contract/evaluation_refuse.h"
+#include "contract/plpgsql_types.h"
 #include "contract/portals.h"
 #include "contract/settings.h"
 
@@ -43,6 +44,8 @@ typedef struct Session
 	bool foreign;  /* that evaluation, or one around it */
 	bool commands; /* and all of these run commands of ours */
 	int portals;   /* a mark of portals.c; -1: none */
+	bool watched;  /* calls of PL/pgSQL are, instead of by: */
+	void *plugin;
 } Session;
 
 static Session *stack = NULL; /* in TopMemoryContext */
@@ -84,6 +87,8 @@ OutboxEvaluationBegin(OutboxEvaluation *evaluation, Oid owner, OutboxTraits trai
 		debug_query_string = NULL;
 		error_context_stack = NULL; /* what PG_CONTEXT shows: the functions and statements of the writer */
 		stack[depth - 1].portals = OutboxFreezePortals();
+		stack[depth - 1].plugin = OutboxWatchPlpgsql();
+		stack[depth - 1].watched = true;
 	}
 	OutboxPinSettings(traits);
 }
@@ -152,6 +157,8 @@ pop(void)
 
 	/* after this whatever code did to the settings below is what it found there */
 	AtEOXact_GUC(false, session->guc_nest_level);
+	if (session->watched)
+		OutboxUnwatchPlpgsql(session->plugin);
 	if (session->portals >= 0)
 		OutboxThawPortals(session->portals);
 	OutboxRestoreDirectSettings(&session->settings);

@@ -80,7 +80,13 @@ OutboxMayRun(Oid role, Oid function)
 	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
 	as_owner = ((Form_pg_proc) GETSTRUCT(tuple))->prosecdef;
 	ReleaseSysCache(tuple);
-	if (as_owner || owner == role || superuser_arg(owner))
+	return as_owner || OutboxTrustsRole(role, owner);
+}
+
+bool
+OutboxTrustsRole(Oid role, Oid owner)
+{
+	if (owner == role || superuser_arg(owner))
 		return true;
 	return !superuser_arg(role) && is_member_of_role_nosuper(role, owner);
 }

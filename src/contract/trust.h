@@ -22,6 +22,9 @@ typedef struct OutboxRunner
 extern void OutboxRunnerOfView(OutboxRunner *runner, Oid view, const char *what);
 extern bool OutboxMayRun(Oid role, Oid function);
 extern bool OutboxMayRunAll(Oid role, Node *expression);
+
+/* May what the owner makes run with the role's rights? */
+extern bool OutboxTrustsRole(Oid role, Oid owner);
 extern void OutboxCheckExpressionTrust(const OutboxRunner *runner, Node *expression);
 extern void OutboxCheckQueryTrust(const OutboxRunner *runner, Query *query);
 extern void OutboxCheckOutputTrust(const OutboxRunner *runner, Oid type);
