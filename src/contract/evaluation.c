@@ -25,6 +25,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
+#include "contract/definer.h"
 #include "contract/evaluation.h"
 #include "contract/evaluation_refuse.h"
 #include "contract/plpgsql_types.h"
@@ -65,6 +66,7 @@ OutboxEvaluationInit(void)
 	RegisterXactCallback(on_transaction, NULL);
 	RegisterSubXactCallback(on_subtransaction, NULL);
 	OutboxRefuseInit();
+	OutboxDefinerInit();
 }
 
 void

@@ -39,6 +39,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "contract/definer.h"
 #include "contract/evaluation.h"
 #include "contract/evaluation_refuse.h"
 
@@ -186,6 +187,8 @@ access_object(ObjectAccessType access, Oid class, Oid object, int part, void *ar
 				 errhint("Compute the value from rows and arguments alone.")));
 	if (previous_access)
 		previous_access(access, class, object, part, arg);
+	if (access == OAT_FUNCTION_EXECUTE && class == ProcedureRelationId && OutboxEvaluatesForeignCode())
+		OutboxCheckDefiner(object);
 }
 
 static bool

@@ -36,6 +36,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
+#include "contract/definer.h"
 #include "contract/function_traits.h"
 #include "contract/reach.h"
 #include "contract/trust.h"
@@ -80,7 +81,11 @@ OutboxMayRun(Oid role, Oid function)
 	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
 	as_owner = ((Form_pg_proc) GETSTRUCT(tuple))->prosecdef;
 	ReleaseSysCache(tuple);
-	return as_owner || OutboxTrustsRole(role, owner);
+	if (OutboxTrustsRole(role, owner))
+		return true;
+	if (as_owner)
+		OutboxNoteDefiner(function);
+	return as_owner;
 }
 
 bool
