@@ -30,6 +30,7 @@
 #include "contract/evaluation_refuse.h"
 #include "contract/plpgsql_types.h"
 #include "contract/portals.h"
+#include "contract/refuse_operators.h"
 #include "contract/settings.h"
 
 /* The traits that make it necessary to do anything at all. */
@@ -67,6 +68,7 @@ OutboxEvaluationInit(void)
 	RegisterSubXactCallback(on_subtransaction, NULL);
 	OutboxRefuseInit();
 	OutboxDefinerInit();
+	OutboxRefuseOperatorsInit();
 }
 
 void

@@ -179,16 +179,25 @@ is_taken_back(const Node *statement)
 static void
 access_object(ObjectAccessType access, Oid class, Oid object, int part, void *arg)
 {
-	if (access == OAT_FUNCTION_EXECUTE && class == ProcedureRelationId && OutboxEvaluatesForeignCode() && is_refused(object))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("%s() cannot be called while a contract is evaluated", get_func_name(object)),
-				 errdetail("A function behind the contract tried to. It runs in the sessions of others."),
-				 errhint("Compute the value from rows and arguments alone.")));
+	bool called = access == OAT_FUNCTION_EXECUTE && class == ProcedureRelationId && OutboxEvaluatesForeignCode();
+
+	if (called)
+		OutboxRefuseFunction(object);
 	if (previous_access)
 		previous_access(access, class, object, part, arg);
-	if (access == OAT_FUNCTION_EXECUTE && class == ProcedureRelationId && OutboxEvaluatesForeignCode())
+	if (called)
 		OutboxCheckDefiner(object);
+}
+
+void
+OutboxRefuseFunction(Oid function)
+{
+	if (is_refused(function))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s() cannot be called while a contract is evaluated", get_func_name(function)),
+				 errdetail("A function behind the contract tried to. It runs in the sessions of others."),
+				 errhint("Compute the value from rows and arguments alone.")));
 }
 
 static bool

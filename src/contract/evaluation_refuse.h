@@ -10,4 +10,7 @@
 
 extern void OutboxRefuseInit(void); /* from OutboxEvaluationInit: installs hooks */
 
+/* Raises when the function is refused during an evaluation. */
+extern void OutboxRefuseFunction(Oid function);
+
 #endif /* OUTBOX_EVALUATION_REFUSE_H */
