@@ -48,6 +48,12 @@ static const char *const storage_files[] = {
 	"nbtinsert.c", "nbtpage.c", "nbtree.c", "nbtsearch.c", "nbtutils.c", "hashutil.c", "gistutil.c", "brin_revmap.c",
 	NULL};
 
+/*
+ * Where a file that is missing is one of a table, an index or the status of transactions. Elsewhere it may be any that
+ * a function asks for: pg_ls_logdir() opens a directory through fd.c, pg_walinspect a segment through xlogutils.c.
+ */
+static const char *const relation_files[] = {"md.c", "smgr.c", "storage.c", "relmapper.c", "slru.c", NULL};
+
 /* Besides the files above: memory, shared memory, and waits for locks. */
 static const char *const shortage_files[] = {
 	"mcxt.c", "aset.c", "slab.c", "bump.c", "dsa.c", "stringinfo.c", "dynahash.c", "shmem.c",
@@ -99,11 +105,12 @@ OutboxIsStorageTrouble(const ErrorData *error)
 	switch (error->sqlerrcode)
 	{
 		case ERRCODE_DISK_FULL:
+		case ERRCODE_IO_ERROR:
 		case ERRCODE_DATA_CORRUPTED:
 		case ERRCODE_INDEX_CORRUPTED:
 			return raised_in(error, storage_files);
 		default:
-			return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_SYSTEM_ERROR && raised_in(error, storage_files);
+			return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_SYSTEM_ERROR && raised_in(error, relation_files);
 	}
 }
 

@@ -29,7 +29,7 @@ INSERT INTO forge.attempt (state, file, writer_sees) VALUES
     ('57014', 'postgres.c', true), ('57P01', 'postgres.c', true), ('57P01', 'bgworker.c', true),
     ('40001', 'predicate.c', true), ('40001', 'postgres.c', true),
     ('53100', 'md.c', true), ('53100', 'fd.c', true), ('53100', 'buffile.c', true), ('53100', 'dsm_impl.c', true),
-    ('58030', 'bufmgr.c', true), ('58P01', 'md.c', true), ('XX001', 'bufmgr.c', true), ('XX002', 'nbtpage.c', true);
+    ('58030', 'bufmgr.c', true), ('58030', 'fd.c', true), ('58P01', 'md.c', true), ('58P01', 'slru.c', true), ('XX001', 'bufmgr.c', true), ('XX002', 'nbtpage.c', true);
 -- the same states by a function; by extensions and languages in C; and by a file of the server that raises others
 INSERT INTO forge.attempt (state, file, writer_sees)
 SELECT a.state, f.file, false
@@ -37,7 +37,7 @@ FROM (SELECT DISTINCT state FROM forge.attempt) a CROSS JOIN unnest('{pl_exec.c,
 ORDER BY 1, 2;
 INSERT INTO forge.attempt (state, file, writer_sees) VALUES
     ('57014', 'md.c', false), ('40001', 'md.c', false), ('40001', 'nodeModifyTable.c', false), ('40001', 'nodeLockRows.c', false),
-    ('40001', 'heapam_handler.c', false), ('40001', 'trigger.c', false), ('40001', 'ri_triggers.c', false), ('53100', 'nodeLockRows.c', false), ('P0004', 'pl_exec.c', false), ('22012', 'postgres.c', false);
+    ('40001', 'heapam_handler.c', false), ('40001', 'trigger.c', false), ('40001', 'ri_triggers.c', false), ('53100', 'nodeLockRows.c', false), ('58P01', 'fd.c', false), ('58P02', 'fd.c', false), ('58P01', 'xlogutils.c', false), ('P0004', 'pl_exec.c', false), ('22012', 'postgres.c', false);
 \set VERBOSITY sqlstate
 SELECT format('INSERT INTO forge.%I VALUES (%s, %L, %L)', t, id, state, file)
 FROM forge.attempt, unnest('{by_row,at_commit}'::text[]) t WHERE writer_sees ORDER BY t, id \gexec
@@ -49,6 +49,23 @@ SELECT count(*) FROM (SELECT id FROM forge.by_row UNION ALL SELECT id FROM forge
 SELECT l.contract, count(*), count(*) FILTER (WHERE l.sqlstate = a.state AND a.writer_sees = false) AS right
 FROM outbox.dead_letter l JOIN forge.attempt a ON a.id = (l.key->>'id')::int WHERE l.contract LIKE 'forge%' GROUP BY 1 ORDER BY 1;
 SELECT count(*) FROM forge.attempt WHERE NOT writer_sees;
+
+\echo a file or directory that a function asks for and that is not there is no trouble of the storage
+CREATE FUNCTION forge.look(what text) RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF what = 'directory' THEN PERFORM pg_ls_dir('nowhere'); END IF;
+    IF what = 'log' THEN PERFORM * FROM pg_ls_logdir(); END IF;
+    IF what = 'file' THEN PERFORM pg_read_file('nowhere'); END IF;
+    RETURN what;
+END $$;
+CREATE TABLE forge.files (id int PRIMARY KEY, what text);
+CREATE VIEW forge.files_v AS SELECT id, forge.look(what) AS what FROM forge.files;
+SELECT outbox.create_contract('forge_files', view => 'forge.files_v', source => 'forge.files', key => '{id}');
+SELECT outbox.create_event_type('ForgeFiles', contract => 'forge_files', emit => 'always');
+SELECT outbox.enable('forge_files');
+INSERT INTO forge.files VALUES (1, 'directory'), (2, 'log'), (3, 'file'), (4, 'none');
+SELECT key, sqlstate FROM outbox.dead_letter WHERE contract = 'forge_files' ORDER BY id;
+SELECT outbox.drop_contract('forge_files');
 
 \echo a real cancel and a forged one; a function that catches a cancel and raises it again passes it on
 CREATE FUNCTION forge.wait(how text) RETURNS text LANGUAGE plpgsql STABLE AS $$
