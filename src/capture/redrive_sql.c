@@ -37,6 +37,7 @@ typedef struct Resolution
 } Resolution;
 
 static int64 try_letters(List *letters);
+static int limit_argument(FunctionCallInfo fcinfo, int arg);
 static void take_resolution(FunctionCallInfo fcinfo, const char *hint, Resolution *resolution);
 
 /* redrive(id, contract, max_rows): how many dead letters became events. */
@@ -44,7 +45,7 @@ Datum
 outbox_redrive(PG_FUNCTION_ARGS)
 {
 	int64 id = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0);
-	OutboxLetterChoice choice = {.id = PG_ARGISNULL(0) ? NULL : &id, .contract = OutboxTextArg(fcinfo, 1), .max_rows = PG_ARGISNULL(2) ? 1000 : PG_GETARG_INT32(2)};
+	OutboxLetterChoice choice = {.id = PG_ARGISNULL(0) ? NULL : &id, .contract = OutboxTextArg(fcinfo, 1), .max_rows = PG_ARGISNULL(2) ? 1000 : limit_argument(fcinfo, 2)};
 	List *letters;
 
 	OutboxRequireVersion();
@@ -57,6 +58,19 @@ outbox_redrive(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(try_letters(letters));
 }
 
+static int
+limit_argument(FunctionCallInfo fcinfo, int arg)
+{
+	int max_rows = PG_GETARG_INT32(arg);
+
+	if (max_rows <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"max_rows\" must be greater than zero: %d", max_rows),
+				 errhint("Say how many dead letters to try at most; the others get their turn in the next call.")));
+	return max_rows;
+}
+
 /*
  * redrive_late(max_rows): the relay's; how many letters it took up. The
  * aggregates stay locked until its transaction ends, and commits of the
@@ -65,7 +79,7 @@ outbox_redrive(PG_FUNCTION_ARGS)
 Datum
 outbox_redrive_late(PG_FUNCTION_ARGS)
 {
-	List *letters = OutboxTakeLateLetters(PG_GETARG_INT32(0));
+	List *letters = OutboxTakeLateLetters(limit_argument(fcinfo, 0));
 	TimestampTz start = GetCurrentTimestamp();
 	int64 taken = 0;
 	ListCell *lc;
