@@ -31,6 +31,13 @@
  */
 #define MESSAGE_OVERHEAD 1024
 
+/*
+ * Evaluations within each other, when a function behind a view writes to a source. Each may write more than one row, so
+ * their number grows by a power; the stack alone would end them after hours.
+ */
+#define MAX_DEPTH 4
+
+static void raise_too_deep(const OutboxCompiledContract *contract);
 static bool evaluate_row(OutboxCompiledContract *contract, TupleTableSlot *source, ProjectionInfo *project);
 static void set_sides(OutboxCompiledContract *contract, TupleTableSlot *before, TupleTableSlot *after);
 static bool evaluate_rule(OutboxCompiledContract *contract, ExprState *state, bool *isnull);
@@ -123,12 +130,24 @@ OutboxBeforeFromKey(OutboxCompiledContract *contract)
 static bool
 evaluate_row(OutboxCompiledContract *contract, TupleTableSlot *source, ProjectionInfo *project)
 {
+	if (OutboxEvaluationDepth() > MAX_DEPTH && (contract->traits & OUTBOX_FOREIGN))
+		raise_too_deep(contract);
 	OutboxForgetUnknownCodes();
 	contract->econtext->ecxt_scantuple = source;
 	if (contract->qual_state && !ExecQual(contract->qual_state, contract->econtext))
 		return false;
 	ExecProject(project);
 	return true;
+}
+
+static void
+raise_too_deep(const OutboxCompiledContract *contract)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_STATEMENT_TOO_COMPLEX),
+			 errmsg("contract \"%s\" is evaluated within %d other evaluations", contract->config->name, MAX_DEPTH),
+			 errdetail("A function behind its view writes to its source, or to that of another contract which does the same."),
+			 errhint("Let a trigger of the table write such rows, instead of a function that a view calls.")));
 }
 
 bool

@@ -109,6 +109,12 @@ OutboxEvaluationEnd(const OutboxEvaluation *evaluation)
 	pop();
 }
 
+int
+OutboxEvaluationDepth(void)
+{
+	return depth;
+}
+
 bool
 OutboxEvaluatesForeignCode(void)
 {

@@ -36,6 +36,9 @@ extern void OutboxEvaluationInit(void); /* from _PG_init */
 extern void OutboxEvaluationBegin(OutboxEvaluation *evaluation, Oid owner, OutboxTraits traits);
 extern void OutboxEvaluationEnd(const OutboxEvaluation *evaluation);
 
+/* How many evaluations that were entered have not ended: functions behind a view may write to sources of contracts. */
+extern int OutboxEvaluationDepth(void);
+
 /* Is code running now that is not PostgreSQL's own and not ours? */
 extern bool OutboxEvaluatesForeignCode(void);
 
