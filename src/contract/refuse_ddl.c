@@ -51,7 +51,6 @@
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/refuse_ddl.h"
-#include "contract/refuse_objects.h"
 
 PG_FUNCTION_INFO_V1(outbox_refuse_ddl);
 
@@ -140,7 +139,6 @@ outbox_refuse_ddl(PG_FUNCTION_ARGS)
 	if (IsBinaryUpgrade || OutboxOwnDdl ||
 		(creating_extension && CurrentExtensionObject == OutboxExtensionOid(true)))
 		PG_RETURN_NULL();
-	OutboxRefuseOnObjects(((EventTriggerData *) fcinfo->context)->parsetree);
 	look_at(((EventTriggerData *) fcinfo->context)->parsetree);
 	PG_RETURN_NULL();
 }
