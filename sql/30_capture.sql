@@ -54,13 +54,15 @@ ALTER EVENT TRIGGER outbox_lock_before_drop ENABLE ALWAYS;
 CREATE FUNCTION outbox_internal.refuse_ddl()
 RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_refuse_ddl';
 COMMENT ON FUNCTION outbox_internal.refuse_ddl() IS
-'Event trigger: refuses commands on relations of the extension, before they lock anything: of roles that have no right to run them (insufficient_privilege), and those that would break capture, whoever runs them (feature_not_supported): indexes, triggers and rules on outbox.event and its leaves; other names, columns, constraints, schemas and access methods';
+'Event trigger: refuses commands before they lock anything: those on the extension and on any object of it, of roles that have no right to run them (insufficient_privilege; ALTER ... DEPENDS ON EXTENSION outbox_ext is its owner''s), and those on its relations that would break capture, whoever runs them (feature_not_supported): indexes, triggers and rules on outbox.event and its leaves; other names, columns, constraints, schemas and access methods';
 
 CREATE EVENT TRIGGER outbox_refuse_ddl ON ddl_command_start
-    WHEN TAG IN ('ALTER EXTENSION', 'ALTER FOREIGN TABLE', 'ALTER INDEX', 'ALTER MATERIALIZED VIEW', 'ALTER PUBLICATION',
-                 'ALTER SCHEMA', 'ALTER SEQUENCE', 'ALTER TABLE', 'ALTER TRIGGER', 'ALTER VIEW', 'COMMENT',
+    WHEN TAG IN ('ALTER AGGREGATE', 'ALTER DOMAIN', 'ALTER EXTENSION', 'ALTER FOREIGN TABLE', 'ALTER FUNCTION', 'ALTER INDEX',
+                 'ALTER MATERIALIZED VIEW', 'ALTER PROCEDURE', 'ALTER PUBLICATION', 'ALTER ROUTINE', 'ALTER SCHEMA',
+                 'ALTER SEQUENCE', 'ALTER TABLE', 'ALTER TRIGGER', 'ALTER TYPE', 'ALTER VIEW', 'COMMENT',
                  'CREATE FOREIGN TABLE', 'CREATE INDEX', 'CREATE POLICY', 'CREATE PUBLICATION', 'CREATE RULE', 'CREATE SCHEMA',
-                 'CREATE STATISTICS', 'CREATE TABLE', 'CREATE TRIGGER', 'DROP INDEX', 'SECURITY LABEL')
+                 'CREATE STATISTICS', 'CREATE TABLE', 'CREATE TRIGGER', 'DROP AGGREGATE', 'DROP DOMAIN', 'DROP EXTENSION',
+                 'DROP FUNCTION', 'DROP INDEX', 'DROP PROCEDURE', 'DROP ROUTINE', 'DROP SCHEMA', 'DROP TYPE', 'SECURITY LABEL')
     EXECUTE FUNCTION outbox_internal.refuse_ddl();
 ALTER EVENT TRIGGER outbox_refuse_ddl ENABLE ALWAYS;
 

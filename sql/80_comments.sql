@@ -356,7 +356,7 @@ COMMENT ON EVENT TRIGGER outbox_partitions IS 'A partition of a source that come
 COMMENT ON EVENT TRIGGER outbox_dropped IS 'A partition of a source that is dropped leaves a gap or is refused';
 COMMENT ON EVENT TRIGGER outbox_source_changes IS 'A change of a source after which two rows could have one key fails at commit';
 COMMENT ON EVENT TRIGGER outbox_lock_before_drop IS 'DROP EXTENSION outbox_ext gets its locks in short attempts, or fails';
-COMMENT ON EVENT TRIGGER outbox_refuse_ddl IS 'Commands on relations of the extension that would keep others waiting, or break capture, are refused before they lock anything';
+COMMENT ON EVENT TRIGGER outbox_refuse_ddl IS 'Commands on objects of the extension that would keep others waiting, or break capture, are refused before they lock anything';
 
 COMMENT ON COLUMN outbox.contracts.name IS 'Unique';
 COMMENT ON COLUMN outbox.contracts.aggregate_type IS 'What its events are about; the default topic';

@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * refuse_ddl.c
- *	  Commands on our own relations that are refused before they lock anything.
+ *	  Commands on our own objects that are refused before they lock anything.
  *
  * An event trigger sees each command before PostgreSQL runs it. Two kinds of
  * commands end here.
  *
- * The first kind comes from a role without rights on the relation. PostgreSQL
+ * The first kind comes from a role without rights on the object (relations are
+ * judged here, all others in refuse_object.c). PostgreSQL
  * would refuse it, too, but several commands lock the relation first and ask
  * for rights afterwards (CREATE RULE, CREATE TRIGGER, PARTITION OF, ATTACH,
  * COMMENT, ...). While such a request waits, everybody else waits behind it.
@@ -19,8 +20,9 @@
  * later version of PostgreSQL is refused until somebody looked at it.
  *
  * VACUUM has no event trigger, and VACUUM FULL of a partitioned table waits for
- * ACCESS EXCLUSIVE on its partitions whoever runs it. So there is a hook, too,
- * which works where the library is loaded: everywhere if it is preloaded.
+ * ACCESS EXCLUSIVE on its partitions whoever runs it; commands on event
+ * triggers have none either. So there is a hook, too, which works where the
+ * library is loaded: everywhere if it is preloaded.
  *
  * Relations are found by name without a lock and without a check of rights on
  * the schema: nothing is raised here about relations of others. Commands of
@@ -51,6 +53,7 @@
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/refuse_ddl.h"
+#include "contract/refuse_object.h"
 
 PG_FUNCTION_INFO_V1(outbox_refuse_ddl);
 
@@ -96,6 +99,8 @@ before_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, Proce
 {
 	if (IsA(pstmt->utilityStmt, VacuumStmt))
 		look_at_vacuum((const VacuumStmt *) pstmt->utilityStmt);
+	else if (OutboxNamesEventTrigger(pstmt->utilityStmt))
+		OutboxRefuseStrangersToObjects(pstmt->utilityStmt);
 	(next_hook ? next_hook : standard_ProcessUtility)(pstmt, query, read_only_tree, context, params, environment, dest, completion);
 }
 
@@ -139,6 +144,7 @@ outbox_refuse_ddl(PG_FUNCTION_ARGS)
 	if (IsBinaryUpgrade || OutboxOwnDdl ||
 		(creating_extension && CurrentExtensionObject == OutboxExtensionOid(true)))
 		PG_RETURN_NULL();
+	OutboxRefuseStrangersToObjects(((EventTriggerData *) fcinfo->context)->parsetree);
 	look_at(((EventTriggerData *) fcinfo->context)->parsetree);
 	PG_RETURN_NULL();
 }

@@ -1,6 +1,7 @@
 # Who has no right on our relations keeps nobody waiting: every relation that a role can name, or knows the oid of, is
-# locked in every way that needs no right, and beside that every command that locks before it asks for rights is run.
-# Writers, the keeper and the relay go on meanwhile.
+# locked in every way that needs no right, and beside that every command that locks before it asks for rights is run. The
+# same with every other object of the extension, whatever its kind, and with the extension itself.
+# Writers, creators of partitions, the keeper and the relay go on meanwhile.
 use strict;
 use warnings;
 
@@ -20,6 +21,11 @@ SELECT outbox.create_contract('t', view => 't_v', source => 't', key => '{id}');
 SELECT outbox.create_event_type('TCreated', contract => 't', emit => 'created');
 SELECT outbox.create_event_type('TChanged', contract => 't', emit => 'changed');
 SELECT outbox.enable('t');
+CREATE TABLE pt (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+CREATE VIEW pt_v AS SELECT id, v FROM pt;
+SELECT outbox.create_contract('pt', view => 'pt_v', source => 'pt', key => '{id}');
+SELECT outbox.create_event_type('PtCreated', contract => 'pt', emit => 'created');
+SELECT outbox.enable('pt');
 SELECT outbox.create_sink('log', library => 'outbox_log');
 SELECT outbox.start_relay('log');
 SQL
@@ -27,16 +33,30 @@ my %roles = (nobody => undef, reader => 'reader', operator => 'operator');
 foreach my $role (sort keys %roles)
 {
 	$node->sql("CREATE ROLE $role LOGIN; CREATE SCHEMA s_$role AUTHORIZATION $role; GRANT CREATE, TEMP ON DATABASE postgres TO $role;
-		SET ROLE $role; CREATE TABLE s_$role.mine (seq bigint, leaf smallint) ; CREATE TABLE s_$role.parted (seq bigint) PARTITION BY LIST (seq)");
+		SET ROLE $role; CREATE TABLE s_$role.mine (seq bigint, leaf smallint) ; CREATE TABLE s_$role.parted (seq bigint) PARTITION BY LIST (seq);
+		CREATE INDEX mine_i ON s_$role.mine (seq); CREATE MATERIALIZED VIEW s_$role.mine_m AS SELECT 1 AS a;
+		CREATE FUNCTION s_$role.mine_f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE PROCEDURE s_$role.mine_p() LANGUAGE sql AS 'SELECT 1';
+		CREATE TRIGGER mine_t BEFORE UPDATE ON s_$role.mine FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()");
 	$node->sql("SELECT outbox.grant_access('$role', '$roles{$role}')") if $roles{$role};
 }
 $node->sql('CREATE ROLE writer LOGIN; GRANT INSERT, UPDATE, SELECT ON t TO writer');
 
 my @relations = split /\n/, $node->sql(q{SELECT oid::regclass FROM pg_class WHERE relnamespace = 'outbox'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'S', 'i', 'f')});
 my @oids = split /\n/, $node->sql(q{SELECT oid FROM pg_class WHERE relnamespace IN ('outbox'::regnamespace, 'outbox_internal'::regnamespace)});
+
+# Kind and name of everything else that belongs to the extension, and the types of its relations.
+my @objects = map { [ split /\|/, $_, 2 ] } split /\n/, $node->sql(q{
+	SELECT i.type || '|' || i.identity FROM pg_depend d CROSS JOIN pg_identify_object(d.classid, d.objid, 0) i
+	WHERE d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'outbox_ext')
+	AND d.classid <> 'pg_class'::regclass
+	UNION ALL SELECT 'type|' || format('%I.%I', 'outbox', typname) FROM pg_type WHERE typnamespace = 'outbox'::regnamespace AND (typname LIKE '\_s%' OR typname LIKE 'st%')
+	UNION ALL SELECT 'extension|outbox_ext'});
+my %kinds = map { $_->[0] => 1 } @objects;
+is(join(', ', sort keys %kinds), 'event trigger, extension, function, schema, type', 'kinds of objects that the statements below can name');
 ok((grep { $_ eq 'outbox.event' } @relations) && @relations > 20 && @oids > 50, 'there is something to name');
 
 my $n = 0;
+my $partition = 0;
 
 # Fills and leaves two leaves; a writer that waits for a lock fails.
 sub write_and_publish
@@ -51,6 +71,8 @@ sub write_and_publish
 			extra_params => [ '-U', 'writer' ]);
 		$node->poll_until("SELECT leaf <> $leaf FROM outbox.leaf WHERE state = 'current'");
 	}
+	$partition++;
+	$node->safe_psql('postgres', "SET lock_timeout = '5s'; CREATE TABLE pt_$partition PARTITION OF pt FOR VALUES FROM ($partition) TO ($partition + 1); INSERT INTO pt VALUES ($partition, 'p')");
 	$node->poll_until("SELECT count(*) = 0 FROM outbox.leaf WHERE state = 'closing'");
 	$node->poll_until("SELECT pending = 0 FROM outbox.status WHERE kind = 'sink'");
 	pass("$name: writers write, leaves are switched and frozen, the relay publishes");
@@ -84,7 +106,33 @@ sub holding
 		  "brin_summarize_new_values('$oid'::regclass)", "brin_desummarize_range('$oid'::regclass, 0)", "gin_clean_pending_list('$oid'::regclass)",
 		  "row_security_active($oid)", "length(table_to_xml('$oid'::regclass, true, true, '')::text)";
 	}
+	# they would keep the extension for the rest of the transaction
+	push @statements, map { "ALTER $_ DEPENDS ON EXTENSION outbox_ext" } depending($role);
+	push @statements, map { "ALTER $_ NO DEPENDS ON EXTENSION outbox_ext" } depending($role);
+	push @statements, "CREATE TABLE s_$role.held_in (a int)", "CREATE TRIGGER held AFTER INSERT ON s_$role.held_in FOR EACH ROW EXECUTE FUNCTION outbox.capture()",
+	  "CREATE TRIGGER held_t AFTER TRUNCATE ON s_$role.held_in EXECUTE FUNCTION outbox.capture_truncate()", "CREATE FUNCTION s_$role.held(outbox.string_map) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+	  "CREATE TABLE s_$role.held (m outbox.string_map)", map { touching($role, @$_) } @objects;
 	return join '', "\\set ON_ERROR_ROLLBACK on\n\\o /dev/null\nBEGIN; SET LOCAL lock_timeout = '5s'; SELECT pg_current_xact_id();\n", map { "$_;\n" } @statements;
+}
+
+# What a role may let depend on an extension.
+sub depending
+{
+	my ($role) = @_;
+	return "FUNCTION s_$role.mine_f()", "PROCEDURE s_$role.mine_p()", "ROUTINE s_$role.mine_f()", "INDEX s_$role.mine_i", "MATERIALIZED VIEW s_$role.mine_m",
+	  "TRIGGER mine_t ON s_$role.mine";
+}
+
+# Every command that names an object of any kind.
+sub touching
+{
+	my ($role, $kind, $name) = @_;
+	my $object = uc($kind) . " $name";
+	return "DROP $object", "DROP $object CASCADE", "DROP " . uc($kind) . " IF EXISTS $name", "COMMENT ON $object IS NULL", "SECURITY LABEL ON $object IS ''",
+	  "ALTER $object OWNER TO $role", "ALTER $object RENAME TO renamed", "ALTER $object SET SCHEMA s_$role", "ALTER $object DEPENDS ON EXTENSION plpgsql",
+	  "ALTER EXTENSION plpgsql ADD $object", "ALTER EXTENSION outbox_ext DROP $object", "ALTER EXTENSION outbox_ext UPDATE",
+	  ($kind eq 'function' ? ("DROP ROUTINE $name", "COMMENT ON ROUTINE $name IS NULL", "ALTER ROUTINE $name DEPENDS ON EXTENSION plpgsql", "ALTER FUNCTION $name STABLE") : ()),
+	  ($kind eq 'type' ? ("DROP DOMAIN $name", "COMMENT ON DOMAIN $name IS NULL", "COMMENT ON CONSTRAINT c ON DOMAIN $name IS NULL", "ALTER DOMAIN $name RENAME CONSTRAINT c TO d") : ());
 }
 
 # What locks first and asks for rights afterwards, or could: PostgreSQL's own order is not relied upon.
@@ -124,7 +172,8 @@ sub asking
 		  'INSERT INTO % DEFAULT VALUES', 'DELETE FROM %', 'EXPLAIN DELETE FROM %', 'SELECT FROM % FOR UPDATE';
 	}
 	push @statements, map { ("DROP SCHEMA $_ CASCADE", "ALTER SCHEMA $_ RENAME TO x", "COMMENT ON SCHEMA $_ IS NULL", "ALTER SCHEMA $_ OWNER TO $role") } 'outbox', 'outbox_internal';
-	push @statements, 'DROP EXTENSION outbox_ext CASCADE', 'ALTER EXTENSION outbox_ext UPDATE', 'DROP FUNCTION outbox.capture() CASCADE', 'COMMENT ON EXTENSION outbox_ext IS NULL';
+	push @statements, map { touching($role, @$_) } @objects;
+	push @statements, map { ("ALTER $_ DEPENDS ON EXTENSION outbox_ext", "ALTER $_ NO DEPENDS ON EXTENSION outbox_ext") } depending($role);
 	return join '', "SET lock_timeout = '5s';\n", map { "$_;\n" . (/FROM STDIN/ ? "\\.\n" : '') } @statements;
 }
 
@@ -138,6 +187,10 @@ foreach my $holder (sort keys %roles)
 	$session->query("\\i $script");
 	cmp_ok($node->sql("SELECT count(DISTINCT relation) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 		WHERE a.usename = '$holder' AND mode = 'RowExclusiveLock' AND locktype = 'relation' AND granted"), '>', 50, "$holder keeps locks on all that there is");
+	is($node->sql("SELECT string_agg(DISTINCT pg_describe_object(l.classid, l.objid, 0) || ' ' || l.mode, ', ') FROM pg_locks l
+		JOIN pg_stat_activity a USING (pid) JOIN pg_depend d ON d.deptype = 'e' AND (d.classid = l.classid AND d.objid = l.objid OR d.refclassid = l.classid AND d.refobjid = l.objid)
+		JOIN pg_extension e ON e.extname = 'outbox_ext' AND d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+		WHERE a.usename = '$holder' AND l.locktype = 'object' AND l.mode <> 'AccessShareLock'"), '', "$holder keeps no lock on other objects that anybody could wait for");
 	foreach my $asker (sort keys %roles)
 	{
 		my ($out, $err) = ('', '');
