@@ -5,22 +5,21 @@
  *
  * It connects, sees whether the extension is there in the version of this
  * library, reads which sinks should be running, writes that into the relay
- * slots and exits.  It waits for no lock longer than a few seconds: the
- * launcher repeats a probe that failed.
+ * slots and exits.  It waits for no lock longer than a few seconds, and the
+ * launcher ends a probe that takes too long (probe_queue.c): one that failed
+ * is repeated, after those of other databases.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
-#include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -34,17 +33,10 @@
 
 extern PGDLLEXPORT void OutboxProbeMain(Datum main_arg);
 
+/* Other databases wait meanwhile. */
+#define EXTENSION_WAIT_MS 500
+
 static int read_wanted(int32 *sink_ids, int max);
-
-/* What is there then stays, and DROP EXTENSION is met before anything of ours is looked for. */
-static void
-lock_extension(void)
-{
-	Oid extension = OutboxExtensionOid(true);
-
-	if (OidIsValid(extension))
-		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
-}
 
 /* The extension is there and its SQL objects are of this library's version. */
 static bool
@@ -98,7 +90,8 @@ probe(void)
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	lock_extension();
+	/* what is there then stays, and DROP EXTENSION is met before anything of ours is looked for */
+	OutboxSessionLockExtension(EXTENSION_WAIT_MS);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, "reading outbox_internal.sink");
 	SPI_connect();

@@ -36,6 +36,8 @@
 #define RETRY_FIRST_MS 1000
 #define RETRY_MAX_MS 60000
 #define NO_WORKER_MS 5000
+/* A probe that takes longer is ended: it may be waiting for a lock on its database, and other databases wait for it. */
+#define LIMIT_MS 15000
 
 typedef struct QueuedProbe
 {
@@ -51,11 +53,12 @@ static struct
 	BackgroundWorkerHandle *handle;
 	QueuedProbe probe;
 	uint32 token;
+	TimestampTz until;
 	bool again; /* asked for once more while it ran */
 } running;
 
 static void start_probe(QueuedProbe *probe, TimestampTz *next);
-static bool finish_probe(void);
+static bool finish_probe(TimestampTz *next);
 
 static QueuedProbe *
 find_queued(Oid dboid)
@@ -182,7 +185,7 @@ OutboxProbeStep(TimestampTz *next)
 	QueuedProbe *first = NULL;
 	ListCell *cell;
 
-	if (running.handle != NULL && !finish_probe())
+	if (running.handle != NULL && !finish_probe(next))
 		return;
 	foreach (cell, queue)
 	{
@@ -234,6 +237,8 @@ start_probe(QueuedProbe *probe, TimestampTz *next)
 	}
 	running.probe = *probe;
 	running.token = args.token;
+	running.until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LIMIT_MS);
+	OutboxLauncherWakeAt(next, running.until);
 	running.again = false;
 	queue = list_delete_ptr(queue, probe);
 	pfree(probe);
@@ -241,13 +246,21 @@ start_probe(QueuedProbe *probe, TimestampTz *next)
 
 /* False while it runs; its end sets our latch. */
 static bool
-finish_probe(void)
+finish_probe(TimestampTz *next)
 {
 	int failures = running.probe.failures;
 	pid_t pid;
 
 	if (GetBackgroundWorkerPid(running.handle, &pid) != BGWH_STOPPED)
+	{
+		if (OutboxTimeReached(running.until, GetCurrentTimestamp(), LIMIT_MS))
+		{
+			TerminateBackgroundWorker(running.handle);
+			running.until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LIMIT_MS);
+		}
+		OutboxLauncherWakeAt(next, running.until);
 		return false;
+	}
 	pfree(running.handle);
 	running.handle = NULL;
 	if (running.again)

@@ -26,11 +26,19 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
+#include "storage/lock.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
 
 #include "compat.h"
 #include "relay/session.h"
+
+/* How long a relay waits for DROP EXTENSION before it reports, and how often it asks meanwhile. */
+#define EXTENSION_WAIT_MS 5000
+#define LOCK_PAUSE_MS 20
 
 /* Is there a transaction, or another wait, that a stop request must cancel? */
 static volatile sig_atomic_t cancellable = false;
@@ -40,7 +48,8 @@ static bool stopping = false;
 static MemoryContext caller_context = NULL;
 
 static void make_cancellable(void);
-static void lock_extension(void);
+static void lock_when_free(Oid extension, int wait_ms);
+static void raise_locked(const LOCKTAG *tag);
 
 static void
 handle_sigterm(SIGNAL_ARGS)
@@ -150,7 +159,7 @@ OutboxSessionBegin(void)
 	make_cancellable();
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	lock_extension();
+	OutboxSessionLockExtension(EXTENSION_WAIT_MS);
 }
 
 /*
@@ -158,8 +167,8 @@ OutboxSessionBegin(void)
  * relay meets it here, where it holds nothing, and the two never wait for each
  * other's tables. What was dropped meanwhile is noticed by whoever looks for it.
  */
-static void
-lock_extension(void)
+void
+OutboxSessionLockExtension(int wait_ms)
 {
 	Oid locked = InvalidOid;
 	Oid extension;
@@ -170,9 +179,57 @@ lock_extension(void)
 		if (OidIsValid(locked))
 			UnlockDatabaseObject(ExtensionRelationId, locked, 0, AccessShareLock);
 		if (OidIsValid(extension))
-			LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+			lock_when_free(extension, wait_ms);
 		locked = extension;
 	}
+}
+
+/*
+ * Asks again and again instead of joining the queue: lock_timeout needs a
+ * signal that a relay ignores. Whoever holds the lock may do so for hours, and
+ * who looks at a relay meanwhile wants to know what it is waiting for.
+ */
+static void
+lock_when_free(Oid extension, int wait_ms)
+{
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wait_ms);
+	bool waited = false;
+	LOCKTAG tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, extension, 0);
+	while (LockAcquire(&tag, AccessShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+	{
+		if (GetCurrentTimestamp() >= until)
+			raise_locked(&tag);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOCK_PAUSE_MS, PG_WAIT_LOCK | LOCKTAG_OBJECT);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		waited = true;
+	}
+	/* what it was set for meanwhile is still to be looked at */
+	if (waited)
+		SetLatch(MyLatch);
+	AcceptInvalidationMessages();
+}
+
+static void
+raise_locked(const LOCKTAG *tag)
+{
+	LockData *data = GetLockStatusData();
+	int holder = 0;
+
+	for (int i = 0; i < data->nelements; i++)
+	{
+		const LockInstanceData *lock = &data->locks[i];
+
+		if (memcmp(&lock->locktag, tag, sizeof(*tag)) == 0 && lock->pid != 0 && ((lock->holdMask & LOCKBIT_ON(AccessExclusiveLock)) != 0 || holder == 0))
+			holder = lock->pid;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+			 errmsg("extension outbox_ext is locked by another session"),
+			 holder != 0 ? errdetail("Process %d holds or awaits the lock.", holder) : errdetail("A prepared transaction holds it."),
+			 errhint("DROP EXTENSION and ALTER EXTENSION keep this lock until their transaction ends. End it, with pg_terminate_backend() if need be.")));
 }
 
 void

@@ -33,6 +33,13 @@ extern void OutboxSessionStopping(bool yes);
  * may have swallowed a wake-up; it is OutboxSessionBegin, OutboxSessionEnterQuery.
  */
 extern void OutboxSessionBegin(void);
+
+/*
+ * The first thing in a transaction (OutboxSessionBegin does it): locks the
+ * extension, if there is one, until the transaction ends. Raises
+ * lock_not_available, which names the holder, when that takes too long.
+ */
+extern void OutboxSessionLockExtension(int wait_ms);
 extern void OutboxSessionCommit(void);
 extern void OutboxSessionAbort(void);
 extern void OutboxSessionBeginQuery(OutboxOwnerScope *scope);
