@@ -105,7 +105,11 @@ CREATE TRIGGER "!outbox!sk_item" AFTER TRUNCATE ON sk_made.item FOR EACH STATEME
 CREATE TRIGGER "!outbox_payments" AFTER INSERT OR UPDATE OR DELETE ON sk_made.item FOR EACH ROW EXECUTE FUNCTION outbox.capture();
 CREATE TRIGGER "!outbox!payments" AFTER TRUNCATE ON sk_made.item FOR EACH STATEMENT EXECUTE FUNCTION outbox.capture_truncate();
 ALTER TRIGGER "!outbox_payments" ON sk_made.item DEPENDS ON EXTENSION outbox_ext;
+-- as if a dump had made them depend on it
+RESET ROLE;
+ALTER TRIGGER "!outbox_payments" ON sk_made.item DEPENDS ON EXTENSION outbox_ext;
 ALTER TRIGGER "!outbox!payments" ON sk_made.item DEPENDS ON EXTENSION outbox_ext;
+SET ROLE sk_maker;
 INSERT INTO sk_made.item VALUES (66, 'forged');
 UPDATE sk_made.item SET name = 'forged again';
 DELETE FROM sk_made.item;
@@ -114,7 +118,9 @@ CREATE TEMP TABLE pt (id int) PARTITION BY LIST (id);
 CREATE TEMP TABLE pt1 PARTITION OF pt FOR VALUES IN (1);
 INSERT INTO pt VALUES (1);
 CREATE TRIGGER "!outbox!sk_item" AFTER TRUNCATE ON pt1 FOR EACH STATEMENT EXECUTE FUNCTION outbox.capture_truncate();
+RESET ROLE;
 ALTER TRIGGER "!outbox!sk_item" ON pt1 DEPENDS ON EXTENSION outbox_ext;
+SET ROLE sk_maker;
 ALTER TABLE pt DETACH PARTITION pt1;
 DROP TABLE pt1, pt;
 CREATE TABLE sk_made.part (id int) PARTITION BY LIST (id);
