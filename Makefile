@@ -6,7 +6,7 @@ EXTVERSION   = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" outbox_ext.
 MODULE_big   = outbox_ext
 
 # One folder per layer; layers depend downwards only.
-LAYERS       = src src/util src/catalog src/contract src/avro src/capture src/shared src/deadletter src/relay src/sink
+LAYERS       = src src/util src/catalog src/contract src/avro src/avro/compatible src/capture src/shared src/deadletter src/relay src/sink
 OBJS         = $(patsubst %.c,%.o,$(sort $(foreach d,$(LAYERS),$(wildcard $(d)/*.c))))
 
 # C functions through which tests and benchmarks reach behind the SQL API. They need the library's own
@@ -62,7 +62,7 @@ $(SQL_SCRIPT): $(SQL_PARTS) outbox_ext.control
 	cat $(SQL_PARTS) > $@
 
 # Objects depend on every header: a stale object in a running server costs more than a rebuild.
-$(OBJS): $(wildcard src/*.h src/*/*.h)
+$(OBJS): $(wildcard src/*.h src/*/*.h src/*/*/*.h)
 
 # The other set of objects makes another library, though none of them is newer.
 $(MODULE_big)$(DLSUFFIX): build/linked

@@ -69,11 +69,33 @@ typedef enum AvroLogical
 
 typedef struct AvroNode AvroNode;
 
+/* What kind of JSON a field's default is; the value itself is of no use to us. */
+typedef enum AvroDefault
+{
+	AVRO_DEFAULT_NONE,
+	AVRO_DEFAULT_NULL,
+	AVRO_DEFAULT_BOOLEAN,
+	AVRO_DEFAULT_INTEGER,
+	AVRO_DEFAULT_NUMBER,
+	AVRO_DEFAULT_STRING,
+	AVRO_DEFAULT_ARRAY,
+	AVRO_DEFAULT_OBJECT
+} AvroDefault;
+
+/* Other names under which a reader looks for what the writer calls so. */
+typedef struct AvroAliases
+{
+	const char **names; /* full names for a type, plain ones for a field */
+	int count;
+} AvroAliases;
+
 typedef struct AvroField
 {
 	const char *name;
 	const char *doc; /* or NULL */
 	AvroNode *type;
+	AvroAliases aliases;
+	AvroDefault default_kind;
 	bool null_default; /* "default": null */
 } AvroField;
 
@@ -86,13 +108,15 @@ struct AvroNode
 	AvroKind kind;
 	AvroLogical logical;
 	const char *other_logical; /* the name of a logical type that is not ours, or not on this base; else NULL */
-	int precision;             /* of a decimal */
+	int precision;             /* of a decimal, ours or on a fixed; 0: no decimal */
 	int scale;
 	int64_t size;      /* of a fixed */
 	uint64_t min_size; /* bytes of the shortest value */
 	const char *name;  /* full name of a record, enum or fixed */
 	const char *doc;   /* or NULL */
-	int count;         /* fields, symbols or branches */
+	AvroAliases aliases;
+	const char *default_symbol; /* of an enum, or NULL */
+	int count;                  /* fields, symbols or branches */
 	AvroField *fields;
 	const char **symbols;
 	AvroNode **branches;

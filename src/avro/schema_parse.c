@@ -125,18 +125,32 @@ parse_union(AvroParser *state, json_t *json, const char *space, int depth)
 }
 
 static bool
-parse_decimal(AvroParser *state, AvroNode *node, json_t *json)
+parse_decimal(AvroNode *node, json_t *json, AvroFault *fault)
 {
 	json_t *precision = json_object_get(json, "precision");
 	json_t *scale = json_object_get(json, "scale");
 
 	if (!json_is_integer(precision) || json_integer_value(precision) < 1 ||
 		json_integer_value(precision) > 100000)
-		return AvroFail(state->fault, "a decimal has no precision from 1 to 100000");
+		return AvroFail(fault, "a decimal has no precision from 1 to 100000");
 	if (scale != NULL && (!json_is_integer(scale) || json_integer_value(scale) < 0 || json_integer_value(scale) > json_integer_value(precision)))
-		return AvroFail(state->fault, "the scale of a decimal is not between 0 and its precision");
+		return AvroFail(fault, "the scale of a decimal is not between 0 and its precision");
 	node->precision = (int) json_integer_value(precision);
 	node->scale = scale != NULL ? (int) json_integer_value(scale) : 0;
+	return true;
+}
+
+/* Kept for whoever compares schemas. Of a decimal on a fixed, which we never write, bad numbers make no decimal. */
+static bool
+parse_other_logical(AvroParser *state, AvroNode *node, const char *name, json_t *json)
+{
+	AvroFault ignored;
+
+	node->other_logical = AvroCopyText(state->arena, name, strlen(name), state->fault);
+	if (node->other_logical == NULL)
+		return false;
+	if (node->kind == AVRO_KIND_FIXED && strcmp(name, avro_logical_names[AVRO_LOGICAL_DECIMAL]) == 0)
+		parse_decimal(node, json, &ignored);
 	return true;
 }
 
@@ -159,11 +173,8 @@ AvroParseLogical(AvroParser *state, AvroNode *node, json_t *json)
 			node->logical = (AvroLogical) i;
 	}
 	if (name != NULL && node->logical == AVRO_LOGICAL_NONE)
-	{
-		node->other_logical = AvroCopyText(state->arena, name, strlen(name), state->fault);
-		return node->other_logical != NULL;
-	}
-	return node->logical != AVRO_LOGICAL_DECIMAL || parse_decimal(state, node, json);
+		return parse_other_logical(state, node, name, json);
+	return node->logical != AVRO_LOGICAL_DECIMAL || parse_decimal(node, json, state->fault);
 }
 
 static AvroNode *

@@ -59,6 +59,38 @@ AvroFindNamed(AvroParser *state, const char *name)
 }
 
 /*
+ * The aliases of a type (in its namespace) or of a field (space is NULL).
+ * Only whoever compares schemas uses them.
+ */
+static bool
+parse_aliases(AvroParser *state, json_t *json, const char *space, AvroAliases *aliases)
+{
+	json_t *array = json_object_get(json, "aliases");
+	size_t i;
+
+	if (array == NULL)
+		return true;
+	if (!json_is_array(array))
+		return AvroFail(state->fault, "attribute \"aliases\" is not an array");
+	aliases->names = AvroAlloc(state->arena, json_array_size(array), sizeof(char *), state->fault);
+	if (aliases->names == NULL)
+		return false;
+	for (i = 0; i < json_array_size(array); i++)
+	{
+		json_t *item = json_array_get(array, i);
+		const char *name = json_string_value(item);
+
+		if (name == NULL || !(space != NULL ? AvroIsFullName : AvroIsName)(name, json_string_length(item)))
+			return AvroFail(state->fault, "an alias is not a name (\"%.100s\")", name != NULL ? name : "");
+		aliases->names[i] = AvroQualifyName(state, name, space != NULL ? space : "");
+		if (aliases->names[i] == NULL)
+			return false;
+		aliases->count++;
+	}
+	return true;
+}
+
+/*
  * Names a record, enum or fixed and returns its namespace, in which the types
  * inside are resolved; NULL with a fault.
  */
@@ -97,7 +129,33 @@ name_node(AvroParser *state, AvroNode *node, json_t *json, const char *space)
 		return NULL;
 	}
 	node->name = fullname;
-	return AvroCopyText(state->arena, fullname, AvroNamespaceLength(fullname), state->fault);
+	space = AvroCopyText(state->arena, fullname, AvroNamespaceLength(fullname), state->fault);
+	return space != NULL && parse_aliases(state, json, space, &node->aliases) ? space : NULL;
+}
+
+static AvroDefault
+default_kind(const json_t *value)
+{
+	if (value == NULL)
+		return AVRO_DEFAULT_NONE;
+	switch (json_typeof(value))
+	{
+		case JSON_NULL:
+			return AVRO_DEFAULT_NULL;
+		case JSON_TRUE:
+		case JSON_FALSE:
+			return AVRO_DEFAULT_BOOLEAN;
+		case JSON_INTEGER:
+			return AVRO_DEFAULT_INTEGER;
+		case JSON_REAL:
+			return AVRO_DEFAULT_NUMBER;
+		case JSON_STRING:
+			return AVRO_DEFAULT_STRING;
+		case JSON_ARRAY:
+			return AVRO_DEFAULT_ARRAY;
+		default:
+			return AVRO_DEFAULT_OBJECT;
+	}
 }
 
 static bool
@@ -110,7 +168,8 @@ parse_field(AvroParser *state, AvroNode *record, json_t *json, const char *space
 	if (!json_is_object(json))
 		return AvroFail(state->fault, "a field of \"%.100s\" is not an object", record->name);
 	if (!copy_attribute(state, json, "name", &field->name) ||
-		!copy_attribute(state, json, "doc", &field->doc))
+		!copy_attribute(state, json, "doc", &field->doc) ||
+		!parse_aliases(state, json, NULL, &field->aliases))
 		return false;
 	if (field->name == NULL || !AvroIsName(field->name, strlen(field->name)))
 		return AvroFail(state->fault, "a field of \"%.100s\" has no valid name (\"%.100s\")",
@@ -128,7 +187,8 @@ parse_field(AvroParser *state, AvroNode *record, json_t *json, const char *space
 	if (field->type == NULL)
 		return false;
 	value = json_object_get(json, "default");
-	field->null_default = value != NULL && json_is_null(value);
+	field->default_kind = default_kind(value);
+	field->null_default = field->default_kind == AVRO_DEFAULT_NULL;
 	if (field->null_default && field->type->kind != AVRO_KIND_NULL &&
 		(field->type->kind != AVRO_KIND_UNION || field->type->branches[0]->kind != AVRO_KIND_NULL))
 		return AvroFail(state->fault, "the default of field \"%.100s\" of \"%.100s\" is null, but its first type is not",
@@ -186,6 +246,24 @@ parse_symbol(AvroParser *state, AvroNode *node, json_t *json)
 	return true;
 }
 
+/* What a reader takes for symbols that it does not know (Avro 1.9). */
+static bool
+parse_default_symbol(AvroParser *state, AvroNode *node, json_t *json)
+{
+	json_t *value = json_object_get(json, "default");
+	int i;
+
+	if (value == NULL)
+		return true;
+	for (i = 0; json_is_string(value) && i < node->count; i++)
+	{
+		if (strcmp(node->symbols[i], json_string_value(value)) == 0)
+			node->default_symbol = node->symbols[i];
+	}
+	return node->default_symbol != NULL ||
+		AvroFail(state->fault, "the default of enum \"%.100s\" is none of its symbols", node->name);
+}
+
 AvroNode *
 AvroParseEnum(AvroParser *state, json_t *json, const char *space)
 {
@@ -208,7 +286,7 @@ AvroParseEnum(AvroParser *state, json_t *json, const char *space)
 		if (!parse_symbol(state, node, json_array_get(symbols, i)))
 			return NULL;
 	}
-	return node;
+	return parse_default_symbol(state, node, json) ? node : NULL;
 }
 
 AvroNode *

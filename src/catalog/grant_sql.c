@@ -58,7 +58,7 @@ static const char *const reader_relations[] = {
 	"outbox.held_events",
 };
 
-/* What these views call. */
+/* What these views call, and what compares texts. */
 static const char *const reader_functions[] = {
 	"outbox.preloaded()",
 	"outbox.library_version()",
@@ -70,6 +70,7 @@ static const char *const reader_functions[] = {
 	"outbox.snapshot_covers(pg_snapshot, pg_snapshot)",
 	"outbox.leaf_bytes(regclass)",
 	"outbox.oldest_pending(int)",
+	"outbox.check_schemas(text, text)",
 };
 
 static const char *const operator_functions[] = {

@@ -75,6 +75,8 @@ SELECT is(pg_temp.signature('validate'),
 SELECT is(pg_temp.signature('drop_check'), 'event_type text, name text -> void', 'drop_check');
 SELECT is(pg_temp.signature('drop_code_map'), 'name text -> void', 'drop_code_map');
 SELECT is(pg_temp.signature('grant_access'), 'role text, level text -> void', 'grant_access');
+SELECT is(pg_temp.signature('check_schemas'),
+    'reader text, writer text, OUT severity text, OUT rule text, OUT path text, OUT detail text, OUT message text -> SETOF record', 'check_schemas');
 SELECT is(pg_temp.signature('decode_payload'),
     'schema_id integer, payload bytea, OUT payload_json jsonb, OUT error text -> record', 'decode_payload');
 SELECT is(pg_temp.signature('preloaded'), ' -> boolean', 'preloaded');

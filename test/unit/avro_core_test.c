@@ -16,21 +16,8 @@
 #include "avro/schema_model.h"
 #include "avro/wire.h"
 #include "avro/wire_decode.h"
+#include "check.h"
 #include "memory.h"
-
-static int checks = 0;
-static int failures = 0;
-
-#define CHECK(condition)                                                     \
-	do                                                                       \
-	{                                                                        \
-		checks++;                                                            \
-		if (!(condition))                                                    \
-		{                                                                    \
-			failures++;                                                      \
-			printf("%s:%d: not true: %s\n", __FILE__, __LINE__, #condition); \
-		}                                                                    \
-	} while (0)
 
 static uint64_t random_state;
 

@@ -55,6 +55,9 @@ extern void fuzz_payload(const uint8_t *data, size_t size);
 extern void fuzz_round_trip(const uint8_t *data, size_t size);
 extern void fuzz_decimal(const uint8_t *data, size_t size);
 extern void fuzz_decimal_bytes(const uint8_t *data, size_t size);
+extern void fuzz_compatible(const uint8_t *data, size_t size);
+#define FUZZ_TARGETS 6
+#define FUZZ_COMPATIBLE 5 /* the first byte of an input for it, modulo FUZZ_TARGETS */
 
 /* Schemas that mutations start from. */
 extern const char *const fuzz_schemas[];

@@ -34,6 +34,10 @@ const char *const fuzz_schemas[] = {
 	"{\"type\": \"array\", \"items\": {\"type\": \"record\", \"name\": \"Nothing\", \"fields\": []}}",
 	"{\"type\": \"array\", \"items\": {\"type\": \"array\", \"items\": {\"type\": \"map\", \"values\": \"string\"}}}",
 	"[\"null\", \"string\", {\"type\": \"int\", \"logicalType\": \"date\"}, {\"type\": \"long\", \"logicalType\": \"timestamp-micros\"}]",
+	"{\"type\": \"record\", \"name\": \"n.A\", \"aliases\": [\"B\", \"o.C\"], \"fields\": [{\"name\": \"x\", \"aliases\": [\"y\"], \"default\": 1, \"type\": \"long\"},"
+	"{\"name\": \"e\", \"type\": {\"type\": \"enum\", \"name\": \"E\", \"symbols\": [\"A\", \"Z\"], \"default\": \"Z\"}},"
+	"{\"name\": \"u\", \"type\": [\"null\", \"A\", {\"type\": \"record\", \"name\": \"m.A\", \"fields\": [{\"name\": \"u\", \"type\": [\"n.A\", \"A\", \"E\"]}]}]},"
+	"{\"name\": \"d\", \"type\": {\"type\": \"fixed\", \"name\": \"D\", \"size\": 9, \"logicalType\": \"decimal\", \"precision\": 20, \"scale\": 2}}]}",
 	"{\"type\": \"map\", \"values\": [\"double\", \"float\", {\"type\": \"enum\", \"name\": \"x.y.Z\", \"symbols\": [\"_1\"]}]}"};
 const int fuzz_schema_count = sizeof(fuzz_schemas) / sizeof(fuzz_schemas[0]);
 
@@ -400,10 +404,10 @@ fuzz_round_trip(const uint8_t *data, size_t size)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const targets[])(const uint8_t *, size_t) = {
-		fuzz_schema, fuzz_payload, fuzz_round_trip, fuzz_decimal, fuzz_decimal_bytes};
+	static void (*const targets[FUZZ_TARGETS])(const uint8_t *, size_t) = {
+		fuzz_schema, fuzz_payload, fuzz_round_trip, fuzz_decimal, fuzz_decimal_bytes, [FUZZ_COMPATIBLE] = fuzz_compatible};
 
 	if (size > 0)
-		targets[data[0] % (sizeof(targets) / sizeof(targets[0]))](data + 1, size - 1);
+		targets[data[0] % FUZZ_TARGETS](data + 1, size - 1);
 	return 0;
 }

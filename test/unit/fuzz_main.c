@@ -44,7 +44,14 @@ keep_input(void)
 		return;
 	fwrite(input, 1, input_size, file);
 	fclose(file);
-	fprintf(stderr, "fuzz: the input is in %s (%zu bytes, target %d)\n", FAILURE_FILE, input_size, input[0] % 5);
+	fprintf(stderr, "fuzz: the input is in %s (%zu bytes, target %d)\n", FAILURE_FILE, input_size, input[0] % FUZZ_TARGETS);
+}
+
+static void
+add_text(const char *text)
+{
+	memcpy(input + input_size, text, strlen(text));
+	input_size += strlen(text);
 }
 
 /* A text or noise, then some changes. */
@@ -53,16 +60,21 @@ make_input(void)
 {
 	const char *text = fuzz_schemas[random_number() % (uint32_t) fuzz_schema_count];
 	int changes = (int) (random_number() % 6);
+	int target;
 	size_t i;
 
 	input[0] = (uint8_t) random_number();
+	target = input[0] % FUZZ_TARGETS;
 	input_size = 1;
-	if (input[0] % 5 == 0 || (input[0] % 5 == 1 && random_number() % 4 == 0))
+	if (target == 0 || target == FUZZ_COMPATIBLE || (target == 1 && random_number() % 4 == 0))
+		add_text(text);
+	/* The writer's schema behind a zero: mostly the same one, so that the changes are what differs. */
+	if (target == FUZZ_COMPATIBLE)
 	{
-		input_size += strlen(text);
-		memcpy(input + 1, text, input_size - 1);
+		input[input_size++] = 0;
+		add_text(random_number() % 4 > 0 ? text : fuzz_schemas[random_number() % (uint32_t) fuzz_schema_count]);
 	}
-	if (input[0] % 5 > 0)
+	if (target > 0 && target != FUZZ_COMPATIBLE)
 	{
 		size_t noise = random_number() % (random_number() % 8 ? 64 : 1024);
 		uint32_t small = random_number() % 4;
