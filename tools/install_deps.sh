@@ -18,7 +18,7 @@ packages=(gcc libc6-dev make pkg-config
     libavro-dev libjansson-dev librdkafka-dev libcurl4-openssl-dev python3 python3-venv)
 if [ "$profile" = test ]; then
     packages+=("postgresql-$PG_MAJOR-pgtap" libtap-parser-sourcehandler-pgtap-perl libipc-run-perl perl
-        openjdk-17-jre-headless maven curl git openssl procps
+        openjdk-17-jdk-headless maven curl git openssl procps
         bzip2 libicu-dev libxml2-dev) # the last three for test/cassert.sh
     # another version formats otherwise, so where there is none of this one the format is not checked
     [ "$(. /etc/os-release && echo "${ID:-}${VERSION_ID:-}")" != debian12 ] || packages+=(clang-format-14)

@@ -218,6 +218,10 @@ run_tap()
     if grep -lqE 'OutboxBroker->(kafka|registry)' $tests; then
         test/brokers/kafka-fetch.sh && test/brokers/registry-fetch.sh || return 1
     fi
+    # shellcheck disable=SC2086
+    if grep -lq 'OutboxCompat->java' $tests; then
+        test/compat/fetch.sh >/dev/null || return 1
+    fi
     as_server mkdir -p "$scratch/brokers"
     output_dir tap
     # shellcheck disable=SC2086

@@ -157,6 +157,8 @@ static const struct
 	{FIXED_DECIMAL("10", "4"), FIXED_DECIMAL("10", "2"), "error DECIMAL_SCALE ", NULL},
 	{FIXED_DECIMAL("10", "2"), FIXED("F", "8"), "error LOGICAL ", NULL},
 	{FIXED_DECIMAL("0", "2"), FIXED("F", "8"), "", NULL},
+	{FIXED_DECIMAL("18", "2"), FIXED("F", "8"), "error LOGICAL ", NULL},
+	{FIXED_DECIMAL("19", "2"), FIXED("F", "8"), "", NULL},
 	{"'bytes'", DECIMAL("10", "2"), "error LOGICAL ", NULL},
 	{"'string'", DECIMAL("10", "2"), "warning LOSSY ; error LOGICAL ", NULL},
 	{LOGICAL("long", "timestamp-millis"), LOGICAL("long", "timestamp-micros"), "error LOGICAL ", NULL},

@@ -36,7 +36,7 @@ const char *const fuzz_schemas[] = {
 	"[\"null\", \"string\", {\"type\": \"int\", \"logicalType\": \"date\"}, {\"type\": \"long\", \"logicalType\": \"timestamp-micros\"}]",
 	"{\"type\": \"record\", \"name\": \"n.A\", \"aliases\": [\"B\", \"o.C\"], \"fields\": [{\"name\": \"x\", \"aliases\": [\"y\"], \"default\": 1, \"type\": \"long\"},"
 	"{\"name\": \"e\", \"type\": {\"type\": \"enum\", \"name\": \"E\", \"symbols\": [\"A\", \"Z\"], \"default\": \"Z\"}},"
-	"{\"name\": \"u\", \"type\": [\"null\", \"A\", {\"type\": \"record\", \"name\": \"m.A\", \"fields\": [{\"name\": \"u\", \"type\": [\"n.A\", \"A\", \"E\"]}]}]},"
+	"{\"name\": \"u\", \"type\": [\"null\", \"A\", {\"type\": \"record\", \"name\": \"m.A\", \"fields\": [{\"name\": \"u\", \"type\": [\"n.A\", \"A\", \"n.E\"]}]}]},"
 	"{\"name\": \"d\", \"type\": {\"type\": \"fixed\", \"name\": \"D\", \"size\": 9, \"logicalType\": \"decimal\", \"precision\": 20, \"scale\": 2}}]}",
 	"{\"type\": \"map\", \"values\": [\"double\", \"float\", {\"type\": \"enum\", \"name\": \"x.y.Z\", \"symbols\": [\"_1\"]}]}"};
 const int fuzz_schema_count = sizeof(fuzz_schemas) / sizeof(fuzz_schemas[0]);

@@ -41,6 +41,16 @@ typedef enum Meaning
 	MEANING_VALUE   /* the plain type is another value */
 } Meaning;
 
+/* Has it numbers, and do they fit into its size? */
+static bool
+is_decimal(const AvroNode *node)
+{
+	if (node->precision == 0)
+		return false;
+	/* 2^(8n-1) has about 0.30103 (8n-1) digits. */
+	return node->kind != AVRO_KIND_FIXED || node->precision <= (8 * node->size - 1) * 30103 / 100000;
+}
+
 static Meaning
 logical_meaning(const AvroNode *node, const char **name)
 {
@@ -62,7 +72,7 @@ logical_meaning(const AvroNode *node, const char **name)
 	for (i = 1; !is_name && i < AVRO_LOGICAL_KINDS; i++)
 		is_name = strcmp(logical, avro_logical_names[i]) == 0;
 	/* On another base, or without its numbers, a logical type is ignored. */
-	if ((is_name && !known) || (strcmp(logical, "decimal") == 0 && node->precision == 0))
+	if ((is_name && !known) || (strcmp(logical, "decimal") == 0 && !is_decimal(node)))
 		return MEANING_NONE;
 	*name = logical;
 	if (!is_name)
