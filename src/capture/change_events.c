@@ -27,6 +27,7 @@
 static bool concerns(const OutboxChange *change, const OutboxCompiledEventType *type, const OutboxTransition *transition);
 static bool checks_pass(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type);
 static const char *unknown_code_detail(const OutboxAvroError *error);
+static const char *encode_hint(const OutboxAvroError *error);
 static void make_event(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type);
 static bool too_large(OutboxChange *change, const OutboxCompiledEventType *type, const bytea *payload, const text *key);
 static bytea *encode(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type, OutboxAvroError *error);
@@ -102,6 +103,16 @@ unknown_code_detail(const OutboxAvroError *error)
 	return psprintf("Unknown codes in this row: %s.", codes);
 }
 
+static const char *
+encode_hint(const OutboxAvroError *error)
+{
+	if (error->hint)
+		return error->hint;
+	if (unknown_code_detail(error) != error->detail)
+		return "Add the code to its code map, or correct the row.";
+	return "Correct the row, or the view's expression for the column.";
+}
+
 static void
 make_event(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type)
 {
@@ -125,7 +136,7 @@ make_event(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEve
 	if (payload == NULL)
 	{
 		OutboxChangeEventFailed(change, "encode",
-								&(ErrorData){.sqlerrcode = error.sqlerrcode, .message = error.message, .detail = unconstify(char *, unknown_code_detail(&error)), .hint = error.hint ? unconstify(char *, error.hint) : "Correct the row, or the view's expression for the column."});
+								&(ErrorData){.sqlerrcode = error.sqlerrcode, .message = error.message, .detail = unconstify(char *, unknown_code_detail(&error)), .hint = unconstify(char *, encode_hint(&error))});
 		return;
 	}
 	key = OutboxAggregateId(contract, row);

@@ -227,7 +227,7 @@ find_rows(Attempt *attempt, OutboxCompiledContract *contract, OutboxRedrive *red
 		fail(attempt, ERRCODE_NO_DATA_FOUND, "the row before is not known", "Discard the dead letter.");
 	else if (letter->key == NULL)
 		fail(attempt, ERRCODE_NO_DATA_FOUND, "the key of the row is not known",
-			 "Touch the row in its table again and discard the dead letter.");
+			 "Find the row by source_columns, change it so that an event type tells of it, and discard the dead letter.");
 	else
 	{
 		redrive->before_unknown = redrive->before == NULL && redrive->emit == OUTBOX_EMIT_CHANGED;

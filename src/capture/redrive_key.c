@@ -120,7 +120,7 @@ parse_lookup(KeyAttempt *attempt)
 	if (!known)
 	{
 		fail(attempt, ERRCODE_NO_DATA_FOUND, "the key of the row is not known",
-			 "Touch the row in its table again and discard the dead letter.");
+			 "Find the row by source_columns, change it so that an event type tells of it, and discard the dead letter.");
 		return false;
 	}
 	attempt->key.hash = OutboxKeyHash(attempt->shape, attempt->key.values);

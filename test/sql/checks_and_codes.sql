@@ -40,6 +40,7 @@ UPDATE ordr SET amt = amt + 1 WHERE id = 1;
 UPDATE ordr SET amt = amt - 2 WHERE id = 1;
 SELECT type, aggregateid, payload FROM outbox.event_json WHERE contract = 'cc_ordr' ORDER BY seq;
 SELECT key, event_type, stage, sqlstate, message, detail FROM outbox.dead_letter WHERE contract = 'cc_ordr' ORDER BY id;
+SELECT key, hint FROM outbox.dead_letter WHERE contract = 'cc_ordr' AND stage = 'encode' ORDER BY id;
 
 \echo a map is changed by drop and create in one transaction; other sessions see it at commit
 BEGIN;

@@ -83,7 +83,7 @@ $node->sql("SELECT outbox.stop_relay('name')");
 
 # ---- plain text at a TLS listener ----
 $node->sql("SELECT outbox.create_sink('plain', 'outbox_kafka', '{\"bootstrap.servers\": \"$tls\"}'); SELECT outbox.start_relay('plain')");
-in_trouble('plain', 'is security.protocol that of the listener', 'plain text at a TLS listener');
+in_trouble('plain', 'they gave no reason: do they run, and is security.protocol that of the listener', 'plain text at a TLS listener');
 $node->sql("SELECT outbox.stop_relay('plain')");
 
 # ---- SASL: a wrong password, the right one by rotating the file; no SQL in between ----

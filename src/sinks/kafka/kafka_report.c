@@ -394,7 +394,7 @@ serve_error(KafkaSink *sink, rd_kafka_event_t *event)
 		return;
 	/* a listener that expects another protocol just hangs up */
 	snprintf(sink->error, sizeof(sink->error), "%s%s", rd_kafka_event_error_string(event),
-			 err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ? "; they gave no reason: is security.protocol that of the listener?" : "");
+			 err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ? "; they gave no reason: do they run, and is security.protocol that of the listener?" : "");
 	sink->error_at = GetCurrentTimestamp();
 }
 
