@@ -131,7 +131,7 @@ WITH RECURSIVE tree AS (
            last.message, last.created_at AS last_error_at, n.captured
     FROM outbox_internal.contract c
     -- a restore sets sequences after all rows
-    CROSS JOIN (SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS id FROM outbox_internal.contract_id_seq) restored
+    CROSS JOIN (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END AS id FROM outbox_internal.contract_id_seq) restored
     JOIN outbox_internal.contract_version v ON v.contract_id = c.id
          AND v.version = (SELECT pg_catalog.max(version) FROM outbox_internal.contract_version WHERE contract_id = c.id)
     CROSS JOIN LATERAL (

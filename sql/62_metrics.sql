@@ -92,6 +92,10 @@ UNION ALL
 SELECT 'outbox_gaps', pg_catalog.jsonb_build_object('contract', coalesce(c.name, '')), pg_catalog.count(*)::float8
 FROM outbox_internal.gap g LEFT JOIN outbox_internal.contract c ON c.name = g.contract WHERE g.resolved_at IS NULL GROUP BY c.name
 UNION ALL
+SELECT 'outbox_contracts_restoring', '{}'::jsonb, pg_catalog.count(*)::float8
+FROM outbox_internal.contract c, outbox_internal.contract_id_seq s
+WHERE c.enabled AND c.id > s.last_value - CASE WHEN s.is_called THEN 0 ELSE 1 END
+UNION ALL
 SELECT 'outbox_table_bytes', pg_catalog.jsonb_build_object('table', t.name), pg_catalog.sum(pg_catalog.pg_total_relation_size(t.oid))::float8
 FROM (SELECT c.oid, CASE WHEN c.relispartition THEN 'event' ELSE c.relname END AS name
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

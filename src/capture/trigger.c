@@ -20,6 +20,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "capture/broken_contract.h"
@@ -51,6 +52,7 @@ typedef struct EmptiedTable
 static void check_call(FunctionCallInfo fcinfo, const char *function, bool row);
 static void read_change(TriggerData *trigger, OutboxRowChange *change);
 static void record_gap(OutboxCachedContract *contract, const OutboxRowChange *change, const char *reason);
+static void log_restoring(const OutboxContractConfig *config);
 static void judge_emptied(void *arg);
 static void note_commands(OutboxRowChange *change, HeapTuple new_tuple, HeapTuple old_tuple);
 static bool is_superseded(HeapTuple tuple);
@@ -204,7 +206,9 @@ OutboxCaptureRowChange(const OutboxRowChange *change)
 				break;
 			case OUTBOX_CONTRACT_DISABLED:
 			case OUTBOX_CONTRACT_FOREIGN:
+				break;
 			case OUTBOX_CONTRACT_RESTORING:
+				log_restoring(contract->config);
 				break;
 			case OUTBOX_CONTRACT_MISSING:
 				record_gap(contract, change, "contract_missing");
@@ -243,6 +247,27 @@ record_gap(OutboxCachedContract *contract, const OutboxRowChange *change, const 
 		OutboxGapInsert(OutboxTriggerContract(change->trigger), RelationGetRelid(change->rel), reason, NULL);
 }
 
+/*
+ * Nothing is captured, as the rows are those of a restore. Somebody may have turned back our sequence, though: the log
+ * says it once per session and contract.
+ */
+static void
+log_restoring(const OutboxContractConfig *config)
+{
+	static List *logged = NIL;
+	MemoryContext caller;
+
+	if (list_member_int(logged, config->id))
+		return;
+	caller = MemoryContextSwitchTo(TopMemoryContext);
+	logged = lappend_int(logged, config->id);
+	MemoryContextSwitchTo(caller);
+	ereport(LOG_SERVER_ONLY,
+			(errmsg("contract \"%s\" captures nothing: it counts as being restored", config->name),
+			 errdetail("Sequence outbox_internal.contract_id_seq is behind its id %d.", config->id),
+			 errhint("If no restore is running, see its advice: SELECT advice FROM outbox.status WHERE state = 'restoring'.")));
+}
+
 static void
 judge_emptied(void *arg)
 {
@@ -252,7 +277,12 @@ judge_emptied(void *arg)
 	if (config == NULL)
 		emptied->captured = OutboxIsWithinAnySource(emptied->relation) && OutboxTriggerIsOurs(emptied->trigger, emptied->relation);
 	else
-		emptied->captured = config->enabled && !config->restoring && OutboxIsWithinSource(config, emptied->relation);
+		emptied->captured = config->enabled && OutboxIsWithinSource(config, emptied->relation);
+	if (emptied->captured && config && config->restoring)
+	{
+		log_restoring(config);
+		emptied->captured = false;
+	}
 	emptied->refused = emptied->captured && config && config->reject_truncate;
 }
 

@@ -145,7 +145,7 @@ OutboxSequenceLast(Oid relid)
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	tuple = (HeapTupleHeader) PageGetItem(page, PageGetItemId(page, FirstOffsetNumber));
 	data = (Form_pg_sequence_data) ((char *) tuple + tuple->t_hoff);
-	result = data->is_called ? data->last_value : 0;
+	result = data->is_called ? data->last_value : data->last_value - 1;
 	UnlockReleaseBuffer(buffer);
 	relation_close(rel, AccessShareLock);
 	return result;

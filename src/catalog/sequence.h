@@ -28,7 +28,7 @@ typedef struct OutboxSequence
  */
 extern void OutboxSequenceBind(OutboxSequence *sequence, Oid relid, bool lock);
 
-/* The newest number that was given out or set, 0: none; needs no right on the sequence. */
+/* The number before the one that comes next; needs no right on the sequence. */
 extern int64 OutboxSequenceLast(Oid relid);
 
 /* The next number; the sequence is bound and locked. */

@@ -137,5 +137,32 @@ is($halfway->sql("SELECT string_agg(type || ' ' || aggregateid, ', ' ORDER BY se
 $writer->quit;
 is($halfway->sql("SELECT string_agg(DISTINCT state, ' ') FROM outbox.status WHERE kind IN ('contract', 'trigger')"), 'enabled', 'every contract is live');
 
+# ---- no restore, but somebody sets our sequence: as scripts do that set all of them, and back ----
+my $states = q{SELECT (SELECT string_agg(DISTINCT state, ' ') FROM outbox.status WHERE kind = 'contract'),
+	(SELECT value FROM outbox.metrics WHERE name = 'outbox_contracts_restoring')};
+my $events = $node->sql('SELECT count(*) FROM outbox.event');
+my $log = -s $node->logfile;
+
+sub skipped
+{
+	return () = substr(slurp_file($node->logfile), $log) =~ /LOG:  contract "ordr_aaa" captures nothing/g;
+}
+$node->sql(q{SELECT setval('outbox_internal.contract_id_seq', (SELECT max(id) + 1 FROM outbox_internal.contract), false)});
+$node->sql('INSERT INTO aaa.ordr VALUES (31, 1)');
+is($node->sql('SELECT count(*) FROM outbox.event'), $events + 2, 'the number after the last id comes next: rows are captured');
+is($node->sql($states), 'enabled|0', 'and every contract is live');
+is(skipped(), 0, 'the log has nothing to say');
+$node->sql(q{SELECT setval('outbox_internal.contract_id_seq', (SELECT min(id) FROM outbox_internal.contract), false)});
+$node->sql('INSERT INTO aaa.ordr VALUES (32, 1); INSERT INTO aaa.ordr VALUES (33, 1); TRUNCATE aaa.ordr CASCADE');
+is($node->sql('SELECT count(*) FROM outbox.event'), $events + 2, 'the sequence is behind: nothing is captured');
+is($node->sql($states), 'restoring|6', 'status and a metric say so');
+is(skipped(), 1, 'and the log, once per session');
+like(slurp_file($node->logfile), qr/HINT:  \QIf no restore is running, see its advice: SELECT advice FROM outbox.status WHERE state = 'restoring'.\E/,
+	'and where the remedy is');
+$node->sql($command);
+$node->sql('INSERT INTO aaa.ordr VALUES (34, 1)');
+is($node->sql('SELECT count(*) FROM outbox.event'), $events + 4, 'the advice ends it');
+is($node->sql($states), 'enabled|0', 'for every contract');
+
 $node->stop;
 done_testing();
