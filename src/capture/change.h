@@ -9,6 +9,8 @@
 #ifndef OUTBOX_CHANGE_H
 #define OUTBOX_CHANGE_H
 
+#include "nodes/bitmapset.h"
+
 #include "capture/row_change.h"
 #include "contract/compile.h"
 #include "deadletter/dead_letter.h"
@@ -47,6 +49,7 @@ typedef struct OutboxChange
 	int16 flags;           /* OUTBOX_EVENT_* of all its events */
 	const char *only_type; /* NULL: all event types */
 	bool is_state;         /* told although nothing may differ from the row before */
+	const Bitmapset *told; /* numbers of event types that have told of the row already */
 	TupleDesc lookup_desc; /* evaluated at commit: the lookup key, in place of source rows */
 	const Datum *lookup;
 	bool interrupted; /* our own timer ran out */

@@ -66,6 +66,8 @@ concerns(const OutboxChange *change, const OutboxCompiledEventType *type, const 
 {
 	if (change->only_type && strcmp(change->only_type, type->config->name) != 0)
 		return false;
+	if (change->ntransitions == 1 && bms_is_member(type - change->contract->types, change->told))
+		return false;
 	if (type->config->emit == OUTBOX_EMIT_ALWAYS)
 		return true;
 	if (type->config->emit != transition->emit || transition->equal)

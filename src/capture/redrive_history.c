@@ -65,8 +65,8 @@ typedef struct EventRow
 static bool find_event(OutboxKeyHistory *history, MemoryContext context);
 static const char *message_key(OutboxKeyHistory *history);
 static bool take_event(OutboxKeyHistory *history, HeapTuple event, TupleDesc desc, MemoryContext context, bool *fits);
+static void note_told(OutboxKeyHistory *history, const char *type, MemoryContext context);
 static bool is_deleted(const OutboxCompiledContract *contract, const char *type, int16 flags);
-static bool has_key(OutboxKeyHistory *history, HeapTuple row);
 static void row_step(void *arg);
 static Jsonb *as_input(const OutboxCompiledContract *contract, Jsonb *payload);
 static void push_value(OutboxJsonbState *state, Oid type, JsonbValue *value);
@@ -106,8 +106,8 @@ find_event(OutboxKeyHistory *history, MemoryContext context)
 	do
 	{
 		SPI_cursor_fetch(portal, true, FETCH);
-		for (uint64 i = 0; i < SPI_processed && !found; i++)
-			found = take_event(history, SPI_tuptable->vals[i], SPI_tuptable->tupdesc, context, &fits);
+		for (uint64 i = 0; i < SPI_processed && !history->was_there; i++)
+			found |= take_event(history, SPI_tuptable->vals[i], SPI_tuptable->tupdesc, context, found ? NULL : &fits);
 	} while (!found && SPI_processed > 0);
 	SPI_cursor_close(portal);
 	return found && fits;
@@ -127,7 +127,7 @@ message_key(OutboxKeyHistory *history)
 	return key ? text_to_cstring(key) : NULL;
 }
 
-/* Is it one of the key? Then *fits says whether it could be read. */
+/* Is it one of the key? Then *fits says whether it could be read. fits = NULL: it is not the newest one. */
 static bool
 take_event(OutboxKeyHistory *history, HeapTuple event, TupleDesc desc, MemoryContext context, bool *fits)
 {
@@ -136,6 +136,7 @@ take_event(OutboxKeyHistory *history, HeapTuple event, TupleDesc desc, MemoryCon
 	bool isnull;
 	Datum flags = SPI_getbinval(event, desc, 2, &isnull);
 	Datum payload = SPI_getbinval(event, desc, 3, &isnull);
+	bool deleted;
 
 	if (!isnull)
 	{
@@ -144,11 +145,17 @@ take_event(OutboxKeyHistory *history, HeapTuple event, TupleDesc desc, MemoryCon
 			read.row = NULL;
 	}
 	/* with a message key of its own the query has found the key's events alone */
-	if (read.row ? !has_key(history, read.row) : message_key(history) == NULL)
+	if (read.row ? !OutboxHaveSameKey(history->contract, history->row, read.row) : message_key(history) == NULL)
 		return false;
+	deleted = is_deleted(history->contract, type, DatumGetInt16(flags));
+	if (deleted && !history->was_there)
+		note_told(history, type, context);
+	history->was_there |= !deleted;
+	if (fits == NULL)
+		return true;
 	*fits = true;
 	history->before = NULL;
-	if (is_deleted(history->contract, type, DatumGetInt16(flags)))
+	if (deleted)
 		return true;
 	*fits = read.row != NULL;
 	if (read.row)
@@ -159,6 +166,19 @@ take_event(OutboxKeyHistory *history, HeapTuple event, TupleDesc desc, MemoryCon
 		MemoryContextSwitchTo(caller);
 	}
 	return true;
+}
+
+static void
+note_told(OutboxKeyHistory *history, const char *type, MemoryContext context)
+{
+	MemoryContext caller = MemoryContextSwitchTo(context);
+
+	for (int i = 0; i < history->contract->ntypes; i++)
+	{
+		if (strcmp(history->contract->types[i].config->name, type) == 0)
+			history->told = bms_add_member(history->told, i);
+	}
+	MemoryContextSwitchTo(caller);
 }
 
 static bool
@@ -174,14 +194,13 @@ is_deleted(const OutboxCompiledContract *contract, const char *type, int16 flags
 	return false;
 }
 
-static bool
-has_key(OutboxKeyHistory *history, HeapTuple row)
+bool
+OutboxHaveSameKey(OutboxCompiledContract *contract, HeapTuple one, HeapTuple other)
 {
-	OutboxCompiledContract *contract = history->contract;
 	bool same = true;
 
-	ExecForceStoreHeapTuple(history->row, contract->before, false);
-	ExecForceStoreHeapTuple(row, contract->after, false);
+	ExecForceStoreHeapTuple(one, contract->before, false);
+	ExecForceStoreHeapTuple(other, contract->after, false);
 	slot_getallattrs(contract->before);
 	slot_getallattrs(contract->after);
 	for (int i = 0; i < contract->nkey && same; i++)

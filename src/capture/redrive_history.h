@@ -9,6 +9,7 @@
 #define OUTBOX_REDRIVE_HISTORY_H
 
 #include "access/htup.h"
+#include "nodes/bitmapset.h"
 
 #include "contract/compile.h"
 
@@ -18,6 +19,8 @@ typedef struct OutboxKeyHistory
 	HeapTuple row;        /* a row of the contract's view that has the key; NULL: the key is not known */
 	const char *snapshot; /* a pg_snapshot: only events that it does not see; NULL: all */
 	HeapTuple before;     /* the result: the row that the event tells of; NULL: that it is gone */
+	Bitmapset *told;      /* then, numbers of event types that told so, its own at least: no further events are read for that */
+	bool was_there;       /* of events before these, one tells of a row */
 } OutboxKeyHistory;
 
 /*
@@ -28,5 +31,8 @@ typedef struct OutboxKeyHistory
  * as a query does.
  */
 extern bool OutboxFindNewestEvent(OutboxKeyHistory *history);
+
+/* Of two rows of the contract's view. Uses the contract's slots. */
+extern bool OutboxHaveSameKey(OutboxCompiledContract *contract, HeapTuple one, HeapTuple other);
 
 #endif /* OUTBOX_REDRIVE_HISTORY_H */

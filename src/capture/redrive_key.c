@@ -7,7 +7,7 @@
  * under the aggregate's lock, so that no transaction commits a change of it
  * meanwhile. What it was before comes from the letter; of a late key, from the
  * newest event that was committed since the letter's row was read, if there is
- * one. Where neither knows it, the newest event of all tells what consumers
+ * one: then what the way from the letter's row makes is told as well. Where neither knows it, the newest event of all tells what consumers
  * have; and where there is none, the row as it is counts as changed, or as created
  * if no event type tells of changed rows. So a late key never needs a person,
  * but for a row that is gone and of which nobody knows what it was.
@@ -60,8 +60,10 @@ static bool lock_key(KeyAttempt *attempt);
 static bool read_after(KeyAttempt *attempt);
 static int make_events(KeyAttempt *attempt);
 static int decide_late(KeyAttempt *attempt, OutboxKeyRows *rows, bool before_known);
+static bool tells_whole_way(const KeyAttempt *attempt, const OutboxKeyRows *whole);
 static HeapTuple row_with_key(const KeyAttempt *attempt, const OutboxKeyRows *rows);
 static int decide_anew(KeyAttempt *attempt, const OutboxKeyRows *rows);
+static int decide_twice(KeyAttempt *attempt, const OutboxKeyRows *rows, const OutboxKeyRows *whole);
 static int repeat_emit(KeyAttempt *attempt);
 static void fail(KeyAttempt *attempt, int sqlerrcode, const char *message, const char *hint);
 
@@ -193,11 +195,16 @@ decide_late(KeyAttempt *attempt, OutboxKeyRows *rows, bool before_known)
 {
 	static const ErrorData unknown = {.sqlerrcode = ERRCODE_NO_DATA_FOUND, .message = "the row before is not known"};
 	OutboxKeyHistory history = {.contract = attempt->contract, .row = row_with_key(attempt, rows), .snapshot = before_known ? attempt->letter->snapshot : NULL};
+	OutboxKeyRows whole = *rows;
 	int nevents;
 
 	/* a letter of an earlier version that knows the row, but not since when */
 	if ((!before_known || history.snapshot) && OutboxFindNewestEvent(&history))
+	{
 		rows->before = history.before;
+		whole.told = history.told;
+		return decide_twice(attempt, rows, before_known && tells_whole_way(attempt, &whole) ? &whole : NULL);
+	}
 	else if (!before_known && rows->after == NULL)
 	{
 		if (!attempt->untold)
@@ -214,6 +221,16 @@ decide_late(KeyAttempt *attempt, OutboxKeyRows *rows, bool before_known)
 		rows->before_error = NULL;
 	}
 	return decide_anew(attempt, rows);
+}
+
+/* A former key that others have told of since is theirs: another row may have it now. */
+static bool
+tells_whole_way(const KeyAttempt *attempt, const OutboxKeyRows *whole)
+{
+	OutboxKeyHistory former = {.contract = attempt->contract, .row = whole->before, .snapshot = attempt->letter->snapshot};
+
+	return whole->before == NULL || whole->after == NULL ||
+		OutboxHaveSameKey(attempt->contract, whole->before, whole->after) || !OutboxFindNewestEvent(&former);
 }
 
 /*
@@ -243,11 +260,22 @@ row_with_key(const KeyAttempt *attempt, const OutboxKeyRows *rows)
 static int
 decide_anew(KeyAttempt *attempt, const OutboxKeyRows *rows)
 {
+	return decide_twice(attempt, rows, NULL);
+}
+
+/*
+ * Whoever committed the key in time told the difference to the late transaction's rows, which consumers have not seen:
+ * what is true of the whole way since the letter's row before (a condition on the transition, that the row was created)
+ * nobody has told.
+ */
+static int
+decide_twice(KeyAttempt *attempt, const OutboxKeyRows *rows, const OutboxKeyRows *whole)
+{
 	int16 flags = attempt->letter->by_relay ? 0 : OUTBOX_EVENT_REDRIVEN;
 
 	if (attempt->letter->late)
 		flags |= OUTBOX_EVENT_LATE;
-	return attempt->letter->late ? OutboxCaptureLate(attempt->contract, rows, flags, attempt->failure)
+	return attempt->letter->late ? OutboxCaptureLate(attempt->contract, rows, whole, flags, attempt->failure)
 								 : OutboxCaptureAnew(attempt->contract, rows, flags, attempt->failure);
 }
 

@@ -21,6 +21,9 @@
 #define LETTER_COLUMNS \
 	"id, contract, event_type, emit, key, before, source_columns, stage, attempts, before_snapshot::pg_catalog.text"
 
+/* Between two attempts of the relay at a late key, of which there is no last one. */
+#define LONGEST_PAUSE_S "3600"
+
 static List *take(const char *query, int nargs, Oid *types, Datum *values, const char *nulls);
 static List *read_letters(MemoryContext context);
 static OutboxLetter *read_letter(HeapTuple tuple, TupleDesc desc);
@@ -49,8 +52,8 @@ OutboxTakeLateLetters(int max_rows)
 	static const char query[] =
 		"SELECT " LETTER_COLUMNS " FROM outbox_internal.dead_letter_entry"
 		" WHERE state = 'open' AND stage = 'flush'"
-		" AND (attempts = 0 OR (attempts < 9 AND"
-		" created_at + pg_catalog.make_interval(secs => 4 ^ attempts) < pg_catalog.clock_timestamp()))"
+		" AND (attempts = 0 OR coalesce(tried_at, created_at)"
+		" + pg_catalog.make_interval(secs => least(4 ^ least(attempts, 6), " LONGEST_PAUSE_S ")) < pg_catalog.clock_timestamp())"
 		" ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED";
 	Oid types[] = {INT4OID};
 	Datum values[] = {Int32GetDatum(max_rows)};
@@ -145,6 +148,6 @@ OutboxLetterFailed(const OutboxLetter *letter, const OutboxDeadLetter *failure)
 						  failure->hint};
 
 	(void) OutboxExecute("UPDATE outbox_internal.dead_letter_entry SET attempts = attempts + 1, last_failure = $2,"
-						 " last_failure_hint = $3 WHERE id = $1::bigint",
+						 " last_failure_hint = $3, tried_at = clock_timestamp() WHERE id = $1::bigint",
 						 lengthof(args), args);
 }

@@ -18,6 +18,7 @@
 #include "capture/change.h"
 #include "capture/commit_guard.h"
 #include "capture/cost.h"
+#include "capture/event_writer.h"
 #include "capture/overtaken.h"
 #include "capture/transition.h"
 #include "catalog/outbox_catalog.h"
@@ -25,7 +26,8 @@
 
 static int take_attempt(OutboxChange *change, OutboxDeadLetter *failure);
 static void note_keys(const OutboxChange *change);
-static int capture_again(OutboxChange *change, const OutboxKeyRows *rows, OutboxDeadLetter *failure);
+static int capture_again(OutboxChange *change, const OutboxKeyRows *rows, const OutboxKeyRows *whole, OutboxDeadLetter *failure);
+static void go_whole_way(OutboxChange *change, const OutboxKeyRows *rows);
 static void take_rows(OutboxChange *change, const OutboxKeyRows *rows);
 static void take_former_key(OutboxChange *change, HeapTuple row);
 static void former_row_unknown(OutboxChange *change);
@@ -145,11 +147,11 @@ count_differing(const OutboxChange *change)
 }
 
 int
-OutboxCaptureLate(OutboxCompiledContract *contract, const OutboxKeyRows *rows, int16 flags, OutboxDeadLetter *failure)
+OutboxCaptureLate(OutboxCompiledContract *contract, const OutboxKeyRows *rows, const OutboxKeyRows *whole, int16 flags, OutboxDeadLetter *failure)
 {
 	OutboxChange change = {.contract = contract, .flags = flags, .is_state = true};
 
-	return capture_again(&change, rows, failure);
+	return capture_again(&change, rows, whole, failure);
 }
 
 int
@@ -157,11 +159,11 @@ OutboxCaptureAnew(OutboxCompiledContract *contract, const OutboxKeyRows *rows, i
 {
 	OutboxChange change = {.contract = contract, .flags = flags};
 
-	return capture_again(&change, rows, failure);
+	return capture_again(&change, rows, NULL, failure);
 }
 
 static int
-capture_again(OutboxChange *change, const OutboxKeyRows *rows, OutboxDeadLetter *failure)
+capture_again(OutboxChange *change, const OutboxKeyRows *rows, const OutboxKeyRows *whole, OutboxDeadLetter *failure)
 {
 	OutboxCompiledContract *contract = change->contract;
 	MemoryContext caller;
@@ -171,9 +173,40 @@ capture_again(OutboxChange *change, const OutboxKeyRows *rows, OutboxDeadLetter 
 	caller = MemoryContextSwitchTo(contract->row_context);
 	take_rows(change, rows);
 	run_within_time(change);
+	if (whole && !change->interrupted)
+		go_whole_way(change, whole);
 	nevents = take_attempt(change, failure);
 	MemoryContextSwitchTo(caller);
 	return nevents;
+}
+
+/* The same change from another row before. Its events come first: those that tell what differs for consumers are the last word. */
+static void
+go_whole_way(OutboxChange *change, const OutboxKeyRows *rows)
+{
+	OutboxCompiledContract *contract = change->contract;
+	List *events = change->events;
+	Bitmapset *told = bms_copy(rows->told);
+	ListCell *lc;
+
+	foreach (lc, events)
+	{
+		const OutboxEvent *event = lfirst(lc);
+
+		for (int i = 0; i < contract->ntypes; i++)
+		{
+			if (contract->types[i].config->schema_id == event->schema_id)
+				told = bms_add_member(told, i);
+		}
+	}
+	change->told = told;
+	change->is_state = false;
+	change->events = NIL;
+	change->ntransitions = change->transition = change->type = 0;
+	change->unfit = NULL;
+	take_rows(change, rows);
+	run_within_time(change);
+	change->events = list_concat(change->events, events);
 }
 
 /* Starts with the rows of the view in place of evaluating source rows. */

@@ -9,6 +9,7 @@
 #define OUTBOX_TRANSITION_H
 
 #include "access/htup.h"
+#include "nodes/bitmapset.h"
 
 #include "capture/row_change.h"
 #include "contract/compile.h"
@@ -35,6 +36,7 @@ typedef struct OutboxKeyRows
 	const ErrorData *before_error; /* the row is not known, and why; */
 	HeapTuple before_key;          /* then, if it is not NULL: a row of which key and aggregate_id are known */
 	const ErrorData *after_error;
+	const Bitmapset *told; /* of a whole way: numbers of event types that have told already that the row is gone */
 } OutboxKeyRows;
 
 /*
@@ -60,9 +62,11 @@ typedef struct OutboxRedrive
 /*
  * A key whose evaluation was late: decides anew on the rows. The row after is
  * told even if it equals the one before: consumers may have got another state
- * in between. Otherwise as OutboxCaptureRedrive.
+ * in between. whole (NULL: the same) has the row before of the late transaction
+ * where others told of the key since: event types that this whole way makes tell
+ * of it, too, if they have not done so by then. Otherwise as OutboxCaptureRedrive.
  */
-extern int OutboxCaptureLate(OutboxCompiledContract *contract, const OutboxKeyRows *rows, int16 flags,
+extern int OutboxCaptureLate(OutboxCompiledContract *contract, const OutboxKeyRows *rows, const OutboxKeyRows *whole, int16 flags,
 							 OutboxDeadLetter *failure);
 
 /* Any other key that is tried again with both rows known: decides anew. Otherwise as OutboxCaptureRedrive. */
