@@ -233,25 +233,31 @@ tells_whole_way(const KeyAttempt *attempt, const OutboxKeyRows *whole)
 		OutboxHaveSameKey(attempt->contract, whole->before, whole->after) || !OutboxFindNewestEvent(&former);
 }
 
-/*
- * Of a row that is gone, and was not kept, the key is known where it is the lookup key as it stands. NULL: it is not known.
- */
+/* Of a row that is gone, and was not kept, the key alone, which the lookup key tells. NULL: it is not known. */
 static HeapTuple
 row_with_key(const KeyAttempt *attempt, const OutboxKeyRows *rows)
 {
 	OutboxCompiledContract *contract = attempt->contract;
+	OutboxRunner runner;
+	Datum *key;
+	bool *key_isnull;
 	Datum *values;
 	bool *isnull;
 
-	if (rows->after || rows->before || !OutboxKeyIsLookup(contract->config, contract->query))
+	if (rows->after || rows->before)
 		return rows->after ? rows->after : rows->before;
+	key = palloc(sizeof(Datum) * contract->nkey);
+	key_isnull = palloc(sizeof(bool) * contract->nkey);
+	OutboxRedriveRunner(contract, &runner);
+	if (!OutboxKeyFromLookup(contract->config, contract->query, &runner, attempt->key.values, key, key_isnull))
+		return NULL;
 	values = palloc0(sizeof(Datum) * contract->ncolumns);
 	isnull = palloc(sizeof(bool) * contract->ncolumns);
 	memset(isnull, true, sizeof(bool) * contract->ncolumns);
 	for (int i = 0; i < contract->nkey; i++)
 	{
-		values[contract->key[i]] = attempt->key.values[i];
-		isnull[contract->key[i]] = false;
+		values[contract->key[i]] = key[i];
+		isnull[contract->key[i]] = key_isnull[i];
 	}
 	return heap_form_tuple(contract->row_desc, values, isnull);
 }

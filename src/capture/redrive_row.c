@@ -36,7 +36,6 @@ typedef struct FirstRow
 	int nrows;
 } FirstRow;
 
-static void redrive_runner(const OutboxCompiledContract *contract, OutboxRunner *runner);
 static HeapTuple fetch_row(OutboxCompiledContract *contract, const char *query, ParamListInfo params);
 static PlannedStmt *plan_query(const OutboxCompiledContract *contract, const char *text, ParamListInfo params);
 static void run_query(PlannedStmt *plan, const char *text, ParamListInfo params, DestReceiver *receiver);
@@ -65,7 +64,7 @@ OutboxCheckReadBackTrust(const OutboxCompiledContract *contract, TupleDesc desc,
 {
 	OutboxRunner runner;
 
-	redrive_runner(contract, &runner);
+	OutboxRedriveRunner(contract, &runner);
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(desc, i);
@@ -78,8 +77,8 @@ OutboxCheckReadBackTrust(const OutboxCompiledContract *contract, TupleDesc desc,
 	}
 }
 
-static void
-redrive_runner(const OutboxCompiledContract *contract, OutboxRunner *runner)
+void
+OutboxRedriveRunner(const OutboxCompiledContract *contract, OutboxRunner *runner)
 {
 	OutboxRunnerOfView(runner, contract->config->view, psprintf("redriving contract \"%s\"", contract->config->name));
 	runner->role = contract->owner;
@@ -145,7 +144,7 @@ plan_query(const OutboxCompiledContract *contract, const char *text, ParamListIn
 		types[i] = params->params[i].ptype;
 	query = linitial_node(Query, pg_analyze_and_rewrite_fixedparams(statement, text, types, params->numParams, NULL));
 	/* tables are scanned here that a write does not scan: their owners' policies are in it */
-	redrive_runner(contract, &runner);
+	OutboxRedriveRunner(contract, &runner);
 	OutboxCheckQueryTrust(&runner, query);
 	(void) allow_locks((Node *) query, NULL);
 	return OutboxPlanQuery(query, text, params);

@@ -12,6 +12,7 @@
 
 #include "capture/redrive_letter.h"
 #include "contract/compile.h"
+#include "contract/trust.h"
 
 /* All read as the contract's owner, into the current memory context, and may raise; NULL: there is none. */
 
@@ -23,6 +24,9 @@ extern void OutboxReadLetterRow(OutboxCompiledContract *contract, TupleDesc desc
 
 /* That check alone, for the columns that the object has. */
 extern void OutboxCheckReadBackTrust(const OutboxCompiledContract *contract, TupleDesc desc, Jsonb *object);
+
+/* Whose rights whatever runs for a redrive must be fit for. */
+extern void OutboxRedriveRunner(const OutboxCompiledContract *contract, OutboxRunner *runner);
 
 /* The row before that the letter keeps. */
 extern HeapTuple OutboxLetterRowBefore(OutboxCompiledContract *contract, const OutboxLetter *letter);

@@ -14,10 +14,12 @@
 #include "postgres.h"
 
 #include "catalog/pg_class.h"
+#include "executor/executor.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -37,10 +39,19 @@
 #include "contract/view_survey.h"
 #include "util/look.h"
 
+/* What put_values knows of the root's row. */
+typedef struct LookupValues
+{
+	const OutboxCommitQuery *query;
+	const Datum *values;
+	bool unknown; /* another column is needed */
+} LookupValues;
+
 static OutboxCommitQuery *plan_query(const OutboxContractConfig *config, const Bitmapset *used, MemoryContext target);
 static Query *analyse(const OutboxContractConfig *config, OutboxViewSurvey *survey, OutboxRootPath **path);
 static void prove_key(const OutboxContractConfig *config, const OutboxRootPath *path);
 static void drop_unused_columns(Query *query, const Bitmapset *used);
+static Node *put_values(Node *node, void *arg);
 static List *all_relations(const OutboxViewSurvey *survey, const PlannedStmt *plan);
 
 OutboxCommitQuery *
@@ -112,21 +123,60 @@ OutboxProveCommitKey(const OutboxContractConfig *config)
 }
 
 bool
-OutboxKeyIsLookup(const OutboxContractConfig *config, const OutboxCommitQuery *query)
+OutboxKeyFromLookup(const OutboxContractConfig *config, const OutboxCommitQuery *query, const OutboxRunner *runner,
+					const Datum *lookup, Datum *values, bool *isnull)
 {
+	LookupValues known = {.query = query, .values = lookup};
 	OutboxEvaluation evaluation;
 	List *expressions;
 	List *levels;
 	ListCell *lc;
-	bool same;
+	ExprContext *econtext;
 
-	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
+	OutboxEvaluationBegin(&evaluation, runner->role, OUTBOX_COMPILING);
 	expressions = OutboxRootKey(config, OutboxStoredView(config->view), &levels);
+	OutboxCheckExpressionTrust(runner, (Node *) expressions);
 	OutboxEvaluationEnd(&evaluation);
-	same = list_length(expressions) == query->nlookup;
+	if (checkExprHasSubLink((Node *) expressions))
+		return false;
+	expressions = (List *) put_values((Node *) expressions, &known);
+	if (known.unknown)
+		return false;
+	OutboxEvaluationBegin(&evaluation, runner->role, OUTBOX_ANYTHING);
+	econtext = CreateStandaloneExprContext();
 	foreach (lc, expressions)
-		same = same && IsA(lfirst(lc), Var) && ((Var *) lfirst(lc))->varattno == query->lookup[foreach_current_index(lc)];
-	return same;
+	{
+		int i = foreach_current_index(lc);
+		ExprState *state = ExecInitExpr(expression_planner(lfirst(lc)), NULL);
+
+		/* its results stay in the context */
+		values[i] = ExecEvalExprSwitchContext(state, econtext, &isnull[i]);
+	}
+	OutboxEvaluationEnd(&evaluation);
+	return true;
+}
+
+/* The root's columns of an expression -> their values. */
+static Node *
+put_values(Node *node, void *arg)
+{
+	LookupValues *known = arg;
+	const Var *column = (Var *) node;
+
+	if (node == NULL || !IsA(node, Var))
+		return node ? expression_tree_mutator(node, put_values, arg) : NULL;
+	for (int i = 0; i < known->query->nlookup; i++)
+	{
+		int16 len;
+		bool byval;
+
+		if (known->query->lookup[i] != column->varattno)
+			continue;
+		get_typlenbyval(column->vartype, &len, &byval);
+		return (Node *) makeConst(column->vartype, column->vartypmod, column->varcollid, len, known->values[i], false, byval);
+	}
+	known->unknown = true;
+	return copyObject(node);
 }
 
 TupleDesc

@@ -20,6 +20,7 @@
 #include "nodes/plannodes.h"
 
 #include "catalog/contract_config.h"
+#include "contract/trust.h"
 
 typedef struct OutboxCommitQuery
 {
@@ -46,8 +47,12 @@ extern OutboxCommitQuery *OutboxPlanCommitQuery(const OutboxContractConfig *conf
 /* Raises unless the key comes from the root and is unique there: the part of the above that looks at no index but the root's. */
 extern void OutboxProveCommitKey(const OutboxContractConfig *config);
 
-/* Are the columns of the contract's key those of the lookup key, unchanged and in the same order? */
-extern bool OutboxKeyIsLookup(const OutboxContractConfig *config, const OutboxCommitQuery *query);
+/*
+ * The values of the contract's key columns of the row with the lookup key, in key order, with the runner's rights. In
+ * memory of the current context. False: they are not to be had without the row. May raise as the key's expressions may.
+ */
+extern bool OutboxKeyFromLookup(const OutboxContractConfig *config, const OutboxCommitQuery *query, const OutboxRunner *runner,
+								const Datum *lookup, Datum *values, bool *isnull);
 
 /* Its parameters for these keys, each the values of its lookup columns. */
 extern ParamListInfo OutboxCommitQueryParameters(const OutboxCommitQuery *query, Datum *const *keys, int nkeys);

@@ -89,5 +89,19 @@ UPDATE outbox_internal.dead_letter_entry SET tried_at = now() - interval '61 min
 SELECT outbox.redrive_late();
 SELECT * FROM events WHERE id = '6';
 
+\echo a row that is gone, and could not be read any more, is found in the outbox by its key, also when that is computed from columns of the source
+CREATE TABLE item (no text, kind int, status text NOT NULL, UNIQUE (no, kind));
+CREATE VIEW item_v AS SELECT kind * 2 AS double, upper(lower(i.no)) || '-' || kind AS item_id, rl.act(status) AS status FROM item i LEFT JOIN cust c ON c.no = i.kind;
+ALTER TABLE item ALTER no SET NOT NULL, ALTER kind SET NOT NULL;
+SELECT outbox.create_contract('rl_item', view => 'item_v', source => 'item', key => '{item_id,double}');
+SELECT outbox.create_event_type('RlItem', contract => 'rl_item', emit => 'created');
+SELECT outbox.create_event_type('RlItemGone', contract => 'rl_item', emit => 'deleted');
+SELECT outbox.enable('rl_item');
+INSERT INTO item VALUES ('a', 1, 'N'), ('b', 1, 'N'), ('a', 2, 'N');
+CALL late('N', $$DELETE FROM item WHERE no = 'a' AND kind = 1$$);
+SELECT key, before, state FROM outbox.dead_letter WHERE contract = 'rl_item';
+SELECT outbox.redrive_late();
+SELECT type, aggregateid, payload, headers FROM outbox.event_json WHERE contract = 'rl_item' ORDER BY seq;
+
 SELECT outbox.drop_contract(name) FROM outbox.contract WHERE name LIKE 'rl_%';
 DROP SCHEMA rl CASCADE;
