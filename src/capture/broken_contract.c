@@ -38,6 +38,7 @@ typedef struct BrokenRow
 } BrokenRow;
 
 static OutboxEmit emit_of(const OutboxRowChange *change, bool is_child);
+static bool key_changed(BrokenRow *broken, const OutboxRowChange *change);
 static void refuse_write(const OutboxContractConfig *config, const OutboxDeadLetter *letter);
 static void describe(OutboxDeadLetter *letter, BrokenRow *broken);
 static void former_row(OutboxDeadLetter *letter, BrokenRow *broken, TupleTableSlot *before);
@@ -56,14 +57,16 @@ OutboxBrokenContract(OutboxCachedContract *contract, const OutboxRowChange *chan
 	OutboxContractConfig *config = contract->config;
 	BrokenRow broken = {.config = config, .row = change->after ? change->after : change->before, .rel = change->rel};
 	OutboxDeadLetter letter = {.contract = OutboxTriggerContract(change->trigger), .stage = "map", .sqlerrcode = contract->error->sqlerrcode, .message = contract->error->message, .detail = contract->error->detail, .hint = "outbox.preview() shows whether the contract works again."};
+	bool moved;
 	OutboxEmit emit;
 
 	if (contract->owner_changed)
 		letter.hint = contract->error->hint;
 	broken.is_child = config && config->at_commit && !OutboxIsWithin(RelationGetRelid(change->rel), config->root);
-	emit = emit_of(change, broken.is_child);
+	moved = config && !config->at_commit && change->before && change->after && key_changed(&broken, change);
+	emit = moved ? OUTBOX_EMIT_CREATED : emit_of(change, broken.is_child);
 	letter.emit = OutboxEmitName(emit);
-	if (config && !emits(config, emit) && !(broken.is_child && emits_any(config)))
+	if (config && !emits(config, emit) && !(moved && emits(config, OUTBOX_EMIT_DELETED)) && !(broken.is_child && emits_any(config)))
 		return;
 	if (config && config->abort_on_invalid && !contract->owner_changed)
 		refuse_write(config, &letter);
@@ -73,8 +76,14 @@ OutboxBrokenContract(OutboxCachedContract *contract, const OutboxRowChange *chan
 		letter.hint = "When outbox.preview() shows that the contract works again, touch the row and discard the dead letter.";
 	}
 	describe(&letter, &broken);
-	OutboxDeadLetterInsert(&letter);
-	if ((config == NULL || broken.is_child) && change->before && change->after)
+	if (!moved || emits(config, emit))
+		OutboxDeadLetterInsert(&letter);
+	if (moved && emits(config, OUTBOX_EMIT_DELETED))
+	{
+		letter.emit = OutboxEmitName(OUTBOX_EMIT_DELETED);
+		former_row(&letter, &broken, change->before);
+	}
+	else if ((config == NULL || broken.is_child) && change->before && change->after)
 		former_row(&letter, &broken, change->before);
 }
 
@@ -87,6 +96,21 @@ emit_of(const OutboxRowChange *change, bool is_child)
 	if (change->before == NULL)
 		return OUTBOX_EMIT_CREATED;
 	return change->after ? OUTBOX_EMIT_CHANGED : OUTBOX_EMIT_DELETED;
+}
+
+/* Then it is another row for consumers, and the former one is gone. */
+static bool
+key_changed(BrokenRow *broken, const OutboxRowChange *change)
+{
+	OutboxDeadLetter letter = {0};
+	Jsonb *after;
+
+	describe(&letter, broken);
+	after = broken->key;
+	broken->row = change->before;
+	describe(&letter, broken);
+	broken->row = change->after;
+	return after && broken->key && compareJsonbContainers(&after->root, &broken->key->root) != 0;
 }
 
 static void

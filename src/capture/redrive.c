@@ -19,6 +19,7 @@
 #include "capture/redrive.h"
 #include "capture/redrive_key.h"
 #include "capture/redrive_row.h"
+#include "capture/redrive_source.h"
 #include "capture/transition.h"
 #include "catalog/outbox_catalog.h"
 #include "contract/cache.h"
@@ -206,6 +207,13 @@ attempt_row(Attempt *attempt, OutboxCompiledContract *contract)
 	OutboxDeadLetter failure = {0};
 	int nevents;
 
+	if (attempt->letter->key == NULL && attempt->letter->event_type == NULL)
+	{
+		attempt->reason = OutboxRedriveSource(contract, attempt->letter, &failure);
+		if (failure.message)
+			fail(attempt, failure.sqlerrcode, failure.message, failure.hint);
+		return;
+	}
 	if (!find_rows(attempt, contract, &redrive) || attempt->reason)
 		return;
 	nevents = OutboxCaptureRedrive(contract, &redrive, &failure);
