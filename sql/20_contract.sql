@@ -83,7 +83,7 @@ CREATE FUNCTION outbox.validate(
     OUT event_type text, OUT stage text, OUT sqlstate text, OUT error text, OUT rows bigint, OUT example_key jsonb)
 RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_validate';
 COMMENT ON FUNCTION outbox.validate(text) IS
-'Tries a contract on every row of its source and counts what would become a dead letter, by event type, stage (map, condition, check, encode, size) and kind of error, with the key of the first such row. Also counts unknown codes that are published as null, and names missing code maps and tables that the view reads and that are no sources (stage source). No result row: all is well. event_type is null when the row itself cannot be mapped; conditions and checks of emit changed are not evaluated, because the row before is not known. Memory is bounded; writes nothing.';
+'Tries a contract on every row of its source and counts what would become a dead letter, by event type, stage (map, condition, check, encode, size) and kind of error, with the key of the first such row. Also counts unknown codes that are published as null, and names missing code maps, a key that is not proven unique any more, and tables that the view reads and that are no sources (stage source). No result row: all is well. event_type is null when the row itself cannot be mapped; conditions and checks of emit changed are not evaluated, because the row before is not known. Memory is bounded; writes nothing.';
 
 CREATE FUNCTION outbox.avro_schema(event_type text, version int DEFAULT NULL)
 RETURNS text LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_avro_schema';

@@ -37,11 +37,9 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "contract/commit_query.h"
 #include "contract/contract_api.h"
-#include "contract/evaluation.h"
 #include "contract/guard.h"
-#include "contract/key.h"
+#include "contract/key_proof.h"
 #include "contract/partition.h"
 #include "deadletter/dead_letter.h"
 
@@ -83,7 +81,6 @@ static void note_contract(const char *name);
 static void note_name(Oid table);
 static void look_step(void *arg);
 static void prove_step(void *arg);
-static List *lookup_names(const OutboxContractConfig *config, List **conditions);
 static void at_transaction_end(XactEvent event, void *arg);
 static void judge_contracts(void);
 static void judge_names(void *arg);
@@ -253,33 +250,10 @@ look_step(void *arg)
 		PopActiveSnapshot();
 }
 
-/* As create_contract() did it. Capture does not: without the proof it would give wrong keys, and find that out too late. */
 static void
 prove_step(void *arg)
 {
-	OutboxContractConfig *config = arg;
-	OutboxEvaluation evaluation;
-	List *conditions = NIL;
-	List *names = config->at_commit ? lookup_names(config, &conditions) : NIL;
-
-	/* not with the rights of whoever alters the table */
-	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
-	if (config->at_commit)
-		(void) OutboxProveUnique(config->root, names, conditions, config->key);
-	else
-		(void) OutboxProveKey(OutboxExpandView(config->view), config->key);
-	OutboxEvaluationEnd(&evaluation);
-}
-
-static List *
-lookup_names(const OutboxContractConfig *config, List **conditions)
-{
-	List *names = NIL;
-	ListCell *lc;
-
-	foreach (lc, OutboxLookupColumns(config, conditions))
-		names = lappend(names, get_attname(config->root, lfirst_node(Var, lc)->varattno, false));
-	return names;
+	OutboxProveContractKey(arg);
 }
 
 static void

@@ -29,6 +29,7 @@
 #include "compat.h"
 #include "contract/compile.h"
 #include "contract/contract_api.h"
+#include "contract/key_proof.h"
 #include "contract/lock_attempts.h"
 #include "contract/source_trigger.h"
 #include "contract/stored_view.h"
@@ -327,6 +328,7 @@ attach_contracts(const char *source_name, Oid source)
 			continue;
 		check_schemas(config);
 		OutboxFreeContract(OutboxCompileContract(config, config->root, false));
+		OutboxProveContractKey(config);
 		OutboxCreateTriggers(config);
 	}
 }

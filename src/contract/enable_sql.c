@@ -17,6 +17,7 @@
 #include "contract/compile.h"
 #include "contract/contract_api.h"
 #include "contract/derived_key.h"
+#include "contract/key_proof.h"
 #include "contract/source_trigger.h"
 #include "contract/touch.h"
 #include "contract/view_owner.h"
@@ -65,6 +66,8 @@ outbox_enable(PG_FUNCTION_ARGS)
 	OutboxFreeContract(OutboxCompileContract(config, config->root, false));
 	foreach (lc, config->at_commit ? config->sources : NIL)
 		(void) OutboxCompileTouch(config, ((OutboxSourceConfig *) lfirst(lc))->relation);
+	/* it may have gone while nobody watched: below a disabled contract */
+	OutboxProveContractKey(config);
 	OutboxNoteDerivedKey(config);
 	OutboxCreateTriggers(config);
 	set_enabled(config, true);

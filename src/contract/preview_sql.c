@@ -35,6 +35,7 @@
 #include "contract/evaluation.h"
 #include "contract/examine.h"
 #include "contract/guard.h"
+#include "contract/key_proof.h"
 #include "contract/partition.h"
 #include "contract/view_owner.h"
 #include "contract/view_survey.h"
@@ -82,6 +83,8 @@ static void put_preview(Trial *trial, OutboxCompiledEventType *type, const Outbo
 static Jsonb *preview_headers(const OutboxCompiledEventType *type, const OutboxFinding *finding);
 static void push_header(OutboxJsonbState *state, const char *name, const char *value);
 static void note_missing_maps(Trial *trial, const OutboxContractConfig *config);
+static void note_key(Trial *trial, OutboxContractConfig *config);
+static void prove_step(void *arg);
 static void note_other_tables(Trial *trial, const OutboxContractConfig *config);
 static bool validate_row(void *arg, bool in_view, OutboxFinding *finding);
 static void count_trouble(Trial *trial, const char *event_type, const OutboxFinding *finding, bool mapped);
@@ -147,6 +150,7 @@ outbox_validate(PG_FUNCTION_ARGS)
 	else
 		scan_source(&trial, config, PG_INT64_MAX, validate_row);
 	note_missing_maps(&trial, config);
+	note_key(&trial, config);
 	note_other_tables(&trial, config);
 	put_classes(&trial);
 	return (Datum) 0;
@@ -344,6 +348,26 @@ note_missing_maps(Trial *trial, const OutboxContractConfig *config)
 		finding.class = finding.message = psprintf("code map \"%s\" does not exist", (char *) lfirst(lc));
 		(void) find_class(trial, NULL, &finding);
 	}
+}
+
+/* Nor is this of one. */
+static void
+note_key(Trial *trial, OutboxContractConfig *config)
+{
+	ErrorData *error = OutboxRunGuarded(prove_step, config, trial->context);
+	OutboxFinding finding = {.stage = "map"};
+
+	if (error == NULL)
+		return;
+	finding.sqlerrcode = error->sqlerrcode;
+	finding.class = finding.message = error->message;
+	(void) find_class(trial, NULL, &finding);
+}
+
+static void
+prove_step(void *arg)
+{
+	OutboxProveContractKey(arg);
 }
 
 /* A table that the view reads and that is no source: what changes there touches nothing. */
