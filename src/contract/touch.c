@@ -16,6 +16,7 @@
 #include "access/relation.h"
 #include "access/sysattr.h"
 #include "catalog/partition.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -54,6 +55,7 @@ struct OutboxTouch
 static void compile(OutboxTouch *touch, const OutboxContractConfig *config, Oid relation);
 static OutboxSourceConfig *find_source(const OutboxContractConfig *config, Oid relation);
 static void find_columns(OutboxTouch *touch, Oid root, Oid relation, const List *conditions);
+static bool is_unique(Oid root, Oid relation, const List *reads);
 static bool is_not_null(Oid relation, AttrNumber attno);
 static void note_reads(OutboxTouch *touch, const OutboxViewSurvey *survey, Oid source, Oid relation);
 static Bitmapset *read_attributes(const OutboxTouch *touch, const OutboxViewSurvey *survey, Oid source, Relation rel);
@@ -216,7 +218,25 @@ find_columns(OutboxTouch *touch, Oid root, Oid relation, const List *conditions)
 		touch->null_is_trouble[i] = !is_not_null(relation, touch->columns[i]) &&
 			!OutboxExcludesNull(root, get_attnum(root, name), conditions);
 	}
-	touch->unique = OutboxIsUniqueTable(relation, reads);
+	touch->unique = is_unique(root, relation, reads);
+}
+
+/*
+ * Within one partition is not enough: the row may have been in another one, from which the transaction deletes it later.
+ * Waits for nobody who alters the partitioned table: then the rows before are read.
+ */
+static bool
+is_unique(Oid root, Oid relation, const List *reads)
+{
+	bool unique;
+
+	if (relation == root)
+		return OutboxIsUniqueTable(root, reads);
+	if (!ConditionalLockRelationOid(root, AccessShareLock))
+		return false;
+	unique = OutboxIsUniqueTable(root, reads);
+	UnlockRelationOid(root, AccessShareLock);
+	return unique;
 }
 
 static bool

@@ -38,7 +38,7 @@ extern bool OutboxTouchIsValid(const OutboxTouch *touch);
 /*
  * Is a row that is inserted into the relation, the contract's root, the first
  * of its key? Not when a partial index proves the key: an inactive row may have
- * the key of an active one.
+ * the key of an active one; nor when each partition has an index of its own.
  */
 extern bool OutboxTouchInsertIsNew(const OutboxTouch *touch);
 
