@@ -125,7 +125,9 @@ flush_queue(bool with_locks, bool keep_before)
 	PG_FINALLY();
 	{
 		OutboxCommitGuardForget();
-		OutboxTicketHasRead();
+		/* flush() is not the end of the transaction, which may hold a ticket of a redrive */
+		if (with_locks)
+			OutboxTicketHasRead();
 		for (int i = 0; i < flush->ncontracts; i++)
 			OutboxFlushContractClose(&flush->contracts[i]);
 		state.busy = false;

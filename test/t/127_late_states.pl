@@ -60,4 +60,14 @@ pass('the relay takes up all of them');
 is($node->sql("SELECT (SELECT payload->>'total' FROM outbox.event_json WHERE aggregateid = '2' ORDER BY seq DESC LIMIT 1)::bigint - (SELECT total FROM account_v WHERE id = 2)"),
 	0, 'and the last event is the state');
 
+# ---- a redrive, and flush() in a test: the transaction is not on its way through commit, so others do not wait without an end ----
+$node->sql("SELECT outbox.stop_relay('kafka')");
+$node->poll_until("SELECT state FROM outbox.relay_status WHERE sink = 'kafka'", 'stopped');
+$node->sql('SET outbox.flush_timeout = 10; INSERT INTO booking VALUES (1, 1)');
+$first->query_safe('BEGIN; SELECT outbox.redrive(); INSERT INTO booking VALUES (1, 1); SET LOCAL outbox.test_mode = on; SELECT outbox.flush()');
+is($node->sql('SELECT state FROM outbox.commit_queue()'), 'reading', 'a redrive holds its key');
+$node->sql('SET outbox.flush_timeout = 100; INSERT INTO booking VALUES (1, 1)');
+is($node->sql("SELECT count(*) FROM outbox.dead_letter WHERE state = 'open'"), 2, 'another commit is late in time');
+$first->query_safe('ROLLBACK');
+
 done_testing();
