@@ -39,6 +39,7 @@ typedef struct BrokenRow
 
 static OutboxEmit emit_of(const OutboxRowChange *change, bool is_child);
 static bool key_changed(BrokenRow *broken, const OutboxRowChange *change);
+static bool may_come_or_go(const OutboxContractConfig *config, const OutboxRowChange *change);
 static void refuse_write(const OutboxContractConfig *config, const OutboxDeadLetter *letter);
 static void describe(OutboxDeadLetter *letter, BrokenRow *broken);
 static void former_row(OutboxDeadLetter *letter, BrokenRow *broken, TupleTableSlot *before);
@@ -58,6 +59,7 @@ OutboxBrokenContract(OutboxCachedContract *contract, const OutboxRowChange *chan
 	BrokenRow broken = {.config = config, .row = change->after ? change->after : change->before, .rel = change->rel};
 	OutboxDeadLetter letter = {.contract = OutboxTriggerContract(change->trigger), .stage = "map", .sqlerrcode = contract->error->sqlerrcode, .message = contract->error->message, .detail = contract->error->detail, .hint = "outbox.preview() shows whether the contract works again."};
 	bool moved;
+	bool certain; /* an event type tells of it, as far as its condition allows */
 	OutboxEmit emit;
 
 	if (contract->owner_changed)
@@ -66,9 +68,11 @@ OutboxBrokenContract(OutboxCachedContract *contract, const OutboxRowChange *chan
 	moved = config && !config->at_commit && change->before && change->after && key_changed(&broken, change);
 	emit = moved ? OUTBOX_EMIT_CREATED : emit_of(change, broken.is_child);
 	letter.emit = OutboxEmitName(emit);
-	if (config && !emits(config, emit) && !(moved && emits(config, OUTBOX_EMIT_DELETED)) && !(broken.is_child && emits_any(config)))
+	certain = config == NULL || emits(config, emit) || (moved && emits(config, OUTBOX_EMIT_DELETED)) ||
+		(broken.is_child && emits_any(config));
+	if (!certain && !(may_come_or_go(config, change) && emits_any(config)))
 		return;
-	if (config && config->abort_on_invalid && !contract->owner_changed)
+	if (config && certain && config->abort_on_invalid && !contract->owner_changed)
 		refuse_write(config, &letter);
 	if (config == NULL)
 	{
@@ -111,6 +115,13 @@ key_changed(BrokenRow *broken, const OutboxRowChange *change)
 	describe(&letter, broken);
 	broken->row = change->after;
 	return after && broken->key && compareJsonbContainers(&after->root, &broken->key->root) != 0;
+}
+
+/* By a condition of the view, which cannot be asked now, an update may make a row for consumers, or end one. */
+static bool
+may_come_or_go(const OutboxContractConfig *config, const OutboxRowChange *change)
+{
+	return !config->at_commit && change->before && change->after;
 }
 
 static void

@@ -11,7 +11,7 @@
  * have a condition, and the row may have changed again.
  *
  * Without an event in the outbox a row that is there counts as changed, or as
- * created if nothing tells of that; of one that is gone the key is told, and
+ * created if nothing tells of that and the view has a condition; of one that is gone the key is told, and
  * NULL for the rest. Where that makes no event the letter stays open.
  *
  *-------------------------------------------------------------------------
@@ -192,7 +192,8 @@ tell_unknown(SourceAttempt *attempt)
 	OutboxCompiledContract *contract = attempt->contract;
 	int nevents = OutboxCaptureAnew(contract, &rows, OUTBOX_EVENT_REDRIVEN, attempt->failure);
 
-	if (nevents == 0 && attempt->failure->message == NULL)
+	/* it may have come into the view */
+	if (nevents == 0 && attempt->failure->message == NULL && contract->qual != NIL)
 		nevents = tell(attempt, NULL);
 	/* its condition may have been about the row before */
 	if (nevents == 0 && attempt->failure->message == NULL && OutboxEmitIsWanted(contract, OUTBOX_EMIT_CHANGED))

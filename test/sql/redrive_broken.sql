@@ -126,6 +126,30 @@ SELECT type, aggregateid, payload FROM outbox.event_json WHERE contract = 'rb_cu
 SELECT emit, source_columns, last_failure, last_failure_hint FROM outbox.dead_letter WHERE contract = 'rb_cust' AND state = 'open' ORDER BY id;
 
 
+\echo == rows that an update takes into the view and out of it, of a contract that does not tell of changes
+CREATE TABLE acct (id int PRIMARY KEY, open bool NOT NULL, nm text);
+INSERT INTO acct VALUES (1, true, 'in'), (2, false, 'out'), (4, true, 'old');
+CREATE VIEW acct_v AS SELECT id, nm FROM acct WHERE open;
+CREATE VIEW all_v AS SELECT id, nm FROM acct;
+SELECT outbox.create_contract('rb_acct', view => 'rb.acct_v', source => 'rb.acct', key => '{id}');
+SELECT outbox.create_event_type('RbOpened', contract => 'rb_acct', emit => 'created');
+SELECT outbox.create_event_type('RbClosed', contract => 'rb_acct', emit => 'deleted');
+SELECT outbox.create_contract('rb_all', view => 'rb.all_v', source => 'rb.acct', key => '{id}', on_invalid => 'abort');
+SELECT outbox.create_event_type('RbNew', contract => 'rb_all', emit => 'created');
+SELECT outbox.enable('rb_acct'), outbox.enable('rb_all');
+INSERT INTO acct VALUES (3, true, 'told');
+ALTER VIEW acct_v RENAME COLUMN id TO no;
+ALTER VIEW all_v RENAME COLUMN id TO no;
+UPDATE acct SET open = NOT open WHERE id IN (1, 2);
+UPDATE acct SET nm = 'new' WHERE id = 3;
+INSERT INTO acct VALUES (5, true, 'refused');
+ALTER VIEW acct_v RENAME COLUMN no TO id;
+ALTER VIEW all_v RENAME COLUMN no TO id;
+SELECT outbox.redrive(contract => 'rb_acct'), outbox.redrive(contract => 'rb_all');
+SELECT type, aggregateid, payload FROM outbox.event_json WHERE contract IN ('rb_acct', 'rb_all') ORDER BY seq;
+SELECT contract, emit, source_columns, state, resolution FROM outbox.dead_letter WHERE contract IN ('rb_acct', 'rb_all') ORDER BY id;
+SELECT outbox.drop_contract('rb_acct'), outbox.drop_contract('rb_all');
+
 \echo == a key of more than the unique index, a required column of a row that is gone: these stay open, and say why
 CREATE TABLE item (no int PRIMARY KEY, kind text NOT NULL, nm text NOT NULL);
 INSERT INTO item VALUES (1, 'a', 'one'), (2, 'b', 'two');
