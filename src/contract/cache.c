@@ -32,6 +32,7 @@
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/cache.h"
+#include "contract/fill_watch.h"
 #include "contract/guard.h"
 #include "contract/partition.h"
 #include "contract/view_owner.h"
@@ -75,11 +76,15 @@ typedef struct FillRequest
 {
 	CacheEntry *entry;
 	const char *contract_name;
+	int attempt;
+	OutboxFillWatch watch;
 } FillRequest;
+
+/* Attempts to compile while what a contract rests on changes. */
+#define MOST_ATTEMPTS 5
 
 static HTAB *cache = NULL;
 static CacheEntry *last = NULL; /* used last; entries stay where they are until they are swept */
-static uint64 invalidations = 0;
 static uint64 uses = 0;
 
 static CacheEntry *find_entry_by_name(const char *name);
@@ -94,7 +99,9 @@ static int compare_uses(const void *a, const void *b);
 static bool entry_is_current(const CacheEntry *entry);
 static void fill_entry(CacheEntry *entry, const char *contract_name);
 static void empty_entry(CacheEntry *entry);
+static bool fill_once(FillRequest *request);
 static void fill_step(void *arg);
+static bool is_outdated(const FillRequest *request);
 static void fill(FillRequest *request);
 static void compile_contract(CacheEntry *entry);
 static void compile_touch(CacheEntry *entry);
@@ -332,21 +339,33 @@ static void
 fill_entry(CacheEntry *entry, const char *contract_name)
 {
 	FillRequest request = {.entry = entry, .contract_name = contract_name};
-	uint64 seen;
-	ErrorData *error;
 
-	empty_entry(entry);
-	entry->context = AllocSetContextCreate(CacheMemoryContext, "outbox cached contract", ALLOCSET_SMALL_SIZES);
-	entry->transaction = OutboxLocalTransactionId();
-	seen = invalidations;
+	do
+	{
+		empty_entry(entry);
+		entry->context = AllocSetContextCreate(CacheMemoryContext, "outbox cached contract", ALLOCSET_SMALL_SIZES);
+		entry->transaction = OutboxLocalTransactionId();
+		request.attempt++;
+	} while (!fill_once(&request));
+}
+
+/* False: it changed meanwhile, and must not be used. */
+static bool
+fill_once(FillRequest *request)
+{
+	CacheEntry *entry = request->entry;
+	ErrorData *volatile error = NULL;
+
 	/* planning runs functions, which may write to a source and come here again */
 	entry->in_use = true;
+	OutboxFillWatchBegin(&request->watch);
 	PG_TRY();
 	{
-		error = OutboxRunGuarded(fill_step, &request, entry->context);
+		error = OutboxRunGuarded(fill_step, request, entry->context);
 	}
 	PG_FINALLY();
 	{
+		OutboxFillWatchEnd(&request->watch);
 		entry->in_use = false;
 	}
 	PG_END_TRY();
@@ -356,8 +375,11 @@ fill_entry(CacheEntry *entry, const char *contract_name)
 		entry->contract.compiled = NULL;
 		entry->contract.touch = NULL;
 		entry->contract.error = error;
+		entry->relations = NIL;
+		entry->objects = NIL;
 	}
-	entry->valid = seen == invalidations;
+	entry->valid = !is_outdated(request);
+	return entry->valid || entry->contract.state != OUTBOX_CONTRACT_READY;
 }
 
 static void
@@ -375,12 +397,24 @@ empty_entry(CacheEntry *entry)
 static void
 fill_step(void *arg)
 {
+	FillRequest *request = arg;
 	OutboxLook look = {0};
 
 	OutboxLookEnter(&look, CurrentResourceOwner);
-	fill(arg);
+	fill(request);
 	OutboxLookLeave(&look);
 	OutboxLookClose(&look);
+	if (request->attempt >= MOST_ATTEMPTS && request->entry->contract.state == OUTBOX_CONTRACT_READY && is_outdated(request))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("what contract \"%s\" rests on changes again and again", request->contract_name),
+				 errdetail("A table, function or type of its view was altered each time while the contract was compiled.")));
+}
+
+static bool
+is_outdated(const FillRequest *request)
+{
+	return OutboxFillWatchConcerns(&request->watch, request->entry->relations, request->entry->objects);
 }
 
 static void
@@ -456,7 +490,7 @@ relation_changed(Datum arg, Oid relation)
 	HASH_SEQ_STATUS status;
 	CacheEntry *entry;
 
-	invalidations++;
+	OutboxFillWatchNote(0, relation);
 	hash_seq_init(&status, cache);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
@@ -472,7 +506,7 @@ object_changed(Datum arg, int cacheid, uint32 hashvalue)
 	HASH_SEQ_STATUS status;
 	CacheEntry *entry;
 
-	invalidations++;
+	OutboxFillWatchNote(cacheid, hashvalue);
 	hash_seq_init(&status, cache);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
