@@ -67,6 +67,7 @@ static const char *message_key(OutboxKeyHistory *history);
 static bool take_event(OutboxKeyHistory *history, HeapTuple event, TupleDesc desc, MemoryContext context, bool *fits);
 static void note_told(OutboxKeyHistory *history, const char *type, MemoryContext context);
 static bool is_deleted(const OutboxCompiledContract *contract, const char *type, int16 flags);
+static bool has_key(OutboxKeyHistory *history, HeapTuple row);
 static void row_step(void *arg);
 static Jsonb *as_input(const OutboxCompiledContract *contract, Jsonb *payload);
 static void push_value(OutboxJsonbState *state, Oid type, JsonbValue *value);
@@ -145,7 +146,7 @@ take_event(OutboxKeyHistory *history, HeapTuple event, TupleDesc desc, MemoryCon
 			read.row = NULL;
 	}
 	/* with a message key of its own the query has found the key's events alone */
-	if (read.row ? !OutboxHaveSameKey(history->contract, history->row, read.row) : message_key(history) == NULL)
+	if (read.row ? !has_key(history, read.row) : message_key(history) == NULL)
 		return false;
 	deleted = is_deleted(history->contract, type, DatumGetInt16(flags));
 	if (deleted && !history->was_there)
@@ -194,13 +195,14 @@ is_deleted(const OutboxCompiledContract *contract, const char *type, int16 flags
 	return false;
 }
 
-bool
-OutboxHaveSameKey(OutboxCompiledContract *contract, HeapTuple one, HeapTuple other)
+static bool
+has_key(OutboxKeyHistory *history, HeapTuple row)
 {
+	OutboxCompiledContract *contract = history->contract;
 	bool same = true;
 
-	ExecForceStoreHeapTuple(one, contract->before, false);
-	ExecForceStoreHeapTuple(other, contract->after, false);
+	ExecForceStoreHeapTuple(history->row, contract->before, false);
+	ExecForceStoreHeapTuple(row, contract->after, false);
 	slot_getallattrs(contract->before);
 	slot_getallattrs(contract->after);
 	for (int i = 0; i < contract->nkey && same; i++)

@@ -32,7 +32,4 @@ typedef struct OutboxKeyHistory
  */
 extern bool OutboxFindNewestEvent(OutboxKeyHistory *history);
 
-/* Of two rows of the contract's view. Uses the contract's slots. */
-extern bool OutboxHaveSameKey(OutboxCompiledContract *contract, HeapTuple one, HeapTuple other);
-
 #endif /* OUTBOX_REDRIVE_HISTORY_H */

@@ -60,7 +60,6 @@ static bool lock_key(KeyAttempt *attempt);
 static bool read_after(KeyAttempt *attempt);
 static int make_events(KeyAttempt *attempt);
 static int decide_late(KeyAttempt *attempt, OutboxKeyRows *rows, bool before_known);
-static bool tells_whole_way(const KeyAttempt *attempt, const OutboxKeyRows *whole);
 static HeapTuple row_with_key(const KeyAttempt *attempt, const OutboxKeyRows *rows);
 static int decide_anew(KeyAttempt *attempt, const OutboxKeyRows *rows);
 static int decide_twice(KeyAttempt *attempt, const OutboxKeyRows *rows, const OutboxKeyRows *whole);
@@ -203,7 +202,7 @@ decide_late(KeyAttempt *attempt, OutboxKeyRows *rows, bool before_known)
 	{
 		rows->before = history.before;
 		whole.told = history.told;
-		return decide_twice(attempt, rows, before_known && tells_whole_way(attempt, &whole) ? &whole : NULL);
+		return decide_twice(attempt, rows, before_known ? &whole : NULL);
 	}
 	else if (!before_known && rows->after == NULL)
 	{
@@ -221,16 +220,6 @@ decide_late(KeyAttempt *attempt, OutboxKeyRows *rows, bool before_known)
 		rows->before_error = NULL;
 	}
 	return decide_anew(attempt, rows);
-}
-
-/* A former key that others have told of since is theirs: another row may have it now. */
-static bool
-tells_whole_way(const KeyAttempt *attempt, const OutboxKeyRows *whole)
-{
-	OutboxKeyHistory former = {.contract = attempt->contract, .row = whole->before, .snapshot = attempt->letter->snapshot};
-
-	return whole->before == NULL || whole->after == NULL ||
-		OutboxHaveSameKey(attempt->contract, whole->before, whole->after) || !OutboxFindNewestEvent(&former);
 }
 
 /* Of a row that is gone, and was not kept, the key alone, which the lookup key tells. NULL: it is not known. */

@@ -103,5 +103,23 @@ SELECT key, before, state FROM outbox.dead_letter WHERE contract = 'rl_item';
 SELECT outbox.redrive_late();
 SELECT type, aggregateid, payload, headers FROM outbox.event_json WHERE contract = 'rl_item' ORDER BY seq;
 
+\echo a late key change, and another one in time: the first key is told as gone, unless others have told of it since
+CREATE TABLE art (id int PRIMARY KEY, code text NOT NULL UNIQUE, status text NOT NULL DEFAULT 'N');
+CREATE VIEW art_v AS SELECT code, a.id, rl.act(status) AS status FROM art a LEFT JOIN cust c ON c.no = a.id;
+SELECT outbox.create_contract('rl_art', view => 'art_v', source => 'art', key => '{code}');
+SELECT outbox.create_event_type('RlArt', contract => 'rl_art', emit => 'always');
+SELECT outbox.create_event_type('RlArtGone', contract => 'rl_art', emit => 'deleted', tombstone => 'after');
+SELECT outbox.enable('rl_art');
+INSERT INTO art VALUES (1, 'A'), (2, 'X');
+SELECT coalesce(max(seq), 0) AS seq FROM outbox.event \gset
+CALL late('S', $$UPDATE art SET code = 'B', status = 'S' WHERE id = 1$$);
+UPDATE art SET code = 'C' WHERE id = 1;
+CALL late('S', $$UPDATE art SET code = 'Y', status = 'S' WHERE id = 2$$);
+UPDATE art SET code = 'Z' WHERE id = 2;
+INSERT INTO art VALUES (3, 'X');
+SELECT key, before, state FROM outbox.dead_letter WHERE contract = 'rl_art';
+SELECT outbox.redrive_late();
+SELECT type, aggregateid, payload, headers FROM outbox.event_json WHERE contract = 'rl_art' AND seq > :seq ORDER BY seq;
+
 SELECT outbox.drop_contract(name) FROM outbox.contract WHERE name LIKE 'rl_%';
 DROP SCHEMA rl CASCADE;
