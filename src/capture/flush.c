@@ -183,6 +183,8 @@ on_transaction(XactEvent event, void *arg)
 		case XACT_EVENT_PRE_PREPARE:
 			state.preparing = event == XACT_EVENT_PRE_PREPARE;
 			flush_queue(true, false);
+			/* a redrive has a ticket and nothing in the queue */
+			OutboxTicketHasRead();
 			OutboxKeyQueueCloseFile();
 			state.finished = true;
 			break;

@@ -4,7 +4,8 @@
  *	  What consumers know of a key: the newest event that is in the outbox.
  *
  * The lock of the key is held by whoever asks, so nobody commits an event of it
- * meanwhile, and the highest number is the newest event. An event belongs to
+ * meanwhile, and the highest number is the newest event. Others may have
+ * committed some while the lock was waited for, so the snapshot is a new one. An event belongs to
  * the key when its payload has the key's columns: the message key may be another
  * one. The outbox has no index. Leaves in which every transaction had ended when
  * the snapshot was taken have nothing new and are left out.
@@ -19,6 +20,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -28,6 +30,8 @@
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "capture/change.h"
 #include "capture/redrive_history.h"
@@ -45,7 +49,8 @@
 /* The newest events first, without those that say themselves that they are not the state. */
 #define EVENTS_QUERY                                                                                        \
 	"SELECT e.type, e.flags, d.payload_json FROM ("                                                         \
-	"SELECT e.* FROM outbox.event e JOIN outbox_internal.event_schema s ON s.id = e.schema_id"              \
+	"SELECT e.seq, e.type, e.flags, e.schema_id, e.payload"                                                 \
+	" FROM outbox.event e JOIN outbox_internal.event_schema s ON s.id = e.schema_id"                        \
 	" WHERE s.contract = $1 AND ($2 IS NULL OR e.aggregateid = $2) AND e.flags & 1 = 0"                     \
 	" AND ($3 IS NULL OR NOT pg_visible_in_snapshot(e.xid, $3::pg_snapshot)) AND e.leaf = ANY ($4::int2[])" \
 	" ORDER BY e.seq DESC OFFSET 0) e CROSS JOIN LATERAL outbox.decode_payload(e.schema_id, e.payload) d"
@@ -83,9 +88,12 @@ OutboxFindNewestEvent(OutboxKeyHistory *history)
 	if (history->row == NULL)
 		return false;
 	OutboxOwnerBegin(&scope);
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetLatestSnapshot());
 	SPI_connect();
 	found = find_event(history, context);
 	SPI_finish();
+	PopActiveSnapshot();
 	OutboxOwnerEnd(&scope);
 	return found;
 }
@@ -101,16 +109,26 @@ find_event(OutboxKeyHistory *history, MemoryContext context)
 					  history->snapshot ? CStringGetTextDatum(history->snapshot) : (Datum) 0, CStringGetTextDatum(leaves)};
 	char nulls[] = {' ', key ? ' ' : 'n', history->snapshot ? ' ' : 'n', ' ', '\0'};
 	Portal portal = SPI_cursor_open_with_args(NULL, EVENTS_QUERY, lengthof(types), types, values, nulls, true, 0);
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext batch = AllocSetContextCreate(caller, "outbox events of a key", ALLOCSET_DEFAULT_SIZES);
 	bool fits = false;
 	bool found = false;
+	uint64 nevents;
 
+	/* where messages have another key there may be very many before it is found */
 	do
 	{
 		SPI_cursor_fetch(portal, true, FETCH);
-		for (uint64 i = 0; i < SPI_processed && !history->was_there; i++)
+		nevents = SPI_processed;
+		MemoryContextSwitchTo(batch);
+		for (uint64 i = 0; i < nevents && !history->was_there; i++)
 			found |= take_event(history, SPI_tuptable->vals[i], SPI_tuptable->tupdesc, context, found ? NULL : &fits);
-	} while (!found && SPI_processed > 0);
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(batch);
+		SPI_freetuptable(SPI_tuptable);
+	} while (!found && nevents > 0);
 	SPI_cursor_close(portal);
+	MemoryContextDelete(batch);
 	return found && fits;
 }
 

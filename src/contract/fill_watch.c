@@ -8,24 +8,28 @@
  * somebody may have put other code in the place of what was asked about. What
  * was compiled while anything that it rests on changed is not used, not once.
  *
- * Changes of anything else are many on a busy server, and do not matter.
+ * Changes of anything else are many on a busy server, and do not matter: a bit
+ * for each hash of a change tells them apart, nearly always.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "nodes/plannodes.h"
 
 #include "contract/fill_watch.h"
 
 static OutboxFillWatch *current = NULL; /* on the stack of who compiles */
 
+static uint32 bit_of(int cacheid, uint32 value);
+static bool is_noted(const OutboxFillWatch *watch, int cacheid, uint32 value);
+
 void
 OutboxFillWatchBegin(OutboxFillWatch *watch)
 {
+	memset(watch, 0, sizeof(*watch));
 	watch->outer = current;
-	watch->all = false;
-	watch->nchanges = 0;
 	current = watch;
 }
 
@@ -38,34 +42,50 @@ OutboxFillWatchEnd(OutboxFillWatch *watch)
 void
 OutboxFillWatchNote(int cacheid, uint32 value)
 {
+	uint32 bit = bit_of(cacheid, value);
+
 	for (OutboxFillWatch *watch = current; watch; watch = watch->outer)
 	{
-		if (value == 0 || watch->nchanges == OUTBOX_WATCHED_CHANGES)
-			watch->all = true;
-		else
-			watch->changes[watch->nchanges++] = (OutboxWatchedChange){cacheid, value};
+		watch->any = true;
+		watch->all |= value == 0;
+		watch->changes[bit / 64] |= UINT64CONST(1) << (bit % 64);
 	}
+}
+
+static uint32
+bit_of(int cacheid, uint32 value)
+{
+	return hash_combine(murmurhash32((uint32) cacheid), murmurhash32(value)) % OUTBOX_WATCHED_CHANGES;
 }
 
 bool
 OutboxFillWatchConcerns(const OutboxFillWatch *watch, const List *relations, const List *objects)
 {
-	if (watch->all)
+	ListCell *lc;
+
+	if (watch->all || (watch->any && relations == NIL))
 		return true;
-	for (int i = 0; i < watch->nchanges; i++)
+	if (!watch->any)
+		return false;
+	foreach (lc, relations)
 	{
-		const OutboxWatchedChange *change = &watch->changes[i];
-		ListCell *lc;
-
-		if (change->cacheid == 0 && (relations == NIL || list_member_oid(relations, change->value)))
+		if (is_noted(watch, 0, lfirst_oid(lc)))
 			return true;
-		foreach (lc, objects)
-		{
-			const PlanInvalItem *item = lfirst(lc);
+	}
+	foreach (lc, objects)
+	{
+		const PlanInvalItem *item = lfirst(lc);
 
-			if (change->cacheid != 0 && item->cacheId == change->cacheid && item->hashValue == change->value)
-				return true;
-		}
+		if (is_noted(watch, item->cacheId, item->hashValue))
+			return true;
 	}
 	return false;
+}
+
+static bool
+is_noted(const OutboxFillWatch *watch, int cacheid, uint32 value)
+{
+	uint32 bit = bit_of(cacheid, value);
+
+	return (watch->changes[bit / 64] & (UINT64CONST(1) << (bit % 64))) != 0;
 }

@@ -10,31 +10,25 @@
 
 #include "nodes/pg_list.h"
 
-#define OUTBOX_WATCHED_CHANGES 64
-
-/* An invalidation; cacheid 0: of the relation `value`. */
-typedef struct OutboxWatchedChange
-{
-	int cacheid;
-	uint32 value;
-} OutboxWatchedChange;
+/* Bits, one for each hash of a change. */
+#define OUTBOX_WATCHED_CHANGES 65536
 
 typedef struct OutboxFillWatch
 {
 	struct OutboxFillWatch *outer;
-	bool all; /* anything, or too much to remember */
-	int nchanges;
-	OutboxWatchedChange changes[OUTBOX_WATCHED_CHANGES];
+	bool any; /* something changed, */
+	bool all; /* and nobody knows what */
+	uint64 changes[OUTBOX_WATCHED_CHANGES / 64];
 } OutboxFillWatch;
 
 /* From Begin to End, whatever is raised in between, changes are noted. Watches are nested as compiling is. */
 extern void OutboxFillWatchBegin(OutboxFillWatch *watch);
 extern void OutboxFillWatchEnd(OutboxFillWatch *watch);
 
-/* For callbacks of invalidations: neither raises nor allocates. Value 0: anything of this kind. */
+/* For callbacks of invalidations: neither raises nor allocates. cacheid 0: of the relation `value`. Value 0: anything. */
 extern void OutboxFillWatchNote(int cacheid, uint32 value);
 
-/* Does a change concern one of these relations (NIL: any does) or of these PlanInvalItems? */
+/* May a change concern one of these relations (NIL: any does) or of these PlanInvalItems? */
 extern bool OutboxFillWatchConcerns(const OutboxFillWatch *watch, const List *relations, const List *objects);
 
 #endif /* OUTBOX_FILL_WATCH_H */

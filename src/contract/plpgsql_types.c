@@ -72,6 +72,7 @@ static void set_up(PLpgSQL_execstate *estate, PLpgSQL_function *function);
 static bool is_judged(const PLpgSQL_function *function);
 static void note_judged(PLpgSQL_function *function, uint64 seen);
 static void judge(PLpgSQL_function *function);
+static bool is_argument(const PLpgSQL_function *function, int number);
 static Oid type_of(const PLpgSQL_datum *variable);
 static List *add_types(List *types, Oid type);
 static List *add_attributes(List *types, Oid relation);
@@ -181,20 +182,28 @@ judge(PLpgSQL_function *function)
 	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function->fn_oid));
 	Oid owner = HeapTupleIsValid(tuple) ? ((Form_pg_proc) GETSTRUCT(tuple))->proowner : GetUserId();
 	List *types = NIL;
+	List *arguments = NIL;
 	bool theirs_all = true;
 	ListCell *lc;
 
 	if (HeapTupleIsValid(tuple))
 		ReleaseSysCache(tuple);
 	for (int i = 0; i < function->ndatums; i++)
-		types = add_types(types, type_of(function->datums[i]));
+	{
+		if (is_argument(function, i))
+			arguments = add_types(arguments, type_of(function->datums[i]));
+		else
+			types = add_types(types, type_of(function->datums[i]));
+	}
+	foreach (lc, types)
+		theirs_all &= is_trusted(owner, lfirst_oid(lc));
+	types = list_concat_unique_oid(types, arguments);
 	foreach (lc, types)
 	{
 		CoerceViaIO *cast = makeNode(CoerceViaIO);
 
 		cast->arg = (Expr *) makeNullConst(TEXTOID, -1, InvalidOid);
 		cast->resulttype = lfirst_oid(lc);
-		theirs_all &= is_trusted(owner, lfirst_oid(lc));
 		if (OutboxMayRunAll(owner, (Node *) cast) && may_cast(owner, lfirst_oid(lc)))
 			continue;
 		/* compiled again at the next call */
@@ -206,6 +215,18 @@ judge(PLpgSQL_function *function)
 	else
 		OUTBOX_PLPGSQL_VERSION(function)->fn_xmin = InvalidTransactionId;
 	list_free(types);
+}
+
+/* Its type comes from the function's declaration, whatever the search_path was when it was compiled. */
+static bool
+is_argument(const PLpgSQL_function *function, int number)
+{
+	for (int i = 0; i < function->fn_nargs; i++)
+	{
+		if (function->fn_argvarnos[i] == number)
+			return true;
+	}
+	return false;
 }
 
 static Oid

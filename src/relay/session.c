@@ -200,7 +200,10 @@ lock_when_free(Oid extension, int wait_ms)
 	while (LockAcquire(&tag, AccessShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
 	{
 		if (GetCurrentTimestamp() >= until)
+		{
+			SetLatch(MyLatch);
 			raise_locked(&tag);
+		}
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOCK_PAUSE_MS, PG_WAIT_LOCK | LOCKTAG_OBJECT);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();

@@ -36,6 +36,7 @@
 #include "storage/shmem.h"
 
 #include "compat.h"
+#include "shared/bulk_filter.h"
 #include "shared/ticket_keys.h"
 
 #define TRANCHE "outbox_key_tickets"
@@ -178,11 +179,12 @@ OutboxTicketDraw(const OutboxTicketPart *parts, int nparts, bool ahead)
 	return !claims->waits;
 }
 
-/* After the abort, which has done it already unless an error kept it from it. */
+/* After the abort, which has done it already unless an error kept it from it. Filters after the tickets that name them. */
 static void
 release_at_exit(int code, Datum arg)
 {
 	OutboxTicketsForget();
+	OutboxBulkFiltersForget();
 }
 
 bool

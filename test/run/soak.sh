@@ -56,6 +56,7 @@ if [ -n "${KAFKA:-}" ]; then
     [ -z "${PROXY:-}" ] || start_proxy
     set -- --kafka "$(as_server test/brokers/kafka-up.sh "$scratch/kafka" | tail -n 1)" "${more[@]}" "$@"
 else
+    [ -z "${PROXY:-}" ] || die "PROXY=1 is a proxy before Kafka" "add KAFKA=1"
     as_server mkdir "$scratch/soak"
 fi
 rc=0
