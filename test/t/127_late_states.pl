@@ -70,4 +70,18 @@ $node->sql('SET outbox.flush_timeout = 100; INSERT INTO booking VALUES (1, 1)');
 is($node->sql("SELECT count(*) FROM outbox.dead_letter WHERE state = 'open'"), 2, 'another commit is late in time');
 $first->query_safe('ROLLBACK');
 
+# ---- a redrive that waited for the key sees what was committed meanwhile, though its statement is older ----
+$node->sql("SELECT outbox.discard(min(id), 'the other one tells the same') FROM outbox.dead_letter WHERE state = 'open'");
+my $other = $node->background_psql('postgres');
+$gate->query_safe('SELECT pg_advisory_lock(1)');
+$first->query_until(qr/sent/, "BEGIN; INSERT INTO booking VALUES (1, 100); SELECT execute_late('SELECT pg_advisory_xact_lock(1)');\n\\echo sent\nCOMMIT;\n");
+$node->poll_until("SELECT count(*) = 1 FROM pg_locks WHERE pid = $pid AND locktype = 'advisory' AND NOT granted");
+$other->query_until(qr/asked/, "\\echo asked\nSELECT outbox.redrive();\n");
+$node->poll_until("SELECT count(*) FROM outbox.commit_queue() WHERE state = 'waiting'", 1);
+$gate->query_safe('SELECT pg_advisory_unlock(1)');
+$node->poll_until("SELECT count(*) = 0 FROM outbox.dead_letter WHERE state = 'open'");
+is($node->sql("SELECT string_agg((payload->>'previous_total') || ' to ' || (payload->>'total'), ', ' ORDER BY seq)
+		FROM (SELECT seq, payload FROM outbox.event_json WHERE aggregateid = '1' ORDER BY seq DESC LIMIT 2) e"),
+	'2 to 102, 102 to 102', 'it starts where the other one ended');
+
 done_testing();
