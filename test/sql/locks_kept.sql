@@ -1,4 +1,4 @@
--- How many locks of ours a transaction keeps does not depend on the number of partitions, contracts and keys.
+-- How many locks of ours a transaction keeps does not depend on the number of partitions, contracts and keys; needs preloading (max_prepared_transactions > 0).
 SET client_min_messages = warning;
 CREATE TABLE lk_root (id int PRIMARY KEY, v int) PARTITION BY HASH (id);
 CREATE TABLE lk_line (id bigint NOT NULL, root_id int NOT NULL, d int NOT NULL, PRIMARY KEY (d, id)) PARTITION BY RANGE (d);

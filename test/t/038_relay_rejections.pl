@@ -176,7 +176,7 @@ while (time < $deadline)
 	my $acked = $node->sql("SELECT coalesce(max(acked), 0) FROM outbox.relay_report()");
 	$node->poll_until("SELECT acked >= $acked + 50 OR acked < $acked OR clock_timestamp() > '" . $node->sql('SELECT now()')
 		. "'::timestamptz + interval '1 s' FROM outbox.relay_report() WHERE sink = 'random'");
-	$node->sql("SELECT outbox.redrive(max_rows => " . int(rand(50)) . ")") if int(rand(2)) == 0;
+	$node->sql("SELECT outbox.redrive(max_rows => " . (1 + int(rand(50))) . ")") if int(rand(2)) == 0;
 	if (int(rand(5)) == 0)
 	{
 		$fault->stop;

@@ -186,7 +186,7 @@ while (time < $deadline)
 	$fault->control(@faults);
 	my $until = $node->sql("SELECT clock_timestamp() + interval '300 ms'");
 	$node->poll_until("SELECT clock_timestamp() > '$until'");
-	$node->sql("SELECT outbox.redrive(max_rows => " . int(rand(50)) . ")") if int(rand(2)) == 0;
+	$node->sql("SELECT outbox.redrive(max_rows => " . (1 + int(rand(50))) . ")") if int(rand(2)) == 0;
 	$node->reload if int(rand(3)) == 0;
 	if (int(rand(8)) == 0)
 	{
