@@ -25,12 +25,12 @@
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
-#include "storage/latch.h"
 
 #include "capture/aggregate_lock.h"
 #include "capture/table_lock.h"
 #include "compat.h"
 #include "shared/bulk_filter.h"
+#include "util/pause.h"
 
 /* Of one class, before it is locked as a whole. */
 #define MAX_KEYS 256
@@ -265,8 +265,7 @@ try_again(OutboxLockRequest *request, LockWait *wait)
 			OutboxTableRelease(request->table);
 			return false;
 		}
-		rest(pause_ms);
-		pause_ms = Min(pause_ms * 2, MAX_PAUSE_MS);
+		OutboxLockPause(&pause_ms);
 	}
 	return true;
 }
@@ -292,9 +291,14 @@ rest(int ms)
 
 	if (wait_event == 0)
 		wait_event = OutboxWaitEvent("OutboxAggregateLock");
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms, wait_event);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
+	OutboxPause(ms, wait_event);
+}
+
+void
+OutboxLockPause(int *ms)
+{
+	rest(*ms);
+	*ms = Min(*ms * 2, MAX_PAUSE_MS);
 }
 
 void

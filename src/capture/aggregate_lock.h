@@ -66,6 +66,9 @@ typedef struct OutboxLockPatience
  */
 extern bool OutboxLockTake(OutboxLockRequest *request, const OutboxLockPatience *patience);
 
+/* The pause of whoever tries again for a lock of a flush; the next one is longer, up to 10 ms. May raise. */
+extern void OutboxLockPause(int *ms);
+
 /* Gives back what was taken: a prepared transaction must not keep it. */
 extern void OutboxLockRelease(OutboxLockRequest *request);
 

@@ -16,7 +16,6 @@
 
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "storage/latch.h"
 #include "utils/fmgrprotos.h"
 #include "utils/snapmgr.h"
 
@@ -27,8 +26,6 @@
 
 /* The time for it is this part of a commit's. */
 #define SHARE 2
-
-#define PAUSE_MS 5
 
 /* One attempt to open a contract. */
 typedef struct OpenRequest
@@ -72,6 +69,7 @@ open_late(OutboxFlush *flush, OutboxFlushContract *contract)
 {
 	OpenRequest request = {.flush = flush, .contract = contract};
 	const ErrorData *reason = contract->late;
+	int pause_ms = 1;
 
 	while (!OutboxCommitGuardExpired())
 	{
@@ -82,9 +80,7 @@ open_late(OutboxFlush *flush, OutboxFlushContract *contract)
 		OutboxCommitGuardDisarm();
 		if (error || request.opened)
 			break;
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, PAUSE_MS, OutboxWaitEvent("OutboxAggregateLock"));
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
+		OutboxLockPause(&pause_ms);
 	}
 	/* it turns out that nobody wants its keys */
 	if (request.opened && contract->compiled == NULL && contract->late == reason)

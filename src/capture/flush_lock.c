@@ -14,7 +14,6 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "storage/latch.h"
 #include "utils/memutils.h"
 
 #include "capture/commit_guard.h"
@@ -22,14 +21,10 @@
 #include "compat.h"
 #include "shared/bulk_filter.h"
 
-/* Between two attempts to get a lock. */
-#define MAX_PAUSE_MS 10
-
 static void collect_locks(OutboxFlush *flush);
 static void fill_filter(void *arg, uint64 lock_class, int filter);
 static void lock_step(void *arg);
 static bool lock_keys(OutboxFlush *flush);
-static void pause_shortly(int *ms);
 
 void
 OutboxFlushTakeLocks(OutboxFlush *flush)
@@ -54,7 +49,7 @@ OutboxFlushTakeLocks(OutboxFlush *flush)
 			OutboxFlushGiveUp(flush, error);
 			return;
 		}
-		pause_shortly(&pause_ms);
+		OutboxLockPause(&pause_ms);
 	}
 }
 
@@ -148,17 +143,4 @@ lock_keys(OutboxFlush *flush)
 	if (flush->locks.waited)
 		OutboxCommitGuardRestart(flush->timeout_ms);
 	return flush->keys_locked;
-}
-
-static void
-pause_shortly(int *ms)
-{
-	static uint32 wait_event = 0;
-
-	if (wait_event == 0)
-		wait_event = OutboxWaitEvent("OutboxAggregateLock");
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, *ms, wait_event);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
-	*ms = Min(*ms * 2, MAX_PAUSE_MS);
 }

@@ -47,7 +47,6 @@ static void lock_relations(const List *relations);
 static void attempt_row(Attempt *attempt, OutboxCompiledContract *contract);
 static bool find_rows(Attempt *attempt, OutboxCompiledContract *contract, OutboxRedrive *redrive);
 static void attempt_key(Attempt *attempt, OutboxCompiledContract *contract);
-static OutboxEmit letter_emit(const OutboxLetter *letter);
 static void fail(Attempt *attempt, int sqlerrcode, const char *message, const char *hint);
 
 bool
@@ -203,7 +202,7 @@ lock_relations(const List *relations)
 static void
 attempt_row(Attempt *attempt, OutboxCompiledContract *contract)
 {
-	OutboxRedrive redrive = {.emit = letter_emit(attempt->letter), .event_type = attempt->letter->event_type};
+	OutboxRedrive redrive = {.emit = OutboxLetterEmit(attempt->letter->emit), .event_type = attempt->letter->event_type};
 	OutboxDeadLetter failure = {0};
 	int nevents;
 
@@ -261,17 +260,6 @@ attempt_key(Attempt *attempt, OutboxCompiledContract *contract)
 	attempt->reason = OutboxRedriveKey(contract, &key_letter, &failure);
 	if (failure.message)
 		fail(attempt, failure.sqlerrcode, failure.message, failure.hint);
-}
-
-static OutboxEmit
-letter_emit(const OutboxLetter *letter)
-{
-	for (OutboxEmit emit = OUTBOX_EMIT_CREATED; emit < OUTBOX_EMIT_ALWAYS; emit++)
-	{
-		if (letter->emit && strcmp(letter->emit, OutboxEmitName(emit)) == 0)
-			return emit;
-	}
-	return OUTBOX_EMIT_CHANGED;
 }
 
 static void

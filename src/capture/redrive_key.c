@@ -28,6 +28,7 @@
 #include "capture/commit_read.h"
 #include "capture/redrive_history.h"
 #include "capture/redrive_key.h"
+#include "capture/redrive_letter.h"
 #include "capture/redrive_row.h"
 #include "catalog/outbox_catalog.h"
 #include "contract/commit_query.h"
@@ -61,8 +62,7 @@ static bool read_after(KeyAttempt *attempt);
 static int make_events(KeyAttempt *attempt);
 static int decide_late(KeyAttempt *attempt, OutboxKeyRows *rows, bool before_known);
 static HeapTuple row_with_key(const KeyAttempt *attempt, const OutboxKeyRows *rows);
-static int decide_anew(KeyAttempt *attempt, const OutboxKeyRows *rows);
-static int decide_twice(KeyAttempt *attempt, const OutboxKeyRows *rows, const OutboxKeyRows *whole);
+static int decide(KeyAttempt *attempt, const OutboxKeyRows *rows, const OutboxKeyRows *whole);
 static int repeat_emit(KeyAttempt *attempt);
 static void fail(KeyAttempt *attempt, int sqlerrcode, const char *message, const char *hint);
 
@@ -175,7 +175,7 @@ static int
 make_events(KeyAttempt *attempt)
 {
 	const OutboxKeyLetter *letter = attempt->letter;
-	bool created = letter->emit && strcmp(letter->emit, OutboxEmitName(OUTBOX_EMIT_CREATED)) == 0;
+	bool created = OutboxLetterEmit(letter->emit) == OUTBOX_EMIT_CREATED;
 	OutboxKeyRows rows = {.lookup_desc = attempt->shape->desc, .lookup = attempt->key.values, .before = letter->before, .after = attempt->key.after.row};
 
 	attempt->untold = attempt->key.after.row == NULL && !OutboxTellsOfDeleted(attempt->contract);
@@ -184,7 +184,7 @@ make_events(KeyAttempt *attempt)
 	if (letter->late)
 		return decide_late(attempt, &rows, letter->before || created);
 	if (letter->before || created)
-		return decide_anew(attempt, &rows);
+		return decide(attempt, &rows, NULL);
 	return repeat_emit(attempt);
 }
 
@@ -202,7 +202,7 @@ decide_late(KeyAttempt *attempt, OutboxKeyRows *rows, bool before_known)
 	{
 		rows->before = history.before;
 		whole.told = history.told;
-		return decide_twice(attempt, rows, before_known ? &whole : NULL);
+		return decide(attempt, rows, before_known ? &whole : NULL);
 	}
 	else if (!before_known && rows->after == NULL)
 	{
@@ -214,12 +214,12 @@ decide_late(KeyAttempt *attempt, OutboxKeyRows *rows, bool before_known)
 	else if (!before_known)
 	{
 		rows->before_error = &unknown;
-		nevents = decide_anew(attempt, rows);
+		nevents = decide(attempt, rows, NULL);
 		if (nevents > 0 || attempt->failure->message)
 			return nevents;
 		rows->before_error = NULL;
 	}
-	return decide_anew(attempt, rows);
+	return decide(attempt, rows, NULL);
 }
 
 /* Of a row that is gone, and was not kept, the key alone, which the lookup key tells. NULL: it is not known. */
@@ -251,20 +251,14 @@ row_with_key(const KeyAttempt *attempt, const OutboxKeyRows *rows)
 	return heap_form_tuple(contract->row_desc, values, isnull);
 }
 
-/* The rows are what counts, not what the letter says that happened. */
-static int
-decide_anew(KeyAttempt *attempt, const OutboxKeyRows *rows)
-{
-	return decide_twice(attempt, rows, NULL);
-}
-
 /*
- * Whoever committed the key in time told the difference to the late transaction's rows, which consumers have not seen:
- * what is true of the whole way since the letter's row before (a condition on the transition, that the row was created)
- * nobody has told.
+ * The rows are what counts, not what the letter says that happened. With `whole` the way from the letter's row before
+ * counts, too: whoever committed the key in time told the difference to the late transaction's rows, which consumers
+ * have not seen, so nobody has told what is true of the whole way alone (a condition on the transition, that the row
+ * was created).
  */
 static int
-decide_twice(KeyAttempt *attempt, const OutboxKeyRows *rows, const OutboxKeyRows *whole)
+decide(KeyAttempt *attempt, const OutboxKeyRows *rows, const OutboxKeyRows *whole)
 {
 	int16 flags = attempt->letter->by_relay ? 0 : OUTBOX_EVENT_REDRIVEN;
 
@@ -279,13 +273,8 @@ static int
 repeat_emit(KeyAttempt *attempt)
 {
 	const OutboxKeyLetter *letter = attempt->letter;
-	OutboxRedrive redrive = {.emit = OUTBOX_EMIT_CHANGED, .event_type = letter->event_type, .before = letter->before, .after = attempt->key.after.row, .flags = letter->late ? OUTBOX_EVENT_LATE : 0};
+	OutboxRedrive redrive = {.emit = OutboxLetterEmit(letter->emit), .event_type = letter->event_type, .before = letter->before, .after = attempt->key.after.row, .flags = letter->late ? OUTBOX_EVENT_LATE : 0};
 
-	for (OutboxEmit emit = OUTBOX_EMIT_CREATED; emit < OUTBOX_EMIT_ALWAYS; emit++)
-	{
-		if (letter->emit && strcmp(letter->emit, OutboxEmitName(emit)) == 0)
-			redrive.emit = emit;
-	}
 	if (redrive.emit == OUTBOX_EMIT_DELETED && redrive.before == NULL)
 		fail(attempt, ERRCODE_NO_DATA_FOUND, "the row before is not known", "Discard the dead letter.");
 	else if (redrive.emit == OUTBOX_EMIT_DELETED && redrive.after)

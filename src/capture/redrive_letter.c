@@ -129,6 +129,16 @@ column_jsonb(HeapTuple tuple, TupleDesc desc, int column)
 	return isnull ? NULL : DatumGetJsonbPCopy(value);
 }
 
+OutboxEmit
+OutboxLetterEmit(const char *emit)
+{
+	if (emit && strcmp(emit, OutboxEmitName(OUTBOX_EMIT_CREATED)) == 0)
+		return OUTBOX_EMIT_CREATED;
+	if (emit && strcmp(emit, OutboxEmitName(OUTBOX_EMIT_DELETED)) == 0)
+		return OUTBOX_EMIT_DELETED;
+	return OUTBOX_EMIT_CHANGED;
+}
+
 void
 OutboxLetterResolved(const OutboxLetter *letter, const char *reason)
 {

@@ -8,6 +8,7 @@
 #ifndef OUTBOX_REDRIVE_LETTER_H
 #define OUTBOX_REDRIVE_LETTER_H
 
+#include "catalog/contract_config.h"
 #include "deadletter/dead_letter.h"
 #include "nodes/pg_list.h"
 
@@ -45,10 +46,13 @@ typedef struct OutboxLetterChoice
 extern List *OutboxTakeLetters(const OutboxLetterChoice *choice);
 
 /*
- * The same of late ones, for the relay. One that
- * fails is left alone for longer and longer, and in the end to a person.
+ * The same of late ones, for the relay. One that fails is left alone for
+ * longer and longer, at most an hour.
  */
 extern List *OutboxTakeLateLetters(int max_rows);
+
+/* What a letter says that happened; one that does not say, or asks for any change, is of a changed row. */
+extern OutboxEmit OutboxLetterEmit(const char *emit);
 
 /* It is resolved; the reason, or NULL, says why there may be no event. */
 extern void OutboxLetterResolved(const OutboxLetter *letter, const char *reason);

@@ -29,6 +29,7 @@
 #include "capture/change.h"
 #include "capture/redrive_history.h"
 #include "capture/redrive_key.h"
+#include "capture/redrive_letter.h"
 #include "capture/redrive_row.h"
 #include "capture/redrive_source.h"
 #include "catalog/outbox_catalog.h"
@@ -166,7 +167,7 @@ make_events(SourceAttempt *attempt)
 	const OutboxLetter *letter = attempt->letter;
 	OutboxKeyHistory history = {.contract = attempt->contract, .row = attempt->key_row};
 
-	if (letter->emit && strcmp(letter->emit, OutboxEmitName(OUTBOX_EMIT_CREATED)) == 0)
+	if (OutboxLetterEmit(letter->emit) == OUTBOX_EMIT_CREATED)
 		return tell(attempt, NULL);
 	if (attempt->after == NULL && !OutboxTellsOfDeleted(attempt->contract))
 		return 0;

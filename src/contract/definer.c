@@ -18,16 +18,12 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_proc.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/regproc.h"
-#include "utils/syscache.h"
 
 #include "compat.h"
 #include "contract/definer.h"
@@ -89,24 +85,19 @@ is_definer(Oid function)
 static bool
 is_of(Oid function, Oid role)
 {
-	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	Oid owner = HeapTupleIsValid(tuple) ? ((Form_pg_proc) GETSTRUCT(tuple))->proowner : InvalidOid;
+	Oid owner;
+	bool as_owner;
 
-	if (!HeapTupleIsValid(tuple))
-		return true;
-	ReleaseSysCache(tuple);
-	return OutboxTrustsRole(role, owner);
+	return !OutboxFunctionOwner(function, &owner, &as_owner) || OutboxTrustsRole(role, owner);
 }
 
 static bool
 runs_as_owner(Oid function)
 {
-	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	bool result = !HeapTupleIsValid(tuple) || ((Form_pg_proc) GETSTRUCT(tuple))->prosecdef;
+	Oid owner;
+	bool as_owner;
 
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
-	return result;
+	return !OutboxFunctionOwner(function, &owner, &as_owner) || as_owner;
 }
 
 static void

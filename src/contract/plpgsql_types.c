@@ -29,13 +29,11 @@
 #include "access/table.h"
 #include "access/transam.h"
 #include "catalog/pg_cast.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "plpgsql.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
 #include "utils/hsearch.h"
@@ -179,15 +177,15 @@ static void
 judge(PLpgSQL_function *function)
 {
 	uint64 seen = changes;
-	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function->fn_oid));
-	Oid owner = HeapTupleIsValid(tuple) ? ((Form_pg_proc) GETSTRUCT(tuple))->proowner : GetUserId();
+	Oid owner = GetUserId();
+	bool as_owner;
 	List *types = NIL;
 	List *arguments = NIL;
 	bool theirs_all = true;
 	ListCell *lc;
 
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
+	/* of an anonymous block: whoever runs it */
+	(void) OutboxFunctionOwner(function->fn_oid, &owner, &as_owner);
 	for (int i = 0; i < function->ndatums; i++)
 	{
 		if (is_argument(function, i))

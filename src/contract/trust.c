@@ -69,23 +69,29 @@ OutboxRunnerOfView(OutboxRunner *runner, Oid view, const char *what)
 bool
 OutboxMayRun(Oid role, Oid function)
 {
-	HeapTuple tuple;
 	Oid owner;
 	bool as_owner;
 
-	if (function < FirstNormalObjectId)
+	if (function < FirstNormalObjectId || !OutboxFunctionOwner(function, &owner, &as_owner))
 		return true;
-	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	if (!HeapTupleIsValid(tuple))
-		return true;
-	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
-	as_owner = ((Form_pg_proc) GETSTRUCT(tuple))->prosecdef;
-	ReleaseSysCache(tuple);
 	if (OutboxTrustsRole(role, owner))
 		return true;
 	if (as_owner)
 		OutboxNoteDefiner(function);
 	return as_owner;
+}
+
+bool
+OutboxFunctionOwner(Oid function, Oid *owner, bool *as_owner)
+{
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	*owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
+	*as_owner = ((Form_pg_proc) GETSTRUCT(tuple))->prosecdef;
+	ReleaseSysCache(tuple);
+	return true;
 }
 
 bool

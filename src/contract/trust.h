@@ -23,6 +23,9 @@ extern void OutboxRunnerOfView(OutboxRunner *runner, Oid view, const char *what)
 extern bool OutboxMayRun(Oid role, Oid function);
 extern bool OutboxMayRunAll(Oid role, Node *expression);
 
+/* Whose a function is, and does it run as that role (SECURITY DEFINER)? False: there is none. */
+extern bool OutboxFunctionOwner(Oid function, Oid *owner, bool *as_owner);
+
 /* May what the owner makes run with the role's rights? */
 extern bool OutboxTrustsRole(Oid role, Oid owner);
 extern void OutboxCheckExpressionTrust(const OutboxRunner *runner, Node *expression);

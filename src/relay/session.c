@@ -35,6 +35,7 @@
 
 #include "compat.h"
 #include "relay/session.h"
+#include "util/pause.h"
 
 /* How long a relay waits for DROP EXTENSION before it reports, and how often it asks meanwhile. */
 #define EXTENSION_WAIT_MS 5000
@@ -204,9 +205,7 @@ lock_when_free(Oid extension, int wait_ms)
 			SetLatch(MyLatch);
 			raise_locked(&tag);
 		}
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOCK_PAUSE_MS, PG_WAIT_LOCK | LOCKTAG_OBJECT);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
+		OutboxPause(LOCK_PAUSE_MS, PG_WAIT_LOCK | LOCKTAG_OBJECT);
 		waited = true;
 	}
 	/* what it was set for meanwhile is still to be looked at */
@@ -302,7 +301,5 @@ OutboxSessionWait(long timeout_ms)
 
 	if (wait_event == 0)
 		wait_event = OutboxWaitEvent("OutboxRelayBackoff");
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout_ms, wait_event);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
+	OutboxPause(timeout_ms, wait_event);
 }

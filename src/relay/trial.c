@@ -15,7 +15,6 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
-#include "storage/latch.h"
 #include "utils/timestamp.h"
 
 #include "catalog/outbox_catalog.h"
@@ -23,6 +22,7 @@
 #include "relay/relay_args.h"
 #include "relay/session.h"
 #include "relay/trial.h"
+#include "util/pause.h"
 
 /* How long a worker waits for the transaction that started it, and how often it looks. */
 #define AWAIT_MS 30000
@@ -78,9 +78,7 @@ OutboxTrialAwait(OutboxSinkRow *row)
 	{
 		if (GetCurrentTimestamp() > deadline || OutboxSessionStopRequested())
 			return false;
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_MS, wait_event);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
+		OutboxPause(LOOK_MS, wait_event);
 	}
 	return true;
 }

@@ -27,12 +27,12 @@
 
 #include "access/twophase.h"
 #include "miscadmin.h"
-#include "storage/latch.h"
 #include "storage/lock.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #include "util/look.h"
+#include "util/pause.h"
 
 /* As many locks every session may take: max_locks_per_transaction is 64 by default. */
 #define FEW_LOCKS 48
@@ -116,9 +116,7 @@ OutboxLookAwaitRoom(int ntables, int timeout_ms)
 
 	while (!OutboxLookHasRoom(ntables) && !TimestampDifferenceExceeds(start, GetCurrentTimestamp(), timeout_ms))
 	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, PAUSE_MS, PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
+		OutboxPause(PAUSE_MS, PG_WAIT_EXTENSION);
 	}
 }
 
