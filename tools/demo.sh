@@ -68,17 +68,6 @@ build()
     make -s build/mock_broker PG_CONFIG="$PG_CONFIG"
 }
 
-# poll SECONDS COMMAND...: until the command succeeds; false when time is up.
-poll()
-{
-    local deadline=$((SECONDS + $1))
-    shift
-    until "$@"; do
-        [ $SECONDS -lt $deadline ] || return 1
-        read -r -t 0.1 <> <(:) || :
-    done
-}
-
 # One of the brokers that BROKER names takes a connection; asked before anything is built or started.
 check_broker()
 {

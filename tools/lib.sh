@@ -16,6 +16,17 @@ die()
     exit 1
 }
 
+# poll SECONDS COMMAND...: until the command succeeds; false when time is up.
+poll()
+{
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ $SECONDS -lt $deadline ] || return 1
+        read -r -t 0.1 <> <(:) || :
+    done
+}
+
 # PostgreSQL refuses to run as root: root lends the servers (and whatever talks to them) this user.
 server_user()
 {

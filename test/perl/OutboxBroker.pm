@@ -208,6 +208,26 @@ sub consume
 	return [ map { JSON::PP::decode_json($_) } split /\n/, $out ];
 }
 
+# Runs Python with the independent client, and returns what it prints; admin, wait(futures), create(topic, partitions,
+# key=value) and alter(topic, key, value) are there.
+sub admin
+{
+	my ($self, $code) = @_;
+	my ($out, $err) = ('', '');
+	my $script = <<"PYTHON" . $code;
+from confluent_kafka.admin import *
+admin = AdminClient({"bootstrap.servers": "@{[ $self->address ]}"})
+def wait(futures):
+    return [f.result(60) for f in futures.values()]
+def create(name, partitions, **config):
+    wait(admin.create_topics([NewTopic(name, partitions, 1, config={k.replace("_", "."): v for k, v in config.items()})]))
+def alter(name, key, value):
+    wait(admin.incremental_alter_configs([ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=[ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)])]))
+PYTHON
+	IPC::Run::run([ "$TOP/build/venv/bin/python", '-c', $script ], '<', \undef, '>', \$out, '2>', \$err) or die "python failed: $err";
+	return $out;
+}
+
 # Sends a message per key to a topic of a real Kafka with Kafka's own producer in Java.
 sub produce_with_java
 {

@@ -59,6 +59,24 @@ sub create
 	return $node;
 }
 
+# Table NAME (id, version) with an enabled contract per row; what is created and what is changed goes to the topic, or
+# each event type to its own.
+sub versioned_table
+{
+	my ($self, $name, $topic) = @_;
+	my $to = defined $topic ? ", topic => '$topic'" : '';
+
+	$self->sql(<<"SQL");
+CREATE TABLE $name (id integer PRIMARY KEY, version integer NOT NULL);
+CREATE VIEW ${name}_v AS SELECT id, version FROM $name;
+SELECT outbox.create_contract('$name', view => '${name}_v', source => '$name', key => '{id}', required => '{id,version}');
+SELECT outbox.create_event_type('${name}Created', contract => '$name', emit => 'created'$to);
+SELECT outbox.create_event_type('${name}Changed', contract => '$name', emit => 'changed'$to);
+SELECT outbox.enable('$name');
+SQL
+	return;
+}
+
 # The same server, with another database as the one that SQL is run in.
 sub in
 {

@@ -24,15 +24,8 @@ sub new
 	my ($class, $node, $kafka, $name, %opt) = @_;
 	my $self = bless { node => $node, kafka => $kafka, name => $name, keys => $opt{keys} // 50, topic => "trial.$name", sink => $opt{sink} // 'kafka' }, $class;
 
-	$node->sql(<<"SQL");
-CREATE TABLE $name (id integer PRIMARY KEY, version integer NOT NULL);
-CREATE VIEW ${name}_v AS SELECT id, version FROM $name;
-SELECT outbox.create_contract('$name', view => '${name}_v', source => '$name', key => '{id}', required => '{id,version}');
-SELECT outbox.create_event_type('${name}Created', contract => '$name', emit => 'created', topic => '$self->{topic}');
-SELECT outbox.create_event_type('${name}Changed', contract => '$name', emit => 'changed', topic => '$self->{topic}');
-SELECT outbox.enable('$name');
-INSERT INTO $name SELECT g, 1 FROM generate_series(1, $self->{keys}) g;
-SQL
+	$node->versioned_table($name, $self->{topic});
+	$node->sql("INSERT INTO $name SELECT g, 1 FROM generate_series(1, $self->{keys}) g");
 	return $self;
 }
 

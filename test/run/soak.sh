@@ -31,21 +31,10 @@ start_proxy()
     as_server bash -c 'echo "[]" >"$0"' "$scratch/soak/rules"
     as_server env PYTHONDONTWRITEBYTECODE=1 KAFKA_PROXY_PARENT=$$ build/venv/bin/python test/python/kafka_proxy.py \
         "$scratch/proxy" "$scratch/kafka/proxied" "$scratch/soak/rules" &
-    wait_until 30 test -s "$scratch/proxy" || die "the proxy does not start"
+    poll 30 test -s "$scratch/proxy" || die "the proxy does not start"
     KAFKA_PROXY=$(cat "$scratch/proxy")
     export KAFKA_PROXY
     more=(--proxy "$KAFKA_PROXY")
-}
-
-# wait_until SECONDS COMMAND...
-wait_until()
-{
-    local deadline=$((SECONDS + $1))
-    shift
-    until "$@"; do
-        [ $SECONDS -lt $deadline ] || return 1
-        read -r -t 0.1 <> <(:) || :
-    done
 }
 
 more=()

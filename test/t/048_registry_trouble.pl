@@ -43,21 +43,6 @@ $registry = IPC::Run::start([ 'build/venv/bin/python', 'test/python/fake_registr
 poll('the registry starts', sub { -s "$dir/url" });
 chomp($url = PostgreSQL::Test::Utils::slurp_file("$dir/url"));
 
-# A contract with a topic of its own, and two event types; deleted events have another schema.
-sub contract
-{
-	my ($name) = @_;
-	$node->sql(<<"SQL");
-CREATE TABLE $name (id integer PRIMARY KEY, version integer NOT NULL);
-CREATE VIEW ${name}_v AS SELECT id, version FROM $name;
-SELECT outbox.create_contract('$name', view => '${name}_v', source => '$name', key => '{id}', required => '{id,version}');
-SELECT outbox.create_event_type('${name}Changed', contract => '$name', emit => 'changed');
-SELECT outbox.create_event_type('${name}Created', contract => '$name', emit => 'created');
-SELECT outbox.enable('$name');
-SQL
-	return;
-}
-
 # (held events, sink's state) must be so while the other topic goes on.
 sub others_go_on
 {
@@ -71,7 +56,7 @@ sub others_go_on
 	return;
 }
 
-contract('steady');
+$node->versioned_table('steady');
 $node->create_sink('kafka', $broker, 'schema.registry.url' => $url);
 $node->sql('INSERT INTO steady SELECT i, 0 FROM generate_series(1, 5) i');
 $node->wait_published('kafka');
@@ -88,7 +73,7 @@ my %modes = (
 for my $name (sort keys %modes)
 {
 	my ($mode, $words) = @{ $modes{$name} };
-	contract($name);
+	$node->versioned_table($name);
 	modes("${name}Created" => $mode);
 	# created cannot be registered, changed can: it has to wait all the same
 	$node->sql("INSERT INTO $name SELECT i, 1 FROM generate_series(1, 3) i; UPDATE $name SET version = 2; INSERT INTO $name VALUES (4, 1)");
@@ -106,7 +91,7 @@ for my $name (sort keys %modes)
 
 # ---- down, over a restart of the relay ----
 $registry->kill_kill;
-contract('down');
+$node->versioned_table('down');
 $node->sql("INSERT INTO down VALUES (1, 1); UPDATE down SET version = 2");
 $node->poll_until("SELECT count(*) = 2 FROM outbox.held_events WHERE topic = 'down'");
 like($node->sql("SELECT last_error FROM outbox.status WHERE kind = 'topic' LIMIT 1"), qr/^could not register a schema at \Q$url\E: /, 'down: status has the reason');

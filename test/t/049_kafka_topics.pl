@@ -13,23 +13,18 @@ my $KEYS = 10;
 my $kafka = OutboxBroker->strict_kafka;
 my $node = OutboxCluster->create('kafka_topics');
 
-# Runs Python with the independent client; $admin is there.
+# With functions of its own for what the tests do here most.
 sub python
 {
 	my ($code) = @_;
-	my ($out, $err) = ('', '');
-	my $script = <<"PYTHON" . $code;
-from confluent_kafka.admin import *
-admin = AdminClient({"bootstrap.servers": "@{[ $kafka->address ]}"})
+	return $kafka->admin(<<'PYTHON' . $code);
 def wait(futures):
     return [f.result(30) for f in futures.values()]
 def allow(kind, name, operation):
     wait(admin.create_acls([AclBinding(kind, name, ResourcePatternType.LITERAL, "User:shop", "*", operation, AclPermissionType.ALLOW)]))
-def create(name, **config):
-    wait(admin.create_topics([NewTopic(name, 4, 1, config={k.replace("_", "."): v for k, v in config.items()})]))
+def topic(name, **config):
+    create(name, 4, **config)
 PYTHON
-	IPC::Run::run([ 'build/venv/bin/python', '-c', $script ], '<', \undef, '>', \$out, '2>', \$err) or die "python failed: $err";
-	return $out;
 }
 
 my @tables = qw(fine missing forbidden small);
@@ -89,7 +84,7 @@ sub wait_none_held
 	return;
 }
 
-python('create("fine"); create("forbidden"); create("small", max_message_bytes="20000")');
+python('topic("fine"); topic("forbidden"); topic("small", max_message_bytes="20000")');
 $node->sql("SELECT outbox.create_sink('kafka', 'outbox_kafka', jsonb_build_object('bootstrap.servers', '@{[ $kafka->secure('sasl') ]}',
 	'security.protocol', 'sasl_ssl', 'sasl.mechanism', 'PLAIN', 'sasl.username', 'shop',
 	'sasl.password', '@{[ $kafka->secure('password') ]}', 'ssl.ca.location', '@{[ $kafka->secure('ca') ]}',
@@ -118,7 +113,7 @@ is($node->sql("SELECT state FROM outbox.status WHERE name = 'kafka'"), 'running'
 $node->poll_until("SELECT last_error ~ '[Uu]nknown topic' FROM outbox.status WHERE name = 'kafka: missing'", 't', timeout => 120);
 pass('status names the missing topic');
 like($node->sql("SELECT last_error FROM outbox.status WHERE name = 'kafka: forbidden'"), qr/Topic authorization failed/, 'and the forbidden one');
-python('create("missing")');
+python('topic("missing")');
 wait_none_held("topic = 'missing'");
 check('the missing topic was created', 'missing');
 python('allow(ResourceType.TOPIC, "forbidden", AclOperation.DESCRIBE)');
@@ -159,7 +154,7 @@ pass('a topic that is deleted is noticed');
 ok($writers->finish, 'writers notice nothing') or diag($words);
 wait_others();
 check('others while a topic is deleted', 'fine');
-python('create("missing")');
+python('topic("missing")');
 wait_none_held('true');
 $node->wait_published('kafka');
 check('the deleted topic was created again', 'missing', gaps => 1);

@@ -15,25 +15,6 @@ my $MANY = 3000;
 my $kafka = OutboxBroker->kafka;
 my $node = OutboxCluster->create('kafka_rejections');
 
-# Runs Python with the independent client; $admin is there.
-sub python
-{
-	my ($code) = @_;
-	my ($out, $err) = ('', '');
-	my $script = <<"PYTHON" . $code;
-from confluent_kafka.admin import *
-admin = AdminClient({"bootstrap.servers": "@{[ $kafka->address ]}"})
-def wait(futures):
-    return [f.result(60) for f in futures.values()]
-def create(name, partitions, **config):
-    wait(admin.create_topics([NewTopic(name, partitions, 1, config={k.replace("_", "."): v for k, v in config.items()})]))
-def alter(name, key, value):
-    wait(admin.incremental_alter_configs([ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=[ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)])]))
-PYTHON
-	IPC::Run::run([ 'build/venv/bin/python', '-c', $script ], '<', \undef, '>', \$out, '2>', \$err) or die "python failed: $err";
-	return $out;
-}
-
 sub table
 {
 	my ($table) = @_;
@@ -65,7 +46,7 @@ sub versions
 }
 
 # ---- behind a rejected event ----
-python('create("rejections.ordered", 1, max_message_bytes="3000"); create("rejections.skipped", 1, max_message_bytes="3000")');
+$kafka->admin('create("rejections.ordered", 1, max_message_bytes="3000"); create("rejections.skipped", 1, max_message_bytes="3000")');
 table('ordered');
 $node->create_sink('kafka', $kafka);
 $node->sql('INSERT INTO ordered VALUES (1, 1)');
@@ -75,7 +56,7 @@ $node->sql("BEGIN; UPDATE ordered SET version = 2, pad = ${\ pad(6000, 1) };"
 $node->poll_until('SELECT count(*) FROM outbox.held_event', 21, timeout => 60);
 is(versions('ordered'), '1', 'nothing of the key is published behind a rejected event');
 is($node->sql("SELECT count(*) FROM outbox.dead_letter WHERE state = 'open'"), 1, 'which is a dead letter');
-python('alter("rejections.ordered", "max.message.bytes", "1000000")');
+$kafka->admin('alter("rejections.ordered", "max.message.bytes", "1000000")');
 $node->sql('SELECT outbox.redrive()');
 $node->poll_until('SELECT count(*) FROM outbox.held_event', 0, timeout => 60);
 is(versions('ordered'), join(' ', 1, '2r', 3 .. 22), 'and all that follows comes behind it');
@@ -91,7 +72,7 @@ is(versions('skipped'), join(' ', grep { $_ % 5 != 2 } 1 .. 30), 'under skip all
 $node->sql("SELECT outbox.discard(id, 'test') FROM outbox.dead_letter WHERE state = 'open'; UPDATE outbox.sink SET on_reject = 'block_key'");
 
 # ---- many ----
-python('create("rejections.big", 4, max_message_bytes="2000"); create("rejections.other", 2)');
+$kafka->admin('create("rejections.big", 4, max_message_bytes="2000"); create("rejections.other", 2)');
 table($_) for qw(big other);
 $node->sql('INSERT INTO other SELECT g, 0 FROM generate_series(1, 20) g');
 $node->poll_until("SELECT pending = 0 FROM outbox.status WHERE kind = 'sink'");

@@ -12,25 +12,6 @@ use OutboxCluster;
 my $kafka = OutboxBroker->kafka;
 my $node = OutboxCluster->create('kafka_clock');
 
-# Runs Python with the independent client; admin is there.
-sub python
-{
-	my ($code) = @_;
-	my ($out, $err) = ('', '');
-	my $script = <<"PYTHON" . $code;
-from confluent_kafka.admin import *
-admin = AdminClient({"bootstrap.servers": "@{[ $kafka->address ]}"})
-def wait(futures):
-    return [f.result(60) for f in futures.values()]
-def create(name, **config):
-    wait(admin.create_topics([NewTopic(name, 2, 1, config={k.replace("_", "."): v for k, v in config.items()})]))
-def alter(name, key, value):
-    wait(admin.incremental_alter_configs([ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=[ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)])]))
-PYTHON
-	IPC::Run::run([ 'build/venv/bin/python', '-c', $script ], '<', \undef, '>', \$out, '2>', \$err) or die "python failed: $err";
-	return;
-}
-
 sub versions
 {
 	my ($topic) = @_;
@@ -39,7 +20,7 @@ sub versions
 	return join '; ', map { "$_: @{ $of{$_} }" } sort keys %of;
 }
 
-python('create("clock.strict"); create("clock.fine")');
+$kafka->admin('create("clock.strict", 2); create("clock.fine", 2)');
 for my $table (qw(strict fine))
 {
 	$node->sql(<<"SQL");
@@ -64,7 +45,7 @@ change(2);
 $node->wait_published('kafka');
 
 # to this topic our clock is wrong: whatever time we give is too long ago
-python('alter("clock.strict", "message.timestamp.before.max.ms", "0")');
+$kafka->admin('alter("clock.strict", "message.timestamp.before.max.ms", "0")');
 change(3);
 $node->poll_until("SELECT count(*) FROM outbox.status WHERE kind = 'topic' AND name = 'kafka: clock.strict'", 1, timeout => 60);
 like($node->sql("SELECT last_error FROM outbox.status WHERE kind = 'topic'"), qr/Invalid timestamp; is the clock of this server right\?/, 'the topic is blocked, with advice');
@@ -76,7 +57,7 @@ $node->poll_until("SELECT tries > $tries + 1 FROM outbox.blocked_route", 't', ti
 cmp_ok($node->sql("SELECT retries FROM outbox.relay_status"), '<=', 2, 'trying it again ends no attempt');
 is($node->sql('SELECT count(*) FROM outbox.dead_letter'), 0, 'nothing is a dead letter');
 
-python('alter("clock.strict", "message.timestamp.before.max.ms", "9223372036854775807")');
+$kafka->admin('alter("clock.strict", "message.timestamp.before.max.ms", "9223372036854775807")');
 $node->poll_until('SELECT NOT EXISTS (SELECT FROM outbox.held_event)', 't', timeout => 120);
 $node->wait_published('kafka');
 is(versions('strict'), join('; ', map { "$_: 1 2 3 4 5 6 7" } 1 .. 3), 'it ends by itself, in order');

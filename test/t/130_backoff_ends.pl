@@ -16,20 +16,6 @@ my $kafka = OutboxBroker->kafka;
 my $node = OutboxCluster->create('backoff_ends');
 my $dir = PostgreSQL::Test::Utils::tempdir();
 
-sub contract
-{
-	my ($name) = @_;
-	$node->sql(<<"SQL");
-CREATE TABLE $name (id integer PRIMARY KEY, version integer NOT NULL);
-CREATE VIEW ${name}_v AS SELECT id, version FROM $name;
-SELECT outbox.create_contract('$name', view => '${name}_v', source => '$name', key => '{id}', required => '{id,version}');
-SELECT outbox.create_event_type('${name}Created', contract => '$name', emit => 'created', topic => 'back.$name');
-SELECT outbox.create_event_type('${name}Changed', contract => '$name', emit => 'changed', topic => 'back.$name');
-SELECT outbox.enable('$name');
-SQL
-	return;
-}
-
 sub state_is
 {
 	my ($state) = @_;
@@ -47,7 +33,7 @@ sub seconds_until
 }
 
 # ---- the broker ----
-contract('item');
+$node->versioned_table('item', 'back.item');
 $node->create_sink('kafka', $kafka);
 $node->sql('INSERT INTO item VALUES (1, 1)');
 $node->wait_published('kafka');
@@ -91,7 +77,7 @@ $node->sql("SELECT outbox.stop_relay('kafka')");
 $node->poll_until("SELECT pid IS NULL FROM outbox.relay_report() WHERE sink = 'kafka'");
 $node->sql("SELECT outbox.drop_sink('kafka')");
 $node->create_sink('kafka', $kafka, 'schema.registry.url' => $url);
-contract('broken');
+$node->versioned_table('broken', 'back.broken');
 $node->sql('INSERT INTO broken VALUES (1, 1)');
 my $route = "outbox_internal.blocked_route WHERE topic = 'back.broken'";
 $node->poll_until("SELECT EXISTS (SELECT FROM $route AND tries >= 4)");

@@ -14,21 +14,6 @@ use OutboxTrial;
 my $kafka = OutboxBroker->kafka;
 my $node = OutboxCluster->create('trial_broker');
 
-# Runs Python with the independent client; admin is there.
-sub python
-{
-	my ($code) = @_;
-	my ($out, $err) = ('', '');
-	my $script = <<"PYTHON" . $code;
-from confluent_kafka.admin import *
-admin = AdminClient({"bootstrap.servers": "@{[ $kafka->address ]}"})
-def wait(futures):
-    return [f.result(60) for f in futures.values()]
-PYTHON
-	IPC::Run::run([ 'build/venv/bin/python', '-c', $script ], '<', \undef, '>', \$out, '2>', \$err) or die "python failed: $err";
-	return;
-}
-
 sub sink
 {
 	my ($name, %options) = @_;
@@ -46,14 +31,14 @@ sub end_sink
 }
 
 # ---- partitions are added ----
-python('wait(admin.create_topics([NewTopic("trial.partitions", 2, 1)]))');
+$kafka->admin('wait(admin.create_topics([NewTopic("trial.partitions", 2, 1)]))');
 sink('partitions', 'topic.metadata.refresh.interval.ms' => 500);
 my $trial = OutboxTrial->new($node, $kafka, 'partitions', sink => 'partitions');
 $trial->start(rate => 400);
 for my $partitions (5, 11)
 {
 	my ($used, $deadline) = (0, time + 60);
-	python("wait(admin.create_partitions([NewPartitions('trial.partitions', $partitions)]))");
+	$kafka->admin("wait(admin.create_partitions([NewPartitions('trial.partitions', $partitions)]))");
 	while ($used <= $partitions / 2)
 	{
 		die "only $used of $partitions partitions are used" if time > $deadline;

@@ -27,19 +27,6 @@ sub write_file
 	return;
 }
 
-# Runs Python with the independent client; admin is there.
-sub python
-{
-	my ($code) = @_;
-	my ($out, $err) = ('', '');
-	my $script = <<"PYTHON" . $code;
-from confluent_kafka.admin import *
-admin = AdminClient({"bootstrap.servers": "@{[ $kafka->address ]}"})
-PYTHON
-	IPC::Run::run([ 'build/venv/bin/python', '-c', $script ], '<', \undef, '>', \$out, '2>', \$err) or die "python failed: $err";
-	return;
-}
-
 # With SCRAM; librdkafka before 2.6.1 cannot log in to this Kafka by it, so then with PLAIN, whose users the broker reads when it starts.
 chomp(my $version = qx(pkg-config --modversion rdkafka));
 my ($major, $minor) = split /\./, $version;
@@ -56,7 +43,7 @@ sub set_password
 		$kafka->start;
 		return;
 	}
-	python(<<"PYTHON");
+	$kafka->admin(<<"PYTHON");
 wanted = UserScramCredentialUpsertion("shop", ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096), b"$password")
 [f.result(60) for f in admin.alter_user_scram_credentials([wanted]).values()]
 PYTHON
@@ -67,7 +54,7 @@ PYTHON
 sub rights
 {
 	my ($allowed) = @_;
-	python(<<"PYTHON");
+	$kafka->admin(<<"PYTHON");
 if "$allowed" == "create":
     [f.result(60) for f in admin.create_topics([NewTopic("trial.rotation", 2, 1)]).values()]
 binding = lambda operation: AclBinding(ResourceType.TOPIC, "trial.rotation", ResourcePatternType.LITERAL, "User:shop", "*", operation, AclPermissionType.ALLOW)
