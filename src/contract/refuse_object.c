@@ -40,9 +40,17 @@
 #include "catalog/outbox_catalog.h"
 #include "contract/refuse_object.h"
 
+/* What a command names: one object, or several to drop, and an extension. */
+typedef struct NamedObject
+{
+	ObjectType type;
+	Node *object;
+	const List *dropped;
+	const char *extension;
+} NamedObject;
+
+static NamedObject named_object(const Node *stmt);
 static void refuse_strangers(ObjectType type, Node *object);
-static void refuse_strangers_to_all(ObjectType type, const List *objects);
-static void refuse_strangers_to_extension(const char *name);
 static ObjectAddress find_object(ObjectType type, Node *object);
 static Oid find_type(Node *name);
 static bool is_ours(const ObjectAddress *address);
@@ -51,77 +59,54 @@ static bool is_in_our_schemas(Oid type);
 void
 OutboxRefuseStrangersToObjects(const Node *stmt)
 {
-	switch (nodeTag(stmt))
-	{
-		case T_DropStmt:
-			refuse_strangers_to_all(((const DropStmt *) stmt)->removeType, ((const DropStmt *) stmt)->objects);
-			break;
-		case T_CommentStmt:
-			refuse_strangers(((const CommentStmt *) stmt)->objtype, ((const CommentStmt *) stmt)->object);
-			break;
-		case T_SecLabelStmt:
-			refuse_strangers(((const SecLabelStmt *) stmt)->objtype, ((const SecLabelStmt *) stmt)->object);
-			break;
-		case T_RenameStmt:
-			refuse_strangers(((const RenameStmt *) stmt)->renameType, ((const RenameStmt *) stmt)->object);
-			break;
-		case T_AlterObjectSchemaStmt:
-			refuse_strangers(((const AlterObjectSchemaStmt *) stmt)->objectType, ((const AlterObjectSchemaStmt *) stmt)->object);
-			break;
-		case T_AlterOwnerStmt:
-			refuse_strangers(((const AlterOwnerStmt *) stmt)->objectType, ((const AlterOwnerStmt *) stmt)->object);
-			break;
-		case T_AlterObjectDependsStmt:
-			refuse_strangers_to_extension(strVal(((const AlterObjectDependsStmt *) stmt)->extname));
-			refuse_strangers(((const AlterObjectDependsStmt *) stmt)->objectType, ((const AlterObjectDependsStmt *) stmt)->object);
-			break;
-		case T_AlterExtensionContentsStmt:
-			refuse_strangers_to_extension(((const AlterExtensionContentsStmt *) stmt)->extname);
-			refuse_strangers(((const AlterExtensionContentsStmt *) stmt)->objtype, ((const AlterExtensionContentsStmt *) stmt)->object);
-			break;
-		case T_AlterExtensionStmt:
-			refuse_strangers_to_extension(((const AlterExtensionStmt *) stmt)->extname);
-			break;
-		default:
-			break;
-	}
+	NamedObject named = named_object(stmt);
+	ListCell *lc;
+
+	if (named.extension)
+		refuse_strangers(OBJECT_EXTENSION, (Node *) makeString(pstrdup(named.extension)));
+	refuse_strangers(named.type, named.object);
+	foreach (lc, named.dropped)
+		refuse_strangers(named.type, lfirst(lc));
 }
 
 bool
 OutboxNamesEventTrigger(const Node *stmt)
 {
+	NamedObject named = named_object(stmt);
+
+	return (named.object || named.dropped) && named.type == OBJECT_EVENT_TRIGGER;
+}
+
+static NamedObject
+named_object(const Node *stmt)
+{
 	switch (nodeTag(stmt))
 	{
 		case T_DropStmt:
-			return ((const DropStmt *) stmt)->removeType == OBJECT_EVENT_TRIGGER;
+			return (NamedObject){.type = ((const DropStmt *) stmt)->removeType, .dropped = ((const DropStmt *) stmt)->objects};
 		case T_CommentStmt:
-			return ((const CommentStmt *) stmt)->objtype == OBJECT_EVENT_TRIGGER;
+			return (NamedObject){.type = ((const CommentStmt *) stmt)->objtype, .object = ((const CommentStmt *) stmt)->object};
 		case T_SecLabelStmt:
-			return ((const SecLabelStmt *) stmt)->objtype == OBJECT_EVENT_TRIGGER;
+			return (NamedObject){.type = ((const SecLabelStmt *) stmt)->objtype, .object = ((const SecLabelStmt *) stmt)->object};
 		case T_RenameStmt:
-			return ((const RenameStmt *) stmt)->renameType == OBJECT_EVENT_TRIGGER;
+			return (NamedObject){.type = ((const RenameStmt *) stmt)->renameType, .object = ((const RenameStmt *) stmt)->object};
+		case T_AlterObjectSchemaStmt:
+			return (NamedObject){.type = ((const AlterObjectSchemaStmt *) stmt)->objectType, .object = ((const AlterObjectSchemaStmt *) stmt)->object};
 		case T_AlterOwnerStmt:
-			return ((const AlterOwnerStmt *) stmt)->objectType == OBJECT_EVENT_TRIGGER;
+			return (NamedObject){.type = ((const AlterOwnerStmt *) stmt)->objectType, .object = ((const AlterOwnerStmt *) stmt)->object};
+		case T_AlterObjectDependsStmt:
+			return (NamedObject){.type = ((const AlterObjectDependsStmt *) stmt)->objectType,
+								 .object = ((const AlterObjectDependsStmt *) stmt)->object,
+								 .extension = strVal(((const AlterObjectDependsStmt *) stmt)->extname)};
 		case T_AlterExtensionContentsStmt:
-			return ((const AlterExtensionContentsStmt *) stmt)->objtype == OBJECT_EVENT_TRIGGER;
+			return (NamedObject){.type = ((const AlterExtensionContentsStmt *) stmt)->objtype,
+								 .object = ((const AlterExtensionContentsStmt *) stmt)->object,
+								 .extension = ((const AlterExtensionContentsStmt *) stmt)->extname};
+		case T_AlterExtensionStmt:
+			return (NamedObject){.extension = ((const AlterExtensionStmt *) stmt)->extname};
 		default:
-			return false;
+			return (NamedObject){0};
 	}
-}
-
-static void
-refuse_strangers_to_all(ObjectType type, const List *objects)
-{
-	ListCell *lc;
-
-	foreach (lc, objects)
-		refuse_strangers(type, lfirst(lc));
-}
-
-static void
-refuse_strangers_to_extension(const char *name)
-{
-	refuse_strangers(OBJECT_EXTENSION, (Node *) makeString(pstrdup(name)));
 }
 
 /* The object is NULL in commands that name a relation only. */
