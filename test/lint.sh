@@ -38,7 +38,7 @@ mapfile -t core < <(sources src/sinks)
 mapfile -t not_compat < <(sources | grep -v '^src/compat\.h$')
 mapfile -t headers < <(find src -name '*.h' | sort)
 mapfile -t capture < <(find src/capture -name '*.[ch]' | sort)
-mapfile -t relay < <(find src/relay -name '*.[ch]' | sort)
+mapfile -t letters < <(find src/letters -name '*.[ch]' | sort)
 mapfile -t c_files < <(find src test tools -name '*.[ch]' -not -path '*/build/*' | sort)
 mapfile -t scripts < <(find sql src tools test bench examples Makefile -type f \
     \( -name '*.[ch]' -o -name '*.sql' -o -name '*.p[lmy]' -o -name '*.sh' -o -name Makefile \) -not -path test/lint.sh 2>/dev/null | sort)
@@ -47,8 +47,6 @@ mapfile -t scripts < <(find sql src tools test bench examples Makefile -type f \
 forbid 'libavro belongs to src/avro/' '#include <avro(\.h|/)' "${outside_avro[@]}"
 forbid 'librdkafka belongs to src/sinks/kafka/' '#include <librdkafka/' "${outside_kafka[@]}"
 forbid 'libcurl belongs to src/sinks/' '#include <curl/' "${core[@]}"
-forbid 'capture/ does not include relay/' '#include "(\.\./)?relay/' "${capture[@]}"
-forbid 'relay/ does not include capture/' '#include "(\.\./)?capture/' "${relay[@]}"
 # The name of a library that ships with us may stand in a hint.
 forbid 'the core names no broker' '(^|[^_a-z])[Kk]afka|rdkafka|[Rr]abbit|\bNATS\b' \
     $(printf '%s\n' "${core[@]}" | grep -v '^src/guc\.c$')
@@ -57,8 +55,7 @@ forbid 'leaf_generation or slot_generation, never plain generation' '(^|[^_a-zA-
 forbid 'version tests belong to src/compat.h' 'PG_VERSION_NUM' "${not_compat[@]}"
 
 # Capture of a row contract runs no query.
-mapfile -t row_path < <(printf '%s\n' "${capture[@]}" | grep -vE '/redrive(_[a-z]+)?\.c$')
-forbid 'no SPI in the row path of capture' '\bSPI_|executor/spi\.h' "${row_path[@]}"
+forbid 'no SPI in capture' '\bSPI_|executor/spi\.h' "${capture[@]}"
 
 # Errors are caught in one way.
 mapfile -t not_catch < <(sources | grep -v '^src/util/catch\.c$')
@@ -70,7 +67,7 @@ forbid 'headers do not include postgres.h' '#include "postgres\.h"' "${headers[@
 forbid 'wait on a latch or poll, never sleep' \
     '\bpg_sleep *\((0\.[1-9]|[1-9][0-9]?(\.[0-9]+)?\))|\bpg_usleep\b|\busleep *\(|\bnanosleep *\(|[^_.a-zA-Z]sleep *\([0-9]' "${scripts[@]}"
 forbid 'no leftovers' '\b(TODO|FIXME|XXX|HACK)\b' "${scripts[@]}"
-forbid 'no elog(WARNING/NOTICE) and no text to a legacy session' '\b(elog|ereport)\((WARNING|NOTICE|INFO)\b' "${capture[@]}"
+forbid 'no elog(WARNING/NOTICE) and no text to a legacy session' '\b(elog|ereport)\((WARNING|NOTICE|INFO)\b' "${capture[@]}" "${letters[@]}"
 
 # Every error carries an SQLSTATE: errcode, or one of the functions that set it.
 check_errcode()

@@ -8,7 +8,7 @@
  * for one. So it waits for earlier tickets only: nobody waits in a circle, and
  * nobody is overtaken by who wants the same. Turns are given under one
  * exclusive lock, so that no two tickets with a common key are ever held
- * together; capture/README.md has the rules of those that come again.
+ * together; capture/commit/README.md has the rules of those that come again.
  *
  * The queue is a list of tickets in the order in which they were drawn, and
  * every session has room for two: the one it holds, and the one that it waits

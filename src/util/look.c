@@ -42,7 +42,7 @@
 /* All permits together admit about three times the budget, and the sessions' own locks need room. */
 #define BUDGET_SHARE 8
 
-/* The last field of the tag; those of capture's locks (capture/aggregate_lock.c) are lower, and have a database in the first one. */
+/* The last field of the tag; those of capture's locks (capture/commit/aggregate_lock.c) are lower, and have a database in the first one. */
 #define TAG_PERMIT 64
 
 #define PAUSE_MS 2

@@ -6,7 +6,7 @@ CREATE FUNCTION outbox_test_pinned() RETURNS TABLE (name text, value text)
     LANGUAGE c AS 'outbox_ext', 'outbox_test_pinned';
 
 -- A setting that neither list has is a decision to be taken. Does it change the value of an expression, or which rows
--- a query gives? Then src/contract/settings.c pins it.
+-- a query gives? Then src/contract/environment/settings.c pins it.
 CREATE TABLE harmless (pattern text PRIMARY KEY, reason text NOT NULL);
 INSERT INTO harmless VALUES
     ('outbox\..*', 'our own; what a contract''s code may see of them is the writer''s by design'),
@@ -18,7 +18,7 @@ INSERT INTO harmless VALUES
     ('log_.*|debug_.*|trace_.*|track_.*|timing_clock_source|backtrace_functions|event_source|exit_on_error|update_process_title|compute_query_id', 'what the server writes down about itself'),
     ('log_parameter_max_length_on_error', 'as above'),
     ('(enable|geqo|jit|parallel|min_parallel|force_parallel|cpu|seq|random|min_eager_agg)_.*|geqo|jit|effective_.*|(from|join)_collapse_limit|cursor_tuple_fraction|recursive_worktable_factor|max_parallel_.*|default_statistics_target|stats_fetch_consistency|optimize_bounded_sort',
-        'how a query is run, not what it gives; where a plan matters src/contract/planner_world.c pins it'),
+        'how a query is run, not what it gives; where a plan matters src/contract/plan/planner_world.c pins it'),
     ('(maintenance_)?work_mem|hash_mem_multiplier|temp_(buffers|file_limit|tablespaces)|logical_decoding_work_mem|max_stack_depth|maintenance_io_concurrency|backend_flush_after|io_.*|file_copy_method|file_extend_method|synchronize_seqscans',
         'resources; the order of rows that no ORDER BY promises'),
     ('(statement|lock|transaction|deadlock|idle_in_transaction_session|idle_session|wal_sender|wal_receiver)_timeout|client_connection_check_interval|tcp_.*',

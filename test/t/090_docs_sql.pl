@@ -233,7 +233,7 @@ is_deeply([ grep { table_rows('operations.md', "`$_`") eq '' } @reasons ], [], '
 my %headers = map { $_ => 1 }
   PostgreSQL::Test::Utils::slurp_file("$top/src/sinks/kafka/kafka_headers.c") =~ /ADD\("([\w-]+)"/g;
 $headers{"ce_$_"} = 1
-  foreach PostgreSQL::Test::Utils::slurp_file("$top/src/relay/message.c") =~ /(?:\.data = |\.name = SLICE_LITERAL\()"(\w+)"/g;
+  foreach PostgreSQL::Test::Utils::slurp_file("$top/src/relay/read/message.c") =~ /(?:\.data = |\.name = SLICE_LITERAL\()"(\w+)"/g;
 cmp_ok(scalar(keys %headers), '>=', 15, 'messages have headers');
 is_deeply([ grep { table_rows('sinks.md', "`$_`") eq '' } sort keys %headers ], [], 'the page lists every header');
 

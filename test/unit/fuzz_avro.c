@@ -11,9 +11,9 @@
  */
 #include <stdlib.h>
 
-#include "avro/schema_model.h"
-#include "avro/wire.h"
-#include "avro/wire_decode.h"
+#include "avro/decode/wire_decode.h"
+#include "avro/schema/schema_model.h"
+#include "avro/values/wire.h"
 #include "fuzz.h"
 #include "memory.h"
 

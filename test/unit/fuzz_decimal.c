@@ -11,9 +11,9 @@
 
 #include "fmgr.h"
 
-#include "avro/decimal.h"
-#include "avro/numeric_digits.h"
-#include "avro/wire.h"
+#include "avro/values/decimal.h"
+#include "avro/values/numeric_digits.h"
+#include "avro/values/wire.h"
 #include "fuzz.h"
 
 #define MAX_DIGITS 300

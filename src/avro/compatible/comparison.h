@@ -9,7 +9,7 @@
 #define OUTBOX_AVRO_COMPARISON_H
 
 #include "avro/compatible/compatible.h"
-#include "avro/text_buffer.h"
+#include "avro/schema/text_buffer.h"
 
 /* The worst that a comparison of two types found. */
 typedef enum AvroOutcome

@@ -14,7 +14,7 @@
 #ifndef OUTBOX_AVRO_COMPATIBLE_H
 #define OUTBOX_AVRO_COMPATIBLE_H
 
-#include "avro/schema_model.h"
+#include "avro/schema/schema_model.h"
 
 /* What schemas of any size may cost; beyond, the comparison is given up with a fault. */
 #define AVRO_MAX_COMPARISON_DEPTH 512                /* recursive schemas have no depth of their own */

@@ -23,11 +23,11 @@
 #include "utils/rel.h"
 #include "utils/typcache.h"
 
-#include "avro/decimal.h"
-#include "avro/numeric_digits.h"
 #include "avro/outbox_avro.h"
+#include "avro/values/decimal.h"
+#include "avro/values/numeric_digits.h"
 #include "compat.h"
-#include "contract/expression.h"
+#include "contract/view/expression.h"
 
 PG_FUNCTION_INFO_V1(outbox_test_avro_schema);
 PG_FUNCTION_INFO_V1(outbox_test_avro_fingerprint);

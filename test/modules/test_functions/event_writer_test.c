@@ -18,8 +18,8 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "capture/event_writer.h"
-#include "capture/trace.h"
+#include "capture/write/event_writer.h"
+#include "capture/write/trace.h"
 #include "compat.h"
 #include "shared/outbox_shared.h"
 

@@ -16,9 +16,9 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "capture/event_writer.h"
-#include "capture/flush.h"
-#include "capture/key_queue.h"
+#include "capture/commit/flush.h"
+#include "capture/commit/key_queue.h"
+#include "capture/write/event_writer.h"
 #include "util/catch.h"
 
 PG_FUNCTION_INFO_V1(outbox_test_execute_late);

@@ -14,9 +14,9 @@
 #include "utils/builtins.h"
 
 #include "catalog/contract_config.h"
-#include "contract/expression.h"
-#include "contract/reach.h"
-#include "contract/root_path.h"
+#include "contract/reach/reach.h"
+#include "contract/view/expression.h"
+#include "contract/view/root_path.h"
 
 PG_FUNCTION_INFO_V1(outbox_test_reach);
 PG_FUNCTION_INFO_V1(outbox_test_traits);

@@ -1,0 +1,200 @@
+/*-------------------------------------------------------------------------
+ *
+ * flush_contract.c
+ *	  A contract during a flush: compiled, locked, or the reason why not.
+ *
+ * Compiling locks the tables behind the view in the usual way, which may wait.
+ * So they are locked before, one by one and without waiting, from the list
+ * that was remembered when the contract was compiled for the trigger.
+ *
+ * These locks end with the flush, and not with the transaction: rows that were
+ * read are written as events by then, values out of line included. What the
+ * events say stays true, because nobody commits a change of these keys before
+ * us. DDL may come between the flush and the end of the commit. Where it makes
+ * rows come or go (TRUNCATE, partitions) it leaves a gap of its own, as it would
+ * have done after our commit.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "capture/commit/flush_contract.h"
+#include "capture/transition/commit_guard.h"
+#include "catalog/outbox_catalog.h"
+#include "compat.h"
+#include "contract/compile/commit_query.h"
+#include "guc.h"
+#include "letters/dead_letter.h"
+
+static bool lock(OutboxFlushContract *contract, ResourceOwner parent);
+static bool take(OutboxFlushContract *contract);
+static bool is_rewritten(Oid relation, bool *replaced);
+static ErrorData *key_changed_error(const char *contract);
+static ErrorData *rewrite_error(Oid relation);
+
+bool
+OutboxFlushContractOpen(OutboxFlushContract *contract, ResourceOwner parent)
+{
+	OutboxQueuedContract *queued = contract->queued;
+
+	while (contract->cached == NULL)
+	{
+		if (!lock(contract, parent))
+			return false;
+		contract->cached = OutboxContractAcquireByName(queued->name);
+		if (take(contract))
+			break;
+		if (contract->compiled == NULL)
+		{
+			OutboxFlushContractClose(contract);
+			return false;
+		}
+		/* it reads other relations than when it was last looked at */
+		OutboxKeyQueueNoteRelations(queued, contract->compiled->owner, contract->compiled->query->relations);
+		OutboxFlushContractClose(contract);
+		OutboxFlushContractUnlock(contract);
+	}
+	return true;
+}
+
+/* All of them or none. */
+static bool
+lock(OutboxFlushContract *contract, ResourceOwner parent)
+{
+	const List *relations = contract->queued->relations;
+	bool locked;
+
+	/* an attempt before this one may have failed on its way */
+	OutboxLookClose(&contract->look);
+	OutboxLookEnter(&contract->look, parent);
+	locked = OutboxLookHasRoom(list_length(relations)) && OutboxLockWithoutWait(relations);
+	OutboxLookLeave(&contract->look);
+	if (!locked)
+		OutboxLookClose(&contract->look);
+	return locked;
+}
+
+/* Decides what becomes of the keys. False: locks are missing, or without a compiled contract the time is over. */
+static bool
+take(OutboxFlushContract *contract)
+{
+	OutboxCachedContract *cached = contract->cached;
+	OutboxCompiledContract *compiled = cached->compiled;
+
+	/* what our own timer interrupted is not broken, and is told of by who set the timer */
+	if (cached->state == OUTBOX_CONTRACT_BROKEN && OutboxCommitGuardExpired())
+		return false;
+	if (cached->state == OUTBOX_CONTRACT_BROKEN)
+	{
+		contract->late = cached->error;
+		if (cached->owner_changed)
+			contract->queued->abort_on_invalid = false;
+	}
+	else if (cached->state == OUTBOX_CONTRACT_DETACHED)
+		OutboxGapInsert(contract->queued->name, cached->config->root, "detached", NULL);
+	if (cached->state != OUTBOX_CONTRACT_READY || compiled->query == NULL || compiled->ntypes == 0)
+		return true;
+	if (!OutboxKeyShapeFits(contract->queued->shape, compiled->query->lookup_desc))
+	{
+		contract->late = key_changed_error(contract->queued->name);
+		return true;
+	}
+	contract->compiled = compiled;
+	return list_difference_oid(compiled->query->relations, contract->queued->relations) == NIL;
+}
+
+/* As text the key still finds its row: for whoever tries it again. */
+static ErrorData *
+key_changed_error(const char *contract)
+{
+	ErrorData *error = palloc0(sizeof(ErrorData));
+
+	error->sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+	error->message = psprintf("the transaction changed the type of the key by which contract \"%s\" is read", contract);
+	error->hint = pstrdup("The relay tries it again by itself.");
+	return error;
+}
+
+void
+OutboxFlushContractCheckRewritten(OutboxFlushContract *contract)
+{
+	ListCell *lc;
+
+	if (contract->compiled == NULL)
+		return;
+	foreach (lc, contract->compiled->query->relations)
+	{
+		Oid relation = lfirst_oid(lc);
+		bool replaced;
+
+		if (!is_rewritten(relation, &replaced))
+			continue;
+		if (contract->unknown == NULL)
+			contract->unknown = rewrite_error(relation);
+		if (relation == contract->compiled->config->root && replaced)
+			contract->root_rewritten = true;
+		contract->rewritten = lappend_oid(contract->rewritten, relation);
+	}
+}
+
+void
+OutboxFlushContractRecordGaps(OutboxFlushContract *contract)
+{
+	ListCell *lc;
+
+	foreach (lc, contract->rewritten)
+		OutboxGapInsert(contract->queued->name, lfirst_oid(lc), "rewrite", NULL);
+	contract->rewritten = NIL;
+}
+
+/*
+ * Created counts too: rows that were loaded frozen show in every snapshot. A
+ * test that makes its tables in its own transaction knows what it does.
+ */
+static bool
+is_rewritten(Oid relation, bool *replaced)
+{
+	Relation rel = RelationIdGetRelation(relation);
+	bool created;
+
+	if (rel == NULL)
+		return false;
+	created = rel->rd_createSubid != InvalidSubTransactionId && RELKIND_HAS_STORAGE(rel->rd_rel->relkind) &&
+		!outbox_test_mode;
+	*replaced = OutboxRelationRewritten(rel);
+	RelationClose(rel);
+	return created || *replaced;
+}
+
+static ErrorData *
+rewrite_error(Oid relation)
+{
+	ErrorData *error = palloc0(sizeof(ErrorData));
+
+	error->sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+	error->message = psprintf("the row before is not known: the transaction rewrote the table \"%s\"",
+							  get_rel_name(relation));
+	error->hint = pstrdup("Compare what consumers have with the contract's view.");
+	return error;
+}
+
+void
+OutboxFlushContractClose(OutboxFlushContract *contract)
+{
+	if (contract->cached)
+		OutboxContractRelease(contract->cached);
+	contract->cached = NULL;
+	contract->compiled = NULL;
+}
+
+void
+OutboxFlushContractUnlock(OutboxFlushContract *contract)
+{
+	OutboxLookClose(&contract->look);
+}

@@ -1,0 +1,146 @@
+/*-------------------------------------------------------------------------
+ *
+ * flush_lock.c
+ *	  The locks of a flush.
+ *
+ * A transaction that commits must not wait in the server's lock queue. It waits
+ * for all its keys at once, in a queue of ours and with a time of its own
+ * (aggregate_lock.c). Then the tables are tried, and tried again after a short
+ * pause, until the timer of the flush runs out. Where either is not to be had in
+ * time, the keys are late.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "capture/commit/flush_run.h"
+#include "capture/transition/commit_guard.h"
+#include "compat.h"
+#include "shared/bulk_filter.h"
+
+static void collect_locks(OutboxFlush *flush);
+static void fill_filter(void *arg, uint64 lock_class, int filter);
+static void lock_step(void *arg);
+static bool lock_keys(OutboxFlush *flush);
+
+void
+OutboxFlushTakeLocks(OutboxFlush *flush)
+{
+	int pause_ms = 1;
+
+	collect_locks(flush);
+	for (;;)
+	{
+		const ErrorData *error;
+
+		error = OutboxRunGuarded(lock_step, flush, flush->context);
+		OutboxCommitGuardDisarm();
+		if (flush->locked && error == NULL)
+			return;
+		if (OutboxCommitGuardExpired() || (flush->keys_refused && error == NULL))
+			error = OutboxFlushError(ERRCODE_LOCK_NOT_AVAILABLE,
+									 "could not lock what the contract reads within outbox.flush_timeout",
+									 "The relay tries it again by itself.");
+		if (error)
+		{
+			OutboxFlushGiveUp(flush, error);
+			return;
+		}
+		OutboxLockPause(&pause_ms);
+	}
+}
+
+void
+OutboxFlushGiveUp(OutboxFlush *flush, const ErrorData *reason)
+{
+	for (int i = 0; i < flush->ncontracts; i++)
+	{
+		if (flush->contracts[i].late == NULL)
+			flush->contracts[i].late = reason;
+	}
+}
+
+/* Which contracts have keys, and which locks these need. */
+static void
+collect_locks(OutboxFlush *flush)
+{
+	OutboxQueuedContract **queued;
+	OutboxLockSet **sets;
+	OutboxQueuedKey key;
+	int nsets = 0;
+
+	flush->contracts = palloc0(sizeof(OutboxFlushContract) * OutboxKeyQueueContracts(&queued));
+	flush->ncontracts = OutboxKeyQueueContracts(&queued);
+	for (int i = 0; i < flush->ncontracts; i++)
+		flush->contracts[i].queued = queued[i];
+	OutboxKeyQueueScan();
+	while (OutboxKeyQueueNext(&key))
+	{
+		OutboxFlushContract *contract = &flush->contracts[key.contract->index];
+
+		if (contract->locks == NULL)
+			contract->locks = OutboxLockSetCreate(key.contract->lock_class);
+		OutboxLockSetAdd(contract->locks, key.hash);
+	}
+	sets = palloc(sizeof(OutboxLockSet *) * flush->ncontracts);
+	for (int i = 0; i < flush->ncontracts; i++)
+	{
+		if (flush->contracts[i].locks)
+			sets[nsets++] = flush->contracts[i].locks;
+	}
+	OutboxLockRequestMake(&flush->locks, sets, flush->take_locks ? nsets : 0);
+	flush->locks.fill = fill_filter;
+	flush->locks.fill_arg = flush;
+}
+
+/* Keys of a set that is not coarse have locks of their own. */
+static void
+fill_filter(void *arg, uint64 lock_class, int filter)
+{
+	OutboxFlush *flush = arg;
+	OutboxQueuedKey key;
+
+	OutboxKeyQueueScan();
+	while (OutboxKeyQueueNext(&key))
+	{
+		if (key.contract->lock_class == lock_class && flush->contracts[key.contract->index].locks->coarse)
+			OutboxBulkFilterAdd(filter, OutboxLockKey(lock_class, key.hash));
+	}
+}
+
+/*
+ * In a subtransaction because the lock table may be full; what it took stays
+ * with the transaction. Keys come first: who waits for one has no table that
+ * others need.
+ */
+static void
+lock_step(void *arg)
+{
+	OutboxFlush *flush = arg;
+
+	if (!flush->keys_locked && !lock_keys(flush))
+		return;
+	OutboxCommitGuardArm();
+	for (int i = 0; i < flush->ncontracts; i++)
+	{
+		if (flush->contracts[i].locks && !OutboxFlushContractOpen(&flush->contracts[i], flush->resources))
+			return;
+	}
+	flush->locked = true;
+}
+
+/* Their time is apart; that of tables and reading begins when they are ours. */
+static bool
+lock_keys(OutboxFlush *flush)
+{
+	OutboxLockPatience patience = {.ms = flush->timeout_ms};
+
+	flush->keys_locked = OutboxLockTake(&flush->locks, &patience);
+	flush->keys_refused = !flush->keys_locked;
+	if (flush->locks.waited)
+		OutboxCommitGuardRestart(flush->timeout_ms);
+	return flush->keys_locked;
+}

@@ -1,0 +1,242 @@
+/*-------------------------------------------------------------------------
+ *
+ * key_log.c
+ *	  A stack of records that goes to a temporary file when it grows large.
+ *
+ * Records of a subtransaction always stand behind those of the levels around
+ * it, so a rollback cuts the end off, in the file too: what was written beyond
+ * is overwritten later. The file belongs to the top transaction, because a
+ * savepoint's rollback must not take it along.
+ *
+ * A customer's write does not fail because our file cannot be written: what
+ * does not go there stays where it is, in memory. That is why the file is read
+ * and written without a buffer of its own, which would have to be written out
+ * before it can be read again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#include "capture/commit/key_log.h"
+#include "compat.h"
+#include "contract/environment/guard.h"
+
+#define INITIAL_CAPACITY 8192
+#define READ_SIZE (64 * 1024)
+#define WRITE_SIZE (8 * 1024 * 1024)
+
+static bool spill(OutboxKeyLog *log);
+static bool open_file(OutboxKeyLog *log);
+static void open_step(void *arg);
+static bool write_buffer(OutboxKeyLog *log);
+static void say(OutboxKeyLog *log, int sqlerrcode, const char *why);
+static const char *fetch(OutboxKeyLog *log, uint64 position, Size size);
+
+uint64
+OutboxKeyLogEnd(const OutboxKeyLog *log)
+{
+	return log->base + log->used;
+}
+
+OutboxKeyRecord *
+OutboxKeyLogReserve(OutboxKeyLog *log, Size size, bool *spilled)
+{
+	Size needed;
+
+	*spilled = false;
+	if (log->used > 0 && log->used + size > log->limit)
+	{
+		*spilled = spill(log);
+		if (!*spilled)
+			log->limit *= 2;
+	}
+	needed = log->used + size;
+	if (needed > log->capacity)
+	{
+		Size capacity = Max(log->capacity, INITIAL_CAPACITY);
+
+		while (capacity < needed)
+			capacity *= 2;
+		capacity = Min(capacity, Max(log->limit, needed));
+		if (log->buffer == NULL)
+			log->buffer = MemoryContextAllocHuge(log->context, capacity);
+		else
+			log->buffer = repalloc_huge(log->buffer, capacity);
+		log->capacity = capacity;
+	}
+	return (OutboxKeyRecord *) (log->buffer + log->used);
+}
+
+void
+OutboxKeyLogPush(OutboxKeyLog *log, const OutboxKeyRecord *record)
+{
+	Assert((const char *) record == log->buffer + log->used);
+	log->used += record->size;
+}
+
+OutboxKeyRecord *
+OutboxKeyLogAt(const OutboxKeyLog *log, uint64 position)
+{
+	return (OutboxKeyRecord *) (log->buffer + (position - log->base));
+}
+
+void
+OutboxKeyLogTruncate(OutboxKeyLog *log, uint64 end)
+{
+	if (end >= log->base)
+		log->used = end - log->base;
+	else
+	{
+		log->base = end;
+		log->used = 0;
+	}
+}
+
+void
+OutboxKeyLogReset(OutboxKeyLog *log)
+{
+	if (log->file != 0)
+		FileClose(log->file);
+	log->file = 0;
+	log->window_size = 0;
+	log->base = 0;
+	log->used = 0;
+}
+
+/* False: the records are still in memory. */
+static bool
+spill(OutboxKeyLog *log)
+{
+	/* beyond temp_file_limit it would fail the write that we watch */
+	if (temp_file_limit >= 0 || !open_file(log) || !write_buffer(log))
+		return false;
+	log->base += log->used;
+	log->used = 0;
+	log->window_size = 0;
+	return true;
+}
+
+static bool
+open_file(OutboxKeyLog *log)
+{
+	ErrorData *error = NULL;
+
+	if (log->file == 0)
+		error = OutboxCatch(open_step, log, CurrentMemoryContext, OutboxNoFileError);
+	if (error)
+		say(log, error->sqlerrcode, error->message);
+	return error == NULL;
+}
+
+static void
+open_step(void *arg)
+{
+	OutboxKeyLog *log = arg;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	CurrentResourceOwner = TopTransactionResourceOwner;
+	log->file = OpenTemporaryFile(false);
+	CurrentResourceOwner = owner;
+}
+
+bool
+OutboxNoFileError(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_OUT_OF_MEMORY ||
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION ||
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK;
+}
+
+/* Behind what is in the file; what was written when it fails is overwritten by the next attempt. */
+static bool
+write_buffer(OutboxKeyLog *log)
+{
+	Size done = 0;
+
+	while (done < log->used)
+	{
+		Size size = Min(log->used - done, WRITE_SIZE);
+		int written;
+
+		errno = 0;
+		written = FileWrite(log->file, log->buffer + done, size, (off_t) (log->base + done), WAIT_EVENT_BUFFILE_WRITE);
+		if (written <= 0)
+		{
+			/* a write that does not say why found no space */
+			if (errno == 0)
+				errno = ENOSPC;
+			say(log, ERRCODE_DISK_FULL, psprintf("could not write to file \"%s\": %s", FilePathName(log->file), strerror(errno)));
+			return false;
+		}
+		done += written;
+	}
+	return true;
+}
+
+static void
+say(OutboxKeyLog *log, int sqlerrcode, const char *why)
+{
+	if (!log->said)
+		ereport(LOG_SERVER_ONLY,
+				(errcode(sqlerrcode),
+				 errmsg("the keys of a transaction stay in memory: %s", why),
+				 errhint("Make space where temporary files are, or commit fewer changes at a time; outbox.queue_memory is exceeded meanwhile.")));
+	log->said = true;
+}
+
+const OutboxKeyRecord *
+OutboxKeyLogRead(OutboxKeyLog *log, uint64 *position)
+{
+	const OutboxKeyRecord *record;
+
+	if (*position >= OutboxKeyLogEnd(log))
+		return NULL;
+	if (*position >= log->base)
+		record = OutboxKeyLogAt(log, *position);
+	else
+	{
+		record = (const OutboxKeyRecord *) fetch(log, *position, sizeof(OutboxKeyRecord));
+		record = (const OutboxKeyRecord *) fetch(log, *position, record->size);
+	}
+	*position += record->size;
+	return record;
+}
+
+/* So many bytes of the file, aligned as they are there; until the next call. */
+static const char *
+fetch(OutboxKeyLog *log, uint64 position, Size size)
+{
+	if (position < log->window_start || position + size > log->window_start + log->window_size)
+	{
+		Size wanted = Min(Max(size, READ_SIZE), log->base - position);
+		Size done = 0;
+
+		if (log->window_capacity < wanted)
+		{
+			if (log->window)
+				pfree(log->window);
+			log->window = NULL;
+			log->window_capacity = 0;
+			log->window = MemoryContextAllocHuge(log->context, wanted);
+			log->window_capacity = wanted;
+		}
+		log->window_size = 0;
+		while (done < wanted)
+		{
+			int got = FileRead(log->file, log->window + done, wanted - done, (off_t) (position + done), WAIT_EVENT_BUFFILE_READ);
+
+			if (got <= 0)
+				ereport(ERROR,
+						(errcode_for_file_access(),
+						 errmsg("could not read the temporary file of the key queue, \"%s\"", FilePathName(log->file))));
+			done += got;
+		}
+		log->window_start = position;
+		log->window_size = wanted;
+	}
+	return log->window + (position - log->window_start);
+}

@@ -1,0 +1,308 @@
+/*-------------------------------------------------------------------------
+ *
+ * broken_contract.c
+ *	  A changed row of a source whose contract does not work at present.
+ *
+ * The contract does not compile, or its configuration cannot be read at all.
+ * The write goes through; its dead letter must say which row it was, and by
+ * names that nobody takes for others: the lookup key as such of the contract's
+ * own row, everything else as table.column. A redrive reads by the former, a
+ * person finds the row by either.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "capture/row/broken_contract.h"
+#include "contract/compile/key_query_rename.h"
+#include "contract/environment/evaluation.h"
+#include "contract/environment/guard.h"
+#include "contract/view/partition.h"
+#include "letters/dead_letter.h"
+#include "letters/letter_json.h"
+
+/* What describe_key needs inside its guard. */
+typedef struct BrokenRow
+{
+	const OutboxContractConfig *config; /* NULL: cannot be read */
+	TupleTableSlot *row;
+	Relation rel;
+	bool is_child; /* of a contract that is evaluated at commit */
+	Jsonb *key;    /* NULL: the table has none */
+} BrokenRow;
+
+static OutboxEmit emit_of(const OutboxRowChange *change, bool is_child);
+static bool key_changed(BrokenRow *broken, const OutboxRowChange *change);
+static bool may_come_or_go(const OutboxContractConfig *config, const OutboxRowChange *change);
+static void refuse_write(const OutboxContractConfig *config, const OutboxDeadLetter *letter);
+static void describe(OutboxDeadLetter *letter, BrokenRow *broken);
+static void former_row(OutboxDeadLetter *letter, BrokenRow *broken, TupleTableSlot *before);
+static bool emits_any(const OutboxContractConfig *config);
+static bool emits(const OutboxContractConfig *config, OutboxEmit emit);
+static void describe_key(void *arg);
+static Bitmapset *key_columns(const BrokenRow *broken);
+static Bitmapset *own_key(Relation rel);
+static Bitmapset *root_key(const OutboxContractConfig *config, TupleDesc desc);
+static Bitmapset *child_keys(const OutboxContractConfig *config, Relation rel);
+static bool names_key(const OutboxContractConfig *config, Relation rel);
+
+void
+OutboxBrokenContract(OutboxCachedContract *contract, const OutboxRowChange *change)
+{
+	OutboxContractConfig *config = contract->config;
+	BrokenRow broken = {.config = config, .row = change->after ? change->after : change->before, .rel = change->rel};
+	OutboxDeadLetter letter = {.contract = OutboxTriggerContract(change->trigger), .stage = "map", .sqlerrcode = contract->error->sqlerrcode, .message = contract->error->message, .detail = contract->error->detail, .hint = "outbox.preview() shows whether the contract works again."};
+	bool moved;
+	bool certain; /* an event type tells of it, as far as its condition allows */
+	OutboxEmit emit;
+
+	if (contract->owner_changed)
+		letter.hint = contract->error->hint;
+	broken.is_child = config && config->at_commit && !OutboxIsWithin(RelationGetRelid(change->rel), config->root);
+	moved = config && !config->at_commit && change->before && change->after && key_changed(&broken, change);
+	emit = moved ? OUTBOX_EMIT_CREATED : emit_of(change, broken.is_child);
+	letter.emit = OutboxEmitName(emit);
+	certain = config == NULL || emits(config, emit) || (moved && emits(config, OUTBOX_EMIT_DELETED)) ||
+		(broken.is_child && emits_any(config));
+	if (!certain && !(may_come_or_go(config, change) && emits_any(config)))
+		return;
+	if (config && certain && config->abort_on_invalid && !contract->owner_changed)
+		refuse_write(config, &letter);
+	if (config == NULL)
+	{
+		letter.detail = psprintf("It concerns a row of table \"%s\".", RelationGetRelationName(change->rel));
+		letter.hint = "When outbox.preview() shows that the contract works again, touch the row and discard the dead letter.";
+	}
+	describe(&letter, &broken);
+	if (!moved || emits(config, emit))
+		OutboxDeadLetterInsert(&letter);
+	if (moved && emits(config, OUTBOX_EMIT_DELETED))
+	{
+		letter.emit = OutboxEmitName(OUTBOX_EMIT_DELETED);
+		former_row(&letter, &broken, change->before);
+	}
+	else if ((config == NULL || broken.is_child) && change->before && change->after)
+		former_row(&letter, &broken, change->before);
+}
+
+/* A new row of a child is a change of its parent. */
+static OutboxEmit
+emit_of(const OutboxRowChange *change, bool is_child)
+{
+	if (is_child)
+		return OUTBOX_EMIT_CHANGED;
+	if (change->before == NULL)
+		return OUTBOX_EMIT_CREATED;
+	return change->after ? OUTBOX_EMIT_CHANGED : OUTBOX_EMIT_DELETED;
+}
+
+/* Then it is another row for consumers, and the former one is gone. */
+static bool
+key_changed(BrokenRow *broken, const OutboxRowChange *change)
+{
+	OutboxDeadLetter letter = {0};
+	Jsonb *after;
+
+	describe(&letter, broken);
+	after = broken->key;
+	broken->row = change->before;
+	describe(&letter, broken);
+	broken->row = change->after;
+	return after && broken->key && compareJsonbContainers(&after->root, &broken->key->root) != 0;
+}
+
+/* By a condition of the view, which cannot be asked now, an update may make a row for consumers, or end one. */
+static bool
+may_come_or_go(const OutboxContractConfig *config, const OutboxRowChange *change)
+{
+	return !config->at_commit && change->before && change->after;
+}
+
+static void
+refuse_write(const OutboxContractConfig *config, const OutboxDeadLetter *letter)
+{
+	ereport(ERROR,
+			(errcode(letter->sqlerrcode),
+			 errmsg("contract \"%s\" refuses the change: %s", config->name, letter->message),
+			 errhint("The contract was created with on_invalid => 'abort' and does not work any more; mend or disable it.")));
+}
+
+/* Output functions run. */
+static void
+describe(OutboxDeadLetter *letter, BrokenRow *broken)
+{
+	broken->key = NULL;
+	if (OutboxRunGuarded(describe_key, broken, CurrentMemoryContext))
+		broken->key = NULL;
+	letter->source_columns = broken->key;
+}
+
+/*
+ * A row of a child that belongs to something else now concerns what it
+ * belonged to; and of a row with another key, the former one is gone.
+ */
+static void
+former_row(OutboxDeadLetter *letter, BrokenRow *broken, TupleTableSlot *before)
+{
+	Jsonb *after = broken->key;
+
+	broken->row = before;
+	describe(letter, broken);
+	if (after && broken->key && compareJsonbContainers(&after->root, &broken->key->root) != 0)
+		OutboxDeadLetterInsert(letter);
+}
+
+static bool
+emits_any(const OutboxContractConfig *config)
+{
+	return emits(config, OUTBOX_EMIT_CREATED) || emits(config, OUTBOX_EMIT_CHANGED) ||
+		emits(config, OUTBOX_EMIT_DELETED);
+}
+
+static bool
+emits(const OutboxContractConfig *config, OutboxEmit emit)
+{
+	ListCell *lc;
+
+	foreach (lc, config->event_types)
+	{
+		OutboxEventTypeConfig *type = lfirst(lc);
+
+		if (type->schema_id != 0 && (type->emit == emit || type->emit == OUTBOX_EMIT_ALWAYS))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The columns of the unique index behind the key, as they were when the
+ * contract was created. Of a child, whose own id must not be taken for the key
+ * of the contract's row that happens to be called the same, and of a table of
+ * which nothing is known, under the table's name.
+ */
+static void
+describe_key(void *arg)
+{
+	BrokenRow *broken = arg;
+	TupleDesc desc = broken->row->tts_tupleDescriptor;
+	bool as_it_is = broken->config && (!broken->is_child || names_key(broken->config, broken->rel));
+	Bitmapset *keys = key_columns(broken);
+	int *columns = palloc(sizeof(int) * desc->natts);
+	int ncolumns = 0;
+	int column = -1;
+	OutboxEvaluation evaluation;
+
+	while ((column = bms_next_member(keys, column)) >= 0)
+	{
+		if (column > 0) /* not a name of the key_query that the table does not have any more */
+			columns[ncolumns++] = column - 1;
+	}
+	if (ncolumns == 0)
+		return;
+	OutboxEvaluationBegin(&evaluation, GetUserId(), OUTBOX_ANYTHING);
+	slot_getallattrs(broken->row);
+	if (as_it_is)
+		broken->key = OutboxColumnsToJsonb(desc, broken->row->tts_values, broken->row->tts_isnull, columns, ncolumns, 0);
+	else
+		broken->key = OutboxTableColumnsToJsonb(RelationGetRelationName(broken->rel), broken->row, columns, ncolumns);
+	OutboxEvaluationEnd(&evaluation);
+}
+
+/* Numbers of the columns that tell which row it was. */
+static Bitmapset *
+key_columns(const BrokenRow *broken)
+{
+	if (broken->config == NULL)
+		return own_key(broken->rel);
+	if (broken->is_child)
+		return child_keys(broken->config, broken->rel);
+	return root_key(broken->config, broken->row->tts_tupleDescriptor);
+}
+
+/* Those of the primary key; without one, of all unique indexes that could be it. */
+static Bitmapset *
+own_key(Relation rel)
+{
+	Bitmapset *indexed = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_PRIMARY_KEY);
+	Bitmapset *keys = NULL;
+	int column = -1;
+
+	if (bms_is_empty(indexed))
+		indexed = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_KEY);
+	while ((column = bms_next_member(indexed, column)) >= 0)
+		keys = bms_add_member(keys, column + FirstLowInvalidHeapAttributeNumber);
+	return keys;
+}
+
+static Bitmapset *
+root_key(const OutboxContractConfig *config, TupleDesc desc)
+{
+	Bitmapset *keys = NULL;
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		if (!attribute->attisdropped && OutboxNameListMember(config->root_key, NameStr(attribute->attname)))
+			keys = bms_add_member(keys, i + 1);
+	}
+	return keys;
+}
+
+/* Of its primary key, and those that the key_query names: which of its rows it was, and what it belongs to. */
+static Bitmapset *
+child_keys(const OutboxContractConfig *config, Relation rel)
+{
+	Bitmapset *keys = own_key(rel);
+	ListCell *lc;
+
+	foreach (lc, config->sources)
+	{
+		OutboxSourceConfig *source = lfirst(lc);
+		ListCell *name;
+
+		if (!OutboxIsWithin(RelationGetRelid(rel), source->relation))
+			continue;
+		foreach (name, OutboxKeyQueryColumns(source->key_query))
+			keys = bms_add_member(keys, get_attnum(RelationGetRelid(rel), lfirst(name)));
+	}
+	return keys;
+}
+
+/*
+ * Are the columns that the key_query names the contract's lookup columns, by
+ * name and as they are? Then whoever tries the letter again reads by them.
+ */
+static bool
+names_key(const OutboxContractConfig *config, Relation rel)
+{
+	StringInfoData plain;
+	StringInfoData text;
+	ListCell *lc;
+
+	initStringInfo(&plain);
+	foreach (lc, config->root_key)
+		appendStringInfo(&plain, "%srow.%s", plain.len ? "," : "", (char *) lfirst(lc));
+	foreach (lc, config->sources)
+	{
+		OutboxSourceConfig *source = lfirst(lc);
+
+		if (!OutboxIsWithin(RelationGetRelid(rel), source->relation))
+			continue;
+		initStringInfo(&text);
+		for (const char *c = source->key_query; *c; c++)
+		{
+			if (*c != ' ')
+				appendStringInfoChar(&text, *c);
+		}
+		if (strcmp(text.data, plain.data) == 0)
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,298 @@
+/*-------------------------------------------------------------------------
+ *
+ * trigger.c
+ *	  The trigger functions on a contract's source.
+ *
+ * They run in every write of a legacy application: whatever is wrong with a
+ * contract becomes a dead letter or a gap, never an error of that write
+ * (unless the contract asked for it with on_invalid = abort).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "capture/row/broken_contract.h"
+#include "capture/row/moved_row.h"
+#include "capture/row/touch_row.h"
+#include "capture/transition/row_change.h"
+#include "capture/transition/transition.h"
+#include "capture/write/cost.h"
+#include "contract/compile/cache.h"
+#include "contract/environment/guard.h"
+#include "contract/view/partition.h"
+#include "guc.h"
+#include "letters/dead_letter.h"
+
+PG_FUNCTION_INFO_V1(outbox_capture_row);
+PG_FUNCTION_INFO_V1(outbox_capture_truncate);
+PG_FUNCTION_INFO_V1(outbox_config_changed);
+
+/* What judge_emptied finds out about a truncated table. */
+typedef struct EmptiedTable
+{
+	const char *contract;
+	Oid trigger;
+	Oid relation;
+	bool captured;
+	bool refused;
+} EmptiedTable;
+
+static void check_call(FunctionCallInfo fcinfo, const char *function, bool row);
+static void read_change(TriggerData *trigger, OutboxRowChange *change);
+static void record_gap(OutboxCachedContract *contract, const OutboxRowChange *change, const char *reason);
+static void log_restoring(const OutboxContractConfig *config);
+static void judge_emptied(void *arg);
+static void note_commands(OutboxRowChange *change, HeapTuple new_tuple, HeapTuple old_tuple);
+static bool is_superseded(HeapTuple tuple);
+
+/* outbox.capture(): AFTER INSERT OR UPDATE OR DELETE, FOR EACH ROW. */
+Datum
+outbox_capture_row(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	OutboxRowChange change = {0};
+	TupleTableSlot *moved = NULL;
+
+	check_call(fcinfo, "outbox.capture", true);
+	change.trigger = trigger->tg_trigger;
+	change.rel = trigger->tg_relation;
+	if (!outbox_capture)
+		return PointerGetDatum(NULL);
+	if (trigger->tg_relation->rd_rel->relispartition)
+		moved = OutboxMovedRowArrives(trigger);
+	read_change(trigger, &change);
+	if (moved)
+		change.before = moved;
+	change.departs = OutboxRowDeparts(trigger);
+	if (OutboxCaptureRowChange(&change) && change.departs)
+		OutboxMovedRowKeep(trigger);
+	if (moved)
+		ExecDropSingleTupleTableSlot(moved);
+	return PointerGetDatum(NULL);
+}
+
+/* outbox.capture_truncate(): AFTER TRUNCATE, FOR EACH STATEMENT; leaves a gap, or refuses. */
+Datum
+outbox_capture_truncate(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	EmptiedTable emptied = {0};
+
+	check_call(fcinfo, "outbox.capture_truncate", false);
+	emptied.contract = OutboxTriggerContract(trigger->tg_trigger);
+	emptied.trigger = trigger->tg_trigger->tgoid;
+	emptied.relation = RelationGetRelid(trigger->tg_relation);
+	if (!outbox_capture || !TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
+		return PointerGetDatum(NULL);
+	/* a configuration that cannot be read is no reason to stay silent */
+	if (OutboxRunGuarded(judge_emptied, &emptied, CurrentMemoryContext) == NULL && !emptied.captured)
+		return PointerGetDatum(NULL);
+	if (emptied.refused)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("contract \"%s\" refuses TRUNCATE of \"%s\"", emptied.contract,
+						RelationGetRelationName(trigger->tg_relation)),
+				 errdetail("Its rows would be gone without an event."),
+				 errhint("DELETE them; or disable the contract first: SELECT outbox.disable('%s').", emptied.contract)));
+	OutboxGapInsert(emptied.contract, emptied.relation, "truncate", NULL);
+	return PointerGetDatum(NULL);
+}
+
+/* outbox.config_changed(): on our configuration tables, so that every backend compiles anew. */
+Datum
+outbox_config_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	check_call(fcinfo, "outbox.config_changed", false);
+	OutboxContractsChanged();
+	CacheInvalidateRelcache(trigger->tg_relation);
+	return PointerGetDatum(NULL);
+}
+
+static void
+check_call(FunctionCallInfo fcinfo, const char *function, bool row)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
+		(TRIGGER_FIRED_FOR_ROW(trigger->tg_event) != 0) != row)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("%s() was not called as its trigger", function),
+				 errhint("outbox.enable() creates the triggers of a contract.")));
+}
+
+static void
+read_change(TriggerData *trigger, OutboxRowChange *change)
+{
+	HeapTuple new_tuple = NULL;
+
+	change->trigger_depth = OutboxTriggerDepth();
+	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+	{
+		change->after = trigger->tg_trigslot;
+		new_tuple = trigger->tg_trigtuple;
+	}
+	else
+	{
+		change->before = trigger->tg_trigslot;
+		if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		{
+			change->after = trigger->tg_newslot;
+			new_tuple = trigger->tg_newtuple;
+		}
+	}
+	note_commands(change, new_tuple, trigger->tg_trigtuple);
+}
+
+/* Rows of foreign tables bear no command; those of COPY FREEZE are said to be nobody's. */
+static void
+note_commands(OutboxRowChange *change, HeapTuple new_tuple, HeapTuple old_tuple)
+{
+	change->command = InvalidCommandId;
+	change->superseded_by = InvalidCommandId;
+	if (change->rel->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
+		return;
+	if (new_tuple == NULL)
+		change->command = HeapTupleHeaderGetCmax(old_tuple->t_data);
+	else
+	{
+		if (!HeapTupleHeaderXminFrozen(new_tuple->t_data))
+			change->command = HeapTupleHeaderGetCmin(new_tuple->t_data);
+		if (is_superseded(new_tuple))
+			change->superseded_by = HeapTupleHeaderGetCmax(new_tuple->t_data);
+	}
+}
+
+bool
+OutboxCaptureRowChange(const OutboxRowChange *change)
+{
+	OutboxCachedContract *contract;
+	OutboxCostMark cost;
+	volatile bool captures = false;
+
+	OutboxCostBegin(&cost);
+	contract = OutboxContractAcquire(change->trigger, change->rel);
+
+	PG_TRY();
+	{
+		switch (contract->state)
+		{
+			case OUTBOX_CONTRACT_READY:
+				/* a row that moves touches the same keys twice, which is once */
+				if (contract->touch)
+				{
+					OutboxCostEnd(&cost, contract->config->id,
+								  OutboxTouchRow(contract, change) ? OUTBOX_COST_QUEUED : 0);
+					break;
+				}
+				captures = true;
+				if (!change->departs && contract->compiled)
+					OutboxCostEnd(&cost, contract->config->id,
+								  OutboxCaptureChange(contract->compiled, change));
+				break;
+			case OUTBOX_CONTRACT_DISABLED:
+			case OUTBOX_CONTRACT_FOREIGN:
+				break;
+			case OUTBOX_CONTRACT_RESTORING:
+				log_restoring(contract->config);
+				break;
+			case OUTBOX_CONTRACT_MISSING:
+				record_gap(contract, change, "contract_missing");
+				break;
+			case OUTBOX_CONTRACT_DETACHED:
+				record_gap(contract, change, "detached");
+				break;
+			case OUTBOX_CONTRACT_BROKEN:
+				captures = true;
+				if (!change->departs)
+					OutboxBrokenContract(contract, change);
+				if (contract->config)
+					OutboxCostEnd(&cost, contract->config->id, 1);
+				break;
+		}
+	}
+	PG_FINALLY();
+	{
+		OutboxContractRelease(contract);
+	}
+	PG_END_TRY();
+	return captures;
+}
+
+int
+OutboxTriggerDepth(void)
+{
+	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
+}
+
+/* One gap per trigger and transaction. */
+static void
+record_gap(OutboxCachedContract *contract, const OutboxRowChange *change, const char *reason)
+{
+	if (OutboxContractFirstGap(contract))
+		OutboxGapInsert(OutboxTriggerContract(change->trigger), RelationGetRelid(change->rel), reason, NULL);
+}
+
+/*
+ * Nothing is captured, as the rows are those of a restore. Somebody may have turned back our sequence, though: the log
+ * says it once per session and contract.
+ */
+static void
+log_restoring(const OutboxContractConfig *config)
+{
+	static List *logged = NIL;
+	MemoryContext caller;
+
+	if (list_member_int(logged, config->id))
+		return;
+	caller = MemoryContextSwitchTo(TopMemoryContext);
+	logged = lappend_int(logged, config->id);
+	MemoryContextSwitchTo(caller);
+	ereport(LOG_SERVER_ONLY,
+			(errmsg("contract \"%s\" captures nothing: it counts as being restored", config->name),
+			 errdetail("Sequence outbox_internal.contract_id_seq is behind its id %d.", config->id),
+			 errhint("If no restore is running, see its advice: SELECT advice FROM outbox.status WHERE state = 'restoring'.")));
+}
+
+static void
+judge_emptied(void *arg)
+{
+	EmptiedTable *emptied = arg;
+	OutboxContractConfig *config = OutboxContractLoad(emptied->contract);
+
+	if (config == NULL)
+		emptied->captured = OutboxIsWithinAnySource(emptied->relation) && OutboxTriggerIsOurs(emptied->trigger, emptied->relation);
+	else
+		emptied->captured = config->enabled && OutboxIsWithinSource(config, emptied->relation);
+	if (emptied->captured && config && config->restoring)
+	{
+		log_restoring(config);
+		emptied->captured = false;
+	}
+	emptied->refused = emptied->captured && config && config->reject_truncate;
+}
+
+/* Another trigger of the same statement may already have updated the row again. */
+static bool
+is_superseded(HeapTuple tuple)
+{
+	HeapTupleHeader header = tuple->t_data;
+
+	if ((header->t_infomask & HEAP_XMAX_INVALID) || HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask))
+		return false;
+	return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(header));
+}

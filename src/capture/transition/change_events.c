@@ -1,0 +1,300 @@
+/*-------------------------------------------------------------------------
+ *
+ * change_events.c
+ *	  The transitions of a contract's row -> events.
+ *
+ * Every event type decides for itself: a condition that raises, a check that
+ * fails or a row that cannot be encoded concerns that event type alone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "executor/executor.h"
+#include "utils/builtins.h"
+
+#include "capture/transition/change.h"
+#include "capture/transition/overtaken.h"
+#include "capture/transition/transition.h"
+#include "capture/write/event_writer.h"
+#include "capture/write/trace.h"
+#include "catalog/outbox_catalog.h"
+#include "contract/codes/code_map.h"
+#include "contract/compile/evaluate.h"
+#include "contract/environment/evaluation.h"
+#include "guc.h"
+
+static bool concerns(const OutboxChange *change, const OutboxCompiledEventType *type, const OutboxTransition *transition);
+static bool checks_pass(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type);
+static const char *unknown_code_detail(const OutboxAvroError *error);
+static const char *encode_hint(const OutboxAvroError *error);
+static void make_event(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type);
+static bool too_large(OutboxChange *change, const OutboxCompiledEventType *type, const bytea *payload, const text *key);
+static bytea *encode(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type, OutboxAvroError *error);
+static void append_event(OutboxChange *change, TupleTableSlot *row, OutboxCompiledEventType *type, int16 flags, text *key, bytea *payload);
+static bool is_overtaken(const OutboxChange *change, TupleTableSlot *row);
+static void message_key_step(void *arg);
+static TupleTableSlot *row_before(const OutboxChange *change, const OutboxTransition *transition);
+static TupleTableSlot *row_after(const OutboxChange *change, const OutboxTransition *transition);
+static TupleTableSlot *published_row(const OutboxChange *change, const OutboxTransition *transition);
+
+/* Goes on where the last run stopped. */
+void
+OutboxChangeMakeEvents(OutboxChange *change)
+{
+	OutboxCompiledContract *contract = change->contract;
+
+	for (; change->transition < change->ntransitions; change->transition++, change->type = 0)
+	{
+		OutboxTransition *transition = &change->transitions[change->transition];
+
+		for (; change->type < contract->ntypes; change->type++, change->unfit = NULL)
+		{
+			OutboxCompiledEventType *type = &contract->types[change->type];
+
+			change->stage = "condition";
+			if (concerns(change, type, transition) &&
+				OutboxConditionHolds(contract, type, row_before(change, transition), row_after(change, transition)) &&
+				checks_pass(change, transition, type))
+				make_event(change, transition, type);
+		}
+	}
+}
+
+static bool
+concerns(const OutboxChange *change, const OutboxCompiledEventType *type, const OutboxTransition *transition)
+{
+	if (change->only_type && strcmp(change->only_type, type->config->name) != 0)
+		return false;
+	if (change->ntransitions == 1 && bms_is_member(type - change->contract->types, change->told))
+		return false;
+	if (type->config->emit == OUTBOX_EMIT_ALWAYS)
+		return true;
+	if (type->config->emit != transition->emit || transition->equal)
+		return false;
+	/* columns that only another event type publishes do not concern this one */
+	return transition->emit != OUTBOX_EMIT_CHANGED || change->before != ROW_PRESENT || change->is_state || !type->partial ||
+		!OutboxRowsEqual(change->contract, type);
+}
+
+static bool
+checks_pass(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type)
+{
+	const char *failed;
+
+	change->stage = "check";
+	failed = OutboxFailedCheck(change->contract, type, published_row(change, transition),
+							   row_before(change, transition), row_after(change, transition));
+	if (failed == NULL)
+		return true;
+	OutboxChangeEventFailed(change, "check",
+							&(ErrorData){.sqlerrcode = ERRCODE_CHECK_VIOLATION,
+										 .message = psprintf("check \"%s\" of event type \"%s\" is false", failed, type->config->name),
+										 .hint = "Correct the row, or the check."});
+	return false;
+}
+
+/* What a missing value may come from. */
+static const char *
+unknown_code_detail(const OutboxAvroError *error)
+{
+	const char *codes = OutboxUnknownCodes();
+
+	if (error->sqlerrcode != ERRCODE_NOT_NULL_VIOLATION || codes == NULL)
+		return error->detail;
+	return psprintf("Unknown codes in this row: %s.", codes);
+}
+
+static const char *
+encode_hint(const OutboxAvroError *error)
+{
+	if (error->hint)
+		return error->hint;
+	if (unknown_code_detail(error) != error->detail)
+		return "Add the code to its code map, or correct the row.";
+	return "Correct the row, or the view's expression for the column.";
+}
+
+static void
+make_event(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type)
+{
+	OutboxCompiledContract *contract = change->contract;
+	TupleTableSlot *row = published_row(change, transition);
+	OutboxAvroError error = {0};
+	bytea *payload;
+	text *key;
+
+	change->stage = "encode";
+	if (type->encoder == NULL)
+	{
+		OutboxChangeEventFailed(change, "map",
+								&(ErrorData){.sqlerrcode = type->mismatch.sqlerrcode,
+											 .message = type->mismatch.message,
+											 .detail = type->mismatch.detail,
+											 .hint = "Bring the view back to the pinned schema, or drop the contract and create it again in one transaction."});
+		return;
+	}
+	payload = encode(change, transition, type, &error);
+	if (payload == NULL)
+	{
+		OutboxChangeEventFailed(change, "encode",
+								&(ErrorData){.sqlerrcode = error.sqlerrcode, .message = error.message, .detail = unconstify(char *, unknown_code_detail(&error)), .hint = unconstify(char *, encode_hint(&error))});
+		return;
+	}
+	key = OutboxAggregateId(contract, row);
+	if (key == NULL)
+	{
+		OutboxChangeAddLetter(change, type, transition->emit, "encode",
+							  &(ErrorData){.sqlerrcode = ERRCODE_NOT_NULL_VIOLATION, .message = "a column of aggregate_id is NULL", .hint = "Correct the row, or the view's expression for the column."});
+		return;
+	}
+	if (too_large(change, type, payload, key))
+		return;
+	append_event(change, row, type, type->flags, key, payload);
+}
+
+/*
+ * The payload.  A former value without an Avro form is shown as null: the event tells what is now, and must not be
+ * lost for what was.
+ */
+static bytea *
+encode(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type, OutboxAvroError *error)
+{
+	OutboxCompiledContract *contract = change->contract;
+	TupleTableSlot *row = published_row(change, transition);
+	TupleTableSlot *before = row_before(change, transition);
+	bytea *payload = OutboxEncodeEvent(contract, type, row, before, change->unfit, error);
+
+	if (payload || type->nprevious == 0 || before == NULL || change->unfit)
+		return payload;
+	change->unfit = palloc0(sizeof(bool) * type->nprevious);
+	for (int i = 0; i < type->nprevious; i++)
+		change->unfit[i] = !OutboxPreviousFits(contract, type, i, before);
+	return OutboxEncodeEvent(contract, type, row, before, change->unfit, error);
+}
+
+/* row: of the contract, with its key. */
+static void
+append_event(OutboxChange *change, TupleTableSlot *row, OutboxCompiledEventType *type, int16 flags, text *key, bytea *payload)
+{
+	OutboxCompiledContract *contract = change->contract;
+	OutboxEvent *event;
+
+	if (is_overtaken(change, row))
+	{
+		/* a null value would erase what came later */
+		if (flags & OUTBOX_EVENT_TOMBSTONE_ONLY)
+			return;
+		flags = (flags & ~OUTBOX_EVENT_TOMBSTONE_AFTER) | OUTBOX_EVENT_SUPERSEDED;
+	}
+	event = palloc0(sizeof(OutboxEvent));
+	event->contract_id = contract->config->id;
+	event->schema_id = type->config->schema_id;
+	event->flags = flags | change->flags;
+	event->aggregatetype = contract->aggregatetype;
+	event->aggregateid = key;
+	event->type = type->type;
+	event->payload = payload;
+	change->events = lappend(change->events, event);
+}
+
+/* Only a row that is there can have been changed again unseen. */
+static bool
+is_overtaken(const OutboxChange *change, TupleTableSlot *row)
+{
+	bool changed_again = change->row && change->row->superseded_by != InvalidCommandId && row == change->contract->after;
+
+	if (change->row == NULL || (!changed_again && !OutboxAnyOvertaking()))
+		return false;
+	return OutboxOvertaken(change->row, OutboxRowKeyHash(change->contract, row), changed_again);
+}
+
+/* Then it becomes a dead letter. */
+static bool
+too_large(OutboxChange *change, const OutboxCompiledEventType *type, const bytea *payload, const text *key)
+{
+	Size size = OutboxMessageSize(type, payload, key, OutboxCorrelationHeaders());
+
+	if (size <= (Size) outbox_max_message_bytes)
+		return false;
+	OutboxChangeEventFailed(change, "size",
+							&(ErrorData){.sqlerrcode = ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+										 .message = psprintf("event of %zu bytes exceeds outbox.max_message_bytes (%d)",
+															 size, outbox_max_message_bytes),
+										 .detail = "The size counts payload, headers, and the key three times: it is in two headers, too.",
+										 .hint = "Raise outbox.max_message_bytes together with the broker's limit, or leave the large column out of the contract."});
+	return true;
+}
+
+bool
+OutboxChangeAddTombstone(OutboxChange *change, OutboxCompiledEventType *type, text *key)
+{
+	bytea *nothing = palloc(VARHDRSZ);
+
+	SET_VARSIZE(nothing, VARHDRSZ);
+	if ((type->flags & OUTBOX_EVENT_TOMBSTONES) == 0 || key == NULL ||
+		OutboxMessageSize(type, nothing, key, OutboxCorrelationHeaders()) > (Size) outbox_max_message_bytes)
+		return false;
+	append_event(change, change->contract->before, type, OUTBOX_EVENT_TOMBSTONE_ONLY, key, nothing);
+	return true;
+}
+
+void
+OutboxChangeEventFailed(OutboxChange *change, const char *stage, const ErrorData *error)
+{
+	OutboxCompiledEventType *type = &change->contract->types[change->type];
+	OutboxTransition *transition = &change->transitions[change->transition];
+
+	/* a null value carries the key alone, so what is wrong with the row does not keep it back */
+	if ((type->flags & OUTBOX_EVENT_TOMBSTONES) != 0 && strcmp(stage, "condition") != 0 &&
+		OutboxChangeAddTombstone(change, type, OutboxMessageKey(change->contract, published_row(change, transition))) &&
+		(type->flags & OUTBOX_EVENT_TOMBSTONE_ONLY) != 0 && strcmp(stage, "check") != 0)
+		return;
+	OutboxChangeAddLetter(change, type, transition->emit, stage, error);
+}
+
+/* What message_key_step needs inside its guard. */
+typedef struct KeyRequest
+{
+	OutboxCompiledContract *contract;
+	TupleTableSlot *row;
+	text *key;
+} KeyRequest;
+
+text *
+OutboxMessageKey(OutboxCompiledContract *contract, TupleTableSlot *row)
+{
+	KeyRequest request = {.contract = contract, .row = row};
+
+	return OutboxRunGuarded(message_key_step, &request, contract->row_context) ? NULL : request.key;
+}
+
+static void
+message_key_step(void *arg)
+{
+	KeyRequest *request = arg;
+	OutboxEvaluation evaluation;
+
+	OutboxEvaluationBegin(&evaluation, request->contract->owner, OUTBOX_ANYTHING);
+	request->key = OutboxAggregateId(request->contract, request->row);
+	OutboxEvaluationEnd(&evaluation);
+}
+
+static TupleTableSlot *
+row_before(const OutboxChange *change, const OutboxTransition *transition)
+{
+	return transition->before ? change->contract->before : NULL;
+}
+
+static TupleTableSlot *
+row_after(const OutboxChange *change, const OutboxTransition *transition)
+{
+	return transition->after ? change->contract->after : NULL;
+}
+
+/* What the event carries: the row after, of a deleted one the row before. */
+static TupleTableSlot *
+published_row(const OutboxChange *change, const OutboxTransition *transition)
+{
+	return transition->after ? change->contract->after : change->contract->before;
+}

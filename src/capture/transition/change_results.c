@@ -1,0 +1,168 @@
+/*-------------------------------------------------------------------------
+ *
+ * change_results.c
+ *	  What a change produced goes into the writer's transaction.
+ *
+ * Outside of any subtransaction of ours, so that none of them gets a
+ * transaction id. Dead letters are described for a person first, which runs
+ * output functions and is guarded; when that fails they carry the key alone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "executor/executor.h"
+#include "utils/builtins.h"
+
+#include "capture/transition/change.h"
+#include "capture/write/event_writer.h"
+#include "capture/write/trace.h"
+#include "compat.h"
+#include "contract/compile/evaluate.h"
+#include "contract/environment/evaluation.h"
+#include "contract/environment/guard.h"
+#include "guc.h"
+#include "letters/letter_json.h"
+
+/* After so many failures of one contract in one transaction a dead letter carries the key only. */
+#define MAX_DETAILED_FAILURES 1000
+
+static void describe_letters(void *arg);
+static Jsonb *key_of(OutboxChange *change, const OutboxDeadLetter *letter);
+static Jsonb *source_columns_of(OutboxChange *change, const OutboxDeadLetter *letter);
+OUTBOX_NORETURN static void refuse_write(const OutboxDeadLetter *letter);
+
+/* Inserts what the change produced, or refuses the write when the contract says so. */
+void
+OutboxChangeInsertResults(OutboxChange *change)
+{
+	OutboxCompiledContract *contract = change->contract;
+	ListCell *lc;
+
+	OutboxChangeAppendEvents(change);
+	if (change->letters == NIL)
+		return;
+	if (contract->config->abort_on_invalid)
+		refuse_write(linitial(change->letters));
+	change->key_only = OutboxCountFailure(contract) > MAX_DETAILED_FAILURES;
+	if (OutboxRunGuarded(describe_letters, change, contract->row_context))
+	{
+		change->key_only = true;
+		(void) OutboxRunGuarded(describe_letters, change, contract->row_context);
+	}
+	foreach (lc, change->letters)
+	{
+		OutboxDeadLetterInsert(lfirst(lc));
+		OutboxEventCountDeadLetter(contract->config->id);
+	}
+}
+
+void
+OutboxChangeAppendEvents(OutboxChange *change)
+{
+	text *trace;
+	Jsonb *headers;
+	ListCell *lc;
+
+	if (change->events == NIL)
+		return;
+	trace = change->lookup ? OutboxTraceContextAtCommit() : OutboxTraceContext();
+	headers = OutboxCorrelationHeaders();
+	foreach (lc, change->events)
+	{
+		OutboxEvent *event = lfirst(lc);
+
+		event->tracingspancontext = trace;
+		event->headers = headers;
+		OutboxEventAppend(event);
+	}
+}
+
+void
+OutboxChangeAddLetter(OutboxChange *change, const OutboxCompiledEventType *type, OutboxEmit emit,
+					  const char *stage, const ErrorData *error)
+{
+	OutboxDeadLetter *letter = palloc0(sizeof(OutboxDeadLetter));
+
+	letter->contract = change->contract->config->name;
+	letter->event_type = type ? type->config->name : NULL;
+	letter->emit = OutboxEmitName(emit);
+	letter->stage = stage;
+	letter->sqlerrcode = error->sqlerrcode;
+	letter->message = error->message ? pstrdup(error->message) : "unknown error";
+	letter->detail = error->detail ? pstrdup(error->detail) : NULL;
+	letter->hint = error->hint ? pstrdup(error->hint) : NULL;
+	change->letters = lappend(change->letters, letter);
+}
+
+/* Adds what helps a person to find and mend the row. Output functions run, so it is guarded. */
+static void
+describe_letters(void *arg)
+{
+	OutboxChange *change = arg;
+	OutboxCompiledContract *contract = change->contract;
+	OutboxEvaluation evaluation;
+	ListCell *lc;
+
+	OutboxEvaluationBegin(&evaluation, contract->owner, OUTBOX_ANYTHING);
+	foreach (lc, change->letters)
+	{
+		OutboxDeadLetter *letter = lfirst(lc);
+
+		letter->key = key_of(change, letter);
+		/* a lookup key is what a redrive finds the row by */
+		if (change->lookup || !change->key_only)
+			letter->source_columns = source_columns_of(change, letter);
+		if (!change->key_only && change->before == ROW_PRESENT && strcmp(letter->emit, "created") != 0)
+			letter->before = OutboxRowToJsonb(contract->row_desc, contract->before->tts_values, contract->before->tts_isnull);
+	}
+	OutboxEvaluationEnd(&evaluation);
+}
+
+/* The key of the row that the dead letter is about; NULL when it is not known. */
+static Jsonb *
+key_of(OutboxChange *change, const OutboxDeadLetter *letter)
+{
+	OutboxCompiledContract *contract = change->contract;
+	bool former = strcmp(letter->emit, "deleted") == 0;
+	TupleTableSlot *row = contract->key_row;
+
+	if (former && change->before != ROW_ABSENT)
+		row = change->before == ROW_UNKNOWN && !change->former_key_known ? NULL : contract->before;
+	else if (!former && change->after == ROW_PRESENT)
+		row = contract->after;
+	if (row == NULL || TTS_EMPTY(row))
+		return change->lookup ? OutboxLookupToJsonb(change->lookup_desc, change->lookup) : NULL;
+	return OutboxColumnsToJsonb(contract->row_desc, row->tts_values, row->tts_isnull,
+								contract->key, contract->nkey, 0);
+}
+
+/* The source columns that the contract reads, of the row that could not be published. */
+static Jsonb *
+source_columns_of(OutboxChange *change, const OutboxDeadLetter *letter)
+{
+	OutboxCompiledContract *contract = change->contract;
+	bool former = strcmp(letter->emit, "deleted") == 0;
+	TupleTableSlot *source;
+	int *columns;
+
+	if (change->lookup)
+		return OutboxLookupToJsonb(change->lookup_desc, change->lookup);
+	source = former || !change->source_after ? change->source_before : change->source_after;
+	columns = palloc(sizeof(int) * (contract->nread + 1));
+	slot_getsomeattrs(source, Max(contract->max_read, 1));
+	for (int i = 0; i < contract->nread; i++)
+		columns[i] = contract->read[i] - 1;
+	return OutboxColumnsToJsonb(source->tts_tupleDescriptor, source->tts_values, source->tts_isnull,
+								columns, contract->nread, OUTBOX_SHOWN_BYTES);
+}
+
+static void
+refuse_write(const OutboxDeadLetter *letter)
+{
+	ereport(ERROR,
+			(errcode(letter->sqlerrcode),
+			 errmsg("contract \"%s\" refuses the change: %s", letter->contract, letter->message),
+			 letter->detail ? errdetail("%s", letter->detail) : 0,
+			 errhint("The contract was created with on_invalid => 'abort'; correct the row.")));
+}

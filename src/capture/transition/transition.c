@@ -1,0 +1,299 @@
+/*-------------------------------------------------------------------------
+ *
+ * transition.c
+ *	  One changed source row -> events and dead letters.
+ *
+ * The ways in: a row that a trigger saw, the rows of a key at commit, and both
+ * again from a dead letter. The steps (change_steps.c) are the same for all;
+ * what they produced is inserted afterwards, outside of any subtransaction of
+ * ours.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "executor/executor.h"
+
+#include "capture/transition/change.h"
+#include "capture/transition/commit_guard.h"
+#include "capture/transition/overtaken.h"
+#include "capture/transition/transition.h"
+#include "capture/write/cost.h"
+#include "capture/write/event_writer.h"
+#include "catalog/outbox_catalog.h"
+#include "contract/compile/evaluate.h"
+
+static int take_attempt(OutboxChange *change, OutboxDeadLetter *failure);
+static void note_keys(const OutboxChange *change);
+static int capture_again(OutboxChange *change, const OutboxKeyRows *rows, const OutboxKeyRows *whole, OutboxDeadLetter *failure);
+static void go_whole_way(OutboxChange *change, const OutboxKeyRows *rows);
+static void take_rows(OutboxChange *change, const OutboxKeyRows *rows);
+static void take_former_key(OutboxChange *change, HeapTuple row);
+static void former_row_unknown(OutboxChange *change);
+static void store_row(OutboxCompiledContract *contract, TupleTableSlot *slot, HeapTuple tuple);
+static int count_differing(const OutboxChange *change);
+static void run_within_time(OutboxChange *change);
+
+int
+OutboxCaptureChange(OutboxCompiledContract *contract, const OutboxRowChange *row)
+{
+	OutboxChange change = {.contract = contract, .row = row, .source_before = row->before, .source_after = row->after};
+	MemoryContext caller;
+	bool overtakes = OutboxMayOvertake(row);
+	int differing;
+
+	if (row->before && row->after && !OutboxEmitIsWanted(contract, OUTBOX_EMIT_ALWAYS) &&
+		OutboxSourceReadsEqual(contract, row->before, row->after))
+		return 0;
+	OutboxEvaluateReset(contract);
+	caller = MemoryContextSwitchTo(contract->row_context);
+	OutboxChangeRun(&change);
+	differing = count_differing(&change);
+	if (overtakes)
+		note_keys(&change);
+	OutboxChangeInsertResults(&change);
+	MemoryContextSwitchTo(caller);
+	return differing;
+}
+
+/* Those of the rows that differ; of one that could not be mapped the key that could be told. */
+static void
+note_keys(const OutboxChange *change)
+{
+	OutboxCompiledContract *contract = change->contract;
+
+	for (int i = 0; i < change->ntransitions; i++)
+	{
+		const OutboxTransition *transition = &change->transitions[i];
+
+		if (!transition->equal)
+			OutboxNoteOvertaking(OutboxRowKeyHash(contract, transition->after ? contract->after : contract->before),
+								 change->row->command);
+	}
+	if (change->letters && !TTS_EMPTY(contract->key_row))
+		OutboxNoteOvertaking(OutboxRowKeyHash(contract, contract->key_row), change->row->command);
+}
+
+int
+OutboxCaptureRedrive(OutboxCompiledContract *contract, const OutboxRedrive *redrive, OutboxDeadLetter *failure)
+{
+	OutboxChange change = {.contract = contract, .flags = OUTBOX_EVENT_REDRIVEN | redrive->flags, .only_type = redrive->event_type, .step = STEP_EVENTS};
+	MemoryContext caller;
+	int nevents;
+
+	OutboxEvaluateReset(contract);
+	caller = MemoryContextSwitchTo(contract->row_context);
+	store_row(contract, contract->before, redrive->before);
+	store_row(contract, contract->after, redrive->after);
+	if (redrive->before_unknown)
+		ExecStoreAllNullTuple(contract->before);
+	OutboxChangeAddTransition(&change, redrive->emit, false, redrive->before || redrive->before_unknown,
+							  redrive->after != NULL);
+	run_within_time(&change);
+	nevents = take_attempt(&change, failure);
+	MemoryContextSwitchTo(caller);
+	return nevents;
+}
+
+/* The events, or why there are none. */
+static int
+take_attempt(OutboxChange *change, OutboxDeadLetter *failure)
+{
+	if (change->interrupted)
+	{
+		failure->sqlerrcode = ERRCODE_QUERY_CANCELED;
+		failure->message = "evaluating the row took too long";
+		failure->hint = "See what the contract's conditions, checks and expressions call, or raise outbox.flush_timeout.";
+		return 0;
+	}
+	if (change->letters == NIL)
+	{
+		OutboxChangeAppendEvents(change);
+		return list_length(change->events);
+	}
+	*failure = *(OutboxDeadLetter *) linitial(change->letters);
+	return 0;
+}
+
+bool
+OutboxCaptureKey(OutboxCompiledContract *contract, const OutboxKeyRows *rows)
+{
+	OutboxChange change = {.contract = contract};
+	MemoryContext caller;
+
+	OutboxEvaluateReset(contract);
+	caller = MemoryContextSwitchTo(contract->row_context);
+	take_rows(&change, rows);
+	run_within_time(&change);
+	if (!change.interrupted)
+	{
+		OutboxCostTransitions(contract->config->id, count_differing(&change));
+		OutboxChangeInsertResults(&change);
+	}
+	MemoryContextSwitchTo(caller);
+	return !change.interrupted;
+}
+
+/* Pairs of rows in which something published differs; a row that cannot be mapped is one, of nobody knows what. */
+static int
+count_differing(const OutboxChange *change)
+{
+	int differing = 0;
+
+	for (int i = 0; i < change->ntransitions; i++)
+		differing += !change->transitions[i].equal;
+	return differing == 0 && change->letters ? 1 : differing;
+}
+
+int
+OutboxCaptureLate(OutboxCompiledContract *contract, const OutboxKeyRows *rows, const OutboxKeyRows *whole, int16 flags, OutboxDeadLetter *failure)
+{
+	OutboxChange change = {.contract = contract, .flags = flags, .is_state = true};
+
+	return capture_again(&change, rows, whole, failure);
+}
+
+int
+OutboxCaptureAnew(OutboxCompiledContract *contract, const OutboxKeyRows *rows, int16 flags, OutboxDeadLetter *failure)
+{
+	OutboxChange change = {.contract = contract, .flags = flags};
+
+	return capture_again(&change, rows, NULL, failure);
+}
+
+static int
+capture_again(OutboxChange *change, const OutboxKeyRows *rows, const OutboxKeyRows *whole, OutboxDeadLetter *failure)
+{
+	OutboxCompiledContract *contract = change->contract;
+	MemoryContext caller;
+	int nevents;
+
+	OutboxEvaluateReset(contract);
+	caller = MemoryContextSwitchTo(contract->row_context);
+	take_rows(change, rows);
+	run_within_time(change);
+	if (whole && !change->interrupted)
+		go_whole_way(change, whole);
+	nevents = take_attempt(change, failure);
+	MemoryContextSwitchTo(caller);
+	return nevents;
+}
+
+/* The same change from another row before. Its events come first: those that tell what differs for consumers are the last word. */
+static void
+go_whole_way(OutboxChange *change, const OutboxKeyRows *rows)
+{
+	OutboxCompiledContract *contract = change->contract;
+	List *events = change->events;
+	Bitmapset *told = bms_copy(rows->told);
+	ListCell *lc;
+
+	foreach (lc, events)
+	{
+		const OutboxEvent *event = lfirst(lc);
+
+		for (int i = 0; i < contract->ntypes; i++)
+		{
+			if (contract->types[i].config->schema_id == event->schema_id)
+				told = bms_add_member(told, i);
+		}
+	}
+	change->told = told;
+	change->is_state = false;
+	change->events = NIL;
+	change->ntransitions = change->transition = change->type = 0;
+	change->unfit = NULL;
+	take_rows(change, rows);
+	run_within_time(change);
+	change->events = list_concat(change->events, events);
+}
+
+/* Starts with the rows of the view in place of evaluating source rows. */
+static void
+take_rows(OutboxChange *change, const OutboxKeyRows *rows)
+{
+	OutboxCompiledContract *contract = change->contract;
+
+	change->lookup_desc = rows->lookup_desc;
+	change->lookup = rows->lookup;
+	change->step = STEP_COMPARE;
+	store_row(contract, contract->before, rows->before);
+	store_row(contract, contract->after, rows->after);
+	change->before = rows->before ? ROW_PRESENT : ROW_ABSENT;
+	change->after = rows->after ? ROW_PRESENT : ROW_ABSENT;
+	if (rows->before_error)
+	{
+		change->before = ROW_UNKNOWN;
+		change->former_error = rows->before_error;
+		former_row_unknown(change);
+		if (rows->before_key)
+			take_former_key(change, rows->before_key);
+	}
+	if (rows->after_error)
+	{
+		OutboxEmit emit = change->before == ROW_ABSENT ? OUTBOX_EMIT_CREATED : OUTBOX_EMIT_CHANGED;
+
+		if (OutboxEmitIsWanted(contract, emit) || OutboxEmitIsWanted(contract, OUTBOX_EMIT_ALWAYS))
+			OutboxChangeAddLetter(change, NULL, emit, "map", rows->after_error);
+		change->step = STEP_DONE;
+	}
+}
+
+/* The key of a row before that could not be read otherwise. */
+static void
+take_former_key(OutboxChange *change, HeapTuple row)
+{
+	OutboxCompiledContract *contract = change->contract;
+
+	store_row(contract, contract->key_row, row);
+	change->former_message_key = OutboxMessageKey(contract, contract->key_row);
+	change->former_key_known = true;
+	OutboxBeforeFromKey(contract);
+}
+
+/* Its columns are NULL, but for the key: the lookup key found both rows. */
+static void
+former_row_unknown(OutboxChange *change)
+{
+	OutboxCompiledContract *contract = change->contract;
+	TupleTableSlot *before = contract->before;
+	TupleTableSlot *after = contract->after;
+
+	ExecStoreAllNullTuple(before);
+	if (change->after != ROW_PRESENT)
+		return;
+	for (int i = 0; i < contract->nkey; i++)
+	{
+		before->tts_values[contract->key[i]] = after->tts_values[contract->key[i]];
+		before->tts_isnull[contract->key[i]] = after->tts_isnull[contract->key[i]];
+	}
+	ExecMaterializeSlot(before);
+}
+
+bool
+OutboxTellsOfDeleted(const OutboxCompiledContract *contract)
+{
+	return OutboxEmitIsWanted(contract, OUTBOX_EMIT_DELETED) || OutboxEmitIsWanted(contract, OUTBOX_EMIT_ALWAYS);
+}
+
+/* A row of the view as the contract's row. */
+static void
+store_row(OutboxCompiledContract *contract, TupleTableSlot *slot, HeapTuple tuple)
+{
+	ExecClearTuple(slot);
+	if (tuple == NULL)
+		return;
+	heap_deform_tuple(tuple, contract->row_desc, slot->tts_values, slot->tts_isnull);
+	ExecStoreVirtualTuple(slot);
+}
+
+/* As far as a timer of ours runs: what cannot raise takes no time, and has no subtransaction to be interrupted in. */
+static void
+run_within_time(OutboxChange *change)
+{
+	if (change->contract->traits & OUTBOX_RAISES)
+		OutboxCommitGuardArm();
+	OutboxChangeRun(change);
+	OutboxCommitGuardDisarm();
+}

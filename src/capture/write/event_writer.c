@@ -1,0 +1,341 @@
+/*-------------------------------------------------------------------------
+ *
+ * event_writer.c
+ *	  Appends events to the outbox in somebody else's transaction.
+ *
+ * An append gives the event its identity and order and puts its row into the
+ * buffer.  The rows reach the leaf when the buffer is full and before the
+ * transaction commits or is prepared; then the relays learn where to look,
+ * and at commit that they should.  Whatever another library appends even
+ * later, in a pre-commit callback after ours, is written at once.
+ *
+ * The installation is looked up again in every command: a transaction may
+ * drop and create the extension, or alter its sequence, between two appends.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "capture/write/event_buffer.h"
+#include "capture/write/event_id.h"
+#include "capture/write/event_writer.h"
+#include "capture/write/hint_runs.h"
+#include "catalog/outbox_catalog.h"
+#include "catalog/sequence.h"
+#include "shared/outbox_shared.h"
+
+/* What one nest level did for one contract and schema (0: dead letters); a stack, as the buffer is. */
+typedef struct Tally
+{
+	int32 contract_id;
+	int32 schema_id;
+	int nest_level;
+	uint64 events;
+	uint64 dead_letters;
+} Tally;
+
+/* This transaction. */
+static struct
+{
+	bool active;             /* something was appended or counted: the callbacks have work */
+	bool bound;              /* the sequence is locked */
+	bool finishing;          /* our pre-commit callback has run */
+	CommandId bound_command; /* the command in which the installation was looked up */
+	Oid installation;
+	uint64 xid;     /* 0 = nothing appended */
+	Tally *tallies; /* in TopTransactionContext */
+	int ntallies;
+	int capacity;
+} writer;
+
+static OutboxSequence event_seq;
+
+static bool bind_installation(void);
+static void count(int32 contract_id, int32 schema_id, uint64 events, uint64 dead_letters);
+static void write_rows(void);
+static void push_hints(void);
+static void on_transaction(XactEvent event, void *arg);
+static void on_subtransaction(SubXactEvent event, SubTransactionId mine,
+							  SubTransactionId parent, void *arg);
+
+void
+OutboxEventWriterInit(void)
+{
+	RegisterXactCallback(on_transaction, NULL);
+	RegisterSubXactCallback(on_subtransaction, NULL);
+}
+
+void
+OutboxEventAppend(const OutboxEvent *event)
+{
+	Datum values[Natts_event];
+	bool isnull[Natts_event] = {0};
+	pg_uuid_t id;
+	TimestampTz now = GetCurrentTimestamp();
+	bool full;
+
+	if (writer.xid == 0)
+		writer.xid = U64FromFullTransactionId(GetTopFullTransactionId());
+	writer.active = true;
+	if (!bind_installation())
+		(void) OutboxRelationOid("event_seq"); /* raises: there is no outbox to write to */
+	OutboxEventId(&id, now);
+
+	values[Anum_event_seq - 1] = Int64GetDatum(OutboxSequenceNext(&event_seq));
+	values[Anum_event_xid - 1] = UInt64GetDatum(writer.xid);
+	values[Anum_event_occurred_at - 1] = TimestampTzGetDatum(now);
+	values[Anum_event_id - 1] = UUIDPGetDatum(&id);
+	values[Anum_event_schema_id - 1] = Int32GetDatum(event->schema_id);
+	values[Anum_event_leaf - 1] = Int16GetDatum(0);
+	values[Anum_event_flags - 1] = Int16GetDatum(event->flags);
+	values[Anum_event_aggregatetype - 1] = PointerGetDatum(event->aggregatetype);
+	values[Anum_event_aggregateid - 1] = PointerGetDatum(event->aggregateid);
+	values[Anum_event_type - 1] = PointerGetDatum(event->type);
+	values[Anum_event_payload - 1] = PointerGetDatum(event->payload);
+	isnull[Anum_event_payload - 1] = event->payload == NULL;
+	values[Anum_event_tracingspancontext - 1] = PointerGetDatum(event->tracingspancontext);
+	isnull[Anum_event_tracingspancontext - 1] = event->tracingspancontext == NULL;
+	values[Anum_event_headers - 1] = PointerGetDatum(event->headers);
+	isnull[Anum_event_headers - 1] = event->headers == NULL;
+
+	full = OutboxEventBufferAdd(GetCurrentTransactionNestLevel(), values, isnull);
+	count(event->contract_id, event->schema_id, 1, 0);
+	if (writer.finishing)
+	{
+		write_rows();
+		push_hints();
+	}
+	else if (full)
+		write_rows();
+}
+
+void
+OutboxEventWriteRows(void)
+{
+	if (writer.active)
+		write_rows();
+}
+
+void
+OutboxEventCountDeadLetter(int32 contract_id)
+{
+	writer.active = true;
+	count(contract_id, 0, 0, 1);
+}
+
+/* Finds the outbox of this database, once per command; false when there is none. */
+static bool
+bind_installation(void)
+{
+	CommandId command = GetCurrentCommandId(false);
+	Oid installation;
+
+	if (likely(writer.bound && writer.bound_command == command))
+		return true;
+	installation = OutboxInstallation();
+	if (!OidIsValid(installation))
+	{
+		writer.bound = false;
+		return false;
+	}
+	OutboxSequenceBind(&event_seq, installation, !writer.bound || writer.installation != installation);
+	OutboxEventBufferBind(installation);
+	writer.installation = installation;
+	writer.bound_command = command;
+	writer.bound = true;
+	return true;
+}
+
+/* Writes the rows of the current nest level. */
+static void
+write_rows(void)
+{
+	int nest_level = GetCurrentTransactionNestLevel();
+
+	if (bind_installation())
+		OutboxEventBufferFlush(nest_level);
+	else
+		OutboxEventBufferDrop(nest_level); /* this transaction dropped the extension */
+}
+
+static void
+push_hints(void)
+{
+	OutboxHint *hints;
+	int n = OutboxHintRuns(&hints);
+
+	for (int i = 0; i < n; i++)
+		hints[i].xid = writer.xid;
+	if (n > 0)
+		OutboxHintsPush(hints, n);
+	else
+		OutboxWakePrepare(); /* there may be something to count all the same */
+	OutboxHintRunsForget();
+}
+
+/* ---- counters --------------------------------------------------------------- */
+
+static void
+count(int32 contract_id, int32 schema_id, uint64 events, uint64 dead_letters)
+{
+	int nest_level = GetCurrentTransactionNestLevel();
+	Tally *tally;
+
+	for (int i = writer.ntallies - 1; i >= 0 && writer.tallies[i].nest_level == nest_level; i--)
+	{
+		tally = &writer.tallies[i];
+		if (tally->contract_id == contract_id && tally->schema_id == schema_id)
+		{
+			tally->events += events;
+			tally->dead_letters += dead_letters;
+			return;
+		}
+	}
+	if (writer.ntallies == writer.capacity)
+	{
+		int capacity = Max(writer.capacity * 2, 8);
+
+		if (writer.tallies == NULL)
+			writer.tallies = MemoryContextAlloc(TopTransactionContext, capacity * sizeof(Tally));
+		else
+			writer.tallies = repalloc(writer.tallies, capacity * sizeof(Tally));
+		writer.capacity = capacity;
+	}
+	writer.tallies[writer.ntallies++] = (Tally){
+		.contract_id = contract_id, .schema_id = schema_id, .nest_level = nest_level, .events = events, .dead_letters = dead_letters};
+}
+
+/* Merges the level into its parent, so that the stack stays as small as schemas times depth. */
+static void
+promote_tallies(int nest_level)
+{
+	int first = writer.ntallies;
+	int parent;
+	int kept;
+
+	while (first > 0 && writer.tallies[first - 1].nest_level >= nest_level)
+		first--;
+	parent = first;
+	while (parent > 0 && writer.tallies[parent - 1].nest_level == nest_level - 1)
+		parent--;
+	kept = first;
+	for (int i = first; i < writer.ntallies; i++)
+	{
+		Tally tally = writer.tallies[i];
+		int j;
+
+		for (j = parent; j < kept; j++)
+		{
+			if (writer.tallies[j].contract_id == tally.contract_id && writer.tallies[j].schema_id == tally.schema_id)
+				break;
+		}
+		if (j == kept)
+		{
+			tally.nest_level = nest_level - 1;
+			writer.tallies[kept++] = tally;
+		}
+		else
+		{
+			writer.tallies[j].events += tally.events;
+			writer.tallies[j].dead_letters += tally.dead_letters;
+		}
+	}
+	writer.ntallies = kept;
+}
+
+static void
+drop_tallies(int nest_level)
+{
+	while (writer.ntallies > 0 && writer.tallies[writer.ntallies - 1].nest_level >= nest_level)
+		writer.ntallies--;
+}
+
+/* ---- transactions ----------------------------------------------------------- */
+
+/* Never raises: runs after the commit record. */
+static void
+announce(void)
+{
+	for (int i = 0; i < writer.ntallies; i++)
+	{
+		const Tally *tally = &writer.tallies[i];
+
+		OutboxCountCaptured(tally->contract_id, tally->events, tally->dead_letters);
+		OutboxCountSchema(tally->schema_id, tally->events);
+	}
+	if (writer.xid != 0)
+		OutboxWakeRelays();
+}
+
+static void
+forget_transaction(void)
+{
+	OutboxEventBufferReset();
+	OutboxHintRunsForget();
+	memset(&writer, 0, sizeof(writer));
+}
+
+/*
+ * COMMIT PREPARED runs no callback here: prepared events count as captured
+ * when they are prepared, and the relays find them at their next poll.
+ */
+static void
+on_transaction(XactEvent event, void *arg)
+{
+	if (!writer.active)
+		return;
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			write_rows();
+			push_hints();
+			writer.finishing = true;
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PREPARE:
+			announce();
+			forget_transaction();
+			break;
+		case XACT_EVENT_ABORT:
+			forget_transaction();
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	int nest_level = GetCurrentTransactionNestLevel();
+
+	if (!writer.active)
+		return;
+	switch (event)
+	{
+		case SUBXACT_EVENT_PRE_COMMIT_SUB:
+			if (OutboxEventBufferCrowded())
+				write_rows();
+			break;
+		case SUBXACT_EVENT_COMMIT_SUB:
+			OutboxEventBufferPromote(nest_level);
+			promote_tallies(nest_level);
+			break;
+		case SUBXACT_EVENT_ABORT_SUB:
+			OutboxEventBufferDrop(nest_level);
+			drop_tallies(nest_level);
+			/* it may have undone a change of the installation */
+			writer.bound = false;
+			break;
+		default:
+			break;
+	}
+}

@@ -1,0 +1,353 @@
+/*-------------------------------------------------------------------------
+ *
+ * trace.c
+ *	  The trace context and correlation ids of the running transaction.
+ *
+ * They come from settings, which change a few times per transaction at most:
+ * the values built from them are kept until the setting's text differs. The
+ * trace context may also stand in a comment of the client's statement, where
+ * sqlcommenter and the libraries that follow it put it.
+ *
+ * Any session may set these, and they travel in the header of every event: a
+ * value longer than 1 kB or with a control character counts as not set. It is
+ * never an error, for the statement is an application's. A comment counts only
+ * where it begins or ends the statement, and only within 2 kB of that end: a
+ * statement may be of any size.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "mb/pg_wchar.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "capture/write/trace.h"
+#include "compat.h"
+#include "guc.h"
+
+/* W3C Trace Context, section 3.2: version-traceid-parentid-flags, in lower-case hex. */
+#define TRACEPARENT_LEN 55
+
+/* Longest value of a setting that is used. */
+#define SETTING_MAX_BYTES 1024
+
+/* How far from its ends a statement is searched for a comment. */
+#define COMMENT_MAX_BYTES 2048
+
+typedef struct CachedSetting
+{
+	char *value; /* the setting's text when the cache was filled; NULL = never */
+} CachedSetting;
+
+/* Asked for every event, and nearly always of an empty setting. */
+static inline bool
+unchanged(const CachedSetting *cached, const char *setting)
+{
+	return cached->value != NULL && cached->value[0] == setting[0] &&
+		(setting[0] == '\0' || strcmp(cached->value, setting) == 0);
+}
+
+static void
+remember(CachedSetting *cached, const char *setting)
+{
+	char *copy = MemoryContextStrdup(TopMemoryContext, setting);
+
+	if (cached->value != NULL)
+		pfree(cached->value);
+	cached->value = copy;
+}
+
+/* A setting's text as far as it is looked at: "" if there is none, or too much. */
+static inline const char *
+bounded(const char *setting)
+{
+	if (setting == NULL || setting[0] == '\0' || strnlen(setting, SETTING_MAX_BYTES + 1) > SETTING_MAX_BYTES)
+		return "";
+	return setting;
+}
+
+/* Without control characters: C0, DEL, and C1 where the encoding is UTF-8. CloudEvents allows no others. */
+static bool
+is_printable(const char *s)
+{
+	bool utf8 = GetDatabaseEncoding() == PG_UTF8;
+
+	for (const unsigned char *c = (const unsigned char *) s; *c != '\0'; c++)
+	{
+		if (*c < ' ' || *c == 0x7F || (utf8 && c[0] == 0xC2 && c[1] < 0xA0))
+			return false;
+	}
+	return true;
+}
+
+/* n lower-case hex digits, not all of them zero unless that is allowed. */
+static bool
+hex_field(const char *s, int n, bool zero_allowed)
+{
+	bool nonzero = false;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (!((s[i] >= '0' && s[i] <= '9') || (s[i] >= 'a' && s[i] <= 'f')))
+			return false;
+		nonzero |= s[i] != '0';
+	}
+	return nonzero || zero_allowed;
+}
+
+/* A later version may append fields after another dash; ff is forbidden. */
+static bool
+valid_traceparent(const char *s)
+{
+	if (strlen(s) < TRACEPARENT_LEN)
+		return false;
+	if (!hex_field(s, 2, true) || s[2] != '-' || !hex_field(s + 3, 32, false) || s[35] != '-' ||
+		!hex_field(s + 36, 16, false) || s[52] != '-' || !hex_field(s + 53, 2, true))
+		return false;
+	if (strncmp(s, "ff", 2) == 0)
+		return false;
+	return s[TRACEPARENT_LEN] == '\0' || (strncmp(s, "00", 2) != 0 && s[TRACEPARENT_LEN] == '-');
+}
+
+/* "traceparent=..." as a value; of a later version only the fields that we know. */
+typedef struct TraceValue
+{
+	bool present;
+	union
+	{
+		text value;
+		char bytes[VARHDRSZ + sizeof("traceparent=") + TRACEPARENT_LEN];
+	} storage;
+} TraceValue;
+
+/* An absent or malformed context is none. */
+static void
+set_trace(TraceValue *trace, const char *traceparent)
+{
+	int len;
+
+	trace->present = traceparent != NULL && valid_traceparent(traceparent);
+	if (!trace->present)
+		return;
+	len = snprintf(VARDATA(&trace->storage), sizeof(trace->storage) - VARHDRSZ,
+				   "traceparent=%.*s", TRACEPARENT_LEN, traceparent);
+	SET_VARSIZE(&trace->storage, VARHDRSZ + len);
+}
+
+/* What stands in a comment, from its begin to its end; begin == NULL: there is none. */
+typedef struct Comment
+{
+	const char *begin;
+	const char *end;
+} Comment;
+
+static Comment
+leading_comment(const char *statement)
+{
+	const char *begin = statement + strspn(statement, " \t\r\n");
+	const char *limit;
+
+	if (strncmp(begin, "/*", 2) != 0)
+		return (Comment){NULL};
+	limit = begin + strnlen(begin, COMMENT_MAX_BYTES);
+	for (const char *c = begin + 2; c + 1 < limit; c++)
+	{
+		if (c[0] == '*' && c[1] == '/')
+			return (Comment){begin + 2, c};
+	}
+	return (Comment){NULL};
+}
+
+/* Its begin is the last one before its end, so that nothing in a literal can be taken for it. */
+static Comment
+trailing_comment(const char *statement)
+{
+	const char *end = statement + strlen(statement);
+	const char *limit = end - Min(end - statement, COMMENT_MAX_BYTES);
+
+	while (end > limit && strchr(" \t\r\n;", end[-1]) != NULL)
+		end--;
+	if (end - limit < 4 || strncmp(end - 2, "*/", 2) != 0)
+		return (Comment){NULL};
+	for (const char *c = end - 4; c >= limit; c--)
+	{
+		if (c[0] == '/' && c[1] == '*')
+			return (Comment){c + 2, end - 2};
+	}
+	return (Comment){NULL};
+}
+
+/* The value of traceparent='...' in a comment, as sqlcommenter writes it, into out; false when there is none. */
+static bool
+find_in_comment(Comment comment, char *out, Size size)
+{
+	static const char name[] = "traceparent='";
+	const Size len = sizeof(name) - 1;
+	const char *value;
+	const char *quote;
+
+	if (comment.begin == NULL)
+		return false;
+	for (const char *c = comment.begin; c + len <= comment.end; c++)
+	{
+		if (memcmp(c, name, len) != 0 || (c > comment.begin && strchr(" \t\r\n,", c[-1]) == NULL))
+			continue;
+		value = c + len;
+		quote = memchr(value, '\'', comment.end - value);
+		if (quote == NULL || (Size) (quote - value) >= size)
+			return false;
+		memcpy(out, value, quote - value);
+		out[quote - value] = '\0';
+		return true;
+	}
+	return false;
+}
+
+/* The libraries write it at the end; some write it at the begin. */
+static bool
+find_in_statement(const char *statement, char *out, Size size)
+{
+	return find_in_comment(trailing_comment(statement), out, size) ||
+		find_in_comment(leading_comment(statement), out, size);
+}
+
+/*
+ * From the client's statement that is running, looked at once. At COMMIT its
+ * text is gone; of rows that wait for it the context is kept.
+ */
+static text *
+statement_trace(void)
+{
+	static TimestampTz looked_at = 0;
+	static const char *looked_in = NULL;
+	static TraceValue trace;
+	char found[2 * TRACEPARENT_LEN];
+
+	if (looked_in != debug_query_string || looked_at != GetCurrentStatementStartTimestamp())
+	{
+		looked_in = debug_query_string;
+		looked_at = GetCurrentStatementStartTimestamp();
+		set_trace(&trace, looked_in != NULL && find_in_statement(looked_in, found, sizeof(found)) ? found : NULL);
+	}
+	return trace.present ? &trace.storage.value : NULL;
+}
+
+static text *
+setting_trace(void)
+{
+	static CachedSetting cached;
+	static TraceValue trace;
+	const char *traceparent = bounded(outbox_traceparent);
+
+	if (!unchanged(&cached, traceparent))
+	{
+		set_trace(&trace, traceparent);
+		remember(&cached, traceparent);
+	}
+	return trace.present ? &trace.storage.value : NULL;
+}
+
+text *
+OutboxTraceContext(void)
+{
+	text *trace = setting_trace();
+
+	return trace ? trace : statement_trace();
+}
+
+/* What OutboxTraceKeep kept, and for which transaction. */
+static LocalTransactionId kept_in = InvalidLocalTransactionId;
+static union
+{
+	text value;
+	char bytes[sizeof(((TraceValue *) 0)->storage)];
+} kept;
+
+void
+OutboxTraceKeep(void)
+{
+	text *trace = statement_trace();
+
+	if (trace == NULL)
+		return;
+	memcpy(&kept, trace, VARSIZE(trace));
+	kept_in = OutboxLocalTransactionId();
+}
+
+text *
+OutboxTraceContextAtCommit(void)
+{
+	text *trace = setting_trace();
+
+	if (trace == NULL && kept_in == OutboxLocalTransactionId())
+		trace = &kept.value;
+	return trace ? trace : statement_trace();
+}
+
+static void
+push_string(OutboxJsonbState *state, JsonbIteratorToken token, const char *s)
+{
+	JsonbValue value;
+
+	value.type = jbvString;
+	value.val.string.val = unconstify(char *, s);
+	value.val.string.len = strlen(s);
+	OutboxPushJsonb(state, token, &value);
+}
+
+static void
+push_id(OutboxJsonbState *state, const char *name, const char *id)
+{
+	push_string(state, WJB_KEY, name);
+	push_string(state, WJB_VALUE, id);
+}
+
+/* In TopMemoryContext; NULL when neither id is to be used. */
+static Jsonb *
+build_headers(const char *correlation_id, const char *causation_id)
+{
+	bool correlated = correlation_id[0] != '\0' && is_printable(correlation_id);
+	bool caused = causation_id[0] != '\0' && is_printable(causation_id);
+	OutboxJsonbState state = {0};
+	Jsonb *built;
+	Jsonb *headers;
+
+	if (!correlated && !caused)
+		return NULL;
+	OutboxPushJsonb(&state, WJB_BEGIN_OBJECT, NULL);
+	if (correlated)
+		push_id(&state, "correlationid", correlation_id);
+	if (caused)
+		push_id(&state, "causationid", causation_id);
+	OutboxPushJsonb(&state, WJB_END_OBJECT, NULL);
+	built = JsonbValueToJsonb(state.result);
+	headers = MemoryContextAlloc(TopMemoryContext, VARSIZE(built));
+	memcpy(headers, built, VARSIZE(built));
+	pfree(built);
+	return headers;
+}
+
+Jsonb *
+OutboxCorrelationHeaders(void)
+{
+	static CachedSetting correlation;
+	static CachedSetting causation;
+	static Jsonb *headers = NULL;
+	const char *correlation_id = bounded(outbox_correlation_id);
+	const char *causation_id = bounded(outbox_causation_id);
+
+	if (!unchanged(&correlation, correlation_id) || !unchanged(&causation, causation_id))
+	{
+		Jsonb *fresh = build_headers(correlation_id, causation_id);
+
+		if (headers != NULL)
+			pfree(headers);
+		headers = fresh;
+		remember(&correlation, correlation_id);
+		remember(&causation, causation_id);
+	}
+	return headers;
+}

@@ -1,0 +1,199 @@
+/*-------------------------------------------------------------------------
+ *
+ * contract_sql.c
+ *	  outbox.create_contract() and outbox.drop_contract().
+ *
+ * Creation proves what capture relies on, so that a mistake is an error in
+ * the migration that makes it and not a dead letter at night.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "catalog/dependency.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "commands/dbcommands.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "avro/outbox_avro.h"
+#include "catalog/outbox_catalog.h"
+#include "contract/api/contract_api.h"
+#include "contract/api/source_trigger.h"
+#include "contract/compile/compile.h"
+#include "contract/keys/derived_key.h"
+#include "contract/prove/view_check.h"
+#include "contract/view/partition.h"
+#include "guc.h"
+
+PG_FUNCTION_INFO_V1(outbox_create_contract);
+PG_FUNCTION_INFO_V1(outbox_drop_contract);
+
+/* The arguments of create_contract, resolved. */
+typedef struct NewContract
+{
+	OutboxContractConfig config;
+	const char *evaluate;
+	const char *on_invalid;
+	const char *on_truncate;
+	List *key_columns; /* the source's */
+} NewContract;
+
+static void read_arguments(FunctionCallInfo fcinfo, NewContract *contract);
+static char *default_namespace(const char *contract);
+static List *merge_names(List *names, const List *more);
+static void insert_contract(const NewContract *contract);
+
+/*
+ * create_contract(name, view, source, key, required, aggregate_type, aggregate_id, evaluate, on_invalid, on_truncate)
+ */
+Datum
+outbox_create_contract(PG_FUNCTION_ARGS)
+{
+	NewContract contract = {0};
+	OutboxContractConfig *config = &contract.config;
+
+	OutboxRequireVersion();
+	read_arguments(fcinfo, &contract);
+	OutboxCheckSource(config->root);
+	OutboxCheckContractRights(config->view, config->root);
+	if (OutboxContractLoad(config->name))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("contract \"%s\" already exists", config->name),
+				 errhint("Choose another name. To change the contract, drop it and create it again in one transaction: BEGIN; SELECT outbox.drop_contract('%s');", config->name)));
+	OutboxCheckContractView(config, &contract.evaluate, &contract.key_columns);
+	insert_contract(&contract);
+	OutboxNoteDerivedKey(config);
+	PG_RETURN_VOID();
+}
+
+/* drop_contract(name): its triggers, event types and configuration; pinned schemas stay for their events. */
+Datum
+outbox_drop_contract(PG_FUNCTION_ARGS)
+{
+	OutboxContractConfig *config = OutboxContractArg(fcinfo, 0, "name");
+	const char *args[] = {psprintf("%d", config->id)};
+
+	if (get_rel_relkind(config->view) != '\0' && get_rel_relkind(config->root) != '\0')
+		OutboxCheckContractRights(config->view, config->root);
+	OutboxDropTriggers(config);
+	(void) OutboxExecute("DELETE FROM outbox_internal.contract WHERE id = $1::int", 1, args);
+	PG_RETURN_VOID();
+}
+
+static void
+read_arguments(FunctionCallInfo fcinfo, NewContract *contract)
+{
+	OutboxContractConfig *config = &contract->config;
+
+	config->name = OutboxRequiredTextArg(fcinfo, 0, "name");
+	OutboxCheckName("contract", config->name, OUTBOX_MAX_CONTRACT_NAME);
+	config->view = OutboxResolveRelation("view", OutboxRequiredTextArg(fcinfo, 1, "view"));
+	config->root = OutboxResolveRelation("source", OutboxRequiredTextArg(fcinfo, 2, "source"));
+	config->key = OutboxNameListArg(fcinfo, 3, "key");
+	config->required = OutboxNameListArg(fcinfo, 4, "required");
+	config->aggregate_type = OutboxTextArg(fcinfo, 5);
+	config->aggregate_id = OutboxNameListArg(fcinfo, 6, "aggregate_id");
+	contract->evaluate = OutboxTextArg(fcinfo, 7);
+	contract->on_invalid = OutboxTextArg(fcinfo, 8);
+	contract->on_truncate = OutboxTextArg(fcinfo, 9);
+
+	if (config->key == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("contract \"%s\" needs a key", config->name),
+				 errhint("Name the columns that identify a row, for example key => '{order_id}'.")));
+	if (config->aggregate_type == NULL)
+		config->aggregate_type = config->name;
+	OutboxCheckName("aggregate type", config->aggregate_type, 249);
+	if (config->aggregate_id == NIL)
+		config->aggregate_id = config->key;
+	config->required = merge_names(merge_names(list_copy(config->key), config->aggregate_id), config->required);
+	config->name_space = default_namespace(config->name);
+	config->version = 1;
+
+	if (contract->evaluate && strcmp(contract->evaluate, "row") != 0 && strcmp(contract->evaluate, "commit") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown value \"%s\" for \"evaluate\"", contract->evaluate),
+				 errhint("Use 'row' or 'commit', or leave it out.")));
+	if (contract->on_invalid == NULL)
+		contract->on_invalid = "dead_letter";
+	if (strcmp(contract->on_invalid, "dead_letter") != 0 && strcmp(contract->on_invalid, "abort") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown value \"%s\" for \"on_invalid\"", contract->on_invalid),
+				 errhint("Use 'dead_letter' or 'abort'.")));
+	if (contract->on_truncate == NULL)
+		contract->on_truncate = "gap";
+	if (strcmp(contract->on_truncate, "gap") != 0 && strcmp(contract->on_truncate, "reject") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown value \"%s\" for \"on_truncate\"", contract->on_truncate),
+				 errhint("Use 'gap' or 'reject'.")));
+}
+
+/* outbox.namespace, or the database's name made fit, and the contract's name. */
+static char *
+default_namespace(const char *contract)
+{
+	char *first = outbox_namespace;
+
+	if (first == NULL || first[0] == '\0')
+	{
+		first = get_database_name(MyDatabaseId);
+		for (char *c = first; *c; c++)
+		{
+			bool digit = *c >= '0' && *c <= '9';
+
+			if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || *c == '_' || (digit && c > first)))
+				*c = '_';
+		}
+	}
+	return psprintf("%s.%s", first, contract);
+}
+
+static List *
+merge_names(List *names, const List *more)
+{
+	ListCell *lc;
+
+	foreach (lc, more)
+	{
+		if (!OutboxNameListMember(names, lfirst(lc)))
+			names = lappend(names, lfirst(lc));
+	}
+	return names;
+}
+
+static void
+insert_contract(const NewContract *contract)
+{
+	const OutboxContractConfig *config = &contract->config;
+	const char *contract_args[] = {config->name, config->aggregate_type, OutboxNamesToArray(config->key),
+								   OutboxNamesToArray(config->aggregate_id), OutboxNamesToArray(config->required), config->name_space,
+								   contract->evaluate, contract->on_invalid, contract->on_truncate};
+	char *id = OutboxExecute("INSERT INTO outbox_internal.contract (name, aggregate_type, key, aggregate_id, required,"
+							 " namespace, evaluate, on_invalid, on_truncate)"
+							 " VALUES ($1, $2, $3::text[], $4::text[], $5::text[], $6, $7, $8, $9) RETURNING id",
+							 lengthof(contract_args), contract_args);
+	const char *version_args[] = {id, psprintf("%u", config->view)};
+	const char *source_args[] = {id, psprintf("%u", config->root), OutboxNamesToArray(contract->key_columns)};
+
+	(void) OutboxExecute("INSERT INTO outbox_internal.contract_version (contract_id, version, view, state)"
+						 " VALUES ($1::int, 1, $2::oid, 'draft')",
+						 lengthof(version_args), version_args);
+	(void) OutboxExecute("INSERT INTO outbox_internal.source (contract_id, relation, role, key_columns)"
+						 " VALUES ($1::int, $2::oid, 'root', $3::text[])",
+						 lengthof(source_args), source_args);
+}

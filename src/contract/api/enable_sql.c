@@ -1,0 +1,147 @@
+/*-------------------------------------------------------------------------
+ *
+ * enable_sql.c
+ *	  outbox.enable() and outbox.disable().
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "catalog/outbox_catalog.h"
+#include "contract/api/contract_api.h"
+#include "contract/api/source_trigger.h"
+#include "contract/codes/code_map.h"
+#include "contract/compile/compile.h"
+#include "contract/compile/touch.h"
+#include "contract/keys/derived_key.h"
+#include "contract/prove/key_proof.h"
+#include "contract/view/view_owner.h"
+
+PG_FUNCTION_INFO_V1(outbox_enable);
+PG_FUNCTION_INFO_V1(outbox_disable);
+
+static void set_enabled(const OutboxContractConfig *config, bool enabled);
+static void check_relations(const OutboxContractConfig *config);
+static void check_code_maps(const OutboxContractConfig *config);
+static void report_missing(const OutboxContractConfig *config, const char *what);
+
+/*
+ * enable(contract): pins the schemas of event types that have none, puts the
+ * triggers on the source, and switches capture on at commit.
+ */
+Datum
+outbox_enable(PG_FUNCTION_ARGS)
+{
+	OutboxContractConfig *config = OutboxContractArg(fcinfo, 0, "contract");
+	const char *args[] = {psprintf("%d", config->id), psprintf("%d", config->version), NULL, NULL};
+	Oid owner;
+	ListCell *lc;
+
+	check_relations(config);
+	check_code_maps(config);
+	foreach (lc, config->sources)
+		OutboxCheckContractRights(config->view, ((OutboxSourceConfig *) lfirst(lc))->relation);
+	foreach (lc, config->event_types)
+	{
+		OutboxEventTypeConfig *type = lfirst(lc);
+
+		if (type->schema_id == 0)
+			OutboxPinSchema(config, type);
+	}
+	owner = OutboxRelationOwner(config->view);
+	args[2] = GetUserNameFromId(owner, false);
+	args[3] = OutboxRoleId(owner);
+	(void) OutboxExecute("UPDATE outbox_internal.contract_version SET state = 'active', owner = $3, owner_id = $4"
+						 " WHERE contract_id = $1::int AND version = $2::int"
+						 " AND (state, owner, owner_id) IS DISTINCT FROM ('active', $3, $4)",
+						 lengthof(args), args);
+	config = OutboxContractGet(config->name);
+
+	/* The whole contract must compile as capture will compile it. */
+	OutboxFreeContract(OutboxCompileContract(config, config->root, false));
+	foreach (lc, config->at_commit ? config->sources : NIL)
+		(void) OutboxCompileTouch(config, ((OutboxSourceConfig *) lfirst(lc))->relation);
+	/* it may have gone while nobody watched: below a disabled contract */
+	OutboxProveContractKey(config);
+	OutboxNoteDerivedKey(config);
+	OutboxCreateTriggers(config);
+	set_enabled(config, true);
+	PG_RETURN_VOID();
+}
+
+/* disable(contract): capture stops at commit; takes no lock on the source. */
+Datum
+outbox_disable(PG_FUNCTION_ARGS)
+{
+	OutboxContractConfig *config = OutboxContractArg(fcinfo, 0, "contract");
+
+	if (get_rel_relkind(config->view) != '\0' && get_rel_relkind(config->root) != '\0')
+		OutboxCheckContractRights(config->view, config->root);
+	set_enabled(config, false);
+	PG_RETURN_VOID();
+}
+
+static void
+set_enabled(const OutboxContractConfig *config, bool enabled)
+{
+	const char *args[] = {psprintf("%d", config->id), enabled ? "true" : "false"};
+
+	(void) OutboxExecute("UPDATE outbox_internal.contract SET enabled = $2::bool WHERE id = $1::int AND enabled <> $2::bool",
+						 lengthof(args), args);
+}
+
+static void
+check_relations(const OutboxContractConfig *config)
+{
+	ListCell *lc;
+
+	if (config->detached)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("contract \"%s\" is detached", config->name),
+				 errhint("SELECT outbox.reattach(source) creates its views again; outbox.detached_view names the source.")));
+	if (get_rel_relkind(config->view) == '\0')
+		report_missing(config, "view");
+	foreach (lc, config->sources)
+	{
+		if (get_rel_relkind(((OutboxSourceConfig *) lfirst(lc))->relation) == '\0')
+			report_missing(config, "source");
+	}
+}
+
+static void
+check_code_maps(const OutboxContractConfig *config)
+{
+	StringInfoData names;
+	StringInfoData remedies;
+	ListCell *lc;
+
+	initStringInfo(&names);
+	initStringInfo(&remedies);
+	foreach (lc, OutboxMissingMaps(config))
+	{
+		appendStringInfo(&names, "%s\"%s\"", names.len ? ", " : "", (char *) lfirst(lc));
+		appendStringInfo(&remedies, "%sSELECT outbox.create_code_map(%s, '{\"code\": \"word\"}');", remedies.len ? " " : "",
+						 quote_literal_cstr(lfirst(lc)));
+	}
+	if (names.len)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("contract \"%s\" names code maps that do not exist: %s", config->name, names.data),
+				 errdetail("outbox.decode() would make NULL of every code."),
+				 errhint("%s", remedies.data)));
+}
+
+static void
+report_missing(const OutboxContractConfig *config, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("the %s of contract \"%s\" does not exist any more", what, config->name),
+			 errhint("Drop the contract and create it again in one transaction.")));
+}

@@ -1,0 +1,286 @@
+/*-------------------------------------------------------------------------
+ *
+ * event_type_sql.c
+ *	  outbox.create_event_type(), outbox.drop_event_type(), outbox.avro_schema().
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/formatting.h"
+#include "utils/lsyscache.h"
+
+#include "catalog/outbox_catalog.h"
+#include "contract/api/contract_api.h"
+#include "contract/compile/compile.h"
+#include "contract/prove/fault_list.h"
+#include "contract/view/expression.h"
+#include "contract/view/view_owner.h"
+
+PG_FUNCTION_INFO_V1(outbox_create_event_type);
+PG_FUNCTION_INFO_V1(outbox_drop_event_type);
+PG_FUNCTION_INFO_V1(outbox_avro_schema);
+
+#define MAX_EVENT_TYPE_NAME 63
+
+/* The arguments of create_event_type, resolved. */
+typedef struct NewEventType
+{
+	const OutboxContractConfig *contract;
+	OutboxEventTypeConfig config;
+	const char *column; /* of previous: the one that a check is about */
+	const char *emit;
+	const char *tombstone;
+} NewEventType;
+
+static void read_arguments(FunctionCallInfo fcinfo, const OutboxContractConfig *contract, NewEventType *type);
+static void check_all(NewEventType *type);
+static void check_name(void *arg);
+static void read_emit(void *arg);
+static void check_topic(void *arg);
+static void check_tombstone(void *arg);
+static void check_previous_column(void *arg);
+static void check_condition(void *arg);
+static void check_schema(void *arg);
+static int32 insert_event_type(const OutboxContractConfig *contract, const NewEventType *type);
+static char *lower_case(const char *name);
+
+/*
+ * create_event_type(name, contract, emit, condition, previous, topic, ce_type, tombstone)
+ */
+Datum
+outbox_create_event_type(PG_FUNCTION_ARGS)
+{
+	OutboxContractConfig *contract = OutboxContractArg(fcinfo, 1, "contract");
+	NewEventType type = {.contract = contract};
+
+	OutboxCheckContractRights(contract->view, contract->root);
+	OutboxCheckViewOwnerUnchanged(contract);
+	read_arguments(fcinfo, contract, &type);
+	check_all(&type);
+	type.config.id = insert_event_type(contract, &type);
+	if (contract->enabled)
+		OutboxPinSchema(contract, &type.config);
+	PG_RETURN_VOID();
+}
+
+/* drop_event_type(name): its pinned schemas stay for the events that refer to them. */
+Datum
+outbox_drop_event_type(PG_FUNCTION_ARGS)
+{
+	char *name = OutboxRequiredTextArg(fcinfo, 0, "name");
+	const char *args[] = {name};
+	char *contract = OutboxEventTypeContract(name);
+	OutboxContractConfig *config;
+
+	if (contract == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("event type \"%s\" does not exist", name),
+				 errhint("SELECT name FROM outbox.event_types lists the event types.")));
+	config = OutboxContractGet(contract);
+	if (get_rel_relkind(config->view) != '\0' && get_rel_relkind(config->root) != '\0')
+		OutboxCheckContractRights(config->view, config->root);
+	(void) OutboxExecute("DELETE FROM outbox_internal.event_type WHERE name = $1", 1, args);
+	PG_RETURN_VOID();
+}
+
+/* avro_schema(event_type, version): the pinned schema, or what would be pinned now. */
+Datum
+outbox_avro_schema(PG_FUNCTION_ARGS)
+{
+	char *name = OutboxRequiredTextArg(fcinfo, 0, "event_type");
+	char *version = PG_ARGISNULL(1) ? NULL : psprintf("%d", PG_GETARG_INT32(1));
+	const char *args[] = {name, version};
+	char *schema = OutboxExecute("SELECT schema FROM outbox_internal.event_schema WHERE event_type = $1"
+								 " AND event_type_id IS NOT NULL AND ($2 IS NULL OR version = $2::int)"
+								 " ORDER BY version DESC LIMIT 1",
+								 2, args);
+	char *contract;
+	OutboxContractConfig *config;
+
+	if (schema)
+		PG_RETURN_TEXT_P(cstring_to_text(schema));
+	contract = OutboxEventTypeContract(name);
+	if (contract == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("event type \"%s\" does not exist", name),
+				 errhint("SELECT name FROM outbox.event_types lists the event types.")));
+	if (version)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("event type \"%s\" has no version %s", name, version),
+				 errhint("SELECT version FROM outbox.event_schemas WHERE event_type = '%s' lists its versions; none is pinned before outbox.enable().", name)));
+	config = OutboxContractGet(contract);
+	PG_RETURN_TEXT_P(cstring_to_text(OutboxDraftSchema(config, OutboxContractEventType(config, name))));
+}
+
+static void
+read_arguments(FunctionCallInfo fcinfo, const OutboxContractConfig *contract, NewEventType *type)
+{
+	OutboxEventTypeConfig *config = &type->config;
+
+	config->name = OutboxRequiredTextArg(fcinfo, 0, "name");
+	type->emit = OutboxRequiredTextArg(fcinfo, 2, "emit");
+	config->condition = OutboxTextArg(fcinfo, 3);
+	config->previous = OutboxNameListArg(fcinfo, 4, "previous");
+	config->topic = OutboxTextArg(fcinfo, 5);
+	config->ce_type = OutboxTextArg(fcinfo, 6);
+	type->tombstone = OutboxTextArg(fcinfo, 7);
+
+	if (config->topic == NULL)
+		config->topic = contract->aggregate_type;
+	if (config->ce_type == NULL)
+		config->ce_type = psprintf("%s.%s", contract->name_space, lower_case(config->name));
+	if (type->tombstone == NULL)
+		type->tombstone = "none";
+}
+
+/* Raises all that is wrong in one error.  A schema is made of the rest, so only when that is right. */
+static void
+check_all(NewEventType *type)
+{
+	static const OutboxGuardedStep checks[] = {check_name, read_emit, check_topic, check_tombstone, check_condition};
+	OutboxFaultList faults = {0};
+	ListCell *lc;
+
+	for (int i = 0; i < lengthof(checks); i++)
+		(void) OutboxTryCheck(&faults, checks[i], type);
+	foreach (lc, type->config.previous)
+	{
+		type->column = lfirst(lc);
+		(void) OutboxTryCheck(&faults, check_previous_column, type);
+	}
+	if (faults.errors == NIL)
+		(void) OutboxTryCheck(&faults, check_schema, type);
+	OutboxRaiseFaults(&faults, psprintf("event type \"%s\"", type->config.name));
+}
+
+static void
+check_name(void *arg)
+{
+	const char *name = ((NewEventType *) arg)->config.name;
+	const char *exists;
+
+	OutboxCheckName("event type", name, MAX_EVENT_TYPE_NAME);
+	exists = OutboxEventTypeContract(name);
+	if (exists)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("event type \"%s\" already exists", name),
+				 errdetail("It belongs to contract \"%s\".", exists),
+				 errhint("Names of event types are unique in the database.")));
+}
+
+static void
+read_emit(void *arg)
+{
+	NewEventType *type = arg;
+
+	for (OutboxEmit value = OUTBOX_EMIT_CREATED; value <= OUTBOX_EMIT_ALWAYS; value++)
+	{
+		if (strcmp(type->emit, OutboxEmitName(value)) != 0)
+			continue;
+		type->config.emit = value;
+		return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unknown value \"%s\" for \"emit\" of event type \"%s\"", type->emit, type->config.name),
+			 errhint("Use 'created', 'changed', 'deleted' or 'always'.")));
+}
+
+static void
+check_topic(void *arg)
+{
+	const OutboxEventTypeConfig *config = &((NewEventType *) arg)->config;
+
+	if (config->topic[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the topic of event type \"%s\" is empty", config->name),
+				 errhint("Name a topic, or leave it out: it is then the aggregate type.")));
+}
+
+static void
+check_tombstone(void *arg)
+{
+	const NewEventType *type = arg;
+
+	if (strcmp(type->tombstone, "none") == 0)
+		return;
+	if (strcmp(type->tombstone, "after") != 0 && strcmp(type->tombstone, "instead") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown value \"%s\" for \"tombstone\" of event type \"%s\"",
+						type->tombstone, type->config.name),
+				 errhint("Use 'none', 'after' or 'instead'.")));
+	if (strcmp(type->emit, OutboxEmitName(OUTBOX_EMIT_DELETED)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("event type \"%s\" cannot have a tombstone", type->config.name),
+				 errdetail("A tombstone removes a key from a compacted topic, which only a deleted row justifies."),
+				 errhint("Use emit => 'deleted', or leave the tombstone out.")));
+}
+
+static void
+check_previous_column(void *arg)
+{
+	const NewEventType *type = arg;
+	Oid view = type->contract->view;
+	int named = 0;
+	ListCell *lc;
+
+	if (get_attnum(view, type->column) <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" in \"previous\" does not exist", type->column),
+				 errdetail("The view \"%s\" has no column of that name.", get_rel_name(view)),
+				 errhint("Name columns of the contract's view.")));
+	foreach (lc, type->config.previous)
+		named += strcmp(lfirst(lc), type->column) == 0;
+	if (named > 1 || get_attnum(view, psprintf("previous_%s", type->column)) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_COLUMN),
+				 errmsg("event type \"%s\" would have the field \"previous_%s\" twice", type->config.name, type->column),
+				 errhint("Name each column once, and rename the view's own column of that name.")));
+}
+
+static void
+check_condition(void *arg)
+{
+	const NewEventType *type = arg;
+
+	if (type->config.condition)
+		(void) OutboxParseCondition(type->config.condition, type->contract->view,
+									psprintf("condition of event type \"%s\"", type->config.name));
+}
+
+static void
+check_schema(void *arg)
+{
+	const NewEventType *type = arg;
+
+	(void) OutboxDraftSchema(type->contract, &type->config);
+}
+
+static int32
+insert_event_type(const OutboxContractConfig *contract, const NewEventType *type)
+{
+	const char *args[] = {psprintf("%d", contract->id), type->config.name, type->emit, type->config.condition,
+						  OutboxNamesToArray(type->config.previous), type->config.topic, type->config.ce_type, type->tombstone};
+
+	return pg_strtoint32(OutboxExecute("INSERT INTO outbox_internal.event_type (contract_id, name, emit, condition, previous,"
+									   " topic, ce_type, tombstone)"
+									   " VALUES ($1::int, $2, $3, $4, $5::text[], $6, $7, $8) RETURNING id",
+									   lengthof(args), args));
+}
+
+static char *
+lower_case(const char *name)
+{
+	return asc_tolower(name, strlen(name));
+}

@@ -1,0 +1,186 @@
+/*-------------------------------------------------------------------------
+ *
+ * rule_sql.c
+ *	  outbox.add_check(), outbox.drop_check(), outbox.create_code_map(),
+ *	  outbox.drop_code_map().
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+
+#include "contract/api/contract_api.h"
+#include "contract/view/expression.h"
+#include "contract/view/view_owner.h"
+
+PG_FUNCTION_INFO_V1(outbox_add_check);
+PG_FUNCTION_INFO_V1(outbox_drop_check);
+PG_FUNCTION_INFO_V1(outbox_create_code_map);
+PG_FUNCTION_INFO_V1(outbox_drop_code_map);
+
+#define MAX_CHECK_NAME 63
+
+static OutboxEventTypeConfig *get_event_type(const char *name, OutboxContractConfig **contract);
+static bool has_check(const OutboxEventTypeConfig *type, const char *name);
+static void check_codes(const char *map, Jsonb *codes);
+static void check_owner(const char *map, const char *former, const char *id);
+
+/* add_check(event_type, name, expression) */
+Datum
+outbox_add_check(PG_FUNCTION_ARGS)
+{
+	OutboxContractConfig *contract;
+	OutboxEventTypeConfig *type = get_event_type(OutboxRequiredTextArg(fcinfo, 0, "event_type"), &contract);
+	char *name = OutboxRequiredTextArg(fcinfo, 1, "name");
+	char *expression = OutboxRequiredTextArg(fcinfo, 2, "expression");
+	const char *args[] = {psprintf("%d", type->id), name, expression};
+
+	OutboxCheckName("check", name, MAX_CHECK_NAME);
+	OutboxCheckContractRights(contract->view, contract->root);
+	OutboxCheckViewOwnerUnchanged(contract);
+	if (has_check(type, name))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("event type \"%s\" already has a check \"%s\"", type->name, name),
+				 errhint("Choose another name. To change the check, drop it and add it again in one transaction: BEGIN; SELECT outbox.drop_check('%s', '%s');", type->name, name)));
+	(void) OutboxParseCheck(expression, contract->view,
+							psprintf("check \"%s\" of event type \"%s\"", name, type->name));
+	(void) OutboxExecute("INSERT INTO outbox_internal.check_rule (event_type_id, name, expression) VALUES ($1::int, $2, $3)",
+						 lengthof(args), args);
+	PG_RETURN_VOID();
+}
+
+/* drop_check(event_type, name) */
+Datum
+outbox_drop_check(PG_FUNCTION_ARGS)
+{
+	OutboxContractConfig *contract;
+	OutboxEventTypeConfig *type = get_event_type(OutboxRequiredTextArg(fcinfo, 0, "event_type"), &contract);
+	char *name = OutboxRequiredTextArg(fcinfo, 1, "name");
+	const char *args[] = {psprintf("%d", type->id), name};
+
+	OutboxCheckContractRights(contract->view, contract->root);
+	if (!has_check(type, name))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("event type \"%s\" has no check \"%s\"", type->name, name),
+				 errhint("SELECT name, checks FROM outbox.event_types lists the checks.")));
+	(void) OutboxExecute("DELETE FROM outbox_internal.check_rule WHERE event_type_id = $1::int AND name = $2",
+						 lengthof(args), args);
+	PG_RETURN_VOID();
+}
+
+/* create_code_map(name, codes) */
+Datum
+outbox_create_code_map(PG_FUNCTION_ARGS)
+{
+	char *name = OutboxRequiredTextArg(fcinfo, 0, "name");
+	const char *args[] = {name, NULL, GetUserNameFromId(GetUserId(), false), OutboxRoleId(GetUserId())};
+	Jsonb *codes;
+
+	OutboxRequireArg(fcinfo, 1, "codes");
+	if (name[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("the name of a code map must not be empty")));
+	codes = PG_GETARG_JSONB_P(1);
+	check_codes(name, codes);
+	if (OutboxExecute("SELECT name FROM outbox_internal.code_map WHERE name = $1 LIMIT 1", 1, args))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("code map \"%s\" already exists", name),
+				 errhint("To change it, call outbox.drop_code_map() and outbox.create_code_map() in one transaction.")));
+	args[1] = JsonbToCString(NULL, &codes->root, VARSIZE(codes));
+	(void) OutboxExecute("INSERT INTO outbox_internal.code_map (name, code, word, owner, owner_id) SELECT $1, key, value, $3::name, $4 FROM jsonb_each_text($2::jsonb)",
+						 lengthof(args), args);
+	PG_RETURN_VOID();
+}
+
+/* drop_code_map(name) */
+Datum
+outbox_drop_code_map(PG_FUNCTION_ARGS)
+{
+	char *name = OutboxRequiredTextArg(fcinfo, 0, "name");
+	const char *args[] = {name};
+	List *rows = OutboxExecuteRows("SELECT owner, owner_id FROM outbox_internal.code_map WHERE name = $1 LIMIT 1", lengthof(args), args);
+	char **owner = rows == NIL ? NULL : linitial(rows);
+
+	if (owner == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("code map \"%s\" does not exist", name),
+				 errhint("SELECT DISTINCT name FROM outbox.code_map lists the code maps.")));
+	check_owner(name, owner[0], owner[1]);
+	(void) OutboxExecute("WITH gone AS (DELETE FROM outbox_internal.code_map WHERE name = $1 RETURNING 1) SELECT 1 FROM gone LIMIT 1",
+						 lengthof(args), args);
+	PG_RETURN_VOID();
+}
+
+/* A map is part of every contract that names it: another admin must not change what they publish. */
+static void
+check_owner(const char *map, const char *former, const char *id)
+{
+	char *owner = OutboxRoleName(former, id);
+
+	if (owner ? has_privs_of_role(GetUserId(), get_role_oid(owner, false)) : superuser())
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("must be owner of code map \"%s\"", map),
+			 errdetail("It belongs to role \"%s\".", owner ? owner : former),
+			 owner ? errhint("Let a member of that role do it: GRANT %s TO %s.", quote_identifier(owner), quote_identifier(GetUserNameFromId(GetUserId(), false)))
+				   : errhint("That role is gone: a superuser can drop and create the map.")));
+}
+
+static OutboxEventTypeConfig *
+get_event_type(const char *name, OutboxContractConfig **contract)
+{
+	char *contract_name = OutboxEventTypeContract(name);
+
+	if (contract_name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("event type \"%s\" does not exist", name),
+				 errhint("SELECT name FROM outbox.event_types lists the event types.")));
+	*contract = OutboxContractGet(contract_name);
+	return OutboxContractEventType(*contract, name);
+}
+
+static bool
+has_check(const OutboxEventTypeConfig *type, const char *name)
+{
+	ListCell *lc;
+
+	foreach (lc, type->checks)
+	{
+		if (strcmp(((OutboxCheckConfig *) lfirst(lc))->name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* An object of strings, not empty. */
+static void
+check_codes(const char *map, Jsonb *codes)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&codes->root);
+	JsonbValue value;
+	JsonbIteratorToken token;
+	bool strings = JB_ROOT_IS_OBJECT(codes) && JB_ROOT_COUNT(codes) > 0;
+
+	while (strings && (token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_VALUE && value.type != jbvString)
+			strings = false;
+	}
+	if (!strings)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the codes of code map \"%s\" are not an object of strings", map),
+				 errhint("Write codes and words as {\"N\": \"PLACED\", \"S\": \"SHIPPED\"}.")));
+}

@@ -1,0 +1,212 @@
+/*-------------------------------------------------------------------------
+ *
+ * source_sql.c
+ *	  outbox.add_source(), and which tables can be sources.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/transam.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "fmgr.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "contract/api/contract_api.h"
+#include "contract/api/source_trigger.h"
+#include "contract/compile/touch.h"
+#include "contract/prove/fault_list.h"
+#include "contract/view/partition.h"
+#include "contract/view/view_owner.h"
+
+PG_FUNCTION_INFO_V1(outbox_add_source);
+
+#define MAX_FANOUT 1000000
+
+/* What a check of a new source looks at. */
+typedef struct NewSource
+{
+	OutboxContractConfig *contract;
+	OutboxSourceConfig *source;
+} NewSource;
+
+static OutboxSourceConfig *read_arguments(FunctionCallInfo fcinfo);
+static void check_all(NewSource *new);
+static void check_fanout(void *arg);
+static void check_contract(void *arg);
+static void check_relation(void *arg);
+static void check_key_query(void *arg);
+static void insert_source(const OutboxContractConfig *contract, const OutboxSourceConfig *source);
+
+/*
+ * add_source(contract, source, key_query, max_fanout): on an enabled contract
+ * the source is watched from commit on.
+ */
+Datum
+outbox_add_source(PG_FUNCTION_ARGS)
+{
+	OutboxContractConfig *contract = OutboxContractArg(fcinfo, 0, "contract");
+	NewSource new = {.contract = contract, .source = read_arguments(fcinfo)};
+
+	OutboxCheckContractRights(contract->view, new.source->relation);
+	OutboxCheckViewOwnerUnchanged(contract);
+	check_all(&new);
+	insert_source(contract, new.source);
+	if (contract->enabled)
+		OutboxCreateTriggers(contract);
+	PG_RETURN_VOID();
+}
+
+/* Raises all that is wrong in one error. */
+static void
+check_all(NewSource *new)
+{
+	static const OutboxGuardedStep checks[] = {check_contract, check_relation, check_fanout};
+	OutboxFaultList faults = {0};
+
+	for (int i = 0; i < lengthof(checks); i++)
+		(void) OutboxTryCheck(&faults, checks[i], new);
+	/* a source may have one key_query, and only of a contract that is evaluated at commit */
+	if (new->contract->at_commit && OutboxContractSource(new->contract, new->source->relation) == NULL)
+	{
+		new->contract->sources = lappend(new->contract->sources, new->source);
+		(void) OutboxTryCheck(&faults, check_key_query, new);
+	}
+	OutboxRaiseFaults(&faults, psprintf("the source \"%s\"", get_rel_name(new->source->relation)));
+}
+
+static void
+check_contract(void *arg)
+{
+	const OutboxContractConfig *contract = ((NewSource *) arg)->contract;
+	const OutboxSourceConfig *source = ((NewSource *) arg)->source;
+
+	if (!contract->at_commit)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("contract \"%s\" is evaluated per row and has one source", contract->name),
+				 errdetail("Its view reads \"%s\" alone.", get_rel_name(contract->root)),
+				 errhint("Drop it and create it again in one transaction, with evaluate => 'commit'.")));
+	if (source->relation == contract->root)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("\"%s\" is the source that contract \"%s\" was created with",
+						get_rel_name(source->relation), contract->name),
+				 errdetail("Its rows touch their own keys. Where the view reads the table a second time, that reading touches nothing."),
+				 errhint("Leave the call out.")));
+	if (OutboxContractSource(contract, source->relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("\"%s\" already is a source of contract \"%s\"", get_rel_name(source->relation), contract->name),
+				 errhint("One key_query names all keys that a row touches; to change it, drop the contract and create it again in one transaction.")));
+}
+
+static void
+check_relation(void *arg)
+{
+	OutboxCheckSource(((NewSource *) arg)->source->relation);
+}
+
+static void
+check_fanout(void *arg)
+{
+	const OutboxSourceConfig *source = ((NewSource *) arg)->source;
+
+	if (source->max_fanout < 1 || source->max_fanout > MAX_FANOUT)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"max_fanout\" of source \"%s\" must be between 1 and %d",
+						get_rel_name(source->relation), MAX_FANOUT),
+				 errdetail("It bounds the rows of contract \"%s\" that one changed row of the source touches.",
+						   ((NewSource *) arg)->contract->name),
+				 errhint("Give a number in between, or leave it out: it is then 1000.")));
+}
+
+static void
+check_key_query(void *arg)
+{
+	const NewSource *new = arg;
+
+	(void) OutboxCompileTouch(new->contract, new->source->relation);
+}
+
+void
+OutboxCheckSource(Oid source)
+{
+	const char *kind = NULL;
+	Relation rel = relation_open(source, AccessShareLock);
+	ListCell *lc;
+
+	if (rel->rd_rel->relispartition)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the source \"%s\" is a partition", RelationGetRelationName(rel)),
+				 errdetail("Its rows may move to other partitions of \"%s\".",
+						   get_rel_name(llast_oid(get_partition_ancestors(source)))),
+				 errhint("Name the partitioned table as the source; writes to its partitions are captured with it.")));
+
+	switch (rel->rd_rel->relkind)
+	{
+		case RELKIND_RELATION:
+			if (has_subclass(source) || has_superclass(source))
+				kind = "part of an inheritance tree";
+			else if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+				kind = "a temporary table";
+			else if (source < FirstNormalObjectId)
+				kind = "a system catalog";
+			break;
+		case RELKIND_PARTITIONED_TABLE:
+			if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+				kind = "a temporary table";
+			foreach (lc, OutboxSourceTables(source))
+			{
+				if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_FOREIGN_TABLE)
+					kind = "a partitioned table with a foreign table as partition";
+			}
+			break;
+		case RELKIND_FOREIGN_TABLE:
+			kind = "a foreign table";
+			break;
+		case RELKIND_VIEW:
+			kind = "a view";
+			break;
+		case RELKIND_MATVIEW:
+			kind = "a materialized view";
+			break;
+		default:
+			kind = "not a table";
+	}
+	relation_close(rel, NoLock);
+	if (kind)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the source \"%s\" is %s", get_rel_name(source), kind),
+				 errdetail("This version captures changes of ordinary and of partitioned tables that are not inherited."),
+				 errhint("Name such a table that the application writes to.")));
+}
+
+static OutboxSourceConfig *
+read_arguments(FunctionCallInfo fcinfo)
+{
+	OutboxSourceConfig *source = palloc0(sizeof(OutboxSourceConfig));
+
+	source->relation = OutboxResolveRelation("source", OutboxRequiredTextArg(fcinfo, 1, "source"));
+	source->key_query = OutboxRequiredTextArg(fcinfo, 2, "key_query");
+	source->max_fanout = PG_ARGISNULL(3) ? 1000 : PG_GETARG_INT32(3);
+	return source;
+}
+
+static void
+insert_source(const OutboxContractConfig *contract, const OutboxSourceConfig *source)
+{
+	const char *args[] = {psprintf("%d", contract->id), psprintf("%u", source->relation), source->key_query,
+						  psprintf("%d", source->max_fanout)};
+
+	(void) OutboxExecute("INSERT INTO outbox_internal.source (contract_id, relation, role, key_columns, key_query, max_fanout)"
+						 " VALUES ($1::int, $2::oid, 'child', '{}', $3, $4::int)",
+						 lengthof(args), args);
+}

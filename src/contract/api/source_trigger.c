@@ -1,0 +1,337 @@
+/*-------------------------------------------------------------------------
+ *
+ * source_trigger.c
+ *	  The triggers that a contract has on its sources.
+ *
+ * Their locks are those of the application's tables, so they are asked for as
+ * lock_attempts.c does it.
+ *
+ * A name proves nothing: the owner of a table may disable a trigger, replace
+ * it by one that never fires, or give its name to another. So a trigger is
+ * taken for whole only when nothing about it differs from what is created
+ * here; enable() replaces any other one.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "catalog/outbox_catalog.h"
+#include "contract/api/source_trigger.h"
+#include "contract/environment/lock_attempts.h"
+#include "contract/view/partition.h"
+
+/* What is created on a table under a name that starts with its prefix. */
+typedef struct TriggerKind
+{
+	const char *prefix;
+	const char *function;
+	const char *events;
+	const char *level;
+	int16 type; /* pg_trigger.tgtype */
+} TriggerKind;
+
+typedef enum TriggerState
+{
+	TRIGGER_MISSING,
+	TRIGGER_FOREIGN, /* its function is none of ours */
+	TRIGGER_DIFFERS, /* ours, but it does not fire, or not as it should */
+	TRIGGER_WHOLE
+} TriggerState;
+
+static const TriggerKind row_trigger = {
+	OUTBOX_TRIGGER_PREFIX, "capture", "INSERT OR UPDATE OR DELETE", "ROW",
+	TRIGGER_TYPE_ROW | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE};
+static const TriggerKind truncate_trigger = {
+	OUTBOX_TRUNCATE_TRIGGER_PREFIX, "capture_truncate", "TRUNCATE", "STATEMENT",
+	TRIGGER_TYPE_STATEMENT | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_TRUNCATE};
+
+static bool lacks_triggers(const OutboxContractConfig *config, Oid source);
+static bool must_drop(const OutboxContractConfig *config, Oid source);
+static void create_triggers(const OutboxContractConfig *config, Oid source);
+static void drop_triggers(const OutboxContractConfig *config, Oid source);
+static List *lacking_truncate(const OutboxContractConfig *config, Oid source);
+static void drop_trigger(const OutboxContractConfig *config, Oid table, const TriggerKind *kind);
+static bool has_any_trigger(const OutboxContractConfig *config, Oid source);
+static void create_trigger(const OutboxContractConfig *config, Oid table, const TriggerKind *kind);
+static char *trigger_name(const OutboxContractConfig *config, const TriggerKind *kind);
+static TriggerState trigger_state(const OutboxContractConfig *config, Oid table, const TriggerKind *kind, bool *is_constraint);
+static bool is_whole(Relation triggers, HeapTuple tuple, const TriggerKind *kind);
+static Oid trigger_function(const TriggerKind *kind);
+static void execute_as_caller(const char *command);
+static char *qualified_name(Oid relation);
+
+void
+OutboxCreateTriggers(const OutboxContractConfig *config)
+{
+	List *lacking = NIL;
+	LOCKMODE mode = ShareRowExclusiveLock;
+	ListCell *lc;
+
+	foreach (lc, config->sources)
+	{
+		Oid source = ((OutboxSourceConfig *) lfirst(lc))->relation;
+
+		if (!lacks_triggers(config, source))
+			continue;
+		lacking = lappend_oid(lacking, source);
+		if (must_drop(config, source))
+			mode = AccessExclusiveLock;
+	}
+	if (lacking == NIL)
+		return;
+	OutboxLockInAttempts(lacking, mode);
+	foreach (lc, lacking)
+		create_triggers(config, lfirst_oid(lc));
+}
+
+/* On the source, or on a partition of it, where PostgreSQL's copy may have been disabled. */
+static bool
+lacks_triggers(const OutboxContractConfig *config, Oid source)
+{
+	ListCell *lc;
+
+	if (trigger_state(config, source, &row_trigger, NULL) != TRIGGER_WHOLE || lacking_truncate(config, source))
+		return true;
+	foreach (lc, OutboxSourceTables(source))
+	{
+		if (trigger_state(config, lfirst_oid(lc), &row_trigger, NULL) != TRIGGER_WHOLE)
+			return true;
+	}
+	return false;
+}
+
+/* A constraint trigger cannot be replaced. */
+static bool
+must_drop(const OutboxContractConfig *config, Oid source)
+{
+	bool is_constraint;
+	ListCell *lc;
+
+	(void) trigger_state(config, source, &row_trigger, &is_constraint);
+	foreach (lc, lacking_truncate(config, source))
+	{
+		bool one;
+
+		(void) trigger_state(config, lfirst_oid(lc), &truncate_trigger, &one);
+		is_constraint |= one;
+	}
+	return is_constraint;
+}
+
+static void
+create_triggers(const OutboxContractConfig *config, Oid source)
+{
+	ListCell *lc;
+
+	/* replacing the source's trigger replaces its copies on partitions, too */
+	create_trigger(config, source, &row_trigger);
+	foreach (lc, lacking_truncate(config, source))
+		OutboxCreateTruncateTrigger(config, lfirst_oid(lc));
+}
+
+bool
+OutboxHasTriggers(const OutboxContractConfig *config, Oid source)
+{
+	return trigger_state(config, source, &row_trigger, NULL) > TRIGGER_FOREIGN;
+}
+
+void
+OutboxCreateTruncateTrigger(const OutboxContractConfig *config, Oid table)
+{
+	if (get_rel_relkind(table) == RELKIND_RELATION &&
+		trigger_state(config, table, &truncate_trigger, NULL) != TRIGGER_WHOLE)
+		create_trigger(config, table, &truncate_trigger);
+}
+
+/* The source's tables that have no TRUNCATE trigger as it should be: statement triggers are not copied to partitions. */
+static List *
+lacking_truncate(const OutboxContractConfig *config, Oid source)
+{
+	List *lacking = NIL;
+	ListCell *lc;
+
+	foreach (lc, OutboxSourceTables(source))
+	{
+		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_RELATION &&
+			trigger_state(config, lfirst_oid(lc), &truncate_trigger, NULL) != TRIGGER_WHOLE)
+			lacking = lappend_oid(lacking, lfirst_oid(lc));
+	}
+	return lacking;
+}
+
+void
+OutboxDropTriggers(const OutboxContractConfig *config)
+{
+	List *tables = NIL;
+	ListCell *lc;
+
+	foreach (lc, config->sources)
+	{
+		Oid source = ((OutboxSourceConfig *) lfirst(lc))->relation;
+
+		if (get_rel_relkind(source) != '\0' && has_any_trigger(config, source))
+			tables = lappend_oid(tables, source);
+	}
+	if (tables == NIL)
+		return;
+	OutboxLockInAttempts(tables, AccessExclusiveLock);
+	foreach (lc, tables)
+		drop_triggers(config, lfirst_oid(lc));
+}
+
+static bool
+has_any_trigger(const OutboxContractConfig *config, Oid source)
+{
+	ListCell *lc;
+
+	foreach (lc, OutboxSourceTables(source))
+	{
+		if (trigger_state(config, lfirst_oid(lc), &truncate_trigger, NULL) > TRIGGER_FOREIGN)
+			return true;
+	}
+	return OutboxHasTriggers(config, source);
+}
+
+static void
+drop_triggers(const OutboxContractConfig *config, Oid source)
+{
+	ListCell *lc;
+
+	drop_trigger(config, source, &row_trigger);
+	foreach (lc, OutboxSourceTables(source))
+		drop_trigger(config, lfirst_oid(lc), &truncate_trigger);
+}
+
+static void
+drop_trigger(const OutboxContractConfig *config, Oid table, const TriggerKind *kind)
+{
+	if (trigger_state(config, table, kind, NULL) > TRIGGER_FOREIGN)
+		execute_as_caller(psprintf("DROP TRIGGER %s ON %s", quote_identifier(trigger_name(config, kind)), qualified_name(table)));
+}
+
+void
+OutboxRemoveTruncateTrigger(const OutboxContractConfig *config, Oid table)
+{
+	ObjectAddress trigger;
+
+	if (get_rel_relkind(table) != RELKIND_RELATION || trigger_state(config, table, &truncate_trigger, NULL) <= TRIGGER_FOREIGN)
+		return;
+	ObjectAddressSet(trigger, TriggerRelationId, get_trigger_oid(table, trigger_name(config, &truncate_trigger), false));
+	performDeletion(&trigger, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+}
+
+/* The trigger, with a dependency that lets DROP EXTENSION take it along. */
+static void
+create_trigger(const OutboxContractConfig *config, Oid table, const TriggerKind *kind)
+{
+	char *name = trigger_name(config, kind);
+	ObjectAddress trigger;
+	ObjectAddress extension;
+	bool is_constraint;
+
+	if (trigger_state(config, table, kind, &is_constraint) != TRIGGER_MISSING && is_constraint)
+		execute_as_caller(psprintf("DROP TRIGGER %s ON %s", quote_identifier(name), qualified_name(table)));
+	execute_as_caller(psprintf("CREATE OR REPLACE TRIGGER %s AFTER %s ON %s FOR EACH %s EXECUTE FUNCTION %s.%s()",
+							   quote_identifier(name), kind->events, qualified_name(table), kind->level, OUTBOX_SCHEMA, kind->function));
+	ObjectAddressSet(trigger, TriggerRelationId, get_trigger_oid(table, name, false));
+	ObjectAddressSet(extension, ExtensionRelationId, OutboxExtensionOid(false));
+	recordDependencyOn(&trigger, &extension, DEPENDENCY_AUTO_EXTENSION);
+}
+
+static char *
+trigger_name(const OutboxContractConfig *config, const TriggerKind *kind)
+{
+	return psprintf("%s%s", kind->prefix, config->name);
+}
+
+/* Looks at the trigger of that name. *is_constraint (may be NULL): it can be dropped only. */
+static TriggerState
+trigger_state(const OutboxContractConfig *config, Oid table, const TriggerKind *kind, bool *is_constraint)
+{
+	Relation triggers = table_open(TriggerRelationId, AccessShareLock);
+	TriggerState state = TRIGGER_MISSING;
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(table));
+	ScanKeyInit(&keys[1], Anum_pg_trigger_tgname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum(trigger_name(config, kind)));
+	scan = systable_beginscan(triggers, TriggerRelidNameIndexId, true, NULL, 2, keys);
+	tuple = systable_getnext(scan);
+	if (is_constraint)
+		*is_constraint = false;
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
+
+		if (form->tgfoid != trigger_function(kind))
+			state = TRIGGER_FOREIGN;
+		else
+			state = is_whole(triggers, tuple, kind) ? TRIGGER_WHOLE : TRIGGER_DIFFERS;
+		if (is_constraint)
+			*is_constraint = OidIsValid(form->tgconstraint);
+	}
+	systable_endscan(scan);
+	table_close(triggers, AccessShareLock);
+	return state;
+}
+
+/* Does it fire for every change, with what the function expects? outbox.status asks the same of pg_trigger. */
+static bool
+is_whole(Relation triggers, HeapTuple tuple, const TriggerKind *kind)
+{
+	Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
+
+	return form->tgtype == kind->type && form->tgattr.dim1 == 0 && !OidIsValid(form->tgconstraint) &&
+		heap_attisnull(tuple, Anum_pg_trigger_tgqual, RelationGetDescr(triggers)) &&
+		(form->tgenabled == TRIGGER_FIRES_ON_ORIGIN || form->tgenabled == TRIGGER_FIRES_ALWAYS);
+}
+
+/* Without arguments; raises when it is not there. */
+static Oid
+trigger_function(const TriggerKind *kind)
+{
+	Oid function = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(kind->function),
+								   PointerGetDatum(buildoidvector(NULL, 0)), ObjectIdGetDatum(OutboxSchemaOid()));
+
+	if (!OidIsValid(function))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("function %s.%s() does not exist", OUTBOX_SCHEMA, kind->function)));
+	return function;
+}
+
+/* DDL on the source is the caller's, with the caller's rights. */
+static void
+execute_as_caller(const char *command)
+{
+	int rc;
+
+	SPI_connect();
+	rc = SPI_execute(command, false, 0);
+	if (rc < 0)
+		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(rc));
+	SPI_finish();
+}
+
+static char *
+qualified_name(Oid relation)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation));
+}

@@ -1,0 +1,455 @@
+/*-------------------------------------------------------------------------
+ *
+ * key_query.c
+ *	  The key_query of a source: its row -> lookup keys of the contract.
+ *
+ * Most are columns of the row (row.ordr_no) and are evaluated as expressions on
+ * the tuple. One that needs a query (address -> customers) is a prepared plan
+ * with the row's columns as parameters. Names are looked up in pg_catalog
+ * alone, and everything runs as the owner of the contract's view: neither the
+ * writer's search_path nor the writer's rights change which keys are touched.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/sysattr.h"
+#include "executor/executor.h"
+#include "executor/spi.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/analyze.h"
+#include "parser/parser.h"
+#include "rewrite/rewriteHandler.h"
+#include "tcop/dest.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "catalog/outbox_catalog.h"
+#include "compat.h"
+#include "contract/compile/key_query.h"
+#include "contract/compile/key_query_parse.h"
+#include "contract/environment/evaluation.h"
+#include "contract/environment/guard.h"
+#include "contract/plan/plan_by_index.h"
+#include "contract/reach/trust.h"
+#include "contract/view/cached_expression.h"
+#include "contract/view/expression.h"
+#include "contract/view/row_types.h"
+#include "contract/view/view_expand.h"
+#include "contract/view/view_survey.h"
+#include "guc.h"
+#include "util/look.h"
+
+struct OutboxKeyQuery
+{
+	OutboxKeyParse parse; /* also what the parser's hook needs when the plan is made anew */
+	Oid view;             /* the contract's, whose */
+	Oid owner;            /* runs it */
+	int max_fanout;
+	int nkeys;
+	List *relations;
+	List *types;
+	OutboxTraits traits;
+	Datum *values; /* scratch of one key */
+
+	/* expressions */
+	CachedExpression *cached;
+	bool stale; /* also while evaluating; states must be built anew */
+	MemoryContext exec_context;
+	ExprContext *econtext;
+	List *states;
+
+	/* a query */
+	int ntables; /* that it locks */
+	SPIPlanPtr plan;
+	ParamListInfo params;
+};
+
+/* Keeps the keys that a query gives, until it has ended. */
+typedef struct KeyReceiver
+{
+	DestReceiver pub;
+	MemoryContext context;
+	List *keys; /* of Datum *, those without a NULL */
+	int64 nrows;
+} KeyReceiver;
+
+static void compile(OutboxKeyQuery *query, TupleDesc lookup);
+static void check_row(const OutboxKeyQuery *query, Oid source, const List *view_access);
+static void keep_expressions(OutboxKeyQuery *query, List *expressions);
+static void keep_plan(OutboxKeyQuery *query, TupleDesc lookup);
+static void check_query(OutboxKeyQuery *query);
+static char *cast_query(const OutboxKeyQuery *query, TupleDesc lookup);
+static void free_plan(void *plan);
+static void build_states(OutboxKeyQuery *query);
+static void run_expressions(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg);
+static void run_plan(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg);
+static void fill_parameters(OutboxKeyQuery *query, TupleTableSlot *row);
+static void run_statement(OutboxKeyQuery *query, KeyReceiver *receiver);
+static bool receive_key(TupleTableSlot *slot, DestReceiver *self);
+static void ignore_startup(DestReceiver *self, int operation, TupleDesc desc);
+static void ignore_end(DestReceiver *self);
+static void refuse_fanout(const OutboxKeyQuery *query);
+
+OutboxKeyQuery *
+OutboxCompileKeyQuery(const OutboxContractConfig *config, const OutboxSourceConfig *source,
+					  Oid relation, TupleDesc lookup, const List *view_access)
+{
+	OutboxKeyQuery *query = palloc0(sizeof(OutboxKeyQuery));
+	Relation rel = relation_open(relation, AccessShareLock);
+	OutboxEvaluation evaluation;
+	OutboxLook look = {0};
+
+	query->parse.text = pstrdup(source->key_query);
+	query->parse.owner = psprintf("the key_query of source \"%s\"", get_rel_name(source->relation));
+	query->parse.row = CreateTupleDescCopy(RelationGetDescr(rel));
+	query->parse.relation = relation;
+	query->parse.view = config->view;
+	relation_close(rel, NoLock);
+	query->view = config->view;
+	query->owner = OutboxRelationOwner(config->view);
+	query->max_fanout = source->max_fanout;
+	query->nkeys = lookup->natts;
+	query->values = palloc0(sizeof(Datum) * lookup->natts);
+	OutboxLookEnter(&look, CurrentResourceOwner);
+	OutboxEvaluationBegin(&evaluation, query->owner, OUTBOX_COMPILING);
+	compile(query, lookup);
+	OutboxEvaluationEnd(&evaluation);
+	OutboxLookLeave(&look);
+	OutboxLookClose(&look);
+	check_row(query, source->relation, view_access);
+	return query;
+}
+
+/*
+ * The row is handed to the owner of the view, whose rights on the source the
+ * executor does not ask for. Of a partition's columns those of the same name
+ * of the source count, as for whoever reads the source. What the view reads in
+ * its owner's name is asked for when the view is read: then a dead letter has
+ * the key.
+ */
+static void
+check_row(const OutboxKeyQuery *query, Oid source, const List *view_access)
+{
+	OutboxViewAccess access = {.relation = source, .role = query->owner};
+	int column = -1;
+	ListCell *lc;
+
+	while ((column = bms_next_member(query->parse.reads, column)) >= 0)
+	{
+		AttrNumber attno = column + FirstLowInvalidHeapAttributeNumber;
+		const char *name = NameStr(TupleDescAttr(query->parse.row, attno - 1)->attname);
+
+		if (source != query->parse.relation)
+			attno = get_attnum(source, name);
+		access.columns = bms_add_member(access.columns, attno - FirstLowInvalidHeapAttributeNumber);
+	}
+	foreach (lc, view_access)
+	{
+		const OutboxViewAccess *read = lfirst(lc);
+
+		if (read->relation == source && read->role == query->owner)
+			access.columns = bms_del_members(access.columns, read->columns);
+	}
+	if (!bms_is_empty(access.columns))
+		OutboxCheckViewAccess(list_make1(&access), query->view);
+}
+
+void
+OutboxRunKeyQuery(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg)
+{
+	OutboxEvaluation evaluation;
+
+	OutboxEvaluationBegin(&evaluation, query->owner, query->traits);
+	if (query->plan)
+		run_plan(query, row, add, arg);
+	else
+		run_expressions(query, row, add, arg);
+	OutboxEvaluationEnd(&evaluation);
+}
+
+const Bitmapset *
+OutboxKeyQueryReads(const OutboxKeyQuery *query)
+{
+	return query->parse.reads;
+}
+
+const List *
+OutboxKeyQueryRelations(const OutboxKeyQuery *query)
+{
+	return query->relations;
+}
+
+List *
+OutboxKeyQueryTypes(const OutboxKeyQuery *query)
+{
+	return query->types;
+}
+
+bool
+OutboxKeyQueryMayRaise(const OutboxKeyQuery *query)
+{
+	return (query->traits & OUTBOX_RAISES) != 0;
+}
+
+bool
+OutboxKeyQueryIsValid(const OutboxKeyQuery *query)
+{
+	return query->cached == NULL || query->cached->is_valid;
+}
+
+static void
+compile(OutboxKeyQuery *query, TupleDesc lookup)
+{
+	List *expressions = OutboxParseKeyExpressions(&query->parse, lookup);
+
+	if (expressions)
+		keep_expressions(query, expressions);
+	else
+		keep_plan(query, lookup);
+}
+
+static void
+keep_expressions(OutboxKeyQuery *query, List *expressions)
+{
+	OutboxRowTypes types = {0};
+	OutboxRunner runner;
+
+	OutboxRunnerOfView(&runner, query->view, query->parse.owner);
+	OutboxCheckExpressionTrust(&runner, (Node *) expressions);
+	OutboxRefuseVolatile((Node *) expressions, query->parse.owner);
+	query->cached = OutboxCacheExpression(expressions, CurrentMemoryContext);
+	query->traits = OutboxExpressionTraits(query->cached->expr);
+	OutboxAddExpressionTypes(&types, query->cached->expr);
+	query->types = types.objects;
+	query->relations = list_concat_unique_oid(query->relations, types.relations);
+	query->exec_context = AllocSetContextCreate(CurrentMemoryContext, "outbox key expressions", ALLOCSET_SMALL_SIZES);
+	build_states(query);
+}
+
+static void
+keep_plan(OutboxKeyQuery *query, TupleDesc lookup)
+{
+	MemoryContextCallback *release = palloc0(sizeof(MemoryContextCallback));
+	SPIPrepareOptions options = {.parserSetup = OutboxKeyParserSetup, .parserSetupArg = &query->parse, .cursorOptions = CURSOR_OPT_GENERIC_PLAN};
+
+	OutboxParseKeySelect(&query->parse, lookup);
+	check_query(query);
+	query->traits = OUTBOX_ANYTHING;
+	query->params = makeParamList(query->parse.row->natts);
+	SPI_connect();
+	query->plan = SPI_prepare_extended(cast_query(query, lookup), &options);
+	if (query->plan == NULL)
+		elog(ERROR, "SPI_prepare_extended failed: %s", SPI_result_code_string(SPI_result));
+	SPI_keepplan(query->plan);
+	release->func = free_plan;
+	release->arg = query->plan;
+	MemoryContextRegisterResetCallback(GetMemoryChunkContext(query), release);
+	SPI_finish();
+}
+
+/* Nothing that must not run while a row is written. */
+static void
+check_query(OutboxKeyQuery *query)
+{
+	OutboxViewSurvey survey = {.subject = query->parse.owner};
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "outbox key query", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(scratch);
+	OutboxRunner runner;
+	Query *rewritten;
+
+	OutboxSurveyQuery(&survey, query->parse.query);
+	OutboxCheckViewAccess(survey.access, query->view);
+
+	/* with the views in it, as it will run */
+	rewritten = linitial_node(Query, QueryRewrite(copyObject(query->parse.query)));
+	OutboxRunnerOfView(&runner, query->view, query->parse.owner);
+	OutboxCheckQueryTrust(&runner, rewritten);
+	OutboxRefuseVolatile((Node *) rewritten, query->parse.owner);
+	query->ntables = list_length(OutboxPlanByIndex(rewritten, query->parse.select, query->parse.owner)->relationOids);
+	MemoryContextSwitchTo(caller);
+	query->relations = list_copy(survey.relations);
+	MemoryContextDelete(scratch);
+}
+
+/* The query with its columns cast to the lookup's base types. */
+static char *
+cast_query(const OutboxKeyQuery *query, TupleDesc lookup)
+{
+	StringInfoData columns;
+	StringInfoData names;
+
+	initStringInfo(&columns);
+	initStringInfo(&names);
+	for (int i = 0; i < lookup->natts; i++)
+	{
+		appendStringInfo(&columns, "%sk.k%d::%s", i ? ", " : "", i,
+						 format_type_extended(getBaseType(TupleDescAttr(lookup, i)->atttypid), -1,
+											  FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
+		appendStringInfo(&names, "%sk%d", i ? ", " : "", i);
+	}
+	return psprintf("SELECT %s FROM (%s\n) AS k (%s)", columns.data, query->parse.select, names.data);
+}
+
+static void
+free_plan(void *plan)
+{
+	(void) SPI_freeplan(plan);
+}
+
+static void
+build_states(OutboxKeyQuery *query)
+{
+	MemoryContext caller;
+
+	query->stale = true;
+	MemoryContextReset(query->exec_context);
+	caller = MemoryContextSwitchTo(query->exec_context);
+	query->econtext = CreateStandaloneExprContext();
+	query->states = ExecInitExprList((List *) copyObject(query->cached->expr), NULL);
+	MemoryContextSwitchTo(caller);
+	query->stale = false;
+}
+
+static void
+run_expressions(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg)
+{
+	ListCell *lc;
+	bool isnull = false;
+
+	if (query->stale)
+		build_states(query);
+	query->stale = true;
+	ResetExprContext(query->econtext);
+	query->econtext->ecxt_scantuple = row;
+	foreach (lc, query->states)
+	{
+		query->values[foreach_current_index(lc)] = ExecEvalExprSwitchContext(lfirst(lc), query->econtext, &isnull);
+		if (isnull)
+			break;
+	}
+	if (!isnull)
+		add(arg, query->values);
+	query->stale = false;
+}
+
+/* On error the scratch memory goes with the subtransaction. */
+static void
+run_plan(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg)
+{
+	KeyReceiver receiver = {.pub = {.receiveSlot = receive_key, .rStartup = ignore_startup, .rShutdown = ignore_end, .rDestroy = ignore_end, .mydest = DestNone}};
+	MemoryContext caller;
+	ListCell *lc;
+
+	fill_parameters(query, row);
+	receiver.context = AllocSetContextCreate(CurTransactionContext, "outbox keys of a row", ALLOCSET_SMALL_SIZES);
+	caller = MemoryContextSwitchTo(receiver.context);
+	run_statement(query, &receiver);
+	MemoryContextSwitchTo(caller);
+	if (receiver.nrows > query->max_fanout)
+		refuse_fanout(query);
+	foreach (lc, receiver.keys)
+		add(arg, lfirst(lc));
+	MemoryContextDelete(receiver.context);
+}
+
+/*
+ * Sees what the writer's statement did: its snapshot is taken now. It has the
+ * plan that was proven, even where the plan cache makes it anew. The writer's
+ * statement uses none of its tables, so their locks end with it.
+ */
+static void
+run_statement(OutboxKeyQuery *query, KeyReceiver *receiver)
+{
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(query->plan));
+	OutboxLook look = {0};
+	CachedPlan *plan;
+	QueryDesc *desc;
+
+	OutboxLookEnter(&look, CurrentResourceOwner);
+	OutboxLookAwaitRoom(query->ntables, outbox_flush_timeout);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	plan = OutboxCachedPlanByIndex(source, query->params);
+	desc = CreateQueryDesc(linitial_node(PlannedStmt, plan->stmt_list), source->query_string, GetActiveSnapshot(),
+						   InvalidSnapshot, &receiver->pub, query->params, NULL, 0);
+	ExecutorStart(desc, 0);
+	OutboxExecutorRunRows(desc, query->max_fanout + 1);
+	ExecutorFinish(desc);
+	ExecutorEnd(desc);
+	FreeQueryDesc(desc);
+	ReleaseCachedPlan(plan, CurrentResourceOwner);
+	PopActiveSnapshot();
+	OutboxLookLeave(&look);
+	OutboxLookClose(&look);
+}
+
+static void
+refuse_fanout(const OutboxKeyQuery *query)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("%s touches more than %d rows of the contract", query->parse.owner, query->max_fanout),
+			 errdetail("That is its max_fanout."),
+			 errhint("If one changed row may cause so many events, drop the contract and create it again in one transaction, with a larger max_fanout. Then change the row to another value and back, in two transactions, and discard the dead letter.")));
+}
+
+static void
+fill_parameters(OutboxKeyQuery *query, TupleTableSlot *row)
+{
+	int column = -1;
+
+	while ((column = bms_next_member(query->parse.reads, column)) >= 0)
+	{
+		AttrNumber attno = column + FirstLowInvalidHeapAttributeNumber;
+		ParamExternData *param = &query->params->params[attno - 1];
+
+		param->value = slot_getattr(row, attno, &param->isnull);
+		param->pflags = 0;
+		param->ptype = TupleDescAttr(query->parse.row, attno - 1)->atttypid;
+	}
+}
+
+static bool
+receive_key(TupleTableSlot *slot, DestReceiver *self)
+{
+	KeyReceiver *receiver = (KeyReceiver *) self;
+	MemoryContext caller = MemoryContextSwitchTo(receiver->context);
+	int natts = slot->tts_tupleDescriptor->natts;
+	Datum *key = palloc(sizeof(Datum) * natts);
+	bool isnull = false;
+
+	slot_getallattrs(slot);
+	for (int i = 0; i < natts && !isnull; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(slot->tts_tupleDescriptor, i);
+
+		isnull = slot->tts_isnull[i];
+		/* the table that a value out of line belongs to is not locked any more when the key is used */
+		if (!isnull && attribute->attlen == -1)
+			key[i] = PointerGetDatum(PG_DETOAST_DATUM_COPY(slot->tts_values[i]));
+		else if (!isnull)
+			key[i] = datumCopy(slot->tts_values[i], attribute->attbyval, attribute->attlen);
+	}
+	if (!isnull)
+		receiver->keys = lappend(receiver->keys, key);
+	receiver->nrows++;
+	MemoryContextSwitchTo(caller);
+	return true;
+}
+
+static void
+ignore_startup(DestReceiver *self, int operation, TupleDesc desc)
+{
+}
+
+static void
+ignore_end(DestReceiver *self)
+{
+}

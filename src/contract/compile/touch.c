@@ -1,0 +1,301 @@
+/*-------------------------------------------------------------------------
+ *
+ * touch.c
+ *	  Which rows of a contract that is evaluated at commit a changed row of
+ *	  one of its sources touches.
+ *
+ * A row of the root touches the contract row of its own lookup columns; a row
+ * of a child what its key_query says. An update of columns that neither the
+ * view nor the key_query reads touches nothing: that is told by comparing
+ * tuples, before anything is evaluated.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/sysattr.h"
+#include "catalog/partition.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "catalog/outbox_catalog.h"
+#include "compat.h"
+#include "contract/compile/commit_query.h"
+#include "contract/compile/compile.h"
+#include "contract/compile/evaluate.h"
+#include "contract/compile/key_query.h"
+#include "contract/compile/touch.h"
+#include "contract/environment/evaluation.h"
+#include "contract/keys/key.h"
+#include "contract/view/partition.h"
+#include "contract/view/root_condition.h"
+#include "contract/view/view_survey.h"
+
+struct OutboxTouch
+{
+	MemoryContext context;
+	List *relations;
+	TupleDesc lookup_desc;
+	AttrNumber *columns;   /* root: the lookup columns */
+	bool *null_is_trouble; /* root: may a row with NULL there be in the view? */
+	bool unique;           /* root: has every row a key of its own, in the view or not? */
+	bool may_raise;
+	const char *name;      /* of the contract */
+	OutboxKeyQuery *query; /* child */
+	int nread;
+	AttrNumber *read;
+	Datum *values; /* scratch of one key */
+};
+
+static void compile(OutboxTouch *touch, const OutboxContractConfig *config, Oid relation);
+static OutboxSourceConfig *find_source(const OutboxContractConfig *config, Oid relation);
+static void find_columns(OutboxTouch *touch, Oid root, Oid relation, const List *conditions);
+static bool is_unique(Oid root, Oid relation, const List *reads);
+static bool is_not_null(Oid relation, AttrNumber attno);
+static void note_reads(OutboxTouch *touch, const OutboxViewSurvey *survey, Oid source, Oid relation);
+static Bitmapset *read_attributes(const OutboxTouch *touch, const OutboxViewSurvey *survey, Oid source, Relation rel);
+
+OutboxTouch *
+OutboxCompileTouch(const OutboxContractConfig *config, Oid relation)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "outbox touch", ALLOCSET_SMALL_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	OutboxTouch *touch = palloc0(sizeof(OutboxTouch));
+	OutboxEvaluation evaluation;
+
+	MemoryContextCopyAndSetIdentifier(context, config->name);
+	touch->context = context;
+	OutboxCheckViewThere(config);
+	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
+	compile(touch, config, relation);
+	OutboxEvaluationEnd(&evaluation);
+	MemoryContextSwitchTo(caller);
+	return touch;
+}
+
+MemoryContext
+OutboxTouchContext(const OutboxTouch *touch)
+{
+	return touch->context;
+}
+
+const List *
+OutboxTouchRelations(const OutboxTouch *touch)
+{
+	return touch->relations;
+}
+
+const List *
+OutboxTouchTypes(const OutboxTouch *touch)
+{
+	return touch->query ? OutboxKeyQueryTypes(touch->query) : NIL;
+}
+
+bool
+OutboxTouchIsValid(const OutboxTouch *touch)
+{
+	return touch->query == NULL || OutboxKeyQueryIsValid(touch->query);
+}
+
+bool
+OutboxTouchInsertIsNew(const OutboxTouch *touch)
+{
+	return touch->query == NULL && touch->unique;
+}
+
+bool
+OutboxTouchMayRaise(const OutboxTouch *touch)
+{
+	return touch->query && OutboxKeyQueryMayRaise(touch->query);
+}
+
+TupleDesc
+OutboxTouchLookupDesc(const OutboxTouch *touch)
+{
+	return touch->lookup_desc;
+}
+
+bool
+OutboxTouchReadsEqual(OutboxTouch *touch, TupleTableSlot *before, TupleTableSlot *after)
+{
+	return OutboxColumnsEqual(before, after, touch->read, touch->nread);
+}
+
+void
+OutboxTouchKeys(OutboxTouch *touch, TupleTableSlot *row, OutboxTouchCallback add, void *arg)
+{
+	if (touch->query)
+	{
+		OutboxRunKeyQuery(touch->query, row, add, arg);
+		return;
+	}
+	for (int i = 0; i < touch->lookup_desc->natts; i++)
+	{
+		bool isnull;
+
+		touch->values[i] = slot_getattr(row, touch->columns[i], &isnull);
+		if (isnull)
+			return;
+	}
+	add(arg, touch->values);
+}
+
+const char *
+OutboxTouchMissingColumn(const OutboxTouch *touch, TupleTableSlot *row)
+{
+	for (int i = 0; touch->query == NULL && i < touch->lookup_desc->natts; i++)
+	{
+		if (touch->null_is_trouble[i] && slot_attisnull(row, touch->columns[i]))
+			return NameStr(TupleDescAttr(touch->lookup_desc, i)->attname);
+	}
+	return NULL;
+}
+
+static void
+compile(OutboxTouch *touch, const OutboxContractConfig *config, Oid relation)
+{
+	OutboxSourceConfig *source = find_source(config, relation);
+	MemoryContext scratch = AllocSetContextCreate(touch->context, "outbox touch analysis", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(scratch);
+	OutboxViewSurvey *survey = OutboxSurveyView(config->view);
+	List *conditions;
+	List *columns = OutboxLookupColumns(config, &conditions);
+
+	MemoryContextSwitchTo(caller);
+	touch->lookup_desc = OutboxLookupDesc(config->root, columns);
+	touch->values = palloc0(sizeof(Datum) * touch->lookup_desc->natts);
+	touch->relations = list_copy(survey->relations);
+	touch->relations = list_append_unique_oid(touch->relations, relation);
+	if (get_rel_relispartition(relation))
+		touch->relations = list_concat_unique_oid(touch->relations, get_partition_ancestors(relation));
+	touch->relations = list_append_unique_oid(touch->relations, OutboxRelationOid("contract"));
+	if (source->is_root)
+		find_columns(touch, config->root, relation, conditions);
+	else
+	{
+		touch->query = OutboxCompileKeyQuery(config, source, relation, touch->lookup_desc, survey->access);
+		touch->relations = list_concat_unique_oid(touch->relations, OutboxKeyQueryRelations(touch->query));
+	}
+	note_reads(touch, survey, source->relation, relation);
+	MemoryContextDelete(scratch);
+}
+
+/* Itself, or the partitioned table that it belongs to. */
+static OutboxSourceConfig *
+find_source(const OutboxContractConfig *config, Oid relation)
+{
+	ListCell *lc;
+
+	foreach (lc, config->sources)
+	{
+		OutboxSourceConfig *source = lfirst(lc);
+
+		if (OutboxIsWithin(relation, source->relation))
+			return source;
+	}
+	elog(ERROR, "relation %u is no source of contract \"%s\"", relation, config->name);
+}
+
+/* By name, because a partition numbers its columns in its own way. */
+static void
+find_columns(OutboxTouch *touch, Oid root, Oid relation, const List *conditions)
+{
+	List *reads = NIL;
+
+	touch->columns = palloc0(sizeof(AttrNumber) * touch->lookup_desc->natts);
+	touch->null_is_trouble = palloc0(sizeof(bool) * touch->lookup_desc->natts);
+	for (int i = 0; i < touch->lookup_desc->natts; i++)
+	{
+		const char *name = NameStr(TupleDescAttr(touch->lookup_desc, i)->attname);
+
+		reads = lappend(reads, pstrdup(name));
+		touch->columns[i] = get_attnum(relation, name);
+		touch->null_is_trouble[i] = !is_not_null(relation, touch->columns[i]) &&
+			!OutboxExcludesNull(root, get_attnum(root, name), conditions);
+	}
+	touch->unique = is_unique(root, relation, reads);
+}
+
+/*
+ * Within one partition is not enough: the row may have been in another one, from which the transaction deletes it later.
+ * Waits for nobody who alters the partitioned table: then the rows before are read.
+ */
+static bool
+is_unique(Oid root, Oid relation, const List *reads)
+{
+	bool unique;
+
+	if (relation == root)
+		return OutboxIsUniqueTable(root, reads);
+	if (!ConditionalLockRelationOid(root, AccessShareLock))
+		return false;
+	unique = OutboxIsUniqueTable(root, reads);
+	UnlockRelationOid(root, AccessShareLock);
+	return unique;
+}
+
+static bool
+is_not_null(Oid relation, AttrNumber attno)
+{
+	HeapTuple tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(attno));
+	bool result;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for attribute %d of relation %u", attno, relation);
+	result = ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+static void
+note_reads(OutboxTouch *touch, const OutboxViewSurvey *survey, Oid source, Oid relation)
+{
+	Relation rel = relation_open(relation, AccessShareLock);
+	Bitmapset *attributes = read_attributes(touch, survey, source, rel);
+	int attribute = -1;
+
+	touch->read = palloc0(sizeof(AttrNumber) * (bms_num_members(attributes) + 1));
+	while ((attribute = bms_next_member(attributes, attribute)) >= 0)
+	{
+		touch->read[touch->nread++] = attribute;
+	}
+	relation_close(rel, NoLock);
+}
+
+/*
+ * The relation's attribute numbers. All of them when the view reads a whole
+ * row, a system column or a column without storage, or calls a function that
+ * may read the source behind our back.
+ */
+static Bitmapset *
+read_attributes(const OutboxTouch *touch, const OutboxViewSurvey *survey, Oid source, Relation rel)
+{
+	Bitmapset *columns = OutboxSurveyColumns(survey, source);
+	Bitmapset *attributes = NULL;
+	bool all = survey->reader != NULL;
+	int column = -1;
+
+	while ((column = bms_next_member(columns, column)) >= 0)
+	{
+		AttrNumber attno = column + FirstLowInvalidHeapAttributeNumber;
+
+		if (attno <= 0 || OutboxAttributeIsVirtual(source, attno))
+			all |= attno != TableOidAttributeNumber;
+		else
+			attributes = bms_add_member(attributes, get_attnum(RelationGetRelid(rel), get_attname(source, attno, false)));
+	}
+	column = -1;
+	while (touch->query && (column = bms_next_member(OutboxKeyQueryReads(touch->query), column)) >= 0)
+		attributes = bms_add_member(attributes, column + FirstLowInvalidHeapAttributeNumber);
+	for (int i = 0; all && i < RelationGetNumberOfAttributes(rel); i++)
+	{
+		if (!TupleDescAttr(RelationGetDescr(rel), i)->attisdropped)
+			attributes = bms_add_member(attributes, i + 1);
+	}
+	return attributes;
+}

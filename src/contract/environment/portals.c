@@ -1,0 +1,165 @@
+/*-------------------------------------------------------------------------
+ *
+ * portals.c
+ *	  The cursors of a session, kept from code behind a contract.
+ *
+ * A procedural language reads, moves and closes any cursor whose name it can
+ * guess, without a utility statement: rows that the application is to get next
+ * would be gone. So while such code runs every portal of the session has the
+ * state of one that has failed, which cannot be run, and is pinned, so that it
+ * cannot be dropped. What is running already is safe from both.
+ *
+ * The server has no list of portals for others. But each has a memory context
+ * that is named after it, and these are children of one.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "nodes/memnodes.h"
+#include "utils/memutils.h"
+#include "utils/portal.h"
+
+#include "contract/environment/portals.h"
+
+/* A portal as it was. */
+typedef struct FrozenPortal
+{
+	Portal portal;
+	PortalStatus status;
+	bool pinned;
+	SubTransactionId active_subid;
+} FrozenPortal;
+
+/* A stack of them, in TopMemoryContext: evaluations are nested. */
+static FrozenPortal *frozen = NULL;
+static int nfrozen = 0;
+static int capacity = 0;
+
+static MemoryContext first_context(void);
+static Portal portal_of(MemoryContext context);
+static void make_room(int portals);
+static void freeze(FrozenPortal *entry, Portal portal);
+static bool is_new(Portal portal, int mark);
+
+int
+OutboxFreezePortals(void)
+{
+	int mark = nfrozen;
+	int portals = 0;
+
+	for (MemoryContext context = first_context(); context; context = context->nextchild)
+		portals += portal_of(context) != NULL;
+	make_room(portals);
+	for (MemoryContext context = first_context(); context; context = context->nextchild)
+	{
+		Portal portal = portal_of(context);
+
+		if (portal)
+			freeze(&frozen[nfrozen++], portal);
+	}
+	return mark;
+}
+
+/* Of the child contexts of all portals' parent, which is there for as long as the session. */
+static MemoryContext
+first_context(void)
+{
+	static MemoryContext parent = NULL;
+
+	for (MemoryContext context = TopMemoryContext->firstchild; parent == NULL && context; context = context->nextchild)
+	{
+		if (strcmp(context->name, "TopPortalContext") == 0)
+			parent = context;
+	}
+	return parent ? parent->firstchild : NULL;
+}
+
+/* NULL: the context is of something else. */
+static Portal
+portal_of(MemoryContext context)
+{
+	Portal portal = context->ident ? GetPortalByName(context->ident) : NULL;
+
+	return portal && portal->portalContext == context ? portal : NULL;
+}
+
+static void
+make_room(int portals)
+{
+	int room = Max(capacity, 8);
+
+	while (room < nfrozen + portals)
+		room *= 2;
+	if (room == capacity)
+		return;
+	frozen = frozen ? repalloc(frozen, sizeof(FrozenPortal) * room) : MemoryContextAlloc(TopMemoryContext, sizeof(FrozenPortal) * room);
+	capacity = room;
+}
+
+static void
+freeze(FrozenPortal *entry, Portal portal)
+{
+	*entry = (FrozenPortal){.portal = portal, .status = portal->status, .pinned = portal->portalPinned, .active_subid = portal->activeSubid};
+	if (portal->status == PORTAL_ACTIVE)
+		return;
+	portal->portalPinned = true;
+	if (portal->status == PORTAL_READY)
+	{
+		portal->status = PORTAL_FAILED;
+		/* or the abort of a subtransaction that used it last would take the failed one's resources */
+		portal->activeSubid = portal->createSubid;
+	}
+}
+
+void
+OutboxDropNewPortals(int mark)
+{
+	MemoryContext context = first_context();
+
+	while (context)
+	{
+		Portal portal = portal_of(context);
+
+		if (portal == NULL || !is_new(portal, mark))
+		{
+			context = context->nextchild;
+			continue;
+		}
+		portal->portalPinned = false;
+		PortalDrop(portal, false);
+		/* others may have gone with it */
+		context = first_context();
+	}
+}
+
+static bool
+is_new(Portal portal, int mark)
+{
+	for (int i = mark; i < nfrozen; i++)
+	{
+		if (frozen[i].portal == portal)
+			return false;
+	}
+	return portal->status != PORTAL_ACTIVE;
+}
+
+/* The abort of the (sub)transaction that made a portal has released what it held, and its cleanup: it stays failed. */
+void
+OutboxThawPortals(int mark)
+{
+	while (nfrozen > mark)
+	{
+		FrozenPortal *entry = &frozen[--nfrozen];
+		Portal portal = entry->portal;
+
+		if (entry->status == PORTAL_ACTIVE)
+			continue;
+		portal->portalPinned = entry->pinned;
+		if (entry->status == PORTAL_READY && portal->cleanup != NULL)
+		{
+			portal->status = PORTAL_READY;
+			portal->activeSubid = entry->active_subid;
+		}
+	}
+}

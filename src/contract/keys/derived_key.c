@@ -1,0 +1,188 @@
+/*-------------------------------------------------------------------------
+ *
+ * derived_key.c
+ *	  Could two rows of the source have the same key?
+ *
+ * A proven key reads all columns of a unique index, but what it makes of them
+ * may be coarser: btrim(cust_no) is one key for 'C1' and ' C1'. Legacy keys are
+ * padded that way and nobody has both, so it is allowed; status advises to make
+ * sure. The advice is not given when the key's plain columns are unique
+ * alone, or when a unique index is over the very expressions.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/relation.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_type.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "catalog/outbox_catalog.h"
+#include "contract/api/contract_api.h"
+#include "contract/environment/evaluation.h"
+#include "contract/environment/guard.h"
+#include "contract/keys/derived_key.h"
+#include "contract/keys/key.h"
+#include "contract/plan/index_parts.h"
+#include "contract/reach/trust.h"
+#include "contract/view/root_condition.h"
+#include "contract/view/root_path.h"
+
+static List *derived_columns(const OutboxContractConfig *config, List *expressions, const List *conditions);
+static Node *as_in_index(Node *expression);
+static Var *plain_column(Node *node);
+static bool keeps_apart(Oid function);
+static bool index_keeps_apart(Relation index, const List *expressions, const List *plain);
+
+void
+OutboxNoteDerivedKey(const OutboxContractConfig *config)
+{
+	OutboxEvaluation evaluation;
+	OutboxRunner runner;
+	List *levels;
+	List *expressions;
+	List *derived;
+	const char *args[2] = {config->name};
+
+	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
+	expressions = OutboxRootKey(config, OutboxRewrittenView(config->view), &levels);
+	OutboxRunnerOfView(&runner, config->view, psprintf("contract \"%s\"", config->name));
+	OutboxCheckExpressionTrust(&runner, (Node *) expressions);
+	derived = derived_columns(config, expressions, OutboxRootConditions(levels));
+	OutboxEvaluationEnd(&evaluation);
+	args[1] = OutboxNamesToArray(derived);
+	(void) OutboxExecute("UPDATE outbox_internal.contract SET derived_key = $2::text[]"
+						 " WHERE name = $1 AND derived_key <> $2::text[]",
+						 lengthof(args), args);
+}
+
+/* The key's columns that are not plain ones, when it takes them to tell rows apart. */
+static List *
+derived_columns(const OutboxContractConfig *config, List *expressions, const List *conditions)
+{
+	Relation root = relation_open(config->root, AccessShareLock);
+	List *derived = NIL;
+	List *plain = NIL; /* names of the root's columns */
+	List *simplified = NIL;
+	bool apart;
+	ListCell *lc;
+
+	foreach (lc, expressions)
+	{
+		Node *expression = copyObject(lfirst(lc));
+		Var *column = plain_column(expression);
+
+		if (column)
+			plain = lappend(plain, get_attname(config->root, column->varattno, false));
+		else
+			derived = lappend(derived, list_nth(config->key, foreach_current_index(lc)));
+		simplified = lappend(simplified, as_in_index(expression));
+	}
+	apart = derived == NIL || OutboxIsUnique(config->root, plain, conditions);
+	foreach (lc, apart ? NIL : RelationGetIndexList(root))
+	{
+		Relation index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		List *predicate;
+
+		apart |= index_keeps_apart(index, simplified, plain) && OutboxIndexPredicate(index, &predicate) &&
+			predicate_implied_by(predicate, (List *) conditions, false);
+		index_close(index, NoLock);
+	}
+	relation_close(root, NoLock);
+	return apart ? NIL : derived;
+}
+
+/* Indexes' expressions are simplified and have one relation. */
+static Node *
+as_in_index(Node *expression)
+{
+	int varno;
+
+	if (bms_get_singleton_member(pull_varnos(NULL, expression), &varno))
+		ChangeVarNodes(expression, varno, 1, 0);
+	return eval_const_expressions(NULL, expression);
+}
+
+/* The column whose every value has a value of its own in the expression, or NULL. */
+static Var *
+plain_column(Node *node)
+{
+	for (;;)
+	{
+		switch (nodeTag(node))
+		{
+			case T_Var:
+				return (Var *) node;
+			case T_RelabelType:
+				node = (Node *) ((RelabelType *) node)->arg;
+				break;
+			case T_CoerceToDomain:
+				node = (Node *) ((CoerceToDomain *) node)->arg;
+				break;
+			case T_CoerceViaIO:
+				if (((CoerceViaIO *) node)->resulttype != TEXTOID && ((CoerceViaIO *) node)->resulttype != VARCHAROID)
+					return NULL;
+				node = (Node *) ((CoerceViaIO *) node)->arg;
+				break;
+			case T_FuncExpr:
+				if (!keeps_apart(((FuncExpr *) node)->funcid))
+					return NULL;
+				node = linitial(((FuncExpr *) node)->args);
+				break;
+			default:
+				return NULL;
+		}
+	}
+}
+
+/* Casts to a wider type. char(n) loses blanks that its unique index does not count either. */
+static bool
+keeps_apart(Oid function)
+{
+	static const Oid casts[] = {F_INT4_INT2, F_INT8_INT2, F_INT8_INT4, F_NUMERIC_INT2, F_NUMERIC_INT4,
+								F_NUMERIC_INT8, F_TEXT_BPCHAR, F_TEXT_NAME};
+
+	for (int i = 0; i < lengthof(casts); i++)
+	{
+		if (casts[i] == function)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Is the index unique over columns and expressions that the key tells apart?
+ * Whether they may be NULL does not matter: a key never is.
+ */
+static bool
+index_keeps_apart(Relation index, const List *expressions, const List *plain)
+{
+	Form_pg_index form = index->rd_index;
+	List *indexed;
+	int next = 0;
+
+	if (!form->indisunique || !form->indimmediate || !form->indisvalid || !form->indisready ||
+		!OutboxIndexExpressions(index, &indexed))
+		return false;
+	for (int i = 0; i < form->indnkeyatts; i++)
+	{
+		AttrNumber attno = form->indkey.values[i];
+
+		if (attno == 0)
+		{
+			if (!list_member(expressions, list_nth(indexed, next++)))
+				return false;
+		}
+		else if (!OutboxNameListMember(plain, get_attname(form->indrelid, attno, false)))
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,360 @@
+/*-------------------------------------------------------------------------
+ *
+ * key.c
+ *	  Proving that a contract's key is unique.
+ *
+ * A key is accepted when the source columns that its expressions read contain
+ * all columns of a valid, immediate unique index over columns that are not NULL
+ * in the view, or with NULLS NOT DISTINCT. A partial one will do when all rows
+ * of the view are in it. Order per key rests on the index: writers of one key
+ * queue on one entry of it. An expression such as btrim(cust_no) may map two rows to one key; that
+ * is accepted, because legacy keys are padded that way, and derived_key.c makes
+ * an advice of it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/relation.h"
+#include "access/sysattr.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+
+#include "catalog/contract_config.h"
+#include "compat.h"
+#include "contract/keys/key.h"
+#include "contract/plan/index_parts.h"
+#include "contract/plan/planner_world.h"
+#include "contract/view/partition.h"
+#include "contract/view/root_condition.h"
+
+/* How close an index came, for the message. */
+typedef enum IndexVerdict
+{
+	INDEX_UNSUITABLE,  /* not unique, deferrable, invalid, over expressions */
+	INDEX_NOT_COVERED, /* has columns that the key does not read */
+	INDEX_NULLABLE,    /* covered, but a column may be NULL */
+	INDEX_PARTIAL,     /* covered, but the view may have rows that are not in it */
+	INDEX_PROVES
+} IndexVerdict;
+
+/* What is known of a key. */
+typedef struct KeyFacts
+{
+	Oid root;
+	const List *reads;      /* names of the root's columns that it reads */
+	const List *conditions; /* that all rows in the view fulfil, over entry 1 as the root */
+} KeyFacts;
+
+static IndexVerdict judge_root(Relation root, const KeyFacts *facts, List **columns);
+static IndexVerdict judge_table(Relation table, const KeyFacts *facts, List **columns);
+static IndexVerdict judge_partitions(Relation root, const KeyFacts *facts, List **columns);
+static List *key_reads(const OutboxViewExpansion *expansion, const List *key);
+static IndexVerdict judge_index(Relation table, Relation index, const KeyFacts *facts, List **columns);
+static bool holds_all_rows(Relation table, Relation index, const KeyFacts *facts);
+static char *partial_hint(Relation root, const List *columns);
+OUTBOX_NORETURN static void report_nullable(Relation root, const char *key, const List *columns);
+static void report_unproven(Relation root, IndexVerdict best, const List *key, const List *nullable);
+
+List *
+OutboxProveKey(const OutboxViewExpansion *expansion, const List *key)
+{
+	return OutboxProveUnique(expansion->root, key_reads(expansion, key), OutboxConditionList(expansion->qual), key);
+}
+
+List *
+OutboxProveUnique(Oid root_oid, const List *reads, const List *conditions, const List *key)
+{
+	KeyFacts facts = {.root = root_oid, .reads = reads, .conditions = conditions};
+	Relation root = relation_open(root_oid, AccessShareLock);
+	List *columns;
+	IndexVerdict verdict = judge_root(root, &facts, &columns);
+
+	if (verdict != INDEX_PROVES)
+		report_unproven(root, verdict, key, columns);
+	relation_close(root, NoLock);
+	return columns;
+}
+
+bool
+OutboxIsUnique(Oid root_oid, const List *reads, const List *conditions)
+{
+	KeyFacts facts = {.root = root_oid, .reads = reads, .conditions = conditions};
+	Relation root = relation_open(root_oid, AccessShareLock);
+	List *columns;
+	bool unique = judge_root(root, &facts, &columns) == INDEX_PROVES;
+
+	relation_close(root, NoLock);
+	return unique;
+}
+
+bool
+OutboxIsUniqueTable(Oid table_oid, const List *reads)
+{
+	KeyFacts facts = {.root = table_oid, .reads = reads};
+	Relation table = relation_open(table_oid, AccessShareLock);
+	List *columns;
+	bool unique = judge_table(table, &facts, &columns) == INDEX_PROVES;
+
+	relation_close(table, NoLock);
+	return unique;
+}
+
+List *
+OutboxKeyPredicate(Oid table_oid, Oid root, const List *reads, const List *conditions)
+{
+	KeyFacts facts = {.root = root, .reads = reads, .conditions = conditions};
+	Relation table = relation_open(table_oid, AccessShareLock);
+	List *predicate = NIL;
+	ListCell *lc;
+
+	foreach (lc, RelationGetIndexList(table))
+	{
+		Relation index = index_open(lfirst_oid(lc), AccessShareLock);
+		List *columns = NIL;
+
+		if (predicate == NIL && judge_index(table, index, &facts, &columns) == INDEX_PROVES)
+			(void) OutboxIndexPredicate(index, &predicate);
+		index_close(index, AccessShareLock);
+	}
+	relation_close(table, AccessShareLock);
+	return predicate;
+}
+
+static IndexVerdict
+judge_root(Relation root, const KeyFacts *facts, List **columns)
+{
+	IndexVerdict verdict = judge_table(root, facts, columns);
+
+	if (verdict != INDEX_PROVES && root->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		verdict = judge_partitions(root, facts, columns);
+	return verdict;
+}
+
+/* The table's best index. *columns as of judge_index. */
+static IndexVerdict
+judge_table(Relation table, const KeyFacts *facts, List **columns)
+{
+	IndexVerdict best = INDEX_UNSUITABLE;
+	ListCell *lc;
+
+	*columns = NIL;
+	foreach (lc, RelationGetIndexList(table))
+	{
+		Relation index = index_open(lfirst_oid(lc), AccessShareLock);
+		List *found = NIL;
+		IndexVerdict verdict = judge_index(table, index, facts, &found);
+
+		index_close(index, NoLock);
+		if (verdict > best)
+		{
+			best = verdict;
+			*columns = found;
+		}
+	}
+	return best;
+}
+
+/*
+ * A unique index of a partitioned table always has the partition key in it. A
+ * key that is to stay the same when its row moves is proven by an index of
+ * every partition instead; that no two partitions have the same key is then
+ * the application's word.
+ */
+static IndexVerdict
+judge_partitions(Relation root, const KeyFacts *facts, List **columns)
+{
+	IndexVerdict worst = INDEX_PROVES;
+	List *partitions = OutboxSourceTables(RelationGetRelid(root));
+	ListCell *lc;
+
+	*columns = NIL;
+	if (partitions == NIL)
+		return INDEX_UNSUITABLE;
+	foreach (lc, partitions)
+	{
+		Relation partition = relation_open(lfirst_oid(lc), AccessShareLock);
+		List *found;
+		IndexVerdict verdict = judge_table(partition, facts, &found);
+
+		relation_close(partition, NoLock);
+		if (verdict < worst || *columns == NIL)
+			*columns = found;
+		worst = Min(worst, verdict);
+	}
+	return worst;
+}
+
+void
+OutboxCheckKey(const OutboxViewExpansion *expansion, const List *key, const List *root_key)
+{
+	OutboxCheckKeyReads(expansion->view, expansion->root, list_length(key_reads(expansion, key)), root_key);
+}
+
+void
+OutboxCheckKeyReads(Oid view, Oid root, int nreads, const List *root_key)
+{
+	if (nreads < list_length(root_key))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("the key of the view \"%s\" is not unique any more", get_rel_name(view)),
+				 errdetail("It was proven by %d columns of \"%s\", and the view was replaced by one whose key reads fewer.",
+						   list_length(root_key), get_rel_name(root)),
+				 errhint("Restore the key's columns in the view, or drop the contract and create it again in one transaction, with another key.")));
+}
+
+/* Names of the root's columns that the key's expressions read. */
+static List *
+key_reads(const OutboxViewExpansion *expansion, const List *key)
+{
+	Bitmapset *attributes = NULL;
+	List *names = NIL;
+	int attribute = -1;
+	ListCell *lc;
+
+	foreach (lc, expansion->columns)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, lc);
+		ListCell *name;
+
+		foreach (name, key)
+		{
+			if (strcmp(entry->resname, lfirst(name)) == 0)
+				pull_varattnos((Node *) entry->expr, OUTBOX_ROOT_VARNO, &attributes);
+		}
+	}
+	while ((attribute = bms_next_member(attributes, attribute)) >= 0)
+		names = lappend(names, get_attname(expansion->root, attribute + FirstLowInvalidHeapAttributeNumber, false));
+	return names;
+}
+
+/* *columns: all of the index's columns when it proves or is partial, the nullable ones when it would prove. */
+static IndexVerdict
+judge_index(Relation table, Relation index, const KeyFacts *facts, List **columns)
+{
+	Form_pg_index form = index->rd_index;
+	List *nullable = NIL;
+
+	if (!form->indisunique || !form->indimmediate || !form->indisvalid || !form->indisready ||
+		OutboxIndexHasExpressions(index))
+		return INDEX_UNSUITABLE;
+	for (int i = 0; i < form->indnkeyatts; i++)
+	{
+		AttrNumber attno = form->indkey.values[i];
+		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), attno - 1);
+		char *name = pstrdup(NameStr(attribute->attname));
+
+		if (!OutboxNameListMember(facts->reads, name))
+			return INDEX_NOT_COVERED;
+		*columns = lappend(*columns, name);
+		if (!attribute->attnotnull && !form->indnullsnotdistinct &&
+			!OutboxExcludesNull(facts->root, get_attnum(facts->root, name), facts->conditions))
+			nullable = lappend(nullable, name);
+	}
+	if (!holds_all_rows(table, index, facts))
+		return INDEX_PARTIAL;
+	if (nullable == NIL)
+		return INDEX_PROVES;
+	*columns = nullable;
+	return INDEX_NULLABLE;
+}
+
+/* Of the rows in the view. */
+static bool
+holds_all_rows(Relation table, Relation index, const KeyFacts *facts)
+{
+	List *conditions = (List *) facts->conditions;
+	List *predicate;
+
+	if (!OutboxIndexPredicate(index, &predicate))
+		return false;
+	if (predicate == NIL)
+		return true;
+	if (RelationGetRelid(table) != facts->root)
+		conditions = (List *) OutboxExpressionOfTable((Node *) conditions, facts->root, RelationGetRelid(table));
+	return predicate_implied_by(predicate, conditions, false);
+}
+
+/* The condition that a partial index over these columns has, as the view should have it. */
+static char *
+partial_hint(Relation root, const List *columns)
+{
+	ListCell *lc;
+
+	foreach (lc, RelationGetIndexList(root))
+	{
+		Relation index = index_open(lfirst_oid(lc), AccessShareLock);
+		KeyFacts facts = {.root = RelationGetRelid(root), .reads = columns};
+		List *found = NIL;
+		List *predicate = NIL;
+		bool partial = judge_index(root, index, &facts, &found) == INDEX_PARTIAL && OutboxIndexPredicate(index, &predicate);
+
+		index_close(index, AccessShareLock);
+		if (partial)
+			return deparse_expression((Node *) make_ands_explicit(predicate), deparse_context_for(RelationGetRelationName(root), RelationGetRelid(root)), false, false);
+	}
+	return NULL;
+}
+
+static void
+report_nullable(Relation root, const char *key, const List *columns)
+{
+	StringInfoData names;
+	StringInfoData actions;
+	ListCell *lc;
+
+	initStringInfo(&names);
+	initStringInfo(&actions);
+	foreach (lc, columns)
+	{
+		appendStringInfo(&names, "%s\"%s\"", names.len ? ", " : "", (char *) lfirst(lc));
+		appendStringInfo(&actions, "%sALTER COLUMN %s SET NOT NULL", actions.len ? ", " : "", quote_identifier(lfirst(lc)));
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+			 errmsg_plural("the key (%s) is not proven unique: column %s of \"%s\" may be NULL",
+						   "the key (%s) is not proven unique: columns %s of \"%s\" may be NULL",
+						   list_length(columns), key, names.data, RelationGetRelationName(root)),
+			 errdetail("A unique index allows any number of NULLs."),
+			 errhint("ALTER TABLE %s %s; Or leave rows with NULL out of the view, or create the unique index with NULLS NOT DISTINCT.",
+					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(root)), RelationGetRelationName(root)), actions.data)));
+}
+
+static void
+report_unproven(Relation root, IndexVerdict best, const List *key, const List *nullable)
+{
+	StringInfoData names;
+	ListCell *lc;
+
+	initStringInfo(&names);
+	foreach (lc, key)
+		appendStringInfo(&names, "%s%s", names.len ? ", " : "", (char *) lfirst(lc));
+	if (best == INDEX_NULLABLE)
+		report_nullable(root, names.data, nullable);
+	if (best == INDEX_PARTIAL && partial_hint(root, nullable))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("the key (%s) is not proven unique", names.data),
+				 errdetail("The view may have rows that are not in the partial unique index of \"%s\" over these columns.", RelationGetRelationName(root)),
+				 errhint("Let the view have the condition of the index: WHERE %s.", partial_hint(root, nullable))));
+	if (root->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("the key (%s) is not proven unique", names.data),
+				 errdetail("The source columns behind it contain no unique index of \"%s\", nor one of each of its partitions, that is valid, not deferrable and over plain columns.",
+						   RelationGetRelationName(root)),
+				 errhint("Add the partition key to the view and the key; or, for a key that a row keeps when it moves to another partition, create a unique index over the key, whose columns are NOT NULL, on every partition.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+			 errmsg("the key (%s) is not proven unique", names.data),
+			 errdetail("The source columns behind it contain no unique index of \"%s\" that is valid, not deferrable and over plain columns.",
+					   RelationGetRelationName(root)),
+			 errhint("Add the missing key columns to the view and the key, or create a unique index on the source, over columns that are NOT NULL.")));
+}

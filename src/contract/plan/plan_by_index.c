@@ -1,0 +1,163 @@
+/*-------------------------------------------------------------------------
+ *
+ * plan_by_index.c
+ *	  Planning a contract's query so that an index leads to every row.
+ *
+ * A query is accepted when it can be planned so, whatever its tables hold. The
+ * plan that was accepted is the plan that runs. It is first made with the
+ * tables' statistics, which help to choose among several indexes. Should that
+ * plan scan a table, it is made again without statistics, and with other limits
+ * of the search for an order of joins.
+ *
+ * An index that is younger than the oldest snapshot in use may be forbidden to
+ * this transaction (indcheckxmin). It counts all the same: the query then runs
+ * without it, slowly, until that snapshot is gone, and PostgreSQL marks the
+ * plan as transient.
+ *
+ * A query that is refused is planned with indexes that do not exist, one after
+ * the other. The error's hint names those that helped.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/relation.h"
+#include "nodes/pathnodes.h"
+#include "optimizer/planner.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "compat.h"
+#include "contract/plan/index_hint.h"
+#include "contract/plan/plan_by_index.h"
+#include "contract/plan/plan_check.h"
+#include "contract/plan/planner_world.h"
+
+static const OutboxPlannerWorld worlds[] = {
+	{.join_limit = "8"},
+	{.join_limit = "8", .no_statistics = true},
+	{.join_limit = "12", .no_statistics = true},
+	{.join_limit = "1", .no_statistics = true},
+};
+
+static planner_hook_type next_planner = NULL;
+
+static PlannedStmt *plan_best(const Query *query, const char *text, int cursor_options, List **scanned);
+static PlannedStmt *plan_with_young_indexes(const Query *query, const char *text, const PlannedStmt *plan);
+static List *open_young_indexes(const List *relations);
+static PlannedStmt *plan_saved(OUTBOX_PLANNER_HOOK_ARGS);
+
+PlannedStmt *
+OutboxPlanByIndex(const Query *query, const char *text, const char *subject)
+{
+	List *scanned;
+	PlannedStmt *plan = plan_best(query, text, 0, &scanned);
+
+	if (scanned == NIL)
+		return plan;
+	if (plan->transientPlan && OutboxScannedTables(plan_with_young_indexes(query, text, plan), NIL) == NIL)
+		return plan;
+	OutboxRefuseScans(query, text, subject, scanned);
+}
+
+CachedPlan *
+OutboxCachedPlanByIndex(CachedPlanSource *source, ParamListInfo params)
+{
+	planner_hook_type caller = planner_hook;
+	CachedPlan *plan;
+
+	next_planner = caller;
+	planner_hook = plan_saved;
+	PG_TRY();
+	{
+		plan = GetCachedPlan(source, params, CurrentResourceOwner, NULL);
+	}
+	PG_FINALLY();
+	{
+		planner_hook = caller;
+	}
+	PG_END_TRY();
+	return plan;
+}
+
+/* In the first world in which nothing is scanned; otherwise in the last one. */
+static PlannedStmt *
+plan_best(const Query *query, const char *text, int cursor_options, List **scanned)
+{
+	PlannedStmt *plan = NULL;
+
+	*scanned = NIL;
+	for (int i = 0; i < lengthof(worlds); i++)
+	{
+		plan = OutboxPlanInWorld(copyObject(unconstify(Query *, query)), text, cursor_options, &worlds[i]);
+		*scanned = OutboxScannedTables(plan, NIL);
+		if (*scanned == NIL)
+			break;
+	}
+	return plan;
+}
+
+/* As a later transaction will plan it: not to be run. */
+static PlannedStmt *
+plan_with_young_indexes(const Query *query, const char *text, const PlannedStmt *plan)
+{
+	List *volatile young = open_young_indexes(plan->relationOids);
+	PlannedStmt *volatile result = NULL;
+	ListCell *lc;
+
+	foreach (lc, young)
+		((Relation) lfirst(lc))->rd_index->indcheckxmin = false;
+	PG_TRY();
+	{
+		List *scanned;
+
+		result = plan_best(query, text, 0, &scanned);
+	}
+	PG_FINALLY();
+	{
+		foreach (lc, young)
+			((Relation) lfirst(lc))->rd_index->indcheckxmin = true;
+	}
+	PG_END_TRY();
+	foreach (lc, young)
+		index_close(lfirst(lc), AccessShareLock);
+	return result;
+}
+
+/* Those of the plan's tables, which the planner has locked. They stay open, so that their entries stay where they are. */
+static List *
+open_young_indexes(const List *relations)
+{
+	List *young = NIL;
+	ListCell *lc;
+
+	foreach (lc, relations)
+	{
+		Relation rel = relation_open(lfirst_oid(lc), AccessShareLock);
+		ListCell *other;
+
+		foreach (other, RelationGetIndexList(rel))
+		{
+			Relation index = index_open(lfirst_oid(other), AccessShareLock);
+
+			if (index->rd_index->indcheckxmin)
+				young = lappend(young, index);
+			else
+				index_close(index, AccessShareLock);
+		}
+		relation_close(rel, AccessShareLock);
+	}
+	return young;
+}
+
+/* Hook: the plan cache makes the plan of a saved statement anew. */
+static PlannedStmt *
+plan_saved(OUTBOX_PLANNER_HOOK_ARGS)
+{
+	List *scanned;
+
+	/* not for what functions plan meanwhile */
+	planner_hook = next_planner;
+	return plan_best(query, text, cursor_options, &scanned);
+}

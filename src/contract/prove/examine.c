@@ -1,0 +1,244 @@
+/*-------------------------------------------------------------------------
+ *
+ * examine.c
+ *	  What capture would make of a row, without making it.
+ *
+ * preview() and validate() run the code that capture runs, and have libavro
+ * read what our encoder wrote.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "executor/executor.h"
+#include "utils/builtins.h"
+
+#include "catalog/outbox_catalog.h"
+#include "contract/codes/code_map.h"
+#include "contract/compile/evaluate.h"
+#include "contract/environment/evaluation.h"
+#include "contract/environment/guard.h"
+#include "contract/prove/examine.h"
+#include "guc.h"
+
+/* An examination under way. */
+typedef struct Examination
+{
+	OutboxCompiledContract *contract;
+	OutboxCompiledEventType *type;
+	TupleTableSlot *source;
+	bool conditions;
+	bool in_view;
+	const char *stage; /* of an error raised now */
+	OutboxFinding *finding;
+} Examination;
+
+static void map_step(void *arg);
+static void key_step(void *arg);
+static void event_step(void *arg);
+static void examine_event(Examination *examination);
+static const char *with_unknown_codes(const OutboxAvroError *error);
+static bool rules_allow(Examination *examination);
+static void read_schema_once(OutboxCompiledContract *contract, OutboxCompiledEventType *type);
+static void examine_bytes(Examination *examination, bytea *payload);
+static void run(Examination *examination, OutboxGuardedStep step);
+static void check_size(Examination *examination, const bytea *payload);
+static void trouble(OutboxFinding *finding, const char *stage, int sqlerrcode, const char *message, const char *class);
+
+bool
+OutboxExamineRow(OutboxCompiledContract *contract, TupleTableSlot *source, OutboxFinding *finding)
+{
+	Examination examination = {.contract = contract, .source = source, .finding = finding, .stage = "map"};
+
+	memset(finding, 0, sizeof(*finding));
+	OutboxEvaluateReset(contract);
+	run(&examination, map_step);
+	if (finding->stage)
+		run(&examination, key_step);
+	return examination.in_view;
+}
+
+void
+OutboxExamineEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
+				   bool conditions, OutboxFinding *finding)
+{
+	Examination examination = {.contract = contract, .type = type, .finding = finding, .conditions = conditions, .stage = "encode"};
+
+	memset(finding, 0, sizeof(*finding));
+	run(&examination, event_step);
+}
+
+/* Guarded only when something may raise, as in capture. */
+static void
+run(Examination *examination, OutboxGuardedStep step)
+{
+	OutboxCompiledContract *contract = examination->contract;
+	MemoryContext caller = MemoryContextSwitchTo(contract->row_context);
+	ErrorData *error = OutboxRunGuarded(step, examination, contract->row_context);
+
+	if (error)
+	{
+		OutboxEvaluationFailed(contract);
+		trouble(examination->finding, examination->stage, error->sqlerrcode, error->message,
+				error->message_id);
+	}
+	MemoryContextSwitchTo(caller);
+}
+
+static void
+map_step(void *arg)
+{
+	Examination *examination = arg;
+	OutboxEvaluation evaluation;
+
+	OutboxEvaluationStart(examination->contract, &evaluation);
+	examination->in_view = OutboxEvaluateAfter(examination->contract, examination->source);
+	OutboxEvaluationStop(examination->contract, &evaluation);
+}
+
+/* The key may be computable when the row is not; trouble with it changes nothing in the finding. */
+static void
+key_step(void *arg)
+{
+	Examination *examination = arg;
+	OutboxEvaluation evaluation;
+
+	OutboxEvaluationStart(examination->contract, &evaluation);
+	OutboxEvaluateKey(examination->contract, examination->source);
+	OutboxEvaluationStop(examination->contract, &evaluation);
+}
+
+static void
+event_step(void *arg)
+{
+	Examination *examination = arg;
+	OutboxEvaluation evaluation;
+
+	OutboxEvaluationStart(examination->contract, &evaluation);
+	examine_event(examination);
+	OutboxEvaluationStop(examination->contract, &evaluation);
+}
+
+static void
+examine_event(Examination *examination)
+{
+	OutboxCompiledContract *contract = examination->contract;
+	OutboxCompiledEventType *type = examination->type;
+	OutboxFinding *finding = examination->finding;
+	OutboxAvroError error = {0};
+	bytea *payload;
+
+	finding->concerned = rules_allow(examination);
+	if (!finding->concerned)
+		return;
+	examination->stage = "encode";
+	finding->key = OutboxAggregateId(contract, contract->after);
+	if (type->encoder == NULL)
+	{
+		trouble(finding, "map", type->mismatch.sqlerrcode, type->mismatch.message, NULL);
+		return;
+	}
+	/* as in capture: a NULL in aggregate_id is found as that of a required column, which is named */
+	payload = OutboxEncodeEvent(contract, type, contract->after, NULL, NULL, &error);
+	/* a null value is published, whatever the row */
+	if (payload == NULL && (type->flags & OUTBOX_EVENT_TOMBSTONE_ONLY) != 0 && finding->key)
+		return;
+	if (payload == NULL)
+		trouble(finding, "encode", error.sqlerrcode, with_unknown_codes(&error), NULL);
+	else if (finding->key == NULL)
+		trouble(finding, "encode", ERRCODE_NOT_NULL_VIOLATION, "a column of aggregate_id is NULL", NULL);
+	else
+		examine_bytes(examination, payload);
+}
+
+/* What a missing value may come from belongs to the message: every unknown code is a trouble of its own. */
+static const char *
+with_unknown_codes(const OutboxAvroError *error)
+{
+	const char *codes = OutboxUnknownCodes();
+
+	if (error->sqlerrcode != ERRCODE_NOT_NULL_VIOLATION || codes == NULL)
+		return error->message;
+	return psprintf("%s; unknown codes in the row: %s", error->message, codes);
+}
+
+/* Condition and checks, where the row before is known to be absent or to be this row. */
+static bool
+rules_allow(Examination *examination)
+{
+	OutboxCompiledContract *contract = examination->contract;
+	OutboxCompiledEventType *type = examination->type;
+	bool deleted = type->config->emit == OUTBOX_EMIT_DELETED;
+	TupleTableSlot *before = deleted ? contract->after : NULL;
+	TupleTableSlot *after = deleted ? NULL : contract->after;
+	const char *failed;
+
+	if (type->config->emit == OUTBOX_EMIT_CHANGED)
+		return true;
+	examination->stage = "condition";
+	if (examination->conditions && !OutboxConditionHolds(contract, type, before, after))
+		return false;
+	examination->stage = "check";
+	failed = OutboxFailedCheck(contract, type, contract->after, before, after);
+	if (failed)
+		trouble(examination->finding, "check", ERRCODE_CHECK_VIOLATION,
+				psprintf("check \"%s\" of event type \"%s\" is false", failed, type->config->name), NULL);
+	return true;
+}
+
+/* For all rows to come: parsing costs more than reading hundreds of records. */
+static void
+read_schema_once(OutboxCompiledContract *contract, OutboxCompiledEventType *type)
+{
+	MemoryContext caller;
+
+	if (type->decoder)
+		return;
+	caller = MemoryContextSwitchTo(contract->context);
+	type->reader = OutboxAvroReaderCreate(type->schema_text);
+	type->decoder = OutboxAvroDecoderCreate(type->schema_text);
+	MemoryContextSwitchTo(caller);
+}
+
+static void
+examine_bytes(Examination *examination, bytea *payload)
+{
+	OutboxCompiledEventType *type = examination->type;
+	OutboxFinding *finding = examination->finding;
+	char *bytes = VARDATA(payload);
+	Size len = VARSIZE(payload) - VARHDRSZ;
+	char *problem = NULL;
+
+	read_schema_once(examination->contract, type);
+	finding->payload = OutboxAvroDecode(type->decoder, bytes, len, &problem);
+	if (finding->payload)
+		problem = OutboxAvroSecondOpinion(type->reader, bytes, len);
+	if (problem)
+		trouble(finding, "encode", ERRCODE_INTERNAL_ERROR, problem, "encoder");
+	else
+		check_size(examination, payload);
+}
+
+/* A writer may add correlation ids. */
+static void
+check_size(Examination *examination, const bytea *payload)
+{
+	Size size = OutboxMessageSize(examination->type, payload, examination->finding->key, NULL);
+
+	if (size > (Size) outbox_max_message_bytes)
+		trouble(examination->finding, "size", ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+				psprintf("event of %zu bytes exceeds outbox.max_message_bytes (%d)", size, outbox_max_message_bytes),
+				"size");
+}
+
+/* The first trouble counts. */
+static void
+trouble(OutboxFinding *finding, const char *stage, int sqlerrcode, const char *message, const char *class)
+{
+	if (finding->stage)
+		return;
+	finding->stage = stage;
+	finding->sqlerrcode = sqlerrcode;
+	finding->message = message ? message : "unknown error";
+	finding->class = class ? class : finding->message;
+}

@@ -1,0 +1,70 @@
+/*-------------------------------------------------------------------------
+ *
+ * fault_list.c
+ *	  All faults of something that is checked, in one error.
+ *
+ * Whoever writes a view wants to hear of everything that is wrong with it, and
+ * not of one thing at a time. Each check runs in a subtransaction of its own.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+
+#include "contract/prove/fault_list.h"
+
+static void append_line(StringInfo lines, int number, const char *text, const char *more);
+
+bool
+OutboxTryCheck(OutboxFaultList *faults, OutboxGuardedStep check, void *arg)
+{
+	ErrorData *error = OutboxRunGuarded(check, arg, CurrentMemoryContext);
+	ListCell *lc;
+
+	if (error == NULL)
+		return true;
+	foreach (lc, faults->errors)
+	{
+		if (strcmp(((ErrorData *) lfirst(lc))->message, error->message) == 0)
+			return false;
+	}
+	faults->errors = lappend(faults->errors, error);
+	return false;
+}
+
+void
+OutboxRaiseFaults(const OutboxFaultList *faults, const char *subject)
+{
+	StringInfoData details;
+	StringInfoData hints;
+	ListCell *lc;
+
+	if (faults->errors == NIL)
+		return;
+	if (list_length(faults->errors) == 1)
+		ReThrowError(linitial(faults->errors));
+	initStringInfo(&details);
+	initStringInfo(&hints);
+	foreach (lc, faults->errors)
+	{
+		ErrorData *error = lfirst(lc);
+
+		append_line(&details, foreach_current_index(lc) + 1, error->message, error->detail);
+		if (error->hint)
+			append_line(&hints, foreach_current_index(lc) + 1, error->hint, NULL);
+	}
+	ereport(ERROR,
+			(errcode(((ErrorData *) linitial(faults->errors))->sqlerrcode),
+			 errmsg("%s has %d faults", subject, list_length(faults->errors)),
+			 errdetail_internal("%s", details.data),
+			 hints.len ? errhint("%s", hints.data) : 0));
+}
+
+static void
+append_line(StringInfo lines, int number, const char *text, const char *more)
+{
+	appendStringInfo(lines, "%s%d. %s", lines->len ? "\n" : "", number, text);
+	if (more)
+		appendStringInfo(lines, ". %s", more);
+}

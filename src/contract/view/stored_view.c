@@ -1,0 +1,215 @@
+/*-------------------------------------------------------------------------
+ *
+ * stored_view.c
+ *	  Creating a dropped view again as it was.
+ *
+ * The commands come from outbox.view_commands(), each with the role that runs
+ * it: the view's owner, or whoever had granted a right.
+ *
+ * A command runs code of the view's owner: a literal of a type with checks runs
+ * them when it is parsed. So whoever calls us lends no rights. The owner creates
+ * the view, with what this role may; where that is not enough the error names
+ * the GRANT. And whoever else owns such code is refused (trust.c).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "parser/parser.h"
+#include "tcop/tcopprot.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/varlena.h"
+
+#include "compat.h"
+#include "contract/api/contract_api.h"
+#include "contract/environment/guard.h"
+#include "contract/reach/trust.h"
+#include "contract/view/stored_view.h"
+
+typedef struct StoredCommand
+{
+	char *role;
+	char *text;
+} StoredCommand;
+
+static void create_view_step(void *arg);
+static void check_schema(const OutboxStoredView *view);
+static void check_command(const OutboxStoredView *view, const char *command);
+static const char *hint(const OutboxStoredView *view, const ErrorData *error);
+static void revoke_all(const OutboxStoredView *view);
+static void execute(const char *command);
+
+List *
+OutboxStoredViewAdd(List *views, char *name, char *owner, char *role, char *command)
+{
+	OutboxStoredView *view = views ? llast(views) : NULL;
+	StoredCommand *stored = palloc(sizeof(StoredCommand));
+
+	if (view == NULL || strcmp(view->name, name) != 0)
+	{
+		view = palloc0(sizeof(OutboxStoredView));
+		view->name = name;
+		view->owner = owner;
+		views = lappend(views, view);
+	}
+	stored->role = role;
+	stored->text = command;
+	view->commands = lappend(view->commands, stored);
+	return views;
+}
+
+void
+OutboxCheckViewOwner(const char *view, const char *owner)
+{
+	if (has_privs_of_role(GetUserId(), get_role_oid(owner, false)))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("must have the rights of role \"%s\", the owner of the view %s", owner, view),
+			 errhint("Become a member of that role, or let it call the function.")));
+}
+
+void
+OutboxCreateStoredView(OutboxStoredView *view)
+{
+	ErrorData *error;
+
+	check_schema(view);
+	error = OutboxRunGuarded(create_view_step, view, CurrentMemoryContext);
+	if (error)
+		ereport(ERROR,
+				(errcode(error->sqlerrcode),
+				 errmsg("could not create the view %s again: %s", view->name, error->message),
+				 error->detail ? errdetail("%s The command was: %s", error->detail, view->running)
+							   : errdetail("The command was: %s", view->running),
+				 errhint("%s", hint(view, error))));
+}
+
+/* The right that the owner may not need otherwise: that of creating views. */
+static void
+check_schema(const OutboxStoredView *view)
+{
+	Oid owner = get_role_oid(view->owner, false);
+	char *name = makeRangeVarFromNameList(OutboxQualifiedNameList(view->name))->schemaname;
+
+	if (name == NULL || OutboxMayCreateIn(get_namespace_oid(name, false), owner))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("role \"%s\" may not create its view %s again", view->owner, view->name),
+			 errdetail("A view is created with the rights of its owner, because creating it may run code of this role."),
+			 errhint("GRANT USAGE, CREATE ON SCHEMA %s TO %s; REVOKE it when the view is there.", quote_identifier(name),
+					 quote_identifier(view->owner))));
+}
+
+static void
+create_view_step(void *arg)
+{
+	OutboxStoredView *view = arg;
+	ListCell *lc;
+
+	foreach (lc, view->commands)
+	{
+		StoredCommand *command = lfirst(lc);
+
+		view->running = command->text;
+		check_command(view, command->text);
+		OutboxRunAs(command->role, command->text);
+		if (lc == list_head(view->commands) && !view->replaces)
+			revoke_all(view);
+	}
+}
+
+/* Before it is parsed for good: whose code would that run? With the rights of the owner, who may not see every type. */
+static void
+check_command(const OutboxStoredView *view, const char *command)
+{
+	OutboxRunner runner = {.role = get_role_oid(view->owner, false)};
+	OutboxEvaluation scope;
+
+	runner.what = psprintf("the view %s", view->name);
+	OutboxCommandScopeBegin(&scope, runner.role);
+	OutboxCheckTextTrust(&runner, (Node *) raw_parser(command, RAW_PARSE_DEFAULT), NULL);
+	OutboxCommandScopeEnd(&scope);
+}
+
+static const char *
+hint(const OutboxStoredView *view, const ErrorData *error)
+{
+	if (error->hint)
+		return error->hint;
+	if (error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE)
+		return psprintf("Grant what is denied to role %s, and try again.", quote_identifier(view->owner));
+	return "Create the view by hand as the changed tables need it, with the columns that its contracts know, then try again: outbox.reattach() leaves views that exist as they are.";
+}
+
+/* Default privileges may have granted what the view did not have. */
+static void
+revoke_all(const OutboxStoredView *view)
+{
+	const char *args[] = {view->name};
+	List *grantees = OutboxExecuteRows("SELECT DISTINCT coalesce(quote_ident(r.rolname), 'PUBLIC')"
+									   " FROM pg_class c CROSS JOIN aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee"
+									   " WHERE c.oid = $1::regclass AND a.grantee <> c.relowner",
+									   lengthof(args), args);
+	ListCell *lc;
+
+	foreach (lc, grantees)
+	{
+		char **row = lfirst(lc);
+
+		OutboxRunAs(view->owner, psprintf("REVOKE ALL ON %s FROM %s", view->name, row[0]));
+	}
+}
+
+void
+OutboxCommandScopeBegin(OutboxEvaluation *scope, Oid role)
+{
+	OutboxEvaluationBegin(scope, role, OUTBOX_ANYTHING | OUTBOX_COMMANDS);
+}
+
+void
+OutboxCommandScopeEnd(const OutboxEvaluation *scope)
+{
+	OutboxEvaluationEnd(scope);
+}
+
+void
+OutboxRunAs(const char *role, const char *command)
+{
+	OutboxEvaluation scope;
+
+	OutboxCommandScopeBegin(&scope, get_role_oid(role, false));
+	/* what an event trigger writes down; not the caller's statement */
+	debug_query_string = command;
+	execute(command);
+	OutboxCommandScopeEnd(&scope);
+}
+
+void
+OutboxRunAsCaller(const char *command)
+{
+	int nest_level = NewGUCNestLevel();
+
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	execute(command);
+	AtEOXact_GUC(false, nest_level);
+}
+
+static void
+execute(const char *command)
+{
+	int rc;
+
+	SPI_connect();
+	rc = SPI_execute(command, false, 0);
+	if (rc < 0)
+		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(rc));
+	SPI_finish();
+}

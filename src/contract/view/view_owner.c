@@ -1,0 +1,95 @@
+/*-------------------------------------------------------------------------
+ *
+ * view_owner.c
+ *	  Whose rights a contract is evaluated with: the owner of its view.
+ *
+ * Whoever enables a contract agrees that its view's owner runs what the view
+ * calls in the transactions of all writers. REASSIGN OWNED and ALTER VIEW OWNER
+ * change that owner without a word: functions of a role that has left would run
+ * with the rights of its heir, a superuser perhaps. So enable() remembers the
+ * owner, and another one evaluates nothing until somebody enables again.
+ *
+ * A role is remembered by its name and by its oid. The name survives a dump and
+ * restore; the oid, which means something in its own cluster only, survives
+ * ALTER ROLE RENAME. Either of them is proof.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "catalog/outbox_catalog.h"
+#include "contract/view/view_owner.h"
+
+static char *relation_name(Oid relation);
+
+/* What finds the role again in this cluster, whatever it is called by then; palloc'd. */
+char *
+OutboxRoleId(Oid role)
+{
+	return psprintf(UINT64_FORMAT "/%u", GetSystemIdentifier(), role);
+}
+
+/*
+ * The present name of a role that was remembered by name and id (either may be
+ * NULL): the name, unless the id is of this cluster and its role is called
+ * otherwise by now. NULL when neither is a role.
+ */
+char *
+OutboxRoleName(const char *name, const char *id)
+{
+	char *cluster = psprintf(UINT64_FORMAT "/", GetSystemIdentifier());
+	char *present = NULL;
+
+	if (id && strncmp(id, cluster, strlen(cluster)) == 0)
+		present = GetUserNameFromId(atooid(id + strlen(cluster)), true);
+	if (present)
+		return present;
+	return name && OidIsValid(get_role_oid(name, true)) ? pstrdup(name) : NULL;
+}
+
+/* False for a contract that was never enabled, and for one whose view is not there. */
+bool
+OutboxViewOwnerChanged(const OutboxContractConfig *config)
+{
+	Oid owner;
+	char *name;
+
+	if (config->owner == NULL || get_rel_relkind(config->view) == '\0')
+		return false;
+	owner = OutboxRelationOwner(config->view);
+	name = GetUserNameFromId(owner, true);
+	if (name && strcmp(name, config->owner) == 0)
+		return false;
+	return config->owner_id == NULL || strcmp(OutboxRoleId(owner), config->owner_id) != 0;
+}
+
+/* Raises when it did. */
+void
+OutboxCheckViewOwnerUnchanged(const OutboxContractConfig *config)
+{
+	char *former;
+
+	if (!OutboxViewOwnerChanged(config))
+		return;
+	former = OutboxRoleName(config->owner, config->owner_id);
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the view of contract \"%s\" belongs to role \"%s\" now", config->name,
+					GetUserNameFromId(OutboxRelationOwner(config->view), false)),
+			 errdetail("It was enabled while \"%s\" owned the view. Everything that the view calls runs with the rights of its owner.", config->owner),
+			 former ? errhint("ALTER VIEW %s OWNER TO %s; or see what the view calls, and let the present owner evaluate it: SELECT outbox.enable('%s').",
+							  relation_name(config->view), quote_identifier(former), config->name)
+					: errhint("See what the view calls, and let the present owner evaluate it: SELECT outbox.enable('%s').", config->name)));
+}
+
+static char *
+relation_name(Oid relation)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation));
+}

@@ -1,0 +1,382 @@
+/*-------------------------------------------------------------------------
+ *
+ * detach_sql.c
+ *	  outbox.detach() and outbox.reattach(): views that step aside.
+ *
+ * A contract's view blocks DDL on the columns it reads, on purpose. Around a
+ * vendor's upgrade it has to go for a while: what creates it again (options,
+ * comments, grants, and the same for every view that depends on it) is kept in
+ * outbox_internal.detached_view before it is dropped. The contracts stay as they are;
+ * capture records gaps for them meanwhile.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/tuplestore.h"
+
+#include "catalog/outbox_catalog.h"
+#include "compat.h"
+#include "contract/api/contract_api.h"
+#include "contract/api/source_trigger.h"
+#include "contract/compile/compile.h"
+#include "contract/environment/lock_attempts.h"
+#include "contract/prove/key_proof.h"
+#include "contract/view/stored_view.h"
+#include "contract/view/view_owner.h"
+#include "letters/dead_letter.h"
+
+PG_FUNCTION_INFO_V1(outbox_detach);
+PG_FUNCTION_INFO_V1(outbox_reattach);
+
+static List *views_to_drop(Oid source, const char *source_name);
+static void lock_relations(const char *views);
+static void keep_commands(const char *source_name, Oid source, const char *views);
+static void mark_detached(Oid source, const char *views);
+static void drop_views(const List *views);
+static char *present_name(const char *role, const char *id);
+static bool view_is_there(const OutboxStoredView *view);
+static List *load_views(const char *source_name);
+static void attach_contracts(const char *source_name, Oid source);
+static void check_schemas(const OutboxContractConfig *config);
+static char *qualified_text(Oid relation);
+static void return_names(FunctionCallInfo fcinfo, const List *names);
+
+/* detach(source): the views' names, in the order in which reattach() creates them. */
+Datum
+outbox_detach(PG_FUNCTION_ARGS)
+{
+	Oid source;
+	char *source_name;
+	List *views;
+	List *oids = NIL;
+	ListCell *lc;
+
+	OutboxRequireVersion();
+	source = OutboxResolveRelation("source", OutboxRequiredTextArg(fcinfo, 0, "source"));
+	source_name = qualified_text(source);
+	views = views_to_drop(source, source_name);
+	foreach (lc, views)
+	{
+		char **row = lfirst(lc);
+
+		oids = lappend(oids, row[1]);
+	}
+	lock_relations(OutboxNamesToArray(oids));
+	keep_commands(source_name, source, OutboxNamesToArray(oids));
+	mark_detached(source, OutboxNamesToArray(oids));
+	drop_views(views);
+	return_names(fcinfo, views);
+	return (Datum) 0;
+}
+
+/*
+ * The sources of the contracts before their views: a writer that is in the
+ * middle of its transaction on one of them may still have to compile a
+ * contract, that is, to read its view.
+ */
+static void
+lock_relations(const char *views)
+{
+	List *rows = OutboxExecuteRows("SELECT DISTINCT s.relation::oid, 't' FROM outbox_internal.source s"
+								   " JOIN outbox_internal.contract_version v USING (contract_id) JOIN pg_class c ON c.oid = s.relation"
+								   " WHERE v.view = ANY ($1::oid[]) UNION ALL SELECT unnest($1::oid[]), 'f'",
+								   1, &views);
+	List *relations = NIL;
+	ListCell *lc;
+
+	foreach (lc, rows)
+	{
+		char **row = lfirst(lc);
+		Oid relation = atooid(row[0]);
+
+		if (strcmp(row[1], "t") == 0)
+			OutboxCheckSourceRights(relation);
+		relations = lappend_oid(relations, relation);
+	}
+	OutboxLockInAttempts(relations, AccessExclusiveLock);
+}
+
+/* Rows (name, oid) in an order in which they can be created; raises when they cannot be dropped. */
+static List *
+views_to_drop(Oid source, const char *source_name)
+{
+	const char *args[] = {psprintf("%u", source), source_name};
+	List *rows;
+	ListCell *lc;
+
+	if (OutboxExecute("SELECT 1 FROM outbox_internal.detached_view WHERE source = $2 AND $1 IS NOT NULL", lengthof(args), args))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the views of \"%s\" are detached already", source_name),
+				 errhint("SELECT outbox.reattach('%s') creates them again.", source_name)));
+	rows = OutboxExecuteRows("SELECT d.view, d.view::oid, pg_get_userbyid(c.relowner), d.obstacle"
+							 " FROM outbox.dependent_views(ARRAY(SELECT DISTINCT view::oid FROM outbox.contract_views($1::oid))) d"
+							 " LEFT JOIN pg_class c ON c.oid = d.view WHERE $2 IS NOT NULL ORDER BY d.place",
+							 lengthof(args), args);
+	if (rows == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("no contract reads \"%s\"", source_name),
+				 errdetail("Views of contracts that are detached by another table do not count."),
+				 errhint("SELECT * FROM outbox.source names the sources of the contracts.")));
+	foreach (lc, rows)
+	{
+		char **row = lfirst(lc);
+
+		if (row[3])
+			ereport(ERROR,
+					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+					 errmsg("the views over \"%s\" cannot be detached", source_name),
+					 errdetail("%s depends on them, and only views can be created again.", row[3]),
+					 errhint("Drop it before, and create it again after outbox.reattach().")));
+		OutboxCheckViewOwner(row[0], row[2]);
+	}
+	return rows;
+}
+
+static void
+keep_commands(const char *source_name, Oid source, const char *views)
+{
+	const char *args[] = {source_name, psprintf("%u", source), views, psprintf(UINT64_FORMAT "/", GetSystemIdentifier())};
+	OutboxEvaluation scope;
+
+	/* constants are printed as reattach() will read them */
+	OutboxCommandScopeBegin(&scope, GetUserId());
+	(void) OutboxExecute("INSERT INTO outbox_internal.detached_view (source, step, relation, view, owner, role, command, owner_id, role_id)"
+						 " SELECT $1, row_number() OVER (ORDER BY v.place, c.step), $2::oid, v.view::regclass,"
+						 " pg_get_userbyid(k.relowner), c.role, c.command, $4 || k.relowner, $4 || (SELECT r.oid FROM pg_roles r WHERE r.rolname = c.role)"
+						 " FROM unnest($3::oid[]) WITH ORDINALITY AS v (view, place)"
+						 " JOIN pg_class k ON k.oid = v.view, outbox.view_commands(v.view) c",
+						 lengthof(args), args);
+	OutboxCommandScopeEnd(&scope);
+}
+
+/* The contracts of these views, and a gap for each: its source may change without any trigger. */
+static void
+mark_detached(Oid source, const char *views)
+{
+	List *contracts = OutboxExecuteRows("UPDATE outbox_internal.contract_version v SET detached_view = v.view::text"
+										" FROM outbox_internal.contract c WHERE c.id = v.contract_id"
+										" AND v.view = ANY ($1::oid[]) RETURNING c.name",
+										1, &views);
+	ListCell *lc;
+
+	foreach (lc, contracts)
+	{
+		char **row = lfirst(lc);
+
+		OutboxGapInsert(row[0], source, "detached", "by outbox.detach(); the table may have been changed without its triggers");
+	}
+}
+
+/* One command, so that the views may depend on each other. */
+static void
+drop_views(const List *views)
+{
+	StringInfoData command;
+	ListCell *lc;
+
+	initStringInfo(&command);
+	foreach (lc, views)
+	{
+		char **row = lfirst(lc);
+
+		appendStringInfo(&command, "%s %s", command.len ? "," : "DROP VIEW", row[0]);
+	}
+	OutboxRunAsCaller(command.data);
+}
+
+/* reattach(source): the names of the views, those included that are there already. */
+Datum
+outbox_reattach(PG_FUNCTION_ARGS)
+{
+	Oid source;
+	char *source_name;
+	List *views;
+	List *names = NIL;
+	ListCell *lc;
+
+	OutboxRequireVersion();
+	source = OutboxResolveRelation("source", OutboxRequiredTextArg(fcinfo, 0, "source"));
+	source_name = qualified_text(source);
+	views = load_views(source_name);
+	foreach (lc, views)
+	{
+		OutboxStoredView *view = lfirst(lc);
+		char **name = palloc(sizeof(char *));
+
+		*name = view->name;
+		names = lappend(names, name);
+		if (!view_is_there(view))
+			OutboxCreateStoredView(view);
+	}
+	attach_contracts(source_name, source);
+	return_names(fcinfo, names);
+	return (Datum) 0;
+}
+
+static List *
+load_views(const char *source_name)
+{
+	List *rows = OutboxExecuteRows("SELECT view, owner, role, command, owner_id, role_id FROM outbox_internal.detached_view"
+								   " WHERE source = $1 ORDER BY step",
+								   1, &source_name);
+	List *views = NIL;
+	ListCell *lc;
+
+	if (rows == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("nothing is detached for \"%s\"", source_name),
+				 errhint("SELECT DISTINCT source FROM outbox.detached_view names the tables that outbox.detach() was called for.")));
+	foreach (lc, rows)
+	{
+		char **row = lfirst(lc);
+
+		views = OutboxStoredViewAdd(views, row[0], present_name(row[1], row[4]), present_name(row[2], row[5]), row[3]);
+	}
+	foreach (lc, views)
+	{
+		OutboxStoredView *view = lfirst(lc);
+
+		OutboxCheckViewOwner(view->name, view->owner);
+	}
+	return views;
+}
+
+/* The role may have been renamed meanwhile, and then is known by its id. */
+static char *
+present_name(const char *role, const char *id)
+{
+	char *name = OutboxRoleName(role, id);
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("role \"%s\" does not exist any more", role),
+				 errdetail("A view that was detached belonged to it, or it had granted rights on one."),
+				 errhint("CREATE ROLE %s, with the rights that it had, and try again.", quote_identifier(role))));
+	return name;
+}
+
+/*
+ * Was the view created by hand meanwhile? Then it must be one of the same owner: whoever took the name would evaluate the
+ * contract. It is locked, so that it is still that one when the contract gets it.
+ */
+static bool
+view_is_there(const OutboxStoredView *view)
+{
+	RangeVar *name = makeRangeVarFromNameList(OutboxQualifiedNameList(view->name));
+	Oid relation = RangeVarGetRelid(name, AccessShareLock, true);
+	Oid owner;
+
+	if (!OidIsValid(relation))
+		return false;
+	owner = OutboxRelationOwner(relation);
+	if (get_rel_relkind(relation) != RELKIND_VIEW)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("%s is no view", view->name),
+				 errdetail("It has the name of a view that was detached, and belongs to role \"%s\".", GetUserNameFromId(owner, false)),
+				 errhint("Drop or rename it; outbox.reattach() then creates the view again.")));
+	if (owner != get_role_oid(view->owner, false))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the view %s belongs to role \"%s\", and not to \"%s\" as when it was detached", view->name,
+						GetUserNameFromId(owner, false), view->owner),
+				 errdetail("Everything that a contract's view calls runs with the rights of its owner."),
+				 errhint("ALTER VIEW %s OWNER TO %s; or drop it, and outbox.reattach() creates it again as it was.", view->name,
+						 quote_identifier(view->owner))));
+	return true;
+}
+
+/* The contracts know their views again, and their source if it was created anew; what is enabled captures. */
+static void
+attach_contracts(const char *source_name, Oid source)
+{
+	const char *args[] = {source_name, psprintf("%u", source)};
+	List *contracts = OutboxExecuteRows("UPDATE outbox_internal.contract_version v SET view = to_regclass(v.detached_view), detached_view = NULL"
+										" FROM outbox_internal.contract c WHERE c.id = v.contract_id"
+										" AND v.detached_view IN (SELECT view FROM outbox_internal.detached_view WHERE source = $1 AND $2 IS NOT NULL)"
+										" RETURNING c.name",
+										lengthof(args), args);
+	ListCell *lc;
+
+	(void) OutboxExecute("UPDATE outbox_internal.source s SET relation = $2::oid FROM outbox_internal.detached_view d"
+						 " WHERE d.source = $1 AND s.relation = d.relation AND d.relation <> $2::oid"
+						 " AND NOT EXISTS (SELECT FROM pg_class WHERE oid = d.relation)",
+						 lengthof(args), args);
+	(void) OutboxExecute("DELETE FROM outbox_internal.detached_view WHERE source = $1 AND $2 IS NOT NULL", lengthof(args), args);
+	CommandCounterIncrement();
+	foreach (lc, contracts)
+	{
+		char **row = lfirst(lc);
+		OutboxContractConfig *config = OutboxContractGet(row[0]);
+
+		if (!config->enabled || get_rel_relkind(config->root) == '\0')
+			continue;
+		check_schemas(config);
+		OutboxFreeContract(OutboxCompileContract(config, config->root, false));
+		OutboxProveContractKey(config);
+		OutboxCreateTriggers(config);
+	}
+}
+
+/* What the first write would find out: the view does not fit a pinned schema any more. */
+static void
+check_schemas(const OutboxContractConfig *config)
+{
+	ListCell *lc;
+
+	foreach (lc, config->event_types)
+	{
+		OutboxEventTypeConfig *type = lfirst(lc);
+		int ncolumns;
+		OutboxAvroColumn *columns = OutboxContractColumns(config, type, &ncolumns);
+		OutboxAvroError mismatch;
+
+		if (type->schema_text == NULL || OutboxAvroCompile(type->schema_text, columns, ncolumns, &mismatch))
+			continue;
+		ereport(ERROR,
+				(errcode(mismatch.sqlerrcode),
+				 errmsg("the view \"%s\" does not fit event type \"%s\" any more: %s", get_rel_name(config->view),
+						type->name, mismatch.message),
+				 mismatch.detail ? errdetail("%s", mismatch.detail) : 0,
+				 errhint("Create the view by hand with a cast to the former type and call outbox.reattach() again; or drop the contract, reattach, and create it anew.")));
+	}
+}
+
+static char *
+qualified_text(Oid relation)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation));
+}
+
+/* The first text of every row. */
+static void
+return_names(FunctionCallInfo fcinfo, const List *names)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	ListCell *lc;
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	foreach (lc, names)
+	{
+		char **row = lfirst(lc);
+		Datum value = CStringGetTextDatum(row[0]);
+		bool isnull = false;
+
+		tuplestore_putvalues(result->setResult, result->setDesc, &value, &isnull);
+	}
+}

@@ -1,0 +1,174 @@
+/*-------------------------------------------------------------------------
+ *
+ * drop_extension.c
+ *	  DROP EXTENSION beside writers.
+ *
+ * PostgreSQL locks what it drops in the order of pg_depend: our tables, then
+ * the sources for their triggers, and it waits for each. A writer that has
+ * written to its source and now needs one of our tables would die of a
+ * deadlock, at its next statement or at COMMIT. So everything that will be
+ * dropped is locked before, all together and without anybody queueing behind
+ * us; after that the command finds its locks taken.
+ *
+ * The event trigger of commands that can drop the extension leads here; what
+ * drops something else is told from the parse tree. Who may not drop the
+ * extension locks nothing: his command is about to fail.
+ *
+ * A script that updates the extension, or a DBA, who needs several of our
+ * tables for himself in one transaction is in the same place; which ones, only
+ * he knows, so there is a function for it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/event_trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+#include "catalog/outbox_catalog.h"
+#include "contract/environment/lock_attempts.h"
+
+PG_FUNCTION_INFO_V1(outbox_lock_before_drop);
+PG_FUNCTION_INFO_V1(outbox_lock_tables);
+
+static bool drops_extension(Node *parsetree, Oid owner);
+static bool names_extension(const List *objects);
+static bool names_role(const List *roles, Oid role);
+static List *relations_to_drop(void);
+static List *select_relations(const char *query);
+
+/* outbox.lock_before_drop(): ON ddl_command_start. */
+Datum
+outbox_lock_before_drop(PG_FUNCTION_ARGS)
+{
+	Oid extension = OutboxExtensionOid(true);
+	Oid owner;
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("outbox.lock_before_drop() was not called as its event trigger")));
+	if (!OidIsValid(extension))
+		PG_RETURN_NULL();
+	owner = OutboxOwner();
+	if (drops_extension(((EventTriggerData *) fcinfo->context)->parsetree, owner) && has_privs_of_role(GetUserId(), owner))
+		OutboxLockExtensionInAttempts(extension, relations_to_drop);
+	PG_RETURN_NULL();
+}
+
+/* lock_tables(): also in the middle of ALTER EXTENSION UPDATE, when the versions differ. */
+Datum
+outbox_lock_tables(PG_FUNCTION_ARGS)
+{
+	OutboxLockInAttempts(select_relations("SELECT oid FROM pg_class WHERE relnamespace IN ('outbox'::regnamespace, 'outbox_internal'::regnamespace)"
+										  " AND relkind IN ('r', 'p', 'v', 'S') ORDER BY oid"),
+						 AccessExclusiveLock);
+	PG_RETURN_VOID();
+}
+
+static bool
+drops_extension(Node *parsetree, Oid owner)
+{
+	switch (nodeTag(parsetree))
+	{
+		case T_DropStmt:
+			return ((DropStmt *) parsetree)->removeType == OBJECT_EXTENSION && names_extension(((DropStmt *) parsetree)->objects);
+		case T_DropOwnedStmt:
+			return names_role(((DropOwnedStmt *) parsetree)->roles, owner);
+		default:
+			return false;
+	}
+}
+
+static bool
+names_extension(const List *objects)
+{
+	ListCell *lc;
+
+	foreach (lc, objects)
+	{
+		if (strcmp(strVal(lfirst(lc)), "outbox_ext") == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+names_role(const List *roles, Oid role)
+{
+	ListCell *lc;
+
+	foreach (lc, roles)
+	{
+		if (get_rolespec_oid(lfirst(lc), true) == role)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * All tables, views and sequences that go with the extension or lose a
+ * trigger, a rule or a column: those of others first, as writers have them.
+ * CASCADE or not: without it the command fails, but after it took its locks.
+ */
+static List *
+relations_to_drop(void)
+{
+	static const char query[] =
+		"WITH RECURSIVE gone AS ("
+		" SELECT 'pg_extension'::regclass::oid AS classid, e.oid AS objid, 0 AS objsubid"
+		" FROM pg_extension e WHERE e.extname = 'outbox_ext'"
+		" UNION"
+		" SELECT n.classid, n.objid, n.objsubid FROM gone g CROSS JOIN LATERAL ("
+		"  SELECT d.classid, d.objid, d.objsubid FROM pg_depend d WHERE d.refclassid = g.classid AND d.refobjid = g.objid"
+		"  AND (d.refobjsubid = g.objsubid OR g.objsubid = 0)"
+		/* the rule of a view is the view */
+		"  UNION ALL SELECT 'pg_class'::regclass, r.ev_class, 0 FROM pg_rewrite r"
+		"  WHERE g.classid = 'pg_rewrite'::regclass AND r.oid = g.objid AND r.rulename = '_RETURN') n"
+		"), relation AS ("
+		" SELECT CASE g.classid WHEN 'pg_class'::regclass THEN g.objid"
+		"  WHEN 'pg_trigger'::regclass THEN (SELECT t.tgrelid FROM pg_trigger t WHERE t.oid = g.objid)"
+		"  WHEN 'pg_rewrite'::regclass THEN (SELECT r.ev_class FROM pg_rewrite r WHERE r.oid = g.objid)"
+		"  WHEN 'pg_attrdef'::regclass THEN (SELECT a.adrelid FROM pg_attrdef a WHERE a.oid = g.objid)"
+		"  WHEN 'pg_constraint'::regclass THEN (SELECT c.conrelid FROM pg_constraint c WHERE c.oid = g.objid)"
+		"  WHEN 'pg_policy'::regclass THEN (SELECT p.polrelid FROM pg_policy p WHERE p.oid = g.objid) END AS oid FROM gone g)"
+		" SELECT c.oid FROM pg_class c WHERE c.oid IN (SELECT r.oid FROM relation r) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')"
+		" ORDER BY c.relnamespace IN ('outbox'::regnamespace, 'outbox_internal'::regnamespace), c.oid";
+
+	return select_relations(query);
+}
+
+/* The first column of all rows. */
+static List *
+select_relations(const char *query)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	List *relations = NIL;
+	OutboxOwnerScope scope;
+
+	OutboxOwnerBegin(&scope);
+	/* the transaction's own may be older than the last partition */
+	PushActiveSnapshot(GetLatestSnapshot());
+	SPI_connect();
+	if (SPI_execute(query, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not look for relations");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool isnull;
+		Oid relation = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+		MemoryContext spi = MemoryContextSwitchTo(caller);
+
+		relations = lappend_oid(relations, relation);
+		MemoryContextSwitchTo(spi);
+	}
+	SPI_finish();
+	PopActiveSnapshot();
+	OutboxOwnerEnd(&scope);
+	return relations;
+}

@@ -1,0 +1,413 @@
+/*-------------------------------------------------------------------------
+ *
+ * partition_ddl.c
+ *	  Partitions of sources that come and go, and columns that are renamed.
+ *
+ * Attaching a table with rows, detaching or dropping one changes what a
+ * contract shows, and no row trigger fires. Event triggers see the commands:
+ * they leave a gap (or refuse, where the contract says so), and give a new
+ * partition the TRUNCATE trigger that PostgreSQL does not copy.
+ *
+ * They run in every such command of the database, also for tables that are
+ * none of our business, so what is not is told from the parse tree or by one
+ * look; and trouble of ours goes to the log, not to whoever runs the command.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/event_trigger.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "catalog/outbox_catalog.h"
+#include "contract/api/source_trigger.h"
+#include "contract/compile/key_query_rename.h"
+#include "contract/environment/guard.h"
+#include "contract/view/partition.h"
+#include "guc.h"
+#include "letters/dead_letter.h"
+
+PG_FUNCTION_INFO_V1(outbox_partitions_changed);
+PG_FUNCTION_INFO_V1(outbox_tables_dropped);
+
+typedef struct Watch
+{
+	Node *parsetree;
+	bool refused; /* the error is one that the contract asked for */
+} Watch;
+
+static void run_watch(OutboxGuardedStep step, Watch *watch);
+static bool concerns_partitions(Node *parsetree);
+static bool is_partition(const Node *create);
+static void look_at_command(void *arg);
+static void look_at_alter(Watch *watch, AlterTableStmt *stmt);
+static void look_at_schema(Watch *watch, CreateSchemaStmt *stmt);
+static void look_at_rename(RenameStmt *stmt);
+static void partition_came(Watch *watch, RangeVar *name, bool attached);
+static void table_came(Watch *watch, const OutboxContractConfig *config, Oid table, bool attached);
+static void partition_went(Watch *watch, RangeVar *name, RangeVar *parent_name);
+static void table_went(Watch *watch, const OutboxContractConfig *config, Oid table);
+static List *contracts_over(const List *tables);
+static bool any_partitioned_source(void);
+static void look_at_drops(void *arg);
+static void dropped(Watch *watch, const char *trigger, Oid table, const char *name);
+static void report(Watch *watch, const OutboxContractConfig *config, Oid source, const char *reason, const char *table);
+static char *qualified_name(Oid table);
+static List *select_texts(const char *query, int nargs, const char *const *args);
+
+/* outbox.partitions_changed(): ON ddl_command_end. */
+Datum
+outbox_partitions_changed(PG_FUNCTION_ARGS)
+{
+	Watch watch = {0};
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("outbox.partitions_changed() was not called as its event trigger")));
+	watch.parsetree = ((EventTriggerData *) fcinfo->context)->parsetree;
+	if (concerns_partitions(watch.parsetree))
+		run_watch(look_at_command, &watch);
+	PG_RETURN_NULL();
+}
+
+/* outbox.tables_dropped(): ON sql_drop. */
+Datum
+outbox_tables_dropped(PG_FUNCTION_ARGS)
+{
+	Watch watch = {0};
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("outbox.tables_dropped() was not called as its event trigger")));
+	run_watch(look_at_drops, &watch);
+	PG_RETURN_NULL();
+}
+
+static void
+run_watch(OutboxGuardedStep step, Watch *watch)
+{
+	ErrorData *error = OutboxRunGuarded(step, watch, CurrentMemoryContext);
+
+	if (error == NULL)
+		return;
+	if (watch->refused)
+		ReThrowError(error);
+	/* dropped while the command waited for one of our tables */
+	if (!OidIsValid(OutboxExtensionOid(true)))
+		return;
+	ereport(LOG_SERVER_ONLY,
+			(errcode(error->sqlerrcode),
+			 errmsg("could not follow a change of partitions: %s", error->message),
+			 errhint("SELECT outbox.enable(...) of the contracts concerned creates the triggers that are missing.")));
+}
+
+static bool
+concerns_partitions(Node *parsetree)
+{
+	ListCell *lc;
+
+	switch (nodeTag(parsetree))
+	{
+		case T_CreateStmt:
+		case T_CreateForeignTableStmt:
+			return is_partition(parsetree);
+		case T_CreateSchemaStmt:
+			return true;
+		case T_AlterTableStmt:
+			foreach (lc, ((AlterTableStmt *) parsetree)->cmds)
+			{
+				AlterTableType type = lfirst_node(AlterTableCmd, lc)->subtype;
+
+				if (type == AT_AttachPartition || type == AT_DetachPartition || type == AT_DetachPartitionFinalize)
+					return true;
+			}
+			return false;
+		case T_RenameStmt:
+			return ((RenameStmt *) parsetree)->renameType == OBJECT_COLUMN;
+		default:
+			return false;
+	}
+}
+
+static bool
+is_partition(const Node *create)
+{
+	return (IsA(create, CreateStmt) || IsA(create, CreateForeignTableStmt)) &&
+		((const CreateStmt *) create)->partbound != NULL;
+}
+
+static void
+look_at_command(void *arg)
+{
+	Watch *watch = arg;
+
+	if (IsA(watch->parsetree, AlterTableStmt))
+		look_at_alter(watch, (AlterTableStmt *) watch->parsetree);
+	else if (IsA(watch->parsetree, CreateSchemaStmt))
+		look_at_schema(watch, (CreateSchemaStmt *) watch->parsetree);
+	else if (IsA(watch->parsetree, RenameStmt))
+		look_at_rename((RenameStmt *) watch->parsetree);
+	else
+		partition_came(watch, ((CreateStmt *) watch->parsetree)->relation, false);
+}
+
+static void
+look_at_alter(Watch *watch, AlterTableStmt *stmt)
+{
+	ListCell *lc;
+
+	foreach (lc, stmt->cmds)
+	{
+		AlterTableCmd *command = lfirst_node(AlterTableCmd, lc);
+
+		if (command->subtype == AT_AttachPartition)
+			partition_came(watch, ((PartitionCmd *) command->def)->name, true);
+		else if (command->subtype == AT_DetachPartition || command->subtype == AT_DetachPartitionFinalize)
+			partition_went(watch, ((PartitionCmd *) command->def)->name, stmt->relation);
+	}
+}
+
+static void
+look_at_schema(Watch *watch, CreateSchemaStmt *stmt)
+{
+	char *schema = stmt->schemaname ? stmt->schemaname : get_rolespec_name(stmt->authrole);
+	ListCell *lc;
+
+	foreach (lc, stmt->schemaElts)
+	{
+		if (is_partition(lfirst(lc)))
+			partition_came(watch, makeRangeVar(schema, ((CreateStmt *) lfirst(lc))->relation->relname, -1), false);
+	}
+}
+
+static void
+look_at_rename(RenameStmt *stmt)
+{
+	Oid table = RangeVarGetRelid(stmt->relation, NoLock, true);
+
+	if (OidIsValid(table))
+		OutboxSourceColumnRenamed(table, stmt->subname, stmt->newname);
+}
+
+/* A table, or a partitioned table with partitions, became a partition; a new one has no rows. */
+static void
+partition_came(Watch *watch, RangeVar *name, bool attached)
+{
+	Oid partition = RangeVarGetRelid(name, NoLock, true);
+	ListCell *lc;
+
+	if (!OidIsValid(partition) || !get_rel_relispartition(partition))
+		return;
+	foreach (lc, contracts_over(get_partition_ancestors(partition)))
+	{
+		OutboxContractConfig *config = lfirst(lc);
+		ListCell *table;
+
+		foreach (table, OutboxSourceTables(partition))
+			table_came(watch, config, lfirst_oid(table), attached);
+	}
+}
+
+static void
+table_came(Watch *watch, const OutboxContractConfig *config, Oid table, bool attached)
+{
+	Oid user;
+	int sec_context;
+
+	if (attached && config->enabled && OutboxTableHasRows(table))
+		report(watch, config, table, "partition", qualified_name(table));
+	/* whoever ran the command may have less rights than the owner */
+	GetUserIdAndSecContext(&user, &sec_context);
+	SetUserIdAndSecContext(OutboxRelationOwner(table), sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	OutboxCreateTruncateTrigger(config, table);
+	SetUserIdAndSecContext(user, sec_context);
+}
+
+/* The command names the table that it was a partition of; what its triggers are called proves nothing. */
+static void
+partition_went(Watch *watch, RangeVar *name, RangeVar *parent_name)
+{
+	Oid partition = RangeVarGetRelid(name, NoLock, true);
+	Oid parent = RangeVarGetRelid(parent_name, NoLock, true);
+	ListCell *lc;
+
+	if (!OidIsValid(partition) || !OidIsValid(parent))
+		return;
+	foreach (lc, contracts_over(list_concat(list_make1_oid(parent), get_rel_relispartition(parent) ? get_partition_ancestors(parent) : NIL)))
+	{
+		OutboxContractConfig *config = lfirst(lc);
+		ListCell *table;
+
+		foreach (table, OutboxSourceTables(partition))
+			table_went(watch, config, lfirst_oid(table));
+	}
+}
+
+/* Its TRUNCATE trigger goes, too. */
+static void
+table_went(Watch *watch, const OutboxContractConfig *config, Oid table)
+{
+	if (OutboxIsWithinSource(config, table))
+		return;
+	if (config->enabled && OutboxTableHasRows(table))
+		report(watch, config, table, "detached", qualified_name(table));
+	OutboxRemoveTruncateTrigger(config, table);
+}
+
+/* The contracts that have one of these tables as a source. */
+static List *
+contracts_over(const List *tables)
+{
+	List *contracts = NIL;
+	ListCell *lc;
+
+	foreach (lc, tables)
+	{
+		const char *args[] = {psprintf("%u", lfirst_oid(lc))};
+		List *names = select_texts("SELECT c.name FROM outbox_internal.contract c JOIN outbox_internal.source s ON s.contract_id = c.id"
+								   " WHERE s.relation = $1::oid",
+								   lengthof(args), args);
+		ListCell *name;
+
+		foreach (name, names)
+		{
+			OutboxContractConfig *config = OutboxContractLoad(lfirst(name));
+
+			if (config && OutboxHasTriggers(config, lfirst_oid(lc)))
+				contracts = lappend(contracts, config);
+		}
+	}
+	return contracts;
+}
+
+/* One look at a small table: most drops, of temporary tables first of all, are over with it. */
+static bool
+any_partitioned_source(void)
+{
+	ListCell *lc;
+
+	foreach (lc, OutboxAllSources())
+	{
+		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_PARTITIONED_TABLE)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Tables that are gone, and of which the TRUNCATE triggers of which contracts went along. A partition that was detached
+ * has lost them before.
+ */
+static void
+look_at_drops(void *arg)
+{
+	List *drops;
+	ListCell *lc;
+
+	if (!any_partitioned_source())
+		return;
+	drops = select_texts("SELECT t.address_names[3], r.objid::text, pg_catalog.format('%I.%I', r.schema_name, r.object_name)"
+						 " FROM pg_catalog.pg_event_trigger_dropped_objects() t"
+						 " JOIN pg_catalog.pg_event_trigger_dropped_objects() r ON r.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+						 " AND r.object_type = 'table' AND r.schema_name = t.address_names[1] AND r.object_name = t.address_names[2]"
+						 " WHERE t.object_type = 'trigger' AND NOT t.original"
+						 " AND pg_catalog.starts_with(t.address_names[3], '" OUTBOX_TRUNCATE_TRIGGER_PREFIX "')",
+						 0, NULL);
+	for (lc = list_head(drops); lc != NULL; lc = lnext(drops, lc))
+	{
+		const char *trigger = lfirst(lc);
+		const char *oid = lfirst(lc = lnext(drops, lc));
+
+		dropped(arg, trigger, atooid(oid), lfirst(lc = lnext(drops, lc)));
+	}
+}
+
+/* Only a partition of the contract's source, if that is still there, is missed. */
+static void
+dropped(Watch *watch, const char *trigger, Oid table, const char *name)
+{
+	OutboxContractConfig *config = OutboxContractLoad(trigger + strlen(OUTBOX_TRUNCATE_TRIGGER_PREFIX));
+	ListCell *lc;
+
+	if (config == NULL || !config->enabled)
+		return;
+	foreach (lc, OutboxFormerAncestors(table))
+	{
+		if (OutboxContractSource(config, lfirst_oid(lc)) == NULL || get_rel_relkind(lfirst_oid(lc)) != RELKIND_PARTITIONED_TABLE)
+			continue;
+		report(watch, config, lfirst_oid(lc), "dropped", name);
+		return;
+	}
+}
+
+/* Leaves a gap, or refuses the command. */
+static void
+report(Watch *watch, const OutboxContractConfig *config, Oid source, const char *reason, const char *table)
+{
+	/* as the triggers of rows */
+	if (!outbox_capture || SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
+		return;
+	if (!config->reject_truncate)
+	{
+		OutboxGapInsert(config->name, source, reason, table);
+		return;
+	}
+	watch->refused = true;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("contract \"%s\" refuses that partition %s comes or goes with its rows", config->name, table),
+			 errdetail("There would be no events of them."),
+			 errhint("Insert or delete the rows; or disable the contract first: SELECT outbox.disable('%s').", config->name)));
+}
+
+static char *
+qualified_name(Oid table)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), get_rel_name(table));
+}
+
+/* All columns of all rows, as the extension's owner; allocated in CurrentMemoryContext. */
+static List *
+select_texts(const char *query, int nargs, const char *const *args)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Oid types[] = {TEXTOID};
+	Datum values[1];
+	List *texts = NIL;
+	OutboxOwnerScope scope;
+
+	Assert(nargs <= 1);
+	if (nargs == 1)
+		values[0] = CStringGetTextDatum(args[0]);
+	OutboxOwnerBegin(&scope);
+	SPI_connect();
+	if (SPI_execute_with_args(query, nargs, types, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not look for partitions of sources");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		for (int column = 1; column <= SPI_tuptable->tupdesc->natts; column++)
+		{
+			char *text = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, column);
+			MemoryContext spi = MemoryContextSwitchTo(caller);
+
+			texts = lappend(texts, pstrdup(text));
+			MemoryContextSwitchTo(spi);
+		}
+	}
+	SPI_finish();
+	OutboxOwnerEnd(&scope);
+	return texts;
+}

@@ -1,0 +1,165 @@
+/*-------------------------------------------------------------------------
+ *
+ * dead_letter.c
+ *	  Keeping aside what could not become an event, and recording gaps.
+ *
+ * Written from inside a customer's write, without a statement: the writer has no
+ * rights on our tables and must not pay for a planner.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+#include "utils/xid8.h"
+
+#include "catalog/outbox_catalog.h"
+#include "catalog/sequence.h"
+#include "letters/dead_letter.h"
+#include "letters/letter_json.h"
+#include "letters/own_row.h"
+
+/* What a message says of a value may be as long as the value. */
+#define MAX_TEXT_BYTES 8192
+
+enum
+{
+	Anum_letter_id = 1,
+	Anum_letter_contract,
+	Anum_letter_event_type,
+	Anum_letter_emit,
+	Anum_letter_key,
+	Anum_letter_stage,
+	Anum_letter_sqlstate,
+	Anum_letter_message,
+	Anum_letter_detail,
+	Anum_letter_hint,
+	Anum_letter_source_columns,
+	Anum_letter_before,
+	Anum_letter_sink,
+	Anum_letter_event_id,
+	Anum_letter_payload,
+	Anum_letter_created_at,
+	Anum_letter_state,
+	Anum_letter_attempts,
+	Anum_letter_resolved_at,
+	Anum_letter_resolved_by,
+	Anum_letter_resolution,
+	Anum_letter_last_failure,
+	Anum_letter_last_failure_hint,
+	Anum_letter_before_snapshot
+};
+#define Natts_letter Anum_letter_before_snapshot
+
+enum
+{
+	Anum_gap_id = 1,
+	Anum_gap_contract,
+	Anum_gap_source,
+	Anum_gap_reason,
+	Anum_gap_xid,
+	Anum_gap_created_at,
+	Anum_gap_resolved_at,
+	Anum_gap_detail
+};
+#define Natts_gap Anum_gap_detail
+
+static void insert_row(const char *table, const char *sequence, const Datum *values, const bool *nulls, int n);
+static void set_text(Datum *values, bool *nulls, AttrNumber column, const char *text);
+static void set_cut_text(Datum *values, bool *nulls, AttrNumber column, const char *text);
+static void set_jsonb(Datum *values, bool *nulls, AttrNumber column, Jsonb *value);
+
+void
+OutboxDeadLetterInsert(const OutboxDeadLetter *letter)
+{
+	Datum values[Natts_letter];
+	bool nulls[Natts_letter];
+
+	memset(nulls, true, sizeof(nulls));
+	set_text(values, nulls, Anum_letter_contract, letter->contract);
+	set_text(values, nulls, Anum_letter_event_type, letter->event_type);
+	set_text(values, nulls, Anum_letter_emit, letter->emit);
+	set_text(values, nulls, Anum_letter_stage, letter->stage);
+	set_text(values, nulls, Anum_letter_sqlstate, unpack_sql_state(letter->sqlerrcode));
+	set_cut_text(values, nulls, Anum_letter_message, letter->message ? letter->message : "");
+	set_cut_text(values, nulls, Anum_letter_detail, letter->detail);
+	set_cut_text(values, nulls, Anum_letter_hint, letter->hint);
+	set_jsonb(values, nulls, Anum_letter_key, letter->key);
+	set_jsonb(values, nulls, Anum_letter_source_columns, letter->source_columns);
+	set_jsonb(values, nulls, Anum_letter_before, letter->before);
+	values[Anum_letter_before_snapshot - 1] = letter->snapshot;
+	nulls[Anum_letter_before_snapshot - 1] = letter->snapshot == 0;
+	set_text(values, nulls, Anum_letter_state, "open");
+	values[Anum_letter_created_at - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	nulls[Anum_letter_created_at - 1] = false;
+	values[Anum_letter_attempts - 1] = Int32GetDatum(0);
+	nulls[Anum_letter_attempts - 1] = false;
+	insert_row("dead_letter_entry", "dead_letter_entry_id_seq", values, nulls, Natts_letter);
+}
+
+void
+OutboxGapInsert(const char *contract, Oid source, const char *reason, const char *detail)
+{
+	Datum values[Natts_gap];
+	bool nulls[Natts_gap];
+
+	memset(nulls, true, sizeof(nulls));
+	set_text(values, nulls, Anum_gap_contract, contract);
+	set_text(values, nulls, Anum_gap_reason, reason);
+	set_text(values, nulls, Anum_gap_detail, detail);
+	values[Anum_gap_source - 1] = ObjectIdGetDatum(source);
+	nulls[Anum_gap_source - 1] = false;
+	values[Anum_gap_xid - 1] = FullTransactionIdGetDatum(GetTopFullTransactionId());
+	nulls[Anum_gap_xid - 1] = false;
+	values[Anum_gap_created_at - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	nulls[Anum_gap_created_at - 1] = false;
+	insert_row("gap", "gap_id_seq", values, nulls, Natts_gap);
+}
+
+/* The first n columns. The table may have fewer, created by an older script, or more, by a newer one: those stay NULL. */
+static void
+insert_row(const char *table, const char *sequence, const Datum *values, const bool *nulls, int n)
+{
+	Relation rel = table_open(OutboxRelationOid(table), RowExclusiveLock);
+	int natts = RelationGetDescr(rel)->natts;
+	Datum *row = palloc0(sizeof(Datum) * natts);
+	bool *row_nulls = palloc(sizeof(bool) * natts);
+	OutboxSequence numbers = {0};
+
+	memset(row_nulls, true, sizeof(bool) * natts);
+	memcpy(row, values, sizeof(Datum) * Min(n, natts));
+	memcpy(row_nulls, nulls, sizeof(bool) * Min(n, natts));
+	OutboxSequenceBind(&numbers, OutboxRelationOid(sequence), true);
+	row[0] = Int64GetDatum(OutboxSequenceNext(&numbers));
+	row_nulls[0] = false;
+	OutboxInsertOwnRow(rel, row, row_nulls);
+	pfree(row);
+	pfree(row_nulls);
+	table_close(rel, NoLock);
+}
+
+static void
+set_text(Datum *values, bool *nulls, AttrNumber column, const char *text)
+{
+	nulls[column - 1] = text == NULL;
+	if (text)
+		values[column - 1] = CStringGetTextDatum(text);
+}
+
+static void
+set_cut_text(Datum *values, bool *nulls, AttrNumber column, const char *text)
+{
+	set_text(values, nulls, column, text ? OutboxCutText(text, MAX_TEXT_BYTES) : NULL);
+}
+
+static void
+set_jsonb(Datum *values, bool *nulls, AttrNumber column, Jsonb *value)
+{
+	nulls[column - 1] = value == NULL;
+	if (value)
+		values[column - 1] = JsonbPGetDatum(value);
+}

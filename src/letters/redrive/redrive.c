@@ -1,0 +1,271 @@
+/*-------------------------------------------------------------------------
+ *
+ * redrive.c
+ *	  An open dead letter, tried again.
+ *
+ * An event that a broker rejected is published again as it is, by the relay of
+ * that sink (letters/rejected.c). Everything else is captured again:
+ * a redriven event describes the row as it is now, read through the contract's
+ * view by the dead letter's key; what it was before, and that it was created,
+ * changed or deleted, comes from the dead letter.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "postmaster/interrupt.h"
+
+#include "capture/transition/transition.h"
+#include "catalog/outbox_catalog.h"
+#include "contract/compile/cache.h"
+#include "contract/environment/guard.h"
+#include "letters/redrive/redrive.h"
+#include "letters/redrive/redrive_key.h"
+#include "letters/redrive/redrive_row.h"
+#include "letters/redrive/redrive_source.h"
+#include "letters/rejected.h"
+#include "util/look.h"
+
+/* A letter on its way, and what becomes of it. */
+typedef struct Attempt
+{
+	OutboxLetter *letter;
+	const char *reason;       /* why there is no event; NULL: there is */
+	OutboxDeadLetter failure; /* sqlerrcode = 0: none */
+} Attempt;
+
+static ErrorData *run_attempt(Attempt *attempt);
+static bool ends_turn(const ErrorData *error);
+static void attempt_step(void *arg);
+static void capture_again(Attempt *attempt);
+static void per_row(Attempt *attempt, OutboxContractConfig *config);
+static void at_commit(Attempt *attempt, OutboxContractConfig *config);
+static OutboxCompiledContract *compile_apart(OutboxContractConfig *config);
+static OutboxCachedContract *lock_contract(const char *name);
+static void lock_relations(const List *relations);
+static void attempt_row(Attempt *attempt, OutboxCompiledContract *contract);
+static bool find_rows(Attempt *attempt, OutboxCompiledContract *contract, OutboxRedrive *redrive);
+static void attempt_key(Attempt *attempt, OutboxCompiledContract *contract);
+static void fail(Attempt *attempt, int sqlerrcode, const char *message, const char *hint);
+
+bool
+OutboxRedriveLetter(OutboxLetter *letter)
+{
+	Attempt attempt = {.letter = letter};
+	ErrorData *error = run_attempt(&attempt);
+
+	if (error)
+		fail(&attempt, error->sqlerrcode, error->message ? error->message : "unknown error", error->hint);
+	if (attempt.failure.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE && attempt.failure.hint == NULL)
+		attempt.failure.hint = "Somebody is changing the row, or its table; try again.";
+	if (attempt.failure.sqlerrcode == 0)
+		OutboxLetterResolved(letter, attempt.reason);
+	else
+		OutboxLetterFailed(letter, &attempt.failure);
+	return attempt.failure.sqlerrcode == 0;
+}
+
+/*
+ * A person may cancel. A relay is asked to stop; any other cancel is one that a
+ * function behind the view raised, and would raise again whenever it is the
+ * letter's turn, with no turn for those behind it.
+ */
+static ErrorData *
+run_attempt(Attempt *attempt)
+{
+	if (attempt->letter->by_relay)
+		return OutboxCatch(attempt_step, attempt, CurrentMemoryContext, ends_turn);
+	return OutboxRunIsolated(attempt_step, attempt, CurrentMemoryContext);
+}
+
+static bool
+ends_turn(const ErrorData *error)
+{
+	return ShutdownRequestPending || ProcDiePending;
+}
+
+static void
+attempt_step(void *arg)
+{
+	Attempt *attempt = arg;
+	OutboxLetter *letter = attempt->letter;
+
+	if (!letter->publish)
+		capture_again(attempt);
+	else if (!OutboxRedriveRejected(letter->id))
+		fail(attempt, ERRCODE_NO_DATA_FOUND, "the rejected event is not kept any more, its sink was dropped",
+			 "Discard the dead letter.");
+}
+
+static void
+capture_again(Attempt *attempt)
+{
+	OutboxLetter *letter = attempt->letter;
+	OutboxContractConfig *config = OutboxContractGet(letter->contract);
+
+	if (letter->event_type && OutboxContractEventType(config, letter->event_type) == NULL)
+		fail(attempt, ERRCODE_UNDEFINED_OBJECT, "the event type does not exist any more",
+			 "Discard the dead letter, or create the event type again.");
+	else if (config->at_commit)
+		at_commit(attempt, config);
+	else
+		per_row(attempt, config);
+}
+
+static void
+per_row(Attempt *attempt, OutboxContractConfig *config)
+{
+	OutboxLook look = {0};
+	OutboxCompiledContract *contract;
+
+	OutboxLookEnter(&look, CurrentResourceOwner);
+	contract = OutboxCompileContract(config, config->root, false);
+	OutboxLookLeave(&look);
+	attempt_row(attempt, contract);
+	OutboxFreeContract(contract);
+	OutboxLookClose(&look);
+}
+
+/*
+ * Compiled once for all letters, as for a commit; where there is no such copy (it is disabled, say), the error says
+ * what is wrong or the letter gets one of its own.
+ */
+static void
+at_commit(Attempt *attempt, OutboxContractConfig *config)
+{
+	OutboxLook look = {0};
+	OutboxCachedContract *cached;
+
+	OutboxLookEnter(&look, CurrentResourceOwner);
+	cached = lock_contract(config->name);
+	PG_TRY();
+	{
+		OutboxCompiledContract *contract = cached->compiled;
+
+		if (cached->state != OUTBOX_CONTRACT_READY || contract->query == NULL)
+			contract = compile_apart(config);
+		OutboxLookLeave(&look);
+		attempt_key(attempt, contract);
+		if (contract != cached->compiled)
+			OutboxFreeContract(contract);
+		OutboxLookClose(&look);
+	}
+	PG_FINALLY();
+	{
+		OutboxContractRelease(cached);
+	}
+	PG_END_TRY();
+}
+
+/* What was compiled before the relations were locked may be outdated. */
+static OutboxCompiledContract *
+compile_apart(OutboxContractConfig *config)
+{
+	OutboxCompiledContract *contract = OutboxCompileContract(config, config->root, false);
+
+	lock_relations(contract->query->relations);
+	OutboxFreeContract(contract);
+	return OutboxCompileContract(config, config->root, false);
+}
+
+/* The contract as it is while its relations are locked. */
+static OutboxCachedContract *
+lock_contract(const char *name)
+{
+	List *locked = NIL;
+
+	for (;;)
+	{
+		OutboxCachedContract *cached = OutboxContractAcquireByName(name);
+		const OutboxCommitQuery *query = cached->state == OUTBOX_CONTRACT_READY ? cached->compiled->query : NULL;
+
+		if (query == NULL || list_difference_oid(query->relations, locked) == NIL)
+			return cached;
+		locked = list_copy(query->relations);
+		OutboxContractRelease(cached);
+		lock_relations(locked);
+	}
+}
+
+/* Nobody waits: a person tries again, a relay by itself. */
+static void
+lock_relations(const List *relations)
+{
+	if (!OutboxLockWithoutWait(relations))
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("could not lock what the contract reads")));
+}
+
+/* Of a contract that is evaluated per row. */
+static void
+attempt_row(Attempt *attempt, OutboxCompiledContract *contract)
+{
+	OutboxRedrive redrive = {.emit = OutboxLetterEmit(attempt->letter->emit), .event_type = attempt->letter->event_type};
+	OutboxDeadLetter failure = {0};
+	int nevents;
+
+	if (attempt->letter->key == NULL && attempt->letter->event_type == NULL)
+	{
+		attempt->reason = OutboxRedriveSource(contract, attempt->letter, &failure);
+		if (failure.message)
+			fail(attempt, failure.sqlerrcode, failure.message, failure.hint);
+		return;
+	}
+	if (!find_rows(attempt, contract, &redrive) || attempt->reason)
+		return;
+	nevents = OutboxCaptureRedrive(contract, &redrive, &failure);
+	if (failure.message)
+		fail(attempt, failure.sqlerrcode, failure.message, failure.hint);
+	else if (nevents == 0)
+		attempt->reason = OUTBOX_REDRIVE_NOTHING;
+}
+
+/* The rows before and after, as the contract's owner may read them. False: the attempt has failed. With a reason there is nothing to tell. */
+static bool
+find_rows(Attempt *attempt, OutboxCompiledContract *contract, OutboxRedrive *redrive)
+{
+	const OutboxLetter *letter = attempt->letter;
+
+	if (redrive->emit != OUTBOX_EMIT_CREATED)
+		redrive->before = OutboxLetterRowBefore(contract, letter);
+	if (redrive->emit == OUTBOX_EMIT_DELETED && redrive->before == NULL)
+		fail(attempt, ERRCODE_NO_DATA_FOUND, "the row before is not known", "Discard the dead letter.");
+	else if (letter->key == NULL)
+		fail(attempt, ERRCODE_NO_DATA_FOUND, "the key of the row is not known",
+			 "Find the row by source_columns, change it so that an event type tells of it, and discard the dead letter.");
+	else
+	{
+		redrive->before_unknown = redrive->before == NULL && redrive->emit == OUTBOX_EMIT_CHANGED;
+		redrive->after = OutboxLetterRowNow(contract, letter);
+		if (redrive->emit == OUTBOX_EMIT_DELETED && redrive->after)
+			fail(attempt, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, OUTBOX_REDRIVE_THERE_AGAIN, "Discard the dead letter: consumers would take the row for deleted.");
+		else if (redrive->emit != OUTBOX_EMIT_DELETED && redrive->after == NULL && OutboxTellsOfDeleted(contract))
+			fail(attempt, ERRCODE_NO_DATA_FOUND, "the row is not in the view any more", "Discard the dead letter.");
+		else if (redrive->emit != OUTBOX_EMIT_DELETED && redrive->after == NULL)
+			attempt->reason = OUTBOX_REDRIVE_UNTOLD;
+	}
+	return attempt->failure.sqlerrcode == 0;
+}
+
+/* Of a contract that is evaluated at commit. */
+static void
+attempt_key(Attempt *attempt, OutboxCompiledContract *contract)
+{
+	OutboxLetter *letter = attempt->letter;
+	OutboxKeyLetter key_letter = {.event_type = letter->event_type, .emit = letter->emit, .late = letter->late, .by_relay = letter->by_relay, .attempts = letter->attempts, .key = letter->key, .lookup = letter->source_columns, .before = OutboxLetterRowBefore(contract, letter), .snapshot = letter->snapshot};
+	OutboxDeadLetter failure = {0};
+
+	attempt->reason = OutboxRedriveKey(contract, &key_letter, &failure);
+	if (failure.message)
+		fail(attempt, failure.sqlerrcode, failure.message, failure.hint);
+}
+
+static void
+fail(Attempt *attempt, int sqlerrcode, const char *message, const char *hint)
+{
+	attempt->failure.sqlerrcode = sqlerrcode ? sqlerrcode : ERRCODE_INTERNAL_ERROR;
+	attempt->failure.message = pstrdup(message);
+	attempt->failure.hint = hint ? pstrdup(hint) : NULL;
+}

@@ -1,0 +1,301 @@
+/*-------------------------------------------------------------------------
+ *
+ * redrive_key.c
+ *	  A dead letter of a contract evaluated at commit, tried again.
+ *
+ * The letter has the lookup key; the row is read by it as a flush reads it,
+ * under the aggregate's lock, so that no transaction commits a change of it
+ * meanwhile. What it was before comes from the letter; of a late key, from the
+ * newest event that was committed since the letter's row was read, if there is
+ * one: then what the way from the letter's row makes is told as well. Where neither knows it, the newest event of all tells what consumers
+ * have; and where there is none, the row as it is counts as changed, or as created
+ * if no event type tells of changed rows. So a late key never needs a person,
+ * but for a row that is gone and of which nobody knows what it was.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "capture/commit/aggregate_lock.h"
+#include "capture/commit/commit_read.h"
+#include "capture/transition/commit_guard.h"
+#include "catalog/outbox_catalog.h"
+#include "contract/compile/commit_query.h"
+#include "guc.h"
+#include "letters/redrive/redrive_history.h"
+#include "letters/redrive/redrive_key.h"
+#include "letters/redrive/redrive_letter.h"
+#include "letters/redrive/redrive_row.h"
+
+/*
+ * There is more time than at a commit. A relay has other things to do: it
+ * begins with an eighth of a commit's time, and takes twice as much each time.
+ */
+#define PATIENCE 10
+#define RELAY_HASTE 8
+
+/* The relay, which may hold what the other one waits for, leaves a key for later that it does not get in so many ms. */
+#define RELAY_LOCK_MS 100
+
+/* The key of a letter on its way. */
+typedef struct KeyAttempt
+{
+	OutboxCompiledContract *contract;
+	const OutboxKeyLetter *letter;
+	OutboxDeadLetter *failure;
+	OutboxKeyShape *shape;
+	OutboxReadKey key;
+	bool untold; /* the row is gone, which no event type tells */
+} KeyAttempt;
+
+static int patience(const OutboxKeyLetter *letter);
+static bool parse_lookup(KeyAttempt *attempt);
+static bool lock_key(KeyAttempt *attempt);
+static bool read_after(KeyAttempt *attempt);
+static int make_events(KeyAttempt *attempt);
+static int decide_late(KeyAttempt *attempt, OutboxKeyRows *rows, bool before_known);
+static HeapTuple row_with_key(const KeyAttempt *attempt, const OutboxKeyRows *rows);
+static int decide(KeyAttempt *attempt, const OutboxKeyRows *rows, const OutboxKeyRows *whole);
+static int repeat_emit(KeyAttempt *attempt);
+static void fail(KeyAttempt *attempt, int sqlerrcode, const char *message, const char *hint);
+
+const char *
+OutboxRedriveKey(OutboxCompiledContract *contract, const OutboxKeyLetter *letter, OutboxDeadLetter *failure)
+{
+	KeyAttempt attempt = {.contract = contract, .letter = letter, .failure = failure};
+	volatile int nevents = 0;
+
+	attempt.shape = OutboxKeyShapeCreate(contract->query->lookup_desc);
+	if (!parse_lookup(&attempt) || !lock_key(&attempt))
+		return NULL;
+	OutboxCommitGuardBegin(patience(letter));
+	PG_TRY();
+	{
+		if (read_after(&attempt))
+			nevents = make_events(&attempt);
+		OutboxCommitGuardEnd();
+	}
+	PG_FINALLY();
+	{
+		OutboxCommitGuardForget();
+	}
+	PG_END_TRY();
+	if (nevents > 0)
+		return NULL;
+	if (attempt.untold)
+		return OUTBOX_REDRIVE_UNTOLD;
+	return OUTBOX_REDRIVE_NOTHING;
+}
+
+/* Milliseconds. */
+static int
+patience(const OutboxKeyLetter *letter)
+{
+	int longest = outbox_flush_timeout * PATIENCE;
+
+	if (!letter->by_relay)
+		return longest;
+	return Min(Max(outbox_flush_timeout / RELAY_HASTE, 1) << Min(letter->attempts, 7), longest);
+}
+
+/* The values of the lookup columns; raises when one does not fit its type any more. */
+static bool
+parse_lookup(KeyAttempt *attempt)
+{
+	TupleDesc desc = attempt->shape->desc;
+	bool *isnull = palloc(sizeof(bool) * desc->natts);
+	bool known = attempt->letter->lookup != NULL;
+
+	attempt->key.values = palloc(sizeof(Datum) * desc->natts);
+	if (known)
+		OutboxReadLetterRow(attempt->contract, desc, attempt->letter->lookup, attempt->key.values, isnull);
+	for (int i = 0; known && i < desc->natts; i++)
+		known = !isnull[i];
+	if (!known)
+	{
+		fail(attempt, ERRCODE_NO_DATA_FOUND, "the key of the row is not known",
+			 "Find the row by source_columns, change it so that an event type tells of it, and discard the dead letter.");
+		return false;
+	}
+	attempt->key.hash = OutboxKeyHash(attempt->shape, attempt->key.values);
+	return true;
+}
+
+/* Ahead of those who wait, of whom there may be very many all the time; but nobody's commit is waited for. */
+static bool
+lock_key(KeyAttempt *attempt)
+{
+	const char *aggregate_type = attempt->contract->config->aggregate_type;
+	OutboxLockSet *set = OutboxLockSetCreate(OutboxLockClass(aggregate_type));
+	OutboxLockPatience patience_with_others = {.ms = patience(attempt->letter), .in_a_hurry = true};
+	OutboxLockRequest request;
+
+	if (attempt->letter->by_relay)
+		patience_with_others.ms = Min(patience_with_others.ms, RELAY_LOCK_MS);
+	OutboxLockSetAdd(set, attempt->key.hash);
+	OutboxLockRequestMake(&request, &set, 1);
+	if (!OutboxLockTake(&request, &patience_with_others))
+		fail(attempt, ERRCODE_LOCK_NOT_AVAILABLE, "could not lock the aggregate",
+			 "A transaction that changed it is committing; try again.");
+	return attempt->failure->message == NULL;
+}
+
+static bool
+read_after(KeyAttempt *attempt)
+{
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	OutboxCommitRead read = {.contract = attempt->contract, .shape = attempt->shape, .context = CurrentMemoryContext, .snapshot = snapshot};
+	OutboxReadKey *keys[] = {&attempt->key};
+	const ErrorData *error = OutboxReadKeysAfter(&read, keys, 1);
+
+	/* the active snapshot of our caller keeps toasted values in place */
+	UnregisterSnapshot(snapshot);
+	if (error == NULL)
+		error = attempt->key.after.error;
+	if (error && OutboxCommitGuardExpired())
+		fail(attempt, ERRCODE_QUERY_CANCELED, "reading the row took too long",
+			 "EXPLAIN the view with the key in its WHERE clause, or raise outbox.flush_timeout.");
+	else if (error)
+		fail(attempt, error->sqlerrcode, error->message, error->hint);
+	else if (attempt->key.after.nrows > 1)
+		fail(attempt, ERRCODE_CARDINALITY_VIOLATION,
+			 psprintf("contract \"%s\" returned %d rows", attempt->contract->config->name, attempt->key.after.nrows),
+			 "Let the view show one row per key.");
+	return attempt->failure->message == NULL;
+}
+
+static int
+make_events(KeyAttempt *attempt)
+{
+	const OutboxKeyLetter *letter = attempt->letter;
+	bool created = OutboxLetterEmit(letter->emit) == OUTBOX_EMIT_CREATED;
+	OutboxKeyRows rows = {.lookup_desc = attempt->shape->desc, .lookup = attempt->key.values, .before = letter->before, .after = attempt->key.after.row};
+
+	attempt->untold = attempt->key.after.row == NULL && !OutboxTellsOfDeleted(attempt->contract);
+	if (letter->event_type)
+		return repeat_emit(attempt);
+	if (letter->late)
+		return decide_late(attempt, &rows, letter->before || created);
+	if (letter->before || created)
+		return decide(attempt, &rows, NULL);
+	return repeat_emit(attempt);
+}
+
+/* before_known: the letter has the row before, or knows that there was none. */
+static int
+decide_late(KeyAttempt *attempt, OutboxKeyRows *rows, bool before_known)
+{
+	static const ErrorData unknown = {.sqlerrcode = ERRCODE_NO_DATA_FOUND, .message = "the row before is not known"};
+	OutboxKeyHistory history = {.contract = attempt->contract, .row = row_with_key(attempt, rows), .snapshot = before_known ? attempt->letter->snapshot : NULL};
+	OutboxKeyRows whole = *rows;
+	int nevents;
+
+	/* a letter of an earlier version that knows the row, but not since when */
+	if ((!before_known || history.snapshot) && OutboxFindNewestEvent(&history))
+	{
+		rows->before = history.before;
+		whole.told = history.told;
+		return decide(attempt, rows, before_known ? &whole : NULL);
+	}
+	else if (!before_known && rows->after == NULL)
+	{
+		if (!attempt->untold)
+			fail(attempt, unknown.sqlerrcode, "the row is not in the view any more, and neither the dead letter nor the outbox knows what it was",
+				 "Tell consumers of the row's key another way, and discard the dead letter.");
+		return 0;
+	}
+	else if (!before_known)
+	{
+		rows->before_error = &unknown;
+		nevents = decide(attempt, rows, NULL);
+		if (nevents > 0 || attempt->failure->message)
+			return nevents;
+		rows->before_error = NULL;
+	}
+	return decide(attempt, rows, NULL);
+}
+
+/* Of a row that is gone, and was not kept, the key alone, which the lookup key tells. NULL: it is not known. */
+static HeapTuple
+row_with_key(const KeyAttempt *attempt, const OutboxKeyRows *rows)
+{
+	OutboxCompiledContract *contract = attempt->contract;
+	OutboxRunner runner;
+	Datum *key;
+	bool *key_isnull;
+	Datum *values;
+	bool *isnull;
+
+	if (rows->after || rows->before)
+		return rows->after ? rows->after : rows->before;
+	key = palloc(sizeof(Datum) * contract->nkey);
+	key_isnull = palloc(sizeof(bool) * contract->nkey);
+	OutboxRedriveRunner(contract, &runner);
+	if (!OutboxKeyFromLookup(contract->config, contract->query, &runner, attempt->key.values, key, key_isnull))
+		return NULL;
+	values = palloc0(sizeof(Datum) * contract->ncolumns);
+	isnull = palloc(sizeof(bool) * contract->ncolumns);
+	memset(isnull, true, sizeof(bool) * contract->ncolumns);
+	for (int i = 0; i < contract->nkey; i++)
+	{
+		values[contract->key[i]] = key[i];
+		isnull[contract->key[i]] = key_isnull[i];
+	}
+	return heap_form_tuple(contract->row_desc, values, isnull);
+}
+
+/*
+ * The rows are what counts, not what the letter says that happened. With `whole` the way from the letter's row before
+ * counts, too: whoever committed the key in time told the difference to the late transaction's rows, which consumers
+ * have not seen, so nobody has told what is true of the whole way alone (a condition on the transition, that the row
+ * was created).
+ */
+static int
+decide(KeyAttempt *attempt, const OutboxKeyRows *rows, const OutboxKeyRows *whole)
+{
+	int16 flags = attempt->letter->by_relay ? 0 : OUTBOX_EVENT_REDRIVEN;
+
+	if (attempt->letter->late)
+		flags |= OUTBOX_EVENT_LATE;
+	return attempt->letter->late ? OutboxCaptureLate(attempt->contract, rows, whole, flags, attempt->failure)
+								 : OutboxCaptureAnew(attempt->contract, rows, flags, attempt->failure);
+}
+
+/* What the letter says that happened, with the row as it is now. */
+static int
+repeat_emit(KeyAttempt *attempt)
+{
+	const OutboxKeyLetter *letter = attempt->letter;
+	OutboxRedrive redrive = {.emit = OutboxLetterEmit(letter->emit), .event_type = letter->event_type, .before = letter->before, .after = attempt->key.after.row, .flags = letter->late ? OUTBOX_EVENT_LATE : 0};
+
+	if (redrive.emit == OUTBOX_EMIT_DELETED && redrive.before == NULL)
+		fail(attempt, ERRCODE_NO_DATA_FOUND, "the row before is not known", "Discard the dead letter.");
+	else if (redrive.emit == OUTBOX_EMIT_DELETED && redrive.after)
+		fail(attempt, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, OUTBOX_REDRIVE_THERE_AGAIN, "Discard the dead letter: consumers would take the row for deleted.");
+	else if (redrive.emit != OUTBOX_EMIT_DELETED && redrive.after == NULL)
+	{
+		if (!attempt->untold)
+			fail(attempt, ERRCODE_NO_DATA_FOUND, "the row is not in the view any more", "Discard the dead letter.");
+	}
+	else
+	{
+		redrive.before_unknown = redrive.emit == OUTBOX_EMIT_CHANGED && redrive.before == NULL;
+		return OutboxCaptureRedrive(attempt->contract, &redrive, attempt->failure);
+	}
+	return 0;
+}
+
+static void
+fail(KeyAttempt *attempt, int sqlerrcode, const char *message, const char *hint)
+{
+	attempt->failure->sqlerrcode = sqlerrcode;
+	attempt->failure->message = message;
+	attempt->failure->hint = hint;
+}

@@ -1,0 +1,42 @@
+/*-------------------------------------------------------------------------
+ *
+ * redrive_key.h
+ *	  A dead letter of a contract evaluated at commit, tried again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_REDRIVE_KEY_H
+#define OUTBOX_REDRIVE_KEY_H
+
+#include "capture/transition/transition.h"
+
+/* Why a letter is resolved without an event, */
+#define OUTBOX_REDRIVE_NOTHING "No event type wants the row as it is now."
+#define OUTBOX_REDRIVE_UNTOLD "The row is not in the view any more, and no event type tells of deleted rows."
+
+/* and why one of a deleted row is not. */
+#define OUTBOX_REDRIVE_THERE_AGAIN "the row is in the view again"
+
+typedef struct OutboxKeyLetter
+{
+	const char *event_type; /* NULL: the contract's row itself */
+	const char *emit;       /* NULL: not known */
+	bool late;              /* of stage flush */
+	bool by_relay;          /* not by a person */
+	int attempts;           /* so far */
+	Jsonb *key;             /* as the letter has it */
+	Jsonb *lookup;
+	HeapTuple before;     /* a row of the contract's view; NULL: not kept */
+	const char *snapshot; /* a pg_snapshot: who had committed when it was read; NULL: not known */
+} OutboxKeyLetter;
+
+/*
+ * Takes the aggregate's lock, reads the row as it is now and adds the events to
+ * the present transaction. When it fails nothing
+ * is added and *failure says why. May raise, so the caller guards it. Returns
+ * why there is no event, NULL when there is one.
+ */
+extern const char *OutboxRedriveKey(OutboxCompiledContract *contract, const OutboxKeyLetter *letter,
+									OutboxDeadLetter *failure);
+
+#endif /* OUTBOX_REDRIVE_KEY_H */

@@ -1,0 +1,241 @@
+/*-------------------------------------------------------------------------
+ *
+ * redrive_row.c
+ *	  The contract rows of a dead letter that is tried again.
+ *
+ * The row as it is now is locked, as whoever changes it locks it: the event
+ * then has its place among those of the key. Its owner needs no more than the
+ * right to read for that, as foreign keys lock rows without more.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "nodes/nodeFuncs.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "contract/environment/evaluation.h"
+#include "contract/environment/guard.h"
+#include "contract/reach/trust.h"
+#include "letters/letter_json.h"
+#include "letters/redrive/redrive_row.h"
+
+typedef struct FirstRow
+{
+	DestReceiver pub;
+	MemoryContext context;
+	HeapTuple tuple;
+	int nrows;
+} FirstRow;
+
+static HeapTuple fetch_row(OutboxCompiledContract *contract, const char *query, ParamListInfo params);
+static PlannedStmt *plan_query(const OutboxCompiledContract *contract, const char *text, ParamListInfo params);
+static void run_query(PlannedStmt *plan, const char *text, ParamListInfo params, DestReceiver *receiver);
+static bool keep_first(TupleTableSlot *slot, DestReceiver *self);
+static void start_receiver(DestReceiver *self, int operation, TupleDesc desc);
+static void end_receiver(DestReceiver *self);
+static bool allow_locks(Node *node, void *context);
+static char *view_name(const OutboxCompiledContract *contract);
+static char *key_condition(const OutboxCompiledContract *contract);
+static ParamListInfo key_parameters(OutboxCompiledContract *contract, Jsonb *key);
+
+void
+OutboxReadLetterRow(OutboxCompiledContract *contract, TupleDesc desc, Jsonb *object, Datum *values, bool *isnull)
+{
+	OutboxEvaluation evaluation;
+
+	OutboxCheckReadBackTrust(contract, desc, object);
+	/* input functions run */
+	OutboxEvaluationBegin(&evaluation, contract->owner, OUTBOX_ANYTHING);
+	OutboxRowFromJsonb(desc, object, values, isnull);
+	OutboxEvaluationEnd(&evaluation);
+}
+
+void
+OutboxCheckReadBackTrust(const OutboxCompiledContract *contract, TupleDesc desc, Jsonb *object)
+{
+	OutboxRunner runner;
+
+	OutboxRedriveRunner(contract, &runner);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+		int32 typmod = attribute->atttypmod;
+		JsonbValue member;
+
+		if (!attribute->attisdropped &&
+			getKeyJsonValueFromContainer(&object->root, NameStr(attribute->attname), strlen(NameStr(attribute->attname)), &member))
+			OutboxCheckInputTrust(&runner, OutboxReadBackType(attribute->atttypid, &typmod));
+	}
+}
+
+void
+OutboxRedriveRunner(const OutboxCompiledContract *contract, OutboxRunner *runner)
+{
+	OutboxRunnerOfView(runner, contract->config->view, psprintf("redriving contract \"%s\"", contract->config->name));
+	runner->role = contract->owner;
+}
+
+HeapTuple
+OutboxLetterRowBefore(OutboxCompiledContract *contract, const OutboxLetter *letter)
+{
+	TupleDesc desc = contract->row_desc;
+	Datum *values;
+	bool *isnull;
+
+	if (letter->before == NULL)
+		return NULL;
+	values = palloc(sizeof(Datum) * desc->natts);
+	isnull = palloc(sizeof(bool) * desc->natts);
+	OutboxReadLetterRow(contract, desc, letter->before, values, isnull);
+	return heap_form_tuple(desc, values, isnull);
+}
+
+HeapTuple
+OutboxLetterRowNow(OutboxCompiledContract *contract, const OutboxLetter *letter)
+{
+	return fetch_row(contract, psprintf("SELECT v.* FROM %s v WHERE %s FOR SHARE OF v NOWAIT", view_name(contract), key_condition(contract)),
+					 key_parameters(contract, letter->key));
+}
+
+/* The first row, copied to the current memory context; NULL when there is none. Raises for a second one. */
+static HeapTuple
+fetch_row(OutboxCompiledContract *contract, const char *query, ParamListInfo params)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext scratch = AllocSetContextCreate(caller, "outbox redriven row", ALLOCSET_DEFAULT_SIZES);
+	FirstRow row = {.pub = {.receiveSlot = keep_first, .rStartup = start_receiver, .rShutdown = end_receiver, .rDestroy = end_receiver, .mydest = DestNone}, .context = caller};
+	OutboxEvaluation evaluation;
+
+	MemoryContextSwitchTo(scratch);
+	OutboxEvaluationBegin(&evaluation, contract->owner, OUTBOX_COMPILING);
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	run_query(plan_query(contract, query, params), query, params, &row.pub);
+	PopActiveSnapshot();
+	OutboxEvaluationEnd(&evaluation);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(scratch);
+	if (row.nrows > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_CARDINALITY_VIOLATION),
+				 errmsg("contract \"%s\" has more than one row for the key", contract->config->name)));
+	return row.tuple;
+}
+
+/* Planned from a query that is ours alone: the rewritten one that a plan cache keeps is not to be changed. */
+static PlannedStmt *
+plan_query(const OutboxCompiledContract *contract, const char *text, ParamListInfo params)
+{
+	Oid *types = palloc(sizeof(Oid) * params->numParams);
+	RawStmt *statement = linitial_node(RawStmt, pg_parse_query(text));
+	OutboxRunner runner;
+	Query *query;
+
+	for (int i = 0; i < params->numParams; i++)
+		types[i] = params->params[i].ptype;
+	query = linitial_node(Query, pg_analyze_and_rewrite_fixedparams(statement, text, types, params->numParams, NULL));
+	/* tables are scanned here that a write does not scan: their owners' policies are in it */
+	OutboxRedriveRunner(contract, &runner);
+	OutboxCheckQueryTrust(&runner, query);
+	(void) allow_locks((Node *) query, NULL);
+	return OutboxPlanQuery(query, text, params);
+}
+
+static void
+run_query(PlannedStmt *plan, const char *text, ParamListInfo params, DestReceiver *receiver)
+{
+	QueryDesc *query = CreateQueryDesc(plan, text, GetActiveSnapshot(), InvalidSnapshot, receiver, params, NULL, 0);
+
+	ExecutorStart(query, 0);
+	OutboxExecutorRun(query);
+	ExecutorFinish(query);
+	ExecutorEnd(query);
+	FreeQueryDesc(query);
+}
+
+/* A second row is all there is to know about those that follow. */
+static bool
+keep_first(TupleTableSlot *slot, DestReceiver *self)
+{
+	FirstRow *row = (FirstRow *) self;
+
+	if (row->nrows++ == 0)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(row->context);
+
+		row->tuple = ExecCopySlotHeapTuple(slot);
+		MemoryContextSwitchTo(caller);
+	}
+	return row->nrows < 2;
+}
+
+static void
+start_receiver(DestReceiver *self, int operation, TupleDesc desc)
+{
+}
+
+static void
+end_receiver(DestReceiver *self)
+{
+}
+
+/* Whoever may read the rows may lock them here, in the views' own queries too. */
+static bool
+allow_locks(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, allow_locks, context);
+	OutboxForgetLockAccess((Query *) node);
+	return query_tree_walker((Query *) node, allow_locks, context, 0);
+}
+
+static char *
+view_name(const OutboxCompiledContract *contract)
+{
+	Oid view = contract->config->view;
+
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(view)), get_rel_name(view));
+}
+
+/* "v.a = $1 AND ...": the letter's key. */
+static char *
+key_condition(const OutboxCompiledContract *contract)
+{
+	StringInfoData condition;
+
+	initStringInfo(&condition);
+	for (int i = 0; i < contract->nkey; i++)
+		appendStringInfo(&condition, "%sv.%s = $%d", i > 0 ? " AND " : "",
+						 quote_identifier(NameStr(TupleDescAttr(contract->row_desc, contract->key[i])->attname)), i + 1);
+	return condition.data;
+}
+
+/* Of the columns' types below domains: nothing is left to be cast, and so to be checked. */
+static ParamListInfo
+key_parameters(OutboxCompiledContract *contract, Jsonb *key)
+{
+	TupleDesc desc = contract->row_desc;
+	Datum *values = palloc(sizeof(Datum) * desc->natts);
+	bool *isnull = palloc(sizeof(bool) * desc->natts);
+	ParamListInfo params = makeParamList(contract->nkey);
+
+	OutboxReadLetterRow(contract, desc, key, values, isnull);
+	for (int i = 0; i < contract->nkey; i++)
+	{
+		int column = contract->key[i];
+
+		params->params[i] = (ParamExternData){.value = values[column], .isnull = isnull[column], .pflags = PARAM_FLAG_CONST, .ptype = getBaseType(TupleDescAttr(desc, column)->atttypid)};
+	}
+	return params;
+}

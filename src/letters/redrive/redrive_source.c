@@ -1,0 +1,223 @@
+/*-------------------------------------------------------------------------
+ *
+ * redrive_source.c
+ *	  A dead letter that has the source's key alone, tried again.
+ *
+ * While a contract does not work nothing of its row can be computed, and a dead
+ * letter has the columns of the source's unique index. The contract's key is
+ * made of them when it works again. The row is read by that key as it is now,
+ * and locked; the newest event of the key tells what consumers have. The two
+ * decide what is told, not what the letter says that happened: the view may
+ * have a condition, and the row may have changed again.
+ *
+ * Without an event in the outbox a row that is there counts as changed, or as
+ * created if nothing tells of that and the view has a condition; of one that is gone the key is told, and
+ * NULL for the rest. Where that makes no event the letter stays open.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/sysattr.h"
+#include "executor/executor.h"
+#include "optimizer/optimizer.h"
+#include "utils/jsonb.h"
+#include "utils/rel.h"
+
+#include "capture/transition/change.h"
+#include "catalog/outbox_catalog.h"
+#include "contract/compile/evaluate.h"
+#include "contract/environment/evaluation.h"
+#include "contract/environment/guard.h"
+#include "contract/view/view_expand.h"
+#include "letters/letter_json.h"
+#include "letters/redrive/redrive_history.h"
+#include "letters/redrive/redrive_key.h"
+#include "letters/redrive/redrive_letter.h"
+#include "letters/redrive/redrive_row.h"
+#include "letters/redrive/redrive_source.h"
+
+/* A letter on its way. */
+typedef struct SourceAttempt
+{
+	OutboxCompiledContract *contract;
+	const OutboxLetter *letter;
+	OutboxDeadLetter *failure;
+	HeapTuple key_row; /* the contract's row, all NULL but for the key */
+	HeapTuple after;
+} SourceAttempt;
+
+static bool find_key(SourceAttempt *attempt);
+static bool knows_key(const SourceAttempt *attempt, TupleDesc desc);
+static void evaluate_key(SourceAttempt *attempt, TupleTableSlot *source);
+static void read_after(SourceAttempt *attempt);
+static int make_events(SourceAttempt *attempt);
+static int tell(SourceAttempt *attempt, HeapTuple before);
+static int tell_unknown(SourceAttempt *attempt);
+static int tell_gone(SourceAttempt *attempt);
+static void fail(SourceAttempt *attempt, const char *message, const char *hint);
+
+const char *
+OutboxRedriveSource(OutboxCompiledContract *contract, const OutboxLetter *letter, OutboxDeadLetter *failure)
+{
+	SourceAttempt attempt = {.contract = contract, .letter = letter, .failure = failure};
+
+	if (!find_key(&attempt))
+	{
+		fail(&attempt, "the key of the row is not known",
+			 "Find the row by source_columns, change it so that an event type tells of it, and discard the dead letter.");
+		return NULL;
+	}
+	read_after(&attempt);
+	if (make_events(&attempt) > 0 || failure->message)
+		return NULL;
+	return attempt.after == NULL && !OutboxTellsOfDeleted(contract) ? OUTBOX_REDRIVE_UNTOLD : OUTBOX_REDRIVE_NOTHING;
+}
+
+/* The contract's key of the source's columns that the letter has. */
+static bool
+find_key(SourceAttempt *attempt)
+{
+	OutboxCompiledContract *contract = attempt->contract;
+	Jsonb *columns = attempt->letter->source_columns;
+	Relation root;
+	TupleTableSlot *source;
+
+	if (columns == NULL)
+		return false;
+	root = relation_open(contract->config->root, AccessShareLock);
+	if (knows_key(attempt, RelationGetDescr(root)))
+	{
+		source = MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(root)), &TTSOpsVirtual);
+		OutboxReadLetterRow(contract, source->tts_tupleDescriptor, columns, source->tts_values, source->tts_isnull);
+		ExecStoreVirtualTuple(source);
+		evaluate_key(attempt, source);
+		ExecDropSingleTupleTableSlot(source);
+	}
+	relation_close(root, NoLock);
+	return attempt->key_row != NULL;
+}
+
+/* Has the letter every column that the key is computed of? */
+static bool
+knows_key(const SourceAttempt *attempt, TupleDesc desc)
+{
+	const OutboxCompiledContract *contract = attempt->contract;
+	Bitmapset *reads = NULL;
+	int member = -1;
+
+	for (int i = 0; i < contract->nkey; i++)
+		pull_varattnos(list_nth(contract->columns, contract->key[i]), OUTBOX_ROOT_VARNO, &reads);
+	while ((member = bms_next_member(reads, member)) >= 0)
+	{
+		int attno = member + FirstLowInvalidHeapAttributeNumber;
+		const char *name = attno > 0 ? NameStr(TupleDescAttr(desc, attno - 1)->attname) : "";
+		JsonbValue value;
+
+		if (!getKeyJsonValueFromContainer(&attempt->letter->source_columns->root, name, strlen(name), &value))
+			return false;
+		/* of a contract that worked it may be cut */
+		if (value.type == jbvString && value.val.string.len > OUTBOX_SHOWN_BYTES)
+			return false;
+	}
+	return true;
+}
+
+/* With the contract's rights. None when it has a NULL: such a row is nothing that consumers know. */
+static void
+evaluate_key(SourceAttempt *attempt, TupleTableSlot *source)
+{
+	OutboxCompiledContract *contract = attempt->contract;
+	OutboxEvaluation evaluation;
+
+	OutboxEvaluateReset(contract);
+	OutboxEvaluationStart(contract, &evaluation);
+	OutboxEvaluateKey(contract, source);
+	OutboxEvaluationStop(contract, &evaluation);
+	for (int i = 0; i < contract->nkey; i++)
+	{
+		if (contract->key_row->tts_isnull[contract->key[i]])
+			return;
+	}
+	attempt->key_row = ExecCopySlotHeapTuple(contract->key_row);
+}
+
+/* Output functions run, as when a letter is written. */
+static void
+read_after(SourceAttempt *attempt)
+{
+	OutboxCompiledContract *contract = attempt->contract;
+	OutboxLetter letter = *attempt->letter;
+	Datum *values = palloc(sizeof(Datum) * contract->ncolumns);
+	bool *isnull = palloc(sizeof(bool) * contract->ncolumns);
+	OutboxEvaluation evaluation;
+
+	heap_deform_tuple(attempt->key_row, contract->row_desc, values, isnull);
+	OutboxEvaluationBegin(&evaluation, contract->owner, OUTBOX_ANYTHING);
+	letter.key = OutboxColumnsToJsonb(contract->row_desc, values, isnull, contract->key, contract->nkey, 0);
+	OutboxEvaluationEnd(&evaluation);
+	attempt->after = OutboxLetterRowNow(contract, &letter);
+}
+
+static int
+make_events(SourceAttempt *attempt)
+{
+	const OutboxLetter *letter = attempt->letter;
+	OutboxKeyHistory history = {.contract = attempt->contract, .row = attempt->key_row};
+
+	if (OutboxLetterEmit(letter->emit) == OUTBOX_EMIT_CREATED)
+		return tell(attempt, NULL);
+	if (attempt->after == NULL && !OutboxTellsOfDeleted(attempt->contract))
+		return 0;
+	if (OutboxFindNewestEvent(&history))
+		return tell(attempt, history.before);
+	return attempt->after ? tell_unknown(attempt) : tell_gone(attempt);
+}
+
+/* The row after is told even if it equals the one before. */
+static int
+tell(SourceAttempt *attempt, HeapTuple before)
+{
+	OutboxKeyRows rows = {.before = before, .after = attempt->after};
+
+	return OutboxCaptureLate(attempt->contract, &rows, NULL, OUTBOX_EVENT_REDRIVEN, attempt->failure);
+}
+
+static int
+tell_unknown(SourceAttempt *attempt)
+{
+	static const ErrorData unknown = {.sqlerrcode = ERRCODE_NO_DATA_FOUND, .message = "the row before is not known"};
+	OutboxKeyRows rows = {.after = attempt->after, .before_error = &unknown};
+	OutboxCompiledContract *contract = attempt->contract;
+	int nevents = OutboxCaptureAnew(contract, &rows, OUTBOX_EVENT_REDRIVEN, attempt->failure);
+
+	/* it may have come into the view */
+	if (nevents == 0 && attempt->failure->message == NULL && contract->qual != NIL)
+		nevents = tell(attempt, NULL);
+	/* its condition may have been about the row before */
+	if (nevents == 0 && attempt->failure->message == NULL && OutboxEmitIsWanted(contract, OUTBOX_EMIT_CHANGED))
+		fail(attempt, "neither the dead letter nor the outbox knows what the row was before",
+			 "If an event type should tell of the row, change it so that one does; then discard the dead letter.");
+	return nevents;
+}
+
+static int
+tell_gone(SourceAttempt *attempt)
+{
+	int nevents = tell(attempt, attempt->key_row);
+
+	if (nevents == 0)
+		fail(attempt, "the row is not in the view any more, and neither the dead letter nor the outbox knows what it was",
+			 "Tell consumers of the row's key another way, and discard the dead letter.");
+	return nevents;
+}
+
+static void
+fail(SourceAttempt *attempt, const char *message, const char *hint)
+{
+	attempt->failure->sqlerrcode = ERRCODE_NO_DATA_FOUND;
+	attempt->failure->message = message;
+	attempt->failure->hint = hint;
+}

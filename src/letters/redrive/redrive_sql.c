@@ -1,0 +1,179 @@
+/*-------------------------------------------------------------------------
+ *
+ * redrive_sql.c
+ *	  outbox.redrive() and outbox.discard(): dead letters worked by a person;
+ *	  outbox.redrive_late(): late ones, by the relay.
+ *
+ * Every dead letter is tried in a subtransaction of its own: one that fails
+ * again says why and stays.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "catalog/outbox_catalog.h"
+#include "contract/api/contract_api.h"
+#include "letters/redrive/redrive.h"
+#include "letters/rejected.h"
+
+/* How long the relay holds aggregates. */
+#define LATE_TIME_MS 50
+
+PG_FUNCTION_INFO_V1(outbox_redrive);
+PG_FUNCTION_INFO_V1(outbox_redrive_late);
+PG_FUNCTION_INFO_V1(outbox_discard);
+PG_FUNCTION_INFO_V1(outbox_resolve_gap);
+
+/* What a person says about a dead letter or a gap: its id, the reason, who says so. */
+typedef struct Resolution
+{
+	const char *args[3];
+} Resolution;
+
+static int64 try_letters(List *letters);
+static int limit_argument(FunctionCallInfo fcinfo, int arg);
+static void take_resolution(FunctionCallInfo fcinfo, const char *hint, Resolution *resolution);
+
+/* redrive(id, contract, max_rows): how many dead letters became events. */
+Datum
+outbox_redrive(PG_FUNCTION_ARGS)
+{
+	int64 id = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0);
+	OutboxLetterChoice choice = {.id = PG_ARGISNULL(0) ? NULL : &id, .contract = OutboxTextArg(fcinfo, 1), .max_rows = PG_ARGISNULL(2) ? 1000 : limit_argument(fcinfo, 2)};
+	List *letters;
+
+	OutboxRequireVersion();
+	letters = OutboxTakeLetters(&choice);
+	if (letters == NIL && choice.id)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no open dead letter %lld", (long long) id),
+				 errhint("SELECT * FROM outbox.dead_letter WHERE state = 'open' lists them.")));
+	PG_RETURN_INT64(try_letters(letters));
+}
+
+static int
+limit_argument(FunctionCallInfo fcinfo, int arg)
+{
+	int max_rows = PG_GETARG_INT32(arg);
+
+	if (max_rows <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"max_rows\" must be greater than zero: %d", max_rows),
+				 errhint("Say how many dead letters to try at most; the others get their turn in the next call.")));
+	return max_rows;
+}
+
+/*
+ * redrive_late(max_rows): the relay's; how many letters it took up. The
+ * aggregates stay locked until its transaction ends, and commits of the
+ * application wait for them: so it stops after a short time.
+ */
+Datum
+outbox_redrive_late(PG_FUNCTION_ARGS)
+{
+	List *letters = OutboxTakeLateLetters(limit_argument(fcinfo, 0));
+	TimestampTz start = GetCurrentTimestamp();
+	int64 taken = 0;
+	ListCell *lc;
+
+	foreach (lc, letters)
+	{
+		OutboxLetter *letter = lfirst(lc);
+
+		letter->by_relay = true;
+		(void) try_letters(list_make1(letter));
+		taken++;
+		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), LATE_TIME_MS))
+			break;
+	}
+	PG_RETURN_INT64(taken);
+}
+
+/* How many became events. */
+static int64
+try_letters(List *letters)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "outbox redrive", ALLOCSET_DEFAULT_SIZES);
+	int64 redriven = 0;
+	bool any_publish = false;
+	ListCell *lc;
+
+	foreach (lc, letters)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(context);
+		OutboxLetter *letter = lfirst(lc);
+
+		CHECK_FOR_INTERRUPTS();
+		any_publish |= letter->publish;
+		redriven += OutboxRedriveLetter(letter);
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(context);
+	}
+	if (any_publish)
+		OutboxTellSinks();
+	return redriven;
+}
+
+/* discard(id, reason) */
+Datum
+outbox_discard(PG_FUNCTION_ARGS)
+{
+	const char *hint = "Say why the event is not needed; whoever asks later finds it in outbox.dead_letter.";
+	Resolution resolution;
+
+	take_resolution(fcinfo, hint, &resolution);
+	if (OutboxExecute("UPDATE outbox_internal.dead_letter_entry SET state = 'discarded', resolution = $2,"
+					  " resolved_at = clock_timestamp(), resolved_by = $3"
+					  " WHERE id = $1::bigint AND state = 'open' RETURNING id",
+					  lengthof(resolution.args), resolution.args) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no open dead letter %s", resolution.args[0]),
+				 errhint("SELECT * FROM outbox.dead_letter WHERE state = 'open' lists them.")));
+	if (OutboxDropRejected(PG_GETARG_INT64(0)))
+		OutboxTellSinks();
+	PG_RETURN_VOID();
+}
+
+/* resolve_gap(id, reason): somebody has dealt with it. */
+Datum
+outbox_resolve_gap(PG_FUNCTION_ARGS)
+{
+	const char *hint = "Say what was done about the gap; whoever asks later finds it in outbox.gap.";
+	Resolution resolution;
+
+	take_resolution(fcinfo, hint, &resolution);
+	if (OutboxExecute("UPDATE outbox_internal.gap SET resolution = $2, resolved_at = clock_timestamp(), resolved_by = $3"
+					  " WHERE id = $1::bigint AND resolved_at IS NULL RETURNING id",
+					  lengthof(resolution.args), resolution.args) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no open gap %s", resolution.args[0]),
+				 errhint("SELECT * FROM outbox.gap WHERE resolved_at IS NULL lists them.")));
+	PG_RETURN_VOID();
+}
+
+/* Raises when the id or the reason is missing; `hint` says what to give for a reason. */
+static void
+take_resolution(FunctionCallInfo fcinfo, const char *hint, Resolution *resolution)
+{
+	const char *reason = OutboxRequiredTextArg(fcinfo, 1, "reason");
+
+	OutboxRequireArg(fcinfo, 0, "id");
+	if (reason[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"reason\" must not be empty"),
+				 errhint("%s", hint)));
+	resolution->args[0] = psprintf(INT64_FORMAT, PG_GETARG_INT64(0));
+	resolution->args[1] = reason;
+	resolution->args[2] = GetUserNameFromId(GetSessionUserId(), false);
+}

@@ -1,0 +1,99 @@
+/*-------------------------------------------------------------------------
+ *
+ * sink_api.c
+ *	  What the SQL functions on sinks and relays share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "relay/api/sink_api.h"
+#include "shared/outbox_shared.h"
+
+static bool poke_at_commit = false;
+static bool wake_at_commit = false;
+
+static void register_callback(void);
+
+int
+OutboxFindSinks(const char *name, OutboxSinkEntry **rows)
+{
+	Oid types[] = {TEXTOID};
+	Datum values[] = {name ? CStringGetTextDatum(name) : (Datum) 0};
+	int n;
+
+	if (SPI_execute_with_args("SELECT id, name, desired_state FROM outbox_internal.sink WHERE name = $1 OR $1 IS NULL ORDER BY id FOR UPDATE",
+							  1, types, values, name ? " " : "n", false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read outbox_internal.sink");
+	n = (int) SPI_processed;
+	*rows = palloc(sizeof(OutboxSinkEntry) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		HeapTuple tuple = SPI_tuptable->vals[i];
+		bool isnull;
+
+		(*rows)[i].id = DatumGetInt32(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &isnull));
+		(*rows)[i].name = SPI_getvalue(tuple, SPI_tuptable->tupdesc, 2);
+		(*rows)[i].desired_state = SPI_getvalue(tuple, SPI_tuptable->tupdesc, 3);
+	}
+	return n;
+}
+
+OutboxSinkEntry
+OutboxFindSink(const char *name)
+{
+	OutboxSinkEntry *rows;
+
+	if (OutboxFindSinks(name, &rows) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("sink \"%s\" does not exist", name),
+				 errhint("Create it with outbox.create_sink(), or see outbox.status for the sinks there are.")));
+	return rows[0];
+}
+
+/* ---- the launcher follows what is committed ---------------------------------- */
+
+static void
+on_transaction(XactEvent event, void *arg)
+{
+	if (!poke_at_commit && !wake_at_commit)
+		return;
+	if (event == XACT_EVENT_COMMIT && poke_at_commit)
+		OutboxLauncherPoke(MyDatabaseId);
+	if (event == XACT_EVENT_COMMIT && wake_at_commit)
+		OutboxWakeRelays();
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		poke_at_commit = wake_at_commit = false;
+}
+
+void
+OutboxPokeLauncherAtCommit(void)
+{
+	register_callback();
+	poke_at_commit = true;
+}
+
+void
+OutboxWakeRelaysAtCommit(void)
+{
+	register_callback();
+	OutboxWakePrepare();
+	wake_at_commit = true;
+}
+
+static void
+register_callback(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+		RegisterXactCallback(on_transaction, NULL);
+	registered = true;
+}

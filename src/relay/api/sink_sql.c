@@ -1,0 +1,313 @@
+/*-------------------------------------------------------------------------
+ *
+ * sink_sql.c
+ *	  SQL functions that create and drop sinks.
+ *
+ * They change rows of outbox_internal.sink.  Our tables are read and written as the
+ * extension's owner; what the caller may do is decided by EXECUTE on these
+ * functions, and, for files among a sink's options, by his own rights.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "replication/logicalworker.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+
+#include "catalog/arguments.h"
+#include "catalog/outbox_catalog.h"
+#include "relay/api/sink_api.h"
+#include "relay/keeper/keeper.h"
+#include "relay/session/window.h"
+#include "shared/outbox_shared.h"
+#include "sink/sink_loader.h"
+#include "util/catch.h"
+#include "util/server_error.h"
+
+#define MAX_NAME_BYTES 63
+
+PG_FUNCTION_INFO_V1(outbox_create_sink);
+PG_FUNCTION_INFO_V1(outbox_drop_sink);
+PG_FUNCTION_INFO_V1(outbox_check_sink_options);
+PG_FUNCTION_INFO_V1(outbox_forget_schema_ids);
+
+static void check_sink_name(const char *name);
+static void check_on_reject(const char *name, const char *on_reject);
+
+static void
+check_sink_name(const char *name)
+{
+	bool valid = name[0] != '\0' && !(name[0] >= '0' && name[0] <= '9') &&
+		strlen(name) <= MAX_NAME_BYTES;
+
+	for (const char *p = name; *p && valid; p++)
+		valid = *p == '_' || (*p >= '0' && *p <= '9') ||
+			(*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z');
+	if (!valid)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("invalid sink name: \"%s\"", name),
+				 errdetail("A name starts with a letter or underscore, goes on with letters, digits and underscores, and has at most %d bytes.",
+						   MAX_NAME_BYTES),
+				 errhint("Choose a name such as \"main_broker\".")));
+}
+
+static void
+check_on_reject(const char *name, const char *on_reject)
+{
+	if (strcmp(on_reject, "block_key") != 0 && strcmp(on_reject, "skip") != 0 && strcmp(on_reject, "stop") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid on_reject of sink \"%s\": \"%s\"", name, on_reject),
+				 errdetail("Behind an event that the broker rejects, those of its aggregate wait, or all go on, or all wait."),
+				 errhint("Use \"block_key\", \"skip\" or \"stop\".")));
+}
+
+/* ---- create and drop ---------------------------------------------------------- */
+
+/*
+ * A secret may stand in the statement, which the server logs with an error,
+ * and which is context when a function or DO block has called us.
+ */
+static void
+hide_statement(void *arg)
+{
+	errhidestmt(true);
+	errhidecontext(true);
+}
+
+/* Loads the library and lets it check the options: nothing is started. */
+static void
+check_options(const char *library, Jsonb *options)
+{
+	const OutboxSinkCallbacks *callbacks = OutboxSinkLoad(library);
+	int n;
+	OutboxSinkOption *resolved = OutboxSinkOptions(options, true, &n);
+
+	callbacks->validate_cb(resolved, n);
+}
+
+typedef struct SinkLibrary
+{
+	const char *name;
+	const OutboxSinkCallbacks *callbacks;
+} SinkLibrary;
+
+static void
+load_library(void *arg)
+{
+	SinkLibrary *library = arg;
+
+	library->callbacks = OutboxSinkLoad(library->name);
+}
+
+/* For what would break a promise, and nothing else: a library that cannot be loaded breaks none. */
+static void
+guard_options(const char *library, Jsonb *options)
+{
+	SinkLibrary loaded = {.name = library};
+	int n;
+	OutboxSinkOption *unread = OutboxSinkOptionsUnread(options, &n);
+
+	if (OutboxCatch(load_library, &loaded, CurrentMemoryContext, OutboxIsIntervention) == NULL && loaded.callbacks->guard_cb != NULL)
+		loaded.callbacks->guard_cb(unread, n);
+}
+
+static int32
+insert_sink(const char *name, const char *library, Jsonb *options, const char *start_at, const char *on_reject)
+{
+	Oid types[] = {TEXTOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID};
+	Datum values[] = {
+		CStringGetTextDatum(name), CStringGetTextDatum(library),
+		JsonbPGetDatum(options), CStringGetTextDatum(start_at), CStringGetTextDatum(on_reject)};
+	bool isnull;
+	OutboxSinkEntry *rows;
+
+	if (OutboxFindSinks(name, &rows) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("sink \"%s\" already exists", name),
+				 errhint("Choose another name, or drop it first with outbox.drop_sink().")));
+	if (SPI_execute_with_args("INSERT INTO outbox_internal.sink (name, library, options, start_at, on_reject)"
+							  " VALUES ($1, $2, $3, $4, $5) RETURNING id",
+							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_INSERT_RETURNING)
+		elog(ERROR, "could not insert into outbox_internal.sink");
+	return DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+/*
+ * start_at = 'now': the position of a relay that has published everything
+ * that is committed at this moment.  What this transaction itself writes is
+ * not: it belongs to the sink.
+ */
+static void
+insert_position(int32 sink_id)
+{
+	Oid types[] = {INT4OID, INT8OID, OIDOID, PG_SNAPSHOTOID};
+	Datum values[] = {
+		Int32GetDatum(sink_id), Int64GetDatum((int64) GetSystemIdentifier()),
+		ObjectIdGetDatum(MyDatabaseId), PointerGetDatum(OutboxSnapshotOfOthers())};
+
+	if (SPI_execute_with_args("INSERT INTO outbox_internal.relay_progress (sink_id, snap_last, start_snap, seq_seen, system_identifier, database_oid, written_by)"
+							  " SELECT $1, $4, $4, CASE WHEN s.is_called THEN s.last_value ELSE 0 END, $2, $3, pg_current_xact_id()"
+							  " FROM outbox_internal.event_seq s",
+							  4, types, values, NULL, false, 0) != SPI_OK_INSERT)
+		elog(ERROR, "could not insert into outbox_internal.relay_progress");
+}
+
+/*
+ * create_sink(name text, library text, options jsonb, start_at text, on_reject text).
+ * Raises invalid_name, duplicate_object, invalid_parameter_value, and what
+ * the library says about the options.
+ */
+Datum
+outbox_create_sink(PG_FUNCTION_ARGS)
+{
+	ErrorContextCallback context = {.callback = hide_statement, .previous = error_context_stack};
+	OutboxOwnerScope scope;
+	char *name;
+	char *library;
+	Jsonb *options;
+	char *start_at;
+	char *on_reject;
+	int32 id;
+
+	error_context_stack = &context;
+	/* before any argument is looked at: an older script passes fewer */
+	OutboxRequireVersion();
+	name = OutboxRequiredTextArg(fcinfo, 0, "name");
+	library = OutboxRequiredTextArg(fcinfo, 1, "library");
+	options = PG_ARGISNULL(2) ? DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"))) : PG_GETARG_JSONB_P(2);
+	start_at = PG_ARGISNULL(3) ? "earliest" : text_to_cstring(PG_GETARG_TEXT_PP(3));
+	on_reject = PG_ARGISNULL(4) ? "block_key" : text_to_cstring(PG_GETARG_TEXT_PP(4));
+	check_sink_name(name);
+	if (strcmp(start_at, "earliest") != 0 && strcmp(start_at, "now") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid start_at of sink \"%s\": \"%s\"", name, start_at),
+				 errdetail("A sink starts at the earliest event that is kept, or with events after its creation."),
+				 errhint("Use \"earliest\" or \"now\".")));
+	check_on_reject(name, on_reject);
+	check_options(library, options);
+
+	OutboxApiBegin(&scope);
+	SPI_connect();
+	/* before the position is taken: what it leaves behind must still be there when the sink is seen */
+	OutboxLeavesKeep();
+	id = insert_sink(name, library, options, start_at, on_reject);
+	if (strcmp(start_at, "now") == 0)
+		insert_position(id);
+	SPI_finish();
+	OutboxOwnerEnd(&scope);
+	error_context_stack = context.previous;
+	PG_RETURN_VOID();
+}
+
+/*
+ * forget_schema_ids(sink text) returns bigint: how many ids of registries were
+ * forgotten.  The row that is updated is what a running relay looks at.
+ * Raises undefined_object.
+ */
+Datum
+outbox_forget_schema_ids(PG_FUNCTION_ARGS)
+{
+	char *name = OutboxRequiredTextArg(fcinfo, 0, "sink");
+	OutboxOwnerScope scope;
+	Oid types[] = {INT4OID};
+	Datum values[1];
+	uint64 n;
+
+	OutboxApiBegin(&scope);
+	SPI_connect();
+	values[0] = Int32GetDatum(OutboxFindSink(name).id);
+	/* before the rows: a relay that stores one is behind this, or finds that it is void */
+	if (SPI_execute_with_args("UPDATE outbox_internal.sink SET forgotten = forgotten + 1 WHERE id = $1",
+							  1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "could not update outbox_internal.sink");
+	if (SPI_execute_with_args("DELETE FROM outbox_internal.schema_registration WHERE sink_id = $1",
+							  1, types, values, NULL, false, 0) != SPI_OK_DELETE)
+		elog(ERROR, "could not delete from outbox_internal.schema_registration");
+	n = SPI_processed;
+	SPI_finish();
+	OutboxOwnerEnd(&scope);
+	PG_RETURN_INT64((int64) n);
+}
+
+/* drop_sink(name text). Raises undefined_object, object_in_use. */
+Datum
+outbox_drop_sink(PG_FUNCTION_ARGS)
+{
+	char *name = OutboxRequiredTextArg(fcinfo, 0, "name");
+	OutboxOwnerScope scope;
+	OutboxRelayInfo info;
+	OutboxSinkEntry sink;
+	Oid types[] = {INT4OID};
+	Datum values[1];
+
+	OutboxApiBegin(&scope);
+	SPI_connect();
+	sink = OutboxFindSink(name);
+	if (strcmp(sink.desired_state, "stopped") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("cannot drop sink \"%s\" because it is not stopped", name),
+				 errdetail("Its state is \"%s\".", sink.desired_state),
+				 errhint("Stop it first: SELECT outbox.stop_relay('%s');", name)));
+	if (OutboxRelayLookup(MyDatabaseId, sink.id, &info) && info.pid != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("cannot drop sink \"%s\" while its relay is stopping", name),
+				 errdetail("Process %d waits for outstanding acknowledgements.", info.pid),
+				 errhint("Try again in a moment; outbox.drain_timeout limits how long it takes.")));
+	values[0] = Int32GetDatum(sink.id);
+	if (SPI_execute_with_args("DELETE FROM outbox_internal.sink WHERE id = $1",
+							  1, types, values, NULL, false, 0) != SPI_OK_DELETE)
+		elog(ERROR, "could not delete from outbox_internal.sink");
+	SPI_finish();
+	OutboxOwnerEnd(&scope);
+	PG_RETURN_VOID();
+}
+
+/*
+ * Trigger of outbox_internal.sink: an UPDATE of options follows the rules of create_sink
+ * on files and hosts, and on what would break a promise. What is merely wrong
+ * is said by the relay. Not for INSERT: a restored sink is checked when it starts.
+ */
+Datum
+outbox_check_sink_options(PG_FUNCTION_ARGS)
+{
+	ErrorContextCallback context = {.callback = hide_statement, .previous = error_context_stack};
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	TupleDesc desc;
+	Datum library;
+	Datum options;
+	bool no_library;
+	bool no_options;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("outbox.check_sink_options() was not called by its trigger")));
+	/* what is replicated was decided where it comes from; an error would stop the subscription */
+	if (IsLogicalWorker())
+		return PointerGetDatum(trigger->tg_newtuple);
+	error_context_stack = &context;
+	desc = RelationGetDescr(trigger->tg_relation);
+	library = heap_getattr(trigger->tg_newtuple, SPI_fnumber(desc, "library"), desc, &no_library);
+	options = heap_getattr(trigger->tg_newtuple, SPI_fnumber(desc, "options"), desc, &no_options);
+	/* NULL: the table's constraints say so */
+	if (!no_library && !no_options)
+	{
+		OutboxCheckSinkOptions(DatumGetJsonbP(options));
+		guard_options(TextDatumGetCString(library), DatumGetJsonbP(options));
+	}
+	error_context_stack = context.previous;
+	return PointerGetDatum(trigger->tg_newtuple);
+}

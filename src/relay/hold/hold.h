@@ -1,0 +1,189 @@
+/*-------------------------------------------------------------------------
+ *
+ * hold.h
+ *	  Events that wait while others go on: which ones, and why.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_HOLD_H
+#define OUTBOX_HOLD_H
+
+#include "utils/hsearch.h"
+
+#include "relay/publish/dispatch.h"
+#include "relay/read/schema_cache.h"
+#include "relay/session/sink_row.h"
+
+typedef enum OutboxHoldReason
+{
+	OUTBOX_HOLD_NOT,
+	OUTBOX_HOLD_REJECTED, /* an earlier event of its aggregate was rejected */
+	OUTBOX_HOLD_ROUTE,    /* its topic, or its schema there, takes nothing at present */
+	OUTBOX_HOLD_LANE      /* an earlier event of its aggregate and topic waits, for whatever reason */
+} OutboxHoldReason;
+
+/* The events of one aggregate in one topic, of which some wait. */
+typedef struct OutboxLane
+{
+	uint64 key;       /* hash key */
+	int64 min_seq;    /* no event below it waits */
+	int64 stuck_from; /* in the pass `stuck` (release.c) this one could not be published */
+	uint32 stuck;
+	uint32 count; /* how many wait */
+} OutboxLane;
+
+/* An aggregate of which an event was rejected. */
+typedef struct OutboxBlockedAggregate
+{
+	uint64 key;    /* hash key */
+	int64 min_seq; /* the first such event */
+} OutboxBlockedAggregate;
+
+typedef struct OutboxRejectedEvent
+{
+	int64 seq;
+	uint64 aggregate;
+} OutboxRejectedEvent;
+
+/* A topic, or one schema of a topic, that takes nothing at present. */
+typedef struct OutboxRoute
+{
+	struct OutboxRoute *next;
+	const char *topic;
+	int32 schema_id; /* 0: all */
+	char *reason;    /* the broker's words */
+	int tries;
+	TimestampTz tried_at;
+	TimestampTz next_try;
+	bool due;     /* an event may be offered to see whether it works again */
+	bool probing; /* it is under way */
+	bool open;    /* it works again: to be forgotten */
+	bool changed; /* since it was written */
+} OutboxRoute;
+
+/* A message under way that is to be written to outbox_internal.held_event. */
+typedef struct OutboxKeptAside
+{
+	uint64 index;
+	int64 seq;
+	ItemPointerData tid;
+	uint16 leaf; /* outbox_internal.leaf.leaf */
+	uint64 aggregate;
+	uint64 lane;
+	char *rejection; /* the broker's words; NULL: it merely waits */
+} OutboxKeptAside;
+
+typedef struct OutboxHold
+{
+	int32 sink_id;
+	OutboxOnReject on_reject;
+	MemoryContext parent;
+	MemoryContext context; /* of what follows; reset when it is loaded again */
+	HTAB *lanes;
+	HTAB *aggregates;
+	OutboxRejectedEvent *rejected; /* those that block their aggregates */
+	int nrejected;
+	int rejected_capacity;
+	OutboxRoute *routes;
+	uint64 total;   /* events that wait */
+	uint32 pass;    /* number of the present pass, for OutboxLane.stuck */
+	bool stale;     /* a dead letter was redriven or discarded: load again */
+	bool full;      /* outbox.max_held_events is reached: the relay stops */
+	bool release;   /* something may be publishable: make a pass */
+	int64 resolved; /* outbox_internal.sink.resolved as of the last load */
+
+	HTAB *skipped; /* under on_reject = skip: lanes of which an event was rejected in this attempt; NULL: none */
+
+	/* marked, not written yet */
+	MemoryContext aside_context; /* of the words */
+	OutboxKeptAside *aside;
+	int naside;
+	int aside_capacity;
+} OutboxHold;
+
+/* ---- hold.c: the state in memory ---- */
+
+extern void OutboxHoldInit(OutboxHold *hold, MemoryContext context, const OutboxSinkRow *row);
+
+/* Does anything wait, or would a new event have to? */
+static inline bool
+OutboxHoldActive(const OutboxHold *hold)
+{
+	return hold->total > 0 || hold->routes != NULL;
+}
+
+extern uint64 OutboxHoldLane(uint64 aggregate, const OutboxCachedSchema *schema);
+
+/* Why an event that has just been read must wait. */
+extern OutboxHoldReason OutboxHoldWhy(OutboxHold *hold, const OutboxPlace *place);
+
+/* Why one that waits must go on waiting; probe: a blocked route is no reason. */
+extern OutboxHoldReason OutboxHoldStays(OutboxHold *hold, int64 seq, uint64 aggregate, const OutboxCachedSchema *schema,
+										bool probe);
+
+/* In the present pass nothing behind this event of its aggregate and topic may be published. */
+extern void OutboxHoldStuck(OutboxHold *hold, int64 seq, uint64 lane);
+
+/* An event waits (again), or not any more. */
+extern void OutboxHoldCount(OutboxHold *hold, int64 seq, uint64 lane);
+extern void OutboxHoldUncount(OutboxHold *hold, uint64 lane);
+extern void OutboxHoldAddRejected(OutboxHold *hold, int64 seq, uint64 aggregate);
+extern void OutboxHoldRemoveRejected(OutboxHold *hold, int64 seq);
+
+/* Marks a message under way as kept aside; rejection: the broker's words, or NULL. */
+extern void OutboxHoldAside(OutboxHold *hold, uint64 index, OutboxPlace *place, const char *rejection);
+
+/*
+ * Was an event of its aggregate and topic rejected, and what is behind that one
+ * does not have to wait?  What the sink gives back of them need not end the
+ * attempt: it is kept aside and published from there.
+ */
+extern bool OutboxHoldSkipped(OutboxHold *hold, const OutboxPlace *place);
+
+/* ---- hold_route.c: topics and schemas that take nothing ---- */
+
+extern OutboxRoute *OutboxRouteFind(OutboxHold *hold, const OutboxCachedSchema *schema);
+extern OutboxRoute *OutboxRouteAdd(OutboxHold *hold, const char *topic, int32 schema_id);
+
+/* The sink says so: it is tried again after a pause that grows, with jitter. False: that was known. */
+extern bool OutboxRouteBlock(OutboxHold *hold, const OutboxCachedSchema *schema, bool only_schema, const char *reason);
+
+/* One of its events is about to be offered: the next time is after the next pause, whatever becomes of it. */
+extern void OutboxRouteProbe(OutboxRoute *route);
+
+/* Marks the routes that may be tried now; true: there are some. */
+extern bool OutboxRouteDue(OutboxHold *hold, TimestampTz now);
+
+/* All may be tried now, whatever their pauses say. */
+extern void OutboxRouteRetryAll(OutboxHold *hold);
+
+/* Milliseconds until one is due, at most `limit`. */
+extern long OutboxRouteWait(const OutboxHold *hold, TimestampTz now, long limit);
+
+/* ---- hold_store.c: the state on disk ---- */
+
+/*
+ * For the rest of the transaction outbox_internal.held_event is walked along its key:
+ * it grows and shrinks faster than statistics follow, and a million rows
+ * sorted for every few hundred is what a planner without them may choose.
+ */
+extern void OutboxHoldWalkByKey(void);
+
+/* Reads what waits. Runs a transaction. */
+extern void OutboxHoldLoad(OutboxHold *hold, OutboxSchemaCache *schemas);
+
+/*
+ * Writes what was marked, and routes that changed, in one transaction: with or
+ * before the position that passes the events. True: the marked messages count
+ * as acknowledged now.
+ */
+extern bool OutboxHoldStore(OutboxHold *hold, OutboxDispatch *dispatch, const char *sink_name);
+
+/* An event that waited was rejected: so says its row, and a dead letter; within a query. */
+extern void OutboxHoldReject(int32 sink_id, int64 seq, const char *sink_name, const char *words);
+
+
+/* Writes or removes changed routes; within a query. */
+extern void OutboxRoutesSave(OutboxHold *hold);
+
+#endif /* OUTBOX_HOLD_H */

@@ -1,0 +1,411 @@
+/*-------------------------------------------------------------------------
+ *
+ * hold_store.c
+ *	  Events that wait, on disk: outbox_internal.held_event, and their dead letters.
+ *
+ * The copy of an event commits before the position that passes it: positions
+ * are written by later transactions of the same process, so whatever crash
+ * leaves the position leaves the copy.  The other way round an event may be
+ * read again although it has a copy; then the copy counts.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/pg_type_d.h"
+#include "executor/spi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "relay/hold/hold.h"
+#include "relay/session/session.h"
+#include "shared/outbox_shared.h"
+#include "sink/foreign_text.h"
+
+/* Rows of outbox_internal.held_event fetched at a time while loading. */
+#define LOAD_ROWS 5000
+
+#define EVENT_COLUMNS                                                                      \
+	"seq, xid, occurred_at, id, schema_id, leaf, flags, aggregatetype, aggregateid, type," \
+	" payload, tracingspancontext, headers"
+
+/* The copy of events from one leaf, prepared until the transaction ends; leaf 0: not yet. */
+typedef struct LeafPlan
+{
+	uint16 leaf;
+	SPIPlanPtr prepared;
+} LeafPlan;
+
+static void reset_memory(OutboxHold *hold);
+static void load_routes(OutboxHold *hold);
+static void load_rows(OutboxHold *hold, OutboxSchemaCache *schemas);
+static void load_row(OutboxHold *hold, OutboxSchemaCache *schemas, HeapTuple row, TupleDesc desc);
+static OutboxSlice get_slice(HeapTuple row, TupleDesc desc, int column);
+static int compare_aside(const void *a, const void *b);
+static void store(OutboxHold *hold, OutboxKeptAside *aside, const char *sink_name, LeafPlan *plan);
+static bool copy_event(const OutboxHold *hold, const OutboxKeptAside *aside, LeafPlan *plan);
+static bool copy_event_at(const OutboxHold *hold, const OutboxKeptAside *aside, LeafPlan *plan);
+static bool execute_kept(SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values, int expected);
+static bool copy_event_anywhere(const OutboxHold *hold, const OutboxKeptAside *aside);
+static const char *copy_query(const char *leaf, const char *also);
+static const char *leaf_name(int number);
+static void write_letter(int32 sink_id, int64 seq, const char *sink_name, const char *words);
+static bool has_copy(const OutboxHold *hold, int64 seq);
+
+/* ---- loading ----------------------------------------------------------------- */
+
+void
+OutboxHoldLoad(OutboxHold *hold, OutboxSchemaCache *schemas)
+{
+	OutboxOwnerScope scope;
+
+	reset_memory(hold);
+	OutboxSessionBeginQuery(&scope);
+	OutboxHoldWalkByKey();
+	load_routes(hold);
+	load_rows(hold, schemas);
+	OutboxSessionEndQuery(&scope);
+	hold->stale = false;
+	/* a pass finds nothing to do soon enough */
+	hold->release = true;
+}
+
+void
+OutboxHoldWalkByKey(void)
+{
+	static const char *const settings[] = {"enable_seqscan", "enable_bitmapscan", "enable_sort"};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i], "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
+static void
+reset_memory(OutboxHold *hold)
+{
+	HASHCTL lanes = {.keysize = sizeof(uint64), .entrysize = sizeof(OutboxLane)};
+	HASHCTL aggregates = {.keysize = sizeof(uint64), .entrysize = sizeof(OutboxBlockedAggregate)};
+
+	if (hold->context == NULL)
+		hold->context = AllocSetContextCreate(hold->parent, "outbox held events", ALLOCSET_DEFAULT_SIZES);
+	else
+		MemoryContextReset(hold->context);
+	lanes.hcxt = aggregates.hcxt = hold->context;
+	hold->lanes = hash_create("outbox lanes", 256, &lanes, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	hold->aggregates = hash_create("outbox blocked aggregates", 64, &aggregates, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	hold->rejected = NULL;
+	hold->nrejected = 0;
+	hold->rejected_capacity = 0;
+	hold->routes = NULL;
+	hold->total = 0;
+}
+
+static void
+load_routes(OutboxHold *hold)
+{
+	static const char query[] =
+		"SELECT topic, schema_id, reason, tries, tried_at, next_try FROM outbox_internal.blocked_route WHERE sink_id = $1";
+	Oid types[] = {INT4OID};
+	Datum values[] = {Int32GetDatum(hold->sink_id)};
+
+	if (SPI_execute_with_args(query, lengthof(types), types, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read outbox_internal.blocked_route");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple row = SPI_tuptable->vals[i];
+		TupleDesc desc = SPI_tuptable->tupdesc;
+		bool isnull;
+		char *topic = TextDatumGetCString(SPI_getbinval(row, desc, 1, &isnull));
+		char *reason = TextDatumGetCString(SPI_getbinval(row, desc, 3, &isnull));
+		OutboxRoute *route = OutboxRouteAdd(hold, pg_server_to_any(topic, strlen(topic), PG_UTF8),
+											DatumGetInt32(SPI_getbinval(row, desc, 2, &isnull)));
+
+		route->reason = MemoryContextStrdup(hold->context, reason);
+		route->tries = DatumGetInt32(SPI_getbinval(row, desc, 4, &isnull));
+		route->tried_at = DatumGetTimestampTz(SPI_getbinval(row, desc, 5, &isnull));
+		route->next_try = DatumGetTimestampTz(SPI_getbinval(row, desc, 6, &isnull));
+	}
+}
+
+/* A batch at a time: there may be a million. */
+static void
+load_rows(OutboxHold *hold, OutboxSchemaCache *schemas)
+{
+	static const char query[] =
+		"SELECT seq, schema_id, aggregatetype, aggregateid, state FROM outbox_internal.held_event WHERE sink_id = $1 AND seq > $2"
+		" AND (state = 'held' OR $3) ORDER BY seq LIMIT $4";
+	Oid types[] = {INT4OID, INT8OID, BOOLOID, INT4OID};
+	Datum values[] = {Int32GetDatum(hold->sink_id), Int64GetDatum(PG_INT64_MIN),
+					  BoolGetDatum(hold->on_reject != OUTBOX_ON_REJECT_SKIP), Int32GetDatum(LOAD_ROWS)};
+	int64 last = 0;
+	uint64 n;
+
+	do
+	{
+		SPITupleTable *rows;
+		bool isnull;
+
+		if (SPI_execute_with_args(query, lengthof(types), types, values, NULL, true, 0) != SPI_OK_SELECT)
+			elog(ERROR, "could not read outbox_internal.held_event");
+		n = SPI_processed;
+		rows = SPI_tuptable;
+		for (uint64 i = 0; i < n; i++)
+			load_row(hold, schemas, rows->vals[i], rows->tupdesc);
+		if (n > 0)
+			last = DatumGetInt64(SPI_getbinval(rows->vals[n - 1], rows->tupdesc, 1, &isnull));
+		values[1] = Int64GetDatum(last);
+		SPI_freetuptable(rows);
+		CHECK_FOR_INTERRUPTS();
+	} while (n == LOAD_ROWS);
+}
+
+static void
+load_row(OutboxHold *hold, OutboxSchemaCache *schemas, HeapTuple row, TupleDesc desc)
+{
+	bool isnull;
+	int64 seq = DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull));
+	const OutboxCachedSchema *schema = OutboxSchemaGet(schemas, DatumGetInt32(SPI_getbinval(row, desc, 2, &isnull)));
+	uint64 aggregate = OutboxAggregateHash(get_slice(row, desc, 3), get_slice(row, desc, 4));
+	OutboxSlice state = get_slice(row, desc, 5);
+
+	OutboxHoldCount(hold, seq, OutboxHoldLane(aggregate, schema));
+	if (state.len != strlen("held") || memcmp(state.data, "held", state.len) != 0)
+		OutboxHoldAddRejected(hold, seq, aggregate);
+}
+
+static OutboxSlice
+get_slice(HeapTuple row, TupleDesc desc, int column)
+{
+	bool isnull;
+	text *value = DatumGetTextPP(SPI_getbinval(row, desc, column, &isnull));
+
+	return (OutboxSlice){.data = VARDATA_ANY(value), .len = VARSIZE_ANY_EXHDR(value)};
+}
+
+/* ---- storing ----------------------------------------------------------------- */
+
+bool
+OutboxHoldStore(OutboxHold *hold, OutboxDispatch *dispatch, const char *sink_name)
+{
+	OutboxOwnerScope scope;
+	LeafPlan plan = {0};
+	bool routes_changed = false;
+
+	for (const OutboxRoute *route = hold->routes; route != NULL; route = route->next)
+		routes_changed |= route->changed || route->open;
+	if (hold->naside == 0 && !routes_changed)
+		return false;
+
+	/* acknowledgements come in any order */
+	if (hold->naside > 1)
+		qsort(hold->aside, hold->naside, sizeof(OutboxKeptAside), compare_aside);
+	OutboxSessionBeginQuery(&scope);
+	OutboxHoldWalkByKey();
+	for (int i = 0; i < hold->naside; i++)
+		store(hold, &hold->aside[i], sink_name, &plan);
+	OutboxRoutesSave(hold);
+	OutboxSessionEndQuery(&scope);
+
+	for (int i = 0; i < hold->naside; i++)
+	{
+		OutboxPlace *place = OutboxDispatchFind(dispatch, hold->aside[i].index);
+
+		if (place != NULL)
+			place->acked = true;
+	}
+	hold->naside = 0;
+	MemoryContextReset(hold->aside_context);
+	return true;
+}
+
+static int
+compare_aside(const void *a, const void *b)
+{
+	uint64 x = ((const OutboxKeptAside *) a)->index;
+	uint64 y = ((const OutboxKeptAside *) b)->index;
+
+	return x < y ? -1 : x > y;
+}
+
+/* One that has a copy already was counted when that was loaded. */
+static void
+store(OutboxHold *hold, OutboxKeptAside *aside, const char *sink_name, LeafPlan *plan)
+{
+	bool counts = aside->rejection == NULL || hold->on_reject != OUTBOX_ON_REJECT_SKIP;
+
+	if (!copy_event(hold, aside, plan))
+	{
+		if (counts)
+			OutboxHoldUncount(hold, aside->lane);
+		return;
+	}
+	if (aside->rejection != NULL)
+		write_letter(hold->sink_id, aside->seq, sink_name, aside->rejection);
+}
+
+/* False: there is a copy already. */
+static bool
+copy_event(const OutboxHold *hold, const OutboxKeptAside *aside, LeafPlan *plan)
+{
+	if (copy_event_at(hold, aside, plan))
+		return true;
+	if (has_copy(hold, aside->seq))
+		return false;
+	/* its leaf was rewritten since it was read */
+	if (copy_event_anywhere(hold, aside))
+		return true;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("event %lld is not in the outbox any more", (long long) aside->seq),
+			 errdetail("It is not published yet, and could not be kept aside."),
+			 errhint("The relay looks for it again; if this repeats, somebody removed rows of outbox.event.")));
+	return false;
+}
+
+/* Where it was read; ten thousands may be copied in a row, most of them from one leaf. */
+static bool
+copy_event_at(const OutboxHold *hold, const OutboxKeptAside *aside, LeafPlan *plan)
+{
+	Datum values[] = {Int32GetDatum(hold->sink_id), CStringGetTextDatum(aside->rejection ? "rejected" : "held"),
+					  Int64GetDatum(aside->seq), PointerGetDatum(&aside->tid)};
+
+	if (plan->leaf != aside->leaf)
+	{
+		Oid types[] = {INT4OID, TEXTOID, INT8OID, TIDOID};
+		const char *leaf = leaf_name(aside->leaf);
+
+		if (leaf == NULL)
+			return false;
+		plan->prepared = SPI_prepare(copy_query(leaf, " AND ctid = $4"), lengthof(types), types);
+		if (plan->prepared == NULL)
+			elog(ERROR, "could not prepare the copy of an event: %s", SPI_result_code_string(SPI_result));
+		plan->leaf = aside->leaf;
+	}
+	if (SPI_execute_plan(plan->prepared, values, NULL, false, 0) != SPI_OK_INSERT)
+		elog(ERROR, "could not write outbox_internal.held_event");
+	return SPI_processed > 0;
+}
+
+/* Thousands of events may be rejected in a row: statements are planned once. True: it had rows. */
+static bool
+execute_kept(SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values, int expected)
+{
+	if (*plan == NULL)
+	{
+		SPIPlanPtr prepared = SPI_prepare(query, nargs, types);
+
+		if (prepared == NULL || SPI_keepplan(prepared) != 0)
+			elog(ERROR, "could not prepare what keeps an event aside: %s", SPI_result_code_string(SPI_result));
+		*plan = prepared;
+	}
+	if (SPI_execute_plan(*plan, values, NULL, false, 0) != expected)
+		elog(ERROR, "could not keep an event aside: %s", SPI_result_code_string(SPI_result));
+	return SPI_processed > 0;
+}
+
+static bool
+copy_event_anywhere(const OutboxHold *hold, const OutboxKeptAside *aside)
+{
+	Oid types[] = {INT4OID, TEXTOID, INT8OID};
+	Datum values[] = {Int32GetDatum(hold->sink_id), CStringGetTextDatum(aside->rejection ? "rejected" : "held"),
+					  Int64GetDatum(aside->seq)};
+
+	for (int number = 1; number <= OUTBOX_MAX_LEAVES; number++)
+	{
+		const char *leaf = leaf_name(number);
+
+		if (leaf == NULL)
+			continue;
+		if (SPI_execute_with_args(copy_query(leaf, ""), lengthof(types), types, values, NULL, false, 0) != SPI_OK_INSERT)
+			elog(ERROR, "could not write outbox_internal.held_event");
+		if (SPI_processed > 0)
+			return true;
+	}
+	return false;
+}
+
+/* The leaf itself: whoever locks or alters outbox.event must not stop the relay. */
+static const char *
+copy_query(const char *leaf, const char *also)
+{
+	return psprintf("INSERT INTO outbox_internal.held_event (" EVENT_COLUMNS ", sink_id, state)"
+					" SELECT " EVENT_COLUMNS ", $1, $2 FROM ONLY %s WHERE seq = $3%s ON CONFLICT DO NOTHING",
+					leaf, also);
+}
+
+/* By its oid, whatever it is called by now; NULL: there is none of this number. */
+static const char *
+leaf_name(int number)
+{
+	Oid types[] = {INT4OID};
+	Datum values[] = {Int32GetDatum(number)};
+	bool isnull;
+	Oid leaf;
+
+	if (SPI_execute_with_args("SELECT relation FROM outbox_internal.leaf WHERE leaf = $1", lengthof(types), types, values, NULL, false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read outbox_internal.leaf");
+	if (SPI_processed == 0)
+		return NULL;
+	leaf = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_freetuptable(SPI_tuptable);
+	if (get_rel_name(leaf) == NULL)
+		return NULL;
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(leaf)), get_rel_name(leaf));
+}
+
+static bool
+has_copy(const OutboxHold *hold, int64 seq)
+{
+	Oid types[] = {INT4OID, INT8OID};
+	Datum values[] = {Int32GetDatum(hold->sink_id), Int64GetDatum(seq)};
+
+	if (SPI_execute_with_args("SELECT FROM outbox_internal.held_event WHERE sink_id = $1 AND seq = $2",
+							  lengthof(types), types, values, NULL, false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read outbox_internal.held_event");
+	return SPI_processed > 0;
+}
+
+/* A dead letter of stage publish for a row of outbox_internal.held_event, or the one it has open again. */
+static void
+write_letter(int32 sink_id, int64 seq, const char *sink_name, const char *words)
+{
+	static const char again[] =
+		"UPDATE outbox_internal.dead_letter_entry d SET state = 'open', last_failure = $3, resolved_at = NULL, resolved_by = NULL"
+		" FROM outbox_internal.held_event h WHERE h.sink_id = $1 AND h.seq = $2 AND d.id = h.letter AND d.sink = $4";
+	static const char first[] =
+		"WITH letter AS (INSERT INTO outbox_internal.dead_letter_entry"
+		" (contract, event_type, key, stage, sqlstate, message, hint, sink, event_id, payload)"
+		" SELECT coalesce(s.contract, h.aggregatetype), h.type,"
+		" jsonb_build_object('aggregatetype', h.aggregatetype, 'aggregateid', h.aggregateid),"
+		" 'publish', '38000', $3, 'Remove the cause and redrive it, or discard it.', $4, h.id, h.payload"
+		" FROM outbox_internal.held_event h LEFT JOIN outbox_internal.event_schema s ON s.id = h.schema_id"
+		" WHERE h.sink_id = $1 AND h.seq = $2 RETURNING id)"
+		" UPDATE outbox_internal.held_event h SET letter = l.id FROM letter l WHERE h.sink_id = $1 AND h.seq = $2";
+	static SPIPlanPtr plan_again = NULL;
+	static SPIPlanPtr plan_first = NULL;
+	Oid types[] = {INT4OID, INT8OID, TEXTOID, TEXTOID};
+	Datum values[] = {Int32GetDatum(sink_id), Int64GetDatum(seq), CStringGetTextDatum(OutboxPrintable(words)),
+					  CStringGetTextDatum(sink_name)};
+
+	if (!execute_kept(&plan_again, again, lengthof(types), types, values, SPI_OK_UPDATE))
+		(void) execute_kept(&plan_first, first, lengthof(types), types, values, SPI_OK_UPDATE);
+}
+
+void
+OutboxHoldReject(int32 sink_id, int64 seq, const char *sink_name, const char *words)
+{
+	static const char query[] = "UPDATE outbox_internal.held_event SET state = 'rejected' WHERE sink_id = $1 AND seq = $2";
+	static SPIPlanPtr plan = NULL;
+	Oid types[] = {INT4OID, INT8OID};
+	Datum values[] = {Int32GetDatum(sink_id), Int64GetDatum(seq)};
+
+	(void) execute_kept(&plan, query, lengthof(types), types, values, SPI_OK_UPDATE);
+	write_letter(sink_id, seq, sink_name, words);
+}

@@ -1,0 +1,148 @@
+/*-------------------------------------------------------------------------
+ *
+ * keeper.h
+ *	  The keeper of the leaves: its parts and what they share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_KEEPER_H
+#define OUTBOX_KEEPER_H
+
+#include "datatype/timestamp.h"
+
+#include "catalog/outbox_catalog.h"
+#include "relay/read/leaves.h"
+#include "relay/worker/worker.h"
+
+typedef enum OutboxLeafState
+{
+	OUTBOX_LEAF_EMPTY,
+	OUTBOX_LEAF_CURRENT,
+	OUTBOX_LEAF_CLOSING,
+	OUTBOX_LEAF_FROZEN,
+	OUTBOX_LEAF_ACKED,
+	OUTBOX_LEAF_RETAINED
+} OutboxLeafState;
+
+/* A row of outbox_internal.leaf as the keeper sees it. */
+typedef struct OutboxKeptLeaf
+{
+	int16 number;
+	Oid relid;
+	OutboxLeafState state;
+	int64 leaf_generation;
+	int64 bytes;
+	bool counted;   /* its events are */
+	bool old;       /* current: has rows, and is older than outbox.leaf_age */
+	bool passed;    /* frozen: by every sink, and there is one */
+	bool due;       /* retained: the retention is over and every sink is past it */
+	bool suspected; /* published again before, because the counts did not agree */
+} OutboxKeptLeaf;
+
+/* The count of a frozen leaf, a slice at a time. */
+typedef struct OutboxLeafCensus
+{
+	int16 number; /* 0 = none is under way */
+	int64 leaf_generation;
+	Oid relfilenumber;
+	BlockNumber next;
+	int64 events;
+	uint64 min_xid;
+	uint64 max_xid;
+	TimestampTz first_at;
+	TimestampTz last_at;
+} OutboxLeafCensus;
+
+/* How much of a leaf that is still written to every sink has passed. */
+typedef struct OutboxLeafMark
+{
+	int64 leaf_generation;
+	int64 bytes;  /* when the mark was made */
+	int64 passed; /* of an earlier mark */
+} OutboxLeafMark;
+
+/* Why a leaf cannot be had at present, and when to try again. */
+typedef struct OutboxLeafRetry
+{
+	TimestampTz not_before;
+	int delay_ms;
+} OutboxLeafRetry;
+
+typedef struct OutboxKeeper
+{
+	MemoryContext context; /* of a turn */
+	Oid claimed;           /* oid of the outbox_internal.leaf that this process is keeper of */
+	TimestampTz due;       /* the next turn */
+	bool changed;          /* since the last one was stored for others */
+	OutboxKeptLeaf *leaves;
+	int n;
+	int64 backlog; /* bytes that are not acknowledged */
+	OutboxLeafMark marks[OUTBOX_MAX_LEAVES + 1];
+	OutboxSnapshot *marked; /* who is past it is past all marks; NULL: there is none */
+	OutboxLeafCensus census;
+	bool sliced; /* in this turn: publishing comes next */
+	int at;      /* leaf of the step that is being taken, else 0 */
+	OutboxLeafRetry retry[OUTBOX_MAX_LEAVES + 1];
+
+	/* streaks: only the first of each is logged */
+	int failures;
+	bool said_full;
+	bool said_backlog;
+	bool said_counts;
+} OutboxKeeper;
+
+/* ---- keeper_session.c: transactions that wait for no lock ---- */
+extern void OutboxKeeperBegin(OutboxOwnerScope *scope);
+extern void OutboxKeeperEnd(const OutboxOwnerScope *scope);
+extern void OutboxKeeperAbort(void);
+
+/* Runs a command; returns the number of rows. Within OutboxKeeperBegin. */
+extern uint64 OutboxKeeperExecute(const char *query, int nargs, const Oid *types, const Datum *values, const char *nulls);
+
+/* True while a leaf is to be left alone after a failed try. */
+extern bool OutboxKeeperHeldOff(const OutboxKeeper *keeper, int number);
+extern void OutboxKeeperHoldOff(OutboxKeeper *keeper, int number);
+extern void OutboxKeeperLeaveAlone(OutboxKeeper *keeper, int number); /* for longer: it raised an error */
+extern void OutboxKeeperSucceeded(OutboxKeeper *keeper, int number);
+
+/* ---- keeper_mark.c: what is acknowledged of leaves that are not complete ---- */
+extern void OutboxKeeperSubtractPassed(OutboxKeeper *keeper, struct OutboxLeafSummary *summary);
+
+/* ---- keeper_load.c: what outbox_internal.leaf says ---- */
+extern void OutboxKeeperLoad(OutboxKeeper *keeper);
+
+/* ---- keeper_leaf.c: a leaf's way from state to state. True: it took a step. ---- */
+extern bool OutboxKeeperSwitch(OutboxKeeper *keeper, const OutboxKeptLeaf *current);
+extern bool OutboxKeeperFreeze(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf);
+extern bool OutboxKeeperRecycle(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf);
+
+/* ---- keeper_create.c: a further leaf ---- */
+extern bool OutboxKeeperCreate(OutboxKeeper *keeper);
+
+/* ---- keeper_census.c: what a frozen leaf holds, and whether the sinks have it all ---- */
+extern bool OutboxKeeperCount(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf);
+extern bool OutboxKeeperCompare(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf);
+
+/* ---- keeper_backlog.c: what is done when too much is not acknowledged ---- */
+extern int64 OutboxKeeperLeafSize(void);
+extern bool OutboxKeeperBacklog(OutboxKeeper *keeper);
+
+/* ---- leaf_storage.c ---- */
+
+/*
+ * For whoever creates a sink, before its position is taken: no leaf is emptied
+ * until the transaction ends. Waits while one is being emptied.
+ */
+extern void OutboxLeavesKeep(void);
+
+/*
+ * Locks a leaf and what it stores out of line against everybody, without
+ * waiting; until the end of the transaction. False: somebody uses it, or is
+ * creating a sink.
+ */
+extern bool OutboxLeafLockAway(Oid relid);
+
+/* Gives a leaf that is locked so new, empty storage. */
+extern void OutboxLeafEmpty(Oid relid);
+
+#endif /* OUTBOX_KEEPER_H */

@@ -1,0 +1,170 @@
+/*-------------------------------------------------------------------------
+ *
+ * keeper_leaf.c
+ *	  A leaf's way: empty, current, closing, frozen; and empty again.
+ *
+ * That nobody can write to a leaf any more is proved by locks, never by
+ * transaction ids: a REPEATABLE READ transaction may have an id and a snapshot
+ * from before the switch and still write after it, and a prepared one keeps
+ * its locks over a restart. Writers lock the leaf, then look again whether it
+ * is current, and keep the lock until they end (capture/write/leaf_writer.c).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_type_d.h"
+#include "executor/spi.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+
+#include "guc.h"
+#include "relay/keeper/keeper.h"
+
+static int16 find_empty(void);
+static bool has_rows(Oid relid);
+static void expect_row(uint64 processed, int16 number, const char *state);
+
+/* True also when a leaf was created, which is the next one to switch to. */
+bool
+OutboxKeeperSwitch(OutboxKeeper *keeper, const OutboxKeptLeaf *current)
+{
+	static const Oid types[] = {INT2OID};
+	OutboxOwnerScope scope;
+	int16 next;
+	Datum values[1];
+
+	OutboxKeeperBegin(&scope);
+	next = find_empty();
+	if (next != 0)
+	{
+		values[0] = Int16GetDatum(current->number);
+		expect_row(OutboxKeeperExecute("UPDATE outbox_internal.leaf SET state = 'closing', changed_at = clock_timestamp(),"
+									   " bytes = outbox.leaf_bytes(relation) WHERE leaf = $1 AND state = 'current'",
+									   1, types, values, NULL),
+				   current->number, "current");
+		values[0] = Int16GetDatum(next);
+		expect_row(OutboxKeeperExecute("UPDATE outbox_internal.leaf SET state = 'current', changed_at = clock_timestamp(),"
+									   " opened_at = clock_timestamp() WHERE leaf = $1 AND state = 'empty'",
+									   1, types, values, NULL),
+				   next, "empty");
+	}
+	OutboxKeeperEnd(&scope);
+	if (next == 0)
+		return OutboxKeeperCreate(keeper);
+	ereport(DEBUG1, (errmsg_internal("leaf %d is current after leaf %d", next, current->number)));
+	keeper->said_full = false;
+	OutboxKeeperSucceeded(keeper, current->number);
+	return true;
+}
+
+/* An empty leaf that really is, 0: there is none. */
+static int16
+find_empty(void)
+{
+	uint64 n = OutboxKeeperExecute("SELECT leaf, relation::oid FROM outbox_internal.leaf WHERE state = 'empty' ORDER BY leaf", 0, NULL, NULL, NULL);
+	SPITupleTable *rows = SPI_tuptable;
+	bool isnull;
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		if (!has_rows(DatumGetObjectId(SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &isnull))))
+			return DatumGetInt16(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull));
+	}
+	return 0;
+}
+
+/* Somebody may have written to it by hand, or dropped it. */
+static bool
+has_rows(Oid relid)
+{
+	Relation rel;
+	bool result;
+
+	if (!ConditionalLockRelationOid(relid, AccessShareLock))
+		return true;
+	rel = try_table_open(relid, NoLock);
+	if (rel == NULL)
+		return true;
+	result = RelationGetNumberOfBlocks(rel) > 0;
+	table_close(rel, NoLock);
+	return result;
+}
+
+static void
+expect_row(uint64 processed, int16 number, const char *state)
+{
+	if (processed != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("leaf %d is not in state \"%s\" any more", number, state),
+				 errdetail("outbox.leaf is changed by a relay alone.")));
+}
+
+/*
+ * No writer's lock: no transaction, open or prepared, has rows there, and none
+ * can add any, because it would find that the leaf is not current after it
+ * locked it. That stays true afterwards, so no lock is kept: a late writer must
+ * not wait for our commit.
+ */
+bool
+OutboxKeeperFreeze(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
+{
+	static const Oid types[] = {INT2OID, INT8OID};
+	Datum values[] = {Int16GetDatum(leaf->number), Int64GetDatum(leaf->leaf_generation)};
+	OutboxOwnerScope scope;
+	bool granted;
+
+	OutboxKeeperBegin(&scope);
+	granted = OutboxLeafHasNoWriters(leaf->relid);
+	if (granted)
+	{
+		/* the command's snapshot is taken now, so it sees all that had written as ended */
+		expect_row(OutboxKeeperExecute("UPDATE outbox_internal.leaf SET state = 'frozen', changed_at = clock_timestamp(),"
+									   " frozen_snapshot = pg_current_snapshot(), bytes = outbox.leaf_bytes(relation)"
+									   " WHERE leaf = $1 AND leaf_generation = $2 AND state = 'closing'",
+									   lengthof(types), types, values, NULL),
+				   leaf->number, "closing");
+	}
+	OutboxKeeperEnd(&scope);
+	if (!granted)
+		OutboxKeeperHoldOff(keeper, leaf->number);
+	else
+		OutboxKeeperSucceeded(keeper, leaf->number);
+	return granted;
+}
+
+/*
+ * Everything is looked at again under the lock: a sink may have been created,
+ * or set back, since the list was read.
+ */
+bool
+OutboxKeeperRecycle(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
+{
+	static const char query[] =
+		"UPDATE outbox_internal.leaf SET state = 'empty', changed_at = clock_timestamp(), leaf_generation = leaf_generation + 1,"
+		" opened_at = NULL, frozen_snapshot = NULL, bytes = NULL, events = NULL, min_xid = NULL,"
+		" first_at = NULL, last_at = NULL, acked_at = NULL, republished = 0"
+		" WHERE leaf = $1 AND leaf_generation = $2 AND state = 'retained'"
+		" AND $3 >= 0 AND acked_at < clock_timestamp() - make_interval(secs => $3)"
+		" AND (SELECT count(*) > 0 AND bool_and(passed) FROM outbox_internal.leaf_sink WHERE leaf = $1)";
+	static const Oid types[] = {INT2OID, INT8OID, FLOAT8OID};
+	Datum values[] = {Int16GetDatum(leaf->number), Int64GetDatum(leaf->leaf_generation), Float8GetDatum(outbox_retention)};
+	OutboxOwnerScope scope;
+	bool emptied = false;
+
+	OutboxKeeperBegin(&scope);
+	if (OutboxLeafLockAway(leaf->relid))
+	{
+		emptied = OutboxKeeperExecute(query, lengthof(types), types, values, NULL) == 1;
+		if (emptied)
+			OutboxLeafEmpty(leaf->relid);
+	}
+	OutboxKeeperEnd(&scope);
+	if (!emptied)
+		OutboxKeeperHoldOff(keeper, leaf->number);
+	else
+		OutboxKeeperSucceeded(keeper, leaf->number);
+	return emptied;
+}

@@ -1,0 +1,123 @@
+/*-------------------------------------------------------------------------
+ *
+ * keeper_load.c
+ *	  What outbox_internal.leaf says, read by the keeper and stored for the others.
+ *
+ * The store comes before anything else that the keeper does: a leaf that it
+ * then finds closing is not what the writers' atomic names, even if the
+ * process that switched it ended between its commit and its store.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type_d.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+
+#include "compat.h"
+#include "guc.h"
+#include "relay/keeper/keeper.h"
+#include "shared/outbox_shared.h"
+
+static const char *const state_names[] = {"empty", "current", "closing", "frozen", "acked", "retained"};
+
+static void take_row(OutboxKeeper *keeper, HeapTuple tuple, TupleDesc desc, OutboxLeafSummary *summary);
+static OutboxLeafState parse_state(const char *name);
+
+void
+OutboxKeeperLoad(OutboxKeeper *keeper)
+{
+	static const char query[] =
+		"SELECT l.leaf, l.relation::oid, l.state, l.leaf_generation,"
+		" coalesce(CASE WHEN l.state IN ('current', 'closing') THEN outbox.leaf_bytes(l.relation) ELSE l.bytes END, 0),"
+		" l.events IS NOT NULL,"
+		" l.state = 'current' AND l.opened_at < clock_timestamp() - make_interval(secs => $1) AND outbox.leaf_bytes(l.relation) > 0,"
+		" l.state = 'frozen' AND k.passed,"
+		" l.state = 'retained' AND $2 >= 0 AND l.acked_at < clock_timestamp() - make_interval(secs => $2) AND k.passed,"
+		" l.republished > 0,"
+		" pg_snapshot_xmax(l.frozen_snapshot)"
+		" FROM outbox_internal.leaf l LEFT JOIN LATERAL"
+		" (SELECT count(*) > 0 AND bool_and(s.passed) AS passed FROM outbox_internal.leaf_sink s WHERE s.leaf = l.leaf) k"
+		" ON l.state = 'frozen' OR (l.state = 'retained' AND $2 >= 0 AND l.acked_at < clock_timestamp() - make_interval(secs => $2))"
+		" ORDER BY l.opened_at NULLS FIRST, l.leaf";
+	static const Oid types[] = {FLOAT8OID, FLOAT8OID};
+	Datum values[] = {Float8GetDatum(outbox_leaf_age), Float8GetDatum(outbox_retention)};
+	OutboxOwnerScope scope;
+	OutboxLeafSummary summary = {.changed = keeper->changed};
+	uint64 n;
+
+	OutboxKeeperBegin(&scope);
+	n = OutboxKeeperExecute(query, lengthof(types), types, values, NULL);
+	keeper->leaves = MemoryContextAlloc(keeper->context, sizeof(OutboxKeptLeaf) * Max(n, 1));
+	keeper->n = 0;
+	keeper->backlog = 0;
+	for (uint64 i = 0; i < n; i++)
+		take_row(keeper, SPI_tuptable->vals[i], SPI_tuptable->tupdesc, &summary);
+	if (summary.current == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("outbox.leaf has no row in state \"current\""),
+				 errhint("Restore the row: exactly one leaf is current.")));
+	OutboxKeeperSubtractPassed(keeper, &summary);
+	OutboxStoreLeaves(&summary);
+	keeper->changed = false;
+	OutboxKeeperEnd(&scope);
+}
+
+static void
+take_row(OutboxKeeper *keeper, HeapTuple tuple, TupleDesc desc, OutboxLeafSummary *summary)
+{
+	OutboxKeptLeaf *leaf = &keeper->leaves[keeper->n++];
+	bool isnull;
+	Datum xmax;
+
+#define COLUMN(n) SPI_getbinval(tuple, desc, n, &isnull)
+	*leaf = (OutboxKeptLeaf){
+		.number = DatumGetInt16(COLUMN(1)),
+		.relid = DatumGetObjectId(COLUMN(2)),
+		.state = parse_state(SPI_getvalue(tuple, desc, 3)),
+		.leaf_generation = DatumGetInt64(COLUMN(4)),
+		.bytes = DatumGetInt64(COLUMN(5)),
+		.counted = DatumGetBool(COLUMN(6)),
+		.old = DatumGetBool(COLUMN(7)),
+	};
+	/* null for states in which they say nothing */
+	leaf->passed = DatumGetBool(COLUMN(8)) && !isnull;
+	leaf->due = DatumGetBool(COLUMN(9)) && !isnull;
+	leaf->suspected = DatumGetBool(COLUMN(10));
+	xmax = COLUMN(11);
+#undef COLUMN
+
+	switch (leaf->state)
+	{
+		case OUTBOX_LEAF_CURRENT:
+			summary->current = leaf->number;
+			keeper->backlog += leaf->bytes;
+			break;
+		case OUTBOX_LEAF_FROZEN:
+			if (!isnull)
+				summary->freeze_xmax = Max(summary->freeze_xmax, DatumGetUInt64(xmax));
+			/* every sink has it: it is no backlog, only not counted yet */
+			if (leaf->passed)
+				break;
+			OUTBOX_FALLTHROUGH;
+		case OUTBOX_LEAF_CLOSING:
+			summary->closed_bytes += leaf->bytes;
+			keeper->backlog += leaf->bytes;
+			break;
+		default:
+			break;
+	}
+}
+
+static OutboxLeafState
+parse_state(const char *name)
+{
+	for (int i = 0; i < lengthof(state_names); i++)
+	{
+		if (strcmp(name, state_names[i]) == 0)
+			return (OutboxLeafState) i;
+	}
+	elog(ERROR, "unknown state of a leaf: \"%s\"", name);
+}

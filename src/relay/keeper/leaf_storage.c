@@ -1,0 +1,90 @@
+/*-------------------------------------------------------------------------
+ *
+ * leaf_storage.c
+ *	  Empties a leaf.
+ *
+ * What TRUNCATE does, without the command: that would fire the trigger which
+ * refuses it to everybody else, and would be sent to subscribers of a
+ * publication FOR ALL TABLES, whose own outbox it would empty.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "commands/tablecmds.h"
+#include "pgstat.h"
+#include "storage/lmgr.h"
+#include "storage/predicate.h"
+
+#include "compat.h"
+#include "relay/keeper/keeper.h"
+
+static void
+renew(Relation rel)
+{
+	CheckTableNotInUse(rel, "TRUNCATE");
+	CheckTableForSerializableConflictIn(rel);
+	OutboxSetNewStorage(rel);
+	/* else pg_stat_all_tables counts the rows of every former use, and the dead ones */
+	pgstat_count_truncate(rel);
+}
+
+/*
+ * Whoever creates a sink keeps every leaf as it is until he commits: from then
+ * on the sink itself does, and before nobody else can see that it wants them.
+ */
+static void
+set_sink_tag(LOCKTAG *tag)
+{
+	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, OutboxRelationOid("sink"), 0, 0);
+}
+
+void
+OutboxLeavesKeep(void)
+{
+	LOCKTAG tag;
+
+	set_sink_tag(&tag);
+	(void) LockAcquire(&tag, ShareLock, false, false);
+}
+
+bool
+OutboxLeafLockAway(Oid relid)
+{
+	LOCKTAG tag;
+	Relation rel;
+	Oid toast;
+
+	set_sink_tag(&tag);
+	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	if (!ConditionalLockRelationOid(relid, AccessExclusiveLock))
+		return false;
+	rel = try_table_open(relid, NoLock);
+	if (rel == NULL)
+		return false;
+	toast = rel->rd_rel->reltoastrelid;
+	table_close(rel, NoLock);
+	return !OidIsValid(toast) || ConditionalLockRelationOid(toast, AccessExclusiveLock);
+}
+
+void
+OutboxLeafEmpty(Oid relid)
+{
+	Relation rel = table_open(relid, NoLock);
+	Oid toast_relid = rel->rd_rel->reltoastrelid;
+
+	renew(rel);
+	table_close(rel, NoLock);
+	if (OidIsValid(toast_relid))
+	{
+		Relation toast = table_open(toast_relid, NoLock);
+
+		renew(toast);
+		table_close(toast, NoLock);
+	}
+	OutboxRebuildIndexes(relid);
+	CommandCounterIncrement();
+}

@@ -1,0 +1,84 @@
+/*-------------------------------------------------------------------------
+ *
+ * without_preload.c
+ *	  Relays on a server that does not preload the library.
+ *
+ * For trying things out: no launcher starts them again, after a restart or a
+ * crash, no hints say where to look, so they scan their leaf at every poll,
+ * and they have nowhere to report to but the server's log.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
+#include "utils/timestamp.h"
+
+#include "catalog/outbox_catalog.h"
+#include "compat.h"
+#include "relay/launch/without_preload.h"
+#include "relay/session/relay_args.h"
+#include "relay/session/session.h"
+#include "util/pause.h"
+
+/* How long a worker waits for the transaction that started it, and how often it looks. */
+#define AWAIT_MS 30000
+#define LOOK_MS 100
+
+void
+OutboxTrialStart(int32 sink_id, const char *sink_name)
+{
+	BackgroundWorker worker = {
+		.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
+		.bgw_start_time = BgWorkerStart_RecoveryFinished,
+		.bgw_restart_time = BGW_NEVER_RESTART,
+		.bgw_main_arg = Int32GetDatum(OUTBOX_TRIAL_SLOT)};
+	OutboxRelayArgs args = {.dboid = MyDatabaseId, .sink_id = sink_id};
+
+	strlcpy(worker.bgw_library_name, OUTBOX_RELAY_LIBRARY, sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, OUTBOX_RELAY_FUNCTION, BGW_MAXLEN);
+	strlcpy(worker.bgw_type, OUTBOX_RELAY_TYPE, BGW_MAXLEN);
+	snprintf(worker.bgw_name, BGW_MAXLEN, "outbox relay %u/%d (trial)", MyDatabaseId, sink_id);
+	memcpy(worker.bgw_extra, &args, sizeof(args));
+	if (!RegisterDynamicBackgroundWorker(&worker, NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("could not start the relay of sink \"%s\": no background worker is free", sink_name),
+				 errhint("Raise max_worker_processes and restart the server.")));
+}
+
+/* A relay holds a lock on its sink's row as long as it lives (sink_row.c). */
+int
+OutboxTrialRelay(int32 sink_id)
+{
+	Oid types[] = {OIDOID, OIDOID};
+	Datum values[] = {ObjectIdGetDatum(OutboxRelationOid("sink")), ObjectIdGetDatum((Oid) sink_id)};
+	bool isnull;
+
+	if (SPI_execute_with_args("SELECT pid FROM pg_locks WHERE locktype = 'object' AND classid = $1 AND objid = $2"
+							  " AND objsubid = 0 AND mode = 'ExclusiveLock' AND granted"
+							  " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+							  lengthof(types), types, values, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read pg_locks");
+	if (SPI_processed == 0)
+		return 0;
+	return DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+bool
+OutboxTrialAwait(OutboxSinkRow *row)
+{
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), AWAIT_MS);
+	uint32 wait_event = OutboxWaitEvent("OutboxRelayStart");
+
+	while (OutboxSinkRowLoad(row) == OUTBOX_SINK_STOP)
+	{
+		if (GetCurrentTimestamp() > deadline || OutboxSessionStopRequested())
+			return false;
+		OutboxPause(LOOK_MS, wait_event);
+	}
+	return true;
+}

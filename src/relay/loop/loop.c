@@ -1,0 +1,553 @@
+/*-------------------------------------------------------------------------
+ *
+ * loop.c
+ *	  The relay at work: read, publish, take acknowledgements, record, wait.
+ *
+ * No transaction is open while the sink works, and reading goes on while
+ * messages are under way. The latch is reset before anything is looked at, so
+ * that a commit during a turn is seen in the next one.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "guc.h"
+#include "relay/replay/replay.h"
+#include "relay/session/session.h"
+#include "relay/worker/worker.h"
+
+/* Messages per call of publish_cb, acknowledgements per call of poll_cb. */
+#define PUBLISH_BATCH 256
+#define ACK_BATCH 1024
+
+#define CONFIGURE_INTERVAL_MS 1000
+/* A wake-up that brings nothing may mean that the sink's row changed. */
+#define CONFIGURE_POKED_MS 100
+/* How often a sink with messages under way is looked after, with and without a descriptor; */
+#define SINK_INTERVAL_MS 100
+/* and one in trouble, which may have to look by itself whether it is over. */
+#define TROUBLE_INTERVAL_MS 250
+/* How long a relay that does not pause may leave its report as it is. */
+#define REPORT_BUSY_MS 300
+#define SINK_POLL_MS 10
+
+static bool sink_is_ready(OutboxRelay *relay);
+static void read_clock(OutboxRelay *relay);
+static OutboxAttemptEnd publish(OutboxRelay *relay, bool *busy);
+static bool read_some(OutboxRelay *relay);
+static bool hand_over(OutboxRelay *relay);
+static int same_fate(OutboxRelay *relay, int n, bool *waits);
+static bool keep_aside(OutboxRelay *relay, int n);
+static int batch_size(OutboxRelay *relay);
+static void take_acks(OutboxRelay *relay);
+static void take_ack(OutboxRelay *relay, const OutboxAck *ack);
+static void keep_rejected(OutboxRelay *relay, const OutboxAck *ack, OutboxPlace *place);
+static void fail(OutboxRelay *relay, const OutboxAck *ack);
+static void check_trouble(OutboxRelay *relay);
+static void note_full(OutboxRelay *relay);
+static bool is_idle(const OutboxRelay *relay);
+static void wait_for_work(OutboxRelay *relay, bool busy);
+static long wait_time(OutboxRelay *relay);
+
+OutboxAttemptEnd
+OutboxRelayLoop(OutboxRelay *relay)
+{
+	OutboxAttemptEnd end;
+
+	relay->look = true;
+	for (;;)
+	{
+		bool busy = false;
+
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextReset(relay->turn_context);
+		MemoryContextSwitchTo(relay->turn_context);
+		read_clock(relay);
+		end = OutboxRelayConfigure(relay, CONFIGURE_INTERVAL_MS);
+		if (end != OUTBOX_ATTEMPT_GOES_ON)
+			return end;
+		if (sink_is_ready(relay))
+		{
+			end = publish(relay, &busy);
+			if (end != OUTBOX_ATTEMPT_GOES_ON)
+				return end;
+			if (!busy)
+				busy = OutboxReplayTurn(relay);
+		}
+		OutboxRelaySave(relay, false);
+		OutboxRelayChores(relay);
+		OutboxKeeperTurn(relay);
+		check_trouble(relay);
+		/* between taking acknowledgements and handing over again nothing seems to be under way */
+		if (!busy || TimestampDifferenceExceeds(relay->reported_at, relay->now, REPORT_BUSY_MS))
+			OutboxRelayReportNow(relay, relay->report_changed && is_idle(relay));
+		wait_for_work(relay, busy);
+	}
+}
+
+/* When the clock was set back, what is due by it would stay undone until it has caught up. */
+static void
+read_clock(OutboxRelay *relay)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now < relay->now)
+	{
+		relay->looked_at = 0;
+		relay->configured_at = 0;
+		relay->saved_at = 0;
+		relay->reported_at = 0;
+		relay->late_at = 0;
+		relay->purged_at = 0;
+		relay->rejection_logged_at = 0;
+	}
+	relay->now = now;
+}
+
+/* A step of each kind. *busy: the next turn has something to do without waiting. */
+static OutboxAttemptEnd
+publish(OutboxRelay *relay, bool *busy)
+{
+	uint64 windows = relay->reader.windows;
+	uint64 acknowledged;
+	bool empty;
+
+	*busy = read_some(relay);
+	empty = relay->reader.windows != windows && relay->chunk.n == 0;
+	/* the wait for a standby may have been given up: what was read must not leave */
+	if (OutboxSessionStopRequested())
+		return OUTBOX_ATTEMPT_STOP;
+	*busy |= hand_over(relay);
+	OutboxRelayCheckBarrier(relay);
+	*busy |= OutboxReleaseStep(relay);
+	acknowledged = relay->dispatch.tail;
+	take_acks(relay);
+	OutboxRelayKeepAside(relay);
+	/* there is room for what the bounds held back */
+	if (relay->dispatch.tail != acknowledged && relay->chunk.next < relay->chunk.n)
+		*busy = true;
+	*busy |= OutboxReleaseSettled(&relay->release);
+	if (relay->failure != OUTBOX_ATTEMPT_GOES_ON)
+		return relay->failure;
+
+	/* woken for nothing: somebody may have changed the sink's row */
+	return empty ? OutboxRelayConfigure(relay, CONFIGURE_POKED_MS) : OUTBOX_ATTEMPT_GOES_ON;
+}
+
+static bool
+sink_is_ready(OutboxRelay *relay)
+{
+	const char *detail = NULL;
+
+	if (relay->ready)
+		return true;
+	if (relay->callbacks->check_configured_cb != NULL &&
+		!relay->callbacks->check_configured_cb(&relay->sink, &detail))
+	{
+		OutboxRelayNoteError(relay, detail != NULL ? detail : "The sink is not configured.");
+		OutboxRelaySetState(relay, OUTBOX_RELAY_BACKOFF);
+		return false;
+	}
+	relay->ready = true;
+	if (relay->barrier_seq == 0)
+		OutboxRelaySetState(relay, OUTBOX_RELAY_RUNNING);
+	return true;
+}
+
+/* Fills the chunk when it is empty and there is, or may be, something to read. */
+static bool
+read_some(OutboxRelay *relay)
+{
+	OutboxReader *reader = &relay->reader;
+	OutboxChunk *chunk = &relay->chunk;
+
+	if (chunk->next < chunk->n || chunk->closes)
+		return false;
+	if (!relay->look && !OutboxReaderHasMore(reader))
+		return false;
+
+	if (!reader->window.open)
+	{
+		relay->look = false;
+		relay->looked_at = relay->now;
+	}
+	switch (OutboxReaderRead(reader, &relay->schemas, chunk))
+	{
+		case OUTBOX_READ_AGAIN:
+			/* a leaf that went may have gone with the extension */
+			relay->configured_at = 0;
+			return true;
+		case OUTBOX_READ_NOTHING:
+			OutboxDispatchExtend(&relay->dispatch, chunk->opens, chunk->seq_seen);
+			chunk->closes = false;
+			break;
+		case OUTBOX_READ_EVENTS:
+			if (chunk->opens != NULL)
+				OutboxDispatchOpen(&relay->dispatch, chunk->opens, chunk->seq_seen);
+			break;
+	}
+	if (chunk->opens != NULL)
+	{
+		relay->report.seq_seen = chunk->seq_seen;
+		relay->report_changed = true;
+	}
+	return chunk->n > 0 || OutboxReaderHasMore(reader);
+}
+
+/* Hands the chunk over as far as the bounds and the sink allow. True: all of it was taken, there may be more to read. */
+static bool
+hand_over(OutboxRelay *relay)
+{
+	OutboxChunk *chunk = &relay->chunk;
+	OutboxDispatch *dispatch = &relay->dispatch;
+
+	relay->hold.full = false;
+	if (chunk->next < chunk->n)
+		OutboxRelayShow(relay, OUTBOX_ACTIVITY_PUBLISHING);
+	while (chunk->next < chunk->n)
+	{
+		OutboxMessage *messages = &chunk->messages[chunk->next];
+		int n = batch_size(relay);
+		int taken;
+
+		if (n == 0)
+			return false;
+		if (OutboxHoldActive(&relay->hold))
+		{
+			bool waits = false;
+
+			n = same_fate(relay, n, &waits);
+			if (waits && !keep_aside(relay, n))
+				return false;
+			if (waits)
+				continue;
+		}
+		for (int i = 0; i < n; i++)
+			messages[i].position = (OutboxPosition){.attempt = relay->attempt, .index = dispatch->head + i};
+		taken = relay->callbacks->publish_cb(&relay->sink, messages, n);
+		if (taken > 0)
+		{
+			if (relay->barrier_seq != 0 && chunk->places[chunk->next + taken - 1].seq == relay->barrier_seq &&
+				chunk->places[chunk->next + taken - 1].completes)
+				relay->barrier_handed = true;
+			relay->report.published += OutboxDispatchTook(dispatch, chunk, taken);
+			relay->report_changed = true;
+		}
+		if (taken < n)
+			return false;
+	}
+	if (chunk->closes)
+	{
+		chunk->closes = false;
+		OutboxDispatchClose(dispatch);
+	}
+	return OutboxReaderHasMore(&relay->reader);
+}
+
+/* How many messages from the next one on all wait, or all go. */
+static int
+same_fate(OutboxRelay *relay, int n, bool *waits)
+{
+	OutboxHold *hold = &relay->hold;
+	const OutboxPlace *places = &relay->chunk.places[relay->chunk.next];
+	int i;
+
+	for (i = 0; i < n; i++)
+	{
+		OutboxHoldReason reason = OutboxHoldWhy(hold, &places[i]);
+
+		if (i == 0)
+			*waits = reason != OUTBOX_HOLD_NOT;
+		if (*waits != (reason != OUTBOX_HOLD_NOT))
+			break;
+		/* what it waits for may be about to be published */
+		hold->release |= reason == OUTBOX_HOLD_LANE;
+	}
+	return i;
+}
+
+/* The next n messages wait, and are passed. False: too many wait already. */
+static bool
+keep_aside(OutboxRelay *relay, int n)
+{
+	OutboxDispatch *dispatch = &relay->dispatch;
+	uint64 first = dispatch->head;
+
+	if (relay->hold.total + n > outbox_max_held_events)
+	{
+		relay->hold.full = true;
+		return false;
+	}
+	(void) OutboxDispatchTook(dispatch, &relay->chunk, n);
+	for (int i = 0; i < n; i++)
+		OutboxHoldAside(&relay->hold, first + i, OutboxDispatchFind(dispatch, first + i), NULL);
+	return true;
+}
+
+/* Messages for the next call of publish_cb; 0: none may be handed over now. */
+static int
+batch_size(OutboxRelay *relay)
+{
+	const OutboxChunk *chunk = &relay->chunk;
+	int n = Min(OutboxDispatchRoom(&relay->dispatch, chunk), PUBLISH_BATCH);
+
+	if (relay->probing)
+	{
+		if (relay->dispatch.head == 0)
+			return Min(n, 1);
+		if (OutboxDispatchInFlight(&relay->dispatch) > 0)
+			return 0;
+		relay->probing = false;
+	}
+	if (relay->barrier_seq == 0)
+		return n;
+	if (relay->barrier_handed)
+		return 0;
+	for (int i = 0; i < n; i++)
+	{
+		const OutboxPlace *place = &chunk->places[chunk->next + i];
+
+		if (place->seq == relay->barrier_seq && place->completes)
+			return i + 1;
+	}
+	return n;
+}
+
+static void
+take_acks(OutboxRelay *relay)
+{
+	static OutboxAck acks[ACK_BATCH];
+	OutboxDispatch *dispatch = &relay->dispatch;
+	uint64 acked = dispatch->acked;
+	int n;
+
+	do
+	{
+		n = relay->callbacks->poll_cb(&relay->sink, acks, ACK_BATCH, 0);
+		for (int i = 0; i < n; i++)
+			take_ack(relay, &acks[i]);
+		if (n == 0)
+			break;
+		dispatch->now = GetCurrentTimestamp();
+		OutboxDispatchAdvance(dispatch);
+	} while (n == ACK_BATCH);
+
+	if (dispatch->acked != acked)
+	{
+		relay->report.acked += dispatch->acked - acked;
+		relay->report_changed = true;
+	}
+	if (relay->barrier_handed && OutboxDispatchInFlight(dispatch) == 0)
+	{
+		ereport(LOG, (errmsg("sink \"%s\" took the event that it had rejected", relay->row.name)));
+		relay->barrier_seq = 0;
+		relay->barrier_handed = false;
+		OutboxRelaySetState(relay, OUTBOX_RELAY_RUNNING);
+	}
+}
+
+static void
+take_ack(OutboxRelay *relay, const OutboxAck *ack)
+{
+	OutboxPlace *place;
+
+	if (ack->registration.id != 0)
+		OutboxSchemaRegistered(&relay->schemas, ack->schema_id, &ack->registration);
+	/* late news of an attempt that is over */
+	if (ack->position.attempt != relay->attempt)
+		return;
+	if (ack->position.index >= OUTBOX_RELEASE_INDEX)
+	{
+		OutboxReleaseAck(relay, ack);
+		return;
+	}
+	place = OutboxDispatchFind(&relay->dispatch, ack->position.index);
+	if (place == NULL || place->kept_aside)
+		return;
+	switch (ack->status)
+	{
+		case OUTBOX_ACK_OK:
+			place->acked = true;
+			return;
+		case OUTBOX_ACK_BLOCKED:
+			OutboxRelayNoteBlocked(relay, place, ack);
+			OutboxHoldAside(&relay->hold, ack->position.index, place, NULL);
+			return;
+		case OUTBOX_ACK_REJECT:
+			if (relay->hold.on_reject == OUTBOX_ON_REJECT_STOP)
+				break;
+			keep_rejected(relay, ack, place);
+			return;
+		case OUTBOX_ACK_RETRY:
+			/* given back because of an event before it, which has been dealt with */
+			if (!OutboxHoldSkipped(&relay->hold, place) &&
+				(!OutboxHoldActive(&relay->hold) || OutboxHoldWhy(&relay->hold, place) == OUTBOX_HOLD_NOT))
+				break;
+			OutboxHoldAside(&relay->hold, ack->position.index, place, NULL);
+			return;
+	}
+	fail(relay, ack);
+}
+
+/* Behind another rejected event of its aggregate it only waits: what becomes of that one may change its fate. */
+static void
+keep_rejected(OutboxRelay *relay, const OutboxAck *ack, OutboxPlace *place)
+{
+	OutboxHold *hold = &relay->hold;
+	const char *words = ack->detail != NULL ? ack->detail : NO_REASON;
+
+	if (hold->on_reject != OUTBOX_ON_REJECT_SKIP && OutboxHoldActive(hold) && OutboxHoldWhy(hold, place) != OUTBOX_HOLD_NOT)
+		words = NULL;
+	else
+		OutboxRelayNoteRejection(relay, words);
+	OutboxHoldAside(hold, ack->position.index, place, words);
+}
+
+/* The attempt ends. A rejection outranks a retry; of several the first message counts. */
+static void
+fail(OutboxRelay *relay, const OutboxAck *ack)
+{
+	OutboxAttemptEnd failure = ack->status == OUTBOX_ACK_REJECT ? OUTBOX_ATTEMPT_REJECTED : OUTBOX_ATTEMPT_RETRY;
+
+	if (failure < relay->failure || (failure == relay->failure && ack->position.index > relay->failed_index))
+		return;
+	relay->failure = failure;
+	relay->failed_index = ack->position.index;
+	OutboxRelayNoteError(relay, ack->detail != NULL ? ack->detail : NO_REASON);
+}
+
+void
+OutboxRelayKeepAside(OutboxRelay *relay)
+{
+	if (OutboxHoldStore(&relay->hold, &relay->dispatch, relay->row.name))
+		OutboxDispatchAdvance(&relay->dispatch);
+}
+
+/* The transport's trouble is shown, never counted: the sink keeps trying. */
+static void
+check_trouble(OutboxRelay *relay)
+{
+	const char *trouble;
+	char words[OUTBOX_ERROR_LEN];
+	bool was_troubled = relay->report.state == OUTBOX_RELAY_BACKOFF;
+
+	if (!relay->ready)
+		return;
+	if (relay->callbacks->revived_cb != NULL && relay->callbacks->revived_cb(&relay->sink))
+		OutboxRouteRetryAll(&relay->hold);
+	trouble = relay->callbacks->trouble_cb != NULL ? relay->callbacks->trouble_cb(&relay->sink) : NULL;
+	if (trouble == NULL && relay->hold.full)
+	{
+		note_full(relay);
+		return;
+	}
+	if (trouble == NULL)
+	{
+		if (relay->report.state == OUTBOX_RELAY_BLOCKED && relay->barrier_seq == 0)
+			OutboxRelaySetState(relay, OUTBOX_RELAY_RUNNING);
+		if (!was_troubled)
+			return;
+		OutboxRelaySetState(relay, OUTBOX_RELAY_RUNNING);
+		ereport(LOG, (errmsg("sink \"%s\" works again", relay->row.name)));
+		return;
+	}
+	OutboxClipText(words, trouble);
+	if (!was_troubled)
+		ereport(LOG, (errmsg("sink \"%s\" cannot publish at present, it keeps trying", relay->row.name), errdetail_internal("%s", words)));
+	if (!was_troubled || strcmp(words, relay->report.last_error) != 0)
+		OutboxRelayNoteError(relay, words);
+	OutboxRelaySetState(relay, OUTBOX_RELAY_BACKOFF);
+}
+
+/* Behind events that must wait but have no room to. */
+static void
+note_full(OutboxRelay *relay)
+{
+	char *text;
+
+	if (relay->report.state == OUTBOX_RELAY_BLOCKED)
+		return;
+	text = psprintf("%llu events wait behind rejected ones or for their topics, as many as outbox.max_held_events allows",
+					(unsigned long long) relay->hold.total);
+	ereport(LOG,
+			(errmsg("sink \"%s\" holds so many events that it publishes nothing any more", relay->row.name),
+			 errdetail_internal("%s.", text),
+			 errhint("Resolve its dead letters and blocked topics, or raise the setting.")));
+	OutboxRelayNoteError(relay, text);
+	OutboxRelaySetState(relay, OUTBOX_RELAY_BLOCKED);
+}
+
+static bool
+is_idle(const OutboxRelay *relay)
+{
+	return OutboxDispatchInFlight(&relay->dispatch) == 0 && relay->chunk.next >= relay->chunk.n &&
+		relay->release.chunk.n == 0;
+}
+
+static void
+wait_for_work(OutboxRelay *relay, bool busy)
+{
+	if (!busy && relay->ready && is_idle(relay) && !OutboxReplayIsOpen(relay))
+		OutboxRelayShow(relay, OUTBOX_ACTIVITY_IDLE);
+	if (OutboxRelayWait(relay, busy ? 0 : wait_time(relay)) ||
+		TimestampDifferenceExceeds(relay->looked_at, GetCurrentTimestamp(), outbox_poll_interval))
+		relay->look = true;
+}
+
+static long
+wait_time(OutboxRelay *relay)
+{
+	long timeout = Min(outbox_poll_interval, CONFIGURE_INTERVAL_MS);
+	bool chunk_left = relay->chunk.next < relay->chunk.n;
+
+	/* hints that came since the ring was drained: their wake-up may be lost to a lock wait */
+	if (relay->ready && !chunk_left && (relay->look || OutboxReaderHasMore(&relay->reader)))
+		return 0;
+	/* an idle keeper looks when the relay does; one that is at work goes on */
+	if (OutboxKeeperDue(relay, 1) == 0)
+		return 0;
+	timeout = OutboxReplayDue(relay, OutboxRelaySaveDue(relay, timeout));
+	if (relay->ready)
+		timeout = OutboxReleaseWait(relay, timeout);
+	if (chunk_left || OutboxDispatchInFlight(&relay->dispatch) > 0 || relay->release.chunk.n > 0)
+		timeout = Min(timeout, !OutboxRelayHasSocket() ? SINK_POLL_MS : SINK_INTERVAL_MS);
+	else if (relay->report_changed)
+		timeout = Min(timeout, SINK_INTERVAL_MS);
+	if (relay->report.state == OUTBOX_RELAY_BACKOFF || relay->hold.routes != NULL)
+		timeout = Min(timeout, TROUBLE_INTERVAL_MS);
+	return timeout;
+}
+
+void
+OutboxRelayDrain(OutboxRelay *relay)
+{
+	OutboxDispatch *dispatch = &relay->dispatch;
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), outbox_drain_timeout);
+	bool more = true; /* may the sink still report something? */
+
+	/* the position cannot pass a message that failed */
+	while (more && (dispatch->tail < (relay->failure == OUTBOX_ATTEMPT_GOES_ON ? dispatch->head : relay->failed_index) || OutboxReleaseInFlight(&relay->release) > 0))
+	{
+		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+
+		if (left <= 0)
+			break;
+		left = Min(left, SINK_INTERVAL_MS);
+		if (relay->callbacks->flush_cb != NULL)
+			more = relay->callbacks->flush_cb(&relay->sink, left);
+		else
+		{
+			(void) OutboxRelayWait(relay, !OutboxRelayHasSocket() ? SINK_POLL_MS : left);
+			ResetLatch(MyLatch);
+		}
+		take_acks(relay);
+		OutboxRelayKeepAside(relay);
+		CHECK_FOR_INTERRUPTS();
+	}
+}

@@ -1,0 +1,286 @@
+/*-------------------------------------------------------------------------
+ *
+ * progress.c
+ *	  The position of a relay, as it is kept in outbox_internal.relay_progress.
+ *
+ * One small row per sink, written many times a minute. The index would have
+ * to be walked past all the versions that a long-running transaction keeps
+ * from being pruned, so a write goes to where the row was last.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/xid8.h"
+
+#include "catalog/outbox_catalog.h"
+#include "relay/read/progress.h"
+#include "relay/session/session.h"
+
+#define NPARAMS 14
+
+/* What the timelines of former database systems add to ours. */
+static int64 timeline_base = 0;
+
+static void go_back(const OutboxProgressRow *row);
+static void forget_start(const OutboxProgressRow *row);
+static void load_timeline_base(void);
+static bool read_row(OutboxProgressRow *row, OutboxProgress *progress, MemoryContext context);
+static const char *why_void(const OutboxProgress *progress);
+static bool upgraded(void);
+static OutboxSnapshot *get_snapshot(int column, MemoryContext context);
+static Datum get_value(int column, bool *isnull);
+static bool write_row(OutboxProgressRow *row, const char *query, const OutboxProgress *progress);
+
+void
+OutboxProgressLoad(OutboxProgressRow *row, OutboxProgress *progress)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	OutboxOwnerScope scope;
+
+	memset(progress, 0, sizeof(*progress));
+	progress->tally.context = caller;
+	row->known = false;
+	OutboxSessionBeginQuery(&scope);
+	go_back(row);
+	OutboxSessionEndQuery(&scope);
+	OutboxSessionBeginQuery(&scope);
+	load_timeline_base();
+	if (!read_row(row, progress, caller))
+	{
+		memset(progress, 0, sizeof(*progress));
+		progress->tally.context = caller;
+		forget_start(row);
+	}
+	OutboxSessionEndQuery(&scope);
+	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * The keeper found that the sink has not acknowledged all events of a leaf:
+ * from where it says on, everything is published again, and counted anew.
+ */
+static void
+go_back(const OutboxProgressRow *row)
+{
+	static const char query[] =
+		"UPDATE outbox_internal.relay_progress SET snap_last = rewind_to, snap_cur = NULL, cursor = 0, start_snap = rewind_to,"
+		" rewind_to = NULL, leaves = '{}', leaf_uses = '{}', leaf_acked = '{}',"
+		" written_by = CASE WHEN written_by::xid = xmin THEN pg_current_xact_id() END"
+		" WHERE sink_id = $1 AND rewind_to IS NOT NULL";
+	Oid types[1] = {INT4OID};
+	Datum values[1] = {Int32GetDatum(row->sink_id)};
+
+	if (SPI_execute_with_args(query, 1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "could not write outbox_internal.relay_progress");
+	if (SPI_processed > 0)
+		ereport(LOG, (errmsg("sink %d goes back to publish a leaf again", row->sink_id)));
+}
+
+/* After a void position the sink gets everything, whatever it began with. */
+static void
+forget_start(const OutboxProgressRow *row)
+{
+	Oid types[1] = {INT4OID};
+	Datum values[1] = {Int32GetDatum(row->sink_id)};
+
+	if (SPI_execute_with_args("UPDATE outbox_internal.relay_progress SET start_snap = NULL WHERE sink_id = $1 AND start_snap IS NOT NULL",
+							  1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "could not write outbox_internal.relay_progress");
+}
+
+/*
+ * pg_upgrade begins with timeline 1 again, but what is published afterwards
+ * must come with a larger one. All sinks of a database agree on it, those
+ * that are created later too.
+ */
+static void
+load_timeline_base(void)
+{
+	static const char query[] =
+		"SELECT coalesce(max(timeline_base + CASE WHEN system_identifier = $1 THEN 0 ELSE timeline END), 0)"
+		" FROM outbox_internal.relay_progress";
+	Oid types[1] = {INT8OID};
+	Datum values[1] = {Int64GetDatum((int64) GetSystemIdentifier())};
+	bool isnull;
+
+	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "could not read outbox_internal.relay_progress");
+	timeline_base = DatumGetInt64(get_value(1, &isnull));
+}
+
+uint32
+OutboxProgressTimeline(void)
+{
+	return (uint32) timeline_base + GetWALInsertionTimeLine();
+}
+
+/* False: there is no row, or it is void. */
+static bool
+read_row(OutboxProgressRow *row, OutboxProgress *progress, MemoryContext context)
+{
+	static const char query[] =
+		"SELECT ctid, snap_last, snap_cur, cursor, acked, seq_seen, system_identifier, database_oid,"
+		" leaves, leaf_uses, leaf_acked, written_by, xmin"
+		" FROM outbox_internal.relay_progress WHERE sink_id = $1";
+	Oid types[1] = {INT4OID};
+	Datum values[1] = {Int32GetDatum(row->sink_id)};
+	const char *reason;
+	bool foreign;
+	bool isnull;
+
+	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read outbox_internal.relay_progress");
+	if (SPI_processed == 0)
+		return false;
+
+	row->tid = *(ItemPointer) DatumGetPointer(get_value(1, &isnull));
+	row->known = true;
+	progress->last = get_snapshot(2, context);
+	progress->cur = get_snapshot(3, context);
+	progress->cursor = DatumGetInt64(get_value(4, &isnull));
+	progress->acked = (uint64) DatumGetInt64(get_value(5, &isnull));
+	progress->seq_seen = DatumGetInt64(get_value(6, &isnull));
+	if (progress->cur == NULL)
+		progress->cursor = 0;
+
+	OutboxTallyFromArrays(&progress->tally, get_value(9, &isnull), get_value(10, &isnull), get_value(11, &isnull));
+
+	foreign = (uint64) DatumGetInt64(get_value(7, &isnull)) != GetSystemIdentifier();
+	reason = why_void(progress);
+	if (reason != NULL)
+	{
+		ereport(LOG,
+				(errmsg("position of sink %d is void, starting from the beginning of the outbox", row->sink_id),
+				 errdetail_internal("%s", reason)));
+		return false;
+	}
+	if (foreign)
+	{
+		/* from now on it is ours: leaves are recycled only behind such */
+		OutboxProgressSave(row, progress);
+		ereport(LOG, (errmsg("sink %d goes on from its position before pg_upgrade", row->sink_id)));
+	}
+	return true;
+}
+
+/* Why the position that was read cannot be meant for this copy of the data; NULL: it can. */
+static const char *
+why_void(const OutboxProgress *progress)
+{
+	uint64 next = U64FromFullTransactionId(ReadNextFullTransactionId());
+	bool isnull;
+
+	if ((uint64) DatumGetInt64(get_value(7, &isnull)) != GetSystemIdentifier() && !upgraded())
+		return "It was recorded by another database system.";
+	if (DatumGetObjectId(get_value(8, &isnull)) != MyDatabaseId)
+		return "It was recorded in another database.";
+	if ((progress->last != NULL && progress->last->xmax > next) ||
+		(progress->cur != NULL && progress->cur->xmax > next))
+		return "It lies ahead of the next transaction id.";
+	return NULL;
+}
+
+/*
+ * pg_upgrade gives the files of tables to a system with another identifier,
+ * and the transaction ids go on. So the row is still the one that the
+ * transaction wrote that it names, and its snapshots mean here what they meant
+ * there. Whatever brings rows from elsewhere (COPY, logical replication)
+ * writes them by a transaction of its own, which the row does not name.
+ */
+static bool
+upgraded(void)
+{
+	bool isnull;
+	Datum written_by = get_value(12, &isnull);
+	TransactionId xmin;
+
+	if (isnull)
+		return false;
+	xmin = DatumGetTransactionId(get_value(13, &isnull));
+	return XidFromFullTransactionId(DatumGetFullTransactionId(written_by)) == xmin;
+}
+
+static Datum
+get_value(int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, isnull);
+}
+
+static OutboxSnapshot *
+get_snapshot(int column, MemoryContext context)
+{
+	bool isnull;
+	Datum value = get_value(column, &isnull);
+	MemoryContext old;
+	OutboxSnapshot *snapshot;
+
+	if (isnull)
+		return NULL;
+	old = MemoryContextSwitchTo(context);
+	snapshot = OutboxSnapshotFromDatum(value);
+	MemoryContextSwitchTo(old);
+	return snapshot;
+}
+
+void
+OutboxProgressSave(OutboxProgressRow *row, const OutboxProgress *progress)
+{
+	static const char update[] =
+		"UPDATE outbox_internal.relay_progress SET snap_last = $3, snap_cur = $4, cursor = $5, acked = $6, seq_seen = $7,"
+		" system_identifier = $8, database_oid = $9, timeline = $10, updated_at = clock_timestamp(),"
+		" leaves = $11, leaf_uses = $12, leaf_acked = $13, timeline_base = $14, written_by = pg_current_xact_id()"
+		" WHERE ctid = $2 AND sink_id = $1 RETURNING ctid";
+	static const char upsert[] =
+		"INSERT INTO outbox_internal.relay_progress"
+		" (sink_id, snap_last, snap_cur, cursor, acked, seq_seen, system_identifier, database_oid, timeline, updated_at,"
+		" leaves, leaf_uses, leaf_acked, timeline_base, written_by)"
+		" VALUES ($1, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp(), $11, $12, $13, $14, pg_current_xact_id())"
+		" ON CONFLICT (sink_id) DO UPDATE SET snap_last = $3, snap_cur = $4, cursor = $5, acked = $6, seq_seen = $7,"
+		" system_identifier = $8, database_oid = $9, timeline = $10, updated_at = clock_timestamp(),"
+		" leaves = $11, leaf_uses = $12, leaf_acked = $13, timeline_base = $14, written_by = pg_current_xact_id()"
+		" RETURNING ctid";
+
+	if (row->known && write_row(row, update, progress))
+		return;
+	if (!write_row(row, upsert, progress))
+		elog(ERROR, "could not write outbox_internal.relay_progress");
+}
+
+/* False: the row is not there. */
+static bool
+write_row(OutboxProgressRow *row, const char *query, const OutboxProgress *progress)
+{
+	Oid types[NPARAMS] = {INT4OID, TIDOID, PG_SNAPSHOTOID, PG_SNAPSHOTOID, INT8OID,
+						  INT8OID, INT8OID, INT8OID, OIDOID, INT8OID,
+						  INT2ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, INT8OID};
+	Datum values[NPARAMS] = {
+		Int32GetDatum(row->sink_id), PointerGetDatum(&row->tid),
+		PointerGetDatum(progress->last), PointerGetDatum(progress->cur), Int64GetDatum(progress->cursor),
+		Int64GetDatum((int64) progress->acked), Int64GetDatum(progress->seq_seen),
+		Int64GetDatum((int64) GetSystemIdentifier()), ObjectIdGetDatum(MyDatabaseId),
+		Int64GetDatum((int64) GetWALInsertionTimeLine())};
+	char nulls[NPARAMS + 1] = "              ";
+	bool isnull;
+
+	OutboxTallyToArrays(&progress->tally, &values[10], &values[11], &values[12]);
+	values[13] = Int64GetDatum(timeline_base);
+
+	if (!row->known)
+		nulls[1] = 'n';
+	if (progress->last == NULL)
+		nulls[2] = 'n';
+	if (progress->cur == NULL)
+		nulls[3] = 'n';
+	if (SPI_execute_with_args(query, NPARAMS, types, values, nulls, false, 0) < 0)
+		elog(ERROR, "could not write outbox_internal.relay_progress");
+	row->known = SPI_processed == 1;
+	if (row->known)
+		row->tid = *(ItemPointer) DatumGetPointer(get_value(1, &isnull));
+	return row->known;
+}

@@ -1,0 +1,225 @@
+/*-------------------------------------------------------------------------
+ *
+ * schema_cache.c
+ *	  Pinned schemas as messages need them: text and fingerprint for framing,
+ *	  topic and ce_type for addressing, and the ids that registries gave.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type_d.h"
+#include "common/hashfn.h"
+#include "executor/spi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+
+#include "catalog/outbox_catalog.h"
+#include "relay/read/schema_cache.h"
+
+static bool load_schema(OutboxSchemaCache *cache, OutboxCachedSchema *entry);
+static void load_registrations(OutboxSchemaCache *cache, OutboxCachedSchema *entry);
+static const char *get_text(uint64 row, int column);
+static OutboxRegistration *find_or_add(OutboxSchema *schema, const OutboxRegistration *wanted);
+static void add_unsaved(OutboxSchemaCache *cache, int32 schema_id, const OutboxRegistration *registration);
+static Datum text_datum(const char *utf8);
+
+void
+OutboxSchemaCacheInit(OutboxSchemaCache *cache, int32 sink_id, int64 forgotten, MemoryContext context)
+{
+	HASHCTL control = {.keysize = sizeof(int32), .entrysize = sizeof(OutboxCachedSchema), .hcxt = context};
+
+	memset(cache, 0, sizeof(*cache));
+	cache->sink_id = sink_id;
+	cache->forgotten = forgotten;
+	cache->context = context;
+	cache->entries = hash_create("outbox schemas", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+const OutboxCachedSchema *
+OutboxSchemaGetSlow(OutboxSchemaCache *cache, int32 id)
+{
+	OutboxCachedSchema *entry = hash_search(cache->entries, &id, HASH_FIND, NULL);
+	OutboxCachedSchema loaded = {.id = id};
+
+	if (entry == NULL)
+	{
+		if (!load_schema(cache, &loaded))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("schema %d of an event does not exist", id),
+					 errdetail("outbox.event_schema has no row with this id."),
+					 errhint("Restore the row; events cannot be published without the schema they were written with.")));
+		entry = hash_search(cache->entries, &id, HASH_ENTER, NULL);
+		*entry = loaded;
+	}
+	cache->last = entry;
+	return entry;
+}
+
+static bool
+load_schema(OutboxSchemaCache *cache, OutboxCachedSchema *entry)
+{
+	static const char query[] =
+		"SELECT s.topic, s.ce_type, s.schema, s.fingerprint,"
+		" concat_ws('.', s.schema::json ->> 'namespace', s.schema::json ->> 'name')"
+		" FROM outbox_internal.event_schema s WHERE s.id = $1";
+	Oid types[1] = {INT4OID};
+	Datum values[1] = {Int32GetDatum(entry->id)};
+	OutboxOwnerScope scope;
+	bool found;
+	bool isnull;
+
+	OutboxOwnerBegin(&scope);
+	SPI_connect();
+	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read outbox_internal.event_schema");
+	found = SPI_processed == 1;
+	if (found)
+	{
+		MemoryContext old = MemoryContextSwitchTo(cache->context);
+
+		entry->topic = get_text(0, 1);
+		entry->topic_hash = hash_bytes_extended((const unsigned char *) entry->topic, strlen(entry->topic), 0);
+		entry->ce_type = get_text(0, 2);
+		entry->schema.id = entry->id;
+		entry->schema.text = get_text(0, 3);
+		entry->schema.fingerprint = (uint64) DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 4, &isnull));
+		entry->schema.full_name = get_text(0, 5);
+		MemoryContextSwitchTo(old);
+		load_registrations(cache, entry);
+	}
+	SPI_finish();
+	OutboxOwnerEnd(&scope);
+	/* a lock wait may have swallowed a wake-up */
+	SetLatch(MyLatch);
+	return found;
+}
+
+/* Within SPI, whose calls leave its own memory context behind. */
+static void
+load_registrations(OutboxSchemaCache *cache, OutboxCachedSchema *entry)
+{
+	static const char query[] =
+		"SELECT registry, subject, registered_id FROM outbox_internal.schema_registration WHERE sink_id = $1 AND schema_id = $2";
+	Oid types[2] = {INT4OID, INT4OID};
+	Datum values[2] = {Int32GetDatum(cache->sink_id), Int32GetDatum(entry->id)};
+	OutboxRegistration *registrations;
+	MemoryContext caller;
+	bool isnull;
+
+	if (SPI_execute_with_args(query, 2, types, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read outbox_internal.schema_registration");
+	caller = MemoryContextSwitchTo(cache->context);
+	registrations = palloc(sizeof(OutboxRegistration) * Max(1, SPI_processed));
+	for (uint64 i = 0; i < SPI_processed; i++)
+		registrations[i] = (OutboxRegistration){
+			.registry = get_text(i, 1),
+			.subject = get_text(i, 2),
+			.id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 3, &isnull))};
+	entry->schema.registrations = registrations;
+	entry->schema.nregistrations = (int) SPI_processed;
+	MemoryContextSwitchTo(caller);
+}
+
+/* A column of a row, in UTF-8, in the current memory context. */
+static const char *
+get_text(uint64 row, int column)
+{
+	bool isnull;
+	Datum value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
+	char *string;
+
+	if (isnull)
+		return "";
+	string = TextDatumGetCString(value);
+	return pg_server_to_any(string, strlen(string), PG_UTF8);
+}
+
+void
+OutboxSchemaRegistered(OutboxSchemaCache *cache, int32 schema_id, const OutboxRegistration *registration)
+{
+	OutboxCachedSchema *entry = hash_search(cache->entries, &schema_id, HASH_FIND, NULL);
+	OutboxRegistration *known;
+	MemoryContext caller;
+
+	if (entry == NULL)
+		return;
+	caller = MemoryContextSwitchTo(cache->context);
+	known = find_or_add(&entry->schema, registration);
+	if (known->id != registration->id)
+	{
+		known->id = registration->id;
+		add_unsaved(cache, schema_id, known);
+	}
+	MemoryContextSwitchTo(caller);
+}
+
+/* One that is added has no id yet. Allocates in the current memory context. */
+static OutboxRegistration *
+find_or_add(OutboxSchema *schema, const OutboxRegistration *wanted)
+{
+	OutboxRegistration *all = unconstify(OutboxRegistration *, schema->registrations);
+	int n = schema->nregistrations;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (strcmp(all[i].registry, wanted->registry) == 0 && strcmp(all[i].subject, wanted->subject) == 0)
+			return &all[i];
+	}
+	all = repalloc(all, sizeof(OutboxRegistration) * (n + 1));
+	all[n] = (OutboxRegistration){.registry = pstrdup(wanted->registry), .subject = pstrdup(wanted->subject)};
+	schema->registrations = all;
+	schema->nregistrations = n + 1;
+	return &all[n];
+}
+
+static void
+add_unsaved(OutboxSchemaCache *cache, int32 schema_id, const OutboxRegistration *registration)
+{
+	if (cache->nunsaved == cache->capacity)
+	{
+		int capacity = Max(8, cache->capacity * 2);
+		Size size = sizeof(OutboxNewRegistration) * capacity;
+
+		cache->unsaved = cache->unsaved == NULL ? MemoryContextAlloc(cache->context, size)
+												: repalloc(cache->unsaved, size);
+		cache->capacity = capacity;
+	}
+	cache->unsaved[cache->nunsaved++] = (OutboxNewRegistration){schema_id, *registration};
+}
+
+void
+OutboxSchemaSaveRegistrations(OutboxSchemaCache *cache)
+{
+	static const char query[] =
+		"INSERT INTO outbox_internal.schema_registration (sink_id, registry, subject, schema_id, registered_id)"
+		" SELECT k.id, $2, $3, s.id, $5 FROM outbox_internal.event_schema s, outbox_internal.sink k"
+		" WHERE k.id = $1 AND s.id = $4 AND k.forgotten = $6"
+		" ON CONFLICT (sink_id, registry, subject, schema_id)"
+		" DO UPDATE SET registered_id = excluded.registered_id, registered_at = clock_timestamp()";
+	Oid types[6] = {INT4OID, TEXTOID, TEXTOID, INT4OID, INT4OID, INT8OID};
+
+	for (int i = 0; i < cache->nunsaved; i++)
+	{
+		const OutboxRegistration *registration = &cache->unsaved[i].registration;
+		Datum values[6] = {Int32GetDatum(cache->sink_id),
+						   text_datum(registration->registry),
+						   text_datum(registration->subject),
+						   Int32GetDatum(cache->unsaved[i].schema_id),
+						   Int32GetDatum(registration->id),
+						   Int64GetDatum(cache->forgotten)};
+
+		if (SPI_execute_with_args(query, 6, types, values, NULL, false, 0) != SPI_OK_INSERT)
+			elog(ERROR, "could not write outbox_internal.schema_registration");
+	}
+}
+
+/* From UTF-8, in which sinks speak. */
+static Datum
+text_datum(const char *utf8)
+{
+	return CStringGetTextDatum(pg_any_to_server(utf8, strlen(utf8), PG_UTF8));
+}

@@ -1,0 +1,248 @@
+/*-------------------------------------------------------------------------
+ *
+ * replay_request.c
+ *	  A row of outbox_internal.replay_request: what to publish again, and how far it got.
+ *
+ * The set of events is fixed when the replay is asked for: those that lay
+ * before the sink's position then. So a replay cannot run ahead of what the
+ * relay publishes first, and a restart goes on with the same set. Snapshots
+ * mean something only in the copy of the data in which they were taken.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xlog.h"
+#include "catalog/pg_type_d.h"
+#include "executor/spi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "relay/replay/replay_request.h"
+#include "relay/session/session.h"
+
+/* Columns of the query below. */
+enum
+{
+	REQUEST_FROM_TIME = 1,
+	REQUEST_TO_TIME,
+	REQUEST_FROM_SEQ,
+	REQUEST_TO_SEQ,
+	REQUEST_EVENT_TYPE,
+	REQUEST_AGGREGATE_TYPE,
+	REQUEST_AGGREGATE_ID,
+	REQUEST_SNAP_LAST,
+	REQUEST_SNAP_CUR,
+	REQUEST_SNAP_CURSOR,
+	REQUEST_TOPIC,
+	REQUEST_RATE,
+	REQUEST_EVENTS,
+	REQUEST_CURSOR,
+	REQUEST_PUBLISHED,
+	REQUEST_REJECTED,
+	REQUEST_SYSTEM_IDENTIFIER,
+	REQUEST_DATABASE_OID,
+	REQUEST_EXCLUDED
+};
+
+static bool read_row(OutboxReplayRequest *request, MemoryContext context);
+static void read_columns(OutboxReplayRequest *request);
+static void read_excluded(OutboxReplayRequest *request);
+static bool is_foreign(const OutboxReplayRequest *request);
+static void close_foreign(int64 id);
+static Datum get_value(int column, bool *isnull);
+static int64 get_int64(int column, int64 missing);
+static char *get_text(int column);
+static OutboxSnapshot *get_snapshot(int column);
+
+bool
+OutboxReplayRequestLoad(OutboxReplayRequest *request, int64 id)
+{
+	MemoryContext context = CurrentMemoryContext;
+	OutboxOwnerScope scope;
+	bool found;
+
+	memset(request, 0, sizeof(*request));
+	request->id = id;
+	OutboxSessionBeginQuery(&scope);
+	found = read_row(request, context);
+	OutboxSessionEndQuery(&scope);
+	return found;
+}
+
+/* Within SPI. */
+static bool
+read_row(OutboxReplayRequest *request, MemoryContext context)
+{
+	static const char query[] =
+		"SELECT from_time, to_time, from_seq, to_seq, event_type, aggregate_type, aggregate_id,"
+		" snap_last, snap_cur, snap_cursor, topic, rate, events, cursor, published, rejected,"
+		" system_identifier, database_oid, excluded"
+		" FROM outbox_internal.replay_request WHERE id = $1 AND state IN ('waiting', 'running')";
+	Oid types[1] = {INT8OID};
+	Datum values[1] = {Int64GetDatum(request->id)};
+	MemoryContext old;
+
+	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read outbox_internal.replay_request");
+	if (SPI_processed == 0)
+		return false;
+	old = MemoryContextSwitchTo(context);
+	read_columns(request);
+	MemoryContextSwitchTo(old);
+	if (!is_foreign(request))
+		return true;
+	close_foreign(request->id);
+	return false;
+}
+
+static void
+read_columns(OutboxReplayRequest *request)
+{
+	char *topic = get_text(REQUEST_TOPIC);
+	bool isnull;
+
+	request->from_time = get_int64(REQUEST_FROM_TIME, DT_NOBEGIN);
+	request->to_time = get_int64(REQUEST_TO_TIME, DT_NOEND);
+	request->from_seq = get_int64(REQUEST_FROM_SEQ, 0);
+	request->to_seq = get_int64(REQUEST_TO_SEQ, PG_INT64_MAX);
+	request->event_type = get_text(REQUEST_EVENT_TYPE);
+	request->aggregate_type = get_text(REQUEST_AGGREGATE_TYPE);
+	request->aggregate_id = get_text(REQUEST_AGGREGATE_ID);
+	request->last = get_snapshot(REQUEST_SNAP_LAST);
+	request->cur = get_snapshot(REQUEST_SNAP_CUR);
+	request->cur_cursor = get_int64(REQUEST_SNAP_CURSOR, 0);
+	request->topic = topic != NULL ? pg_server_to_any(topic, strlen(topic), PG_UTF8) : NULL;
+	request->rate = DatumGetInt32(get_value(REQUEST_RATE, &isnull));
+	request->events = get_int64(REQUEST_EVENTS, 0);
+	request->cursor = get_int64(REQUEST_CURSOR, 0);
+	request->published = get_int64(REQUEST_PUBLISHED, 0);
+	request->rejected = get_int64(REQUEST_REJECTED, 0);
+	read_excluded(request);
+}
+
+static void
+read_excluded(OutboxReplayRequest *request)
+{
+	bool isnull;
+	ArrayType *array = DatumGetArrayTypeP(get_value(REQUEST_EXCLUDED, &isnull));
+	Datum *values;
+
+	deconstruct_array(array, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &values, NULL, &request->nexcluded);
+	request->excluded = palloc(sizeof(int64) * Max(request->nexcluded, 1));
+	for (int i = 0; i < request->nexcluded; i++)
+		request->excluded[i] = DatumGetInt64(values[i]);
+	pfree(values);
+}
+
+bool
+OutboxReplayExcludes(const OutboxReplayRequest *request, int64 seq)
+{
+	int low = 0;
+	int high = request->nexcluded;
+
+	while (low < high)
+	{
+		int middle = low + (high - low) / 2;
+
+		if (request->excluded[middle] == seq)
+			return true;
+		if (request->excluded[middle] < seq)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
+}
+
+/* Asked for in a database that this one is a copy of, or in a future that a failover has lost? */
+static bool
+is_foreign(const OutboxReplayRequest *request)
+{
+	uint64 next = U64FromFullTransactionId(ReadNextFullTransactionId());
+	bool isnull;
+
+	return (uint64) get_int64(REQUEST_SYSTEM_IDENTIFIER, 0) != GetSystemIdentifier() ||
+		DatumGetObjectId(get_value(REQUEST_DATABASE_OID, &isnull)) != MyDatabaseId ||
+		(request->last != NULL && request->last->xmax > next) ||
+		(request->cur != NULL && request->cur->xmax > next);
+}
+
+static void
+close_foreign(int64 id)
+{
+	static const char query[] =
+		"UPDATE outbox_internal.replay_request SET state = 'cancelled', finished_at = clock_timestamp(),"
+		" error = 'It was asked for in another copy of the data.' WHERE id = $1";
+	Oid types[1] = {INT8OID};
+	Datum values[1] = {Int64GetDatum(id)};
+
+	if (SPI_execute_with_args(query, 1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "could not write outbox_internal.replay_request");
+}
+
+static Datum
+get_value(int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, isnull);
+}
+
+/* Of a bigint or timestamptz. */
+static int64
+get_int64(int column, int64 missing)
+{
+	bool isnull;
+	Datum value = get_value(column, &isnull);
+
+	return isnull ? missing : DatumGetInt64(value);
+}
+
+static char *
+get_text(int column)
+{
+	bool isnull;
+	Datum value = get_value(column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+static OutboxSnapshot *
+get_snapshot(int column)
+{
+	bool isnull;
+	Datum value = get_value(column, &isnull);
+
+	return isnull ? NULL : OutboxSnapshotFromDatum(value);
+}
+
+/* What was published counts also when somebody has cancelled the rest meanwhile. */
+bool
+OutboxReplayRequestSave(const OutboxReplayRequest *request, bool finished, const char *error)
+{
+	static const char query[] =
+		"UPDATE outbox_internal.replay_request r SET cursor = $2, published = $3, rejected = $4, error = $5,"
+		" started_at = coalesce(r.started_at, clock_timestamp()), updated_at = clock_timestamp(),"
+		" state = CASE WHEN r.state NOT IN ('waiting', 'running') THEN r.state WHEN $6 THEN 'done' ELSE 'running' END,"
+		" finished_at = CASE WHEN r.state IN ('waiting', 'running') AND $6 THEN clock_timestamp() ELSE r.finished_at END"
+		" WHERE r.id = $1 RETURNING r.state IN ('running', 'done')";
+	Oid types[6] = {INT8OID, INT8OID, INT8OID, INT8OID, TEXTOID, BOOLOID};
+	Datum values[6] = {Int64GetDatum(request->id), Int64GetDatum(request->cursor),
+					   Int64GetDatum(request->published), Int64GetDatum(request->rejected),
+					   (Datum) 0, BoolGetDatum(finished)};
+	OutboxOwnerScope scope;
+	bool isnull;
+	bool goes_on;
+
+	OutboxSessionBeginQuery(&scope);
+	if (error != NULL)
+		values[4] = CStringGetTextDatum(error);
+	if (SPI_execute_with_args(query, 6, types, values, error != NULL ? NULL : "    n ", false, 0) != SPI_OK_UPDATE_RETURNING)
+		elog(ERROR, "could not write outbox_internal.replay_request");
+	goes_on = SPI_processed == 1 && DatumGetBool(get_value(1, &isnull));
+	OutboxSessionEndQuery(&scope);
+	return goes_on;
+}

@@ -1,0 +1,231 @@
+/*-------------------------------------------------------------------------
+ *
+ * sink_row.c
+ *	  The relay's own row of outbox_internal.sink.
+ *
+ * A sink remembers which copy of the data it was started from: the database
+ * system, the database, and the site when outbox.site names one. A restored
+ * backup or a cloned database has the same row but must not publish by
+ * surprise: consumers would see events of a world that is not theirs.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "catalog/pg_type_d.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "catalog/outbox_catalog.h"
+#include "guc.h"
+#include "relay/session/session.h"
+#include "relay/session/sink_row.h"
+
+static OutboxSinkWish read_row(OutboxSinkRow *row);
+static bool same_target(const OutboxSinkRow *row, const char *library, const Jsonb *options, OutboxOnReject on_reject);
+static OutboxOnReject parse_on_reject(const char *text);
+static void check_copy(OutboxSinkRow *row);
+static void claim_copy(const OutboxSinkRow *row);
+static Datum get_value(int column, bool *isnull);
+
+void
+OutboxSinkRowInit(OutboxSinkRow *row, int32 id, MemoryContext context)
+{
+	memset(row, 0, sizeof(*row));
+	row->id = id;
+	row->context = AllocSetContextCreate(context, "outbox sink row", ALLOCSET_SMALL_SIZES);
+}
+
+OutboxSinkWish
+OutboxSinkRowLoad(OutboxSinkRow *row)
+{
+	OutboxOwnerScope scope;
+	OutboxSinkWish wish;
+	Oid extension;
+
+	OutboxSessionBegin();
+	extension = OutboxExtensionOid(true);
+	if (!OidIsValid(extension) || (row->loaded && extension != row->extension))
+	{
+		OutboxSessionCommit();
+		return OUTBOX_SINK_STOP;
+	}
+
+	row->extension = extension;
+	OutboxSessionEnterQuery(&scope);
+	wish = read_row(row);
+	OutboxSessionEndQuery(&scope);
+	return wish;
+}
+
+static OutboxSinkWish
+read_row(OutboxSinkRow *row)
+{
+	static const char query[] =
+		"SELECT name, library, options, desired_state = 'running', system_identifier, database_oid, site,"
+		" (SELECT min(r.id) FROM outbox_internal.replay_request r WHERE r.sink_id = $1 AND r.state IN ('waiting', 'running')),"
+		" EXISTS (SELECT FROM outbox_internal.relay_progress WHERE sink_id = $1 AND rewind_to IS NOT NULL),"
+		" on_reject, resolved, forgotten"
+		" FROM outbox_internal.sink WHERE id = $1";
+	Oid types[1] = {INT4OID};
+	Datum values[1] = {Int32GetDatum(row->id)};
+	bool isnull;
+	bool changed;
+	char *library;
+	Jsonb *options;
+	OutboxOnReject on_reject;
+	int64 forgotten;
+	MemoryContext old;
+
+	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read outbox_internal.sink");
+	if (SPI_processed == 0 || !DatumGetBool(get_value(4, &isnull)))
+		return OUTBOX_SINK_STOP;
+
+	library = TextDatumGetCString(get_value(2, &isnull));
+	options = DatumGetJsonbP(get_value(3, &isnull));
+	on_reject = parse_on_reject(TextDatumGetCString(get_value(10, &isnull)));
+	forgotten = DatumGetInt64(get_value(12, &isnull));
+	/* asked to go back, or to ask the registry: the way to do that is to start over */
+	changed = row->loaded && (!same_target(row, library, options, on_reject) || forgotten != row->forgotten || DatumGetBool(get_value(9, &isnull)));
+
+	MemoryContextReset(row->context);
+	old = MemoryContextSwitchTo(row->context);
+	row->name = TextDatumGetCString(get_value(1, &isnull));
+	row->library = pstrdup(library);
+	row->options = palloc(VARSIZE(options));
+	memcpy(row->options, options, VARSIZE(options));
+	row->replay_id = DatumGetInt64(get_value(8, &isnull));
+	if (isnull)
+		row->replay_id = 0;
+	row->on_reject = on_reject;
+	row->forgotten = forgotten;
+	row->resolved = DatumGetInt64(get_value(11, &isnull));
+	row->copy_error = NULL;
+	row->copy_hint = NULL;
+	check_copy(row);
+	MemoryContextSwitchTo(old);
+	row->loaded = true;
+	if (row->copy_error == NULL)
+		claim_copy(row);
+	return changed ? OUTBOX_SINK_CHANGED : OUTBOX_SINK_RUN;
+}
+
+static bool
+same_target(const OutboxSinkRow *row, const char *library, const Jsonb *options, OutboxOnReject on_reject)
+{
+	return strcmp(row->library, library) == 0 && row->on_reject == on_reject &&
+		VARSIZE(row->options) == VARSIZE(options) &&
+		memcmp(row->options, options, VARSIZE(options)) == 0;
+}
+
+/* The table checks the words. */
+static OutboxOnReject
+parse_on_reject(const char *text)
+{
+	if (strcmp(text, "skip") == 0)
+		return OUTBOX_ON_REJECT_SKIP;
+	return strcmp(text, "stop") == 0 ? OUTBOX_ON_REJECT_STOP : OUTBOX_ON_REJECT_BLOCK_KEY;
+}
+
+static Datum
+get_value(int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, isnull);
+}
+
+/* Is this the copy of the data that the sink was started from? Marks that are NULL are not set yet. */
+static void
+check_copy(OutboxSinkRow *row)
+{
+	bool no_system;
+	bool no_database;
+	bool no_site;
+	uint64 system_identifier = (uint64) DatumGetInt64(get_value(5, &no_system));
+	Oid database = DatumGetObjectId(get_value(6, &no_database));
+	Datum site = get_value(7, &no_site);
+
+	if (!no_system && system_identifier != GetSystemIdentifier())
+		row->copy_error = psprintf("sink \"%s\" was started in another database system (%llu, this one is %llu)",
+								   row->name, (unsigned long long) system_identifier,
+								   (unsigned long long) GetSystemIdentifier());
+	else if (!no_database && database != MyDatabaseId)
+		row->copy_error = psprintf("sink \"%s\" was started in another database (with the object id %u, this one has %u)",
+								   row->name, database, MyDatabaseId);
+	else if (!no_site && strcmp(TextDatumGetCString(site), outbox_site) != 0)
+		row->copy_error = psprintf("sink \"%s\" was started at site \"%s\", but outbox.site is \"%s\"",
+								   row->name, TextDatumGetCString(site), outbox_site);
+	if (row->copy_error != NULL)
+		row->copy_hint = psprintf("This looks like a copy of the data. If it shall publish, confirm it: SELECT outbox.start_relay('%s');",
+								  row->name);
+}
+
+/* The first start marks the row; a site that is named later is added. */
+static void
+claim_copy(const OutboxSinkRow *row)
+{
+	static const char query[] =
+		"UPDATE outbox_internal.sink SET system_identifier = $2, database_oid = $3, site = nullif($4, '')"
+		" WHERE id = $1 AND (system_identifier IS NULL OR database_oid IS NULL OR site IS DISTINCT FROM nullif($4, ''))";
+	Oid types[4] = {INT4OID, INT8OID, OIDOID, TEXTOID};
+	Datum values[4] = {Int32GetDatum(row->id), Int64GetDatum((int64) GetSystemIdentifier()),
+					   ObjectIdGetDatum(MyDatabaseId), CStringGetTextDatum(outbox_site)};
+	bool no_system;
+	bool no_database;
+	bool no_site;
+
+	(void) get_value(5, &no_system);
+	(void) get_value(6, &no_database);
+	(void) get_value(7, &no_site);
+	if (!no_system && !no_database && (!no_site || outbox_site[0] == '\0'))
+		return;
+	if (SPI_execute_with_args(query, 4, types, values, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "could not write outbox_internal.sink");
+}
+
+/* Raises nothing: after an error it tells whether that was only the end of the extension. */
+bool
+OutboxSinkRowGone(const OutboxSinkRow *row)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	volatile bool gone = false;
+
+	PG_TRY();
+	{
+		OutboxSessionBegin();
+		gone = row->loaded && OutboxExtensionOid(true) != row->extension;
+		OutboxSessionCommit();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		FlushErrorState();
+		OutboxSessionAbort();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	return gone;
+}
+
+bool
+OutboxSinkRowLock(const OutboxSinkRow *row)
+{
+	LOCKTAG tag;
+	bool granted = true;
+
+	OutboxSessionBegin();
+	/* dropped by now, there is nothing to compete for, and the next look at the row ends the relay */
+	if (OutboxExtensionOid(true) == row->extension)
+	{
+		SET_LOCKTAG_OBJECT(tag, MyDatabaseId, OutboxRelationOid("sink"), row->id, 0);
+		/* of the session locks only those of the user method are released when a process exits */
+		tag.locktag_lockmethodid = USER_LOCKMETHOD;
+		granted = LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+	}
+	OutboxSessionCommit();
+	return granted;
+}

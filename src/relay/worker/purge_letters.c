@@ -1,0 +1,64 @@
+/*-------------------------------------------------------------------------
+ *
+ * purge_letters.c
+ *	  Forgets dead letters that a person has dealt with.
+ *
+ * A resolved dead letter (redriven or discarded) is kept for
+ * outbox.dead_letter_retention, so that whoever asks finds what became of it;
+ * open ones are never removed. Every relay of a database does this now and
+ * then; rows that another one is removing are skipped.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/timestamp.h"
+
+#include "guc.h"
+#include "relay/session/session.h"
+#include "relay/worker/worker.h"
+
+/* How often, and how many at a time: the relay has better things to do. */
+#define PURGE_INTERVAL_MS (10 * 60 * 1000)
+#define PURGE_ROWS 1000
+
+static long purge_interval(void);
+static void purge(void);
+
+void
+OutboxRelayPurge(OutboxRelay *relay)
+{
+	OutboxOwnerScope scope;
+
+	if (outbox_dead_letter_retention < 0 ||
+		!TimestampDifferenceExceeds(relay->purged_at, relay->now, purge_interval()))
+		return;
+	relay->purged_at = relay->now;
+	OutboxChoreBegin(&scope);
+	purge();
+	OutboxSessionEndQuery(&scope);
+}
+
+/* A short retention is looked at more often. */
+static long
+purge_interval(void)
+{
+	return Max(1000, Min((long) outbox_dead_letter_retention * 1000, PURGE_INTERVAL_MS));
+}
+
+static void
+purge(void)
+{
+	static const char query[] =
+		"DELETE FROM outbox_internal.dead_letter_entry WHERE id IN"
+		" (SELECT id FROM outbox_internal.dead_letter_entry WHERE state <> 'open'"
+		" AND resolved_at < clock_timestamp() - make_interval(secs => $1)"
+		" LIMIT $2 FOR UPDATE SKIP LOCKED)";
+	Oid types[] = {FLOAT8OID, INT4OID};
+	Datum values[] = {Float8GetDatum(outbox_dead_letter_retention), Int32GetDatum(PURGE_ROWS)};
+
+	if (SPI_execute_with_args(query, lengthof(types), types, values, NULL, false, 0) != SPI_OK_DELETE)
+		elog(ERROR, "could not remove resolved dead letters");
+}
