@@ -99,6 +99,21 @@ check_headers()
     [ -z "$found" ] || { breaches=$((breaches + 1)); printf 'lint: every header compiles alone after postgres.h\n%s\n' "$found"; }
 }
 
+# A room (a folder of src/) uses its own headers and those of the rooms below it. The files in src/ itself are for all; what
+# starts the library and what declares the settings (outbox_ext.c, guc.c) know everything.
+check_rooms()
+{
+    rules=$((rules + 1))
+    local found
+    found=$(find src -mindepth 2 -name '*.[ch]' -not -path 'src/sinks/*' | sort | xargs awk '
+        BEGIN { while ((getline line < "test/rooms") > 0) if (line !~ /^#/) level[line] = ++rooms }
+        FNR == 1 { room = FILENAME; sub(/^src\//, "", room); sub(/\/[^\/]*$/, "", room)
+            if (!(room in level)) print FILENAME ": its room is not in test/rooms" }
+        /^#include "[a-z_\/]*\// { target = $2; gsub(/"/, "", target); sub(/\/[^\/]*$/, "", target)
+            if (target in level && level[target] > level[room]) print FILENAME ":" FNR ": " room "/ must not use " target "/" }')
+    [ -z "$found" ] || { breaches=$((breaches + 1)); printf 'lint: rooms use rooms below them only (test/rooms)\n%s\n' "$found"; }
+}
+
 # A function that does not fit on two screens does more than one thing.
 check_length()
 {
@@ -166,6 +181,7 @@ forbid 'no path of a developer machine' '(/home|/root)/[a-z]' "${scripts[@]}"
 mkdir -p build
 check_errcode
 check_headers
+check_rooms
 check_length
 check_sql
 check_meta

@@ -7,9 +7,17 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/varlena.h"
 
 #include "catalog/arguments.h"
+#include "catalog/outbox_catalog.h"
+#include "catalog/statement.h"
+#include "compat.h"
 
 void
 OutboxRequireArg(FunctionCallInfo fcinfo, int arg, const char *argument)
@@ -32,4 +40,78 @@ OutboxRequiredTextArg(FunctionCallInfo fcinfo, int arg, const char *argument)
 {
 	OutboxRequireArg(fcinfo, arg, argument);
 	return OutboxTextArg(fcinfo, arg);
+}
+
+List *
+OutboxNameListArg(FunctionCallInfo fcinfo, int arg, const char *argument)
+{
+	return PG_ARGISNULL(arg) ? NIL : OutboxNameList(PG_GETARG_DATUM(arg), argument);
+}
+
+char *
+OutboxNamesToArray(const List *names)
+{
+	Datum *elements = palloc(sizeof(Datum) * Max(list_length(names), 1));
+	ArrayType *array;
+	int count = 0;
+	ListCell *lc;
+	Oid output;
+	bool is_varlena;
+
+	foreach (lc, names)
+		elements[count++] = CStringGetTextDatum(lfirst(lc));
+	array = construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT);
+	getTypeOutputInfo(TEXTARRAYOID, &output, &is_varlena);
+	return OidOutputFunctionCall(output, PointerGetDatum(array));
+}
+
+OutboxContractConfig *
+OutboxContractArg(FunctionCallInfo fcinfo, int arg, const char *argument)
+{
+	/* before anything of ours is read: tables of another version may look different */
+	OutboxRequireVersion();
+	return OutboxContractGet(OutboxRequiredTextArg(fcinfo, arg, argument));
+}
+
+char *
+OutboxEventTypeContract(const char *event_type)
+{
+	return OutboxExecute("SELECT c.name FROM outbox_internal.event_type e JOIN outbox_internal.contract c ON c.id = e.contract_id"
+						 " WHERE e.name = $1",
+						 1, &event_type);
+}
+
+void
+OutboxCheckName(const char *kind, const char *name, int max_bytes)
+{
+	bool valid = name[0] != '\0' && !(name[0] >= '0' && name[0] <= '9');
+
+	for (const char *c = name; *c; c++)
+		valid &= (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '_';
+	if (!valid)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("invalid %s name \"%s\"", kind, name),
+				 errdetail("Names become Avro names, topics and trigger names."),
+				 errhint("Use letters, digits and underscores, not starting with a digit.")));
+	if (strlen(name) > max_bytes)
+		ereport(ERROR,
+				(errcode(ERRCODE_NAME_TOO_LONG),
+				 errmsg("%s name \"%s\" is too long", kind, name),
+				 errdetail("It has %zu bytes; at most %d are allowed.", strlen(name), max_bytes),
+				 errhint("Choose a shorter name.")));
+}
+
+Oid
+OutboxResolveRelation(const char *argument, const char *name)
+{
+	RangeVar *range = makeRangeVarFromNameList(OutboxQualifiedNameList(name));
+	Oid relation = RangeVarGetRelid(range, AccessShareLock, true);
+
+	if (!OidIsValid(relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("the %s \"%s\" does not exist", argument, name),
+				 errhint("Qualify the name with its schema, or set search_path.")));
+	return relation;
 }

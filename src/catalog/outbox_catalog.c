@@ -119,6 +119,15 @@ relation_oid(const char *schema_name, const char *relname)
 	return relid;
 }
 
+bool
+OutboxIsDecode(Oid function)
+{
+	char *name = get_func_name(function);
+
+	return name && strcmp(name, "decode") == 0 &&
+		get_func_namespace(function) == OutboxSchemaOid();
+}
+
 Oid
 OutboxEventOid(void)
 {

@@ -59,6 +59,9 @@ enum OutboxLeafAttribute
 #define OUTBOX_EVENT_TOMBSTONE_ONLY 0x0010  /* the event is published as a null value */
 #define OUTBOX_EVENT_TOMBSTONES (OUTBOX_EVENT_TOMBSTONE_AFTER | OUTBOX_EVENT_TOMBSTONE_ONLY)
 
+/* Is this function outbox.decode()? It neither raises nor depends on settings. */
+extern bool OutboxIsDecode(Oid function);
+
 /*
  * All of these look in the system catalogs (a cached syscache probe) and so
  * need a transaction. They follow DROP and CREATE EXTENSION: nothing is

@@ -36,8 +36,8 @@
 #include "utils/snapmgr.h"
 
 #include "catalog/outbox_catalog.h"
+#include "catalog/statement.h"
 #include "compat.h"
-#include "contract/api/contract_api.h"
 #include "contract/environment/guard.h"
 #include "contract/prove/key_proof.h"
 #include "contract/view/partition.h"

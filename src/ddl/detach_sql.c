@@ -25,7 +25,9 @@
 #include "utils/lsyscache.h"
 #include "utils/tuplestore.h"
 
+#include "catalog/arguments.h"
 #include "catalog/outbox_catalog.h"
+#include "catalog/statement.h"
 #include "compat.h"
 #include "contract/api/contract_api.h"
 #include "contract/api/source_trigger.h"

@@ -19,7 +19,7 @@
 #include "utils/tuplestore.h"
 
 #include "catalog/outbox_catalog.h"
-#include "contract/api/contract_api.h"
+#include "catalog/statement.h"
 #include "contract/environment/lock_attempts.h"
 #include "contract/view/stored_view.h"
 

@@ -32,7 +32,6 @@
 #include "capture/transition/commit_guard.h"
 #include "capture/write/cost.h"
 #include "capture/write/event_writer.h"
-#include "contract/api/contract_api.h"
 #include "guc.h"
 #include "shared/bulk_filter.h"
 #include "shared/key_ticket.h"

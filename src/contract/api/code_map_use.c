@@ -32,8 +32,8 @@
 #include "utils/rel.h"
 
 #include "catalog/outbox_catalog.h"
+#include "catalog/statement.h"
 #include "compat.h"
-#include "contract/api/contract_api.h"
 #include "contract/codes/code_map.h"
 #include "contract/compile/key_query_parse.h"
 #include "contract/environment/evaluation.h"

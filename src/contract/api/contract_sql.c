@@ -26,7 +26,9 @@
 #include "utils/rel.h"
 
 #include "avro/outbox_avro.h"
+#include "catalog/arguments.h"
 #include "catalog/outbox_catalog.h"
+#include "catalog/statement.h"
 #include "contract/api/contract_api.h"
 #include "contract/api/source_trigger.h"
 #include "contract/compile/compile.h"

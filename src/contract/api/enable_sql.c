@@ -12,7 +12,9 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "catalog/arguments.h"
 #include "catalog/outbox_catalog.h"
+#include "catalog/statement.h"
 #include "contract/api/contract_api.h"
 #include "contract/api/source_trigger.h"
 #include "contract/codes/code_map.h"

@@ -12,7 +12,9 @@
 #include "utils/formatting.h"
 #include "utils/lsyscache.h"
 
+#include "catalog/arguments.h"
 #include "catalog/outbox_catalog.h"
+#include "catalog/statement.h"
 #include "contract/api/contract_api.h"
 #include "contract/compile/compile.h"
 #include "contract/prove/fault_list.h"

@@ -28,6 +28,7 @@
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
+#include "catalog/arguments.h"
 #include "compat.h"
 #include "contract/api/contract_api.h"
 #include "contract/codes/code_map.h"

@@ -14,6 +14,8 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "catalog/arguments.h"
+#include "catalog/statement.h"
 #include "contract/api/contract_api.h"
 #include "contract/view/expression.h"
 #include "contract/view/view_owner.h"

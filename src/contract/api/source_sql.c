@@ -16,6 +16,8 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "catalog/arguments.h"
+#include "catalog/statement.h"
 #include "contract/api/contract_api.h"
 #include "contract/api/source_trigger.h"
 #include "contract/compile/touch.h"

@@ -116,15 +116,6 @@ OutboxUnknownCodes(void)
 	return unknown && unknown->len > 0 ? unknown->data : NULL;
 }
 
-bool
-OutboxIsDecode(Oid function)
-{
-	char *name = get_func_name(function);
-
-	return name && strcmp(name, "decode") == 0 &&
-		get_func_namespace(function) == OutboxSchemaOid();
-}
-
 /* The word, copied; NULL when the map or the code does not exist. */
 static text *
 decode(text *map_name, text *code)

@@ -25,7 +25,4 @@ extern void OutboxForgetUnknownCodes(void);
  */
 extern List *OutboxMissingMaps(const OutboxContractConfig *config);
 
-/* Is this function outbox.decode()? It neither raises nor depends on settings. */
-extern bool OutboxIsDecode(Oid function);
-
 #endif /* OUTBOX_CODE_MAP_H */

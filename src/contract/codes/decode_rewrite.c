@@ -27,7 +27,8 @@
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 
-#include "contract/api/contract_api.h"
+#include "catalog/outbox_catalog.h"
+#include "catalog/statement.h"
 #include "contract/codes/code_map.h"
 
 PG_FUNCTION_INFO_V1(outbox_view_without_decode);

@@ -20,7 +20,7 @@
 #include "parser/scansup.h"
 #include "utils/builtins.h"
 
-#include "contract/api/contract_api.h"
+#include "catalog/statement.h"
 #include "contract/compile/key_query_parse.h"
 #include "contract/compile/key_query_rename.h"
 

@@ -21,8 +21,6 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/hsearch.h"
-#include "utils/memutils.h"
 #include "utils/regproc.h"
 
 #include "compat.h"
@@ -30,11 +28,9 @@
 #include "contract/environment/evaluation.h"
 #include "contract/reach/trust.h"
 
-static HTAB *definers = NULL; /* OIDs of the functions that were judged so in this session */
 static fmgr_hook_type next_hook = NULL;
 
 static void meet_call(FmgrHookEventType event, FmgrInfo *function, Datum *arg);
-static bool is_definer(Oid function);
 static bool is_of(Oid function, Oid role);
 static bool runs_as_owner(Oid function);
 OUTBOX_NORETURN static void refuse(Oid function);
@@ -47,20 +43,10 @@ OutboxDefinerInit(void)
 }
 
 void
-OutboxNoteDefiner(Oid function)
-{
-	HASHCTL control = {.keysize = sizeof(Oid), .entrysize = sizeof(Oid), .hcxt = TopMemoryContext};
-
-	if (definers == NULL)
-		definers = hash_create("outbox SECURITY DEFINER functions", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	(void) hash_search(definers, &function, HASH_ENTER, NULL);
-}
-
-void
 OutboxCheckDefiner(Oid function)
 {
 	/* last of all: the server reads the same row next */
-	if (is_definer(function) && !is_of(function, GetUserId()) && !runs_as_owner(function))
+	if (OutboxTookForDefiner(function) && !is_of(function, GetUserId()) && !runs_as_owner(function))
 		refuse(function);
 }
 
@@ -68,17 +54,11 @@ OutboxCheckDefiner(Oid function)
 static void
 meet_call(FmgrHookEventType event, FmgrInfo *function, Datum *arg)
 {
-	if (event == FHET_START && definers && OutboxEvaluatesForeignCode() && is_definer(function->fn_oid) &&
+	if (event == FHET_START && OutboxTookForDefiner(function->fn_oid) && OutboxEvaluatesForeignCode() &&
 		!is_of(function->fn_oid, GetUserId()))
 		refuse(function->fn_oid);
 	if (next_hook)
 		next_hook(event, function, arg);
-}
-
-static bool
-is_definer(Oid function)
-{
-	return definers && hash_search(definers, &function, HASH_FIND, NULL);
 }
 
 /* May it run with the role's rights? */

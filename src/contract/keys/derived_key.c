@@ -24,8 +24,9 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "catalog/arguments.h"
 #include "catalog/outbox_catalog.h"
-#include "contract/api/contract_api.h"
+#include "catalog/statement.h"
 #include "contract/environment/evaluation.h"
 #include "contract/environment/guard.h"
 #include "contract/keys/derived_key.h"

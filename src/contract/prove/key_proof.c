@@ -15,7 +15,6 @@
 #include "utils/lsyscache.h"
 
 #include "catalog/outbox_catalog.h"
-#include "contract/api/contract_api.h"
 #include "contract/compile/commit_query.h"
 #include "contract/environment/evaluation.h"
 #include "contract/environment/guard.h"

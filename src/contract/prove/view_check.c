@@ -18,7 +18,7 @@
 
 #include "avro/outbox_avro.h"
 #include "catalog/outbox_catalog.h"
-#include "contract/api/contract_api.h"
+#include "catalog/statement.h"
 #include "contract/compile/compile.h"
 #include "contract/environment/evaluation.h"
 #include "contract/keys/key.h"

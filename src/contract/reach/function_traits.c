@@ -23,8 +23,8 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
+#include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "contract/codes/code_map.h"
 #include "contract/reach/function_traits.h"
 
 /* Functions that never raise, for no arguments; they read no setting either. */

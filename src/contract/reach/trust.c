@@ -30,13 +30,14 @@
 #include "parser/parse_type.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/regproc.h"
 #include "utils/syscache.h"
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "contract/environment/definer.h"
 #include "contract/reach/function_traits.h"
 #include "contract/reach/reach.h"
 #include "contract/reach/trust.h"
@@ -48,6 +49,10 @@ typedef struct TextWalk
 	bool has_literal; /* of which the type is not written there */
 } TextWalk;
 
+/* OIDs of the functions that were taken for harmless in this session because they run as their own owners */
+static HTAB *definers = NULL;
+
+static void note_definer(Oid function);
 static bool may_not_run(Oid function, Node *node, void *role);
 static bool check_function(Oid function, Node *node, void *runner);
 OUTBOX_NORETURN static void refuse(const OutboxRunner *runner, Oid function);
@@ -77,8 +82,24 @@ OutboxMayRun(Oid role, Oid function)
 	if (OutboxTrustsRole(role, owner))
 		return true;
 	if (as_owner)
-		OutboxNoteDefiner(function);
+		note_definer(function);
 	return as_owner;
+}
+
+static void
+note_definer(Oid function)
+{
+	HASHCTL control = {.keysize = sizeof(Oid), .entrysize = sizeof(Oid), .hcxt = TopMemoryContext};
+
+	if (definers == NULL)
+		definers = hash_create("outbox SECURITY DEFINER functions", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	(void) hash_search(definers, &function, HASH_ENTER, NULL);
+}
+
+bool
+OutboxTookForDefiner(Oid function)
+{
+	return definers && hash_search(definers, &function, HASH_FIND, NULL);
 }
 
 bool

@@ -26,6 +26,9 @@ extern bool OutboxMayRunAll(Oid role, Node *expression);
 /* Whose a function is, and does it run as that role (SECURITY DEFINER)? False: there is none. */
 extern bool OutboxFunctionOwner(Oid function, Oid *owner, bool *as_owner);
 
+/* Was the function taken for harmless in this session because it runs as its own owner? From then on it must (definer.c). */
+extern bool OutboxTookForDefiner(Oid function);
+
 /* May what the owner makes run with the role's rights? */
 extern bool OutboxTrustsRole(Oid role, Oid owner);
 extern void OutboxCheckExpressionTrust(const OutboxRunner *runner, Node *expression);

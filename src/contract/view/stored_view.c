@@ -25,8 +25,8 @@
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
+#include "catalog/statement.h"
 #include "compat.h"
-#include "contract/api/contract_api.h"
 #include "contract/environment/guard.h"
 #include "contract/reach/trust.h"
 #include "contract/view/stored_view.h"

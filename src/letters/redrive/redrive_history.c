@@ -35,8 +35,8 @@
 
 #include "capture/transition/change.h"
 #include "catalog/outbox_catalog.h"
+#include "catalog/statement.h"
 #include "compat.h"
-#include "contract/api/contract_api.h"
 #include "contract/compile/evaluate.h"
 #include "contract/environment/evaluation.h"
 #include "contract/environment/guard.h"

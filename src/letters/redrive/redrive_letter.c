@@ -14,7 +14,7 @@
 #include "utils/builtins.h"
 
 #include "catalog/outbox_catalog.h"
-#include "contract/api/contract_api.h"
+#include "catalog/statement.h"
 #include "letters/letter_json.h"
 #include "letters/redrive/redrive_letter.h"
 

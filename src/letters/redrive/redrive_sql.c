@@ -17,8 +17,9 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "catalog/arguments.h"
 #include "catalog/outbox_catalog.h"
-#include "contract/api/contract_api.h"
+#include "catalog/statement.h"
 #include "letters/redrive/redrive.h"
 #include "letters/rejected.h"
 

@@ -10,13 +10,13 @@
 
 #include "catalog/outbox_catalog.h"
 #include "relay/hold/hold.h"
-#include "relay/hold/release.h"
 #include "relay/publish/dispatch.h"
 #include "relay/read/message.h"
 #include "relay/read/progress.h"
 #include "relay/read/reader.h"
 #include "relay/read/schema_cache.h"
 #include "relay/session/sink_row.h"
+#include "relay/worker/release.h"
 #include "shared/outbox_shared.h"
 #include "sink/outbox_sink.h"
 
