@@ -82,11 +82,11 @@ class Outbox(Contender):
     def stop(self):
         with self.connect() as conn:
             conn.execute("SELECT outbox.stop_relay('kafka')")
-            common.poll(lambda: common.scalar(conn, "SELECT pid IS NULL FROM outbox.relay_report() WHERE sink = 'kafka'"), 30,
+            common.poll(lambda: common.scalar(conn, "SELECT pid IS NULL FROM outbox_internal.relay_report() WHERE sink = 'kafka'"), 30,
                         "the relay does not stop")
 
     def memory_pid(self, conn):
-        return common.scalar(conn, "SELECT pid FROM outbox.relay_report() WHERE sink = 'kafka'")
+        return common.scalar(conn, "SELECT pid FROM outbox_internal.relay_report() WHERE sink = 'kafka'")
 
     def left(self, conn):
         return left_by(conn, "relnamespace = 'outbox_internal'::regnamespace")

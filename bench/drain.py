@@ -48,7 +48,7 @@ def drain_by_relay(database, headers, events, linger):
     options = {"bootstrap.servers": kafka_topics.BROKER, "headers": headers}
     if linger >= 0:
         options["linger.ms"] = str(linger)
-    report = "SELECT pid, acked, state, last_error FROM outbox.relay_report() WHERE sink = 'kafka'"
+    report = "SELECT pid, acked, state, last_error FROM outbox_internal.relay_report() WHERE sink = 'kafka'"
     with common.connect(database) as conn:
         conn.execute("SELECT outbox.create_sink('kafka', library => 'outbox_kafka', options => %s)", [json.dumps(options)])
         lsn = common.scalar(conn, "SELECT pg_current_wal_insert_lsn()")

@@ -33,7 +33,7 @@ def set_up(conn):
 
 
 def relay_pid(conn):
-    return common.scalar(conn, "SELECT pid FROM outbox.relay_report() WHERE sink = 'kafka' AND state = 'running'")
+    return common.scalar(conn, "SELECT pid FROM outbox_internal.relay_report() WHERE sink = 'kafka' AND state = 'running'")
 
 
 def percentile(ordered, share):
@@ -78,7 +78,7 @@ def main():
     with common.connect() as conn:
         about = common.machine(conn)
         set_up(conn)
-        common.poll(lambda: conn.execute("SELECT FROM outbox.relay_report() WHERE state = 'running'").rowcount == 1, 30,
+        common.poll(lambda: conn.execute("SELECT FROM outbox_internal.relay_report() WHERE state = 'running'").rowcount == 1, 30,
                     "the relay does not run")
         measure(conn, "relay", 1000, 5, 1)
         runs, key = [], 10000

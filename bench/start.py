@@ -7,7 +7,7 @@ import kafka_topics
 
 PARTITIONS = [1, 16, 1000]
 TOPIC = "bench.start"
-REPORT = "SELECT pid, acked, state, last_error FROM outbox.relay_report() WHERE sink = 'kafka'"
+REPORT = "SELECT pid, acked, state, last_error FROM outbox_internal.relay_report() WHERE sink = 'kafka'"
 
 
 def set_up(events):

@@ -12,4 +12,4 @@ COMMENT ON SCHEMA outbox IS 'Transactional outbox: contracts, events, sinks (ext
 -- Whoever can name a table can keep others waiting, with no right on it: PREPARE of a DELETE locks it, CREATE RULE
 -- queues up for a lock. So what writers and relays lock is in a schema of which nobody has USAGE.
 CREATE SCHEMA outbox_internal;
-COMMENT ON SCHEMA outbox_internal IS 'Tables, leaves and sequences behind schema outbox; nobody needs USAGE here';
+COMMENT ON SCHEMA outbox_internal IS 'Tables, leaves, sequences and functions behind schema outbox; nobody needs USAGE here';

@@ -280,7 +280,7 @@ COMMENT ON COLUMN outbox_internal.sink.on_reject IS 'What follows an event that 
 COMMENT ON COLUMN outbox_internal.sink.forgotten IS 'Counts calls of forget_schema_ids(): the relay asks the registry again when it changes';
 COMMENT ON COLUMN outbox_internal.sink.resolved IS 'Counts calls that redrove or discarded its rejected events: the relay looks when it changes';
 
--- Columns as in outbox.event, then what is ours. Order per aggregate is that of seq.
+-- The columns of outbox.event, then what is ours. Order per aggregate is that of seq.
 CREATE TABLE outbox_internal.held_event (
     seq                 bigint NOT NULL,
     xid                 xid8 NOT NULL,
@@ -289,9 +289,9 @@ CREATE TABLE outbox_internal.held_event (
     schema_id           int NOT NULL,
     leaf                smallint NOT NULL,
     flags               smallint NOT NULL,
-    aggregatetype       text NOT NULL,
-    aggregateid         text NOT NULL,
-    type                text NOT NULL,
+    aggregate_type      text NOT NULL,
+    message_key         text NOT NULL,
+    event_type          text NOT NULL,
     payload             bytea,
     tracingspancontext  text,
     headers             jsonb,

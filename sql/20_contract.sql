@@ -92,33 +92,33 @@ COMMENT ON FUNCTION outbox.avro_schema(text, int) IS
 
 -- ---- configuration changes reach every backend --------------------------------------------------
 
-CREATE FUNCTION outbox.config_changed()
+CREATE FUNCTION outbox_internal.config_changed()
 RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_config_changed';
-COMMENT ON FUNCTION outbox.config_changed() IS
+COMMENT ON FUNCTION outbox_internal.config_changed() IS
 'Trigger of the configuration tables: at commit every backend compiles its contracts anew';
 
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox_internal.contract
-    FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox_internal.config_changed();
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox_internal.contract_version
-    FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox_internal.config_changed();
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox_internal.source
-    FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox_internal.config_changed();
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox_internal.event_type
-    FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox_internal.config_changed();
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox_internal.event_schema
-    FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox_internal.config_changed();
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox_internal.check_rule
-    FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox_internal.config_changed();
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox_internal.code_map
-    FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox_internal.config_changed();
 -- Dropped and created again is changed: only the end of the transaction tells.
-CREATE FUNCTION outbox.code_map_dropped()
+CREATE FUNCTION outbox_internal.code_map_dropped()
 RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_code_map_dropped';
-COMMENT ON FUNCTION outbox.code_map_dropped() IS
+COMMENT ON FUNCTION outbox_internal.code_map_dropped() IS
 'Constraint trigger of outbox_internal.code_map, at commit: a map that an enabled contract names in outbox.decode() cannot go. Returns silently in a logical replication worker.';
 
 CREATE CONSTRAINT TRIGGER code_map_dropped AFTER DELETE ON outbox_internal.code_map
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION outbox.code_map_dropped();
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION outbox_internal.code_map_dropped();
 ALTER TABLE outbox_internal.code_map ENABLE ALWAYS TRIGGER code_map_dropped;
 ALTER TABLE outbox_internal.check_rule ENABLE ALWAYS TRIGGER config_changed;
 ALTER TABLE outbox_internal.code_map ENABLE ALWAYS TRIGGER config_changed;

@@ -1,6 +1,6 @@
 -- Living with the owners of the sources: views that step aside for their DDL, and leaving without a trace.
 
-CREATE FUNCTION outbox.view_commands(
+CREATE FUNCTION outbox_internal.view_commands(
     view regclass, definition text DEFAULT NULL,
     OUT step bigint, OUT role name, OUT command text)
 RETURNS SETOF record LANGUAGE sql STABLE PARALLEL SAFE
@@ -61,10 +61,10 @@ AS $$
     )
     SELECT row_number() OVER (ORDER BY c.part, c.place, c.command), c.role, c.command FROM commands c ORDER BY 1
 $$;
-COMMENT ON FUNCTION outbox.view_commands(regclass, text) IS
+COMMENT ON FUNCTION outbox_internal.view_commands(regclass, text) IS
 'The commands that create a view again as it is (options, defaults, triggers, rules, comments, labels, grants), in order, and the role that each is to be run as. definition: another SELECT for it';
 
-CREATE FUNCTION outbox.dependent_views(
+CREATE FUNCTION outbox_internal.dependent_views(
     views oid[], OUT place bigint, OUT view regclass, OUT obstacle text)
 RETURNS SETOF record LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
@@ -100,10 +100,10 @@ AS $$
             AND NOT EXISTS (SELECT FROM pg_attrdef a JOIN own o ON o.oid = a.adrelid WHERE u.classid = 'pg_attrdef'::regclass AND a.oid = u.objid)) x
     ORDER BY 1
 $$;
-COMMENT ON FUNCTION outbox.dependent_views(oid[]) IS
+COMMENT ON FUNCTION outbox_internal.dependent_views(oid[]) IS
 'Views, and all views that depend on them, in an order in which they can be created; obstacle describes what depends on one of them and is no view';
 
-CREATE FUNCTION outbox.contract_views(source regclass, OUT contract_id int, OUT view regclass)
+CREATE FUNCTION outbox_internal.contract_views(source regclass, OUT contract_id int, OUT view regclass)
 RETURNS SETOF record LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -121,7 +121,7 @@ AS $$
     WHERE c.contract_id IN (SELECT x.contract_id FROM chain x WHERE x.relation = source)
        OR c.contract_id IN (SELECT s.contract_id FROM outbox_internal.source s WHERE s.relation = source)
 $$;
-COMMENT ON FUNCTION outbox.contract_views(regclass) IS
+COMMENT ON FUNCTION outbox_internal.contract_views(regclass) IS
 'The contracts that read a table, each with its view and the views below it that the same role owns';
 
 CREATE FUNCTION outbox.detach(source text)
@@ -141,12 +141,12 @@ RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_l
 COMMENT ON FUNCTION outbox.lock_tables() IS
 'Locks all tables, sequences and views of schemas outbox and outbox_internal against everybody until the end of the transaction (ACCESS EXCLUSIVE), together and in short attempts. First in a transaction that rewrites, alters or truncates more than one of them, as a script that updates the extension may: otherwise a writer who has them in another order ends with a deadlock. Errors: lock_not_available';
 
-CREATE FUNCTION outbox.view_without_decode(view regclass)
+CREATE FUNCTION outbox_internal.view_without_decode(view regclass)
 RETURNS text LANGUAGE c STABLE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'outbox_view_without_decode';
-COMMENT ON FUNCTION outbox.view_without_decode(regclass) IS
+COMMENT ON FUNCTION outbox_internal.view_without_decode(regclass) IS
 'The definition of a view with every decode() replaced by a CASE of the code map as it is now; NULL when a map''s name is not a constant, or the view is gone';
 
-CREATE FUNCTION outbox.uninstall_plan(
+CREATE FUNCTION outbox_internal.uninstall_plan(
     OUT step bigint, OUT action text, OUT object text, OUT role name, OUT command text, OUT restore text)
 RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -188,14 +188,14 @@ AS $$
                                              'outbox.string_map'::regtype, 'outbox.string_map[]'::regtype)) AS others
         FROM outside o WHERE o.relkind = 'v' GROUP BY 1
     ), plain AS (
-        SELECT v.*, CASE WHEN v.decodes THEN outbox.view_without_decode(v.oid) ELSE pg_get_viewdef(v.oid) END AS definition
+        SELECT v.*, CASE WHEN v.decodes THEN outbox_internal.view_without_decode(v.oid) ELSE pg_get_viewdef(v.oid) END AS definition
         FROM user_view v
     ), lost AS (
-        SELECT d.view FROM outbox.dependent_views(ARRAY(SELECT p.oid FROM plain p WHERE p.others OR p.definition IS NULL)) d
+        SELECT d.view FROM outbox_internal.dependent_views(ARRAY(SELECT p.oid FROM plain p WHERE p.others OR p.definition IS NULL)) d
         WHERE d.view IS NOT NULL
     ), dropped AS MATERIALIZED (
         SELECT d.place, d.view, d.obstacle, d.view IN (SELECT l.view FROM lost l) AS lost
-        FROM outbox.dependent_views(ARRAY(SELECT p.oid FROM plain p WHERE p.others OR p.definition IS NULL OR p.maps)) d
+        FROM outbox_internal.dependent_views(ARRAY(SELECT p.oid FROM plain p WHERE p.others OR p.definition IS NULL OR p.maps)) d
     ), plan AS (
         SELECT 1 AS part, s.id::bigint AS place, 'stop relay' AS action, s.name AS object, NULL::name AS role,
                format('SELECT outbox.stop_relay(%L)', s.name) AS command, format('SELECT outbox.start_relay(%L)', s.name) AS restore
@@ -214,12 +214,12 @@ AS $$
         UNION ALL
         SELECT 4, -d.place, 'drop view', d.view::text, NULL, format('DROP VIEW %s', d.view),
                (SELECT string_agg(CASE WHEN c.step = 1 THEN format(E'%s;\nALTER VIEW %s OWNER TO %I', c.command, d.view, c.role) ELSE c.command END,
-                                  E';\n' ORDER BY c.step) FROM outbox.view_commands(d.view) c)
+                                  E';\n' ORDER BY c.step) FROM outbox_internal.view_commands(d.view) c)
         FROM dropped d WHERE d.view IS NOT NULL
         UNION ALL
         SELECT 5, d.place * 100000 + c.step, 'create view', d.view::text, c.role, c.command, NULL
         FROM dropped d LEFT JOIN plain p ON p.oid = d.view,
-             outbox.view_commands(d.view, replace(coalesce(p.definition, pg_get_viewdef(d.view)), '::outbox.string_map', '::jsonb')) c
+             outbox_internal.view_commands(d.view, replace(coalesce(p.definition, pg_get_viewdef(d.view)), '::outbox.string_map', '::jsonb')) c
         WHERE d.view IS NOT NULL AND NOT d.lost
         UNION ALL
         SELECT DISTINCT 0, 0::bigint, 'obstacle', x.object, NULL::name, NULL, NULL
@@ -230,7 +230,7 @@ AS $$
     SELECT row_number() OVER (ORDER BY p.part, p.place, p.object), p.action, p.object, p.role, p.command, p.restore
     FROM plan p ORDER BY 1
 $$;
-COMMENT ON FUNCTION outbox.uninstall_plan() IS
+COMMENT ON FUNCTION outbox_internal.uninstall_plan() IS
 'What uninstall() does, in order, with the role that creates a view; for uninstall()';
 
 CREATE FUNCTION outbox.uninstall(

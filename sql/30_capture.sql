@@ -11,43 +11,43 @@ COMMENT ON FUNCTION outbox.capture_truncate() IS
 'Trigger on a contract''s source (!outbox!<contract>): records TRUNCATE as a gap';
 
 -- Partitions of sources that come and go: no row trigger sees their rows.
-CREATE FUNCTION outbox.partitions_changed()
+CREATE FUNCTION outbox_internal.partitions_changed()
 RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_partitions_changed';
-COMMENT ON FUNCTION outbox.partitions_changed() IS
+COMMENT ON FUNCTION outbox_internal.partitions_changed() IS
 'Event trigger: a partition of a source that is attached or detached with rows leaves a gap, or is refused (on_truncate); a new one gets its TRUNCATE trigger; a renamed column of a source is renamed in its key_query';
 
-CREATE FUNCTION outbox.tables_dropped()
+CREATE FUNCTION outbox_internal.tables_dropped()
 RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_tables_dropped';
-COMMENT ON FUNCTION outbox.tables_dropped() IS
+COMMENT ON FUNCTION outbox_internal.tables_dropped() IS
 'Event trigger: a partition of a source that is dropped leaves a gap, or is refused (on_truncate)';
 
 CREATE EVENT TRIGGER outbox_partitions ON ddl_command_end
     WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE FOREIGN TABLE', 'CREATE SCHEMA')
-    EXECUTE FUNCTION outbox.partitions_changed();
+    EXECUTE FUNCTION outbox_internal.partitions_changed();
 CREATE EVENT TRIGGER outbox_dropped ON sql_drop
-    EXECUTE FUNCTION outbox.tables_dropped();
+    EXECUTE FUNCTION outbox_internal.tables_dropped();
 -- Also while a dump is restored: a new partition needs its trigger.
 ALTER EVENT TRIGGER outbox_partitions ENABLE ALWAYS;
 
 -- DDL on sources, judged by its result when it is committed.
-CREATE FUNCTION outbox.source_changes()
+CREATE FUNCTION outbox_internal.source_changes()
 RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_source_changes';
-COMMENT ON FUNCTION outbox.source_changes() IS
+COMMENT ON FUNCTION outbox_internal.source_changes() IS
 'Event trigger: notes which live contracts a change of a source concerns. At commit the transaction fails when one of them would not work any more; a source whose name another table got leaves a gap';
 
 CREATE EVENT TRIGGER outbox_source_changes ON ddl_command_start
     WHEN TAG IN ('ALTER TABLE', 'DROP INDEX')
-    EXECUTE FUNCTION outbox.source_changes();
+    EXECUTE FUNCTION outbox_internal.source_changes();
 
 -- DROP EXTENSION takes triggers off tables that are in use.
-CREATE FUNCTION outbox.lock_before_drop()
+CREATE FUNCTION outbox_internal.lock_before_drop()
 RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_lock_before_drop';
-COMMENT ON FUNCTION outbox.lock_before_drop() IS
+COMMENT ON FUNCTION outbox_internal.lock_before_drop() IS
 'Event trigger: locks everything that DROP EXTENSION, or DROP OWNED BY the extension''s owner, is about to drop, in short attempts, so that no writer becomes the victim of a deadlock. Raises lock_not_available when something stays in use';
 
 CREATE EVENT TRIGGER outbox_lock_before_drop ON ddl_command_start
     WHEN TAG IN ('DROP EXTENSION', 'DROP OWNED')
-    EXECUTE FUNCTION outbox.lock_before_drop();
+    EXECUTE FUNCTION outbox_internal.lock_before_drop();
 ALTER EVENT TRIGGER outbox_lock_before_drop ENABLE ALWAYS;
 
 -- Strangers must not queue up for locks on our relations, and what would be wrong in silence is refused when it is made.
@@ -71,17 +71,17 @@ RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_f
 COMMENT ON FUNCTION outbox.flush() IS
 'For tests that run in one transaction: evaluates contracts of evaluate = commit now, for what was changed so far, without locks, and makes the events visible to the next command. Raises unless outbox.test_mode is on.';
 
-CREATE FUNCTION outbox.refuse_write()
+CREATE FUNCTION outbox_internal.refuse_write()
 RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_refuse_write';
-COMMENT ON FUNCTION outbox.refuse_write() IS
+COMMENT ON FUNCTION outbox_internal.refuse_write() IS
 'Trigger of outbox.event: it is written by capture alone. Returns silently in a logical replication worker.';
 
 CREATE TRIGGER refuse_row BEFORE INSERT OR UPDATE OR DELETE ON outbox.event
-    FOR EACH ROW EXECUTE FUNCTION outbox.refuse_write();
+    FOR EACH ROW EXECUTE FUNCTION outbox_internal.refuse_write();
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON outbox.event
-    FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_write();
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox_internal.refuse_write();
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON outbox_internal.event_1
-    FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_write();
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox_internal.refuse_write();
 ALTER TABLE outbox.event ENABLE ALWAYS TRIGGER refuse_row;
 ALTER TABLE outbox.event ENABLE ALWAYS TRIGGER refuse_truncate;
 ALTER TABLE outbox_internal.event_1 ENABLE ALWAYS TRIGGER refuse_row;

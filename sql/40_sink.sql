@@ -9,13 +9,13 @@ COMMENT ON FUNCTION outbox.create_sink(text, text, jsonb, text, text) IS
 'Configures a broker. library: bare name of a sink library listed in outbox.sink_libraries. options: object of strings, numbers, booleans or {"file": "/path"}, checked by the library. Give passwords and keys as {"file": "/path"}: a file is read again when the sink has trouble and at a reload, and its content is in no table, dump or statement log; views mask options that look like secrets all the same. An option that names a file itself (its last word is location, file, path, keytab) is for members of pg_read_server_files, too; a URL must be of a host that outbox.http_hosts has, if that is set. start_at: earliest (every event that is kept) or now (events after this moment). on_reject: what follows an event that the broker rejects, which becomes a dead letter of stage publish: block_key (later events of its aggregate wait until it is redriven or discarded, others go on), skip (all go on), stop (the relay stops there, no dead letter). The sink is created stopped. Errors: invalid_name, duplicate_object, invalid_parameter_value, insufficient_privilege';
 REVOKE ALL ON FUNCTION outbox.create_sink(text, text, jsonb, text, text) FROM PUBLIC;
 
-CREATE FUNCTION outbox.check_sink_options()
+CREATE FUNCTION outbox_internal.check_sink_options()
 RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_check_sink_options';
-COMMENT ON FUNCTION outbox.check_sink_options() IS
+COMMENT ON FUNCTION outbox_internal.check_sink_options() IS
 'Trigger: an UPDATE of a sink''s options follows the rules of create_sink() on files of the server, on outbox.http_hosts, and on options with which the sink would break a promise. Returns silently in a logical replication worker';
-REVOKE ALL ON FUNCTION outbox.check_sink_options() FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox_internal.check_sink_options() FROM PUBLIC;
 CREATE TRIGGER check_options BEFORE UPDATE OF library, options ON outbox_internal.sink
-    FOR EACH ROW EXECUTE FUNCTION outbox.check_sink_options();
+    FOR EACH ROW EXECUTE FUNCTION outbox_internal.check_sink_options();
 ALTER TABLE outbox_internal.sink ENABLE ALWAYS TRIGGER check_options;
 COMMENT ON TRIGGER check_options ON outbox_internal.sink IS 'Files, hosts, and options with which the sink would break a promise are refused as create_sink() refuses them';
 

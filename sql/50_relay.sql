@@ -32,7 +32,7 @@ COMMENT ON FUNCTION outbox.resume(text) IS
 'Goes on publishing to a paused sink where it stopped, from the commit on. Other than start_relay() it does not confirm a copy of the data. Errors: undefined_object, object_not_in_prerequisite_state (it is stopped)';
 REVOKE ALL ON FUNCTION outbox.resume(text) FROM PUBLIC;
 
-CREATE FUNCTION outbox.relay_report(
+CREATE FUNCTION outbox_internal.relay_report(
     OUT sink_id int, OUT sink text, OUT state text, OUT pid int,
     OUT published bigint, OUT acked bigint, OUT queued bigint, OUT seq_seen bigint,
     OUT oldest_unacked timestamptz, OUT scans bigint, OUT cycles bigint,
@@ -42,20 +42,20 @@ CREATE FUNCTION outbox.relay_report(
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'outbox_relay_report';
-COMMENT ON FUNCTION outbox.relay_report() IS
+COMMENT ON FUNCTION outbox_internal.relay_report() IS
 'One row per sink, as its relay last reported. state: stopped, paused, waiting (for the launcher), no worker (max_worker_processes are in use), not listed (in outbox.databases), starting, running, backoff (transport trouble), blocked (a rejected event), stopping. published counts the messages that the present relay process handed over, acked its acknowledged events, queued its events read but not acknowledged; null without a relay';
-REVOKE ALL ON FUNCTION outbox.relay_report() FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox_internal.relay_report() FROM PUBLIC;
 
-CREATE FUNCTION outbox.contract_counters(
+CREATE FUNCTION outbox_internal.contract_counters(
     OUT contract_id int, OUT captured bigint, OUT dead_letters bigint,
     OUT calls bigint, OUT skips bigint, OUT transitions bigint, OUT call_us bigint, OUT max_call_us bigint,
     OUT flushes bigint, OUT flush_keys bigint, OUT flush_us bigint, OUT max_flush_us bigint)
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'outbox_contract_counters';
-COMMENT ON FUNCTION outbox.contract_counters() IS
+COMMENT ON FUNCTION outbox_internal.contract_counters() IS
 'Events, dead letters and cost per contract since the server started, prepared transactions included; no rows when the library is not preloaded. Cost is counted for transactions that rolled back too. See view contract_cost for its columns';
-REVOKE ALL ON FUNCTION outbox.contract_counters() FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox_internal.contract_counters() FROM PUBLIC;
 
 CREATE FUNCTION outbox.commit_queue(OUT pid int, OUT state text, OUT keys int, OUT blocking_pid int)
 RETURNS SETOF record
@@ -65,10 +65,10 @@ COMMENT ON FUNCTION outbox.commit_queue() IS
 'One row per transaction of this database that reads contracts at commit, in the order in which they came; two for one that comes again. state: waiting, reading, committing. keys: how many it reads; null: very many. blocking_pid: one in the way of who waits. No rows when the library is not preloaded';
 REVOKE ALL ON FUNCTION outbox.commit_queue() FROM PUBLIC;
 
-CREATE FUNCTION outbox.counters(OUT name text, OUT sink_id int, OUT schema_id int, OUT le float8, OUT value float8)
+CREATE FUNCTION outbox_internal.counters(OUT name text, OUT sink_id int, OUT schema_id int, OUT le float8, OUT value float8)
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'outbox_counters';
-COMMENT ON FUNCTION outbox.counters() IS
+COMMENT ON FUNCTION outbox_internal.counters() IS
 'What was counted in shared memory since the server started, for views metrics and status; no rows when the library is not preloaded. name: captured (events by schema, prepared transactions included), published (acknowledged events by sink and schema), bytes, retries, latency_sum (seconds), latency_count, latency_bucket (events acknowledged within le seconds of occurred_at)';
-REVOKE ALL ON FUNCTION outbox.counters() FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox_internal.counters() FROM PUBLIC;

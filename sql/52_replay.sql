@@ -7,7 +7,7 @@ CREATE TABLE outbox_internal.replay_request (
     to_time             timestamptz,
     event_type          text,
     aggregate_type      text,
-    aggregate_id        text,
+    message_key         text,
     from_seq            bigint,
     to_seq              bigint,
     topic               text,
@@ -39,14 +39,14 @@ COMMENT ON COLUMN outbox_internal.replay_request.events IS 'Counted when it was 
 
 CREATE FUNCTION outbox.replay(
     sink text, from_time timestamptz DEFAULT NULL, to_time timestamptz DEFAULT NULL, event_type text DEFAULT NULL,
-    aggregate_type text DEFAULT NULL, aggregate_id text DEFAULT NULL, from_seq bigint DEFAULT NULL, to_seq bigint DEFAULT NULL,
+    aggregate_type text DEFAULT NULL, message_key text DEFAULT NULL, from_seq bigint DEFAULT NULL, to_seq bigint DEFAULT NULL,
     topic text DEFAULT NULL, rate int DEFAULT 1000, dry_run boolean DEFAULT false,
     OUT request bigint, OUT events bigint, OUT first_at timestamptz, OUT last_at timestamptz)
 RETURNS record
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outbox_replay';
 COMMENT ON FUNCTION outbox.replay(text, timestamptz, timestamptz, text, text, text, bigint, bigint, text, int, boolean) IS
-'Publishes events again that the sink has published and that are still kept (not what was rejected or waits): same ids, attribute replay, in the order of seq, beside new events and never before them. NULL: no restriction. from_time <= occurred_at < to_time; from_seq <= seq <= to_seq; aggregate_id: the message key; topic: instead of the events'' own; rate: events per second, 0 = as many as new events leave room for. dry_run: only counts. Returns the number of the replay (null when there is nothing to publish, or with dry_run), how many events it has, and when the first and the last of them occurred. Replays of one sink run one after the other. Errors: undefined_object, invalid_parameter_value';
+'Publishes events again that the sink has published and that are still kept (not what was rejected or waits): same ids, attribute replay, in the order of seq, beside new events and never before them. NULL: no restriction. from_time <= occurred_at < to_time; from_seq <= seq <= to_seq; message_key: of the event, its aggregateid; topic: instead of the events'' own; rate: events per second, 0 = as many as new events leave room for. dry_run: only counts. Returns the number of the replay (null when there is nothing to publish, or with dry_run), how many events it has, and when the first and the last of them occurred. Replays of one sink run one after the other. Errors: undefined_object, invalid_parameter_value';
 REVOKE ALL ON FUNCTION outbox.replay(text, timestamptz, timestamptz, text, text, text, bigint, bigint, text, int, boolean) FROM PUBLIC;
 
 CREATE FUNCTION outbox.cancel_replay(request bigint)
@@ -63,7 +63,7 @@ SELECT r.id AS request, s.name AS sink, r.state, r.events, r.published, r.reject
        r.cursor, r.topic, r.rate,
        pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
            'from_time', r.from_time, 'to_time', r.to_time, 'event_type', r.event_type, 'aggregate_type', r.aggregate_type,
-           'aggregate_id', r.aggregate_id, 'from_seq', r.from_seq, 'to_seq', r.to_seq)) AS filter,
+           'message_key', r.message_key, 'from_seq', r.from_seq, 'to_seq', r.to_seq)) AS filter,
        r.error, r.requested_by, r.created_at, r.started_at, r.updated_at, r.finished_at
 FROM outbox_internal.replay_request r
 JOIN outbox_internal.sink s ON s.id = r.sink_id;

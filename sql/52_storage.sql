@@ -1,33 +1,33 @@
 -- Storage: the leaves of outbox.event, and who still needs them.
 
-CREATE FUNCTION outbox.snapshot_covers(later pg_snapshot, earlier pg_snapshot)
+CREATE FUNCTION outbox_internal.snapshot_covers(later pg_snapshot, earlier pg_snapshot)
 RETURNS boolean
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'outbox_snapshot_covers';
-COMMENT ON FUNCTION outbox.snapshot_covers(pg_snapshot, pg_snapshot) IS
+COMMENT ON FUNCTION outbox_internal.snapshot_covers(pg_snapshot, pg_snapshot) IS
 'Whether the later snapshot sees every transaction as ended that the earlier one does';
-REVOKE ALL ON FUNCTION outbox.snapshot_covers(pg_snapshot, pg_snapshot) FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox_internal.snapshot_covers(pg_snapshot, pg_snapshot) FROM PUBLIC;
 
-CREATE FUNCTION outbox.leaf_bytes(relation regclass)
+CREATE FUNCTION outbox_internal.leaf_bytes(relation regclass)
 RETURNS bigint
 LANGUAGE c VOLATILE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'outbox_leaf_bytes';
-COMMENT ON FUNCTION outbox.leaf_bytes(regclass) IS
+COMMENT ON FUNCTION outbox_internal.leaf_bytes(regclass) IS
 'Size of a leaf with what it stores out of line; waits for no lock: null when it is locked or gone';
-REVOKE ALL ON FUNCTION outbox.leaf_bytes(regclass) FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox_internal.leaf_bytes(regclass) FROM PUBLIC;
 
-CREATE FUNCTION outbox.oldest_pending(sink_id int)
+CREATE FUNCTION outbox_internal.oldest_pending(sink_id int)
 RETURNS timestamptz
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outbox_oldest_pending';
-COMMENT ON FUNCTION outbox.oldest_pending(int) IS
+COMMENT ON FUNCTION outbox_internal.oldest_pending(int) IS
 'When the oldest committed event occurred that the recorded position of a sink does not cover; null: there is none. Reads a few blocks, however large the backlog is; waits for no lock';
-REVOKE ALL ON FUNCTION outbox.oldest_pending(int) FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox_internal.oldest_pending(int) FROM PUBLIC;
 
 -- A position counts only where it was recorded: not in a copy of the database, nor after a loss of transactions.
 CREATE VIEW outbox_internal.leaf_sink AS
 SELECT l.leaf, s.id AS sink_id, s.name AS sink,
-       coalesce(outbox.snapshot_covers(p.snap_last, l.frozen_snapshot), false) AS passed,
+       coalesce(outbox_internal.snapshot_covers(p.snap_last, l.frozen_snapshot), false) AS passed,
        coalesce(a.acked, 0) AS acked,
        p.start_snap IS NULL OR pg_catalog.pg_snapshot_xmax(p.start_snap) <= l.min_xid AS gets_all
 FROM outbox_internal.leaf l
@@ -47,7 +47,7 @@ CREATE VIEW outbox.leaf_sink AS SELECT * FROM outbox_internal.leaf_sink;
 CREATE VIEW outbox.leaf_status AS
 SELECT l.leaf, l.relation, l.state, l.leaf_generation, l.events,
        CASE WHEN l.state = 'empty' THEN 0
-            WHEN l.state IN ('current', 'closing') THEN outbox.leaf_bytes(l.relation)
+            WHEN l.state IN ('current', 'closing') THEN outbox_internal.leaf_bytes(l.relation)
             ELSE l.bytes END AS bytes,
        l.opened_at, l.changed_at, l.first_at, l.last_at, l.acked_at,
        CASE WHEN l.state <> 'empty' THEN

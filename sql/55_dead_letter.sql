@@ -5,9 +5,9 @@ RETURNS bigint LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox
 COMMENT ON FUNCTION outbox.redrive(bigint, text, int) IS
 'Tries open dead letters again, the oldest first: the row as it is now, read by key; what it was before comes from the dead letter. Events get a new seq and the header redriven. Returns how many dead letters were resolved; those that fail again stay open with the reason in last_failure, and get their next turn after others. NULL: no restriction.';
 
-CREATE FUNCTION outbox.redrive_late(max_rows int DEFAULT 50)
+CREATE FUNCTION outbox_internal.redrive_late(max_rows int DEFAULT 50)
 RETURNS bigint LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_redrive_late';
-COMMENT ON FUNCTION outbox.redrive_late(int) IS
+COMMENT ON FUNCTION outbox_internal.redrive_late(int) IS
 'What the relay calls by itself: tries dead letters of stage flush again, keys that a commit had no time for. Events get the header late. Returns how many dead letters were taken up.';
 
 CREATE FUNCTION outbox.discard(id bigint, reason text)

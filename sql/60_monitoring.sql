@@ -1,13 +1,13 @@
 -- What an operator and a consumer team look at.
 
-CREATE FUNCTION outbox.preloaded()
+CREATE FUNCTION outbox_internal.preloaded()
 RETURNS boolean LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'outbox_preloaded';
-COMMENT ON FUNCTION outbox.preloaded() IS
+COMMENT ON FUNCTION outbox_internal.preloaded() IS
 'Whether the server was started with outbox_ext in shared_preload_libraries: without it relays run on trial only';
 
-CREATE FUNCTION outbox.library_version()
+CREATE FUNCTION outbox_internal.library_version()
 RETURNS text LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'outbox_library_version';
-COMMENT ON FUNCTION outbox.library_version() IS
+COMMENT ON FUNCTION outbox_internal.library_version() IS
 'Version of the library that this session uses; pg_extension.extversion has that of the SQL objects. While they differ, changes are captured but nothing can be configured';
 
 CREATE VIEW outbox.event_json AS
@@ -24,7 +24,7 @@ SELECT e.seq, e.id, e.type, e.aggregatetype, e.aggregateid, d.payload_json AS pa
        CASE WHEN s.id IS NULL THEN 'unknown schema ' || e.schema_id ELSE d.error END AS error
 FROM outbox.event e
 LEFT JOIN outbox_internal.event_schema s ON s.id = e.schema_id
-LEFT JOIN LATERAL outbox.decode_payload(e.schema_id, e.payload) d
+LEFT JOIN LATERAL outbox_internal.decode_payload(e.schema_id, e.payload) d
        ON s.id IS NOT NULL AND (e.flags & 16 = 0 OR pg_catalog.octet_length(e.payload) > 0);
 COMMENT ON VIEW outbox.event_json IS
 'Events of the outbox, decoded: decimals as numbers, times as ISO 8601 in UTC, bytes as base64. A row that cannot be decoded says why in error; payload is null of a null value whose row has no Avro form. Order: seq inside one transaction; see the documentation for order between transactions';
@@ -56,12 +56,12 @@ CREATE VIEW outbox.contract_cost AS
 SELECT c.name AS contract, n.calls, n.skips, n.transitions, n.captured AS events, n.dead_letters,
        n.call_us AS total_us, n.max_call_us AS max_us,
        n.flushes, n.flush_keys, n.flush_us AS total_flush_us, n.max_flush_us
-FROM outbox_internal.contract c JOIN outbox.contract_counters() n ON n.contract_id = c.id;
+FROM outbox_internal.contract c JOIN outbox_internal.contract_counters() n ON n.contract_id = c.id;
 COMMENT ON VIEW outbox.contract_cost IS
 'What capture costs the writers, per contract, since the server started. calls: of the trigger, one per changed row; skips: calls in which nothing published differs; transitions: pairs of contract rows in which something does; total_us and max_us: time in the trigger (of a transaction''s first 16 calls, and of every 17th after them, which counts for 17); flushes, flush_keys, total_flush_us, max_flush_us: readings at commit, the keys they read, and their time. Events and dead letters count when they are committed, cost also when the transaction rolls back. No rows when the library is not preloaded';
 
 CREATE VIEW outbox.held_events AS
-SELECT k.name AS sink, s.topic, h.aggregatetype, h.aggregateid, h.seq, h.id, h.type, h.occurred_at, h.state,
+SELECT k.name AS sink, s.topic, h.aggregate_type, h.message_key, h.seq, h.id, h.event_type, h.occurred_at, h.state,
        h.letter AS dead_letter, b.reason, b.next_try, h.held_at
 FROM outbox_internal.held_event h
 JOIN outbox_internal.sink k ON k.id = h.sink_id
@@ -99,7 +99,7 @@ WITH RECURSIVE tree AS (
 ), seq AS (
     SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last_value FROM outbox_internal.event_seq
 ), version AS (
-    SELECT extversion AS sql, outbox.library_version() AS library
+    SELECT extversion AS sql, outbox_internal.library_version() AS library
     FROM pg_catalog.pg_extension WHERE extname = 'outbox_ext'
 ), contracts AS (
     SELECT c.id, c.name, c.enabled, c.id > restored.id AS restoring, c.key, c.derived_key, v.view, s.relation AS source, v.detached_view,
@@ -168,10 +168,10 @@ WITH RECURSIVE tree AS (
                        WHERE v.owner <> w.name AND v.owner_id = p.system_identifier || '/' || r.oid) f ON true
     LEFT JOIN LATERAL (SELECT d.message, d.created_at FROM outbox_internal.dead_letter_entry d
                        WHERE d.contract = c.name AND d.state = 'open' ORDER BY d.id DESC LIMIT 1) last ON true
-    LEFT JOIN outbox.contract_counters() n ON n.contract_id = c.id
+    LEFT JOIN outbox_internal.contract_counters() n ON n.contract_id = c.id
 ), leaves AS (
     SELECT leaf, state, first_at,
-           CASE WHEN state IN ('current', 'closing') THEN outbox.leaf_bytes(relation) ELSE bytes END AS bytes
+           CASE WHEN state IN ('current', 'closing') THEN outbox_internal.leaf_bytes(relation) ELSE bytes END AS bytes
     FROM outbox_internal.leaf WHERE state <> 'empty'
 ), held AS (
     SELECT k.sink_id, pg_catalog.sum(l.bytes) AS bytes, pg_catalog.min(l.first_at) AS since
@@ -199,11 +199,11 @@ WITH RECURSIVE tree AS (
     LEFT JOIN held ON held.sink_id = s.id
     CROSS JOIN seq
     LEFT JOIN outbox_internal.relay_progress p ON p.sink_id = s.id
-    LEFT JOIN outbox.relay_report() r ON r.sink_id = s.id
+    LEFT JOIN outbox_internal.relay_report() r ON r.sink_id = s.id
     CROSS JOIN LATERAL (SELECT greatest(seq.last_value - greatest(r.seq_seen, p.seq_seen, 0), 0) + coalesce(r.queued, 0) AS pending) w
     -- of a relay that runs its own word; else, or when it has not read what there is, the position's
     CROSS JOIN LATERAL (SELECT coalesce(r.oldest_unacked, CASE WHEN r.state <> 'running' OR r.since IS NULL OR w.pending > 0
-                                                               THEN outbox.oldest_pending(s.id) END) AS since) o
+                                                               THEN outbox_internal.oldest_pending(s.id) END) AS since) o
     CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS held, pg_catalog.min(e.occurred_at) AS oldest
                         FROM outbox_internal.held_event e WHERE e.sink_id = s.id AND e.state <> 'rejected') h
     CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS topics FROM outbox_internal.blocked_route e WHERE e.sink_id = s.id) b
@@ -224,10 +224,10 @@ WITH RECURSIVE tree AS (
 )
 SELECT 'extension' AS kind, 'outbox_ext' AS name,
        CASE WHEN version.sql <> version.library THEN 'version mismatch'
-            WHEN NOT outbox.preloaded() THEN 'not preloaded'
+            WHEN NOT outbox_internal.preloaded() THEN 'not preloaded'
             WHEN NOT pg_catalog.current_setting('outbox.capture')::bool THEN 'capture off'
             ELSE 'active' END AS state,
-       CASE WHEN outbox.preloaded() THEN (SELECT coalesce(pg_catalog.sum(value), 0)::bigint FROM outbox.counters() WHERE name = 'captured') END AS captured,
+       CASE WHEN outbox_internal.preloaded() THEN (SELECT coalesce(pg_catalog.sum(value), 0)::bigint FROM outbox_internal.counters() WHERE name = 'captured') END AS captured,
        (SELECT pg_catalog.min(published) FROM sinks) AS published,
        (SELECT pg_catalog.max(pending) FROM sinks) AS pending,
        (SELECT pg_catalog.max(oldest_age) FROM sinks) AS oldest_age,
@@ -237,7 +237,7 @@ SELECT 'extension' AS kind, 'outbox_ext' AS name,
        CASE WHEN version.sql <> version.library THEN
                 'The extension has version ' || version.sql || ', the library ' || version.library
                 || ': ALTER EXTENSION outbox_ext UPDATE, or restart the server if the library was upgraded since it started.'
-            WHEN NOT outbox.preloaded() THEN
+            WHEN NOT outbox_internal.preloaded() THEN
                 'Add outbox_ext to shared_preload_libraries and restart; until then relays run on trial and end with the server.'
             WHEN NOT pg_catalog.current_setting('outbox.capture')::bool THEN
                 'Changes produce no events while outbox.capture is off.'
@@ -303,8 +303,8 @@ SELECT 'sink', s.name,
        CASE WHEN s.relay_state = 'stopped' THEN 'SELECT outbox.start_relay(' || pg_catalog.quote_literal(s.name) || ') starts its relay.' || coalesce(s.holds, '')
             WHEN s.relay_state = 'paused' THEN 'SELECT outbox.resume(' || pg_catalog.quote_literal(s.name) || ') goes on; its events are kept meanwhile.' || coalesce(s.holds, '')
             WHEN s.relay_state = 'stopping' THEN 'It waits for outstanding acknowledgements, at most outbox.drain_timeout.'
-            WHEN s.relay_state = 'running' AND NOT outbox.preloaded() THEN 'It runs on trial, until the server restarts: add outbox_ext to shared_preload_libraries.'
-            WHEN NOT outbox.preloaded() THEN 'SELECT outbox.start_relay(' || pg_catalog.quote_literal(s.name) || ') starts it on trial; add outbox_ext to shared_preload_libraries and restart.'
+            WHEN s.relay_state = 'running' AND NOT outbox_internal.preloaded() THEN 'It runs on trial, until the server restarts: add outbox_ext to shared_preload_libraries.'
+            WHEN NOT outbox_internal.preloaded() THEN 'SELECT outbox.start_relay(' || pg_catalog.quote_literal(s.name) || ') starts it on trial; add outbox_ext to shared_preload_libraries and restart.'
             WHEN s.relay_state = 'no worker' THEN 'All background workers of the server are in use: raise max_worker_processes and restart; it is tried again every few seconds.'
             WHEN s.relay_state = 'not listed' THEN 'outbox.databases does not name this database: add it in postgresql.conf and reload; its events are kept meanwhile.'
             WHEN s.relay_state = 'waiting' THEN 'Its relay starts in a moment; if it does not, SELECT pg_reload_conf() makes the launcher look again and the server log says why.'

@@ -8,12 +8,12 @@ SELECT r.sink, r.state, r.pid, r.since, r.retry_at,
        r.retries, r.scans, r.cycles,
        (SELECT pg_catalog.min(x.id) FROM outbox_internal.replay_request x WHERE x.sink_id = r.sink_id AND x.state = 'running') AS replay,
        r.last_error, r.last_error_at
-FROM outbox.relay_report() r
+FROM outbox_internal.relay_report() r
 CROSS JOIN (SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last_value FROM outbox_internal.event_seq) q
 LEFT JOIN outbox_internal.relay_progress p ON p.sink_id = r.sink_id
 CROSS JOIN LATERAL (SELECT greatest(q.last_value - greatest(r.seq_seen, p.seq_seen, 0), 0) + coalesce(r.queued, 0) AS pending) w
 CROSS JOIN LATERAL (SELECT coalesce(r.oldest_unacked, CASE WHEN r.state <> 'running' OR r.since IS NULL OR w.pending > 0
-                                                           THEN outbox.oldest_pending(r.sink_id) END) AS since) o
+                                                           THEN outbox_internal.oldest_pending(r.sink_id) END) AS since) o
 CROSS JOIN LATERAL (SELECT pg_catalog.min(e.occurred_at) AS oldest
                     FROM outbox_internal.held_event e WHERE e.sink_id = r.sink_id AND e.state <> 'rejected') h;
 COMMENT ON VIEW outbox.relay_status IS
@@ -30,27 +30,27 @@ LEFT JOIN pg_catalog.pg_prepared_xacts x ON x.transaction = t.transactionid
 WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted
 AND l.relation = 'outbox_internal.event_seq'::pg_catalog.regclass
 AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
-AND NOT EXISTS (SELECT FROM outbox.relay_report() r WHERE r.pid = l.pid);
+AND NOT EXISTS (SELECT FROM outbox_internal.relay_report() r WHERE r.pid = l.pid);
 COMMENT ON VIEW outbox.writers IS
 'Open and prepared transactions that have captured events. They delay nobody''s events but their own; the leaves they wrote to cannot be recycled. Columns from pg_stat_activity are null for who may not see other sessions (pg_read_all_stats)';
 
 CREATE VIEW outbox.metrics AS
 WITH counters AS (
     SELECT n.name, n.le, n.value, s.name AS sink, e.contract, e.event_type
-    FROM outbox.counters() n
+    FROM outbox_internal.counters() n
     LEFT JOIN outbox_internal.sink s ON s.id = n.sink_id
     LEFT JOIN outbox_internal.event_schema e ON e.id = n.schema_id
 ), relays AS (
     SELECT * FROM outbox.relay_status
 )
 SELECT 'outbox_info'::text AS name,
-       pg_catalog.jsonb_build_object('version', outbox.library_version(), 'preloaded', outbox.preloaded()::text) AS labels, 1::float8 AS value
+       pg_catalog.jsonb_build_object('version', outbox_internal.library_version(), 'preloaded', outbox_internal.preloaded()::text) AS labels, 1::float8 AS value
 UNION ALL
 SELECT 'outbox_captured_total', pg_catalog.jsonb_build_object('contract', contract, 'event_type', event_type), pg_catalog.sum(value)
 FROM counters WHERE name = 'captured' GROUP BY contract, event_type
 UNION ALL
 SELECT 'outbox_captured_dead_letters_total', pg_catalog.jsonb_build_object('contract', c.name), n.dead_letters::float8
-FROM outbox.contract_counters() n JOIN outbox_internal.contract c ON c.id = n.contract_id
+FROM outbox_internal.contract_counters() n JOIN outbox_internal.contract c ON c.id = n.contract_id
 UNION ALL
 SELECT 'outbox_published_total', pg_catalog.jsonb_build_object('sink', sink, 'contract', contract, 'event_type', event_type), pg_catalog.sum(value)
 FROM counters WHERE name = 'published' GROUP BY sink, contract, event_type
@@ -105,7 +105,7 @@ UNION ALL
 SELECT 'outbox_leaves', pg_catalog.jsonb_build_object('state', state), pg_catalog.count(*)::float8 FROM outbox_internal.leaf GROUP BY state
 UNION ALL
 SELECT 'outbox_backlog_bytes', '{}'::jsonb,
-       coalesce(pg_catalog.sum(CASE WHEN state = 'frozen' THEN bytes ELSE outbox.leaf_bytes(relation) END), 0)::float8
+       coalesce(pg_catalog.sum(CASE WHEN state = 'frozen' THEN bytes ELSE outbox_internal.leaf_bytes(relation) END), 0)::float8
 FROM outbox_internal.leaf WHERE state IN ('current', 'closing', 'frozen')
 UNION ALL
 SELECT 'outbox_writers', '{}'::jsonb, pg_catalog.count(*)::float8 FROM outbox.writers

@@ -67,7 +67,7 @@ COMMENT ON COLUMN outbox_internal.dead_letter_entry.id IS 'Argument of redrive()
 COMMENT ON COLUMN outbox_internal.dead_letter_entry.contract IS 'Name of the contract';
 COMMENT ON COLUMN outbox_internal.dead_letter_entry.event_type IS 'Name of the event type; null: the contract''s row itself could not be mapped';
 COMMENT ON COLUMN outbox_internal.dead_letter_entry.emit IS 'created, changed, deleted: what happened to the row, as far as it is known';
-COMMENT ON COLUMN outbox_internal.dead_letter_entry.key IS 'Contract columns of the key; null: they could not be computed. Stage publish: aggregatetype and aggregateid';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.key IS 'Contract columns of the key; null: they could not be computed. Stage publish: aggregate_type and message_key';
 COMMENT ON COLUMN outbox_internal.dead_letter_entry.stage IS 'map, condition, check, encode, size: what failed; flush: the commit had no time for the key; publish: a sink''s broker rejected the event';
 COMMENT ON COLUMN outbox_internal.dead_letter_entry.sqlstate IS 'SQLSTATE of the error';
 COMMENT ON COLUMN outbox_internal.dead_letter_entry.message IS 'What is wrong; stage publish: the broker''s words';
@@ -91,7 +91,7 @@ COMMENT ON COLUMN outbox.dead_letter.id IS 'Argument of redrive() and discard()'
 COMMENT ON COLUMN outbox.dead_letter.contract IS 'Name of the contract';
 COMMENT ON COLUMN outbox.dead_letter.event_type IS 'Name of the event type; null: the contract''s row itself could not be mapped';
 COMMENT ON COLUMN outbox.dead_letter.emit IS 'created, changed, deleted: what happened to the row, as far as it is known';
-COMMENT ON COLUMN outbox.dead_letter.key IS 'Contract columns of the key; null: they could not be computed. Stage publish: aggregatetype and aggregateid';
+COMMENT ON COLUMN outbox.dead_letter.key IS 'Contract columns of the key; null: they could not be computed. Stage publish: aggregate_type and message_key';
 COMMENT ON COLUMN outbox.dead_letter.stage IS 'map, condition, check, encode, size: what failed; flush: the commit had no time for the key; publish: a sink''s broker rejected the event';
 COMMENT ON COLUMN outbox.dead_letter.sqlstate IS 'SQLSTATE of the error';
 COMMENT ON COLUMN outbox.dead_letter.message IS 'What is wrong; stage publish: the broker''s words';
@@ -137,9 +137,9 @@ COMMENT ON COLUMN outbox_internal.held_event.id IS 'As in outbox.event';
 COMMENT ON COLUMN outbox_internal.held_event.schema_id IS 'outbox.event_schema.id';
 COMMENT ON COLUMN outbox_internal.held_event.leaf IS 'Leaf that it was in';
 COMMENT ON COLUMN outbox_internal.held_event.flags IS 'As in outbox.event';
-COMMENT ON COLUMN outbox_internal.held_event.aggregatetype IS 'As in outbox.event';
-COMMENT ON COLUMN outbox_internal.held_event.aggregateid IS 'As in outbox.event';
-COMMENT ON COLUMN outbox_internal.held_event.type IS 'As in outbox.event';
+COMMENT ON COLUMN outbox_internal.held_event.aggregate_type IS 'outbox.event.aggregatetype';
+COMMENT ON COLUMN outbox_internal.held_event.message_key IS 'outbox.event.aggregateid';
+COMMENT ON COLUMN outbox_internal.held_event.event_type IS 'outbox.event.type';
 COMMENT ON COLUMN outbox_internal.held_event.payload IS 'As in outbox.event';
 COMMENT ON COLUMN outbox_internal.held_event.tracingspancontext IS 'As in outbox.event';
 COMMENT ON COLUMN outbox_internal.held_event.headers IS 'As in outbox.event';
@@ -178,7 +178,7 @@ COMMENT ON COLUMN outbox_internal.replay_request.from_time IS 'Lowest occurred_a
 COMMENT ON COLUMN outbox_internal.replay_request.to_time IS 'occurred_at is below it; null: no restriction';
 COMMENT ON COLUMN outbox_internal.replay_request.event_type IS 'Only events of this type; null: of all';
 COMMENT ON COLUMN outbox_internal.replay_request.aggregate_type IS 'Only events of this aggregate type; null: of all';
-COMMENT ON COLUMN outbox_internal.replay_request.aggregate_id IS 'Only events with this message key; null: with any';
+COMMENT ON COLUMN outbox_internal.replay_request.message_key IS 'Only events with this message key; null: with any';
 COMMENT ON COLUMN outbox_internal.replay_request.from_seq IS 'Lowest seq; null: no restriction';
 COMMENT ON COLUMN outbox_internal.replay_request.to_seq IS 'Highest seq; null: no restriction';
 COMMENT ON COLUMN outbox_internal.replay_request.topic IS 'Where the events go; null: to their own topics';
@@ -253,11 +253,11 @@ COMMENT ON COLUMN outbox.contract_cost.max_flush_us IS 'Microseconds of the long
 
 COMMENT ON COLUMN outbox.held_events.sink IS 'Name of the sink';
 COMMENT ON COLUMN outbox.held_events.topic IS 'Where it is to be published';
-COMMENT ON COLUMN outbox.held_events.aggregatetype IS 'What the event is about';
-COMMENT ON COLUMN outbox.held_events.aggregateid IS 'Message key';
+COMMENT ON COLUMN outbox.held_events.aggregate_type IS 'What the event is about';
+COMMENT ON COLUMN outbox.held_events.message_key IS 'Message key';
 COMMENT ON COLUMN outbox.held_events.seq IS 'Order in which events of one aggregate are published';
 COMMENT ON COLUMN outbox.held_events.id IS 'outbox.event.id';
-COMMENT ON COLUMN outbox.held_events.type IS 'Name of the event type';
+COMMENT ON COLUMN outbox.held_events.event_type IS 'Name of the event type';
 COMMENT ON COLUMN outbox.held_events.occurred_at IS 'Clock time of the change';
 COMMENT ON COLUMN outbox.held_events.state IS 'rejected: see its dead letter; redrive: about to be offered again; held: waits for its topic or behind an event of its aggregate';
 COMMENT ON COLUMN outbox.held_events.dead_letter IS 'outbox.dead_letter.id of an event that was rejected';

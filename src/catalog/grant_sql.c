@@ -60,16 +60,16 @@ static const char *const reader_relations[] = {
 
 /* What these views call, and what compares texts. */
 static const char *const reader_functions[] = {
-	"outbox.preloaded()",
-	"outbox.library_version()",
-	"outbox.relay_report()",
-	"outbox.contract_counters()",
+	"outbox_internal.preloaded()",
+	"outbox_internal.library_version()",
+	"outbox_internal.relay_report()",
+	"outbox_internal.contract_counters()",
 	"outbox.commit_queue()",
-	"outbox.counters()",
-	"outbox.decode_payload(int, bytea)",
-	"outbox.snapshot_covers(pg_snapshot, pg_snapshot)",
-	"outbox.leaf_bytes(regclass)",
-	"outbox.oldest_pending(int)",
+	"outbox_internal.counters()",
+	"outbox_internal.decode_payload(int, bytea)",
+	"outbox_internal.snapshot_covers(pg_snapshot, pg_snapshot)",
+	"outbox_internal.leaf_bytes(regclass)",
+	"outbox_internal.oldest_pending(int)",
 	"outbox.check_schemas(text, text)",
 };
 

@@ -90,7 +90,7 @@ static char *source_name(const OutboxContractConfig *config);
 static void log_trouble(const ErrorData *error);
 OUTBOX_NORETURN static void refuse(const OutboxContractConfig *config, const ErrorData *error);
 
-/* outbox.source_changes(): ON ddl_command_start. */
+/* outbox_internal.source_changes(): ON ddl_command_start. */
 Datum
 outbox_source_changes(PG_FUNCTION_ARGS)
 {
@@ -100,7 +100,7 @@ outbox_source_changes(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("outbox.source_changes() was not called as its event trigger")));
+				 errmsg("outbox_internal.source_changes() was not called as its event trigger")));
 	if (!registered)
 		RegisterXactCallback(at_transaction_end, NULL);
 	registered = true;

@@ -123,7 +123,7 @@ views_to_drop(Oid source, const char *source_name)
 				 errmsg("the views of \"%s\" are detached already", source_name),
 				 errhint("SELECT outbox.reattach('%s') creates them again.", source_name)));
 	rows = OutboxExecuteRows("SELECT d.view, d.view::oid, pg_get_userbyid(c.relowner), d.obstacle"
-							 " FROM outbox.dependent_views(ARRAY(SELECT DISTINCT view::oid FROM outbox.contract_views($1::oid))) d"
+							 " FROM outbox_internal.dependent_views(ARRAY(SELECT DISTINCT view::oid FROM outbox_internal.contract_views($1::oid))) d"
 							 " LEFT JOIN pg_class c ON c.oid = d.view WHERE $2 IS NOT NULL ORDER BY d.place",
 							 lengthof(args), args);
 	if (rows == NIL)
@@ -159,7 +159,7 @@ keep_commands(const char *source_name, Oid source, const char *views)
 						 " SELECT $1, row_number() OVER (ORDER BY v.place, c.step), $2::oid, v.view::regclass,"
 						 " pg_get_userbyid(k.relowner), c.role, c.command, $4 || k.relowner, $4 || (SELECT r.oid FROM pg_roles r WHERE r.rolname = c.role)"
 						 " FROM unnest($3::oid[]) WITH ORDINALITY AS v (view, place)"
-						 " JOIN pg_class k ON k.oid = v.view, outbox.view_commands(v.view) c",
+						 " JOIN pg_class k ON k.oid = v.view, outbox_internal.view_commands(v.view) c",
 						 lengthof(args), args);
 	OutboxCommandScopeEnd(&scope);
 }

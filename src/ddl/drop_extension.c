@@ -43,7 +43,7 @@ static bool names_role(const List *roles, Oid role);
 static List *relations_to_drop(void);
 static List *select_relations(const char *query);
 
-/* outbox.lock_before_drop(): ON ddl_command_start. */
+/* outbox_internal.lock_before_drop(): ON ddl_command_start. */
 Datum
 outbox_lock_before_drop(PG_FUNCTION_ARGS)
 {
@@ -53,7 +53,7 @@ outbox_lock_before_drop(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("outbox.lock_before_drop() was not called as its event trigger")));
+				 errmsg("outbox_internal.lock_before_drop() was not called as its event trigger")));
 	if (!OidIsValid(extension))
 		PG_RETURN_NULL();
 	owner = OutboxOwner();

@@ -66,7 +66,7 @@ static void report(Watch *watch, const OutboxContractConfig *config, Oid source,
 static char *qualified_name(Oid table);
 static List *select_texts(const char *query, int nargs, const char *const *args);
 
-/* outbox.partitions_changed(): ON ddl_command_end. */
+/* outbox_internal.partitions_changed(): ON ddl_command_end. */
 Datum
 outbox_partitions_changed(PG_FUNCTION_ARGS)
 {
@@ -75,14 +75,14 @@ outbox_partitions_changed(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("outbox.partitions_changed() was not called as its event trigger")));
+				 errmsg("outbox_internal.partitions_changed() was not called as its event trigger")));
 	watch.parsetree = ((EventTriggerData *) fcinfo->context)->parsetree;
 	if (concerns_partitions(watch.parsetree))
 		run_watch(look_at_command, &watch);
 	PG_RETURN_NULL();
 }
 
-/* outbox.tables_dropped(): ON sql_drop. */
+/* outbox_internal.tables_dropped(): ON sql_drop. */
 Datum
 outbox_tables_dropped(PG_FUNCTION_ARGS)
 {
@@ -91,7 +91,7 @@ outbox_tables_dropped(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("outbox.tables_dropped() was not called as its event trigger")));
+				 errmsg("outbox_internal.tables_dropped() was not called as its event trigger")));
 	run_watch(look_at_drops, &watch);
 	PG_RETURN_NULL();
 }

@@ -4,7 +4,7 @@
  *	  outbox.uninstall(): leaving without a trace.
  *
  * DROP EXTENSION fails while something outside needs one of our objects.
- * outbox.uninstall_plan() finds these and says what is done about each; here
+ * outbox_internal.uninstall_plan() finds these and says what is done about each; here
  * the plan is shown, and carried out if the caller wants it, in one
  * transaction and with the caller's rights.
  *
@@ -25,7 +25,7 @@
 
 PG_FUNCTION_INFO_V1(outbox_uninstall);
 
-/* Columns of outbox.uninstall_plan(). */
+/* Columns of outbox_internal.uninstall_plan(). */
 enum
 {
 	PLAN_STEP,
@@ -52,7 +52,7 @@ outbox_uninstall(PG_FUNCTION_ARGS)
 	OutboxRequireVersion();
 	/* constants are printed as the commands will be read */
 	OutboxCommandScopeBegin(&scope, GetUserId());
-	plan = OutboxExecuteRows("SELECT step, action, object, role, command, restore FROM outbox.uninstall_plan() ORDER BY step",
+	plan = OutboxExecuteRows("SELECT step, action, object, role, command, restore FROM outbox_internal.uninstall_plan() ORDER BY step",
 							 0, NULL);
 	OutboxCommandScopeEnd(&scope);
 	if (!PG_ARGISNULL(0) && PG_GETARG_BOOL(0))
@@ -88,7 +88,7 @@ static void
 lock_relations(void)
 {
 	List *rows = OutboxExecuteRows("SELECT DISTINCT s.relation::oid FROM outbox_internal.source s JOIN pg_class c ON c.oid = s.relation"
-								   " UNION SELECT to_regclass(p.object)::oid FROM outbox.uninstall_plan() p"
+								   " UNION SELECT to_regclass(p.object)::oid FROM outbox_internal.uninstall_plan() p"
 								   " WHERE p.action IN ('replace view', 'drop view') ORDER BY 1",
 								   0, NULL);
 	List *relations = NIL;

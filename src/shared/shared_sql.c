@@ -19,14 +19,14 @@ PG_FUNCTION_INFO_V1(outbox_commit_queue);
 PG_FUNCTION_INFO_V1(outbox_preloaded);
 PG_FUNCTION_INFO_V1(outbox_library_version);
 
-/* outbox.preloaded(): was the library loaded with the server? */
+/* outbox_internal.preloaded(): was the library loaded with the server? */
 Datum
 outbox_preloaded(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(OutboxSharedAvailable());
 }
 
-/* outbox.library_version() */
+/* outbox_internal.library_version() */
 Datum
 outbox_library_version(PG_FUNCTION_ARGS)
 {

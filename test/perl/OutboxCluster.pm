@@ -166,7 +166,7 @@ sub consume
 sub relay_pid
 {
 	my ($self, $sink) = @_;
-	my $relay = "FROM outbox.relay_report() WHERE sink = '$sink' AND state IN ('running', 'backoff', 'blocked')";
+	my $relay = "FROM outbox_internal.relay_report() WHERE sink = '$sink' AND state IN ('running', 'backoff', 'blocked')";
 
 	$self->poll_until("SELECT EXISTS (SELECT $relay)");
 	return $self->sql("SELECT pid $relay");

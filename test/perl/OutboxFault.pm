@@ -57,14 +57,14 @@ sub stop
 {
 	my ($self) = @_;
 	$self->{node}->sql("SELECT outbox.stop_relay('$self->{name}')");
-	$self->{node}->poll_until("SELECT pid IS NULL FROM outbox.relay_report() WHERE sink = '$self->{name}'");
+	$self->{node}->poll_until("SELECT pid IS NULL FROM outbox_internal.relay_report() WHERE sink = '$self->{name}'");
 	return;
 }
 
 sub pid
 {
 	my ($self) = @_;
-	my $query = "SELECT pid FROM outbox.relay_report() WHERE sink = '$self->{name}'";
+	my $query = "SELECT pid FROM outbox_internal.relay_report() WHERE sink = '$self->{name}'";
 
 	$self->{node}->poll_until("SELECT pid IS NOT NULL FROM ($query) r");
 	return $self->{node}->sql($query);
@@ -92,7 +92,7 @@ sub control
 sub wait_state
 {
 	my ($self, $state) = @_;
-	$self->{node}->poll_until("SELECT state FROM outbox.relay_report() WHERE sink = '$self->{name}'", $state);
+	$self->{node}->poll_until("SELECT state FROM outbox_internal.relay_report() WHERE sink = '$self->{name}'", $state);
 	return;
 }
 
@@ -106,7 +106,7 @@ sub wait_published
 sub last_error
 {
 	my ($self) = @_;
-	return $self->{node}->sql("SELECT last_error FROM outbox.relay_report() WHERE sink = '$self->{name}'");
+	return $self->{node}->sql("SELECT last_error FROM outbox_internal.relay_report() WHERE sink = '$self->{name}'");
 }
 
 # Deliveries in the broker's order: hashes with seq, id, key, type, kind, attempt, traceparent, attributes, lag, timeline,

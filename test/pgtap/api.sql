@@ -14,7 +14,7 @@ CREATE TEMP TABLE asked (name text);
 CREATE FUNCTION pg_temp.signature(name text) RETURNS text LANGUAGE sql AS $$
     INSERT INTO asked VALUES ('function ' || $1);
     SELECT string_agg(pg_get_function_arguments(oid) || ' -> ' || pg_get_function_result(oid), '; ' ORDER BY pg_get_function_arguments(oid))
-    FROM pg_proc WHERE pronamespace = 'outbox'::regnamespace AND proname = $1
+    FROM pg_proc WHERE pronamespace IN ('outbox'::regnamespace, 'outbox_internal'::regnamespace) AND proname = $1
 $$;
 
 SELECT is(pg_temp.signature('create_contract'),
@@ -53,7 +53,7 @@ SELECT is(pg_temp.signature('resume'), 'sink text -> void', 'resume');
 SELECT is(pg_temp.signature('replay'),
     'sink text, from_time timestamp with time zone DEFAULT NULL::timestamp with time zone, '
     'to_time timestamp with time zone DEFAULT NULL::timestamp with time zone, event_type text DEFAULT NULL::text, '
-    'aggregate_type text DEFAULT NULL::text, aggregate_id text DEFAULT NULL::text, from_seq bigint DEFAULT NULL::bigint, '
+    'aggregate_type text DEFAULT NULL::text, message_key text DEFAULT NULL::text, from_seq bigint DEFAULT NULL::bigint, '
     'to_seq bigint DEFAULT NULL::bigint, topic text DEFAULT NULL::text, rate integer DEFAULT 1000, dry_run boolean DEFAULT false, '
     'OUT request bigint, OUT events bigint, OUT first_at timestamp with time zone, OUT last_at timestamp with time zone -> record', 'replay');
 SELECT is(pg_temp.signature('forget_schema_ids'), 'sink text -> bigint', 'forget_schema_ids');
@@ -142,7 +142,7 @@ SELECT is(pg_temp.columns('outbox.status'),
     'gaps bigint, last_error text, last_error_at timestamp with time zone, advice text', 'status');
 
 SELECT is(pg_temp.columns('outbox.held_events'),
-    'sink text, topic text, aggregatetype text, aggregateid text, seq bigint, id uuid, type text, occurred_at timestamp with time zone, '
+    'sink text, topic text, aggregate_type text, message_key text, seq bigint, id uuid, event_type text, occurred_at timestamp with time zone, '
     'state text, dead_letter bigint, reason text, next_try timestamp with time zone, held_at timestamp with time zone', 'held_events');
 
 SELECT is(pg_temp.columns('outbox.sinks'),
@@ -168,7 +168,7 @@ SELECT is(pg_temp.columns('outbox.event_schemas'),
     'fingerprint bigint, created_at timestamp with time zone', 'event_schemas');
 
 SELECT is_empty($$
-    SELECT 'function ' || proname FROM pg_proc WHERE pronamespace = 'outbox'::regnamespace
+    SELECT 'function ' || proname FROM pg_proc WHERE pronamespace IN ('outbox'::regnamespace, 'outbox_internal'::regnamespace) AND proname <> 'refuse_ddl'
     UNION ALL
     SELECT 'view ' || oid::regclass FROM pg_class v WHERE relnamespace = 'outbox'::regnamespace AND relkind = 'v'
     AND NOT EXISTS (SELECT FROM pg_class t WHERE t.relnamespace = 'outbox_internal'::regnamespace AND t.relname = v.relname AND t.relkind = 'r')
@@ -215,7 +215,7 @@ SELECT is_empty($$
 
 SELECT set_eq($$
     SELECT p.proname::text FROM pg_proc p
-    WHERE pronamespace = 'outbox'::regnamespace AND EXISTS (
+    WHERE pronamespace IN ('outbox'::regnamespace, 'outbox_internal'::regnamespace) AND EXISTS (
         SELECT FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) a WHERE a.grantee = 0)$$,
     ARRAY['capture', 'capture_truncate', 'decode'], 'PUBLIC may execute the trigger functions of sources and decode() only');
 SELECT is_empty($$
@@ -230,12 +230,12 @@ SELECT is_empty($$
     'and nobody has USAGE there');
 SELECT is_empty($$
     SELECT oid::regprocedure FROM pg_proc
-    WHERE pronamespace = 'outbox'::regnamespace AND prosecdef
+    WHERE pronamespace IN ('outbox'::regnamespace, 'outbox_internal'::regnamespace) AND prosecdef
     AND NOT coalesce(proconfig, '{}') @> ARRAY['search_path=pg_catalog, pg_temp']$$,
     'every SECURITY DEFINER function pins search_path');
 SELECT is_empty($$
     SELECT oid::regprocedure FROM pg_proc
-    WHERE pronamespace = 'outbox'::regnamespace AND proargnames IS NULL AND pronargs > 0$$,
+    WHERE pronamespace IN ('outbox'::regnamespace, 'outbox_internal'::regnamespace) AND proargnames IS NULL AND pronargs > 0$$,
     'every argument has a name');
 SELECT is_empty($$
     SELECT c.oid::regclass FROM pg_class c

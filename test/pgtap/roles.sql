@@ -47,7 +47,7 @@ END $$;
 CREATE VIEW roles.functions AS
 SELECT p.oid, proname, format('SELECT %s.%I(%s)', pronamespace::regnamespace, proname,
        (SELECT string_agg('(SELECT NULL::' || t::regtype || ')', ', ' ORDER BY o) FROM unnest(proargtypes::oid[]) WITH ORDINALITY AS a (t, o))) AS call
-FROM pg_proc p WHERE pronamespace = 'outbox'::regnamespace AND prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype);
+FROM pg_proc p WHERE pronamespace IN ('outbox'::regnamespace, 'outbox_internal'::regnamespace) AND prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype);
 
 SELECT is_empty($$SELECT call FROM roles.functions WHERE proname <> 'decode' AND roles.outcome('roles_writer', call) IS DISTINCT FROM '42501'$$,
     'a writer may call nothing but decode()');
@@ -60,10 +60,10 @@ SELECT is_empty($$SELECT call FROM roles.functions WHERE has_function_privilege(
 SELECT is_empty($$SELECT call FROM roles.functions WHERE has_function_privilege('roles_reader', oid, 'EXECUTE')
     AND proname NOT IN ('decode', 'decode_payload') AND proname ~ 'create|drop|enable|disable|start|stop|pause|resume|redrive|discard|add_|attach|detach|replay$'$$,
     'a reader changes nothing');
-SELECT is_empty($$SELECT proname FROM pg_proc WHERE pronamespace = 'outbox'::regnamespace AND prosecdef$$,
+SELECT is_empty($$SELECT proname FROM pg_proc WHERE pronamespace IN ('outbox'::regnamespace, 'outbox_internal'::regnamespace) AND prosecdef$$,
     'no function borrows the rights of its owner by SECURITY DEFINER');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = prolang
-    WHERE pronamespace = 'outbox'::regnamespace AND lanname <> 'c' AND NOT coalesce(proconfig, '{}') @> ARRAY['search_path=pg_catalog, pg_temp']$$,
+    WHERE pronamespace IN ('outbox'::regnamespace, 'outbox_internal'::regnamespace) AND lanname <> 'c' AND NOT coalesce(proconfig, '{}') @> ARRAY['search_path=pg_catalog, pg_temp']$$,
     'every function that is not in C pins search_path');
 
 -- ---- relations -----------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ SELECT is(roles.outcome('roles_writer', 'SET LOCAL outbox.correlation_id = ''c-1
 SELECT is(roles.outcome('roles_writer', $$INSERT INTO roles.account VALUES (1, 'ann', 10, 'hush')$$), NULL, 'a writer with no right on the outbox writes');
 SELECT results_eq($$SELECT aggregateid, payload FROM outbox.event_json WHERE contract = 'roles'$$,
     $$VALUES ('1', '{"holder": "ann", "percent": 10, "account_id": 1}'::jsonb)$$, 'and his write is captured');
-SELECT is_empty($$SELECT f FROM unnest('{outbox.capture(),outbox.capture_truncate(),outbox.refuse_write(),outbox.check_sink_options(),outbox.config_changed()}'::text[]) f
+SELECT is_empty($$SELECT f FROM unnest('{outbox.capture(),outbox.capture_truncate(),outbox_internal.refuse_write(),outbox_internal.check_sink_options(),outbox_internal.config_changed()}'::text[]) f
     WHERE roles.outcome(CASE WHEN f LIKE 'outbox.capture%' THEN 'roles_writer' ELSE current_user END, 'SELECT ' || f) IS DISTINCT FROM '39P01'$$,
     'trigger functions refuse to be called as functions');
 SELECT is(roles.outcome('roles_writer', $$

@@ -234,10 +234,10 @@ SELECT avro_decode('"int"', '\x02');
 INSERT INTO outbox.event_schema (id, contract, event_type, version, topic, ce_type, schema, fingerprint) OVERRIDING SYSTEM VALUE
 VALUES (1000001, 'c', 'E', 1, 't', 'x', :'pinned', 0), (1000002, 'c', 'E', 2, 't', 'x', 'no schema', 0);
 SELECT s, d.* FROM (VALUES (1, 1000001, '\x02000000'::bytea), (2, 1000001, '\x02'), (3, 1000002, '\x02'), (4, 1000003, '\x02'), (5, 1000001, NULL), (6, NULL, '\x')) AS v(n, s, b)
-LEFT JOIN LATERAL outbox.decode_payload(s, b) AS d ON true ORDER BY n;
+LEFT JOIN LATERAL outbox_internal.decode_payload(s, b) AS d ON true ORDER BY n;
 CREATE ROLE regress_avro_reader;
 SET ROLE regress_avro_reader;
-SELECT outbox.decode_payload(1000001, '\x02000000');
+SELECT outbox_internal.decode_payload(1000001, '\x02000000');
 RESET ROLE;
 DROP ROLE regress_avro_reader;
 DELETE FROM outbox.event_schema WHERE id > 1000000;

@@ -135,7 +135,7 @@ UPDATE ordr SET mode = 'awake' WHERE mode = 'sleep';
 ALTER TABLE ordr ENABLE TRIGGER USER;
 RESET outbox.flush_timeout;
 SELECT emit, stage, lookup, before FROM letters;
-SELECT outbox.redrive_late() >= 2 AS taken_up;
+SELECT outbox_internal.redrive_late() >= 2 AS taken_up;
 SELECT * FROM events;
 SELECT emit, type, stage, lookup, state, message FROM letters;
 CALL look();

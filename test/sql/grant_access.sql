@@ -26,7 +26,7 @@ REVOKE EXECUTE ON FUNCTION outbox.grant_access(text, text) FROM access_admin;
 SELECT p.oid::regprocedure AS function, string_agg(substr(r, 8), ' ' ORDER BY o) AS may_execute
 FROM pg_proc p LEFT JOIN unnest('{access_writer,access_reader,access_operator,access_admin}'::text[]) WITH ORDINALITY AS a (r, o)
     ON has_function_privilege(r, p.oid, 'EXECUTE')
-WHERE pronamespace = 'outbox'::regnamespace AND prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
+WHERE pronamespace IN ('outbox'::regnamespace, 'outbox_internal'::regnamespace) AND prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
 GROUP BY p.oid ORDER BY count(r), p.oid::regprocedure::text COLLATE "C";
 \echo every relation
 SELECT c.oid::regclass AS relation, string_agg(substr(r, 8), ' ' ORDER BY o) AS may_select

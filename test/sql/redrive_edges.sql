@@ -129,8 +129,8 @@ SELECT id, name FROM events WHERE type = 'RePart';
 \echo a limit that lets nothing through is a mistake
 SELECT outbox.redrive(max_rows => -1);
 SELECT outbox.redrive(contract => 're_part', max_rows => 0);
-SELECT outbox.redrive_late(-5);
-SELECT outbox.redrive_late(0);
+SELECT outbox_internal.redrive_late(-5);
+SELECT outbox_internal.redrive_late(0);
 
 SELECT outbox.drop_contract(name) FROM (VALUES ('re_part'), ('re_item'), ('re_order')) c (name);
 DELETE FROM outbox.dead_letter_entry WHERE contract LIKE 're_%';

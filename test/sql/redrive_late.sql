@@ -38,33 +38,33 @@ INSERT INTO ordr VALUES (1, 'N', '');
 CALL late('S', $$UPDATE ordr SET status = 'S' WHERE no = 1$$);
 UPDATE ordr SET note = 'x' WHERE no = 1;
 SELECT * FROM letters;
-SELECT outbox.redrive_late();
+SELECT outbox_internal.redrive_late();
 SELECT * FROM events WHERE id = '1';
 
 \echo somebody places an order and is late, another one notes something in time
 CALL late('S', $$INSERT INTO ordr VALUES (2, 'S', '')$$);
 UPDATE ordr SET note = 'x' WHERE no = 2;
-SELECT outbox.redrive_late();
+SELECT outbox_internal.redrive_late();
 SELECT * FROM events WHERE id = '2';
 
 \echo it comes back in time: nothing has happened on the whole way, and the state is told once
 INSERT INTO ordr VALUES (3, 'N', '');
 CALL late('S', $$UPDATE ordr SET status = 'S' WHERE no = 3$$);
 UPDATE ordr SET status = 'N' WHERE no = 3;
-SELECT outbox.redrive_late();
+SELECT outbox_internal.redrive_late();
 SELECT * FROM events WHERE id = '3';
 
 \echo it is deleted in time: what a deleted row had when it was told last counts, too
 INSERT INTO ordr VALUES (4, 'N', '');
 CALL late('S', $$UPDATE ordr SET status = 'S' WHERE no = 4$$);
 DELETE FROM ordr WHERE no = 4;
-SELECT outbox.redrive_late();
+SELECT outbox_internal.redrive_late();
 SELECT * FROM events WHERE id = '4';
 
 \echo it is created late and deleted in time: there was nothing
 CALL late('S', $$INSERT INTO ordr VALUES (5, 'S', '')$$);
 DELETE FROM ordr WHERE no = 5;
-SELECT outbox.redrive_late();
+SELECT outbox_internal.redrive_late();
 SELECT * FROM events WHERE id = '5';
 SELECT n, state, resolution, last_failure FROM letters;
 
@@ -74,19 +74,19 @@ CALL late('S', $$UPDATE ordr SET status = 'S', parts = 2 WHERE no = 6$$);
 ALTER TABLE ordr DISABLE TRIGGER USER;
 UPDATE ordr SET parts = 0 WHERE no = 6;
 ALTER TABLE ordr ENABLE TRIGGER USER;
-SELECT outbox.redrive_late();
-SELECT outbox.redrive_late() AS too_early;
+SELECT outbox_internal.redrive_late();
+SELECT outbox_internal.redrive_late() AS too_early;
 SELECT n, attempts, state, last_failure FROM letters WHERE state = 'open';
 UPDATE outbox_internal.dead_letter_entry SET attempts = 1000, created_at = now() - interval '1 year', tried_at = now() - interval '59 min' WHERE contract = 'rl_order' AND state = 'open';
-SELECT outbox.redrive_late() AS too_early;
+SELECT outbox_internal.redrive_late() AS too_early;
 UPDATE outbox_internal.dead_letter_entry SET tried_at = now() - interval '61 min' WHERE contract = 'rl_order' AND state = 'open';
-SELECT outbox.redrive_late();
+SELECT outbox_internal.redrive_late();
 SELECT n, attempts, state, last_failure FROM letters WHERE state = 'open';
 ALTER TABLE ordr DISABLE TRIGGER USER;
 UPDATE ordr SET parts = 1 WHERE no = 6;
 ALTER TABLE ordr ENABLE TRIGGER USER;
 UPDATE outbox_internal.dead_letter_entry SET tried_at = now() - interval '61 min' WHERE contract = 'rl_order' AND state = 'open';
-SELECT outbox.redrive_late();
+SELECT outbox_internal.redrive_late();
 SELECT * FROM events WHERE id = '6';
 
 \echo a row that is gone, and could not be read any more, is found in the outbox by its key, also when that is computed from columns of the source
@@ -100,7 +100,7 @@ SELECT outbox.enable('rl_item');
 INSERT INTO item VALUES ('a', 1, 'N'), ('b', 1, 'N'), ('a', 2, 'N');
 CALL late('N', $$DELETE FROM item WHERE no = 'a' AND kind = 1$$);
 SELECT key, before, state FROM outbox.dead_letter WHERE contract = 'rl_item';
-SELECT outbox.redrive_late();
+SELECT outbox_internal.redrive_late();
 SELECT type, aggregateid, payload, headers FROM outbox.event_json WHERE contract = 'rl_item' ORDER BY seq;
 
 \echo a late key change, and another one in time: the first key is told as gone, unless others have told of it since
@@ -118,7 +118,7 @@ CALL late('S', $$UPDATE art SET code = 'Y', status = 'S' WHERE id = 2$$);
 UPDATE art SET code = 'Z' WHERE id = 2;
 INSERT INTO art VALUES (3, 'X');
 SELECT key, before, state FROM outbox.dead_letter WHERE contract = 'rl_art';
-SELECT outbox.redrive_late();
+SELECT outbox_internal.redrive_late();
 SELECT type, aggregateid, payload, headers FROM outbox.event_json WHERE contract = 'rl_art' AND seq > :seq ORDER BY seq;
 
 SELECT outbox.drop_contract(name) FROM outbox.contract WHERE name LIKE 'rl_%';

@@ -78,7 +78,7 @@ INSERT INTO st_forged.plain VALUES (1);
 DROP TABLE st_forged.plain CASCADE;
 \echo the other trigger functions are not for everybody
 CREATE TABLE st_forged.plain (id int);
-CREATE TRIGGER t AFTER INSERT ON st_forged.plain FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+CREATE TRIGGER t AFTER INSERT ON st_forged.plain FOR EACH STATEMENT EXECUTE FUNCTION outbox_internal.config_changed();
 RESET ROLE;
 \echo no trace
 SELECT * FROM st.traces EXCEPT SELECT * FROM st.before;

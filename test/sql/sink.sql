@@ -29,7 +29,7 @@ SELECT name, library, options, start_at, desired_state FROM outbox.sink WHERE na
 SELECT s.name, p.snap_last IS NOT NULL AS has_position, p.database_oid = d.oid AS ours, p.acked
 FROM outbox.sink s JOIN outbox.relay_progress p ON p.sink_id = s.id, pg_database d
 WHERE s.name LIKE 'sink_%' AND d.datname = current_database();
-SELECT sink, state, pid FROM outbox.relay_report() WHERE sink LIKE 'sink_%' ORDER BY sink;
+SELECT sink, state, pid FROM outbox_internal.relay_report() WHERE sink LIKE 'sink_%' ORDER BY sink;
 
 \echo starting and stopping what does not exist
 SELECT outbox.start_relay('nobody');
@@ -50,7 +50,7 @@ DECLARE
     seen text;
 BEGIN
     LOOP
-        SELECT state INTO seen FROM outbox.relay_report() WHERE sink = which;
+        SELECT state INTO seen FROM outbox_internal.relay_report() WHERE sink = which;
         EXIT WHEN seen = wanted OR clock_timestamp() > now() + interval '30 s';
     END LOOP;
     RETURN seen;

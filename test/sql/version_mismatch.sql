@@ -7,7 +7,7 @@ SELECT outbox.create_contract('mismatch', view => 'mismatch_v', source => 'misma
 SELECT outbox.create_event_type('MismatchSeen', contract => 'mismatch', emit => 'created');
 SELECT outbox.add_check('MismatchSeen', 'short', 'length(v) < 10');
 SELECT outbox.enable('mismatch');
-SELECT extversion = outbox.library_version() AS same FROM pg_extension WHERE extname = 'outbox_ext';
+SELECT extversion = outbox_internal.library_version() AS same FROM pg_extension WHERE extname = 'outbox_ext';
 
 UPDATE pg_extension SET extversion = '0.0.9' WHERE extname = 'outbox_ext';
 
@@ -27,13 +27,13 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 \echo functions that answer all the same: what status and events are made of
 SELECT oid::regprocedure FROM pg_proc
-WHERE pronamespace = 'outbox'::regnamespace AND prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
+WHERE pronamespace IN ('outbox'::regnamespace, 'outbox_internal'::regnamespace) AND prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
 AND pg_temp.outcome(oid) IS DISTINCT FROM format('55000 extension outbox_ext has version 0.0.9 in this database, but the loaded library has version %s',
-                                                 outbox.library_version())
+                                                 outbox_internal.library_version())
 ORDER BY oid::regprocedure::text COLLATE "C";
 
 \echo the remedy
-SELECT replace(advice, outbox.library_version(), 'N') AS advice, state FROM outbox.status WHERE kind = 'extension';
+SELECT replace(advice, outbox_internal.library_version(), 'N') AS advice, state FROM outbox.status WHERE kind = 'extension';
 SELECT state, advice FROM outbox.status WHERE name = 'mismatch';
 
 \echo capture goes on, also in a session that compiles the contract now
@@ -56,7 +56,7 @@ SELECT reason, num_nulls(newer_1, newer_15, newer_30) FROM outbox_internal.gap W
 SELECT stage, num_nulls(newer_1, newer_15, newer_30) FROM outbox_internal.dead_letter_entry WHERE contract = 'mismatch';
 ROLLBACK;
 
-UPDATE pg_extension SET extversion = outbox.library_version() WHERE extname = 'outbox_ext';
+UPDATE pg_extension SET extversion = outbox_internal.library_version() WHERE extname = 'outbox_ext';
 SELECT state <> 'version mismatch' AS well FROM outbox.status WHERE kind = 'extension';
 SELECT outbox.drop_contract('mismatch');
 DROP TABLE mismatch CASCADE;

@@ -61,8 +61,8 @@ $older->sql("DELETE FROM outbox.contract WHERE name = 'order'");
 
 # ---- what answers, and what waits ----
 is($older->sql("SELECT kind, state FROM outbox.status WHERE kind = 'extension'"), 'extension|version mismatch', 'status says so');
-like($older->sql('SELECT captured, dead_letters FROM outbox.contract_counters()'), qr/^$|^2\|2$/, 'counters answer in the columns of that time');
-is($older->sql('SELECT count(*) FROM outbox.relay_report()'), 1, 'and so does the relay report');
+like($older->sql('SELECT captured, dead_letters FROM outbox_internal.contract_counters()'), qr/^$|^2\|2$/, 'counters answer in the columns of that time');
+is($older->sql('SELECT count(*) FROM outbox_internal.relay_report()'), 1, 'and so does the relay report');
 is($older->sql('SELECT count(*) FROM outbox.relay_progress'), 0, 'nothing is published');
 $older->sql('SELECT pg_reload_conf()');
 $node->wait_for_log(qr/relays of database "older" are not started.*?HINT:  \QRun ALTER EXTENSION outbox_ext UPDATE in that database, then reload the server's configuration.\E/s);
@@ -82,13 +82,13 @@ EXCEPTION WHEN OTHERS THEN
     RETURN sqlstate || ' ' || sqlerrm;
 END $$;
 WITH ours AS MATERIALIZED (
-    SELECT oid, proname FROM pg_proc WHERE pronamespace = 'outbox'::regnamespace AND prorettype <> 'trigger'::regtype)
+    SELECT oid, proname FROM pg_proc WHERE pronamespace IN ('outbox'::regnamespace, 'outbox_internal'::regnamespace) AND prorettype <> 'trigger'::regtype)
 SELECT oid::regprocedure FROM ours
 WHERE coalesce(outcome(oid), '') NOT LIKE '55000 extension outbox_ext has version 0.0.9%, but the loaded library has version%'
 ORDER BY proname, oid::regprocedure::text COLLATE "C" DESC;
 SQL
-is_deeply(\@answering, [ 'outbox.contract_counters()', 'outbox.decode(text,text)', 'outbox.decode(text,bigint)', 'outbox.decode_payload(integer,bytea)',
-	'outbox.library_version()', 'outbox.preloaded()', 'outbox.relay_report()' ], 'everything else says that the versions differ');
+is_deeply(\@answering, [ 'outbox_internal.contract_counters()', 'outbox.decode(text,text)', 'outbox.decode(text,bigint)', 'outbox_internal.decode_payload(integer,bytea)',
+	'outbox_internal.library_version()', 'outbox_internal.preloaded()', 'outbox_internal.relay_report()' ], 'everything else says that the versions differ');
 
 # ---- out of it ----
 my $dump = PostgreSQL::Test::Utils::tempdir() . '/older';

@@ -45,7 +45,7 @@ ALTER TABLE t ENABLE TRIGGER USER;
 SELECT outbox.redrive(contract => 't');
 SQL
 $node->wait_published('kafka');
-$node->poll_until("SELECT state FROM outbox.replays WHERE request = " . $node->sql("SELECT request FROM outbox.replay('kafka', aggregate_id => '3', rate => 0)"), 'done');
+$node->poll_until("SELECT state FROM outbox.replays WHERE request = " . $node->sql("SELECT request FROM outbox.replay('kafka', message_key => '3', rate => 0)"), 'done');
 
 my $messages = $node->consume($broker, 'messages');
 my %always = map { $_ => 1 }

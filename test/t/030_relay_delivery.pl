@@ -21,7 +21,7 @@ $fault->append("k$_", 1) for 1 .. 20;
 $fault->wait_published;
 is($fault->check('single events'), 0, 'single events are published without repetition');
 is(scalar(@{ $fault->deliveries }), 30, 'thirty events are thirty messages');
-is($node->sql('SELECT scans FROM outbox.relay_report()'), 1, 'only the start scanned the leaf');
+is($node->sql('SELECT scans FROM outbox_internal.relay_report()'), 1, 'only the start scanned the leaf');
 
 # ---- transactions: only what is committed ----
 $node->sql(<<'SQL');
@@ -45,7 +45,7 @@ is($node->sql("SELECT pending FROM outbox.status WHERE kind = 'sink'"), 0,
 my $session = $node->background_psql('postgres');
 $session->query_safe("BEGIN; SELECT append(1, 't', 'long', 3, 100)");
 $fault->append('short', 3);
-$node->poll_until("SELECT acked >= (SELECT count(*) FROM outbox.event) FROM outbox.relay_report()");
+$node->poll_until("SELECT acked >= (SELECT count(*) FROM outbox.event) FROM outbox_internal.relay_report()");
 is(scalar(grep { $_->{key} eq 'short' } @{ $fault->deliveries }), 3, 'a later transaction is published first');
 is(scalar(grep { $_->{key} eq 'long' } @{ $fault->deliveries }), 0, 'an open transaction is not published');
 $session->query_safe('COMMIT');
@@ -89,11 +89,11 @@ $node->sql("SELECT outbox.create_sink('late', library => 'outbox_fault', start_a
 	options => '{\"file\": \"$second->{file}.late\"}'); SELECT outbox.start_relay('late')");
 $fault->append('after', 2);
 $fault->wait_published;
-$node->poll_until("SELECT acked = 2 FROM outbox.relay_report() WHERE sink = 'late'");
+$node->poll_until("SELECT acked = 2 FROM outbox_internal.relay_report() WHERE sink = 'late'");
 pass('a sink with start_at now gets only new events');
 
 # ---- idle relays write nothing: soon after the last event there are fifteen polls without a transaction id ----
-my $report = "SELECT min(cycles) FROM outbox.relay_report()";
+my $report = "SELECT min(cycles) FROM outbox_internal.relay_report()";
 my $next_xid = 'SELECT pg_snapshot_xmax(pg_current_snapshot())';
 my $quiet = 0;
 for (1 .. 6)

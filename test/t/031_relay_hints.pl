@@ -13,7 +13,7 @@ my $fault = OutboxFault->new($node, 'fault')->start;
 
 sub scans
 {
-	return $node->sql('SELECT scans FROM outbox.relay_report()');
+	return $node->sql('SELECT scans FROM outbox_internal.relay_report()');
 }
 
 # ---- a ring of 64 entries overflows while the broker holds the relay up ----

@@ -14,7 +14,7 @@ my $fault = OutboxFault->new($node, 'fault', on_reject => 'stop')->start;
 sub report
 {
 	my ($column) = @_;
-	return $node->sql("SELECT $column FROM outbox.relay_report() WHERE sink = 'fault'");
+	return $node->sql("SELECT $column FROM outbox_internal.relay_report() WHERE sink = 'fault'");
 }
 
 # Events that were delivered for a key.
@@ -67,7 +67,7 @@ is($fault->check('acknowledgements backwards'), 0, 'their order does not matter'
 $fault->control(retry_after => 30);
 $node->sql("SELECT change(i % 20) FROM generate_series(1, 100) i");
 # the relay backs off for moments only: what it says of them stays
-$node->poll_until("SELECT last_error = 'Broker: not now.' FROM outbox.relay_report()");
+$node->poll_until("SELECT last_error = 'Broker: not now.' FROM outbox_internal.relay_report()");
 pass('status has the reason');
 $fault->wait_published;
 $fault->control();
@@ -99,7 +99,7 @@ cmp_ok($node->sql("SELECT pending FROM outbox.status WHERE kind = 'sink'"), '>='
 
 # offered again on SIGHUP: alone
 $node->reload;
-$node->poll_until("SELECT last_error_at > clock_timestamp() - interval '5 s' AND state = 'blocked' FROM outbox.relay_report()");
+$node->poll_until("SELECT last_error_at > clock_timestamp() - interval '5 s' AND state = 'blocked' FROM outbox_internal.relay_report()");
 is(delivered('behind'), 0, 'an event that is offered again goes alone');
 # and also after a restart of the relay, when a window holds more than before
 $fault->stop;
@@ -136,7 +136,7 @@ is(scalar(@{ $fault->deliveries }), $deliveries + 2, 'nothing is repeated');
 
 # ---- a library that is not allowed ----
 $node->sql("UPDATE outbox.sink SET library = 'outbox_evil'");
-$node->poll_until("SELECT last_error LIKE '%outbox_evil%' FROM outbox.relay_report()");
+$node->poll_until("SELECT last_error LIKE '%outbox_evil%' FROM outbox_internal.relay_report()");
 like($fault->last_error, qr/is not allowed/, 'a library outside of outbox.sink_libraries is not loaded');
 $node->sql("UPDATE outbox.sink SET library = 'outbox_fault'");
 $fault->append('allowed again', 1);

@@ -21,7 +21,7 @@ $node->sql('BEGIN; ' . join('', map { "SAVEPOINT s; SELECT change($_); ROLLBACK 
 $fault->start;
 $fault->wait_published;
 is($fault->check('passes of 64 events'), 0, 'nothing is repeated');
-is($node->sql('SELECT scans FROM outbox.relay_report()'), 1, 'all passes belong to one window');
+is($node->sql('SELECT scans FROM outbox_internal.relay_report()'), 1, 'all passes belong to one window');
 
 # ---- never more in flight than allowed ----
 $fault->control(delay_ms => 20);
@@ -29,7 +29,7 @@ $node->sql('SELECT change(i % 30) FROM generate_series(1, 100) i');
 my $most = 0;
 for (1 .. 5)
 {
-	my $flying = $node->sql('SELECT published - acked FROM outbox.relay_report()');
+	my $flying = $node->sql('SELECT published - acked FROM outbox_internal.relay_report()');
 	$most = $flying if $flying > $most;
 }
 cmp_ok($most, '<=', 10, 'messages in flight are bounded');
@@ -40,7 +40,7 @@ $node->sql("SELECT append(1, 't', 'large', 6, 30000)");
 $fault->wait_state('backoff');
 # of six; between a failure and the next attempt there are none
 my $large = 0;
-$large = $node->sql('SELECT published - acked FROM outbox.relay_report()') until $large > 0;
+$large = $node->sql('SELECT published - acked FROM outbox_internal.relay_report()') until $large > 0;
 is($large, 2, 'bytes in flight are bounded');
 $node->sql("SELECT append(1, 't', 'larger', 1, 300000)");
 $fault->control();
@@ -50,7 +50,7 @@ $fault->control(down => 1);
 $node->sql("SELECT append(1, 't', repeat('k', 9000), 6, 10)");
 $fault->wait_state('backoff');
 my $keys = 0;
-$keys = $node->sql('SELECT published - acked FROM outbox.relay_report()') until $keys > 0;
+$keys = $node->sql('SELECT published - acked FROM outbox_internal.relay_report()') until $keys > 0;
 is($keys, 2, 'long keys count with every copy');
 $fault->control();
 $fault->wait_published;

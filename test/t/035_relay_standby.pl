@@ -38,7 +38,7 @@ $primary->poll_until("SELECT count(*) FROM pg_stat_activity WHERE pid = $pid", 0
 is(scalar(grep { $_->{key} eq 'waits' } @{ $fault->deliveries }), 0, 'not even when the relay is told to end');
 
 $standby->start;
-$primary->poll_until("SELECT acked >= 3 FROM outbox.relay_report()");
+$primary->poll_until("SELECT acked >= 3 FROM outbox_internal.relay_report()");
 is(scalar(grep { $_->{key} eq 'waits' } @{ $fault->deliveries }), 3, 'it is published when the standby has it');
 
 # ---- promotion with a backlog and a prepared transaction: no relay on the standby before, one right after, nothing lost ----
@@ -57,7 +57,7 @@ $standby->reload;
 my $delivered = scalar(@{ $fault->deliveries });
 $fault->control;
 $standby->promote;
-$standby->poll_until("SELECT count(*) FROM outbox.relay_report() WHERE state = 'running'", 1);
+$standby->poll_until("SELECT count(*) FROM outbox_internal.relay_report() WHERE state = 'running'", 1);
 $standby->sql("SELECT append(1, 't', 'after promotion', 3, 100)");
 $standby->wait_published('fault');
 is(scalar(@{ $fault->deliveries }), $delivered + 303, 'what the primary had not published is published');

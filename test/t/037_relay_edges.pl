@@ -28,7 +28,7 @@ COMMIT;
 SQL
 $open->query_safe('COMMIT');
 $fault->append('after', 1);
-$node->poll_until("SELECT acked >= 4 FROM outbox.relay_report() WHERE sink = 'late'");
+$node->poll_until("SELECT acked >= 4 FROM outbox_internal.relay_report() WHERE sink = 'late'");
 my @keys = sort map { (split /\t/)[2] } split /\n/, PostgreSQL::Test::Utils::slurp_file("$fault->{file}.late");
 is("@keys", 'after open own own', 'a sink that starts now gets what was open, also of the transaction that created it');
 $_->quit for $open, $session;
@@ -38,8 +38,8 @@ my $broker = OutboxBroker->mock;
 $node->sql("BEGIN; SELECT append(1, 't', 'k', 2, 100), append(1, 't', 'k', 1, 50000), append(1, 't', 'k', 300, 100); COMMIT");
 my $seq = $node->sql("SELECT seq FROM outbox.event WHERE octet_length(payload) >= 50000");
 $node->create_sink('kafka', $broker, { on_reject => 'stop' }, 'message.max.bytes' => 20000);
-$node->poll_until("SELECT state = 'blocked' FROM outbox.relay_report() WHERE sink = 'kafka'");
-my $published = $node->sql("SELECT acked FROM outbox.relay_report() WHERE sink = 'kafka'");
+$node->poll_until("SELECT state = 'blocked' FROM outbox_internal.relay_report() WHERE sink = 'kafka'");
+my $published = $node->sql("SELECT acked FROM outbox_internal.relay_report() WHERE sink = 'kafka'");
 is($published, $node->sql("SELECT count(*) FROM outbox.event WHERE seq < $seq"), 'everything in front of it is published');
 my $counted = IPC::Run::run([ 'build/venv/bin/python', '-c', <<'PYTHON', $broker->address ], '>', \my $messages);
 import sys

@@ -65,7 +65,7 @@ my ($bad1, $bad2, $bad3, $bad4) = split ' ', seqs('bad');
 is(order_of('bad'), $bad1, 'nothing of the aggregate passes the rejected event');
 is(letter('count(*)'), 1, 'only the first event is a dead letter');
 is(letter("stage, contract, event_type, sink, message, key"),
-	'publish|test|Test|fault|Broker: I do not like this key.|{"aggregateid": "bad", "aggregatetype": "test"}',
+	'publish|test|Test|fault|Broker: I do not like this key.|{"message_key": "bad", "aggregate_type": "test"}',
 	'which names the event and has the words of the broker');
 is($node->sql("SELECT d.event_id = e.id AND d.payload = e.payload FROM outbox.dead_letter d, outbox.event e WHERE e.seq = $bad2"),
 	't', 'and the payload');
@@ -173,9 +173,9 @@ while (time < $deadline)
 	  [ delay_ms => 1 + int(rand(20)) ], [ raise_after => 300 + int(rand(900)) ], [ retry_after => 300 + int(rand(900)) ];
 
 	$fault->control(@faults);
-	my $acked = $node->sql("SELECT coalesce(max(acked), 0) FROM outbox.relay_report()");
+	my $acked = $node->sql("SELECT coalesce(max(acked), 0) FROM outbox_internal.relay_report()");
 	$node->poll_until("SELECT acked >= $acked + 50 OR acked < $acked OR clock_timestamp() > '" . $node->sql('SELECT now()')
-		. "'::timestamptz + interval '1 s' FROM outbox.relay_report() WHERE sink = 'random'");
+		. "'::timestamptz + interval '1 s' FROM outbox_internal.relay_report() WHERE sink = 'random'");
 	$node->sql("SELECT outbox.redrive(max_rows => " . (1 + int(rand(50))) . ")") if int(rand(2)) == 0;
 	if (int(rand(5)) == 0)
 	{

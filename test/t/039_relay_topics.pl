@@ -70,7 +70,7 @@ like($node->sql("SELECT advice FROM outbox.status WHERE kind = 'topic'"), qr/Cre
 is($node->sql("SELECT state, pending, dead_letters, last_error FROM outbox.status WHERE kind = 'sink'"),
 	'running|3|0|Broker: there is no such topic.', 'the sink runs');
 like($node->sql("SELECT advice FROM outbox.status WHERE kind = 'sink'"), qr/kind topic/, 'and points there');
-is($node->sql("SELECT state, reason FROM outbox.held_events WHERE aggregateid = 'b'"), 'held|Broker: there is no such topic.', 'held_events says why');
+is($node->sql("SELECT state, reason FROM outbox.held_events WHERE message_key = 'b'"), 'held|Broker: there is no such topic.', 'held_events says why');
 
 # it is tried with growing pauses, by one event at a time
 my $tries = "SELECT tries FROM outbox.blocked_route";
@@ -161,7 +161,7 @@ $fault->wait_state('blocked');
 # until the room is used up these are the broker's own words, and while a topic is tried again
 $node->poll_until(
 	"SELECT last_error ~ '^\\d+ events wait behind rejected ones or for their topics, as many as outbox\\.max_held_events allows\$'
-	 FROM outbox.relay_report() WHERE sink = '$fault->{name}'");
+	 FROM outbox_internal.relay_report() WHERE sink = '$fault->{name}'");
 pass('at the limit status says so');
 cmp_ok($node->sql('SELECT count(*) FROM outbox.held_events'), '<=', 10, 'no more are held');
 $fault->control();

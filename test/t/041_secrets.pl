@@ -25,7 +25,7 @@ sub write_secret
 # What anybody but the owner of the tables can see.
 sub views
 {
-	return $node->sql('SELECT s FROM outbox.status s') . $node->sql('SELECT r FROM outbox.relay_report() r')
+	return $node->sql('SELECT s FROM outbox.status s') . $node->sql('SELECT r FROM outbox_internal.relay_report() r')
 	  . $node->sql('SELECT s FROM outbox.sinks s');
 }
 

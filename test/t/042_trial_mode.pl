@@ -23,7 +23,7 @@ $node->sql("CREATE TABLE t (id int PRIMARY KEY);
 	INSERT INTO t VALUES (1);
 	SELECT outbox.create_sink('log', 'outbox_log')");
 is($node->sql('SELECT count(*) FROM outbox.event_json'), 1, 'changes are captured');
-is($node->sql('SELECT outbox.preloaded()'), 'f', 'preloaded() says no');
+is($node->sql('SELECT outbox_internal.preloaded()'), 'f', 'preloaded() says no');
 is(status('extension'), 'not preloaded|Add outbox_ext to shared_preload_libraries and restart; until then relays run on trial and end with the server.',
 	'status says what to do');
 is(status('sink'), "stopped|SELECT outbox.start_relay('log') starts its relay.", 'the sink is stopped');
@@ -71,7 +71,7 @@ is($node->sql("SELECT state, advice $kafka"),
 like($node->sql("SELECT outbox.start_relay('log')"),
 	qr/write shared_preload_libraries = 'plpgsql, dict_snowball, outbox_ext' into postgresql\.conf/,
 	'libraries that are preloaded stay on the line');
-is($node->sql("SELECT count(*) FROM outbox.contract_counters()"), 0, 'there are no counters');
+is($node->sql("SELECT count(*) FROM outbox_internal.contract_counters()"), 0, 'there are no counters');
 $node->sql("SELECT outbox.pause('log')");
 $node->poll_until("SELECT state = 'paused' FROM outbox.status WHERE name = 'log'");
 is(status('sink'), "paused|SELECT outbox.resume('log') goes on; its events are kept meanwhile.", 'a sink can be paused');

@@ -138,7 +138,7 @@ is($node->sql("SET outbox.capture = off; SELECT state, advice FROM outbox.status
 $reached{extension}{'capture off'} = 1;
 $node->sql("UPDATE pg_extension SET extversion = '0' WHERE extname = 'outbox_ext'");
 reaches('extension', 'outbox_ext', 'version mismatch', qr/^The extension has version 0, the library [0-9.]+: ALTER EXTENSION outbox_ext UPDATE, or restart/);
-$node->sql("UPDATE pg_extension SET extversion = outbox.library_version() WHERE extname = 'outbox_ext'");
+$node->sql("UPDATE pg_extension SET extversion = outbox_internal.library_version() WHERE extname = 'outbox_ext'");
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
 $node->restart;
 reaches('extension', 'outbox_ext', 'not preloaded', qr/^Add outbox_ext to shared_preload_libraries and restart/);

@@ -71,7 +71,7 @@ no_relays('dropped and created again');
 $node->sql("CREATE EXTENSION outbox_ext;
 	DO \$\$ BEGIN FOR i IN 1 .. 65 LOOP PERFORM outbox.create_sink('s' || i, 'outbox_log'); END LOOP; END \$\$;
 	SELECT outbox.start_relay()");
-$node->poll_until("SELECT count(*) FROM outbox.relay_report() WHERE state = 'running'", 8);
+$node->poll_until("SELECT count(*) FROM outbox_internal.relay_report() WHERE state = 'running'", 8);
 my $log = PostgreSQL::Test::Utils::slurp_file($node->logfile);
 like($log, qr/LOG:  1 relays of database \d+ are not started\n.*DETAIL:  A server runs at most 64 relays\.\n.*HINT:  Stop or drop sinks that are not needed\./,
 	'one sink too many is said in the log');
@@ -117,10 +117,10 @@ $database->sql('CREATE EXTENSION outbox_ext');
 $shop = OutboxFault->new($database, 'shop')->start;
 $shop->append('ring', 1);
 $shop->wait_published;
-my $scans = $database->sql('SELECT scans FROM outbox.relay_report()');
+my $scans = $database->sql('SELECT scans FROM outbox_internal.relay_report()');
 $shop->append('ring', 1) for 1 .. 3;
 $shop->wait_published;
-is($database->sql('SELECT scans FROM outbox.relay_report()'), $scans, 'the last of several databases of a name has a hint ring: nothing is scanned');
+is($database->sql('SELECT scans FROM outbox_internal.relay_report()'), $scans, 'the last of several databases of a name has a hint ring: nothing is scanned');
 
 # ---- the other database never noticed ----
 $last->append('last', 1);

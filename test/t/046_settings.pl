@@ -26,12 +26,12 @@ sub set
 
 sub looks
 {
-	return $node->sql('SELECT cycles FROM outbox.relay_report()');
+	return $node->sql('SELECT cycles FROM outbox_internal.relay_report()');
 }
 
 # ---- outbox.poll_interval ----
 set('outbox.poll_interval' => '10ms');
-$node->poll_until('SELECT cycles >= ' . (looks() + 200) . ' FROM outbox.relay_report()');
+$node->poll_until('SELECT cycles >= ' . (looks() + 200) . ' FROM outbox_internal.relay_report()');
 pass('poll_interval: a relay that looked once a minute looks often');
 
 # five sessions of ours take long enough for many looks every 10 ms
@@ -71,7 +71,7 @@ DECLARE
 	report record;
 BEGIN
 	LOOP
-		SELECT published, published - acked AS under_way INTO report FROM outbox.relay_report();
+		SELECT published, published - acked AS under_way INTO report FROM outbox_internal.relay_report();
 		most := greatest(most, report.under_way);
 		EXIT WHEN report.published >= 100 AND report.under_way = 0;
 	END LOOP;

@@ -105,7 +105,7 @@ is($node->sql('SELECT count(*) FROM outbox.dead_letter'), 0, 'none of it makes d
 $broker->trouble('topic counted 3');
 # the producer that knows the topic does not ask; one that starts does
 $node->sql("SELECT outbox.stop_relay('kafka')");
-$node->poll_until("SELECT pid IS NULL FROM outbox.relay_report()");
+$node->poll_until("SELECT pid IS NULL FROM outbox_internal.relay_report()");
 change(4);
 $node->sql("SELECT outbox.start_relay('kafka')");
 $node->poll_until("SELECT count(*) = 1 FROM outbox.status WHERE kind = 'topic' AND name = 'kafka: counted'");

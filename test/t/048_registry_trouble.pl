@@ -96,7 +96,7 @@ $node->sql("INSERT INTO down VALUES (1, 1); UPDATE down SET version = 2");
 $node->poll_until("SELECT count(*) = 2 FROM outbox.held_events WHERE topic = 'down'");
 like($node->sql("SELECT last_error FROM outbox.status WHERE kind = 'topic' LIMIT 1"), qr/^could not register a schema at \Q$url\E: /, 'down: status has the reason');
 $node->sql("SELECT outbox.stop_relay('kafka')");
-$node->poll_until("SELECT pid IS NULL FROM outbox.relay_report()");
+$node->poll_until("SELECT pid IS NULL FROM outbox_internal.relay_report()");
 $node->sql("UPDATE down SET version = 3; UPDATE steady SET version = version + 1; SELECT outbox.start_relay('kafka')");
 $node->poll_until("SELECT count(*) = 3 FROM outbox.held_events WHERE topic = 'down'");
 $node->poll_until("SELECT acked = (SELECT count(*) FROM outbox.event) - 3 FROM outbox.relay_progress");

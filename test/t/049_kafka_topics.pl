@@ -131,9 +131,9 @@ $node->sql("UPDATE small SET version = version + 1, pad = repeat('x', 30000) WHE
 change(3);
 $node->poll_until("SELECT count(*) FROM outbox.dead_letter WHERE state = 'open'", 1, timeout => 90);
 wait_others();
-like($node->sql("SELECT stage || ' ' || message || ' ' || key FROM outbox.dead_letter"), qr/^publish topic "small": .*[Mm]essage.* large.*"aggregateid": "3"/,
+like($node->sql("SELECT stage || ' ' || message || ' ' || key FROM outbox.dead_letter"), qr/^publish topic "small": .*[Mm]essage.* large.*"message_key": "3"/,
 	'an event that is too large is a dead letter with the words of the broker');
-is($node->sql("SELECT count(*), min(aggregateid), max(aggregateid) FROM outbox.held_events"), '4|3|3', 'its aggregate waits');
+is($node->sql("SELECT count(*), min(message_key), max(message_key) FROM outbox.held_events"), '4|3|3', 'its aggregate waits');
 check('another topic meanwhile', 'fine');
 python('wait(admin.incremental_alter_configs([ConfigResource(ConfigResource.Type.TOPIC, "small", incremental_configs=[ConfigEntry("max.message.bytes", "900000", incremental_operation=AlterConfigOpType.SET)])]))');
 is($node->sql("SELECT outbox.redrive(contract => 'small')"), 1, 'redrive when the topic allows it');

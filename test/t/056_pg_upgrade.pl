@@ -207,7 +207,7 @@ $copy->sql('CREATE TEMP TABLE copied AS TABLE outbox.relay_progress;
 	DELETE FROM outbox.relay_progress;
 	INSERT INTO outbox.relay_progress TABLE copied');
 $fault->start;
-$copy->poll_until('SELECT acked >= 3 FROM outbox.relay_report()');
+$copy->poll_until('SELECT acked >= 3 FROM outbox_internal.relay_report()');
 is(scalar(@{ $fault->deliveries }), 6, 'a copied row: the sink starts from the beginning');
 like(PostgreSQL::Test::Utils::slurp_file($copy->logfile), qr/is void.*\n.*recorded by another database system/, 'and the log says why');
 $copy->stop;

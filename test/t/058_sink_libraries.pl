@@ -51,7 +51,7 @@ for my $library (sort keys %words)
 
 	$node->sql("UPDATE outbox.sink SET library = '$library'");
 	$fault->append($library, 1);
-	$node->poll_until("SELECT state = 'backoff' AND last_error LIKE '%\"$library\"%' FROM outbox.relay_report()");
+	$node->poll_until("SELECT state = 'backoff' AND last_error LIKE '%\"$library\"%' FROM outbox_internal.relay_report()");
 	like($fault->last_error, qr/$message/, "relay: $library");
 }
 is($node->sql('SELECT count(*) FROM outbox.dead_letter'), 0, 'no event is lost to it');

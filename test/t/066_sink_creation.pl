@@ -63,7 +63,7 @@ SQL
 	$node->poll_until("SELECT count(*) = 0 FROM outbox.leaf_status WHERE state = 'retained'");
 	pass('then the leaves are emptied');
 	$node->sql("SELECT outbox.stop_relay('$sink')");
-	$node->poll_until("SELECT pid IS NULL FROM outbox.relay_report() WHERE sink = '$sink'");
+	$node->poll_until("SELECT pid IS NULL FROM outbox_internal.relay_report() WHERE sink = '$sink'");
 	$node->sql("SELECT outbox.drop_sink('$sink')");
 }
 

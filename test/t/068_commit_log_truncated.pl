@@ -50,7 +50,7 @@ foreach my $sink ($fault, $idle)
 {
 	$sink->wait_acked;
 	$sink->check_written("sink $sink->{name}");
-	is($node->sql("SELECT state FROM outbox.relay_report() WHERE sink = '$sink->{name}'"), 'running', "sink $sink->{name}: its relay runs");
+	is($node->sql("SELECT state FROM outbox_internal.relay_report() WHERE sink = '$sink->{name}'"), 'running', "sink $sink->{name}: its relay runs");
 }
 $node->restart;
 $node->sql('SELECT change(i % 10, 2) FROM generate_series(1, 20) i');

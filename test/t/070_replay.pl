@@ -43,7 +43,7 @@ is($before, 130, 'history: 130 events');
 
 # ---- dry run ----
 is(join('|', replay('dry_run => true')), '|130', 'dry run: counts everything');
-is(join('|', replay("aggregate_id => 'k3'", 'dry_run => true')), '|20', 'dry run: counts what is asked for');
+is(join('|', replay("message_key => 'k3'", 'dry_run => true')), '|20', 'dry run: counts what is asked for');
 is($node->sql('SELECT count(*) FROM outbox.replays'), 0, 'dry run: asks for nothing');
 
 # ---- everything, in many passes ----
@@ -60,11 +60,11 @@ is($node->sql("SELECT error IS NULL AND finished_at >= started_at AND started_at
 # ---- what is asked for ----
 my ($from_time, $to_time) = split /\|/, $node->sql('SELECT min(occurred_at) FILTER (WHERE seq = 41), min(occurred_at) FILTER (WHERE seq = 51) FROM outbox.event');
 for my $case (
-	[ 'by key',        "aggregatetype = 'test' AND aggregateid = 'k3'", "aggregate_type => 'test'", "aggregate_id => 'k3'" ],
+	[ 'by key',        "aggregatetype = 'test' AND aggregateid = 'k3'", "aggregate_type => 'test'", "message_key => 'k3'" ],
 	[ 'by type',       "type = 'Test'",                                 "event_type => 'Test'" ],
 	[ 'by seq',        'seq BETWEEN 10 AND 33',                         'from_seq => 10', 'to_seq => 33' ],
 	[ 'by time',       "occurred_at >= '$from_time' AND occurred_at < '$to_time'", "from_time => '$from_time'", "to_time => '$to_time'" ],
-	[ 'all at once',   "seq > 20 AND aggregateid = 'k4' AND occurred_at < '$to_time'", "event_type => 'Test'", "aggregate_id => 'k4'", 'from_seq => 21', "to_time => '$to_time'" ])
+	[ 'all at once',   "seq > 20 AND aggregateid = 'k4' AND occurred_at < '$to_time'", "event_type => 'Test'", "message_key => 'k4'", 'from_seq => 21', "to_time => '$to_time'" ])
 {
 	my ($what, $condition, @args) = @$case;
 	my $from = count();
@@ -81,7 +81,7 @@ $fault->control(down => 1);
 $fault->append('new', 10);
 $fault->wait_state('backoff');
 $before = count();
-($request, $events) = replay("aggregate_id => 'new'");
+($request, $events) = replay("message_key => 'new'");
 is($request . '|' . $events, '|0', 'what the sink has not published is no history');
 ($request, $events) = replay('rate => 0');
 is($events, 130, 'nor part of it');
@@ -110,7 +110,7 @@ is(scalar(@{ replayed_since($before) }), 100, 'and the replay is complete');
 
 # ---- one after the other, and cancelled ----
 my ($first)  = replay('rate => 10');
-my ($second) = replay('rate => 0', "aggregate_id => 'k1'");
+my ($second) = replay('rate => 0', "message_key => 'k1'");
 wait_replay($first, 'running');
 is($node->sql("SELECT state FROM outbox.replays WHERE request = $second"), 'waiting', 'a second replay waits for the first one');
 $node->poll_until("SELECT published > 0 FROM outbox.replays WHERE request = $first");
@@ -150,16 +150,16 @@ is($node->sql("SELECT published || ' ' || rejected || ' ' || missing FROM outbox
 like($node->sql("SELECT error FROM outbox.replays WHERE request = $request"), qr/I do not like this key/, 'with the broker\'s words');
 $fault->append('fine', 5);
 $fault->wait_published;
-is($node->sql("SELECT state FROM outbox.relay_report()"), 'running', 'the relay is not blocked by it');
+is($node->sql("SELECT state FROM outbox_internal.relay_report()"), 'running', 'the relay is not blocked by it');
 is($node->sql("SELECT count(*) FROM outbox.dead_letter"), 0, 'and there is no dead letter');
 $fault->control();
 
 $fault->control(raise => 'startup');
-($request) = replay('rate => 0', "aggregate_id => 'k1'");
+($request) = replay('rate => 0', "message_key => 'k1'");
 $node->poll_until("SELECT error ~ 'fault sink raises in startup' FROM outbox.replays WHERE request = $request");
 $fault->append('still', 5);
 $fault->wait_published;
-is($node->sql("SELECT state FROM outbox.relay_report()"), 'running', 'a replay whose sink does not start leaves the relay alone');
+is($node->sql("SELECT state FROM outbox_internal.relay_report()"), 'running', 'a replay whose sink does not start leaves the relay alone');
 $fault->control();
 wait_replay($request, 'done');
 is($node->sql("SELECT published FROM outbox.replays WHERE request = $request"), 20, 'and goes on when it does');
@@ -172,16 +172,16 @@ $fault->control(reject_key => 'stuck');
 $fault->append('stuck', 3);
 $fault->append('passes', 1);
 $node->poll_until("SELECT count(*) FROM outbox.held_events", 3);
-is(join('|', replay("aggregate_id => 'stuck'", 'dry_run => true')), '|2', 'rejected and held events are not counted');
+is(join('|', replay("message_key => 'stuck'", 'dry_run => true')), '|2', 'rejected and held events are not counted');
 $fault->control();
-($request, $events) = replay("aggregate_id => 'stuck'", 'rate => 0');
+($request, $events) = replay("message_key => 'stuck'", 'rate => 0');
 $before = count();
 $node->sql("SELECT outbox.discard(id, 'test') FROM outbox.dead_letter WHERE state = 'open'");
 wait_replay($request, 'done');
 $node->poll_until('SELECT count(*) FROM outbox.held_events', 0);
 is(scalar(grep { $_->{key} eq 'stuck' } @{ replayed_since(0) }), 2, 'nor published again, by a replay that began before they were released');
 is($node->sql("SELECT published || ' ' || missing || ' ' || events FROM outbox.replays WHERE request = $request"), '2 0 2', 'and not missing');
-is(join('|', replay("aggregate_id => 'stuck'", 'dry_run => true')), '|4', 'what was released is published by now, what was discarded never was');
+is(join('|', replay("message_key => 'stuck'", 'dry_run => true')), '|4', 'what was released is published by now, what was discarded never was');
 
 # ---- storage that moves, and storage that is emptied ----
 $before = count();

@@ -52,7 +52,7 @@ my $again = $node->consume($broker, 'again');
 is(scalar(grep { ($_->{headers}{ce_replay} // '') eq 'true' } @$again), 70, 'another topic: all of them, marked');
 is_deeply(by_id(map { same($_) } @$again), by_id(map { same($_) } @$live), 'the same keys, values and headers otherwise');
 
-wait_replay($node->sql("SELECT request FROM outbox.replay('kafka', aggregate_id => '3', rate => 0)"));
+wait_replay($node->sql("SELECT request FROM outbox.replay('kafka', message_key => '3', rate => 0)"));
 my @third = grep { $_->{key} eq '3' } @{ $node->consume($broker, 'own') };
 is(join(' ', map { (defined $_->{value} ? 'value' : 'null') . (exists $_->{headers}{ce_replay} ? '*' : '') } @third),
 	'value value null value* value* null*', 'its own topic: behind what is there, in order');

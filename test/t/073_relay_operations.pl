@@ -57,7 +57,7 @@ pass('what a relay writes is in the statistics that autovacuum goes by');
 # ---- a relay uses its database: renaming and copying it need a pause ----
 like($node->sql_error('ALTER DATABASE shop RENAME TO store'), qr/55006: database "shop" is being accessed by other users/, 'RENAME with a relay up is refused');
 like($node->sql_error('CREATE DATABASE copy TEMPLATE shop'), qr/55006: source database "shop" is being accessed by other users/, 'CREATE DATABASE TEMPLATE too');
-is($fault->pid, $shop->sql("SELECT pid FROM outbox.relay_report()"), 'the relay does not mind');
+is($fault->pid, $shop->sql("SELECT pid FROM outbox_internal.relay_report()"), 'the relay does not mind');
 $shop->sql("SELECT outbox.pause('fault')");
 $node->poll_until("SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop'", 0);
 $node->sql('CREATE DATABASE copy TEMPLATE shop');

@@ -99,7 +99,7 @@ cmp_ok($missing, '>', 0, 'some of it was gone before its turn');
 is($published + $missing, $events, 'and is counted');
 is_deeply(backward($again), [], 'what was published is in order');
 like($node->sql("SELECT error FROM outbox.replays WHERE request = $request"), qr/^$missing of its events are not kept any more: the leaves/, 'the view says so');
-is($node->sql("SELECT state FROM outbox.relay_report()"), 'running', 'the relay is well');
+is($node->sql("SELECT state FROM outbox_internal.relay_report()"), 'running', 'the relay is well');
 unlike(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/failed and will try again|acknowledged all events|could not look after/, 'nothing went wrong');
 
 $node->stop;

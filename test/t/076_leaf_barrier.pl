@@ -22,7 +22,7 @@ $fault->wait_state('blocked');
 $node->wait_for_log(qr/stops at a rejected event.*?HINT:  Nothing behind it is published; it is offered again every 30 s\./s);
 
 # ---- more leaves in one pause than the relay would get to when it looked after them between attempts only ----
-my $retries = "SELECT retries FROM outbox.relay_report()";
+my $retries = "SELECT retries FROM outbox_internal.relay_report()";
 my $before = $node->sql($retries);
 for my $n (1 .. 6)
 {
@@ -42,7 +42,7 @@ $fault->wait_state('running');
 $fault->append('after', 3);
 $fault->wait_published;
 is(scalar(grep { $_->{key} eq 'after' } @{ $fault->deliveries }), 3, 'what comes behind a rejected event that was dropped is published');
-is($node->sql('SELECT state FROM outbox.relay_report()'), 'running', 'and the sink is not blocked any more');
+is($node->sql('SELECT state FROM outbox_internal.relay_report()'), 'running', 'and the sink is not blocked any more');
 is($node->sql("SELECT count(*) FROM outbox.gap WHERE reason = 'backlog' AND sink = 'fault'") > 0, 1, 'the loss is a gap');
 
 done_testing();

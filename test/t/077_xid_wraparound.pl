@@ -97,13 +97,13 @@ $node->poll_until("SELECT count(*) FILTER (WHERE state NOT IN ('empty', 'current
 pass('leaves are emptied');
 
 # ---- nothing is wasted ----
-my $scans = $node->sql("SELECT scans FROM outbox.relay_report()");
+my $scans = $node->sql("SELECT scans FROM outbox_internal.relay_report()");
 for (1 .. 20)
 {
 	$node->sql('SELECT change(7)');
 	$fault->wait_acked;
 }
-is($node->sql("SELECT scans FROM outbox.relay_report()"), $scans, 'hints are enough');
+is($node->sql("SELECT scans FROM outbox_internal.relay_report()"), $scans, 'hints are enough');
 
 # ---- a later epoch, with a backlog and a prepared transaction ----
 $fault->stop;

@@ -39,7 +39,7 @@ pass('a relay at work goes on');
 # ---- the pause after a failure ----
 $fault->control(raise => 'startup');
 $node->sql("UPDATE outbox.sink SET options = options || '{\"delay_ms\": \"1\"}'");
-$node->poll_until("SELECT retry_at > clock_timestamp() + interval '1 s' FROM outbox.relay_report()");
+$node->poll_until("SELECT retry_at > clock_timestamp() + interval '1 s' FROM outbox_internal.relay_report()");
 set_clock_back();
 $fault->control();
 $fault->append('third', 1);
@@ -56,8 +56,8 @@ $node->poll_until('SELECT count(*) FROM outbox.held_event', 0);
 pass('a blocked topic is tried again');
 
 # ---- a relay that ended too soon ----
-$node->sql("SELECT pg_terminate_backend(pid) FROM outbox.relay_report()");
-$node->poll_until("SELECT pid IS NULL FROM outbox.relay_report()");
+$node->sql("SELECT pg_terminate_backend(pid) FROM outbox_internal.relay_report()");
+$node->poll_until("SELECT pid IS NULL FROM outbox_internal.relay_report()");
 set_clock_back();
 $fault->append('fifth', 1);
 $fault->wait_published(timeout => 150);

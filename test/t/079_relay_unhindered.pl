@@ -65,7 +65,7 @@ SELECT outbox.create_contract('order', view => 'order_v', source => 'ordr', key 
 SELECT outbox.create_event_type('OrderPlaced', contract => 'order', emit => 'created');
 SELECT outbox.enable('order');
 SQL
-my $retries = $node->sql('SELECT retries FROM outbox.relay_report()');
+my $retries = $node->sql('SELECT retries FROM outbox_internal.relay_report()');
 my $writer = $node->background_psql('postgres');
 $writer->query_safe("INSERT INTO ordr VALUES (3, 1); SET outbox.flush_timeout = '100ms'");
 my $owner = $node->background_psql('postgres');
@@ -78,7 +78,7 @@ $node->poll_until("SELECT state FROM outbox.dead_letter WHERE key->>'no' = '2'",
 wait_delivered('2', 'another late key gets its event');
 $node->poll_until("SELECT attempts > 1 AND last_failure = '40001: try again' FROM outbox.dead_letter WHERE key->>'no' = '1'");
 pass('the letter says why');
-is($node->sql('SELECT retries FROM outbox.relay_report()'), $retries, 'and publishing was not interrupted');
+is($node->sql('SELECT retries FROM outbox_internal.relay_report()'), $retries, 'and publishing was not interrupted');
 
 $node->stop;
 done_testing();

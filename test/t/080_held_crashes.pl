@@ -66,7 +66,7 @@ for my $round (1 .. $rounds)
 	my $how = some('relay', 'relay', 'stop', 'nothing');
 	if ($how eq 'relay')
 	{
-		my $pid = $node->sql("SELECT pid FROM outbox.relay_report()");
+		my $pid = $node->sql("SELECT pid FROM outbox_internal.relay_report()");
 		if ($pid) { kill 'KILL', $pid; $node->wait_for_recovery($pid); }
 		# the writers' sessions ended too
 		eval { $writers->finish };

@@ -39,7 +39,7 @@ $fault->wait_state('backoff');
 like($fault->last_error, qr/^it \[2J says \?\? and \?\? FORGED:  line$/, 'trouble: control characters and what is no text are replaced');
 is(unprintable('SELECT * FROM outbox.status'), '', 'trouble: status can be read');
 $fault->control(raise => $evil, raise_after => 1);
-$node->poll_until("SELECT last_error LIKE '%FORGED%' FROM outbox.relay_report()");
+$node->poll_until("SELECT last_error LIKE '%FORGED%' FROM outbox_internal.relay_report()");
 is(unprintable('SELECT * FROM outbox.status'), '', 'an error: status can be read');
 $fault->control(reject_key => 'bad', words => $evil);
 $fault->append('bad', 1);
@@ -130,10 +130,10 @@ unlike(log_of(), qr/4711/, 'nothing else of an answer is in the log');
 $node->append_conf('postgresql.conf', "outbox.http_hosts = 'registry.example.com'\n");
 $node->reload;
 $node->sql("SELECT outbox.stop_relay('kafka')");
-$node->poll_until("SELECT pid IS NULL FROM outbox.relay_report() WHERE sink = 'kafka'");
+$node->poll_until("SELECT pid IS NULL FROM outbox_internal.relay_report() WHERE sink = 'kafka'");
 $node->sql("SELECT outbox.start_relay('kafka')");
-$node->poll_until("SELECT state = 'backoff' FROM outbox.relay_report() WHERE sink = 'kafka'");
-like($node->sql("SELECT last_error FROM outbox.relay_report() WHERE sink = 'kafka'"),
+$node->poll_until("SELECT state = 'backoff' FROM outbox_internal.relay_report() WHERE sink = 'kafka'");
+like($node->sql("SELECT last_error FROM outbox_internal.relay_report() WHERE sink = 'kafka'"),
 	qr/^host "127\.0\.0\.1:\d+" of sink option "schema\.registry\.url" is not allowed\. The setting outbox\.http_hosts is "registry\.example\.com"/,
 	'a relay connects to no host that was allowed when its sink was created and is not now');
 like($node->sql_error("SELECT outbox.create_sink('other', library => 'outbox_kafka', options => '{\"bootstrap.servers\": \"a:1\", \"schema.registry.url\": \"$url\"}')"),

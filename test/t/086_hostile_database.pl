@@ -97,7 +97,7 @@ like($node->safe_psql('postgres', "SELECT string_agg(DISTINCT backend_type, ' ')
 	is_deeply(\%last, { 1 => 'c', 2 => 'b' }, 'and publishes');
 	# what the keeper creates and what the relay notes
 	is($hostile->sql("SELECT count(*) FROM outbox.leaf l JOIN pg_class c ON c.oid = l.relation WHERE c.reltablespace <> 0 OR c.relam <> 2"), '0', 'leaves are ordinary tables where they belong');
-	is($hostile->sql("SELECT last_error FROM outbox.relay_report()"), '', 'without an error');
+	is($hostile->sql("SELECT last_error FROM outbox_internal.relay_report()"), '', 'without an error');
 }
 unlike(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/relay of sink "kafka" failed|outbox probe.*exited with exit code [1-9]/, 'nothing failed');
 

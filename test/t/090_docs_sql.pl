@@ -150,11 +150,11 @@ is(
 	'', 'what the pages say is missing is missing');
 is_deeply(
 	missing_from_reference(
-		q{SELECT format('outbox.%s(%s) → %s', proname,
+		q{SELECT format('%s.%s(%s) → %s', pronamespace::regnamespace, proname,
 				replace(regexp_replace(replace(pg_get_function_arguments(oid), 'timestamp with time zone', 'timestamptz'),
 					', OUT .*|^OUT .*|::[a-z]+(\[\])?', '', 'g'), 'integer', 'int'),
 				CASE WHEN proretset THEN 'rows' ELSE regexp_replace(replace(pg_get_function_result(oid), 'integer', 'int'), '^record$', 'row') END)
-		  FROM pg_proc WHERE pronamespace = 'outbox'::regnamespace ORDER BY 1}),
+		  FROM pg_proc WHERE pronamespace IN ('outbox'::regnamespace, 'outbox_internal'::regnamespace) ORDER BY 1}),
 	[], 'the reference has the signature of every function');
 # A relation's columns stand in its own section; a dead letter's stand once.
 sub columns_missing_from_reference

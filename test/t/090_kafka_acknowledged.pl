@@ -163,7 +163,7 @@ SELECT outbox.start_relay('kafka$code');
 SQL
 	$node->poll_until("SELECT pending = 0 FROM outbox.status WHERE kind = 'sink' AND name = 'kafka$code'", 't', timeout => 60);
 	$node->sql("SELECT outbox.stop_relay('kafka$code')");
-	$node->poll_until("SELECT NOT EXISTS (SELECT FROM outbox.relay_report() WHERE sink = 'kafka$code' AND pid IS NOT NULL)");
+	$node->poll_until("SELECT NOT EXISTS (SELECT FROM outbox_internal.relay_report() WHERE sink = 'kafka$code' AND pid IS NOT NULL)");
 	$node->sql("SELECT outbox.drop_sink('kafka$code')");
 	my %seen;
 	my @versions = map { $_->{value}{version} } grep { !$seen{ $_->{headers}{ce_id} }++ } @{ $node->consume($kafka, $topic) };

@@ -101,7 +101,7 @@ sub restart
 	my (%options) = @_;
 
 	$node->sql("SELECT outbox.stop_relay('kafka')");
-	$node->poll_until('SELECT pid IS NULL FROM outbox.relay_report()');
+	$node->poll_until('SELECT pid IS NULL FROM outbox_internal.relay_report()');
 	options(%options) if %options;
 	my $at = change();
 	$node->sql("SELECT outbox.start_relay('kafka')");
@@ -152,9 +152,9 @@ published();
 is(requests($first), "POST /subjects/$created/versions, GET /schemas/ids/1", 'a new id is read back before it is used');
 change();
 published();
-my $scans = $node->sql('SELECT scans FROM outbox.relay_report()');
+my $scans = $node->sql('SELECT scans FROM outbox_internal.relay_report()');
 options('client.id' => 'again');
-$node->poll_until("SELECT scans > $scans FROM outbox.relay_report()");
+$node->poll_until("SELECT scans > $scans FROM outbox_internal.relay_report()");
 change();
 published();
 is(requests($first), '', 'and not again, whatever starts the sink again');

@@ -46,7 +46,7 @@ sub newest
 sub restart_relay
 {
 	$node->sql("SELECT outbox.stop_relay('kafka')");
-	$node->poll_until('SELECT pid IS NULL FROM outbox.relay_report()');
+	$node->poll_until('SELECT pid IS NULL FROM outbox_internal.relay_report()');
 	$node->sql("SELECT outbox.start_relay('kafka')");
 	return;
 }

@@ -41,7 +41,7 @@ sub stop_all
 {
 	my ($node, @sinks) = @_;
 	$node->sql("SELECT outbox.stop_relay('$_')") for @sinks;
-	$node->poll_until('SELECT count(pid) = 0 FROM outbox.relay_report()');
+	$node->poll_until('SELECT count(pid) = 0 FROM outbox_internal.relay_report()');
 	return;
 }
 stop_all($shop, 'first');

@@ -25,7 +25,7 @@ my $activity = "FROM pg_stat_activity WHERE application_name = 'outbox relay: po
 is($node->sql("SELECT count(*) $activity AND query LIKE 'sink \"kafka\": waiting%'"), 1, 'a relay is known by its database and sink');
 
 $broker->trouble('down');
-$node->poll_until("SELECT state = 'backoff' FROM outbox.relay_report()");
+$node->poll_until("SELECT state = 'backoff' FROM outbox_internal.relay_report()");
 $node->poll_until("SELECT query LIKE 'sink \"kafka\": backoff, %' $activity");
 pass('pg_stat_activity says that it is in trouble');
 $broker->trouble('up');

@@ -103,7 +103,7 @@ my $waiting = "SELECT count(*) > 10 FROM outbox.commit_queue() WHERE state = 'wa
 my $many = IPC::Run::start([ 'pgbench', '-n', '-f', $script, '-c', 20, '-t', 30, '-h', $node->host, '-p', $node->port, '-U', 'postgres', 'postgres' ],
 	'>', \my $out, '2>', \my $err);
 $node->poll_until($waiting);
-is($node->sql("SELECT outbox.redrive_late(); SELECT count(*) FROM outbox.dead_letter WHERE state = 'redriven'; $waiting"), "1\n1\nt", 'it is taken up while many wait for the order');
+is($node->sql("SELECT outbox_internal.redrive_late(); SELECT count(*) FROM outbox.dead_letter WHERE state = 'redriven'; $waiting"), "1\n1\nt", 'it is taken up while many wait for the order');
 ok($many->finish, 'which they change') or diag($err);
 ($seen, $state) = split /\|/, $node->sql('SELECT max(e.seq), v.state FROM outbox.event e, v GROUP BY v.state');
 $node->sql("SELECT outbox.discard(id, 'test') FROM outbox.dead_letter WHERE state = 'open'");

@@ -51,7 +51,7 @@ ok($pgbench->finish, 'all of them commit') or diag $err;
 unlike(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/out of shared memory/, 'the lock table was never full');
 is($node->sql('SELECT count(*) FROM child'), $sessions, 'with what they wrote');
 is($node->sql("SELECT count(*) FROM outbox.dead_letter WHERE sqlstate <> '55P03' AND sqlstate <> '57014'"), 0, 'at worst a key is late');
-$node->poll_until("SELECT outbox.redrive_late(20) IS NOT NULL AND NOT EXISTS (SELECT FROM outbox.dead_letter WHERE state = 'open')");
+$node->poll_until("SELECT outbox_internal.redrive_late(20) IS NOT NULL AND NOT EXISTS (SELECT FROM outbox.dead_letter WHERE state = 'open')");
 is($node->sql("SELECT count(DISTINCT aggregateid) FROM outbox.event_json WHERE payload->>'children' = '1'"), $sessions, 'every parent is told of');
 
 done_testing();

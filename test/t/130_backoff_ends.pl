@@ -74,7 +74,7 @@ modes('refusedCreated' => 409, 'brokenCreated' => 503);
 my $registry = IPC::Run::start([ 'build/venv/bin/python', 'test/python/fake_registry.py', "$dir/url", "$dir/modes" ], '<', \undef, '>&', "$dir/log");
 my $url = OutboxBroker::_poll_file("$dir/url", 30);
 $node->sql("SELECT outbox.stop_relay('kafka')");
-$node->poll_until("SELECT pid IS NULL FROM outbox.relay_report() WHERE sink = 'kafka'");
+$node->poll_until("SELECT pid IS NULL FROM outbox_internal.relay_report() WHERE sink = 'kafka'");
 $node->sql("SELECT outbox.drop_sink('kafka')");
 $node->create_sink('kafka', $kafka, 'schema.registry.url' => $url);
 $node->versioned_table('broken', 'back.broken');

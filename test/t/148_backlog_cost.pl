@@ -49,7 +49,7 @@ sub cost
 
 	$sink->start;
 	$sink->wait_published;
-	is($node->sql("SELECT scans FROM outbox.relay_report() WHERE sink = '$name'"), 1, "$name: one window");
+	is($node->sql("SELECT scans FROM outbox_internal.relay_report() WHERE sink = '$name'"), 1, "$name: one window");
 	# the end of its process shows what it counted
 	$sink->stop;
 	my $cost = ($node->sql($reads) - $before) / $events;
@@ -81,11 +81,11 @@ $open->query_safe('BEGIN; SELECT change(i, 30) FROM generate_series(101, 120) i;
 my $late = OutboxFault->new($node, 'late');
 $late->control(capacity => 200, delay_ms => 1);
 $late->start;
-$node->poll_until("SELECT acked > 0 FROM outbox.relay_report() WHERE sink = 'late'");
+$node->poll_until("SELECT acked > 0 FROM outbox_internal.relay_report() WHERE sink = 'late'");
 $node->sql("COMMIT PREPARED 'early'");
 $open->query_safe('COMMIT');
 $open->quit;
-cmp_ok($node->sql("SELECT acked FROM outbox.relay_report() WHERE sink = 'late'"), '<', 150_000, 'they end in the middle of the window');
+cmp_ok($node->sql("SELECT acked FROM outbox_internal.relay_report() WHERE sink = 'late'"), '<', 150_000, 'they end in the middle of the window');
 # and a leaf that is still to be read gets other storage meanwhile
 $node->sql("VACUUM FULL outbox_internal.event_1, outbox_internal.event_20");
 $late->control();

@@ -94,12 +94,12 @@ $fault->append('before', 1);
 $fault->wait_published;
 $fault->control(capacity => 1, delay_ms => 600_000);
 $fault->append('slow', 1);
-$node->poll_until("SELECT in_flight > 0 FROM outbox.relay_report()");
+$node->poll_until("SELECT in_flight > 0 FROM outbox_internal.relay_report()");
 $node->sql("SELECT outbox.stop_relay('fault')");
 mended("SELECT outbox.drop_sink('fault')", 'Try again in a moment; outbox.drain_timeout limits how long it takes.',
 	sub {
 		$fault->control();
-		$node->poll_until("SELECT pid IS NULL FROM outbox.relay_report() WHERE sink = 'fault'");
+		$node->poll_until("SELECT pid IS NULL FROM outbox_internal.relay_report() WHERE sink = 'fault'");
 	});
 
 # ---- a topic that takes nothing; so many events that wait ----
@@ -177,7 +177,7 @@ $node->sql("SELECT outbox.create_sink('log_' || i, library => 'outbox_log') FROM
 $node->sql('SELECT outbox.start_relay()');
 said(qr/1 relays of database \d+ are not started/, 'Stop or drop sinks that are not needed.');
 $node->sql("SELECT outbox.stop_relay('log_' || i) FROM generate_series(1, 64) i");
-$node->poll_until("SELECT count(*) FROM outbox.relay_report() WHERE pid IS NOT NULL", 1);
+$node->poll_until("SELECT count(*) FROM outbox_internal.relay_report() WHERE pid IS NOT NULL", 1);
 $node->sql("SELECT outbox.drop_sink('log_' || i) FROM generate_series(1, 64) i");
 $node->reload;
 $fault->append('alone', 1);
@@ -215,7 +215,7 @@ like($trial->sql_error($start), qr/no background worker is free.*HINT:  \QRaise 
 $trial->append_conf('postgresql.conf', 'max_worker_processes = 8');
 $trial->restart;
 $trial->sql($start);
-$trial->poll_until("SELECT bool_and(pid IS NOT NULL) FROM outbox.relay_report()");
+$trial->poll_until("SELECT bool_and(pid IS NOT NULL) FROM outbox_internal.relay_report()");
 pass('and that does');
 
 # ---- an encoding without a way to UTF-8 ----

@@ -42,9 +42,9 @@ $holder->query_safe("BEGIN; CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql
 my $pid = $holder->query_safe('SELECT pg_backend_pid()');
 $in{here}->sql("SET lock_timeout = '5s'; INSERT INTO t VALUES (2)");
 pass('writers write meanwhile');
-# outbox.relay_report() locks nothing of the extension
-$in{here}->poll_until("SELECT count(*) = 1 FROM outbox.relay_report() WHERE last_error LIKE '%extension outbox_ext is locked by another session. Process $pid holds%'");
-like($in{here}->sql("SELECT last_error FROM outbox.relay_report()"),
+# outbox_internal.relay_report() locks nothing of the extension
+$in{here}->poll_until("SELECT count(*) = 1 FROM outbox_internal.relay_report() WHERE last_error LIKE '%extension outbox_ext is locked by another session. Process $pid holds%'");
+like($in{here}->sql("SELECT last_error FROM outbox_internal.relay_report()"),
 	qr/\QHINT: DROP EXTENSION and ALTER EXTENSION keep this lock until their transaction ends. End it, with pg_terminate_backend() if need be.\E/,
 	'the relay says what it waits for, who holds it, and what to do');
 

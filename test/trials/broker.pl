@@ -25,7 +25,7 @@ sub end_sink
 {
 	my ($name) = @_;
 	$node->sql("SELECT outbox.stop_relay('$name')");
-	$node->poll_until("SELECT NOT EXISTS (SELECT FROM outbox.relay_report() WHERE sink = '$name' AND pid IS NOT NULL)");
+	$node->poll_until("SELECT NOT EXISTS (SELECT FROM outbox_internal.relay_report() WHERE sink = '$name' AND pid IS NOT NULL)");
 	$node->sql("SELECT outbox.drop_sink('$name')");
 	return;
 }

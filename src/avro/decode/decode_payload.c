@@ -138,7 +138,7 @@ result_type(FunctionCallInfo fcinfo)
 	return tupdesc;
 }
 
-/* outbox.decode_payload(schema_id int, payload bytea) returns (payload_json jsonb, error text); strict */
+/* outbox_internal.decode_payload(schema_id int, payload bytea) returns (payload_json jsonb, error text); strict */
 Datum
 outbox_decode_payload(PG_FUNCTION_ARGS)
 {

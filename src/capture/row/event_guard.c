@@ -28,7 +28,7 @@ outbox_refuse_write(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("outbox.refuse_write() was not called as a trigger")));
+				 errmsg("outbox_internal.refuse_write() was not called as a trigger")));
 	if (!IsLogicalWorker())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -110,7 +110,7 @@ outbox_capture_truncate(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/* outbox.config_changed(): on our configuration tables, so that every backend compiles anew. */
+/* outbox_internal.config_changed(): on our configuration tables, so that every backend compiles anew. */
 Datum
 outbox_config_changed(PG_FUNCTION_ARGS)
 {

@@ -74,7 +74,7 @@ static bool is_decode_call(const FuncCall *call);
 static const char *constant_argument(const List *args, bool raw);
 OUTBOX_NORETURN static void refuse(const char *map, const char *contract, const char *user);
 
-/* outbox.code_map_dropped(): AFTER DELETE on outbox_internal.code_map, for each row, at commit. */
+/* outbox_internal.code_map_dropped(): AFTER DELETE on outbox_internal.code_map, for each row, at commit. */
 Datum
 outbox_code_map_dropped(PG_FUNCTION_ARGS)
 {
@@ -84,7 +84,7 @@ outbox_code_map_dropped(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("outbox.code_map_dropped() was not called as a trigger")));
+				 errmsg("outbox_internal.code_map_dropped() was not called as a trigger")));
 	/* a subscriber has contracts of its own; what the publisher dropped would stop it */
 	if (IsLogicalWorker())
 		return PointerGetDatum(NULL);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * decode_rewrite.c
- *	  outbox.view_without_decode(): a view that can outlive the extension.
+ *	  outbox_internal.view_without_decode(): a view that can outlive the extension.
  *
  * outbox.decode(map, code) becomes a CASE over the map's codes as they are
  * now. It compares byte by byte, as decode() does, gives NULL for NULL and for

@@ -3,7 +3,7 @@
  * stored_view.c
  *	  Creating a dropped view again as it was.
  *
- * The commands come from outbox.view_commands(), each with the role that runs
+ * The commands come from outbox_internal.view_commands(), each with the role that runs
  * it: the view's owner, or whoever had granted a right.
  *
  * A command runs code of the view's owner: a literal of a type with checks runs

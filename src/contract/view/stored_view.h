@@ -12,7 +12,7 @@
 
 #include "contract/environment/evaluation.h"
 
-/* What outbox.view_commands() gave for a view before it was dropped. */
+/* What outbox_internal.view_commands() gave for a view before it was dropped. */
 typedef struct OutboxStoredView
 {
 	char *name; /* qualified and quoted */

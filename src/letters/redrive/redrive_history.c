@@ -53,7 +53,7 @@
 	" FROM outbox.event e JOIN outbox_internal.event_schema s ON s.id = e.schema_id"                        \
 	" WHERE s.contract = $1 AND ($2 IS NULL OR e.aggregateid = $2) AND e.flags & 1 = 0"                     \
 	" AND ($3 IS NULL OR NOT pg_visible_in_snapshot(e.xid, $3::pg_snapshot)) AND e.leaf = ANY ($4::int2[])" \
-	" ORDER BY e.seq DESC OFFSET 0) e CROSS JOIN LATERAL outbox.decode_payload(e.schema_id, e.payload) d"
+	" ORDER BY e.seq DESC OFFSET 0) e CROSS JOIN LATERAL outbox_internal.decode_payload(e.schema_id, e.payload) d"
 
 #define LEAVES_QUERY                                                                                                     \
 	"SELECT coalesce(array_agg(leaf), '{}')::text FROM outbox_internal.leaf WHERE $1 IS NULL OR frozen_snapshot IS NULL" \

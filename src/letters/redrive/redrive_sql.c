@@ -2,7 +2,7 @@
  *
  * redrive_sql.c
  *	  outbox.redrive() and outbox.discard(): dead letters worked by a person;
- *	  outbox.redrive_late(): late ones, by the relay.
+ *	  outbox_internal.redrive_late(): late ones, by the relay.
  *
  * Every dead letter is tried in a subtransaction of its own: one that fails
  * again says why and stays.

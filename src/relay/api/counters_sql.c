@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * counters_sql.c
- *	  outbox.counters(): what was counted in shared memory, as rows.
+ *	  outbox_internal.counters(): what was counted in shared memory, as rows.
  *
  * The view outbox.metrics gives them names and labels. They grow from the
  * start of the server on, over any number of relay processes.

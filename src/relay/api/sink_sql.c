@@ -294,7 +294,7 @@ outbox_check_sink_options(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("outbox.check_sink_options() was not called by its trigger")));
+				 errmsg("outbox_internal.check_sink_options() was not called by its trigger")));
 	/* what is replicated was decided where it comes from; an error would stop the subscription */
 	if (IsLogicalWorker())
 		return PointerGetDatum(trigger->tg_newtuple);

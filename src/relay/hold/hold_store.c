@@ -33,9 +33,10 @@
 /* Rows of outbox_internal.held_event fetched at a time while loading. */
 #define LOAD_ROWS 5000
 
-#define EVENT_COLUMNS                                                                      \
-	"seq, xid, occurred_at, id, schema_id, leaf, flags, aggregatetype, aggregateid, type," \
-	" payload, tracingspancontext, headers"
+/* The same columns of outbox.event, whose names are those of Debezium's router, and of outbox_internal.held_event. */
+#define EVENT_COLUMNS(aggregate_type, message_key, event_type)                                            \
+	"seq, xid, occurred_at, id, schema_id, leaf, flags, " aggregate_type ", " message_key ", " event_type \
+	", payload, tracingspancontext, headers"
 
 /* The copy of events from one leaf, prepared until the transaction ends; leaf 0: not yet. */
 typedef struct LeafPlan
@@ -139,7 +140,7 @@ static void
 load_rows(OutboxHold *hold, OutboxSchemaCache *schemas)
 {
 	static const char query[] =
-		"SELECT seq, schema_id, aggregatetype, aggregateid, state FROM outbox_internal.held_event WHERE sink_id = $1 AND seq > $2"
+		"SELECT seq, schema_id, aggregate_type, message_key, state FROM outbox_internal.held_event WHERE sink_id = $1 AND seq > $2"
 		" AND (state = 'held' OR $3) ORDER BY seq LIMIT $4";
 	Oid types[] = {INT4OID, INT8OID, BOOLOID, INT4OID};
 	Datum values[] = {Int32GetDatum(hold->sink_id), Int64GetDatum(PG_INT64_MIN),
@@ -335,8 +336,8 @@ copy_event_anywhere(const OutboxHold *hold, const OutboxKeptAside *aside)
 static const char *
 copy_query(const char *leaf, const char *also)
 {
-	return psprintf("INSERT INTO outbox_internal.held_event (" EVENT_COLUMNS ", sink_id, state)"
-					" SELECT " EVENT_COLUMNS ", $1, $2 FROM ONLY %s WHERE seq = $3%s ON CONFLICT DO NOTHING",
+	return psprintf("INSERT INTO outbox_internal.held_event (" EVENT_COLUMNS("aggregate_type", "message_key", "event_type") ", sink_id, state)"
+																															" SELECT " EVENT_COLUMNS("aggregatetype", "aggregateid", "type") ", $1, $2 FROM ONLY %s WHERE seq = $3%s ON CONFLICT DO NOTHING",
 					leaf, also);
 }
 
@@ -382,8 +383,8 @@ write_letter(int32 sink_id, int64 seq, const char *sink_name, const char *words)
 	static const char first[] =
 		"WITH letter AS (INSERT INTO outbox_internal.dead_letter_entry"
 		" (contract, event_type, key, stage, sqlstate, message, hint, sink, event_id, payload)"
-		" SELECT coalesce(s.contract, h.aggregatetype), h.type,"
-		" jsonb_build_object('aggregatetype', h.aggregatetype, 'aggregateid', h.aggregateid),"
+		" SELECT coalesce(s.contract, h.aggregate_type), h.event_type,"
+		" jsonb_build_object('aggregate_type', h.aggregate_type, 'message_key', h.message_key),"
 		" 'publish', '38000', $3, 'Remove the cause and redrive it, or discard it.', $4, h.id, h.payload"
 		" FROM outbox_internal.held_event h LEFT JOIN outbox_internal.event_schema s ON s.id = h.schema_id"
 		" WHERE h.sink_id = $1 AND h.seq = $2 RETURNING id)"

@@ -83,7 +83,7 @@ create_leaf(int number)
 		" WITH (autovacuum_enabled = off, vacuum_truncate = off, toast.autovacuum_enabled = off)",
 		"COMMENT ON TABLE outbox_internal.event_%d IS 'Leaf %d of outbox.event'",
 		"ALTER TABLE outbox.event ATTACH PARTITION outbox_internal.event_%d FOR VALUES IN (%d)",
-		"CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON outbox_internal.event_%d FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_write()",
+		"CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON outbox_internal.event_%d FOR EACH STATEMENT EXECUTE FUNCTION outbox_internal.refuse_write()",
 		"ALTER TABLE outbox_internal.event_%d ENABLE ALWAYS TRIGGER refuse_row",
 		"ALTER TABLE outbox_internal.event_%d ENABLE ALWAYS TRIGGER refuse_truncate",
 		"REVOKE ALL ON TABLE outbox_internal.event_%d FROM PUBLIC",

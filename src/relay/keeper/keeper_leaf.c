@@ -41,7 +41,7 @@ OutboxKeeperSwitch(OutboxKeeper *keeper, const OutboxKeptLeaf *current)
 	{
 		values[0] = Int16GetDatum(current->number);
 		expect_row(OutboxKeeperExecute("UPDATE outbox_internal.leaf SET state = 'closing', changed_at = clock_timestamp(),"
-									   " bytes = outbox.leaf_bytes(relation) WHERE leaf = $1 AND state = 'current'",
+									   " bytes = outbox_internal.leaf_bytes(relation) WHERE leaf = $1 AND state = 'current'",
 									   1, types, values, NULL),
 				   current->number, "current");
 		values[0] = Int16GetDatum(next);
@@ -122,7 +122,7 @@ OutboxKeeperFreeze(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
 	{
 		/* the command's snapshot is taken now, so it sees all that had written as ended */
 		expect_row(OutboxKeeperExecute("UPDATE outbox_internal.leaf SET state = 'frozen', changed_at = clock_timestamp(),"
-									   " frozen_snapshot = pg_current_snapshot(), bytes = outbox.leaf_bytes(relation)"
+									   " frozen_snapshot = pg_current_snapshot(), bytes = outbox_internal.leaf_bytes(relation)"
 									   " WHERE leaf = $1 AND leaf_generation = $2 AND state = 'closing'",
 									   lengthof(types), types, values, NULL),
 				   leaf->number, "closing");

@@ -30,9 +30,9 @@ OutboxKeeperLoad(OutboxKeeper *keeper)
 {
 	static const char query[] =
 		"SELECT l.leaf, l.relation::oid, l.state, l.leaf_generation,"
-		" coalesce(CASE WHEN l.state IN ('current', 'closing') THEN outbox.leaf_bytes(l.relation) ELSE l.bytes END, 0),"
+		" coalesce(CASE WHEN l.state IN ('current', 'closing') THEN outbox_internal.leaf_bytes(l.relation) ELSE l.bytes END, 0),"
 		" l.events IS NOT NULL,"
-		" l.state = 'current' AND l.opened_at < clock_timestamp() - make_interval(secs => $1) AND outbox.leaf_bytes(l.relation) > 0,"
+		" l.state = 'current' AND l.opened_at < clock_timestamp() - make_interval(secs => $1) AND outbox_internal.leaf_bytes(l.relation) > 0,"
 		" l.state = 'frozen' AND k.passed,"
 		" l.state = 'retained' AND $2 >= 0 AND l.acked_at < clock_timestamp() - make_interval(secs => $2) AND k.passed,"
 		" l.republished > 0,"

@@ -81,7 +81,7 @@ static bool
 all_passed(const OutboxSnapshot *snapshot)
 {
 	static const char query[] =
-		"SELECT count(*) > 0 AND coalesce(bool_and(outbox.snapshot_covers(p.snap_last, $1) AND p.rewind_to IS NULL), false)"
+		"SELECT count(*) > 0 AND coalesce(bool_and(outbox_internal.snapshot_covers(p.snap_last, $1) AND p.rewind_to IS NULL), false)"
 		" AND count(p.snap_last) = count(*)"
 		" FROM outbox_internal.sink s LEFT JOIN outbox_internal.relay_progress p ON p.sink_id = s.id"
 		" AND p.database_oid = (SELECT oid FROM pg_database WHERE datname = current_database())"

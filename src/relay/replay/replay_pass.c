@@ -258,7 +258,7 @@ scan_blocks(OutboxReplayPass *pass, OutboxReplayLeaf *leaf, Relation rel)
 static bool
 matches(const OutboxReplayRequest *request, TupleTableSlot *slot)
 {
-	bool by_text = request->event_type != NULL || request->aggregate_type != NULL || request->aggregate_id != NULL;
+	bool by_text = request->event_type != NULL || request->aggregate_type != NULL || request->message_key != NULL;
 	uint64 xid;
 	int64 seq;
 	TimestampTz occurred_at;
@@ -277,7 +277,7 @@ matches(const OutboxReplayRequest *request, TupleTableSlot *slot)
 	if (by_text &&
 		!(same_text(slot->tts_values[Anum_event_type - 1], request->event_type) &&
 		  same_text(slot->tts_values[Anum_event_aggregatetype - 1], request->aggregate_type) &&
-		  same_text(slot->tts_values[Anum_event_aggregateid - 1], request->aggregate_id)))
+		  same_text(slot->tts_values[Anum_event_aggregateid - 1], request->message_key)))
 		return false;
 	return !OutboxReplayExcludes(request, seq);
 }

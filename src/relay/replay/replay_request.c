@@ -34,7 +34,7 @@ enum
 	REQUEST_TO_SEQ,
 	REQUEST_EVENT_TYPE,
 	REQUEST_AGGREGATE_TYPE,
-	REQUEST_AGGREGATE_ID,
+	REQUEST_MESSAGE_KEY,
 	REQUEST_SNAP_LAST,
 	REQUEST_SNAP_CUR,
 	REQUEST_SNAP_CURSOR,
@@ -79,7 +79,7 @@ static bool
 read_row(OutboxReplayRequest *request, MemoryContext context)
 {
 	static const char query[] =
-		"SELECT from_time, to_time, from_seq, to_seq, event_type, aggregate_type, aggregate_id,"
+		"SELECT from_time, to_time, from_seq, to_seq, event_type, aggregate_type, message_key,"
 		" snap_last, snap_cur, snap_cursor, topic, rate, events, cursor, published, rejected,"
 		" system_identifier, database_oid, excluded"
 		" FROM outbox_internal.replay_request WHERE id = $1 AND state IN ('waiting', 'running')";
@@ -112,7 +112,7 @@ read_columns(OutboxReplayRequest *request)
 	request->to_seq = get_int64(REQUEST_TO_SEQ, PG_INT64_MAX);
 	request->event_type = get_text(REQUEST_EVENT_TYPE);
 	request->aggregate_type = get_text(REQUEST_AGGREGATE_TYPE);
-	request->aggregate_id = get_text(REQUEST_AGGREGATE_ID);
+	request->message_key = get_text(REQUEST_MESSAGE_KEY);
 	request->last = get_snapshot(REQUEST_SNAP_LAST);
 	request->cur = get_snapshot(REQUEST_SNAP_CUR);
 	request->cur_cursor = get_int64(REQUEST_SNAP_CURSOR, 0);

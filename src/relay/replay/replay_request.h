@@ -23,7 +23,7 @@ typedef struct OutboxReplayRequest
 	int64 to_seq; /* inclusive */
 	char *event_type;
 	char *aggregate_type;
-	char *aggregate_id;
+	char *message_key;
 
 	/* what the sink had published when the replay was asked for: nothing else is replayed */
 	OutboxSnapshot *last;

@@ -64,7 +64,7 @@ static void ask(FunctionCallInfo fcinfo, int32 sink_id, Datum *result, bool *nul
 static void forget_finished(void);
 
 /*
- * replay(sink, from_time, to_time, event_type, aggregate_type, aggregate_id,
+ * replay(sink, from_time, to_time, event_type, aggregate_type, message_key,
  * from_seq, to_seq, topic, rate, dry_run) returns (request, events, first_at,
  * last_at). Raises undefined_object, invalid_parameter_value.
  */
@@ -178,7 +178,7 @@ ask(FunctionCallInfo fcinfo, int32 sink_id, Datum *result, bool *nulls)
 	static const char count[] =
 		" SELECT NULL::bigint, events, first_at, last_at FROM n";
 	static const char insert[] =
-		", r AS (INSERT INTO outbox_internal.replay_request (sink_id, from_time, to_time, event_type, aggregate_type, aggregate_id,"
+		", r AS (INSERT INTO outbox_internal.replay_request (sink_id, from_time, to_time, event_type, aggregate_type, message_key,"
 		" from_seq, to_seq, topic, rate, snap_last, snap_cur, snap_cursor, excluded, events, system_identifier, database_oid)"
 		" SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, p.snap_last, p.snap_cur, p.cursor, n.excluded, n.events, $11, $12"
 		" FROM n, p WHERE n.events > 0 RETURNING id)"

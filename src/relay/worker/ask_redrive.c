@@ -64,7 +64,7 @@ static bool
 is_installed(void)
 {
 	Oid types[] = {INT4OID};
-	List *name = list_make2(makeString(OUTBOX_SCHEMA), makeString("redrive_late"));
+	List *name = list_make2(makeString(OUTBOX_INTERNAL_SCHEMA), makeString("redrive_late"));
 
 	return OidIsValid(LookupFuncName(name, lengthof(types), types, true));
 }
@@ -76,7 +76,7 @@ redrive_late(void)
 	Datum values[] = {Int32GetDatum(LATE_ROWS)};
 	bool isnull;
 
-	if (SPI_execute_with_args("SELECT outbox.redrive_late($1)", lengthof(types), types, values, NULL, false, 1) != SPI_OK_SELECT)
+	if (SPI_execute_with_args("SELECT outbox_internal.redrive_late($1)", lengthof(types), types, values, NULL, false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not take up late dead letters");
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }

@@ -138,7 +138,7 @@ fetch(OutboxRelay *relay)
 	static const char query[] =
 		"SELECT seq, xid, occurred_at, id, schema_id, leaf,"
 		" (flags | CASE WHEN state = 'redrive' THEN $4 ELSE 0 END)::int2 AS flags,"
-		" aggregatetype, aggregateid, type, payload, tracingspancontext, headers, state"
+		" aggregate_type, message_key, event_type, payload, tracingspancontext, headers, state"
 		" FROM outbox_internal.held_event WHERE sink_id = $1 AND seq > $2 AND state <> 'rejected' ORDER BY seq LIMIT $3";
 	OutboxRelease *release = &relay->release;
 	Oid types[] = {INT4OID, INT8OID, INT4OID, INT4OID};

@@ -263,12 +263,12 @@ CREATE DOMAIN outbox.string_map AS jsonb
         AND NOT pg_catalog.jsonb_path_exists(VALUE, 'strict $.* ? (@.type() != "string")'));
 COMMENT ON DOMAIN outbox.string_map IS 'An object of strings; a contract column of this type becomes an Avro map of string';
 
-CREATE FUNCTION outbox.decode_payload(schema_id int, payload bytea, OUT payload_json jsonb, OUT error text)
+CREATE FUNCTION outbox_internal.decode_payload(schema_id int, payload bytea, OUT payload_json jsonb, OUT error text)
 LANGUAGE c STABLE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outbox_decode_payload';
-COMMENT ON FUNCTION outbox.decode_payload(int, bytea) IS
+COMMENT ON FUNCTION outbox_internal.decode_payload(int, bytea) IS
 'An event''s payload (Avro binary without framing) as JSON by the pinned schema of this id: decimals as numbers, times as ISO 8601 text in UTC, bytes as base64. A payload that cannot be decoded fills error; both results are NULL for a NULL argument';
-REVOKE ALL ON FUNCTION outbox.decode_payload(int, bytea) FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox_internal.decode_payload(int, bytea) FROM PUBLIC;
 -- Contracts and event types: the functions of a migration file.
 
 CREATE FUNCTION outbox.create_contract(
@@ -358,25 +358,25 @@ COMMENT ON FUNCTION outbox.avro_schema(text, int) IS
 
 -- ---- configuration changes reach every backend --------------------------------------------------
 
-CREATE FUNCTION outbox.config_changed()
+CREATE FUNCTION outbox_internal.config_changed()
 RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_config_changed';
-COMMENT ON FUNCTION outbox.config_changed() IS
+COMMENT ON FUNCTION outbox_internal.config_changed() IS
 'Trigger of the configuration tables: at commit every backend compiles its contracts anew';
 
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox_internal.contract
-    FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox_internal.config_changed();
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox_internal.contract_version
-    FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox_internal.config_changed();
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox_internal.source
-    FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox_internal.config_changed();
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox_internal.event_type
-    FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox_internal.config_changed();
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox_internal.event_schema
-    FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox_internal.config_changed();
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox_internal.check_rule
-    FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox_internal.config_changed();
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox_internal.code_map
-    FOR EACH STATEMENT EXECUTE FUNCTION outbox.config_changed();
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox_internal.config_changed();
 ALTER TABLE outbox_internal.check_rule ENABLE ALWAYS TRIGGER config_changed;
 ALTER TABLE outbox_internal.code_map ENABLE ALWAYS TRIGGER config_changed;
 ALTER TABLE outbox_internal.contract ENABLE ALWAYS TRIGGER config_changed;
@@ -396,17 +396,17 @@ RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_capture_truncate';
 COMMENT ON FUNCTION outbox.capture_truncate() IS
 'Trigger on a contract''s source (!outbox!<contract>): records TRUNCATE as a gap';
 
-CREATE FUNCTION outbox.refuse_write()
+CREATE FUNCTION outbox_internal.refuse_write()
 RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_refuse_write';
-COMMENT ON FUNCTION outbox.refuse_write() IS
+COMMENT ON FUNCTION outbox_internal.refuse_write() IS
 'Trigger of outbox.event: it is written by capture alone. Returns silently in a logical replication worker.';
 
 CREATE TRIGGER refuse_row BEFORE INSERT OR UPDATE OR DELETE ON outbox.event
-    FOR EACH ROW EXECUTE FUNCTION outbox.refuse_write();
+    FOR EACH ROW EXECUTE FUNCTION outbox_internal.refuse_write();
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON outbox.event
-    FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_write();
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox_internal.refuse_write();
 CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON outbox_internal.event_1
-    FOR EACH STATEMENT EXECUTE FUNCTION outbox.refuse_write();
+    FOR EACH STATEMENT EXECUTE FUNCTION outbox_internal.refuse_write();
 ALTER TABLE outbox.event ENABLE ALWAYS TRIGGER refuse_row;
 ALTER TABLE outbox.event ENABLE ALWAYS TRIGGER refuse_truncate;
 ALTER TABLE outbox_internal.event_1 ENABLE ALWAYS TRIGGER refuse_row;
@@ -462,7 +462,7 @@ COMMENT ON FUNCTION outbox.resume(text) IS
 'Goes on publishing to a paused sink where it stopped, from the commit on. Other than start_relay() it does not confirm a copy of the data. Errors: undefined_object, object_not_in_prerequisite_state (it is stopped)';
 REVOKE ALL ON FUNCTION outbox.resume(text) FROM PUBLIC;
 
-CREATE FUNCTION outbox.relay_report(
+CREATE FUNCTION outbox_internal.relay_report(
     OUT sink_id int, OUT sink text, OUT state text, OUT pid int,
     OUT published bigint, OUT acked bigint, OUT queued bigint, OUT seq_seen bigint,
     OUT oldest_unacked timestamptz, OUT scans bigint, OUT cycles bigint,
@@ -470,17 +470,17 @@ CREATE FUNCTION outbox.relay_report(
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'outbox_relay_report';
-COMMENT ON FUNCTION outbox.relay_report() IS
+COMMENT ON FUNCTION outbox_internal.relay_report() IS
 'One row per sink, as its relay last reported. state: stopped, paused, waiting (for the launcher), no worker (max_worker_processes are in use), starting, running, backoff (transport trouble), blocked (a rejected event), stopping. published counts the messages that the present relay process handed over, acked its acknowledged events, queued its events read but not acknowledged; null without a relay';
-REVOKE ALL ON FUNCTION outbox.relay_report() FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox_internal.relay_report() FROM PUBLIC;
 
-CREATE FUNCTION outbox.contract_counters(OUT contract_id int, OUT captured bigint, OUT dead_letters bigint)
+CREATE FUNCTION outbox_internal.contract_counters(OUT contract_id int, OUT captured bigint, OUT dead_letters bigint)
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'outbox_contract_counters';
-COMMENT ON FUNCTION outbox.contract_counters() IS
+COMMENT ON FUNCTION outbox_internal.contract_counters() IS
 'Events and dead letters per contract since the server started, prepared transactions included; no rows when the library is not preloaded';
-REVOKE ALL ON FUNCTION outbox.contract_counters() FROM PUBLIC;
+REVOKE ALL ON FUNCTION outbox_internal.contract_counters() FROM PUBLIC;
 -- Dead letters, worked by a person.
 
 CREATE FUNCTION outbox.redrive(id bigint DEFAULT NULL, contract text DEFAULT NULL, max_rows int DEFAULT 1000)
@@ -494,14 +494,14 @@ COMMENT ON FUNCTION outbox.discard(bigint, text) IS
 'Closes an open dead letter without an event; the reason is kept in column resolution';
 -- What an operator and a consumer team look at.
 
-CREATE FUNCTION outbox.preloaded()
+CREATE FUNCTION outbox_internal.preloaded()
 RETURNS boolean LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'outbox_preloaded';
-COMMENT ON FUNCTION outbox.preloaded() IS
+COMMENT ON FUNCTION outbox_internal.preloaded() IS
 'Whether the server was started with outbox_ext in shared_preload_libraries: without it relays run on trial only';
 
-CREATE FUNCTION outbox.library_version()
+CREATE FUNCTION outbox_internal.library_version()
 RETURNS text LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'outbox_library_version';
-COMMENT ON FUNCTION outbox.library_version() IS
+COMMENT ON FUNCTION outbox_internal.library_version() IS
 'Version of the library that this session uses; pg_extension.extversion has that of the SQL objects. While they differ, changes are captured but nothing can be configured';
 
 CREATE VIEW outbox.event_json AS
@@ -518,7 +518,7 @@ SELECT e.seq, e.id, e.type, e.aggregatetype, e.aggregateid, d.payload_json AS pa
        CASE WHEN s.id IS NULL THEN 'unknown schema ' || e.schema_id ELSE d.error END AS error
 FROM outbox.event e
 LEFT JOIN outbox_internal.event_schema s ON s.id = e.schema_id
-LEFT JOIN LATERAL outbox.decode_payload(e.schema_id, e.payload) d ON s.id IS NOT NULL;
+LEFT JOIN LATERAL outbox_internal.decode_payload(e.schema_id, e.payload) d ON s.id IS NOT NULL;
 COMMENT ON VIEW outbox.event_json IS
 'Events of the outbox, decoded: decimals as numbers, times as ISO 8601 in UTC, bytes as base64. A row that cannot be decoded says why in error. Order: seq inside one transaction; see the documentation for order between transactions';
 
@@ -549,7 +549,7 @@ CREATE VIEW outbox.status AS
 WITH seq AS (
     SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last_value FROM outbox_internal.event_seq
 ), version AS (
-    SELECT extversion AS sql, outbox.library_version() AS library
+    SELECT extversion AS sql, outbox_internal.library_version() AS library
     FROM pg_catalog.pg_extension WHERE extname = 'outbox_ext'
 ), contracts AS (
     SELECT c.id, c.name, c.enabled, v.view, s.relation AS source,
@@ -570,7 +570,7 @@ WITH seq AS (
     LEFT JOIN pg_catalog.pg_trigger t ON t.tgrelid = s.relation AND t.tgname = '!outbox_' || c.name
     LEFT JOIN LATERAL (SELECT d.message, d.created_at FROM outbox_internal.dead_letter_entry d
                        WHERE d.contract = c.name AND d.state = 'open' ORDER BY d.id DESC LIMIT 1) last ON true
-    LEFT JOIN outbox.contract_counters() n ON n.contract_id = c.id
+    LEFT JOIN outbox_internal.contract_counters() n ON n.contract_id = c.id
 ), sinks AS (
     SELECT s.name, coalesce(r.state, s.desired_state) AS relay_state, coalesce(p.acked, 0) AS published,
            greatest(seq.last_value - greatest(r.seq_seen, p.seq_seen, 0), 0) + coalesce(r.queued, 0) AS pending,
@@ -579,11 +579,11 @@ WITH seq AS (
     FROM outbox_internal.sink s
     CROSS JOIN seq
     LEFT JOIN outbox_internal.relay_progress p ON p.sink_id = s.id
-    LEFT JOIN outbox.relay_report() r ON r.sink_id = s.id
+    LEFT JOIN outbox_internal.relay_report() r ON r.sink_id = s.id
 )
 SELECT 'extension' AS kind, 'outbox_ext' AS name,
        CASE WHEN version.sql <> version.library THEN 'version mismatch'
-            WHEN NOT outbox.preloaded() THEN 'not preloaded'
+            WHEN NOT outbox_internal.preloaded() THEN 'not preloaded'
             WHEN NOT pg_catalog.current_setting('outbox.capture')::bool THEN 'capture off'
             ELSE 'active' END AS state,
        seq.last_value AS captured,
@@ -596,7 +596,7 @@ SELECT 'extension' AS kind, 'outbox_ext' AS name,
        CASE WHEN version.sql <> version.library THEN
                 'The extension has version ' || version.sql || ', the library ' || version.library
                 || ': ALTER EXTENSION outbox_ext UPDATE, or restart the server if the library was upgraded since it started.'
-            WHEN NOT outbox.preloaded() THEN
+            WHEN NOT outbox_internal.preloaded() THEN
                 'Add outbox_ext to shared_preload_libraries and restart; until then relays run on trial and end with the server.'
             WHEN NOT pg_catalog.current_setting('outbox.capture')::bool THEN
                 'Changes produce no events while outbox.capture is off.'
@@ -626,8 +626,8 @@ SELECT 'sink', s.name,
        CASE WHEN s.relay_state = 'stopped' THEN 'SELECT outbox.start_relay(' || pg_catalog.quote_literal(s.name) || ') starts its relay.'
             WHEN s.relay_state = 'paused' THEN 'SELECT outbox.resume(' || pg_catalog.quote_literal(s.name) || ') goes on; its events are kept meanwhile.'
             WHEN s.relay_state = 'stopping' THEN 'It waits for outstanding acknowledgements, at most outbox.drain_timeout.'
-            WHEN s.relay_state = 'running' AND NOT outbox.preloaded() THEN 'It runs on trial, until the server restarts: add outbox_ext to shared_preload_libraries.'
-            WHEN NOT outbox.preloaded() THEN 'SELECT outbox.start_relay(' || pg_catalog.quote_literal(s.name) || ') starts it on trial; add outbox_ext to shared_preload_libraries and restart.'
+            WHEN s.relay_state = 'running' AND NOT outbox_internal.preloaded() THEN 'It runs on trial, until the server restarts: add outbox_ext to shared_preload_libraries.'
+            WHEN NOT outbox_internal.preloaded() THEN 'SELECT outbox.start_relay(' || pg_catalog.quote_literal(s.name) || ') starts it on trial; add outbox_ext to shared_preload_libraries and restart.'
             WHEN s.relay_state = 'no worker' THEN 'All background workers of the server are in use: raise max_worker_processes and restart; it is tried again every few seconds.'
             WHEN s.relay_state = 'waiting' THEN 'Its relay starts in a moment; if it does not, SELECT pg_reload_conf() makes the launcher look again and the server log says why.'
             WHEN s.relay_state = 'blocked' THEN 'Nothing is published until the cause is gone: last_error names the rejected event and the reason, or the copy of the data.'
