@@ -58,7 +58,11 @@ sub measured
 # ---- many rows in one statement ----------------------------------------------------------------
 
 # What our own contexts hold when all triggers of the statement have run; PostgreSQL's queue of them is its own.
-my $held = "SELECT 'held ' || coalesce(sum(total_bytes), 0) FROM pg_backend_memory_contexts WHERE name LIKE 'outbox%' OR parent LIKE 'outbox%';";
+# Since 18 a context names the way down to it instead of its parent.
+my $within = $node->sql("SELECT current_setting('server_version_num')::int >= 180000") eq 't'
+  ? "EXISTS (SELECT FROM pg_backend_memory_contexts o WHERE o.name LIKE 'outbox%' AND o.path[o.level] = ANY (c.path))"
+  : "c.name LIKE 'outbox%' OR c.parent LIKE 'outbox%'";
+my $held = "SELECT 'held ' || coalesce(sum(c.total_bytes), 0) FROM pg_backend_memory_contexts c WHERE $within;";
 
 foreach my $case (
 	[ 'insert', "INSERT INTO big SELECT i, i % 100 FROM generate_series(1, $rows) i", 'BigAdded', $rows ],
