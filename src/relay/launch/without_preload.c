@@ -11,11 +11,12 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
-#include "utils/timestamp.h"
+#include "storage/procarray.h"
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
@@ -24,8 +25,7 @@
 #include "relay/session/session.h"
 #include "util/pause.h"
 
-/* How long a worker waits for the transaction that started it, and how often it looks. */
-#define AWAIT_MS 30000
+/* How often a worker looks whether the transaction that started it has ended. */
 #define LOOK_MS 100
 
 void
@@ -36,7 +36,7 @@ OutboxTrialStart(int32 sink_id, const char *sink_name)
 		.bgw_start_time = BgWorkerStart_RecoveryFinished,
 		.bgw_restart_time = BGW_NEVER_RESTART,
 		.bgw_main_arg = Int32GetDatum(OUTBOX_TRIAL_SLOT)};
-	OutboxRelayArgs args = {.dboid = MyDatabaseId, .sink_id = sink_id};
+	OutboxRelayArgs args = {.dboid = MyDatabaseId, .sink_id = sink_id, .starter = GetTopTransactionIdIfAny()};
 
 	strlcpy(worker.bgw_library_name, OUTBOX_RELAY_LIBRARY, sizeof(worker.bgw_library_name));
 	strlcpy(worker.bgw_function_name, OUTBOX_RELAY_FUNCTION, BGW_MAXLEN);
@@ -68,15 +68,15 @@ OutboxTrialRelay(int32 sink_id)
 	return DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
+/* A transaction may be long, and a prepared one longer. */
 bool
-OutboxTrialAwait(OutboxSinkRow *row)
+OutboxTrialAwait(TransactionId starter)
 {
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), AWAIT_MS);
 	uint32 wait_event = OutboxWaitEvent("OutboxRelayStart");
 
-	while (OutboxSinkRowLoad(row) == OUTBOX_SINK_STOP)
+	while (TransactionIdIsValid(starter) && TransactionIdIsInProgress(starter))
 	{
-		if (GetCurrentTimestamp() > deadline || OutboxSessionStopRequested())
+		if (OutboxSessionStopRequested())
 			return false;
 		OutboxPause(LOOK_MS, wait_event);
 	}

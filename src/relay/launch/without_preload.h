@@ -8,8 +8,6 @@
 #ifndef OUTBOX_TRIAL_H
 #define OUTBOX_TRIAL_H
 
-#include "relay/session/sink_row.h"
-
 /* The slot number of a relay that has no shared memory. */
 #define OUTBOX_TRIAL_SLOT (-1)
 
@@ -22,7 +20,7 @@ extern void OutboxTrialStart(int32 sink_id, const char *sink_name);
 /* The process of a sink's relay, 0 = none. Within SPI. */
 extern int OutboxTrialRelay(int32 sink_id);
 
-/* In the worker: waits until the sink is wanted; false when that does not happen. */
-extern bool OutboxTrialAwait(OutboxSinkRow *row);
+/* In the worker: waits for the end of that transaction; false when the server wants to stop. */
+extern bool OutboxTrialAwait(TransactionId starter);
 
 #endif /* OUTBOX_TRIAL_H */

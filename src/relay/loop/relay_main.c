@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -36,7 +37,9 @@
 
 #define CHUNK_MESSAGES 2048
 
-static void name_session(OutboxRelay *relay, ErrorContextCallback *context);
+static bool begin(OutboxRelay *relay);
+static bool try_to_begin(OutboxRelay *relay, bool *wanted);
+static void name_session(OutboxRelay *relay);
 static void add_context(void *arg);
 static OutboxRelay *new_relay(const OutboxRelayArgs *args);
 static void on_exit_shutdown(int code, Datum arg);
@@ -68,12 +71,10 @@ OutboxRelayMain(Datum main_arg)
 
 	relay = new_relay(&args);
 	before_shmem_exit(on_exit_shutdown, PointerGetDatum(relay));
-	if (DatumGetInt32(main_arg) == OUTBOX_TRIAL_SLOT && !OutboxTrialAwait(&relay->row))
+	context = (ErrorContextCallback){.callback = add_context, .arg = relay, .previous = error_context_stack};
+	error_context_stack = &context;
+	if (!OutboxTrialAwait(args.starter) || !begin(relay))
 		proc_exit(0);
-	if (!claim_sink(relay))
-		proc_exit(0);
-
-	name_session(relay, &context);
 	ereport(LOG, (errmsg("relay of sink \"%s\" started", relay->row.name)));
 	do
 	{
@@ -98,21 +99,58 @@ OutboxRelayMain(Datum main_arg)
 	proc_exit(0);
 }
 
+/*
+ * Nobody may start again a relay that ends here: a relay on trial has no launcher.  So whatever keeps it from its first
+ * look at the sink (the extension may be locked, for hours) is waited out here as it is later.  False: there is nothing
+ * to do for this process.
+ */
+static bool
+begin(OutboxRelay *relay)
+{
+	bool wanted = false;
+
+	for (int failures = 1; !try_to_begin(relay, &wanted); failures++)
+	{
+		if (OutboxSessionStopRequested())
+			return false;
+		OutboxRelayPauseStart(relay, failures);
+	}
+	return wanted;
+}
+
+/* False after an error. */
+static bool
+try_to_begin(OutboxRelay *relay, bool *wanted)
+{
+	volatile bool begun = false;
+
+	relay->now = GetCurrentTimestamp();
+	PG_TRY();
+	{
+		*wanted = claim_sink(relay);
+		begun = true;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(relay->context);
+		OutboxRelayNoteCaught(relay);
+	}
+	PG_END_TRY();
+	name_session(relay);
+	return begun;
+}
+
 /* A server may have many databases with a sink of this name: the log and pg_stat_activity say which it is. */
 static void
-name_session(OutboxRelay *relay, ErrorContextCallback *context)
+name_session(OutboxRelay *relay)
 {
-	char *database;
+	char *title = MemoryContextStrdup(relay->context,
+									  psprintf("relay of sink \"%s\" in database \"%s\"", relay->row.name, relay->database));
 
-	OutboxSessionBegin();
-	database = get_database_name(MyDatabaseId);
-	relay->title = MemoryContextStrdup(relay->context,
-									   psprintf("relay of sink \"%s\" in database \"%s\"", relay->row.name, database));
-	SetConfigOption("application_name", psprintf("outbox relay: %s/%s", database, relay->row.name), PGC_USERSET, PGC_S_SESSION);
-	OutboxSessionCommit();
-
-	*context = (ErrorContextCallback){.callback = add_context, .arg = relay, .previous = error_context_stack};
-	error_context_stack = context;
+	if (relay->title != NULL)
+		pfree(relay->title);
+	relay->title = title;
+	SetConfigOption("application_name", psprintf("outbox relay: %s/%s", relay->database, relay->row.name), PGC_USERSET, PGC_S_SESSION);
 }
 
 static void
@@ -128,6 +166,10 @@ new_relay(const OutboxRelayArgs *args)
 	OutboxRelay *relay = MemoryContextAllocZero(context, sizeof(OutboxRelay));
 
 	relay->context = context;
+	StartTransactionCommand();
+	relay->database = MemoryContextStrdup(context, get_database_name(MyDatabaseId));
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
 	relay->attempt_context = AllocSetContextCreate(context, "outbox relay attempt", ALLOCSET_DEFAULT_SIZES);
 	relay->turn_context = AllocSetContextCreate(context, "outbox relay turn", ALLOCSET_DEFAULT_SIZES);
 	relay->progress_row.sink_id = args->sink_id;
@@ -138,7 +180,7 @@ new_relay(const OutboxRelayArgs *args)
 	relay->report.state = OUTBOX_RELAY_STARTING;
 	relay->report.since = GetCurrentTimestamp();
 	OutboxRelayGetMeter(&relay->meter);
-	MemoryContextSwitchTo(context);
+	name_session(relay);
 	return relay;
 }
 
@@ -205,6 +247,8 @@ start_attempt(OutboxRelay *relay)
 
 	MemoryContextReset(relay->attempt_context);
 	MemoryContextSwitchTo(relay->attempt_context);
+	/* the sink may have another name by now */
+	name_session(relay);
 	relay->attempt++;
 	relay->ready = false;
 	relay->report.retry_at = 0;
@@ -250,9 +294,7 @@ OutboxRelayPrepareSink(const OutboxRelay *relay, OutboxSinkState *sink, MemoryCo
 	memset(sink, 0, sizeof(*sink));
 	sink->context = AllocSetContextCreate(context, "outbox sink", ALLOCSET_DEFAULT_SIZES);
 	sink->sink_name = MemoryContextStrdup(context, relay->row.name);
-	OutboxSessionBegin();
-	sink->database = MemoryContextStrdup(context, get_database_name(MyDatabaseId));
-	OutboxSessionCommit();
+	sink->database = MemoryContextStrdup(context, relay->database);
 	sink->origin = OutboxOriginName(context);
 	MemoryContextSwitchTo(context);
 	sink->options = OutboxSinkOptions(relay->row.options, false, &sink->noptions);

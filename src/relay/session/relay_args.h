@@ -22,6 +22,7 @@ typedef struct OutboxRelayArgs
 	Oid dboid;
 	int32 sink_id;
 	uint32 slot_generation;
+	TransactionId starter; /* of a relay on trial; invalid: it need not be waited for */
 } OutboxRelayArgs;
 
 #endif /* OUTBOX_RELAY_ARGS_H */

@@ -26,7 +26,7 @@
 #include "relay/session/sink_row.h"
 
 static OutboxSinkWish read_row(OutboxSinkRow *row);
-static bool same_target(const OutboxSinkRow *row, const char *library, const Jsonb *options, OutboxOnReject on_reject);
+static bool same_target(const OutboxSinkRow *row, const char *name, const char *library, const Jsonb *options, OutboxOnReject on_reject);
 static OutboxOnReject parse_on_reject(const char *text);
 static void check_copy(OutboxSinkRow *row);
 static void claim_copy(const OutboxSinkRow *row);
@@ -38,6 +38,8 @@ OutboxSinkRowInit(OutboxSinkRow *row, int32 id, MemoryContext context)
 	memset(row, 0, sizeof(*row));
 	row->id = id;
 	row->context = AllocSetContextCreate(context, "outbox sink row", ALLOCSET_SMALL_SIZES);
+	/* until it was read */
+	row->name = MemoryContextStrdup(row->context, psprintf("number %d", id));
 }
 
 OutboxSinkWish
@@ -75,6 +77,7 @@ read_row(OutboxSinkRow *row)
 	Datum values[1] = {Int32GetDatum(row->id)};
 	bool isnull;
 	bool changed;
+	char *name;
 	char *library;
 	Jsonb *options;
 	OutboxOnReject on_reject;
@@ -86,16 +89,17 @@ read_row(OutboxSinkRow *row)
 	if (SPI_processed == 0 || !DatumGetBool(get_value(4, &isnull)))
 		return OUTBOX_SINK_STOP;
 
+	name = TextDatumGetCString(get_value(1, &isnull));
 	library = TextDatumGetCString(get_value(2, &isnull));
 	options = DatumGetJsonbP(get_value(3, &isnull));
 	on_reject = parse_on_reject(TextDatumGetCString(get_value(10, &isnull)));
 	forgotten = DatumGetInt64(get_value(12, &isnull));
 	/* asked to go back, or to ask the registry: the way to do that is to start over */
-	changed = row->loaded && (!same_target(row, library, options, on_reject) || forgotten != row->forgotten || DatumGetBool(get_value(9, &isnull)));
+	changed = row->loaded && (!same_target(row, name, library, options, on_reject) || forgotten != row->forgotten || DatumGetBool(get_value(9, &isnull)));
 
 	MemoryContextReset(row->context);
 	old = MemoryContextSwitchTo(row->context);
-	row->name = TextDatumGetCString(get_value(1, &isnull));
+	row->name = pstrdup(name);
 	row->library = pstrdup(library);
 	row->options = palloc(VARSIZE(options));
 	memcpy(row->options, options, VARSIZE(options));
@@ -116,9 +120,9 @@ read_row(OutboxSinkRow *row)
 }
 
 static bool
-same_target(const OutboxSinkRow *row, const char *library, const Jsonb *options, OutboxOnReject on_reject)
+same_target(const OutboxSinkRow *row, const char *name, const char *library, const Jsonb *options, OutboxOnReject on_reject)
 {
-	return strcmp(row->library, library) == 0 && row->on_reject == on_reject &&
+	return strcmp(row->name, name) == 0 && strcmp(row->library, library) == 0 && row->on_reject == on_reject &&
 		VARSIZE(row->options) == VARSIZE(options) &&
 		memcmp(row->options, options, VARSIZE(options)) == 0;
 }

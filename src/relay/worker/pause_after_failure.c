@@ -43,6 +43,7 @@
 /* How often a waiting relay looks at its sink's row. */
 #define CONFIGURE_INTERVAL_MS 1000
 
+static long retry_pause(int failures);
 static bool pause_relay(OutboxRelay *relay, long ms);
 static OutboxAttemptEnd configure_safely(OutboxRelay *relay);
 
@@ -86,7 +87,6 @@ bool
 OutboxRelayPause(OutboxRelay *relay, OutboxAttemptEnd end, int failures)
 {
 	char *text;
-	long ms;
 
 	switch (end)
 	{
@@ -112,9 +112,30 @@ OutboxRelayPause(OutboxRelay *relay, OutboxAttemptEnd end, int failures)
 		return true;
 	if (end == OUTBOX_ATTEMPT_RETRY)
 		OutboxRelaySetState(relay, OUTBOX_RELAY_BACKOFF);
-	ms = Min(RETRY_LONGEST_MS, (long) RETRY_FIRST_MS << Min(failures - 1, 16));
-	ms = (long) (ms * (0.5 + pg_prng_double(&pg_global_prng_state)));
-	return pause_relay(relay, ms);
+	return pause_relay(relay, retry_pause(failures));
+}
+
+static long
+retry_pause(int failures)
+{
+	long ms = Min(RETRY_LONGEST_MS, (long) RETRY_FIRST_MS << Min(failures - 1, 16));
+
+	return (long) (ms * (0.5 + pg_prng_double(&pg_global_prng_state)));
+}
+
+/* The sink's row, which other pauses look at, is what could not be read. */
+void
+OutboxRelayPauseStart(OutboxRelay *relay, int failures)
+{
+	long ms = retry_pause(failures);
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+	TimestampTz now;
+
+	relay->report.retry_at = until;
+	OutboxRelayShow(relay, OUTBOX_ACTIVITY_PAUSING);
+	OutboxRelayReportNow(relay, true);
+	while (!OutboxTimeReached(until, now = GetCurrentTimestamp(), ms) && !OutboxSessionStopRequested())
+		OutboxSessionWait(TimestampDifferenceMilliseconds(now, until));
 }
 
 void

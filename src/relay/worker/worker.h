@@ -116,8 +116,9 @@ typedef struct OutboxRelay
 	uint64 saved_xmax;
 	uint64 saved_acked;
 	TimestampTz rejection_logged_at;
-	const char *title; /* names sink and database, in the log */
-	uint64 rejected;   /* events, since the process started */
+	const char *database;
+	char *title;     /* names sink and database, in the log */
+	uint64 rejected; /* events, since the process started */
 } OutboxRelay;
 
 /* ---- relay_main.c ---- */
@@ -210,6 +211,9 @@ extern void OutboxRelayCheckBarrier(OutboxRelay *relay);
 /* A rejected event, or a topic that takes nothing, for status and the log. */
 extern void OutboxRelayNoteRejection(OutboxRelay *relay, const char *words);
 extern void OutboxRelayNoteBlocked(OutboxRelay *relay, const OutboxPlace *place, const OutboxAck *ack);
+
+/* Pauses after so many failures to begin, until it is over or the relay shall stop. */
+extern void OutboxRelayPauseStart(OutboxRelay *relay, int failures);
 
 /* Pauses after an attempt; failures is the length of the streak, 0: no need to. False: the relay shall end. */
 extern bool OutboxRelayPause(OutboxRelay *relay, OutboxAttemptEnd end, int failures);
