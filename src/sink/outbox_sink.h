@@ -180,8 +180,8 @@ typedef struct OutboxSinkCallbacks
 	const char *(*trouble_cb)(OutboxSinkState *state);
 
 	/*
-	 * Optional: has something come back that BLOCKED was reported for? True once: what waits for its destination or its
-	 * schema is offered at once.  Without it, it is offered when its pause is over.
+	 * Optional: has something come back that BLOCKED with only_schema was reported for? True once: an event of each
+	 * schema that waits is offered at once.  Without it, it is offered when its pause is over.
 	 */
 	bool (*revived_cb)(OutboxSinkState *state);
 

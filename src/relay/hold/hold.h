@@ -154,8 +154,8 @@ extern void OutboxRouteProbe(OutboxRoute *route);
 /* Marks the routes that may be tried now; true: there are some. */
 extern bool OutboxRouteDue(OutboxHold *hold, TimestampTz now);
 
-/* All may be tried now, whatever their pauses say. */
-extern void OutboxRouteRetryAll(OutboxHold *hold);
+/* All, or all single schemas of topics, may be tried now, whatever their pauses say. */
+extern void OutboxRouteRetry(OutboxHold *hold, bool only_schemas);
 
 /* Milliseconds until one is due, at most `limit`. */
 extern long OutboxRouteWait(const OutboxHold *hold, TimestampTz now, long limit);

@@ -133,10 +133,13 @@ OutboxRouteDue(OutboxHold *hold, TimestampTz now)
 }
 
 void
-OutboxRouteRetryAll(OutboxHold *hold)
+OutboxRouteRetry(OutboxHold *hold, bool only_schemas)
 {
 	for (OutboxRoute *route = hold->routes; route != NULL; route = route->next)
-		route->next_try = DT_NOBEGIN;
+	{
+		if (route->schema_id != 0 || !only_schemas)
+			route->next_try = DT_NOBEGIN;
+	}
 }
 
 long

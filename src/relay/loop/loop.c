@@ -440,7 +440,7 @@ check_trouble(OutboxRelay *relay)
 	if (!relay->ready)
 		return;
 	if (relay->callbacks->revived_cb != NULL && relay->callbacks->revived_cb(&relay->sink))
-		OutboxRouteRetryAll(&relay->hold);
+		OutboxRouteRetry(&relay->hold, true);
 	trouble = relay->callbacks->trouble_cb != NULL ? relay->callbacks->trouble_cb(&relay->sink) : NULL;
 	if (trouble == NULL && relay->hold.full)
 	{

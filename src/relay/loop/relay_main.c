@@ -265,6 +265,9 @@ start_attempt(OutboxRelay *relay)
 	relay->reader.position = &relay->dispatch.progress;
 	OutboxHoldInit(&relay->hold, relay->attempt_context, &relay->row);
 	OutboxHoldLoad(&relay->hold, &relay->schemas);
+	if (relay->retry_routes)
+		OutboxRouteRetry(&relay->hold, false);
+	relay->retry_routes = false;
 	OutboxReleaseReset(&relay->release);
 	relay->saved_at = 0;
 	relay->saved_tail = 0;

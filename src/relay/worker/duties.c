@@ -222,6 +222,7 @@ OutboxRelayConfigure(OutboxRelay *relay, long every_ms)
 		case OUTBOX_SINK_STOP:
 			return OUTBOX_ATTEMPT_STOP;
 		case OUTBOX_SINK_CHANGED:
+			relay->retry_routes = true;
 			return OUTBOX_ATTEMPT_RECONNECT;
 		case OUTBOX_SINK_RUN:
 			break;
@@ -246,7 +247,7 @@ check_held(OutboxRelay *relay, bool reloaded)
 		hold->stale = true;
 	hold->resolved = relay->row.resolved;
 	if (reloaded)
-		OutboxRouteRetryAll(hold);
+		OutboxRouteRetry(hold, false);
 }
 
 /*

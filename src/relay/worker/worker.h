@@ -110,6 +110,7 @@ typedef struct OutboxRelay
 	OutboxChore purging;
 	OutboxChore redriving;
 	bool report_changed;
+	bool retry_routes; /* what took nothing may be another topic, with other options */
 	uint64 saved_tail; /* what the written position covers */
 	bool saved_begun;
 	int64 saved_seq_seen;

@@ -27,6 +27,7 @@
 #include <curl/curl.h>
 
 #include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -67,11 +68,14 @@ struct KafkaRegistry
 	KafkaRoute *route;      /* what it is about */
 	TimestampTz asked_at;   /* when it began */
 	TimestampTz silent_at;  /* the last one that brought no answer; 0: there was one since */
-	KafkaRoute *failed;     /* that got no id because of trouble that may end; NULL: there is none */
-	bool revived;           /* it has ended, and nobody has heard of it */
+	List *failed;           /* of KafkaRoute, that got no id because of trouble that may end; asked for in turn */
+	bool of_use;            /* the answer at hand is: an id, a schema, or a refusal in so many words */
+	bool revived;           /* one of them was answered, and nobody has heard of it */
 	KafkaNews *news;        /* not reported yet */
 };
 
+static KafkaRoute *next_failed(KafkaRegistry *registry);
+static void forget_failed(KafkaRegistry *registry, KafkaRoute *route);
 static void ask(KafkaRegistry *registry, KafkaRoute *route, KafkaQuestion question);
 static char *subject_name(const KafkaRegistry *registry, const KafkaRoute *route);
 static char *id_url(const KafkaRegistry *registry);
@@ -169,24 +173,62 @@ KafkaRegistryCheck(KafkaRegistry *registry, KafkaRoute *route)
 	return true;
 }
 
-/* An event of the route did not wait for the answer. */
+/* An event of the route did not wait for the answer, or the answer was of no use. */
 void
 KafkaRegistryGaveUp(KafkaRegistry *registry, KafkaRoute *route)
 {
-	registry->failed = route;
+	MemoryContext caller;
+
+	if (route->failed)
+		return;
+	caller = MemoryContextSwitchTo(registry->context);
+	registry->failed = lappend(registry->failed, route);
+	MemoryContextSwitchTo(caller);
+	route->failed = true;
 }
 
-/* The same question again: whoever waits for the answer need not guess when it is worth asking. */
+/*
+ * The same questions again: whoever waits for the answers need not guess when
+ * it is worth asking.  One that is answered says that others may be, too.
+ */
 bool
 KafkaRegistryRevived(KafkaRegistry *registry)
 {
 	bool revived = registry->revived;
 
 	registry->revived = false;
-	if (registry->failed != NULL && !KafkaHttpBusy(registry->http) &&
-		TimestampDifferenceExceeds(registry->asked_at, GetCurrentTimestamp(), REVIVE_MS))
-		ask(registry, registry->failed, registry->failed->candidate != 0 ? ASK_FOR_SCHEMA : ASK_FOR_ID);
+	if (!KafkaHttpBusy(registry->http) && TimestampDifferenceExceeds(registry->asked_at, GetCurrentTimestamp(), REVIVE_MS))
+	{
+		KafkaRoute *route = next_failed(registry);
+
+		if (route != NULL)
+			ask(registry, route, route->candidate != 0 ? ASK_FOR_SCHEMA : ASK_FOR_ID);
+	}
 	return revived;
+}
+
+/* Each in its turn. Some have got their id meanwhile. */
+static KafkaRoute *
+next_failed(KafkaRegistry *registry)
+{
+	while (registry->failed != NIL)
+	{
+		KafkaRoute *route = linitial(registry->failed);
+
+		forget_failed(registry, route);
+		if (route->registered_id != 0)
+			continue;
+		KafkaRegistryGaveUp(registry, route);
+		return route;
+	}
+	return NULL;
+}
+
+static void
+forget_failed(KafkaRegistry *registry, KafkaRoute *route)
+{
+	registry->failed = list_delete_ptr(registry->failed, route);
+	route->failed = false;
 }
 
 static void
@@ -251,18 +293,21 @@ KafkaRegistryServe(KafkaRegistry *registry)
 	KafkaHttpAnswer answer;
 	MemoryContext caller;
 	bool done;
-	bool had_failed;
 
 	if (!KafkaHttpServe(registry->http, &answer))
 		return false;
 	registry->silent_at = answer.status == 0 ? GetCurrentTimestamp() : 0;
 	caller = MemoryContextSwitchTo(registry->scratch);
-	had_failed = registry->failed != NULL;
-	registry->failed = NULL;
+	registry->of_use = true;
 	done = registry->question == ASK_FOR_ID ? take_id(registry, &answer) : take_schema(registry, &answer);
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(registry->scratch);
-	registry->revived |= had_failed && registry->failed == NULL;
+	/* that another schema has its id says nothing: the trouble may be that of a subject */
+	if (registry->of_use && registry->route->failed)
+	{
+		forget_failed(registry, registry->route);
+		registry->revived = true;
+	}
 	/* what is known by now leads to the next question */
 	if (!done)
 		ask(registry, registry->route, registry->route->candidate != 0 ? ASK_FOR_SCHEMA : ASK_FOR_ID);
@@ -316,6 +361,7 @@ take_schema(KafkaRegistry *registry, const KafkaHttpAnswer *answer)
 	if (schema == NULL && !gone)
 	{
 		/* nothing that speaks against it */
+		registry->of_use = false;
 		use_id(registry, route);
 		route->unchecked = true;
 		route->checked_at = GetCurrentTimestamp();
@@ -396,7 +442,8 @@ note_missing(KafkaRegistry *registry)
 static void
 note_trouble(KafkaRegistry *registry, const char *reason)
 {
-	registry->failed = registry->route;
+	registry->of_use = false;
+	KafkaRegistryGaveUp(registry, registry->route);
 	set_obstacle(registry, psprintf("could not register a schema at %s: %s", registry->config->registry_url, reason));
 }
 

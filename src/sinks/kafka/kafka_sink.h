@@ -37,7 +37,7 @@ typedef struct KafkaConfig
 	KafkaSubjectStrategy subject;
 	const char *source;        /* ce_source; NULL: from the database's name */
 	const char *registry_url;  /* NULL: no registry, single-object encoding */
-	const char *registry;      /* the same in canonical form: what ids belong to */
+	const char *registry;      /* the same in canonical form, and a hash of the user: what ids belong to */
 	const char *registry_auth; /* user:password, or NULL */
 	const char *registry_ca;   /* file of trusted certificates, or NULL: the system's */
 	bool auto_register;        /* else ids are only looked up */
@@ -123,6 +123,7 @@ typedef struct KafkaRoute
 	int32 candidate;        /* an id that was remembered or assigned; 0: none */
 	bool fresh;             /* the registry has just assigned it */
 	int32 registered_id;    /* the id to use; 0: not known (yet) */
+	bool failed;            /* the registry is in trouble and is asked for it again: it is in KafkaRegistry.failed */
 	bool unchecked;         /* it could not be read back, and is used all the same */
 	TimestampTz checked_at; /* when it was read back, or tried to be */
 	char *obstacle;         /* why there is no id: the registry's words, or what is wrong with it; palloc'd */
@@ -234,6 +235,9 @@ extern void KafkaProducerClose(KafkaSink *sink); /* never raises, bounded in tim
 extern rd_kafka_t *KafkaCarefulProducer(KafkaSink *sink); /* opens it if need be; raises */
 
 /* ---- kafka_careful.c ---- */
+
+/* What was learned with other options is void. */
+extern void KafkaCarefulBegin(const OutboxSinkOption *options, int noptions);
 
 /* A batch for the topic was refused, or a record when it was alone: from the next attempt on its records go one by one. */
 extern void KafkaBeCareful(const KafkaSink *sink, const KafkaTopic *topic, bool too_large, bool alone);
@@ -374,7 +378,7 @@ extern bool KafkaRegistryIsSilent(const KafkaRegistry *registry);
 
 extern void KafkaRegistryGaveUp(KafkaRegistry *registry, KafkaRoute *route);
 
-/* True once, when it answers again after an event could not get its id. While it does not, it is asked every second. */
+/* True once, when it is of use again after an event could not get its id. While it is not, it is asked every second. */
 extern bool KafkaRegistryRevived(KafkaRegistry *registry);
 
 /* Reads the id of the route back when that is due. True: a request was started. */
