@@ -167,7 +167,7 @@ COMMENT ON COLUMN outbox_internal.relay_progress.leaf_acked IS 'For each of leav
 
 COMMENT ON COLUMN outbox_internal.schema_registration.sink_id IS 'outbox_internal.sink.id';
 COMMENT ON COLUMN outbox_internal.schema_registration.schema_id IS 'outbox_internal.event_schema.id';
-COMMENT ON COLUMN outbox_internal.schema_registration.registry IS 'Address of the registry: scheme and host in lower case, without the default port';
+COMMENT ON COLUMN outbox_internal.schema_registration.registry IS 'Address of the registry: scheme and host in lower case, without the default port; with a hash of the user when one is configured';
 COMMENT ON COLUMN outbox_internal.schema_registration.subject IS 'Where the schema stands in the registry: follows from the topic, the schema''s name and the option subject.strategy';
 COMMENT ON COLUMN outbox_internal.schema_registration.registered_id IS 'Id that the registry assigned';
 COMMENT ON COLUMN outbox_internal.schema_registration.registered_at IS 'Clock time';

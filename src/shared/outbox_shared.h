@@ -201,12 +201,11 @@ extern int OutboxHintsDrain(OutboxRingCursor *cursor, OutboxHint **hints, int *c
 extern bool OutboxHintsWaiting(const OutboxRingCursor *cursor);
 
 /* ---- the launcher's side, and status ---- */
-extern int OutboxRelayReserve(Oid dboid, int32 sink_id, uint32 *slot_generation); /* -1: none free or already there */
 extern void OutboxRelayRelease(int slot, uint32 slot_generation);
-extern bool OutboxRelayLookup(Oid dboid, int32 sink_id, OutboxRelayInfo *info);
+extern bool OutboxRelayLookup(int32 sink_id, OutboxRelayInfo *info);
 
 /* What the sink's relays have counted, also when none runs now. */
-extern bool OutboxRelayLookupMeter(Oid dboid, int32 sink_id, OutboxMeter *meter);
+extern bool OutboxRelayLookupMeter(int32 sink_id, OutboxMeter *meter);
 extern void OutboxLauncherAttach(void);    /* the launcher registers its latch */
 extern void OutboxLauncherPoke(Oid dboid); /* "look at this database again", InvalidOid: at all; safe in a commit callback */
 extern bool OutboxLauncherNextPoked(Oid *dboid);

@@ -16,6 +16,7 @@
 #include "storage/ipc.h"
 #include "utils/timestamp.h"
 
+#include "catalog/outbox_catalog.h"
 #include "shared/relay_slots.h"
 
 /* A relay that ran for this long was no failure. */
@@ -34,15 +35,22 @@ OutboxMyRelaySlot(void)
 	return my_slot;
 }
 
+/* Ids of sinks begin anew with each installation in a database. */
+static bool
+is_of(const OutboxRelaySlot *slot, Oid dboid, Oid installation, int32 sink_id)
+{
+	return slot->dboid == dboid && slot->installation == installation && slot->sink_id == sink_id;
+}
+
 /* Lock held. */
 static int
-find_slot(Oid dboid, int32 sink_id)
+find_slot(Oid dboid, Oid installation, int32 sink_id)
 {
 	for (int i = 0; i < OUTBOX_MAX_RELAYS; i++)
 	{
 		const OutboxRelaySlot *slot = &outbox_shared->relays[i];
 
-		if (slot->in_use && slot->dboid == dboid && slot->sink_id == sink_id)
+		if (slot->in_use && is_of(slot, dboid, installation, sink_id))
 			return i;
 	}
 	return -1;
@@ -53,13 +61,13 @@ find_slot(Oid dboid, int32 sink_id)
  * there until somebody else needs the slot.
  */
 static int
-find_slot_of(Oid dboid, int32 sink_id)
+find_slot_of(Oid dboid, Oid installation, int32 sink_id)
 {
 	for (int i = 0; i < OUTBOX_MAX_RELAYS; i++)
 	{
 		const OutboxRelaySlot *slot = &outbox_shared->relays[i];
 
-		if (slot->dboid == dboid && slot->sink_id == sink_id)
+		if (is_of(slot, dboid, installation, sink_id))
 			return i;
 	}
 	return -1;
@@ -83,9 +91,9 @@ find_free_slot(void)
 
 /* Lock held exclusively; -1 when all are taken. */
 static int
-take_slot(Oid dboid, int32 sink_id)
+take_slot(Oid dboid, Oid installation, int32 sink_id)
 {
-	int i = find_slot_of(dboid, sink_id);
+	int i = find_slot_of(dboid, installation, sink_id);
 	bool former = i >= 0;
 	OutboxRelaySlot *slot;
 	uint32 slot_generation;
@@ -103,6 +111,7 @@ take_slot(Oid dboid, int32 sink_id)
 	slot->wanted = true;
 	slot->slot_generation = slot_generation;
 	slot->dboid = dboid;
+	slot->installation = installation;
 	slot->sink_id = sink_id;
 	slot->phase = OUTBOX_PHASE_IDLE;
 	slot->phase_since = GetCurrentTimestamp();
@@ -211,22 +220,6 @@ OutboxRelayGetMeter(OutboxMeter *meter)
 
 /* ---- launcher, probe, status ---------------------------------------------- */
 
-int
-OutboxRelayReserve(Oid dboid, int32 sink_id, uint32 *slot_generation)
-{
-	int slot = -1;
-
-	if (outbox_shared == NULL)
-		return -1;
-	LWLockAcquire(outbox_shared->relays_lock, LW_EXCLUSIVE);
-	if (find_slot(dboid, sink_id) < 0)
-		slot = take_slot(dboid, sink_id);
-	if (slot >= 0)
-		*slot_generation = outbox_shared->relays[slot].slot_generation;
-	LWLockRelease(outbox_shared->relays_lock);
-	return slot;
-}
-
 void
 OutboxRelayRelease(int slot_number, uint32 slot_generation)
 {
@@ -239,7 +232,7 @@ OutboxRelayRelease(int slot_number, uint32 slot_generation)
 }
 
 int
-OutboxRelayWant(Oid dboid, const int32 *sink_ids, int n)
+OutboxRelayWant(Oid dboid, Oid installation, const int32 *sink_ids, int n)
 {
 	int refused = 0;
 
@@ -252,12 +245,12 @@ OutboxRelayWant(Oid dboid, const int32 *sink_ids, int n)
 		{
 			slot->wanted = false;
 			for (int s = 0; s < n; s++)
-				slot->wanted |= slot->sink_id == sink_ids[s];
+				slot->wanted |= is_of(slot, dboid, installation, sink_ids[s]);
 		}
 	}
 	for (int s = 0; s < n; s++)
 	{
-		if (find_slot(dboid, sink_ids[s]) < 0 && take_slot(dboid, sink_ids[s]) < 0)
+		if (find_slot(dboid, installation, sink_ids[s]) < 0 && take_slot(dboid, installation, sink_ids[s]) < 0)
 			refused++;
 	}
 	LWLockRelease(outbox_shared->relays_lock);
@@ -265,14 +258,16 @@ OutboxRelayWant(Oid dboid, const int32 *sink_ids, int n)
 }
 
 bool
-OutboxRelayLookup(Oid dboid, int32 sink_id, OutboxRelayInfo *info)
+OutboxRelayLookup(int32 sink_id, OutboxRelayInfo *info)
 {
+	Oid installation;
 	int i;
 
 	if (outbox_shared == NULL)
 		return false;
+	installation = OutboxInstallation();
 	LWLockAcquire(outbox_shared->relays_lock, LW_SHARED);
-	i = find_slot(dboid, sink_id);
+	i = find_slot(MyDatabaseId, installation, sink_id);
 	if (i >= 0)
 	{
 		const OutboxRelaySlot *slot = &outbox_shared->relays[i];
@@ -288,14 +283,16 @@ OutboxRelayLookup(Oid dboid, int32 sink_id, OutboxRelayInfo *info)
 }
 
 bool
-OutboxRelayLookupMeter(Oid dboid, int32 sink_id, OutboxMeter *meter)
+OutboxRelayLookupMeter(int32 sink_id, OutboxMeter *meter)
 {
+	Oid installation;
 	int i;
 
 	if (outbox_shared == NULL)
 		return false;
+	installation = OutboxInstallation();
 	LWLockAcquire(outbox_shared->relays_lock, LW_SHARED);
-	i = find_slot_of(dboid, sink_id);
+	i = find_slot_of(MyDatabaseId, installation, sink_id);
 	if (i >= 0)
 		*meter = outbox_shared->relays[i].meter;
 	LWLockRelease(outbox_shared->relays_lock);

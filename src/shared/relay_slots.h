@@ -3,7 +3,7 @@
  * relay_slots.h
  *	  Relay slots as the launcher and its probe handle them.
  *
- * A slot belongs to (database, sink) for as long as the sink is wanted, over
+ * A slot belongs to (database, installation, sink) for as long as the sink is wanted, over
  * any number of workers: it keeps the throttle and the last report between
  * them.  Each worker gets a new slot_generation, so that one that comes too late
  * cannot attach.
@@ -15,8 +15,8 @@
 
 #include "shared/shared_state.h"
 
-/* Wants exactly these sinks of the database; returns how many found no free slot. */
-extern int OutboxRelayWant(Oid dboid, const int32 *sink_ids, int n);
+/* Wants exactly these sinks of the database, in its present installation of the extension; returns how many found no free slot. */
+extern int OutboxRelayWant(Oid dboid, Oid installation, const int32 *sink_ids, int n);
 
 /* A relay slot without its report. */
 typedef struct OutboxRelayView

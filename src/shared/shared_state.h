@@ -94,6 +94,7 @@ typedef struct OutboxRelaySlot
 	bool wanted; /* false: stop it, then free the slot */
 	uint32 slot_generation;
 	Oid dboid;
+	Oid installation; /* OutboxInstallation() */
 	int32 sink_id;
 	OutboxRelayPhase phase;
 	int pid;               /* of a running relay, else 0 */

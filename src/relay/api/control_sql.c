@@ -135,7 +135,7 @@ start_sentence(const OutboxSinkEntry *sink, bool by_name)
 	if (!by_name && strcmp(sink->desired_state, "paused") == 0)
 		return psprintf("Sink \"%s\" stays paused; SELECT outbox.resume('%s') goes on.", sink->name, sink->name);
 	if (strcmp(sink->desired_state, "running") == 0 &&
-		OutboxRelayLookup(MyDatabaseId, sink->id, &info) && info.pid != 0)
+		OutboxRelayLookup(sink->id, &info) && info.pid != 0)
 		return psprintf("The relay of sink \"%s\" is running already (process %d).", sink->name, info.pid);
 	if (!OutboxSharedAvailable())
 		return psprintf("The relay of sink \"%s\" starts on trial when this transaction commits: it looks for events every outbox.poll_interval and ends with the server; for more, write %s into postgresql.conf and restart.",

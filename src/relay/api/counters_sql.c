@@ -95,7 +95,7 @@ put_relays(ReturnSetInfo *result)
 		int32 sink_id = get_id(i);
 		OutboxMeter meter;
 
-		if (OutboxRelayLookupMeter(MyDatabaseId, sink_id, &meter))
+		if (OutboxRelayLookupMeter(sink_id, &meter))
 			put_meter(result, sink_id, &meter);
 	}
 }

@@ -166,7 +166,7 @@ outbox_relay_report(PG_FUNCTION_ARGS)
 		memset(nulls, true, sizeof(nulls));
 		values[REPORT_SINK_ID] = SPI_getbinval(tuple, desc, 1, &isnull);
 		values[REPORT_SINK] = SPI_getbinval(tuple, desc, 2, &isnull);
-		known = OutboxRelayLookup(MyDatabaseId, DatumGetInt32(values[REPORT_SINK_ID]), &info);
+		known = OutboxRelayLookup(DatumGetInt32(values[REPORT_SINK_ID]), &info);
 		values[REPORT_STATE] = CStringGetTextDatum(relay_state(SPI_getvalue(tuple, desc, 3),
 															   known ? &info : NULL));
 		nulls[REPORT_SINK_ID] = nulls[REPORT_SINK] = nulls[REPORT_STATE] = false;

@@ -260,7 +260,7 @@ outbox_drop_sink(PG_FUNCTION_ARGS)
 				 errmsg("cannot drop sink \"%s\" because it is not stopped", name),
 				 errdetail("Its state is \"%s\".", sink.desired_state),
 				 errhint("Stop it first: SELECT outbox.stop_relay('%s');", name)));
-	if (OutboxRelayLookup(MyDatabaseId, sink.id, &info) && info.pid != 0)
+	if (OutboxRelayLookup(sink.id, &info) && info.pid != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("cannot drop sink \"%s\" while its relay is stopping", name),

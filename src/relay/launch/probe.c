@@ -85,6 +85,7 @@ static void
 probe(void)
 {
 	int32 sink_ids[OUTBOX_MAX_RELAYS + 1];
+	Oid installation;
 	int n = 0;
 	int refused;
 
@@ -98,11 +99,12 @@ probe(void)
 	if (installed())
 		n = read_wanted(sink_ids, lengthof(sink_ids));
 	SPI_finish();
+	installation = OutboxInstallation();
 	OutboxDatabaseSweep();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 
-	refused = OutboxRelayWant(MyDatabaseId, sink_ids, n);
+	refused = OutboxRelayWant(MyDatabaseId, installation, sink_ids, n);
 	if (refused > 0)
 		ereport(LOG,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),

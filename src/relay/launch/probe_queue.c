@@ -170,7 +170,7 @@ OutboxProbeQueueAll(void)
 	foreach (cell, owners)
 	{
 		if (!list_member_oid(databases, lfirst_oid(cell)))
-			(void) OutboxRelayWant(lfirst_oid(cell), NULL, 0);
+			(void) OutboxRelayWant(lfirst_oid(cell), InvalidOid, NULL, 0);
 	}
 	foreach (cell, databases)
 		OutboxProbeQueue(lfirst_oid(cell));
@@ -216,7 +216,7 @@ start_probe(QueuedProbe *probe, TimestampTz *next)
 
 	if (!accepts_connections(probe->dboid))
 	{
-		(void) OutboxRelayWant(probe->dboid, NULL, 0);
+		(void) OutboxRelayWant(probe->dboid, InvalidOid, NULL, 0);
 		queue = list_delete_ptr(queue, probe);
 		pfree(probe);
 		SetLatch(MyLatch); /* its relays are to be stopped, other probes may wait */

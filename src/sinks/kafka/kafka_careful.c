@@ -12,7 +12,9 @@
  * ordinary producer.
  *
  * What is remembered here outlives an attempt on purpose: the next attempt has
- * to do better.  A relay process serves one sink; its replays share it.
+ * to do better.  A relay process serves one sink; its replays share it.  It was
+ * learned of brokers, with sizes, that the options name, so it is void when they
+ * change.
  *
  *-------------------------------------------------------------------------
  */
@@ -49,9 +51,29 @@ typedef struct KafkaKey
 
 static CarefulTopic *careful_topics;
 static KafkaBatchLimits batch_limits;
+static uint64 learned_with; /* hash of the options */
 
 static CarefulTopic *find(const char *name);
 static const KafkaKey *find_key(const KafkaTopic *topic, const KafkaRecord *record);
+
+void
+KafkaCarefulBegin(const OutboxSinkOption *options, int noptions)
+{
+	uint64 hash = 0;
+	int i;
+
+	for (i = 0; i < noptions; i++)
+	{
+		hash = hash_combine64(hash, hash_bytes_extended((const unsigned char *) options[i].name, strlen(options[i].name), 0));
+		hash = hash_combine64(hash, hash_bytes_extended((const unsigned char *) options[i].value, strlen(options[i].value), 0));
+	}
+	if (hash == learned_with)
+		return;
+	while (careful_topics != NULL)
+		KafkaCarefulEnd(careful_topics->name);
+	batch_limits = (KafkaBatchLimits){0};
+	learned_with = hash;
+}
 
 const KafkaBatchLimits *
 KafkaCurrentLimits(void)
@@ -137,6 +159,7 @@ KafkaCarefulEnd(const char *name)
 		*link = topic->next;
 		pfree(topic->name);
 		pfree(topic);
+		return;
 	}
 }
 

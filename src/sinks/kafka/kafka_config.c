@@ -17,7 +17,9 @@
 
 #include "utils/builtins.h"
 
+#include "common/hashfn.h"
 #include "compat.h"
+
 #include "kafka_sink.h"
 
 typedef struct KafkaProperty
@@ -81,6 +83,7 @@ static void check_header(const OutboxSinkOption *option);
 static void check_url(const char *url);
 static char *trim_slashes(const char *url);
 static char *canonical_url(const char *url);
+static char *registry_of_user(const char *registry, const char *auth);
 static int parse_interval(const OutboxSinkOption *option);
 OUTBOX_NORETURN static void bad_value(const OutboxSinkOption *option, const char *hint);
 static void set_property(rd_kafka_conf_t *conf, const char *name, const char *value);
@@ -122,6 +125,18 @@ KafkaParseOptions(const OutboxSinkOption *options, int noptions, KafkaConfig *co
 				 errmsg("option \"schema.registry.url\" of a Kafka sink is missing"),
 				 errdetail("Another option says how to reach the registry."),
 				 errhint("Add \"schema.registry.url\": \"https://host:port\", or leave the other one out.")));
+	if (config->registry_auth != NULL)
+		config->registry = registry_of_user(config->registry, config->registry_auth);
+}
+
+/*
+ * One address may serve many users with a registry each, so who asks is a part
+ * of what an id belongs to.  The name may be a secret: its hash is shown.
+ */
+static char *
+registry_of_user(const char *registry, const char *auth)
+{
+	return psprintf("%s (user %08x)", registry, hash_bytes((const unsigned char *) auth, (int) strcspn(auth, ":")));
 }
 
 rd_kafka_conf_t *

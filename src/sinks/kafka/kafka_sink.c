@@ -89,6 +89,7 @@ kafka_startup(OutboxSinkState *state)
 	state->private_data = sink; /* from here on shutdown_cb releases what there is */
 
 	KafkaParseOptions(state->options, state->noptions, &sink->config);
+	KafkaCarefulBegin(state->options, state->noptions);
 	sink->source = sink->config.source ? sink->config.source : KafkaDefaultSource(state->origin != NULL ? state->origin : state->database);
 	sink->source_len = strlen(sink->source);
 	initStringInfo(&sink->value);
