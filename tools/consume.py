@@ -1,6 +1,6 @@
 """Reads Kafka topics from their beginning and decodes the messages with fastavro: an independent
 reader of what outbox_ext publishes. One JSON object per line: topic, partition, offset, key,
-headers, schema_name, value (null for a tombstone).
+headers, schema_name, value (null for a tombstone), timestamp (milliseconds; when the writer had it).
 
 Schemas come from a registry (Confluent framing), or from a file of JSON lines with a member
 "schema" (single-object encoding): their fingerprints are computed here, not taken from the writer.
@@ -174,6 +174,7 @@ def describe(message, schemas, lenient=False):
         "topic": message.topic(),
         "partition": message.partition(),
         "offset": message.offset(),
+        "timestamp": message.timestamp()[1],
         "key": message.key().decode() if message.key() is not None else None,
         "headers": {k: v.decode() if v is not None else None for k, v in message.headers() or []},
         "schema_id": identity,

@@ -56,7 +56,7 @@ is($database{postgres}->sql("SELECT string_agg(name || ' ' || state, ', ' ORDER 
 for my $name (@names)
 {
 	$database{$name}->sql("SELECT append(1, '$name', 'later', 5, 100)");
-	$healthy{$name}->wait_published(timeout => 10);
+	$healthy{$name}->wait_published;
 	is($healthy{$name}->check("$name, later"), 0, "$name: later events arrive while other sinks are stuck");
 }
 

@@ -44,7 +44,7 @@ for (1 .. 200)
 }
 is(scalar(keys %looks), 1, 'poll_interval: and again once in a while');
 $fault->append('woken', 1);
-$fault->wait_published(timeout => 5);
+$fault->wait_published(timeout => 30); # half of the interval
 pass('a commit wakes it all the same');
 
 # ---- outbox.drain_timeout ----

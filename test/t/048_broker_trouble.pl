@@ -95,7 +95,7 @@ for my $error (45, 47, 59)	# out of order, producer epoch, unknown producer id
 {
 	$broker->trouble("error 0 $error 1");
 	change(5);
-	$node->wait_published('kafka', timeout => 60);
+	$node->wait_published('kafka');
 }
 check('errors of idempotence', 'counted', 'counters');
 check('errors of idempotence', 'other', 'others');

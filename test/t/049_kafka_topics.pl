@@ -72,7 +72,7 @@ sub check
 sub wait_others
 {
 	$node->poll_until("SELECT acked = (SELECT count(*) FROM outbox.event) - (SELECT count(*) FROM outbox.held_events) FROM outbox.relay_progress",
-		't', timeout => 90);
+		't');
 	return;
 }
 
@@ -80,7 +80,7 @@ sub wait_none_held
 {
 	my ($where) = @_;
 	$node->reload;
-	$node->poll_until("SELECT NOT EXISTS (SELECT FROM outbox.held_events WHERE $where)", 't', timeout => 90);
+	$node->poll_until("SELECT NOT EXISTS (SELECT FROM outbox.held_events WHERE $where)");
 	return;
 }
 
@@ -102,7 +102,7 @@ for t in "fine", "missing", "small":
 ');
 
 # ---- one topic is fine, one is missing, one forbidden ----
-$node->poll_until("SELECT count(*) FROM outbox.status WHERE kind = 'topic'", 2, timeout => 90);
+$node->poll_until("SELECT count(*) FROM outbox.status WHERE kind = 'topic'", 2);
 wait_others();
 change(5);
 wait_others();
@@ -110,7 +110,7 @@ check('the topic that is fine', 'fine');
 check('the topic for small messages', 'small');
 is($node->sql("SELECT state FROM outbox.status WHERE name = 'kafka'"), 'running', 'the sink runs');
 # a broker that does not know yet what it was told to allow says so first
-$node->poll_until("SELECT last_error ~ '[Uu]nknown topic' FROM outbox.status WHERE name = 'kafka: missing'", 't', timeout => 120);
+$node->poll_until("SELECT last_error ~ '[Uu]nknown topic' FROM outbox.status WHERE name = 'kafka: missing'");
 pass('status names the missing topic');
 like($node->sql("SELECT last_error FROM outbox.status WHERE name = 'kafka: forbidden'"), qr/Topic authorization failed/, 'and the forbidden one');
 python('topic("missing")');
@@ -129,7 +129,7 @@ is($node->sql("SELECT count(*) FROM outbox.dead_letter"), 0, 'nothing is a dead 
 # ---- a message that is larger than its topic allows ----
 $node->sql("UPDATE small SET version = version + 1, pad = repeat('x', 30000) WHERE id = 3");
 change(3);
-$node->poll_until("SELECT count(*) FROM outbox.dead_letter WHERE state = 'open'", 1, timeout => 90);
+$node->poll_until("SELECT count(*) FROM outbox.dead_letter WHERE state = 'open'", 1);
 wait_others();
 like($node->sql("SELECT stage || ' ' || message || ' ' || key FROM outbox.dead_letter"), qr/^publish topic "small": .*[Mm]essage.* large.*"message_key": "3"/,
 	'an event that is too large is a dead letter with the words of the broker');
@@ -149,7 +149,7 @@ PostgreSQL::Test::Utils::append_to_file($script, "\\set id random(1, $KEYS)\n" .
 my $words = '';
 my $writers = IPC::Run::start([ 'pgbench', '-n', '-c', 2, '-R', 100, '-T', 15, '-f', $script, $node->connstr('postgres') ], '<', \undef, '>&', \$words);
 python('wait(admin.delete_topics(["missing"]))');
-$node->poll_until("SELECT count(*) FROM outbox.status WHERE kind = 'topic' AND name = 'kafka: missing'", 1, timeout => 90);
+$node->poll_until("SELECT count(*) FROM outbox.status WHERE kind = 'topic' AND name = 'kafka: missing'", 1);
 pass('a topic that is deleted is noticed');
 ok($writers->finish, 'writers notice nothing') or diag($words);
 wait_others();

@@ -99,7 +99,7 @@ wait_replay($request, 'running');
 for my $i (1 .. 20)
 {
 	$fault->append("live$i", 1);
-	$fault->wait_published(timeout => 10);
+	$fault->wait_published;
 	push @{ $fault->{done_while_running} }, $node->sql("SELECT state FROM outbox.replays WHERE request = $request");
 }
 ok((grep { $_ eq 'running' } @{ $fault->{done_while_running} }) > 0, 'new events are published while a replay runs');

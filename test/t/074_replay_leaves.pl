@@ -41,7 +41,7 @@ sub backward
 sub wait_replay
 {
 	my ($request, $state) = @_;
-	$node->poll_until("SELECT state FROM outbox.replays WHERE request = $request", $state, timeout => 120);
+	$node->poll_until("SELECT state FROM outbox.replays WHERE request = $request", $state);
 	return;
 }
 

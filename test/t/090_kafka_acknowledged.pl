@@ -161,7 +161,7 @@ DO \$\$ BEGIN FOR i IN 1 .. $N LOOP
 END LOOP; END \$\$;
 SELECT outbox.start_relay('kafka$code');
 SQL
-	$node->poll_until("SELECT pending = 0 FROM outbox.status WHERE kind = 'sink' AND name = 'kafka$code'", 't', timeout => 60);
+	$node->poll_until("SELECT pending = 0 FROM outbox.status WHERE kind = 'sink' AND name = 'kafka$code'");
 	$node->sql("SELECT outbox.stop_relay('kafka$code')");
 	$node->poll_until("SELECT NOT EXISTS (SELECT FROM outbox_internal.relay_report() WHERE sink = 'kafka$code' AND pid IS NOT NULL)");
 	$node->sql("SELECT outbox.drop_sink('kafka$code')");
