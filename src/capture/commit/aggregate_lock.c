@@ -301,6 +301,13 @@ OutboxLockPause(int *ms)
 	*ms = Min(*ms * 2, MAX_PAUSE_MS);
 }
 
+/* Tickets and filters see the end of a subtransaction themselves. */
+void
+OutboxLockForget(OutboxLockRequest *request)
+{
+	request->table = NULL;
+}
+
 void
 OutboxLockRelease(OutboxLockRequest *request)
 {

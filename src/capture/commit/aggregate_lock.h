@@ -69,6 +69,9 @@ extern bool OutboxLockTake(OutboxLockRequest *request, const OutboxLockPatience 
 /* The pause of whoever tries again for a lock of a flush; the next one is longer, up to 10 ms. May raise. */
 extern void OutboxLockPause(int *ms);
 
+/* An error rolled back the subtransaction in which it was taken: nothing is left to be given back. Never raises. */
+extern void OutboxLockForget(OutboxLockRequest *request);
+
 /* Gives back what was taken: a prepared transaction must not keep it. */
 extern void OutboxLockRelease(OutboxLockRequest *request);
 

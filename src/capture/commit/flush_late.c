@@ -55,7 +55,7 @@ OutboxFlushOpenLate(OutboxFlush *flush)
 static bool
 has_time(OutboxFlush *flush)
 {
-	if (OutboxCommitGuardExpired() && !flush->extended)
+	if ((OutboxCommitGuardExpired() || flush->keys_refused) && !flush->extended)
 	{
 		flush->extended = true;
 		OutboxCommitGuardRestart(Max(outbox_flush_timeout / SHARE, 1));

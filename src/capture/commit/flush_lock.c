@@ -38,6 +38,8 @@ OutboxFlushTakeLocks(OutboxFlush *flush)
 
 		error = OutboxRunGuarded(lock_step, flush, flush->context);
 		OutboxCommitGuardDisarm();
+		if (error)
+			OutboxLockForget(&flush->locks);
 		if (flush->locked && error == NULL)
 			return;
 		if (OutboxCommitGuardExpired() || (flush->keys_refused && error == NULL))
@@ -132,7 +134,10 @@ lock_step(void *arg)
 	flush->locked = true;
 }
 
-/* Their time is apart; that of tables and reading begins when they are ours. */
+/*
+ * Their time is apart; that of tables and reading begins when they are ours. Where they are refused it is over, and the
+ * rows before are read in a time of their own (flush_late.c).
+ */
 static bool
 lock_keys(OutboxFlush *flush)
 {
@@ -140,7 +145,7 @@ lock_keys(OutboxFlush *flush)
 
 	flush->keys_locked = OutboxLockTake(&flush->locks, &patience);
 	flush->keys_refused = !flush->keys_locked;
-	if (flush->locks.waited)
+	if (flush->keys_locked && flush->locks.waited)
 		OutboxCommitGuardRestart(flush->timeout_ms);
 	return flush->keys_locked;
 }
