@@ -418,6 +418,13 @@ OutboxMyProcNumber(void)
 #endif
 }
 
+/* Timeouts that end what a session does while it runs; a transaction as a whole has one since 17. */
+#if PG_VERSION_NUM >= 170000
+#define OUTBOX_SESSION_TIMERS STATEMENT_TIMEOUT, TRANSACTION_TIMEOUT
+#else
+#define OUTBOX_SESSION_TIMERS STATEMENT_TIMEOUT
+#endif
+
 /* The number of a named wait event; before 17 every extension waits as "Extension". */
 static inline uint32
 OutboxWaitEvent(const char *name)

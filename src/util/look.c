@@ -19,7 +19,9 @@
  * table. Who needs more locks than a transaction usually has takes a permit
  * first. There are few, numbered; the one with number n is for looks that take at
  * most 1/(n + 1) of a budget. A permit is a lock itself, never waited for in the
- * server's queue, and so goes with the look.
+ * server's queue. It stands for the other locks of its look, and so goes with
+ * them: at once, or with the transaction where these must stay. Then others make
+ * do without, and their keys are late; but the lock table does not fill up.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,6 +33,8 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "compat.h"
+#include "util/held_timers.h"
 #include "util/look.h"
 #include "util/pause.h"
 
@@ -107,17 +111,36 @@ OutboxLookHasRoom(int ntables)
 
 /*
  * The time has an end because who has a permit may wait in the server's queue
- * for somebody who waits for us, which no deadlock check would see.
+ * for somebody who waits for us, which no deadlock check would see. A statement
+ * may look for each of a million rows: so it is the time of the transaction, which
+ * without us would not have waited, and whose timeouts stand still meanwhile.
  */
 void
 OutboxLookAwaitRoom(int ntables, int timeout_ms)
 {
-	TimestampTz start = GetCurrentTimestamp();
+	static LocalTransactionId waiter = InvalidLocalTransactionId;
+	static long waited_ms; /* by this transaction */
+	TimestampTz start;
+	OutboxHeldTimers held;
 
-	while (!OutboxLookHasRoom(ntables) && !TimestampDifferenceExceeds(start, GetCurrentTimestamp(), timeout_ms))
+	if (OutboxLookHasRoom(ntables))
+		return;
+	if (waiter != OutboxLocalTransactionId())
+		waited_ms = 0;
+	waiter = OutboxLocalTransactionId();
+	start = GetCurrentTimestamp();
+	OutboxHoldTimers(&held);
+	PG_TRY();
 	{
-		OutboxPause(PAUSE_MS, PG_WAIT_EXTENSION);
+		while (waited_ms + TimestampDifferenceMilliseconds(start, GetCurrentTimestamp()) < timeout_ms && !OutboxLookHasRoom(ntables))
+			OutboxPause(PAUSE_MS, PG_WAIT_EXTENSION);
 	}
+	PG_FINALLY();
+	{
+		OutboxReleaseTimers(&held);
+		waited_ms += TimestampDifferenceMilliseconds(start, GetCurrentTimestamp());
+	}
+	PG_END_TRY();
 }
 
 static int

@@ -41,7 +41,10 @@ extern void OutboxLookClose(OutboxLook *look);
  */
 extern bool OutboxLookHasRoom(int ntables);
 
-/* The same with attempts until the time is over, and then on its own risk. Not for a transaction that commits. */
+/*
+ * The same with attempts until the transaction has waited for that long in all,
+ * and then on its own risk. Not for a transaction that commits. May raise.
+ */
 extern void OutboxLookAwaitRoom(int ntables, int timeout_ms);
 
 #endif /* OUTBOX_LOOK_H */

@@ -55,6 +55,24 @@ SET client_min_messages = warning;
 SELECT count(*), max(payload->>'lines') FROM outbox.event_json WHERE contract ~ '^lk[0-9]';
 SELECT count(*) FROM outbox.event_json WHERE contract = 'lk_row';
 SELECT count(*) FROM outbox.dead_letter WHERE contract LIKE 'lk%';
+-- a function of a key_query that writes rows keeps the locks of that look to the end of the transaction, and the permit
+-- ("key") that stands for them: without it the lock table would fill up
+CREATE TABLE lk_log (id int);
+CREATE FUNCTION lk_write(id int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.lk_log VALUES (id); RETURN id; END $$;
+CREATE FUNCTION lk_writer(id int) RETURNS int STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN public.lk_write(id); END $$;
+SELECT outbox.create_contract('lk6', view => 'lk_v1', source => 'lk_root', key => '{id}');
+SELECT outbox.add_source('lk6', 'lk_line', key_query => 'SELECT r.id FROM public.lk_root r WHERE r.id = public.lk_writer(row.root_id)');
+SELECT outbox.create_event_type('Lk6', contract => 'lk6', emit => 'always');
+SELECT outbox.enable('lk6');
+BEGIN;
+INSERT INTO lk_line VALUES (2, 1, 7);
+SELECT count(*) FROM lk_log;
+SELECT * FROM lk_locks() WHERE what NOT IN ('other', 'outbox');
+COMMIT;
+SELECT * FROM lk_locks() WHERE what NOT IN ('other', 'outbox');
+SELECT outbox.drop_contract('lk6');
+DROP TABLE lk_log;
+DROP FUNCTION lk_writer, lk_write;
 DO $$ BEGIN FOR i IN 1..5 LOOP PERFORM outbox.drop_contract('lk' || i); END LOOP; PERFORM outbox.drop_contract('lk_row'); END $$;
 DROP FUNCTION lk_locks;
 DROP VIEW lk_row_v;

@@ -35,6 +35,7 @@
 #include "guc.h"
 #include "shared/bulk_filter.h"
 #include "shared/key_ticket.h"
+#include "util/held_timers.h"
 
 PG_FUNCTION_INFO_V1(outbox_flush);
 
@@ -92,6 +93,7 @@ static void
 flush_queue(bool with_locks, bool keep_before)
 {
 	MemoryContext caller = CurrentMemoryContext;
+	OutboxHeldTimers held = {0};
 	CommandId before;
 	OutboxFlush *flush;
 
@@ -113,6 +115,8 @@ flush_queue(bool with_locks, bool keep_before)
 	flush->before = OutboxKeyQueueBefore();
 	MemoryContextSwitchTo(flush->context);
 	state.busy = true;
+	if (with_locks)
+		OutboxHoldTimers(&held);
 	PG_TRY();
 	{
 		PushActiveSnapshot(GetLatestSnapshot());
@@ -129,6 +133,7 @@ flush_queue(bool with_locks, bool keep_before)
 			OutboxTicketHasRead();
 		for (int i = 0; i < flush->ncontracts; i++)
 			OutboxFlushContractClose(&flush->contracts[i]);
+		OutboxReleaseTimers(&held);
 		state.busy = false;
 	}
 	PG_END_TRY();

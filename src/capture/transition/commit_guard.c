@@ -6,7 +6,7 @@
  * Functions behind a contract's view run where PostgreSQL expects no
  * user-defined code any more: what they write escapes deferred constraints, a
  * foreign table's callback may already be over, temporary tables are about to
- * be emptied, and statement_timeout is off. So they read only, in a
+ * be emptied, and timeouts of the session stand still. So they read only, in a
  * subtransaction that is always rolled back, and against a timer of our own.
  *
  *-------------------------------------------------------------------------

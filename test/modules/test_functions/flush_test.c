@@ -2,7 +2,7 @@
  *
  * flush_test.c
  *	  Functions that only tests create: another library's pre-commit work, a
- *	  cancel while a flush walks over its keys.
+ *	  cancel while a flush walks over its keys, looks that leave no room for more.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,9 +20,11 @@
 #include "capture/commit/key_queue.h"
 #include "capture/write/event_writer.h"
 #include "util/catch.h"
+#include "util/look.h"
 
 PG_FUNCTION_INFO_V1(outbox_test_execute_late);
 PG_FUNCTION_INFO_V1(outbox_test_cancelled_walk);
+PG_FUNCTION_INFO_V1(outbox_test_take_room);
 
 static char *late_command = NULL;
 static char *undone_command = NULL;
@@ -83,4 +85,11 @@ outbox_test_cancelled_walk(PG_FUNCTION_ARGS)
 		keys++;
 	QueryCancelPending = false;
 	PG_RETURN_INT32(keys);
+}
+
+/* Looks at very many tables, to the end of the transaction: no other one is admitted. False: another was there. */
+Datum
+outbox_test_take_room(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(OutboxLookHasRoom(1000000));
 }
