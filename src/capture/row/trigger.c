@@ -50,11 +50,11 @@ typedef struct EmptiedTable
 } EmptiedTable;
 
 static void check_call(FunctionCallInfo fcinfo, const char *function, bool row);
-static void read_change(TriggerData *trigger, OutboxRowChange *change);
+static void read_rows(OutboxRowChange *change, const TriggerData *trigger);
+static void read_commands(OutboxRowChange *change);
 static void record_gap(OutboxCachedContract *contract, const OutboxRowChange *change, const char *reason);
 static void log_restoring(const OutboxContractConfig *config);
 static void judge_emptied(void *arg);
-static void note_commands(OutboxRowChange *change, HeapTuple new_tuple, HeapTuple old_tuple);
 static bool is_superseded(HeapTuple tuple);
 
 /* outbox.capture(): AFTER INSERT OR UPDATE OR DELETE, FOR EACH ROW. */
@@ -72,7 +72,7 @@ outbox_capture_row(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 	if (trigger->tg_relation->rd_rel->relispartition)
 		moved = OutboxMovedRowArrives(trigger);
-	read_change(trigger, &change);
+	read_rows(&change, trigger);
 	if (moved)
 		change.before = moved;
 	change.departs = OutboxRowDeparts(trigger);
@@ -136,49 +136,46 @@ check_call(FunctionCallInfo fcinfo, const char *function, bool row)
 }
 
 static void
-read_change(TriggerData *trigger, OutboxRowChange *change)
+read_rows(OutboxRowChange *change, const TriggerData *trigger)
 {
-	HeapTuple new_tuple = NULL;
-
-	change->trigger_depth = OutboxTriggerDepth();
+	change->unread = trigger;
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-	{
 		change->after = trigger->tg_trigslot;
-		new_tuple = trigger->tg_trigtuple;
-	}
 	else
-	{
 		change->before = trigger->tg_trigslot;
-		if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
-		{
-			change->after = trigger->tg_newslot;
-			new_tuple = trigger->tg_newtuple;
-		}
-	}
-	note_commands(change, new_tuple, trigger->tg_trigtuple);
+	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		change->after = trigger->tg_newslot;
 }
 
 /* Rows of foreign tables bear no command; those of COPY FREEZE are said to be nobody's. */
 static void
-note_commands(OutboxRowChange *change, HeapTuple new_tuple, HeapTuple old_tuple)
+read_commands(OutboxRowChange *change)
 {
+	const TriggerData *trigger = change->unread;
+	HeapTuple new_tuple;
+
+	if (trigger == NULL)
+		return;
+	change->unread = NULL;
+	change->trigger_depth = OutboxTriggerDepth();
 	change->command = InvalidCommandId;
 	change->superseded_by = InvalidCommandId;
 	if (change->rel->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
 		return;
-	if (new_tuple == NULL)
-		change->command = HeapTupleHeaderGetCmax(old_tuple->t_data);
-	else
+	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
 	{
-		if (!HeapTupleHeaderXminFrozen(new_tuple->t_data))
-			change->command = HeapTupleHeaderGetCmin(new_tuple->t_data);
-		if (is_superseded(new_tuple))
-			change->superseded_by = HeapTupleHeaderGetCmax(new_tuple->t_data);
+		change->command = HeapTupleHeaderGetCmax(trigger->tg_trigtuple->t_data);
+		return;
 	}
+	new_tuple = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
+	if (!HeapTupleHeaderXminFrozen(new_tuple->t_data))
+		change->command = HeapTupleHeaderGetCmin(new_tuple->t_data);
+	if (is_superseded(new_tuple))
+		change->superseded_by = HeapTupleHeaderGetCmax(new_tuple->t_data);
 }
 
 bool
-OutboxCaptureRowChange(const OutboxRowChange *change)
+OutboxCaptureRowChange(OutboxRowChange *change)
 {
 	OutboxCachedContract *contract;
 	OutboxCostMark cost;
@@ -200,9 +197,11 @@ OutboxCaptureRowChange(const OutboxRowChange *change)
 					break;
 				}
 				captures = true;
-				if (!change->departs && contract->compiled)
-					OutboxCostEnd(&cost, contract->config->id,
-								  OutboxCaptureChange(contract->compiled, change));
+				if (change->departs || contract->compiled == NULL)
+					break;
+				read_commands(change);
+				OutboxCostEnd(&cost, contract->config->id,
+							  OutboxCaptureChange(contract->compiled, change));
 				break;
 			case OUTBOX_CONTRACT_DISABLED:
 			case OUTBOX_CONTRACT_FOREIGN:
