@@ -196,9 +196,22 @@ AS $$
     ), dropped AS MATERIALIZED (
         SELECT d.place, d.view, d.obstacle, d.view IN (SELECT l.view FROM lost l) AS lost
         FROM outbox_internal.dependent_views(ARRAY(SELECT p.oid FROM plain p WHERE p.others OR p.definition IS NULL OR p.maps)) d
+    ), kept AS (
+        SELECT s.id AS place, 'lose events' AS action, format('%s: %s events that it has not acknowledged', s.name, t.pending) AS object
+        FROM outbox.status t JOIN outbox_internal.sink s ON s.name = t.name
+        WHERE t.kind = 'sink' AND t.pending > 0
+        UNION ALL
+        SELECT 0, 'lose events', format('%s events, for which there is no sink', count(*))
+        FROM outbox.event WHERE NOT EXISTS (SELECT FROM outbox_internal.sink) HAVING count(*) > 0
+        UNION ALL
+        SELECT 0, 'lose dead letters', format('%s dead letters that are open', count(*))
+        FROM outbox_internal.dead_letter_entry WHERE state = 'open' HAVING count(*) > 0
     ), plan AS (
-        SELECT 1 AS part, s.id::bigint AS place, 'stop relay' AS action, s.name AS object, NULL::name AS role,
-               format('SELECT outbox.stop_relay(%L)', s.name) AS command, format('SELECT outbox.start_relay(%L)', s.name) AS restore
+        -- nothing is done about these: they are there until DROP EXTENSION
+        SELECT 0 AS part, k.place::bigint, k.action, k.object, NULL::name AS role, NULL::text AS command, NULL::text AS restore FROM kept k
+        UNION ALL
+        SELECT 1, s.id, 'stop relay', s.name, NULL,
+               format('SELECT outbox.stop_relay(%L)', s.name), format('SELECT outbox.start_relay(%L)', s.name)
         FROM outbox_internal.sink s WHERE s.desired_state <> 'stopped'
         UNION ALL
         SELECT 2, c.id, 'drop contract', c.name, NULL, format('SELECT outbox.drop_contract(%L)', c.name), NULL

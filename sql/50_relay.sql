@@ -8,12 +8,12 @@ COMMENT ON FUNCTION outbox.start_relay(text) IS
 'Wants the relay of this sink (null: of every sink that is not paused) running, from the commit on and after every restart; also confirms that this copy of the data may publish. Returns what happens. On a server that does not preload outbox_ext the relay runs on trial: until the server ends, looking for events every outbox.poll_interval. Errors: undefined_object, configuration_limit_exceeded (on trial: no background worker is free)';
 REVOKE ALL ON FUNCTION outbox.start_relay(text) FROM PUBLIC;
 
-CREATE FUNCTION outbox.stop_relay(sink text)
+CREATE FUNCTION outbox.stop_relay(sink text DEFAULT NULL)
 RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outbox_stop_relay';
 COMMENT ON FUNCTION outbox.stop_relay(text) IS
-'Wants the relay of this sink stopped, from the commit on; it waits up to outbox.drain_timeout for outstanding acknowledgements. Errors: undefined_object';
+'Wants the relay of this sink (null: of every sink that is not paused) stopped, from the commit on; it waits up to outbox.drain_timeout for outstanding acknowledgements. Errors: undefined_object';
 REVOKE ALL ON FUNCTION outbox.stop_relay(text) FROM PUBLIC;
 
 CREATE FUNCTION outbox.pause(sink text)

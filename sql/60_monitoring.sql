@@ -262,7 +262,7 @@ SELECT 'contract', c.name,
             ELSE 'enabled' END,
        c.captured, NULL, NULL, NULL, c.dead_letters, c.gaps, c.message, c.last_error_at,
        CASE WHEN c.detached_view IS NOT NULL THEN 'Its view is away for changes of the source: SELECT outbox.reattach(' || pg_catalog.quote_literal(c.detached_by) || ') creates it again.'
-            WHEN NOT c.view_there THEN 'Its view does not exist any more: create it and the contract again.'
+            WHEN NOT c.view_there THEN 'Its view was dropped, and one that was created since is another one, whatever its name: in one transaction create the view, drop the contract and create it again. outbox.detach() before such a change keeps the contract.'
             WHEN NOT c.source_there THEN 'Its source does not exist any more: drop the contract.'
             WHEN NOT c.enabled THEN 'SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ') starts capture.'
             WHEN c.restoring THEN 'A restore has brought it, but not our sequences yet: until they are there, changes make no events. If it has ended without them: '

@@ -119,7 +119,7 @@ execute_plan(const List *plan)
 			views = OutboxStoredViewAdd(views, row[PLAN_OBJECT], row[PLAN_ROLE], row[PLAN_ROLE], row[PLAN_COMMAND]);
 		else if (strcmp(row[PLAN_ACTION], "replace view") == 0)
 			replace_view(row);
-		else
+		else if (row[PLAN_COMMAND])
 			OutboxRunAsCaller(row[PLAN_COMMAND]);
 	}
 	foreach (lc, views)

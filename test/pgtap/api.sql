@@ -46,7 +46,7 @@ SELECT is(pg_temp.signature('create_sink'),
     'on_reject text DEFAULT ''block_key''::text -> void', 'create_sink');
 SELECT is(pg_temp.signature('drop_sink'), 'name text -> void', 'drop_sink');
 SELECT is(pg_temp.signature('start_relay'), 'sink text DEFAULT NULL::text -> text', 'start_relay');
-SELECT is(pg_temp.signature('stop_relay'), 'sink text -> void', 'stop_relay');
+SELECT is(pg_temp.signature('stop_relay'), 'sink text DEFAULT NULL::text -> void', 'stop_relay');
 SELECT is(pg_temp.signature('pause'), 'sink text -> void', 'pause');
 SELECT is(pg_temp.signature('resume'), 'sink text -> void', 'resume');
 

@@ -34,7 +34,6 @@ SELECT sink, state, pid FROM outbox_internal.relay_report() WHERE sink LIKE 'sin
 \echo starting and stopping what does not exist
 SELECT outbox.start_relay('nobody');
 SELECT outbox.stop_relay('nobody');
-SELECT outbox.stop_relay(NULL);
 SELECT outbox.drop_sink('nobody');
 SELECT outbox.drop_sink(NULL);
 

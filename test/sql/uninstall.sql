@@ -39,8 +39,23 @@ SELECT outbox.create_contract('un_order', view => 'un.row_v', source => 'un.ordr
 SELECT outbox.create_event_type('UnPlaced', contract => 'un_order', emit => 'created');
 SELECT outbox.enable('un_order');
 SELECT outbox.create_sink('un_log', library => 'outbox_log');
-SELECT outbox.start_relay('un_log') IS NOT NULL AS started;
 INSERT INTO un.ordr VALUES (1, 'N', 1, '{"a": "b"}'), (2, 'S', -7, NULL), (3, NULL, NULL, '{}'), (4, 'ß', 8, NULL), (5, 'SS', 1, NULL);
+
+\echo what would be lost is counted first
+CREATE DOMAIN un.small AS bigint CHECK (value < 100);
+CREATE TABLE un.bad (id int PRIMARY KEY, n bigint);
+CREATE VIEW un.bad_v AS SELECT id, n::un.small AS n FROM un.bad;
+SELECT outbox.create_contract('un_bad', view => 'un.bad_v', source => 'un.bad', key => '{id}');
+SELECT outbox.create_event_type('UnBad', contract => 'un_bad', emit => 'created');
+SELECT outbox.enable('un_bad');
+INSERT INTO un.bad VALUES (1, 1000), (2, 2000);
+SELECT action, object, command, restore FROM outbox.uninstall() WHERE step <= 2;
+SELECT outbox.discard(id, 'test') IS NOT NULL AS discarded FROM outbox.dead_letter WHERE contract = 'un_bad';
+SELECT outbox.drop_contract('un_bad');
+DROP VIEW un.bad_v;
+DROP TABLE un.bad;
+DROP DOMAIN un.small;
+SELECT outbox.start_relay('un_log') IS NOT NULL AS started;
 
 \echo it fails as it is
 \set VERBOSITY terse
@@ -50,7 +65,7 @@ DROP EXTENSION outbox_ext;
 \echo what would be done, and nothing is done by asking
 CREATE TABLE un.rows AS SELECT 'order_v' AS view, v::text AS row FROM un.order_v v UNION ALL SELECT 'mapped', v::text FROM un.on_mapped v;
 CREATE TABLE un.steps AS SELECT * FROM outbox.uninstall();
-SELECT step, action, object, restore IS NOT NULL AS can_be_restored FROM un.steps WHERE action <> 'create view' ORDER BY step;
+SELECT action, object, restore IS NOT NULL AS can_be_restored FROM un.steps WHERE action <> 'create view' AND action NOT LIKE 'lose %' ORDER BY step;
 SELECT DISTINCT action, object FROM un.steps WHERE action = 'create view' ORDER BY 2;
 SELECT count(*) FROM pg_trigger WHERE tgrelid = 'un.ordr'::regclass;
 SELECT state FROM outbox.status WHERE name = 'un_order';
@@ -79,11 +94,11 @@ SELECT * FROM outbox.uninstall();
 RESET ROLE;
 
 \echo done
-SELECT count(*) = (SELECT count(*) FROM un.steps) AS as_said FROM outbox.uninstall(execute => true);
+SELECT count(*) = (SELECT count(*) FROM un.steps WHERE action NOT LIKE 'lose %') AS as_said FROM outbox.uninstall(execute => true) WHERE action NOT LIKE 'lose %';
 SELECT kind, name FROM outbox.status;
 SELECT desired_state FROM outbox.sink;
 SELECT tgname FROM pg_trigger WHERE tgrelid = 'un.ordr'::regclass;
-SELECT outbox.uninstall();
+SELECT * FROM outbox.uninstall() WHERE action NOT LIKE 'lose %';
 DROP EXTENSION outbox_ext;
 SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'outbox%';
 

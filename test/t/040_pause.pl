@@ -102,5 +102,13 @@ for my $function ('pause', 'resume')
 	like($node->sql_error("SELECT outbox.$function(NULL)"), qr/22004: argument "sink" must not be null/, "$function wants a name");
 }
 
+# ---- all relays at once, but for a sink that is paused ----
+$node->sql("SELECT outbox.start_relay()");
+wait_status($_, 'running') foreach 'fault', 'other';
+$node->sql("SELECT outbox.pause('fault'); SELECT outbox.stop_relay()");
+wait_status('other', 'stopped');
+wait_status('fault', 'paused');
+pass('stop_relay() without a name stops what runs, and leaves a paused sink paused');
+
 $node->stop;
 done_testing();

@@ -148,16 +148,25 @@ start_sentence(const OutboxSinkEntry *sink, bool by_name)
 
 /* ---- stop, pause, resume ------------------------------------------------------ */
 
-/* stop_relay(sink text). Raises undefined_object. */
+/* stop_relay(sink text). A sink that somebody has paused has no relay, and stays what it is. Raises undefined_object. */
 Datum
 outbox_stop_relay(PG_FUNCTION_ARGS)
 {
-	char *name = OutboxRequiredTextArg(fcinfo, 0, "sink");
+	char *name = OutboxTextArg(fcinfo, 0);
 	OutboxOwnerScope scope;
+	OutboxSinkEntry *sinks;
+	int n;
 
 	OutboxApiBegin(&scope);
 	SPI_connect();
-	set_desired_state(OutboxFindSink(name).id, "stopped");
+	if (name != NULL)
+		(void) OutboxFindSink(name);
+	n = OutboxFindSinks(name, &sinks);
+	for (int i = 0; i < n; i++)
+	{
+		if (name != NULL || strcmp(sinks[i].desired_state, "paused") != 0)
+			set_desired_state(sinks[i].id, "stopped");
+	}
 	SPI_finish();
 	OutboxOwnerEnd(&scope);
 	OutboxPokeLauncherAtCommit();
