@@ -69,7 +69,7 @@ my $route = "outbox_internal.blocked_route WHERE topic = 'back.broken'";
 $node->poll_until("SELECT EXISTS (SELECT FROM $route)");
 # a pause that is longer than all of this takes
 $node->sql("SELECT outbox.stop_relay('kafka')");
-$node->poll_until("SELECT pid IS NULL FROM outbox.relay_report() WHERE sink = 'kafka'");
+$node->poll_until("SELECT pid IS NULL FROM outbox_internal.relay_report() WHERE sink = 'kafka'");
 my $next_try = $node->sql("UPDATE outbox_internal.blocked_route SET next_try = clock_timestamp() + '110 s' RETURNING next_try");
 $node->sql("SELECT outbox.start_relay('kafka')");
 $node->sql('INSERT INTO second VALUES (1, 1)');

@@ -106,7 +106,7 @@ $node->sql("SET statement_timeout = '300ms'; SET outbox.flush_timeout = '200ms';
 is($node->sql('SELECT qty FROM l WHERE id = 1 AND n = 1'), 80, 'where reading takes longer than flush_timeout the write stands');
 is($node->sql($letters), 1, 'and the key is late');
 $node->sql('UPDATE slow SET seconds = 0');
-$node->poll_until("SELECT outbox.redrive_late(20) IS NOT NULL AND ($letters) = 0");
+$node->poll_until("SELECT outbox_internal.redrive_late(20) IS NOT NULL AND ($letters) = 0");
 
 # A key that is refused has half of the time again to read the row before, not all of it.
 my $holder = hold(100);
@@ -119,7 +119,7 @@ $node->sql("SET outbox.flush_timeout = '1s'; CALL write(2, 110)");
 is($node->sql("SELECT before->>'total' FROM outbox.dead_letter WHERE state = 'open' ORDER BY id DESC LIMIT 1") =~ /^\d+$/, 1, 'which else is kept');
 $node->sql('UPDATE slow SET seconds = 0');
 release($holder);
-$node->poll_until("SELECT outbox.redrive_late(20) IS NOT NULL AND ($letters) = 0");
+$node->poll_until("SELECT outbox_internal.redrive_late(20) IS NOT NULL AND ($letters) = 0");
 
 # ---- a commit that fails does so for its own reason ----
 $node->sql(<<'ABORT');

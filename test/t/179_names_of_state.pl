@@ -55,7 +55,7 @@ my $published = "SELECT coalesce(sum(value), 0) FROM outbox.metrics WHERE name =
 $node->poll_until($published, 7);
 my $id = $node->sql('SELECT id FROM outbox.sink');
 $node->sql("SELECT outbox.stop_relay('kafka')");
-$node->poll_until("SELECT pid IS NULL FROM outbox.relay_report() WHERE sink = 'kafka'");
+$node->poll_until("SELECT pid IS NULL FROM outbox_internal.relay_report() WHERE sink = 'kafka'");
 $node->sql('DROP EXTENSION outbox_ext CASCADE; DROP VIEW one_v; DROP TABLE one; CREATE EXTENSION outbox_ext');
 $install->();
 is($node->sql('SELECT id FROM outbox.sink'), $id, 'a sink of the extension that was created anew has the same id');
