@@ -550,6 +550,23 @@ OutboxFinishTupleDesc(TupleDesc desc)
 #endif
 }
 
+/*
+ * A copy of the first natts columns, palloc'd. Since 18 the place of a column depends on the number of columns, so a copy
+ * cannot be cut afterwards.
+ */
+static inline TupleDesc
+OutboxTruncatedTupleDesc(TupleDesc desc, int natts)
+{
+#if PG_VERSION_NUM >= 180000
+	return CreateTupleDescTruncatedCopy(desc, natts);
+#else
+	TupleDesc copy = CreateTupleDescCopy(desc);
+
+	copy->natts = natts;
+	return copy;
+#endif
+}
+
 /* jsonb being built, and its value when it is whole; the server keeps both in one structure since 19. */
 #if PG_VERSION_NUM >= 190000
 typedef JsonbInState OutboxJsonbState;

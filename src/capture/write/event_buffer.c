@@ -114,12 +114,8 @@ OutboxEventBufferBind(Oid installation)
 	if (RelationGetDescr(rel)->natts < Natts_event)
 		elog(ERROR, "outbox.event has only %d columns", RelationGetDescr(rel)->natts);
 	old = MemoryContextSwitchTo(buffer.context);
-	desc = CreateTupleDescCopy(RelationGetDescr(rel));
-	desc->natts = Natts_event; /* columns that a later version added stay empty */
-	plain_desc = CreateTupleDescCopy(RelationGetDescr(rel));
-	plain_desc->natts = Anum_event_payload;
-	OutboxFinishTupleDesc(desc);
-	OutboxFinishTupleDesc(plain_desc);
+	desc = OutboxTruncatedTupleDesc(RelationGetDescr(rel), Natts_event); /* columns that a later version added stay empty */
+	plain_desc = OutboxTruncatedTupleDesc(RelationGetDescr(rel), Anum_event_payload);
 	MemoryContextSwitchTo(old);
 	RelationClose(rel);
 
