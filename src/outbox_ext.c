@@ -23,6 +23,7 @@
 #include "ddl/leaf_rights.h"
 #include "ddl/refuse_ddl.h"
 #include "guc.h"
+#include "letters/redrive/redrive_events.h"
 #include "relay/launch/launcher.h"
 #include "shared/outbox_shared.h"
 
@@ -44,6 +45,7 @@ _PG_init(void)
 	OutboxFlushInit();
 	OutboxMovedRowInit();
 	OutboxOvertakenInit();
+	OutboxKeyEventsInit();
 	if (process_shared_preload_libraries_in_progress)
 	{
 		OutboxSharedInit();

@@ -98,6 +98,9 @@ typedef struct OutboxAvroDecoder OutboxAvroDecoder;
 extern OutboxAvroDecoder *OutboxAvroDecoderCreate(const char *schema_text);
 extern Jsonb *OutboxAvroDecode(const OutboxAvroDecoder *decoder, const char *bytes, Size len, char **error);
 
+/* The same by the id of a pinned schema, with a decoder that is kept; NULL: there is no such schema, or no such record. */
+extern Jsonb *OutboxDecodePayload(int32 schema_id, const bytea *payload);
+
 /*
  * The second opinion: libavro decodes what our encoder wrote.  NULL when it
  * agrees with our own decoder, else a palloc'd description of the difference.

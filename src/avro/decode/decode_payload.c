@@ -120,6 +120,15 @@ find_decoder(int32 schema_id, char **error)
 	return decoder;
 }
 
+Jsonb *
+OutboxDecodePayload(int32 schema_id, const bytea *payload)
+{
+	char *error = NULL;
+	OutboxAvroDecoder *decoder = find_decoder(schema_id, &error);
+
+	return decoder ? OutboxAvroDecode(decoder, VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload), &error) : NULL;
+}
+
 /* The function's row type, looked up once per query. */
 static TupleDesc
 result_type(FunctionCallInfo fcinfo)

@@ -21,6 +21,7 @@
 #include "contract/compile/cache.h"
 #include "contract/environment/guard.h"
 #include "letters/redrive/redrive.h"
+#include "letters/redrive/redrive_events.h"
 #include "letters/redrive/redrive_key.h"
 #include "letters/redrive/redrive_row.h"
 #include "letters/redrive/redrive_source.h"
@@ -49,12 +50,14 @@ static bool find_rows(Attempt *attempt, OutboxCompiledContract *contract, Outbox
 static void attempt_key(Attempt *attempt, OutboxCompiledContract *contract);
 static void fail(Attempt *attempt, int sqlerrcode, const char *message, const char *hint);
 
-bool
-OutboxRedriveLetter(OutboxLetter *letter)
+OutboxRedriveResult
+OutboxRedriveLetter(OutboxLetter *letter, bool again)
 {
 	Attempt attempt = {.letter = letter};
 	ErrorData *error = run_attempt(&attempt);
 
+	if (error && !again && OutboxAnyMissedKey())
+		return OUTBOX_REDRIVE_LOOK_FIRST;
 	if (error)
 		fail(&attempt, error->sqlerrcode, error->message ? error->message : "unknown error", error->hint);
 	if (attempt.failure.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE && attempt.failure.hint == NULL)
@@ -63,7 +66,7 @@ OutboxRedriveLetter(OutboxLetter *letter)
 		OutboxLetterResolved(letter, attempt.reason);
 	else
 		OutboxLetterFailed(letter, &attempt.failure);
-	return attempt.failure.sqlerrcode == 0;
+	return attempt.failure.sqlerrcode == 0 ? OUTBOX_REDRIVE_RESOLVED : OUTBOX_REDRIVE_FAILED;
 }
 
 /*

@@ -10,13 +10,19 @@
 
 #include "letters/redrive/redrive_letter.h"
 
+typedef enum OutboxRedriveResult
+{
+	OUTBOX_REDRIVE_RESOLVED, /* by events in the present transaction or because none is wanted any more */
+	OUTBOX_REDRIVE_FAILED,
+	OUTBOX_REDRIVE_LOOK_FIRST /* nothing was done: its key is to be looked for (redrive_look.h) */
+} OutboxRedriveResult;
+
 /*
- * Tries the letter in a subtransaction and records what became of it. True: it
- * is resolved, by events in the present transaction or because none is wanted
- * any more. What is wrong with one letter's rows, even a page that cannot be
+ * Tries the letter in a subtransaction and records what became of it; `again`: that it
+ * is to be looked for, too. What is wrong with one letter's rows, even a page that cannot be
  * read, is that letter's failure alone; a cancel or a serialization failure is
  * raised. Allocates in CurrentMemoryContext.
  */
-extern bool OutboxRedriveLetter(OutboxLetter *letter);
+extern OutboxRedriveResult OutboxRedriveLetter(OutboxLetter *letter, bool again);
 
 #endif /* OUTBOX_REDRIVE_H */

@@ -4,11 +4,12 @@
  *	  What consumers know of a key: the newest event that is in the outbox.
  *
  * The lock of the key is held by whoever asks, so nobody commits an event of it
- * meanwhile, and the highest number is the newest event. Others may have
- * committed some while the lock was waited for, so the snapshot is a new one. An event belongs to
- * the key when its payload has the key's columns: the message key may be another
- * one. The outbox has no index. Leaves in which every transaction had ended when
- * the snapshot was taken have nothing new and are left out.
+ * meanwhile, and the highest number is the newest event. An event belongs to the
+ * key when its payload has the key's columns: the message key may be another
+ * one. Where the events of the key are was found out before the lock was taken
+ * (redrive_events.c); only what was written since is looked at now. A key that
+ * nobody has looked for, as that of a row whose key has changed meanwhile, is noted, and
+ * the attempt fails: whoever makes it looks for the key and tries again.
  *
  * A payload is decoded to JSON and that is read as a row of the view. What is
  * JSON or binary inside nested rows does not come back as it was: of such a
@@ -22,7 +23,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
+#include "common/hashfn.h"
 #include "fmgr.h"
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
@@ -33,6 +34,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "avro/outbox_avro.h"
 #include "capture/transition/change.h"
 #include "catalog/outbox_catalog.h"
 #include "catalog/statement.h"
@@ -40,24 +42,12 @@
 #include "contract/compile/evaluate.h"
 #include "contract/environment/evaluation.h"
 #include "contract/environment/guard.h"
+#include "letters/redrive/redrive_events.h"
 #include "letters/redrive/redrive_history.h"
 #include "letters/redrive/redrive_row.h"
 
-/* Events looked at together. */
-#define FETCH 50
-
-/* The newest events first, without those that say themselves that they are not the state. */
-#define EVENTS_QUERY                                                                                        \
-	"SELECT e.type, e.flags, d.payload_json FROM ("                                                         \
-	"SELECT e.seq, e.type, e.flags, e.schema_id, e.payload"                                                 \
-	" FROM outbox.event e JOIN outbox_internal.event_schema s ON s.id = e.schema_id"                        \
-	" WHERE s.contract = $1 AND ($2 IS NULL OR e.aggregateid = $2) AND e.flags & 1 = 0"                     \
-	" AND ($3 IS NULL OR NOT pg_visible_in_snapshot(e.xid, $3::pg_snapshot)) AND e.leaf = ANY ($4::int2[])" \
-	" ORDER BY e.seq DESC OFFSET 0) e CROSS JOIN LATERAL outbox_internal.decode_payload(e.schema_id, e.payload) d"
-
-#define LEAVES_QUERY                                                                                                     \
-	"SELECT coalesce(array_agg(leaf), '{}')::text FROM outbox_internal.leaf WHERE $1 IS NULL OR frozen_snapshot IS NULL" \
-	" OR pg_snapshot_xmax(frozen_snapshot) > pg_snapshot_xmin($1::pg_snapshot)"
+/* The key that an attempt asked for in vain, in TopMemoryContext; contract = NULL: none. */
+static OutboxWantedKey missed;
 
 /* An event on its way to a row. */
 typedef struct EventRow
@@ -67,9 +57,10 @@ typedef struct EventRow
 	HeapTuple row;
 } EventRow;
 
-static bool find_event(OutboxKeyHistory *history, MemoryContext context);
-static const char *message_key(OutboxKeyHistory *history);
 static bool take_event(OutboxKeyHistory *history, HeapTuple event, TupleDesc desc, MemoryContext context, bool *fits);
+static void not_looked_for(const OutboxKeyHistory *history) pg_attribute_noreturn();
+static bool is_seen(const OutboxKeyHistory *history, uint64 xid);
+static HeapTuple payload_row(OutboxCompiledContract *contract, int32 schema_id, bytea *payload);
 static void note_told(OutboxKeyHistory *history, const char *type, MemoryContext context);
 static bool is_deleted(const OutboxCompiledContract *contract, const char *type, int16 flags);
 static bool has_key(OutboxKeyHistory *history, HeapTuple row);
@@ -82,91 +73,161 @@ bool
 OutboxFindNewestEvent(OutboxKeyHistory *history)
 {
 	MemoryContext context = CurrentMemoryContext;
-	OutboxOwnerScope scope;
-	bool found;
+	MemoryContext scratch;
+	const OutboxKeyEvents *events;
+	bool fits = false;
+	bool found = false;
 
 	if (history->row == NULL)
 		return false;
-	OutboxOwnerBegin(&scope);
+	events = OutboxKeyEventsNow(OutboxEventKey(history->contract, history->row));
+	if (events == NULL)
+		not_looked_for(history);
+	scratch = AllocSetContextCreate(context, "outbox events of a key", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(scratch);
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetLatestSnapshot());
-	SPI_connect();
-	found = find_event(history, context);
-	SPI_finish();
-	PopActiveSnapshot();
-	OutboxOwnerEnd(&scope);
-	return found;
-}
-
-static bool
-find_event(OutboxKeyHistory *history, MemoryContext context)
-{
-	Oid types[] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID};
-	const char *key = message_key(history);
-	const char *leaves_args[] = {history->snapshot};
-	const char *leaves = OutboxExecute(LEAVES_QUERY, lengthof(leaves_args), leaves_args);
-	Datum values[] = {CStringGetTextDatum(history->contract->config->name), key ? CStringGetTextDatum(key) : (Datum) 0,
-					  history->snapshot ? CStringGetTextDatum(history->snapshot) : (Datum) 0, CStringGetTextDatum(leaves)};
-	char nulls[] = {' ', key ? ' ' : 'n', history->snapshot ? ' ' : 'n', ' ', '\0'};
-	Portal portal = SPI_cursor_open_with_args(NULL, EVENTS_QUERY, lengthof(types), types, values, nulls, true, 0);
-	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext batch = AllocSetContextCreate(caller, "outbox events of a key", ALLOCSET_DEFAULT_SIZES);
-	bool fits = false;
-	bool found = false;
-	uint64 nevents;
-
-	/* where messages have another key there may be very many before it is found */
-	do
+	for (int i = 0; i < events->n && !history->was_there; i++)
 	{
-		SPI_cursor_fetch(portal, true, FETCH);
-		nevents = SPI_processed;
-		MemoryContextSwitchTo(batch);
-		for (uint64 i = 0; i < nevents && !history->was_there; i++)
-			found |= take_event(history, SPI_tuptable->vals[i], SPI_tuptable->tupdesc, context, found ? NULL : &fits);
-		MemoryContextSwitchTo(caller);
-		MemoryContextReset(batch);
-		SPI_freetuptable(SPI_tuptable);
-	} while (!found && nevents > 0);
-	SPI_cursor_close(portal);
-	MemoryContextDelete(batch);
+		TupleDesc desc;
+		HeapTuple event = is_seen(history, events->event[i].xid) ? NULL : OutboxKeyEventFetch(&events->event[i], &desc);
+
+		if (event)
+			found |= take_event(history, event, desc, context, found ? NULL : &fits);
+	}
+	PopActiveSnapshot();
+	MemoryContextSwitchTo(context);
+	MemoryContextDelete(scratch);
 	return found && fits;
 }
 
-/* The message key that all events of the contract's key have; NULL: they may have others. */
-static const char *
-message_key(OutboxKeyHistory *history)
+/* By the snapshot of the letter: it is older than what the letter knows. */
+static bool
+is_seen(const OutboxKeyHistory *history, uint64 xid)
 {
-	OutboxCompiledContract *contract = history->contract;
-	text *key;
+	return history->snapshot &&
+		DatumGetBool(DirectFunctionCall2(pg_visible_in_snapshot, UInt64GetDatum(xid), DirectFunctionCall1(pg_snapshot_in, CStringGetDatum(history->snapshot))));
+}
 
-	if (contract->naggregate != contract->nkey || memcmp(contract->aggregate, contract->key, sizeof(int) * contract->nkey) != 0)
+/* Whoever has the letter looks for it without the lock of the key, and tries again. */
+static void
+not_looked_for(const OutboxKeyHistory *history)
+{
+	OutboxWantedKey *wanted = OutboxTakeMissedKey();
+
+	if (wanted)
+		pfree(wanted);
+	missed.key = OutboxEventKey(history->contract, history->row);
+	missed.decode = !OutboxMessageKeyIsKey(history->contract);
+	missed.snapshot = history->snapshot ? MemoryContextStrdup(TopMemoryContext, history->snapshot) : NULL;
+	missed.contract = MemoryContextStrdup(TopMemoryContext, history->contract->config->name);
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the newest event of the key is still to be found"),
+			 errhint("Try again; the outbox is read for it first.")));
+}
+
+bool
+OutboxAnyMissedKey(void)
+{
+	return missed.contract != NULL;
+}
+
+OutboxWantedKey *
+OutboxTakeMissedKey(void)
+{
+	OutboxWantedKey former = missed;
+	OutboxWantedKey *wanted;
+
+	if (missed.contract == NULL)
 		return NULL;
-	ExecForceStoreHeapTuple(history->row, contract->before, false);
-	key = OutboxMessageKey(contract, contract->before);
-	return key ? text_to_cstring(key) : NULL;
+	wanted = palloc(sizeof(OutboxWantedKey));
+	*wanted = former;
+	wanted->contract = pstrdup(former.contract);
+	wanted->snapshot = former.snapshot ? pstrdup(former.snapshot) : NULL;
+	missed.contract = NULL;
+	pfree((char *) former.contract);
+	if (former.snapshot)
+		pfree((char *) former.snapshot);
+	return wanted;
+}
+
+/* ---- what tells keys apart -------------------------------------------------------------- */
+
+bool
+OutboxMessageKeyIsKey(const OutboxCompiledContract *contract)
+{
+	return contract->naggregate == contract->nkey && memcmp(contract->aggregate, contract->key, sizeof(int) * contract->nkey) == 0;
+}
+
+uint64
+OutboxEventKey(OutboxCompiledContract *contract, HeapTuple row)
+{
+	const char *name = contract->config->name;
+	uint64 key = 0;
+
+	ExecForceStoreHeapTuple(row, contract->before, false);
+	slot_getallattrs(contract->before);
+	if (OutboxMessageKeyIsKey(contract))
+	{
+		text *message_key = OutboxMessageKey(contract, contract->before);
+
+		if (message_key)
+			key = OutboxEventKeyOfMessage(name, VARDATA_ANY(message_key), VARSIZE_ANY_EXHDR(message_key));
+	}
+	else
+		key = hash_combine64(hash_bytes_extended((const unsigned char *) name, strlen(name), 0), OutboxRowKeyHash(contract, contract->before));
+	ExecClearTuple(contract->before);
+	return key;
+}
+
+uint64
+OutboxEventKeyOfMessage(const char *contract, const char *message_key, int len)
+{
+	return hash_combine64(hash_bytes_extended((const unsigned char *) contract, strlen(contract), 0),
+						  hash_bytes_extended((const unsigned char *) message_key, len, 1));
+}
+
+bool
+OutboxEventKeyOfPayload(OutboxCompiledContract *contract, int32 schema_id, bytea *payload, uint64 *key)
+{
+	HeapTuple row = payload_row(contract, schema_id, payload);
+
+	if (row)
+		*key = OutboxEventKey(contract, row);
+	return row != NULL;
+}
+
+/* ---- events ------------------------------------------------------------------------------ */
+
+/* NULL: it does not fit the view any more. */
+static HeapTuple
+payload_row(OutboxCompiledContract *contract, int32 schema_id, bytea *payload)
+{
+	EventRow read = {.contract = contract, .payload = OutboxDecodePayload(schema_id, payload)};
+
+	if (read.payload == NULL || OutboxRunGuarded(row_step, &read, CurrentMemoryContext))
+		return NULL;
+	return read.row;
 }
 
 /* Is it one of the key? Then *fits says whether it could be read. fits = NULL: it is not the newest one. */
 static bool
 take_event(OutboxKeyHistory *history, HeapTuple event, TupleDesc desc, MemoryContext context, bool *fits)
 {
-	EventRow read = {.contract = history->contract};
-	char *type = SPI_getvalue(event, desc, 1);
+	OutboxCompiledContract *contract = history->contract;
 	bool isnull;
-	Datum flags = SPI_getbinval(event, desc, 2, &isnull);
-	Datum payload = SPI_getbinval(event, desc, 3, &isnull);
+	char *type = TextDatumGetCString(heap_getattr(event, Anum_event_type, desc, &isnull));
+	int16 flags = DatumGetInt16(heap_getattr(event, Anum_event_flags, desc, &isnull));
+	int32 schema_id = DatumGetInt32(heap_getattr(event, Anum_event_schema_id, desc, &isnull));
+	Datum payload = heap_getattr(event, Anum_event_payload, desc, &isnull);
+	HeapTuple row = isnull ? NULL : payload_row(contract, schema_id, DatumGetByteaPP(payload));
 	bool deleted;
 
-	if (!isnull)
-	{
-		read.payload = DatumGetJsonbP(payload);
-		if (OutboxRunGuarded(row_step, &read, CurrentMemoryContext))
-			read.row = NULL;
-	}
-	/* with a message key of its own the query has found the key's events alone */
-	if (read.row ? !has_key(history, read.row) : message_key(history) == NULL)
+	/* with a message key of its own the event is of the key, whether it can be read or not */
+	if (row ? !has_key(history, row) : !OutboxMessageKeyIsKey(contract))
 		return false;
-	deleted = is_deleted(history->contract, type, DatumGetInt16(flags));
+	deleted = is_deleted(contract, type, flags);
 	if (deleted && !history->was_there)
 		note_told(history, type, context);
 	history->was_there |= !deleted;
@@ -176,12 +237,12 @@ take_event(OutboxKeyHistory *history, HeapTuple event, TupleDesc desc, MemoryCon
 	history->before = NULL;
 	if (deleted)
 		return true;
-	*fits = read.row != NULL;
-	if (read.row)
+	*fits = row != NULL;
+	if (row)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(context);
 
-		history->before = heap_copytuple(read.row);
+		history->before = heap_copytuple(row);
 		MemoryContextSwitchTo(caller);
 	}
 	return true;

@@ -26,9 +26,9 @@ typedef struct OutboxKeyHistory
 /*
  * Finds the newest committed event of the key, in the order of the key's events,
  * and turns its payload into a row of the view, in CurrentMemoryContext. False:
- * there is none, or its payload does not fit the view any more. Reads the leaves
- * that may have such events from end to end. Uses the contract's slots. Raises
- * as a query does.
+ * there is none, or its payload does not fit the view any more. Uses the contract's
+ * slots. Raises as a query does; and when the key was not looked for before, which
+ * OutboxTakeMissedKey() then has.
  */
 extern bool OutboxFindNewestEvent(OutboxKeyHistory *history);
 

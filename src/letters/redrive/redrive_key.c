@@ -55,13 +55,21 @@ typedef struct KeyAttempt
 	bool untold; /* the row is gone, which no event type tells */
 } KeyAttempt;
 
+/* One search within the time. */
+typedef struct KeySearch
+{
+	OutboxKeyHistory *history;
+	bool found;
+} KeySearch;
+
 static int patience(const OutboxKeyLetter *letter);
 static bool parse_lookup(KeyAttempt *attempt);
 static bool lock_key(KeyAttempt *attempt);
 static bool read_after(KeyAttempt *attempt);
 static int make_events(KeyAttempt *attempt);
 static int decide_late(KeyAttempt *attempt, OutboxKeyRows *rows, bool before_known);
-static HeapTuple row_with_key(const KeyAttempt *attempt, const OutboxKeyRows *rows);
+static bool find_newest(KeyAttempt *attempt, OutboxKeyHistory *history);
+static void find_step(void *arg);
 static int decide(KeyAttempt *attempt, const OutboxKeyRows *rows, const OutboxKeyRows *whole);
 static int repeat_emit(KeyAttempt *attempt);
 static void fail(KeyAttempt *attempt, int sqlerrcode, const char *message, const char *hint);
@@ -193,25 +201,30 @@ static int
 decide_late(KeyAttempt *attempt, OutboxKeyRows *rows, bool before_known)
 {
 	static const ErrorData unknown = {.sqlerrcode = ERRCODE_NO_DATA_FOUND, .message = "the row before is not known"};
-	OutboxKeyHistory history = {.contract = attempt->contract, .row = row_with_key(attempt, rows), .snapshot = before_known ? attempt->letter->snapshot : NULL};
+	OutboxKeyHistory history = {.contract = attempt->contract, .row = rows->after ? rows->after : rows->before, .snapshot = before_known ? attempt->letter->snapshot : NULL};
 	OutboxKeyRows whole = *rows;
 	int nevents;
 
+	/* of a row that is gone, and was not kept, the key alone */
+	if (history.row == NULL)
+		history.row = OutboxRedriveKeyRow(attempt->contract, attempt->key.values);
 	/* a letter of an earlier version that knows the row, but not since when */
-	if ((!before_known || history.snapshot) && OutboxFindNewestEvent(&history))
+	if ((!before_known || history.snapshot) && find_newest(attempt, &history))
 	{
 		rows->before = history.before;
 		whole.told = history.told;
 		return decide(attempt, rows, before_known ? &whole : NULL);
 	}
-	else if (!before_known && rows->after == NULL)
+	if (attempt->failure->message)
+		return 0;
+	if (!before_known && rows->after == NULL)
 	{
 		if (!attempt->untold)
 			fail(attempt, unknown.sqlerrcode, "the row is not in the view any more, and neither the dead letter nor the outbox knows what it was",
 				 "Tell consumers of the row's key another way, and discard the dead letter.");
 		return 0;
 	}
-	else if (!before_known)
+	if (!before_known)
 	{
 		rows->before_error = &unknown;
 		nevents = decide(attempt, rows, NULL);
@@ -222,23 +235,43 @@ decide_late(KeyAttempt *attempt, OutboxKeyRows *rows, bool before_known)
 	return decide(attempt, rows, NULL);
 }
 
-/* Of a row that is gone, and was not kept, the key alone, which the lookup key tells. NULL: it is not known. */
-static HeapTuple
-row_with_key(const KeyAttempt *attempt, const OutboxKeyRows *rows)
+/* Nearly always in no time; but without preloading leaves are read. */
+static bool
+find_newest(KeyAttempt *attempt, OutboxKeyHistory *history)
 {
-	OutboxCompiledContract *contract = attempt->contract;
+	KeySearch search = {.history = history};
+	ErrorData *error;
+
+	OutboxCommitGuardArm();
+	error = OutboxRunGuarded(find_step, &search, CurrentMemoryContext);
+	OutboxCommitGuardDisarm();
+	if (error && OutboxCommitGuardExpired())
+		fail(attempt, ERRCODE_QUERY_CANCELED, "looking for the newest event of the key took too long",
+			 "Add outbox_ext to shared_preload_libraries, or raise outbox.flush_timeout.");
+	else if (error)
+		ThrowErrorData(error);
+	return search.found;
+}
+
+static void
+find_step(void *arg)
+{
+	KeySearch *search = arg;
+
+	search->found = OutboxFindNewestEvent(search->history);
+}
+
+HeapTuple
+OutboxRedriveKeyRow(OutboxCompiledContract *contract, const Datum *lookup)
+{
 	OutboxRunner runner;
-	Datum *key;
-	bool *key_isnull;
+	Datum *key = palloc(sizeof(Datum) * contract->nkey);
+	bool *key_isnull = palloc(sizeof(bool) * contract->nkey);
 	Datum *values;
 	bool *isnull;
 
-	if (rows->after || rows->before)
-		return rows->after ? rows->after : rows->before;
-	key = palloc(sizeof(Datum) * contract->nkey);
-	key_isnull = palloc(sizeof(bool) * contract->nkey);
 	OutboxRedriveRunner(contract, &runner);
-	if (!OutboxKeyFromLookup(contract->config, contract->query, &runner, attempt->key.values, key, key_isnull))
+	if (!OutboxKeyFromLookup(contract->config, contract->query, &runner, lookup, key, key_isnull))
 		return NULL;
 	values = palloc0(sizeof(Datum) * contract->ncolumns);
 	isnull = palloc(sizeof(bool) * contract->ncolumns);

@@ -39,4 +39,10 @@ typedef struct OutboxKeyLetter
 extern const char *OutboxRedriveKey(OutboxCompiledContract *contract, const OutboxKeyLetter *letter,
 									OutboxDeadLetter *failure);
 
+/*
+ * The key of the row, in a row of the contract's view that is otherwise NULL;
+ * NULL: it does not follow from the lookup key. May raise.
+ */
+extern HeapTuple OutboxRedriveKeyRow(OutboxCompiledContract *contract, const Datum *lookup);
+
 #endif /* OUTBOX_REDRIVE_KEY_H */

@@ -21,6 +21,11 @@
 #define LETTER_COLUMNS \
 	"id, contract, event_type, emit, key, before, source_columns, stage, attempts, before_snapshot::pg_catalog.text"
 
+/* The same, but large rows stay where they are. */
+#define LETTER_COLUMNS_SHORT                                                                                                      \
+	"id, contract, event_type, emit, NULL::pg_catalog.jsonb, CASE WHEN pg_catalog.pg_column_size(before) < 2000 THEN before END," \
+	" source_columns, stage, attempts, before_snapshot::pg_catalog.text"
+
 /* Between two attempts of the relay at a late key, of which there is no last one. */
 #define LONGEST_PAUSE_S "3600"
 
@@ -46,15 +51,28 @@ OutboxTakeLetters(const OutboxLetterChoice *choice)
 	return take(query, lengthof(types), types, values, nulls);
 }
 
+/* Those whose turn it is. */
+#define LATE_ROWS                                                                                                             \
+	" FROM outbox_internal.dead_letter_entry"                                                                                 \
+	" WHERE state = 'open' AND stage = 'flush'"                                                                               \
+	" AND (attempts = 0 OR coalesce(tried_at, created_at)"                                                                    \
+	" + pg_catalog.make_interval(secs => least(4 ^ least(attempts, 6), " LONGEST_PAUSE_S ")) < pg_catalog.clock_timestamp())" \
+	" ORDER BY id LIMIT $1"
+
 List *
 OutboxTakeLateLetters(int max_rows)
 {
-	static const char query[] =
-		"SELECT " LETTER_COLUMNS " FROM outbox_internal.dead_letter_entry"
-		" WHERE state = 'open' AND stage = 'flush'"
-		" AND (attempts = 0 OR coalesce(tried_at, created_at)"
-		" + pg_catalog.make_interval(secs => least(4 ^ least(attempts, 6), " LONGEST_PAUSE_S ")) < pg_catalog.clock_timestamp())"
-		" ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED";
+	static const char query[] = "SELECT " LETTER_COLUMNS LATE_ROWS " FOR UPDATE SKIP LOCKED";
+	Oid types[] = {INT4OID};
+	Datum values[] = {Int32GetDatum(max_rows)};
+
+	return take(query, lengthof(types), types, values, NULL);
+}
+
+List *
+OutboxSeeLateLetters(int max_rows)
+{
+	static const char query[] = "SELECT " LETTER_COLUMNS_SHORT LATE_ROWS;
 	Oid types[] = {INT4OID};
 	Datum values[] = {Int32GetDatum(max_rows)};
 

@@ -51,6 +51,9 @@ extern List *OutboxTakeLetters(const OutboxLetterChoice *choice);
  */
 extern List *OutboxTakeLateLetters(int max_rows);
 
+/* The same without a lock, those that others work on included, and only to look: without key, and without a large row before. */
+extern List *OutboxSeeLateLetters(int max_rows);
+
 /* What a letter says that happened; one that does not say, or asks for any change, is of a changed row. */
 extern OutboxEmit OutboxLetterEmit(const char *emit);
 

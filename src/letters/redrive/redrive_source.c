@@ -49,9 +49,8 @@ typedef struct SourceAttempt
 	HeapTuple after;
 } SourceAttempt;
 
-static bool find_key(SourceAttempt *attempt);
-static bool knows_key(const SourceAttempt *attempt, TupleDesc desc);
-static void evaluate_key(SourceAttempt *attempt, TupleTableSlot *source);
+static bool knows_key(const OutboxCompiledContract *contract, Jsonb *columns, TupleDesc desc);
+static HeapTuple evaluate_key(OutboxCompiledContract *contract, TupleTableSlot *source);
 static void read_after(SourceAttempt *attempt);
 static int make_events(SourceAttempt *attempt);
 static int tell(SourceAttempt *attempt, HeapTuple before);
@@ -64,7 +63,8 @@ OutboxRedriveSource(OutboxCompiledContract *contract, const OutboxLetter *letter
 {
 	SourceAttempt attempt = {.contract = contract, .letter = letter, .failure = failure};
 
-	if (!find_key(&attempt))
+	attempt.key_row = OutboxRedriveSourceKey(contract, letter->source_columns);
+	if (attempt.key_row == NULL)
 	{
 		fail(&attempt, "the key of the row is not known",
 			 "Find the row by source_columns, change it so that an event type tells of it, and discard the dead letter.");
@@ -76,35 +76,32 @@ OutboxRedriveSource(OutboxCompiledContract *contract, const OutboxLetter *letter
 	return attempt.after == NULL && !OutboxTellsOfDeleted(contract) ? OUTBOX_REDRIVE_UNTOLD : OUTBOX_REDRIVE_NOTHING;
 }
 
-/* The contract's key of the source's columns that the letter has. */
-static bool
-find_key(SourceAttempt *attempt)
+HeapTuple
+OutboxRedriveSourceKey(OutboxCompiledContract *contract, Jsonb *columns)
 {
-	OutboxCompiledContract *contract = attempt->contract;
-	Jsonb *columns = attempt->letter->source_columns;
 	Relation root;
 	TupleTableSlot *source;
+	HeapTuple row = NULL;
 
 	if (columns == NULL)
-		return false;
+		return NULL;
 	root = relation_open(contract->config->root, AccessShareLock);
-	if (knows_key(attempt, RelationGetDescr(root)))
+	if (knows_key(contract, columns, RelationGetDescr(root)))
 	{
 		source = MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(root)), &TTSOpsVirtual);
 		OutboxReadLetterRow(contract, source->tts_tupleDescriptor, columns, source->tts_values, source->tts_isnull);
 		ExecStoreVirtualTuple(source);
-		evaluate_key(attempt, source);
+		row = evaluate_key(contract, source);
 		ExecDropSingleTupleTableSlot(source);
 	}
 	relation_close(root, NoLock);
-	return attempt->key_row != NULL;
+	return row;
 }
 
-/* Has the letter every column that the key is computed of? */
+/* Are these all columns that the key is computed of? */
 static bool
-knows_key(const SourceAttempt *attempt, TupleDesc desc)
+knows_key(const OutboxCompiledContract *contract, Jsonb *columns, TupleDesc desc)
 {
-	const OutboxCompiledContract *contract = attempt->contract;
 	Bitmapset *reads = NULL;
 	int member = -1;
 
@@ -116,7 +113,7 @@ knows_key(const SourceAttempt *attempt, TupleDesc desc)
 		const char *name = attno > 0 ? NameStr(TupleDescAttr(desc, attno - 1)->attname) : "";
 		JsonbValue value;
 
-		if (!getKeyJsonValueFromContainer(&attempt->letter->source_columns->root, name, strlen(name), &value))
+		if (!getKeyJsonValueFromContainer(&columns->root, name, strlen(name), &value))
 			return false;
 		/* of a contract that worked it may be cut */
 		if (value.type == jbvString && value.val.string.len > OUTBOX_SHOWN_BYTES)
@@ -126,10 +123,9 @@ knows_key(const SourceAttempt *attempt, TupleDesc desc)
 }
 
 /* With the contract's rights. None when it has a NULL: such a row is nothing that consumers know. */
-static void
-evaluate_key(SourceAttempt *attempt, TupleTableSlot *source)
+static HeapTuple
+evaluate_key(OutboxCompiledContract *contract, TupleTableSlot *source)
 {
-	OutboxCompiledContract *contract = attempt->contract;
 	OutboxEvaluation evaluation;
 
 	OutboxEvaluateReset(contract);
@@ -139,9 +135,9 @@ evaluate_key(SourceAttempt *attempt, TupleTableSlot *source)
 	for (int i = 0; i < contract->nkey; i++)
 	{
 		if (contract->key_row->tts_isnull[contract->key[i]])
-			return;
+			return NULL;
 	}
-	attempt->key_row = ExecCopySlotHeapTuple(contract->key_row);
+	return ExecCopySlotHeapTuple(contract->key_row);
 }
 
 /* Output functions run, as when a letter is written. */

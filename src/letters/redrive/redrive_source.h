@@ -19,4 +19,10 @@
 extern const char *OutboxRedriveSource(OutboxCompiledContract *contract, const OutboxLetter *letter,
 									   OutboxDeadLetter *failure);
 
+/*
+ * The contract's key, in a row of its view that is otherwise NULL, of the columns
+ * of the source that a letter has; NULL: it does not follow from them. May raise.
+ */
+extern HeapTuple OutboxRedriveSourceKey(OutboxCompiledContract *contract, Jsonb *columns);
+
 #endif /* OUTBOX_REDRIVE_SOURCE_H */

@@ -21,6 +21,8 @@
 #include "catalog/outbox_catalog.h"
 #include "catalog/statement.h"
 #include "letters/redrive/redrive.h"
+#include "letters/redrive/redrive_events.h"
+#include "letters/redrive/redrive_look.h"
 #include "letters/rejected.h"
 
 /* How long the relay holds aggregates. */
@@ -38,6 +40,7 @@ typedef struct Resolution
 } Resolution;
 
 static int64 try_letters(List *letters);
+static int64 try_late(List *letters, TimestampTz start);
 static int limit_argument(FunctionCallInfo fcinfo, int arg);
 static void take_resolution(FunctionCallInfo fcinfo, const char *hint, Resolution *resolution);
 
@@ -75,27 +78,56 @@ limit_argument(FunctionCallInfo fcinfo, int arg)
 /*
  * redrive_late(max_rows): the relay's; how many letters it took up. The
  * aggregates stay locked until its transaction ends, and commits of the
- * application wait for them: so it stops after a short time.
+ * application wait for them: so it stops after a short time, and what takes longer
+ * is done before the first one is locked.
  */
 Datum
 outbox_redrive_late(PG_FUNCTION_ARGS)
 {
-	List *letters = OutboxTakeLateLetters(limit_argument(fcinfo, 0));
+	int max_rows = limit_argument(fcinfo, 0);
 	TimestampTz start = GetCurrentTimestamp();
-	int64 taken = 0;
-	ListCell *lc;
 
-	foreach (lc, letters)
+	/* a reading that takes more than one turn */
+	if (OutboxKeyEventsBusy() && !OutboxKeyEventsRead(LATE_TIME_MS))
+		PG_RETURN_INT64(0);
+	PG_RETURN_INT64(try_late(OutboxTakeLateLetters(max_rows), start));
+}
+
+/* How many were taken up. */
+static int64
+try_late(List *letters, TimestampTz start)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "outbox redrive", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	bool looked = OutboxLookForLate(letters, 0, LATE_TIME_MS);
+	bool again = false;
+	int taken = 0;
+
+	while (looked && taken < list_length(letters))
 	{
-		OutboxLetter *letter = lfirst(lc);
+		OutboxLetter *letter = list_nth(letters, taken);
+		OutboxRedriveResult result;
 
+		CHECK_FOR_INTERRUPTS();
 		letter->by_relay = true;
-		(void) try_letters(list_make1(letter));
-		taken++;
-		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), LATE_TIME_MS))
+		result = OutboxRedriveLetter(letter, again);
+		again = result == OUTBOX_REDRIVE_LOOK_FIRST;
+		/* what other letters have locked by now is given back first */
+		if (again && taken > 0)
 			break;
+		if (again)
+			looked = OutboxLookForLate(letters, taken, LATE_TIME_MS);
+		else
+		{
+			taken++;
+			if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), LATE_TIME_MS))
+				break;
+		}
+		MemoryContextReset(context);
 	}
-	PG_RETURN_INT64(taken);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+	return taken;
 }
 
 /* How many became events. */
@@ -103,23 +135,38 @@ static int64
 try_letters(List *letters)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "outbox redrive", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
 	int64 redriven = 0;
 	bool any_publish = false;
-	ListCell *lc;
+	bool again = false;
+	int tried = 0;
+	int looked = 0; /* what the letters before it ask for was looked for */
 
-	foreach (lc, letters)
+	while (tried < list_length(letters))
 	{
-		MemoryContext caller = MemoryContextSwitchTo(context);
-		OutboxLetter *letter = lfirst(lc);
+		OutboxLetter *letter = list_nth(letters, tried);
+		OutboxRedriveResult result;
 
 		CHECK_FOR_INTERRUPTS();
-		any_publish |= letter->publish;
-		redriven += OutboxRedriveLetter(letter);
-		MemoryContextSwitchTo(caller);
+		if (again || tried >= looked)
+		{
+			OutboxLookForLetters(letters, tried);
+			looked = tried + OUTBOX_LOOK_LETTERS;
+		}
+		result = OutboxRedriveLetter(letter, again);
+		again = result == OUTBOX_REDRIVE_LOOK_FIRST;
 		MemoryContextReset(context);
+		if (again)
+			continue;
+		any_publish |= letter->publish;
+		redriven += result == OUTBOX_REDRIVE_RESOLVED;
+		tried++;
 	}
+	OutboxKeyEventsForget();
 	if (any_publish)
 		OutboxTellSinks();
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
 	return redriven;
 }
 

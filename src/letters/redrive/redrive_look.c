@@ -1,0 +1,188 @@
+/*-------------------------------------------------------------------------
+ *
+ * redrive_look.c
+ *	  The newest events of letters' keys are looked for together.
+ *
+ * Late letters, and letters of a contract that did not work, ask for the newest
+ * event of their key, which costs a reading of the outbox (redrive_events.c). So
+ * before the first of them is tried, and with no key locked, the keys of all
+ * that are to come are found out and looked for in one reading.
+ *
+ * What key a letter asks for follows from its lookup key or its row before.  Who
+ * asks for another one in the end, because the key of the row has changed, says
+ * so, and there is another reading with that key.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "contract/compile/cache.h"
+#include "contract/compile/commit_query.h"
+#include "contract/environment/guard.h"
+#include "letters/redrive/redrive_events.h"
+#include "letters/redrive/redrive_key.h"
+#include "letters/redrive/redrive_look.h"
+#include "letters/redrive/redrive_row.h"
+#include "letters/redrive/redrive_source.h"
+
+/* Readings that a person waits for when hints are lost on the way. */
+#define READINGS 3
+
+typedef struct Survey
+{
+	const OutboxLetter *letter;
+	MemoryContext context;
+	List *wanted;
+} Survey;
+
+static List *survey(List *letters, int first, List *wanted, TimestampTz start, int ms);
+static void survey_step(void *arg);
+static bool asks(const OutboxLetter *letter);
+static void find_key(Survey *survey, OutboxCompiledContract *contract);
+static void want(Survey *survey, OutboxCompiledContract *contract, HeapTuple row);
+static bool all_known(const List *wanted);
+
+void
+OutboxLookForLetters(List *letters, int first)
+{
+	for (int i = 0; i < READINGS; i++)
+	{
+		OutboxWantedKey *key = OutboxTakeMissedKey();
+		List *wanted = survey(letters, first, key ? list_make1(key) : NIL, 0, 0);
+
+		if (all_known(wanted))
+			return;
+		OutboxKeyEventsStart(wanted);
+		if (OutboxKeyEventsRead(0))
+			return;
+	}
+}
+
+bool
+OutboxLookForLate(List *letters, int first, int ms)
+{
+	TimestampTz start = GetCurrentTimestamp();
+	OutboxWantedKey *key = OutboxTakeMissedKey();
+	List *wanted = survey(letters, first, key ? list_make1(key) : NIL, 0, 0);
+
+	if (all_known(wanted))
+		return true;
+	wanted = survey(OutboxSeeLateLetters(OUTBOX_LOOK_LETTERS), 0, wanted, start, ms);
+	OutboxKeyEventsStart(wanted);
+	return OutboxKeyEventsRead(Max(ms / 2, 1));
+}
+
+/* One that cannot be understood fails when it is tried, and says why. */
+static List *
+survey(List *letters, int first, List *wanted, TimestampTz start, int ms)
+{
+	Survey survey = {.context = CurrentMemoryContext, .wanted = wanted};
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "outbox survey of letters", ALLOCSET_DEFAULT_SIZES);
+
+	for (int i = first; i < Min(list_length(letters), first + OUTBOX_LOOK_LETTERS); i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		survey.letter = list_nth(letters, i);
+		if (ms > 0 && TimestampDifferenceExceeds(start, GetCurrentTimestamp(), ms))
+			break;
+		if (!asks(survey.letter))
+			continue;
+		MemoryContextSwitchTo(scratch);
+		(void) OutboxRunIsolated(survey_step, &survey, scratch);
+		MemoryContextSwitchTo(survey.context);
+		MemoryContextReset(scratch);
+	}
+	MemoryContextDelete(scratch);
+	return survey.wanted;
+}
+
+/* As far as the letter says. */
+static bool
+asks(const OutboxLetter *letter)
+{
+	if (letter->event_type || letter->publish || letter->source_columns == NULL)
+		return false;
+	return letter->late || (letter->key == NULL && OutboxLetterEmit(letter->emit) != OUTBOX_EMIT_CREATED);
+}
+
+static void
+survey_step(void *arg)
+{
+	Survey *survey = arg;
+	OutboxCachedContract *cached = OutboxContractAcquireByName(survey->letter->contract);
+
+	PG_TRY();
+	{
+		OutboxContractConfig *config = OutboxContractGet(survey->letter->contract);
+
+		if (config->at_commit != survey->letter->late)
+			;
+		else if (cached->state == OUTBOX_CONTRACT_READY)
+			find_key(survey, cached->compiled);
+		else
+			find_key(survey, OutboxCompileContract(config, config->root, false));
+	}
+	PG_FINALLY();
+	{
+		OutboxContractRelease(cached);
+	}
+	PG_END_TRY();
+}
+
+static void
+find_key(Survey *survey, OutboxCompiledContract *contract)
+{
+	const OutboxLetter *letter = survey->letter;
+	TupleDesc desc = contract->query ? contract->query->lookup_desc : NULL;
+	Datum *lookup;
+	bool *isnull;
+	HeapTuple row;
+
+	if (desc == NULL)
+	{
+		want(survey, contract, OutboxRedriveSourceKey(contract, letter->source_columns));
+		return;
+	}
+	lookup = palloc(sizeof(Datum) * desc->natts);
+	isnull = palloc(sizeof(bool) * desc->natts);
+	OutboxReadLetterRow(contract, desc, letter->source_columns, lookup, isnull);
+	row = OutboxRedriveKeyRow(contract, lookup);
+	want(survey, contract, row ? row : OutboxLetterRowBefore(contract, letter));
+}
+
+/* row = NULL: the attempt will tell the key. */
+static void
+want(Survey *survey, OutboxCompiledContract *contract, HeapTuple row)
+{
+	MemoryContext caller;
+	OutboxWantedKey *wanted;
+
+	if (row == NULL)
+		return;
+	caller = MemoryContextSwitchTo(survey->context);
+	wanted = palloc(sizeof(OutboxWantedKey));
+	wanted->contract = pstrdup(survey->letter->contract);
+	wanted->decode = !OutboxMessageKeyIsKey(contract);
+	wanted->snapshot = survey->letter->snapshot ? pstrdup(survey->letter->snapshot) : NULL;
+	wanted->key = OutboxEventKey(contract, row);
+	survey->wanted = lappend(survey->wanted, wanted);
+	MemoryContextSwitchTo(caller);
+}
+
+static bool
+all_known(const List *wanted)
+{
+	ListCell *lc;
+
+	foreach (lc, wanted)
+	{
+		if (!OutboxKeyEventsKnown(((OutboxWantedKey *) lfirst(lc))->key))
+			return false;
+	}
+	return true;
+}
