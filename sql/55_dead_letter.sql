@@ -3,7 +3,7 @@
 CREATE FUNCTION outbox.redrive(id bigint DEFAULT NULL, contract text DEFAULT NULL, max_rows int DEFAULT 1000)
 RETURNS bigint LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_redrive';
 COMMENT ON FUNCTION outbox.redrive(bigint, text, int) IS
-'Tries open dead letters again, the oldest first: the row as it is now, read by key; what it was before comes from the dead letter. Events get a new seq and the header redriven. Returns how many dead letters were resolved; those that fail again stay open with the reason in last_failure, and get their next turn after others. NULL: no restriction.';
+'Tries open dead letters again, the oldest first: the row as it is now, read by key; what it was before comes from the dead letter. Events get a new seq and the header redriven. Returns how many dead letters were resolved; those that fail again stay open with the reason in last_failure, and get their next turn after others. Commits of keys that were redriven wait until the transaction ends: it takes at most 256 keys of contracts evaluated at commit (16 without preloading), and leaves others to the next one. NULL: no restriction. Errors: undefined_object (no such open dead letter), object_not_in_prerequisite_state (id is given, and there is no room for it)';
 
 CREATE FUNCTION outbox_internal.redrive_late(max_rows int DEFAULT 50)
 RETURNS bigint LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_redrive_late';

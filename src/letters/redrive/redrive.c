@@ -18,6 +18,7 @@
 
 #include "capture/transition/transition.h"
 #include "catalog/outbox_catalog.h"
+#include "compat.h"
 #include "contract/compile/cache.h"
 #include "contract/environment/guard.h"
 #include "letters/redrive/redrive.h"
@@ -26,6 +27,7 @@
 #include "letters/redrive/redrive_row.h"
 #include "letters/redrive/redrive_source.h"
 #include "letters/rejected.h"
+#include "shared/key_ticket.h"
 #include "util/look.h"
 
 /* A letter on its way, and what becomes of it. */
@@ -34,12 +36,22 @@ typedef struct Attempt
 	OutboxLetter *letter;
 	const char *reason;       /* why there is no event; NULL: there is */
 	OutboxDeadLetter failure; /* sqlerrcode = 0: none */
+	bool at_commit;
+	bool no_room;
 } Attempt;
+
+/* Keys of one transaction. A ticket has room for twice as many: those of the transaction's own changes come on top. */
+#define MAX_KEYS (OUTBOX_TICKET_KEYS / 2)
+#define MAX_KEYS_NOT_PRELOADED 16
+
+static int held = 0;
+static LocalTransactionId held_by = InvalidLocalTransactionId;
 
 static ErrorData *run_attempt(Attempt *attempt);
 static bool ends_turn(const ErrorData *error);
 static void attempt_step(void *arg);
 static void capture_again(Attempt *attempt);
+static bool has_room(void);
 static void per_row(Attempt *attempt, OutboxContractConfig *config);
 static void at_commit(Attempt *attempt, OutboxContractConfig *config);
 static OutboxCompiledContract *compile_apart(OutboxContractConfig *config);
@@ -56,8 +68,12 @@ OutboxRedriveLetter(OutboxLetter *letter, bool again)
 	Attempt attempt = {.letter = letter};
 	ErrorData *error = run_attempt(&attempt);
 
+	if (attempt.no_room)
+		return OUTBOX_REDRIVE_NO_ROOM;
 	if (error && !again && OutboxAnyMissedKey())
 		return OUTBOX_REDRIVE_LOOK_FIRST;
+	if (error == NULL && attempt.at_commit)
+		held++;
 	if (error)
 		fail(&attempt, error->sqlerrcode, error->message ? error->message : "unknown error", error->hint);
 	if (attempt.failure.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE && attempt.failure.hint == NULL)
@@ -67,6 +83,12 @@ OutboxRedriveLetter(OutboxLetter *letter, bool again)
 	else
 		OutboxLetterFailed(letter, &attempt.failure);
 	return attempt.failure.sqlerrcode == 0 ? OUTBOX_REDRIVE_RESOLVED : OUTBOX_REDRIVE_FAILED;
+}
+
+int
+OutboxRedriveRoom(void)
+{
+	return OutboxTicketsAvailable() ? MAX_KEYS : MAX_KEYS_NOT_PRELOADED;
 }
 
 /*
@@ -110,10 +132,22 @@ capture_again(Attempt *attempt)
 	if (letter->event_type && OutboxContractEventType(config, letter->event_type) == NULL)
 		fail(attempt, ERRCODE_UNDEFINED_OBJECT, "the event type does not exist any more",
 			 "Discard the dead letter, or create the event type again.");
+	else if (config->at_commit && !has_room())
+		attempt->no_room = true;
 	else if (config->at_commit)
 		at_commit(attempt, config);
 	else
 		per_row(attempt, config);
+}
+
+/* What a savepoint's rollback has given back counts all the same. */
+static bool
+has_room(void)
+{
+	if (held_by != OutboxLocalTransactionId())
+		held = 0;
+	held_by = OutboxLocalTransactionId();
+	return held < OutboxRedriveRoom();
 }
 
 static void
@@ -260,6 +294,7 @@ attempt_key(Attempt *attempt, OutboxCompiledContract *contract)
 	OutboxKeyLetter key_letter = {.event_type = letter->event_type, .emit = letter->emit, .late = letter->late, .by_relay = letter->by_relay, .attempts = letter->attempts, .key = letter->key, .lookup = letter->source_columns, .before = OutboxLetterRowBefore(contract, letter), .snapshot = letter->snapshot};
 	OutboxDeadLetter failure = {0};
 
+	attempt->at_commit = true;
 	attempt->reason = OutboxRedriveKey(contract, &key_letter, &failure);
 	if (failure.message)
 		fail(attempt, failure.sqlerrcode, failure.message, failure.hint);

@@ -39,7 +39,8 @@ typedef struct Resolution
 	const char *args[3];
 } Resolution;
 
-static int64 try_letters(List *letters);
+static int64 try_letters(List *letters, bool only_one);
+static void refuse_more(const OutboxLetter *letter);
 static int64 try_late(List *letters, TimestampTz start);
 static int limit_argument(FunctionCallInfo fcinfo, int arg);
 static void take_resolution(FunctionCallInfo fcinfo, const char *hint, Resolution *resolution);
@@ -59,7 +60,7 @@ outbox_redrive(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there is no open dead letter %lld", (long long) id),
 				 errhint("SELECT * FROM outbox.dead_letter WHERE state = 'open' lists them.")));
-	PG_RETURN_INT64(try_letters(letters));
+	PG_RETURN_INT64(try_letters(letters, choice.id != NULL));
 }
 
 static int
@@ -111,6 +112,8 @@ try_late(List *letters, TimestampTz start)
 		CHECK_FOR_INTERRUPTS();
 		letter->by_relay = true;
 		result = OutboxRedriveLetter(letter, again);
+		if (result == OUTBOX_REDRIVE_NO_ROOM)
+			break;
 		again = result == OUTBOX_REDRIVE_LOOK_FIRST;
 		/* what other letters have locked by now is given back first */
 		if (again && taken > 0)
@@ -130,9 +133,9 @@ try_late(List *letters, TimestampTz start)
 	return taken;
 }
 
-/* How many became events. */
+/* How many became events. Those for which the transaction has no room are left to the next one. */
 static int64
-try_letters(List *letters)
+try_letters(List *letters, bool only_one)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "outbox redrive", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
@@ -158,6 +161,8 @@ try_letters(List *letters)
 		MemoryContextReset(context);
 		if (again)
 			continue;
+		if (result == OUTBOX_REDRIVE_NO_ROOM && only_one)
+			refuse_more(letter);
 		any_publish |= letter->publish;
 		redriven += result == OUTBOX_REDRIVE_RESOLVED;
 		tried++;
@@ -168,6 +173,16 @@ try_letters(List *letters)
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
 	return redriven;
+}
+
+static void
+refuse_more(const OutboxLetter *letter)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the transaction has redriven %d keys of contracts evaluated at commit, and takes no more", OutboxRedriveRoom()),
+			 errdetail("Commits of these keys wait until it ends."),
+			 errhint("COMMIT, and then call outbox.redrive(%lld).", (long long) letter->id)));
 }
 
 /* discard(id, reason) */
