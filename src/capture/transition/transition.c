@@ -180,6 +180,29 @@ capture_again(OutboxChange *change, const OutboxKeyRows *rows, const OutboxKeyRo
 	return nevents;
 }
 
+int
+OutboxCaptureTombstones(OutboxCompiledContract *contract, HeapTuple key_row, int16 flags)
+{
+	OutboxChange change = {.contract = contract, .flags = flags};
+	MemoryContext caller;
+	text *key;
+
+	OutboxEvaluateReset(contract);
+	caller = MemoryContextSwitchTo(contract->row_context);
+	store_row(contract, contract->key_row, key_row);
+	key = OutboxMessageKey(contract, contract->key_row);
+	for (int i = 0; i < contract->ntypes; i++)
+	{
+		OutboxCompiledEventType *type = &contract->types[i];
+
+		if (type->config->emit == OUTBOX_EMIT_DELETED && type->condition == NULL)
+			(void) OutboxChangeAddTombstone(&change, type, key);
+	}
+	OutboxChangeAppendEvents(&change);
+	MemoryContextSwitchTo(caller);
+	return list_length(change.events);
+}
+
 /* The same change from another row before. Its events come first: those that tell what differs for consumers are the last word. */
 static void
 go_whole_way(OutboxChange *change, const OutboxKeyRows *rows)

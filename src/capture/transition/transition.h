@@ -74,6 +74,12 @@ extern int OutboxCaptureAnew(OutboxCompiledContract *contract, const OutboxKeyRo
 							 OutboxDeadLetter *failure);
 
 /*
+ * Of a row that is gone and of which the key alone is known (a row of the view that is otherwise NULL): adds the null values
+ * that event types of deleted rows ask for, and returns how many. A condition on the row cannot be decided: then there is none.
+ */
+extern int OutboxCaptureTombstones(OutboxCompiledContract *contract, HeapTuple key_row, int16 flags);
+
+/*
  * Adds the events, marked as redriven, to the present transaction. When one of
  * them fails nothing is added and *failure says why. Returns how many were added.
  */

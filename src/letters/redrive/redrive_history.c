@@ -124,7 +124,7 @@ not_looked_for(const OutboxKeyHistory *history)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("the newest event of the key is still to be found"),
-			 errhint("Try again; the outbox is read for it first.")));
+			 errdetail("The outbox is read for it before the next attempt.")));
 }
 
 bool

@@ -67,6 +67,8 @@ static bool parse_lookup(KeyAttempt *attempt);
 static bool lock_key(KeyAttempt *attempt);
 static bool read_after(KeyAttempt *attempt);
 static int make_events(KeyAttempt *attempt);
+static int decide_gone(KeyAttempt *attempt, OutboxKeyRows *rows);
+static int tell_key(KeyAttempt *attempt, HeapTuple key_row);
 static int decide_late(KeyAttempt *attempt, OutboxKeyRows *rows, bool before_known);
 static bool find_newest(KeyAttempt *attempt, OutboxKeyHistory *history);
 static void find_step(void *arg);
@@ -193,7 +195,49 @@ make_events(KeyAttempt *attempt)
 		return decide_late(attempt, &rows, letter->before || created);
 	if (letter->before || created)
 		return decide(attempt, &rows, NULL);
+	if (rows.after == NULL)
+		return decide_gone(attempt, &rows);
+	/* the contract did not work: whether the row came into the view, or left it, was not known */
+	if (letter->key == NULL)
+		return decide_late(attempt, &rows, false);
 	return repeat_emit(attempt);
+}
+
+/* Of what it was the letter, of a contract that did not work, say, knows nothing; perhaps the outbox does. */
+static int
+decide_gone(KeyAttempt *attempt, OutboxKeyRows *rows)
+{
+	OutboxKeyHistory history = {.contract = attempt->contract, .row = OutboxRedriveKeyRow(attempt->contract, attempt->key.values)};
+	int nevents;
+
+	if (attempt->untold)
+		return 0;
+	if (find_newest(attempt, &history))
+	{
+		rows->before = history.before;
+		return decide(attempt, rows, NULL);
+	}
+	if (attempt->failure->message || history.row == NULL)
+		return attempt->failure->message ? 0 : tell_key(attempt, NULL);
+	/* NULL for the rest, unless that is required, or a condition asks for it */
+	rows->before = history.row;
+	nevents = decide(attempt, rows, NULL);
+	return nevents > 0 ? nevents : tell_key(attempt, history.row);
+}
+
+/* A null value needs the key alone, which a row has that is otherwise NULL. */
+static int
+tell_key(KeyAttempt *attempt, HeapTuple key_row)
+{
+	int16 flags = (attempt->letter->late ? OUTBOX_EVENT_LATE : 0) | (attempt->letter->by_relay ? 0 : OUTBOX_EVENT_REDRIVEN);
+	int nevents = key_row ? OutboxCaptureTombstones(attempt->contract, key_row, flags) : 0;
+
+	if (nevents == 0 && attempt->failure->message == NULL)
+		fail(attempt, ERRCODE_NO_DATA_FOUND, "the row is not in the view any more, and neither the dead letter nor the outbox knows what it was",
+			 "Tell consumers of the row's key another way, and discard the dead letter.");
+	else if (nevents > 0)
+		memset(attempt->failure, 0, sizeof(*attempt->failure));
+	return nevents;
 }
 
 /* before_known: the letter has the row before, or knows that there was none. */
@@ -219,10 +263,7 @@ decide_late(KeyAttempt *attempt, OutboxKeyRows *rows, bool before_known)
 		return 0;
 	if (!before_known && rows->after == NULL)
 	{
-		if (!attempt->untold)
-			fail(attempt, unknown.sqlerrcode, "the row is not in the view any more, and neither the dead letter nor the outbox knows what it was",
-				 "Tell consumers of the row's key another way, and discard the dead letter.");
-		return 0;
+		return attempt->untold ? 0 : tell_key(attempt, history.row);
 	}
 	if (!before_known)
 	{

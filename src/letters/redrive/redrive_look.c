@@ -107,7 +107,7 @@ asks(const OutboxLetter *letter)
 {
 	if (letter->event_type || letter->publish || letter->source_columns == NULL)
 		return false;
-	return letter->late || (letter->key == NULL && OutboxLetterEmit(letter->emit) != OUTBOX_EMIT_CREATED);
+	return letter->late || (letter->before == NULL && OutboxLetterEmit(letter->emit) != OUTBOX_EMIT_CREATED);
 }
 
 static void
@@ -120,7 +120,8 @@ survey_step(void *arg)
 	{
 		OutboxContractConfig *config = OutboxContractGet(survey->letter->contract);
 
-		if (config->at_commit != survey->letter->late)
+		/* per row the letters that have a key do not ask */
+		if (!config->at_commit && survey->letter->key)
 			;
 		else if (cached->state == OUTBOX_CONTRACT_READY)
 			find_key(survey, cached->compiled);

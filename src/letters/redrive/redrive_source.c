@@ -204,7 +204,12 @@ tell_gone(SourceAttempt *attempt)
 {
 	int nevents = tell(attempt, attempt->key_row);
 
+	/* a null value needs no more than the key */
 	if (nevents == 0)
+		nevents = OutboxCaptureTombstones(attempt->contract, attempt->key_row, OUTBOX_EVENT_REDRIVEN);
+	if (nevents > 0)
+		memset(attempt->failure, 0, sizeof(*attempt->failure));
+	else
 		fail(attempt, "the row is not in the view any more, and neither the dead letter nor the outbox knows what it was",
 			 "Tell consumers of the row's key another way, and discard the dead letter.");
 	return nevents;
