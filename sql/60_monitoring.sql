@@ -128,6 +128,7 @@ WITH RECURSIVE tree AS (
             WHERE g.contract = c.name AND g.resolved_at IS NULL) AS gaps,
            (SELECT pg_catalog.min(g.detail) FROM outbox_internal.gap g
             WHERE g.contract = c.name AND g.reason = 'swapped' AND g.resolved_at IS NULL) AS swapped,
+           EXISTS (SELECT FROM outbox_internal.gap g WHERE g.contract = c.name AND g.reason = 'unseen' AND g.resolved_at IS NULL) AS unseen,
            last.message, last.created_at AS last_error_at, n.captured
     FROM outbox_internal.contract c
     -- a restore sets sequences after all rows
@@ -279,6 +280,7 @@ SELECT 'contract', c.name,
             WHEN c.inherited IS NOT NULL THEN 'Changes of rows in tables that inherit from ' || c.inherited || ' are not captured: ALTER TABLE ... NO INHERIT ' || c.inherited || '.'
             WHEN c.dead_letters > 0 THEN 'SELECT * FROM outbox.dead_letter WHERE contract = ' || pg_catalog.quote_literal(c.name) || ' AND state = ''open''.'
             WHEN c.swapped IS NOT NULL THEN 'Its source was renamed to ' || c.source || ', and another table is ' || c.swapped || ' now, whose changes are not captured: create the contract again over that one; then close the gap: UPDATE outbox.gap SET resolved_at = now() WHERE reason = ''swapped'' AND contract = ' || pg_catalog.quote_literal(c.name) || ';'
+            WHEN c.unseen THEN 'Its source was altered while nobody could see whether two rows may have one key now: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ') looks, and says what is missing or closes the gap.'
             WHEN c.gaps > 0 THEN 'Changes produced no events: SELECT * FROM outbox.gap WHERE contract = ' || pg_catalog.quote_literal(c.name) || '.'
             WHEN c.derived_key <> '{}' THEN 'Two rows of the source may give the same key, of which (' || pg_catalog.array_to_string(c.derived_key, ', ') || ') is computed: SELECT '
                 || k.columns || ' FROM ' || c.view || ' GROUP BY ' || k.columns || ' HAVING count(*) > 1 finds them; a unique index over the expression rules them out, and SELECT outbox.enable('

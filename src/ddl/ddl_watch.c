@@ -16,7 +16,8 @@
  * harmless. Another kind of object (a view, a type) would be one more case in
  * concerned_tables(), and one more judgement in judge_contracts().
  *
- * Fails open: trouble of ours that is no verdict goes to the log.
+ * Fails open: trouble of ours that is no verdict goes to the log. A key that nobody could look at then is not
+ * looked at by capture either, so it leaves a gap, "unseen": status says who has to look, and enable() looks.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,50 +42,63 @@
 #include "contract/environment/guard.h"
 #include "contract/prove/key_proof.h"
 #include "contract/view/partition.h"
+#include "ddl/renamed_source.h"
 #include "letters/dead_letter.h"
+#include "util/server_error.h"
 
 PG_FUNCTION_INFO_V1(outbox_source_changes);
+
+/* What a look at a contract's key finds. */
+typedef enum Finding
+{
+	PROVEN,
+	NOT_PROVEN,
+	BROKEN,  /* changes become dead letters, which say why; or nothing is captured */
+	NOT_SEEN /* a lock, memory or other resource was not to be had */
+} Finding;
 
 /* A contract of which a source is changed by this transaction. */
 typedef struct WatchedContract
 {
 	int32 id;
 	char *name;
-	bool proven; /* its key, before the first such command */
+	Oid source;
+	Finding before; /* the first such command */
 } WatchedContract;
-
-/* A source that this transaction gives another name, or schema. */
-typedef struct RenamedSource
-{
-	Oid relation;
-	char *schema;
-	char *name;
-} RenamedSource;
 
 /* One look at a contract. */
 typedef struct Look
 {
 	const char *name;
 	OutboxContractConfig *config; /* NULL: there is none to be judged */
-	ErrorData *verdict;           /* why its key is not proven; NULL: it is */
+	ErrorData *verdict;           /* why its key is not proven, or was not seen; NULL: it is */
 } Look;
 
-/* In TopTransactionContext; NIL between transactions. */
+/* A gap to be made. */
+typedef struct Mark
+{
+	const WatchedContract *watched;
+	const char *reason;
+} Mark;
+
+/* In TopTransactionContext; NIL, and false, between transactions. */
 static List *contracts = NIL;
-static List *renamed = NIL;
+static bool overlooked = false; /* which contracts a command concerns is not known */
 
 static void note_step(void *arg);
 static List *concerned_tables(Node *parsetree, bool *renames);
 static bool only_partitions(const AlterTableStmt *stmt);
 static void note_table(Oid table, bool renames);
-static void note_contract(const char *name);
-static void note_name(Oid table);
+static void note_contract(const char *name, Oid source);
+static Finding look_at(Look *look);
 static void look_step(void *arg);
 static void prove_step(void *arg);
 static void at_transaction_end(XactEvent event, void *arg);
 static void judge_contracts(void);
-static void judge_names(void *arg);
-static Oid relation_named(const RenamedSource *source);
+static void judge(const WatchedContract *watched);
+static void judge_all(void *arg);
+static void mark_unseen(const WatchedContract *watched, const ErrorData *reason);
+static void mark_step(void *arg);
 static char *key_columns(const OutboxContractConfig *config);
 static char *source_name(const OutboxContractConfig *config);
 static void log_trouble(const ErrorData *error);
@@ -106,7 +120,10 @@ outbox_source_changes(PG_FUNCTION_ARGS)
 	registered = true;
 	error = OutboxRunGuarded(note_step, ((EventTriggerData *) fcinfo->context)->parsetree, CurrentMemoryContext);
 	if (error)
+	{
 		log_trouble(error);
+		overlooked = true;
+	}
 	PG_RETURN_NULL();
 }
 
@@ -186,18 +203,19 @@ note_table(Oid table, bool renames)
 		ListCell *name;
 
 		foreach (name, names)
-			note_contract(((char **) lfirst(name))[0]);
+			note_contract(((char **) lfirst(name))[0], lfirst_oid(lc));
 	}
 	if (renames && list_member_oid(sources, table))
-		note_name(table);
+		OutboxNoteRenamedSource(table);
 }
 
 static void
-note_contract(const char *name)
+note_contract(const char *name, Oid source)
 {
 	Look look = {.name = name};
 	WatchedContract *watched;
 	MemoryContext caller;
+	Finding before;
 	ListCell *lc;
 
 	foreach (lc, contracts)
@@ -205,32 +223,39 @@ note_contract(const char *name)
 		if (strcmp(((WatchedContract *) lfirst(lc))->name, name) == 0)
 			return;
 	}
-	look_step(&look);
-	if (look.config == NULL)
+	before = look_at(&look);
+	if (before == BROKEN)
 		return;
 	caller = MemoryContextSwitchTo(TopTransactionContext);
 	watched = palloc(sizeof(WatchedContract));
-	watched->id = look.config->id;
+	watched->id = look.config ? look.config->id : 0;
 	watched->name = pstrdup(name);
-	watched->proven = look.verdict == NULL;
+	watched->source = source;
+	watched->before = before;
 	contracts = lappend(contracts, watched);
 	MemoryContextSwitchTo(caller);
 }
 
-static void
-note_name(Oid table)
+/* Is the contract's key proven? Only a live contract is judged. */
+static Finding
+look_at(Look *look)
 {
-	MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
-	RenamedSource *source = palloc(sizeof(RenamedSource));
+	ErrorData *error = OutboxRunGuarded(look_step, look, CurrentMemoryContext);
 
-	source->relation = table;
-	source->schema = get_namespace_name(get_rel_namespace(table));
-	source->name = get_rel_name(table);
-	renamed = lappend(renamed, source);
-	MemoryContextSwitchTo(caller);
+	if (error)
+		look->verdict = error;
+	else if (look->config == NULL)
+		return BROKEN;
+	else if (look->verdict == NULL)
+		return PROVEN;
+	else if (look->verdict->sqlerrcode == ERRCODE_INVALID_TABLE_DEFINITION)
+		return NOT_PROVEN;
+	else if (look->verdict->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE && !OutboxIsShortage(look->verdict))
+		return BROKEN;
+	log_trouble(look->verdict);
+	return NOT_SEEN;
 }
 
-/* Is the contract's key proven? Only a live contract is judged. */
 static void
 look_step(void *arg)
 {
@@ -266,11 +291,10 @@ at_transaction_end(XactEvent event, void *arg)
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
 			/* DROP INDEX CONCURRENTLY commits while its first step is not visible yet */
-			if (contracts || renamed)
+			if (contracts || overlooked || OutboxHasRenamedSources())
 				CommandCounterIncrement();
-			if (contracts)
-				judge_contracts();
-			error = renamed ? OutboxRunGuarded(judge_names, NULL, CurrentMemoryContext) : NULL;
+			judge_contracts();
+			error = OutboxHasRenamedSources() ? OutboxRunGuarded(OutboxJudgeRenamedSources, NULL, CurrentMemoryContext) : NULL;
 			if (error)
 				log_trouble(error);
 			break;
@@ -278,7 +302,8 @@ at_transaction_end(XactEvent event, void *arg)
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
 			contracts = NIL;
-			renamed = NIL;
+			overlooked = false;
+			OutboxForgetRenamedSources();
 			break;
 		default:
 			break;
@@ -288,55 +313,76 @@ at_transaction_end(XactEvent event, void *arg)
 static void
 judge_contracts(void)
 {
+	ErrorData *error;
 	ListCell *lc;
 
 	foreach (lc, contracts)
-	{
-		const WatchedContract *watched = lfirst(lc);
-		Look look = {.name = watched->name};
-		ErrorData *error = watched->proven ? OutboxRunGuarded(look_step, &look, CurrentMemoryContext) : NULL;
-
-		if (error)
-			log_trouble(error);
-		else if (look.config && look.config->id == watched->id && look.verdict &&
-				 look.verdict->sqlerrcode == ERRCODE_INVALID_TABLE_DEFINITION)
-			refuse(look.config, look.verdict);
-	}
+		judge(lfirst(lc));
+	if (!overlooked)
+		return;
+	error = OutboxRunGuarded(judge_all, NULL, CurrentMemoryContext);
+	if (error)
+		log_trouble(error);
 }
 
-/* A source whose former name is another table's: the application writes to that one, and nobody captures it. */
+/* What was not proven before is not refused, nor is it told where nobody saw whether it was. */
 static void
-judge_names(void *arg)
+judge(const WatchedContract *watched)
 {
+	Look look = {.name = watched->name};
+	Finding after;
+
+	if (watched->before == NOT_PROVEN)
+		return;
+	after = look_at(&look);
+	if (look.config && watched->id != 0 && look.config->id != watched->id)
+		return;
+	if (after == NOT_PROVEN && watched->before == PROVEN)
+		refuse(look.config, look.verdict);
+	if (after == NOT_PROVEN || after == NOT_SEEN)
+		mark_unseen(watched, look.verdict);
+}
+
+/* An OutboxGuardedStep. */
+static void
+judge_all(void *arg)
+{
+	List *names;
 	ListCell *lc;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	foreach (lc, renamed)
-	{
-		const RenamedSource *source = lfirst(lc);
-		const char *args[] = {psprintf("%u", source->relation)};
-		Oid other = relation_named(source);
-		ListCell *row;
-
-		if (!OidIsValid(other) || other == source->relation)
-			continue;
-		foreach (row, OutboxExecuteRows("SELECT c.name FROM outbox_internal.contract c JOIN outbox_internal.source s ON s.contract_id = c.id"
-										" WHERE c.enabled AND s.relation = $1::oid",
-										lengthof(args), args))
-			OutboxGapInsert(((char **) lfirst(row))[0], source->relation, "swapped",
-							quote_qualified_identifier(source->schema, source->name));
-	}
+	names = OutboxExecuteRows("SELECT c.name, s.relation::oid FROM outbox_internal.contract c JOIN outbox_internal.source s ON s.contract_id = c.id"
+							  " WHERE c.enabled AND s.role = 'root'",
+							  0, NULL);
 	PopActiveSnapshot();
+	foreach (lc, names)
+	{
+		char **row = lfirst(lc);
+		WatchedContract watched = {.name = row[0], .source = atooid(row[1]), .before = NOT_SEEN};
+
+		judge(&watched);
+	}
 }
 
-/* The table that has the name now. */
-static Oid
-relation_named(const RenamedSource *source)
+/* The migration goes on; status tells somebody to look. */
+static void
+mark_unseen(const WatchedContract *watched, const ErrorData *reason)
 {
-	Oid schema = get_namespace_oid(source->schema, true);
-	Oid relation = OidIsValid(schema) ? get_relname_relid(source->name, schema) : InvalidOid;
+	Mark mark = {.watched = watched, .reason = reason->message};
+	ErrorData *error = OutboxRunGuarded(mark_step, &mark, CurrentMemoryContext);
 
-	return OidIsValid(relation) && strchr("rpfv", get_rel_relkind(relation)) ? relation : InvalidOid;
+	if (error)
+		log_trouble(error);
+}
+
+static void
+mark_step(void *arg)
+{
+	const Mark *mark = arg;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	OutboxGapInsert(mark->watched->name, mark->watched->source, "unseen", mark->reason);
+	PopActiveSnapshot();
 }
 
 static void

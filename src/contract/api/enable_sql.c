@@ -27,6 +27,7 @@
 PG_FUNCTION_INFO_V1(outbox_enable);
 PG_FUNCTION_INFO_V1(outbox_disable);
 
+static void resolve_unseen(const OutboxContractConfig *config);
 static void set_enabled(const OutboxContractConfig *config, bool enabled);
 static void check_relations(const OutboxContractConfig *config);
 static void check_code_maps(const OutboxContractConfig *config);
@@ -70,6 +71,7 @@ outbox_enable(PG_FUNCTION_ARGS)
 		(void) OutboxCompileTouch(config, ((OutboxSourceConfig *) lfirst(lc))->relation);
 	/* it may have gone while nobody watched: below a disabled contract */
 	OutboxProveContractKey(config);
+	resolve_unseen(config);
 	OutboxNoteDerivedKey(config);
 	OutboxCreateTriggers(config);
 	set_enabled(config, true);
@@ -86,6 +88,17 @@ outbox_disable(PG_FUNCTION_ARGS)
 		OutboxCheckContractRights(config->view, config->root);
 	set_enabled(config, false);
 	PG_RETURN_VOID();
+}
+
+/* What the watch of DDL could not look at has been looked at now. */
+static void
+resolve_unseen(const OutboxContractConfig *config)
+{
+	const char *args[] = {config->name};
+
+	(void) OutboxExecute("UPDATE outbox_internal.gap SET resolved_at = clock_timestamp(), resolution = 'enable() has proven the key'"
+						 " WHERE contract = $1 AND reason = 'unseen' AND resolved_at IS NULL",
+						 lengthof(args), args);
 }
 
 static void
