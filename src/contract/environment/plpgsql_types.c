@@ -15,7 +15,7 @@
  * be code that may run with the rights of the function's owner. Otherwise it is
  * refused, and compiled again at the next call. A type without code may still
  * be the wrong one: a function with a type that belongs to a stranger is used
- * once, and compiled again, too.
+ * once, with all its calls of itself, and compiled again, too.
  *
  * A debugger or profiler may sit where PL/pgSQL reports its calls. It is called
  * as ever: we take its place only during evaluations.
@@ -61,12 +61,16 @@ static PLpgSQL_plugin ours;
 static PLpgSQL_plugin *theirs = NULL;
 static bool in_theirs = false; /* one that was loaded during an evaluation calls us in turn */
 static HTAB *verdicts = NULL;
-static uint64 changes = 0; /* of types, functions and roles */
+static List *used_once = NIL; /* of PLpgSQL_function *, to be compiled again when their use ends */
+static uint64 changes = 0;    /* of types, functions and roles */
 
 static void find_place(void);
 static void catalog_changed(Datum arg, int cacheid, uint32 hashvalue);
 static void relation_changed(Datum arg, Oid relation);
 static void set_up(PLpgSQL_execstate *estate, PLpgSQL_function *function);
+static void end(PLpgSQL_execstate *estate, PLpgSQL_function *function);
+static void use_once(PLpgSQL_function *function);
+static void compile_again(PLpgSQL_function *function);
 static bool is_judged(const PLpgSQL_function *function);
 static void note_judged(PLpgSQL_function *function, uint64 seen);
 static void judge(PLpgSQL_function *function);
@@ -90,7 +94,6 @@ OutboxWatchPlpgsql(void)
 		return caller;
 	theirs = caller;
 	ours.func_beg = theirs ? theirs->func_beg : NULL;
-	ours.func_end = theirs ? theirs->func_end : NULL;
 	ours.stmt_beg = theirs ? theirs->stmt_beg : NULL;
 	ours.stmt_end = theirs ? theirs->stmt_end : NULL;
 	in_theirs = false;
@@ -104,6 +107,14 @@ OutboxUnwatchPlpgsql(void *caller)
 	/* unless one was loaded meanwhile */
 	if (*place == &ours)
 		*place = caller;
+	/* an error has ended their use */
+	for (int i = list_length(used_once) - 1; i >= 0; i--)
+	{
+		PLpgSQL_function *function = list_nth(used_once, i);
+
+		if (OUTBOX_PLPGSQL_VERSION(function)->use_count == 0)
+			compile_again(function);
+	}
 }
 
 static void
@@ -114,6 +125,7 @@ find_place(void)
 	if (verdicts == NULL)
 		verdicts = hash_create("outbox PL/pgSQL functions", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	ours.func_setup = set_up;
+	ours.func_end = end;
 	CacheRegisterSyscacheCallback(TYPEOID, catalog_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(PROCOID, catalog_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(CASTSOURCETARGET, catalog_changed, (Datum) 0);
@@ -152,6 +164,47 @@ set_up(PLpgSQL_execstate *estate, PLpgSQL_function *function)
 	in_theirs = true;
 	theirs->func_setup(estate, function);
 	in_theirs = false;
+}
+
+/* PL/pgSQL has run the function. */
+static void
+end(PLpgSQL_execstate *estate, PLpgSQL_function *function)
+{
+	if (OUTBOX_PLPGSQL_VERSION(function)->use_count == 1 && list_member_ptr(used_once, function))
+		compile_again(function);
+	if (theirs == NULL || theirs->func_end == NULL || in_theirs)
+		return;
+	in_theirs = true;
+	theirs->func_end(estate, function);
+	in_theirs = false;
+}
+
+/*
+ * PL/pgSQL compiles a function anew that changed while it runs, and never frees the former one. So a recursive function
+ * goes on as it is to the end of its outermost call. Where that is not one of ours, the next call must not find it.
+ */
+static void
+use_once(PLpgSQL_function *function)
+{
+	MemoryContext caller;
+
+	if (list_member_ptr(used_once, function))
+		return;
+	if (OUTBOX_PLPGSQL_VERSION(function)->use_count > 1)
+	{
+		OUTBOX_PLPGSQL_VERSION(function)->fn_xmin = InvalidTransactionId;
+		return;
+	}
+	caller = MemoryContextSwitchTo(TopMemoryContext);
+	used_once = lappend(used_once, function);
+	MemoryContextSwitchTo(caller);
+}
+
+static void
+compile_again(PLpgSQL_function *function)
+{
+	OUTBOX_PLPGSQL_VERSION(function)->fn_xmin = InvalidTransactionId;
+	used_once = list_delete_ptr(used_once, function);
 }
 
 static bool
@@ -211,7 +264,7 @@ judge(PLpgSQL_function *function)
 	if (theirs_all)
 		note_judged(function, seen);
 	else
-		OUTBOX_PLPGSQL_VERSION(function)->fn_xmin = InvalidTransactionId;
+		use_once(function);
 	list_free(types);
 }
 
