@@ -52,14 +52,16 @@ CREATE TABLE outbox_internal.source (
     relation        regclass NOT NULL,
     role            text NOT NULL CHECK (role IN ('root', 'child')),
     key_columns     text[] NOT NULL,
-    key_query       text,
+    key_view        regclass,
     max_fanout      int NOT NULL DEFAULT 1000,
+    detached_view   text,
     PRIMARY KEY (contract_id, relation)
 );
 COMMENT ON TABLE outbox_internal.source IS 'Tables whose changes touch a contract''s rows';
 COMMENT ON COLUMN outbox_internal.source.key_columns IS 'Root: the columns behind the key (per row: of its unique index); they find a row whose contract cannot be evaluated';
-COMMENT ON COLUMN outbox_internal.source.key_query IS 'Child: a select list over row.<column>, or a SELECT, that gives the lookup keys its row touches; names outside pg_catalog qualified';
+COMMENT ON COLUMN outbox_internal.source.key_view IS 'Child: the view that its key_query is kept as, which joins the source with the query that gives the lookup keys a row touches. It belongs to the owner of the contract''s view';
 COMMENT ON COLUMN outbox_internal.source.max_fanout IS 'Child: how many keys one changed row may touch; more make a dead letter';
+COMMENT ON COLUMN outbox_internal.source.detached_view IS 'The name of key_view while detach() keeps it away; null: it is there';
 
 CREATE TABLE outbox_internal.detached_view (
     source          text NOT NULL,

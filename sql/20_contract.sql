@@ -13,6 +13,13 @@ RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_a
 COMMENT ON FUNCTION outbox.add_source(text, text, text, int) IS
 'Lets changes of another table touch rows of a contract that is evaluated at commit. key_query: which ones, as a select list over row.<column> (row.ordr_no), or a SELECT, names outside pg_catalog qualified; it gives the columns of the first source behind the contract''s key, in key order, for the row before and the row after. max_fanout: how many rows one changed row may touch (1 to 1000000). On an enabled contract live at commit.';
 
+CREATE FUNCTION outbox_internal.key_query_text(view regclass)
+RETURNS text LANGUAGE c STABLE PARALLEL SAFE STRICT
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'outbox_key_query_text';
+COMMENT ON FUNCTION outbox_internal.key_query_text(regclass) IS
+'The key_query that is kept as this view, as add_source() takes it, in the names that tables and columns have now; NULL when the view is not there';
+
 CREATE FUNCTION outbox.drop_contract(name text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_drop_contract';
 COMMENT ON FUNCTION outbox.drop_contract(text) IS

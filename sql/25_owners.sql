@@ -109,7 +109,9 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     WITH RECURSIVE chain AS (
         SELECT v.contract_id, v.view::oid AS relation, c.relowner AS owner
-        FROM outbox_internal.contract_version v JOIN pg_class c ON c.oid = v.view
+        FROM (SELECT v.contract_id, v.view FROM outbox_internal.contract_version v
+              UNION ALL SELECT s.contract_id, s.key_view FROM outbox_internal.source s) v
+        JOIN pg_class c ON c.oid = v.view
         UNION
         SELECT c.contract_id, d.refobjid, c.owner
         FROM chain c JOIN pg_rewrite r ON r.ev_class = c.relation
@@ -122,7 +124,7 @@ AS $$
        OR c.contract_id IN (SELECT s.contract_id FROM outbox_internal.source s WHERE s.relation = source)
 $$;
 COMMENT ON FUNCTION outbox_internal.contract_views(regclass) IS
-'The contracts that read a table, each with its view and the views below it that the same role owns';
+'The contracts that read a table by their view or a key_query, each with its view, those of its key queries, and the views below them that the same role owns';
 
 CREATE FUNCTION outbox.detach(source text)
 RETURNS SETOF text LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_detach';
@@ -173,6 +175,8 @@ AS $$
     ), outside AS (
         SELECT u.*, c.relkind FROM used u LEFT JOIN pg_class c ON c.oid = u.relation
         WHERE NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_class'::regclass AND m.objid = u.relation)
+          -- Key queries go with their contracts, and those that a restore has left over with the extension.
+          AND c.relnamespace IS DISTINCT FROM 'outbox_internal'::regnamespace
           -- The triggers of contracts go with them, and those of partitions with their table's.
           AND NOT EXISTS (SELECT FROM pg_trigger t WHERE u.classid = 'pg_trigger'::regclass AND t.oid = u.objid AND t.tgparentid <> 0)
           AND NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = u.classid AND x.objid = u.objid

@@ -14,7 +14,7 @@ COMMENT ON FUNCTION outbox.capture_truncate() IS
 CREATE FUNCTION outbox_internal.partitions_changed()
 RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_partitions_changed';
 COMMENT ON FUNCTION outbox_internal.partitions_changed() IS
-'Event trigger: a partition of a source that is attached or detached with rows leaves a gap, or is refused (on_truncate); a new one gets its TRUNCATE trigger; a renamed column of a source is renamed in its key_query';
+'Event trigger: a partition of a source that is attached or detached with rows leaves a gap, or is refused (on_truncate); a new one gets its TRUNCATE trigger';
 
 CREATE FUNCTION outbox_internal.tables_dropped()
 RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_tables_dropped';

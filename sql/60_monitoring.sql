@@ -103,9 +103,12 @@ WITH RECURSIVE tree AS (
     FROM pg_catalog.pg_extension WHERE extname = 'outbox_ext'
 ), contracts AS (
     SELECT c.id, c.name, c.enabled, c.id > restored.id AS restoring, c.key, c.derived_key, v.view, s.relation AS source, v.detached_view,
-           (SELECT pg_catalog.min(d.source) FROM outbox_internal.detached_view d WHERE d.view = v.detached_view) AS detached_by,
+           (SELECT pg_catalog.min(d.source) FROM outbox_internal.detached_view d WHERE d.view = v.detached_view
+               OR d.view IN (SELECT o.detached_view FROM outbox_internal.source o WHERE o.contract_id = c.id)) AS detached_by,
            EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = v.view) AS view_there,
            s.there AS source_there,
+           (SELECT pg_catalog.min(o.relation::text) FROM outbox_internal.source o WHERE o.contract_id = c.id AND o.role = 'child'
+            AND NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = o.key_view)) AS keyless,
            s.trigger_state, v.owner AS former_owner, w.name AS owner,
            v.owner <> w.name AND f.id IS DISTINCT FROM w.id AS owner_changed,
            coalesce(f.name, (SELECT r.rolname FROM pg_catalog.pg_roles r WHERE r.rolname = v.owner)) AS former_owner_now,
@@ -258,7 +261,7 @@ SELECT 'contract', c.name,
             WHEN NOT (c.view_there AND c.source_there) THEN 'broken'
             WHEN NOT c.enabled THEN 'disabled'
             WHEN c.restoring THEN 'restoring'
-            WHEN c.owner_changed THEN 'broken'
+            WHEN c.owner_changed OR c.keyless IS NOT NULL THEN 'broken'
             WHEN c.trigger_state <> 'whole' OR c.silent_partition IS NOT NULL THEN 'not captured'
             ELSE 'enabled' END,
        c.captured, NULL, NULL, NULL, c.dead_letters, c.gaps, c.message, c.last_error_at,
@@ -271,6 +274,8 @@ SELECT 'contract', c.name,
             WHEN c.owner_changed THEN 'Its view belongs to ' || pg_catalog.quote_ident(c.owner) || ' now and was enabled for ' || pg_catalog.quote_ident(c.former_owner) || ': changes become dead letters. '
                 || coalesce('ALTER VIEW ' || c.view || ' OWNER TO ' || pg_catalog.quote_ident(c.former_owner_now) || '; or s', 'S')
                 || 'ee what it calls, and let ' || pg_catalog.quote_ident(c.owner) || ' evaluate it: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ').'
+            WHEN c.keyless IS NOT NULL THEN 'The key_query of its source ' || c.keyless || ' does not exist any more: SELECT outbox.add_source(' || pg_catalog.quote_literal(c.name) || ', '
+                || pg_catalog.quote_literal(c.keyless) || ', key_query => ''...'') gives it another one.'
             WHEN c.trigger_state = 'missing' THEN 'Its trigger is missing: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ').'
             WHEN c.trigger_state = 'differs' THEN 'Its trigger on ' || c.source || ' was replaced by one that does not fire for every change: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ') creates the right one.'
             WHEN c.trigger_state = 'disabled' THEN 'Its trigger on ' || c.source || ' is disabled: ALTER TABLE ' || c.source || ' ENABLE TRIGGER "!outbox_' || c.name || '";'

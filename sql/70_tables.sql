@@ -3,7 +3,8 @@
 
 CREATE VIEW outbox.contract AS SELECT * FROM outbox_internal.contract;
 CREATE VIEW outbox.contract_version AS SELECT * FROM outbox_internal.contract_version;
-CREATE VIEW outbox.source AS SELECT * FROM outbox_internal.source;
+CREATE VIEW outbox.source AS
+SELECT *, outbox_internal.key_query_text(key_view) AS key_query FROM outbox_internal.source;
 CREATE VIEW outbox.detached_view AS SELECT * FROM outbox_internal.detached_view;
 CREATE VIEW outbox.event_type AS SELECT * FROM outbox_internal.event_type;
 CREATE VIEW outbox.check_rule AS SELECT * FROM outbox_internal.check_rule;

@@ -352,7 +352,7 @@ COMMENT ON TRIGGER refuse_row ON outbox.event IS 'Events are written by capture 
 COMMENT ON TRIGGER refuse_truncate ON outbox.event IS 'Events go when their leaf is emptied by the keeper';
 COMMENT ON TRIGGER refuse_truncate ON outbox_internal.event_1 IS 'Events go when their leaf is emptied by the keeper';
 
-COMMENT ON EVENT TRIGGER outbox_partitions IS 'A partition of a source that comes or goes with rows leaves a gap or is refused; a renamed column is renamed in its key_query';
+COMMENT ON EVENT TRIGGER outbox_partitions IS 'A partition of a source that comes or goes with rows leaves a gap or is refused';
 COMMENT ON EVENT TRIGGER outbox_dropped IS 'A partition of a source that is dropped leaves a gap or is refused';
 COMMENT ON EVENT TRIGGER outbox_source_changes IS 'A change of a source after which two rows could have one key fails at commit';
 COMMENT ON EVENT TRIGGER outbox_lock_before_drop IS 'DROP EXTENSION outbox_ext gets its locks in short attempts, or fails';
@@ -361,6 +361,7 @@ COMMENT ON EVENT TRIGGER outbox_refuse_ddl IS 'Commands on objects of the extens
 COMMENT ON COLUMN outbox.contracts.name IS 'Unique';
 COMMENT ON COLUMN outbox.contracts.aggregate_type IS 'What its events are about; the default topic';
 COMMENT ON COLUMN outbox.contracts.view IS 'Its view; null while it is away';
+COMMENT ON COLUMN outbox.source.key_query IS 'Child: which keys a changed row touches, as add_source() takes it, in the names that tables and columns have now; null while key_view is away';
 COMMENT ON COLUMN outbox.contracts.sources IS 'Tables whose changes touch its rows, the first one of create_contract()';
 COMMENT ON COLUMN outbox.contracts.key IS 'Contract columns that identify a row';
 COMMENT ON COLUMN outbox.contracts.aggregate_id IS 'Contract columns that make up the message key';

@@ -171,6 +171,15 @@ OutboxGetSelectAccess(Query *query, RangeTblEntry *rte, Oid *role, Bitmapset **c
 #endif
 }
 
+/* Gives a query what the parser has noted that it reads; where rights are kept: as above. */
+static inline void
+OutboxTakePermissions(Query *query, ParseState *pstate)
+{
+#if PG_VERSION_NUM >= 160000
+	query->rteperminfos = pstate->p_rteperminfos;
+#endif
+}
+
 /* A query that locks rows needs no right to change them; where rights are kept: as above. */
 static inline void
 OutboxForgetLockAccess(Query *query)

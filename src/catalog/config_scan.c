@@ -66,6 +66,15 @@ OutboxConfigDatum(ConfigScan *scan, AttrNumber column)
 	return value;
 }
 
+Oid
+OutboxConfigOid(ConfigScan *scan, AttrNumber column)
+{
+	bool isnull;
+	Datum value = get_column(scan, column, &isnull);
+
+	return isnull ? InvalidOid : DatumGetObjectId(value);
+}
+
 char *
 OutboxConfigText(ConfigScan *scan, AttrNumber column)
 {

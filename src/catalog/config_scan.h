@@ -32,8 +32,9 @@ extern void OutboxConfigScanBegin(ConfigScan *scan, const ConfigKey *key, Datum 
 extern bool OutboxConfigScanNext(ConfigScan *scan);
 extern void OutboxConfigScanEnd(ConfigScan *scan);
 
-/* A column of the row at hand: one that is declared NOT NULL; a text one, NULL for NULL. */
+/* A column of the row at hand: one that is declared NOT NULL; an oid, InvalidOid for NULL; a text, NULL for NULL. */
 extern Datum OutboxConfigDatum(ConfigScan *scan, AttrNumber column);
+extern Oid OutboxConfigOid(ConfigScan *scan, AttrNumber column);
 extern char *OutboxConfigText(ConfigScan *scan, AttrNumber column);
 
 #endif /* OUTBOX_CONFIG_SCAN_H */

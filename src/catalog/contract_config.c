@@ -55,7 +55,7 @@ enum
 	Anum_source_relation,
 	Anum_source_role,
 	Anum_source_key_columns,
-	Anum_source_key_query,
+	Anum_source_key_view,
 	Anum_source_max_fanout
 };
 
@@ -285,7 +285,7 @@ load_sources(OutboxContractConfig *config, Snapshot snapshot)
 
 		source->relation = DatumGetObjectId(OutboxConfigDatum(&scan, Anum_source_relation));
 		source->is_root = strcmp(OutboxConfigText(&scan, Anum_source_role), "root") == 0;
-		source->key_query = OutboxConfigText(&scan, Anum_source_key_query);
+		source->key_view = OutboxConfigOid(&scan, Anum_source_key_view);
 		source->max_fanout = DatumGetInt32(OutboxConfigDatum(&scan, Anum_source_max_fanout));
 		if (!source->is_root)
 		{

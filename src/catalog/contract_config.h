@@ -57,7 +57,7 @@ typedef struct OutboxSourceConfig
 {
 	Oid relation;
 	bool is_root;
-	char *key_query;  /* of a child: its row -> lookup keys */
+	Oid key_view;     /* of a child: its key_query (row -> lookup keys); gone while detached */
 	int32 max_fanout; /* lookup keys that one row of it may touch */
 } OutboxSourceConfig;
 

@@ -69,6 +69,7 @@ static const char *const reader_functions[] = {
 	"outbox_internal.decode_payload(int, bytea)",
 	"outbox_internal.snapshot_covers(pg_snapshot, pg_snapshot)",
 	"outbox_internal.leaf_bytes(regclass)",
+	"outbox_internal.key_query_text(regclass)",
 	"outbox_internal.oldest_pending(int)",
 	"outbox.check_schemas(text, text)",
 };

@@ -32,8 +32,10 @@
 #include "contract/api/contract_api.h"
 #include "contract/api/source_trigger.h"
 #include "contract/compile/compile.h"
+#include "contract/compile/touch.h"
 #include "contract/environment/lock_attempts.h"
 #include "contract/prove/key_proof.h"
+#include "contract/view/key_view.h"
 #include "contract/view/stored_view.h"
 #include "contract/view/view_owner.h"
 #include "letters/dead_letter.h"
@@ -92,7 +94,7 @@ lock_relations(const char *views)
 {
 	List *rows = OutboxExecuteRows("SELECT DISTINCT s.relation::oid, 't' FROM outbox_internal.source s"
 								   " JOIN outbox_internal.contract_version v USING (contract_id) JOIN pg_class c ON c.oid = s.relation"
-								   " WHERE v.view = ANY ($1::oid[]) UNION ALL SELECT unnest($1::oid[]), 'f'",
+								   " WHERE v.view = ANY ($1::oid[]) OR s.key_view = ANY ($1::oid[]) UNION ALL SELECT unnest($1::oid[]), 'f'",
 								   1, &views);
 	List *relations = NIL;
 	ListCell *lc;
@@ -164,16 +166,18 @@ keep_commands(const char *source_name, Oid source, const char *views)
 	OutboxCommandScopeEnd(&scope);
 }
 
-/* The contracts of these views, and a gap for each: its source may change without any trigger. */
+/* The contracts of these views, and a gap for each: its source may change without any trigger. A key_query takes its contract along. */
 static void
 mark_detached(Oid source, const char *views)
 {
 	List *contracts = OutboxExecuteRows("UPDATE outbox_internal.contract_version v SET detached_view = v.view::text"
 										" FROM outbox_internal.contract c WHERE c.id = v.contract_id"
-										" AND v.view = ANY ($1::oid[]) RETURNING c.name",
+										" AND (v.view = ANY ($1::oid[]) OR EXISTS (SELECT FROM outbox_internal.source s"
+										" WHERE s.contract_id = c.id AND s.key_view = ANY ($1::oid[]))) RETURNING c.name",
 										1, &views);
 	ListCell *lc;
 
+	(void) OutboxExecute("UPDATE outbox_internal.source SET detached_view = key_view::text WHERE key_view = ANY ($1::oid[])", 1, &views);
 	foreach (lc, contracts)
 	{
 		char **row = lfirst(lc);
@@ -182,7 +186,7 @@ mark_detached(Oid source, const char *views)
 	}
 }
 
-/* One command, so that the views may depend on each other. */
+/* One command, so that the views may depend on each other; but none of them on a key_query, whose schema the caller cannot name. */
 static void
 drop_views(const List *views)
 {
@@ -194,9 +198,13 @@ drop_views(const List *views)
 	{
 		char **row = lfirst(lc);
 
-		appendStringInfo(&command, "%s %s", command.len ? "," : "DROP VIEW", row[0]);
+		if (OutboxIsKeyView(atooid(row[1])))
+			OutboxDropKeyView(atooid(row[1]));
+		else
+			appendStringInfo(&command, "%s %s", command.len ? "," : "DROP VIEW", row[0]);
 	}
-	OutboxRunAsCaller(command.data);
+	if (command.len)
+		OutboxRunAsCaller(command.data);
 }
 
 /* reattach(source): the names of the views, those included that are there already. */
@@ -232,7 +240,10 @@ static List *
 load_views(const char *source_name)
 {
 	List *rows = OutboxExecuteRows("SELECT view, owner, role, command, owner_id, role_id FROM outbox_internal.detached_view"
-								   " WHERE source = $1 ORDER BY step",
+								   " WHERE source = $1"
+								   /* key queries of contracts that were dropped meanwhile */
+								   " AND (NOT starts_with(view, '" OUTBOX_INTERNAL_SCHEMA ".') OR view IN (SELECT detached_view FROM outbox_internal.source WHERE detached_view IS NOT NULL))"
+								   " ORDER BY step",
 								   1, &source_name);
 	List *views = NIL;
 	ListCell *lc;
@@ -280,9 +291,14 @@ static bool
 view_is_there(const OutboxStoredView *view)
 {
 	RangeVar *name = makeRangeVarFromNameList(OutboxQualifiedNameList(view->name));
-	Oid relation = RangeVarGetRelid(name, AccessShareLock, true);
+	Oid relation;
 	Oid owner;
+	OutboxOwnerScope scope;
 
+	/* whose right to see the view does not matter: the caller cannot name a key_query */
+	OutboxOwnerBegin(&scope);
+	relation = RangeVarGetRelid(name, AccessShareLock, true);
+	OutboxOwnerEnd(&scope);
 	if (!OidIsValid(relation))
 		return false;
 	owner = OutboxRelationOwner(relation);
@@ -309,12 +325,17 @@ attach_contracts(const char *source_name, Oid source)
 {
 	const char *args[] = {source_name, psprintf("%u", source)};
 	List *contracts = OutboxExecuteRows("UPDATE outbox_internal.contract_version v SET view = to_regclass(v.detached_view), detached_view = NULL"
-										" FROM outbox_internal.contract c WHERE c.id = v.contract_id"
-										" AND v.detached_view IN (SELECT view FROM outbox_internal.detached_view WHERE source = $1 AND $2 IS NOT NULL)"
+										" FROM outbox_internal.contract c WHERE c.id = v.contract_id AND to_regclass(v.detached_view) IS NOT NULL"
+										" AND (v.detached_view IN (SELECT view FROM outbox_internal.detached_view WHERE source = $1 AND $2 IS NOT NULL)"
+										" OR EXISTS (SELECT FROM outbox_internal.source s JOIN outbox_internal.detached_view d ON d.view = s.detached_view"
+										" WHERE s.contract_id = c.id AND d.source = $1))"
 										" RETURNING c.name",
 										lengthof(args), args);
 	ListCell *lc;
 
+	(void) OutboxExecute("UPDATE outbox_internal.source s SET key_view = to_regclass(s.detached_view), detached_view = NULL"
+						 " WHERE s.detached_view IN (SELECT view FROM outbox_internal.detached_view WHERE source = $1 AND $2 IS NOT NULL)",
+						 lengthof(args), args);
 	(void) OutboxExecute("UPDATE outbox_internal.source s SET relation = $2::oid FROM outbox_internal.detached_view d"
 						 " WHERE d.source = $1 AND s.relation = d.relation AND d.relation <> $2::oid"
 						 " AND NOT EXISTS (SELECT FROM pg_class WHERE oid = d.relation)",
@@ -325,11 +346,14 @@ attach_contracts(const char *source_name, Oid source)
 	{
 		char **row = lfirst(lc);
 		OutboxContractConfig *config = OutboxContractGet(row[0]);
+		ListCell *source;
 
 		if (!config->enabled || get_rel_relkind(config->root) == '\0')
 			continue;
 		check_schemas(config);
 		OutboxFreeContract(OutboxCompileContract(config, config->root, false));
+		foreach (source, config->at_commit ? config->sources : NIL)
+			(void) OutboxCompileTouch(config, ((OutboxSourceConfig *) lfirst(source))->relation);
 		OutboxProveContractKey(config);
 		OutboxCreateTriggers(config);
 	}

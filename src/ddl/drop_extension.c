@@ -14,6 +14,10 @@
  * drops something else is told from the parse tree. Who may not drop the
  * extension locks nothing: his command is about to fail.
  *
+ * The views of key queries are in our schema, but no members of the extension,
+ * or pg_dump would leave them out. It would stop the command that something of
+ * others is in the schema, so they are made to go with the extension first.
+ *
  * A script that updates the extension, or a DBA, who needs several of our
  * tables for himself in one transaction is in the same place; which ones, only
  * he knows, so there is a function for it.
@@ -22,6 +26,10 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
 #include "commands/event_trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -33,6 +41,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "contract/environment/lock_attempts.h"
+#include "contract/view/key_view.h"
 
 PG_FUNCTION_INFO_V1(outbox_lock_before_drop);
 PG_FUNCTION_INFO_V1(outbox_lock_tables);
@@ -40,6 +49,7 @@ PG_FUNCTION_INFO_V1(outbox_lock_tables);
 static bool drops_extension(Node *parsetree, Oid owner);
 static bool names_extension(const List *objects);
 static bool names_role(const List *roles, Oid role);
+static void tie_key_views(Oid extension);
 static List *relations_to_drop(void);
 static List *select_relations(const char *query);
 
@@ -58,7 +68,10 @@ outbox_lock_before_drop(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	owner = OutboxOwner();
 	if (drops_extension(((EventTriggerData *) fcinfo->context)->parsetree, owner) && has_privs_of_role(GetUserId(), owner))
+	{
 		OutboxLockExtensionInAttempts(extension, relations_to_drop);
+		tie_key_views(extension);
+	}
 	PG_RETURN_NULL();
 }
 
@@ -110,6 +123,26 @@ names_role(const List *roles, Oid role)
 			return true;
 	}
 	return false;
+}
+
+/* Also those that no source knows, as after a restore of the schema alone. Gone with the transaction, should the command fail. */
+static void
+tie_key_views(Oid extension)
+{
+	ObjectAddress whole;
+	ListCell *lc;
+
+	ObjectAddressSet(whole, ExtensionRelationId, extension);
+	foreach (lc, select_relations("SELECT oid FROM pg_class WHERE relnamespace = 'outbox_internal'::regnamespace AND relkind = 'v'"
+								  " AND relname ~ '_key_query[0-9]*$'"))
+	{
+		ObjectAddress view;
+
+		ObjectAddressSet(view, RelationRelationId, lfirst_oid(lc));
+		if (OutboxIsKeyView(lfirst_oid(lc)))
+			recordDependencyOn(&view, &whole, DEPENDENCY_AUTO);
+	}
+	CommandCounterIncrement();
 }
 
 /*

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * partition_ddl.c
- *	  Partitions of sources that come and go, and columns that are renamed.
+ *	  Partitions of sources that come and go.
  *
  * Attaching a table with rows, detaching or dropping one changes what a
  * contract shows, and no row trigger fires. Event triggers see the commands:
@@ -32,7 +32,6 @@
 
 #include "catalog/outbox_catalog.h"
 #include "contract/api/source_trigger.h"
-#include "contract/compile/key_query_rename.h"
 #include "contract/environment/guard.h"
 #include "contract/view/partition.h"
 #include "guc.h"
@@ -53,7 +52,6 @@ static bool is_partition(const Node *create);
 static void look_at_command(void *arg);
 static void look_at_alter(Watch *watch, AlterTableStmt *stmt);
 static void look_at_schema(Watch *watch, CreateSchemaStmt *stmt);
-static void look_at_rename(RenameStmt *stmt);
 static void partition_came(Watch *watch, RangeVar *name, bool attached);
 static void table_came(Watch *watch, const OutboxContractConfig *config, Oid table, bool attached);
 static void partition_went(Watch *watch, RangeVar *name, RangeVar *parent_name);
@@ -135,8 +133,6 @@ concerns_partitions(Node *parsetree)
 					return true;
 			}
 			return false;
-		case T_RenameStmt:
-			return ((RenameStmt *) parsetree)->renameType == OBJECT_COLUMN;
 		default:
 			return false;
 	}
@@ -158,8 +154,6 @@ look_at_command(void *arg)
 		look_at_alter(watch, (AlterTableStmt *) watch->parsetree);
 	else if (IsA(watch->parsetree, CreateSchemaStmt))
 		look_at_schema(watch, (CreateSchemaStmt *) watch->parsetree);
-	else if (IsA(watch->parsetree, RenameStmt))
-		look_at_rename((RenameStmt *) watch->parsetree);
 	else
 		partition_came(watch, ((CreateStmt *) watch->parsetree)->relation, false);
 }
@@ -191,15 +185,6 @@ look_at_schema(Watch *watch, CreateSchemaStmt *stmt)
 		if (is_partition(lfirst(lc)))
 			partition_came(watch, makeRangeVar(schema, ((CreateStmt *) lfirst(lc))->relation->relname, -1), false);
 	}
-}
-
-static void
-look_at_rename(RenameStmt *stmt)
-{
-	Oid table = RangeVarGetRelid(stmt->relation, NoLock, true);
-
-	if (OidIsValid(table))
-		OutboxSourceColumnRenamed(table, stmt->subname, stmt->newname);
 }
 
 /* A table, or a partitioned table with partitions, became a partition; a new one has no rows. */

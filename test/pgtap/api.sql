@@ -94,6 +94,7 @@ SELECT is(pg_temp.signature('commit_queue'), 'OUT pid integer, OUT state text, O
 SELECT is(pg_temp.signature('counters'),
     'OUT name text, OUT sink_id integer, OUT schema_id integer, OUT le double precision, OUT value double precision -> SETOF record', 'counters');
 SELECT is(pg_temp.signature('leaf_bytes'), 'relation regclass -> bigint', 'leaf_bytes');
+SELECT is(pg_temp.signature('key_query_text'), 'view regclass -> text', 'key_query_text');
 SELECT is(pg_temp.signature('oldest_pending'), 'sink_id integer -> timestamp with time zone', 'oldest_pending');
 SELECT is(pg_temp.signature('snapshot_covers'), 'later pg_snapshot, earlier pg_snapshot -> boolean', 'snapshot_covers');
 SELECT is(pg_temp.signature('contract_views'), 'source regclass, OUT contract_id integer, OUT view regclass -> SETOF record', 'contract_views');
@@ -181,10 +182,11 @@ SELECT set_eq($$
     'every table is shown under its name, and can be written to by it');
 SELECT set_eq($$
     SELECT v.relname, a.attnum, a.attname, a.atttypid FROM pg_class v JOIN pg_attribute a ON a.attrelid = v.oid AND a.attnum > 0
-    WHERE v.relnamespace = 'outbox'::regnamespace AND v.relname IN (SELECT relname FROM pg_class WHERE relnamespace = 'outbox_internal'::regnamespace)$$, $$
+    WHERE v.relnamespace = 'outbox'::regnamespace AND v.relname IN (SELECT relname FROM pg_class WHERE relnamespace = 'outbox_internal'::regnamespace)
+    AND (v.relname, a.attname) <> ('source', 'key_query')$$, $$
     SELECT t.relname, a.attnum, a.attname, a.atttypid FROM pg_class t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0
     WHERE t.relnamespace = 'outbox_internal'::regnamespace AND t.relkind IN ('r', 'v') AND NOT t.relispartition$$,
-    'with all of its columns');
+    'with all of its columns, and of a source also the text of its key_query');
 
 -- ---- documentation -------------------------------------------------------------------------------
 

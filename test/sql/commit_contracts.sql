@@ -327,6 +327,7 @@ CREATE VIEW cj_gone AS SELECT o.ordr_no AS id, c.nm FROM ordr o LEFT JOIN cust c
 SELECT watch('cj_gone', 'ordr', '{id}');
 SELECT outbox.add_source('cj_gone', 'gone', 'row.ordr_no');
 DROP TABLE gone;
+DROP TABLE gone CASCADE;
 UPDATE ordr SET cust_no = 'C2' WHERE ordr_no = 1;
 SELECT * FROM news();
 SELECT outbox.enable('cj_gone');

@@ -107,8 +107,12 @@ SELECT outbox.create_event_type('ClChanged', contract => 'cl_order', emit => 'ch
 SELECT outbox.enable('cl_order');
 INSERT INTO ordr VALUES (1), (2);
 DROP FUNCTION same(int);
+DROP FUNCTION same(int) CASCADE;
 INSERT INTO ln VALUES (1, 2, 10);
+SELECT state, advice FROM outbox.status WHERE name = 'cl_order';
 CREATE FUNCTION same(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1';
+SELECT outbox.add_source('cl_order', 'ln', key_query => 'cl.same(row.order_id)');
+SELECT state FROM outbox.status WHERE name = 'cl_order';
 SELECT outbox.redrive(contract => 'cl_order');
 SELECT type, payload FROM outbox.event_json WHERE contract = 'cl_order' ORDER BY seq;
 SELECT stage, message, last_failure, last_failure_hint, source_columns, state FROM outbox.dead_letter WHERE contract = 'cl_order' ORDER BY id;

@@ -20,9 +20,9 @@
 #include "utils/rel.h"
 
 #include "capture/row/broken_contract.h"
-#include "contract/compile/key_query_rename.h"
 #include "contract/environment/evaluation.h"
 #include "contract/environment/guard.h"
+#include "contract/view/key_view.h"
 #include "contract/view/partition.h"
 #include "letters/dead_letter.h"
 #include "letters/letter_json.h"
@@ -50,6 +50,7 @@ static Bitmapset *key_columns(const BrokenRow *broken);
 static Bitmapset *own_key(Relation rel);
 static Bitmapset *root_key(const OutboxContractConfig *config, TupleDesc desc);
 static Bitmapset *child_keys(const OutboxContractConfig *config, Relation rel);
+static bool same_names(const List *a, const List *b);
 static bool names_key(const OutboxContractConfig *config, Relation rel);
 
 void
@@ -265,11 +266,12 @@ child_keys(const OutboxContractConfig *config, Relation rel)
 	foreach (lc, config->sources)
 	{
 		OutboxSourceConfig *source = lfirst(lc);
+		bool alone;
 		ListCell *name;
 
 		if (!OutboxIsWithin(RelationGetRelid(rel), source->relation))
 			continue;
-		foreach (name, OutboxKeyQueryColumns(source->key_query))
+		foreach (name, OutboxKeyViewColumns(source, &alone))
 			keys = bms_add_member(keys, get_attnum(RelationGetRelid(rel), lfirst(name)));
 	}
 	return keys;
@@ -282,27 +284,33 @@ child_keys(const OutboxContractConfig *config, Relation rel)
 static bool
 names_key(const OutboxContractConfig *config, Relation rel)
 {
-	StringInfoData plain;
-	StringInfoData text;
 	ListCell *lc;
 
-	initStringInfo(&plain);
-	foreach (lc, config->root_key)
-		appendStringInfo(&plain, "%srow.%s", plain.len ? "," : "", (char *) lfirst(lc));
 	foreach (lc, config->sources)
 	{
 		OutboxSourceConfig *source = lfirst(lc);
+		bool alone;
+		List *names;
 
 		if (!OutboxIsWithin(RelationGetRelid(rel), source->relation))
 			continue;
-		initStringInfo(&text);
-		for (const char *c = source->key_query; *c; c++)
-		{
-			if (*c != ' ')
-				appendStringInfoChar(&text, *c);
-		}
-		if (strcmp(text.data, plain.data) == 0)
+		names = OutboxKeyViewColumns(source, &alone);
+		if (alone && same_names(names, config->root_key))
 			return true;
 	}
 	return false;
+}
+
+static bool
+same_names(const List *a, const List *b)
+{
+	ListCell *la;
+	ListCell *lb;
+
+	forboth (la, a, lb, b)
+	{
+		if (strcmp(lfirst(la), lfirst(lb)) != 0)
+			return false;
+	}
+	return list_length(a) == list_length(b);
 }

@@ -7,9 +7,9 @@
  * the end of the transaction tells a drop from a change: a constraint trigger
  * of outbox_internal.code_map, deferred to the commit, looks whether the map is there
  * again. If not, it looks for calls of outbox.decode() that name it by a
- * constant: in the contracts' views and the views behind them, detached ones
- * too, and in conditions, checks and key queries. What functions of a user call is not
- * seen, nor are names that are computed.
+ * constant: in the contracts' views, those of their key queries, and the views behind
+ * them, detached ones too, and in conditions and checks. What functions of a user
+ * call is not seen, nor are names that are computed.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,7 +35,6 @@
 #include "catalog/statement.h"
 #include "compat.h"
 #include "contract/codes/code_map.h"
-#include "contract/compile/key_query_parse.h"
 #include "contract/environment/evaluation.h"
 
 PG_FUNCTION_INFO_V1(outbox_code_map_dropped);
@@ -116,10 +115,7 @@ OutboxMissingMaps(const OutboxContractConfig *config)
 			(void) text_uses(&search, ((OutboxCheckConfig *) lfirst(other))->expression);
 	}
 	foreach (lc, config->sources)
-	{
-		if (((OutboxSourceConfig *) lfirst(lc))->key_query)
-			(void) text_uses(&search, ((OutboxSourceConfig *) lfirst(lc))->key_query);
-	}
+		(void) view_uses(&search, ((OutboxSourceConfig *) lfirst(lc))->key_view);
 	foreach (lc, search.maps)
 	{
 		const char *map = strVal(lfirst(lc));
@@ -167,8 +163,12 @@ refuse_if_views_use(MapSearch *search)
 	List *rows;
 	ListCell *lc;
 
-	rows = OutboxExecuteRows("SELECT c.name, v.view::oid FROM outbox_internal.contract c JOIN outbox_internal.contract_version v ON v.contract_id = c.id"
-							 " WHERE c.enabled ORDER BY c.id, v.version",
+	rows = OutboxExecuteRows("SELECT c.name, v.view::oid, format('view \"%s\", or one behind it,', k.relname)"
+							 " FROM outbox_internal.contract c JOIN outbox_internal.contract_version v ON v.contract_id = c.id"
+							 " LEFT JOIN pg_class k ON k.oid = v.view WHERE c.enabled"
+							 " UNION ALL SELECT c.name, s.key_view::oid, format('key_query of source \"%s\", or a view behind it,', s.relation)"
+							 " FROM outbox_internal.contract c JOIN outbox_internal.source s ON s.contract_id = c.id"
+							 " WHERE c.enabled AND s.key_view IS NOT NULL",
 							 0, NULL);
 	foreach (lc, rows)
 	{
@@ -176,7 +176,7 @@ refuse_if_views_use(MapSearch *search)
 
 		search->views = NIL;
 		if (view_uses(search, atooid(row[1])))
-			refuse(search->map, row[0], psprintf("view \"%s\", or one behind it,", get_rel_name(atooid(row[1]))));
+			refuse(search->map, row[0], row[2]);
 	}
 }
 
@@ -184,8 +184,10 @@ refuse_if_views_use(MapSearch *search)
 static void
 refuse_if_detached_use(MapSearch *search)
 {
-	List *rows = OutboxExecuteRows("SELECT c.name, v.detached_view FROM outbox_internal.contract c JOIN outbox_internal.contract_version v"
-								   " ON v.contract_id = c.id WHERE c.enabled AND v.detached_view IS NOT NULL ORDER BY c.id",
+	List *rows = OutboxExecuteRows("SELECT c.name, v.detached_view FROM outbox_internal.contract c"
+								   " JOIN (SELECT contract_id, detached_view FROM outbox_internal.contract_version"
+								   " UNION ALL SELECT contract_id, detached_view FROM outbox_internal.source) v"
+								   " ON v.contract_id = c.id WHERE c.enabled AND v.detached_view IS NOT NULL ORDER BY c.id, v.detached_view",
 								   0, NULL);
 	ListCell *lc;
 
@@ -213,8 +215,6 @@ refuse_if_texts_use(MapSearch *search)
 							 " WHERE e.contract_id = c.id AND e.condition IS NOT NULL"
 							 " UNION ALL SELECT format('check \"%s\" of event type \"%s\"', r.name, e.name), r.expression"
 							 " FROM outbox_internal.check_rule r JOIN outbox_internal.event_type e ON e.id = r.event_type_id WHERE e.contract_id = c.id"
-							 " UNION ALL SELECT format('key_query of source \"%s\"', s.relation), s.key_query FROM outbox_internal.source s"
-							 " WHERE s.contract_id = c.id AND s.key_query IS NOT NULL"
 							 ") t (what, expression)"
 							 " WHERE c.enabled ORDER BY c.id, t.what",
 							 0, NULL);
@@ -274,7 +274,7 @@ query_walker(Node *node, void *context)
 	return expression_tree_walker(node, query_walker, context);
 }
 
-/* An expression or query as a user wrote it, or CREATE VIEW; names outside pg_catalog are qualified there. */
+/* An expression as a user wrote it, or CREATE VIEW; names outside pg_catalog are qualified there. */
 static bool
 text_uses(MapSearch *search, const char *text)
 {
@@ -285,7 +285,7 @@ text_uses(MapSearch *search, const char *text)
 
 	/* what its strings are does not depend on the session */
 	OutboxEvaluationBegin(&evaluation, GetUserId(), OUTBOX_COMPILING);
-	statements = creates_view ? raw_parser(text, RAW_PARSE_DEFAULT) : OutboxRawKeyQuery(text);
+	statements = raw_parser(text, creates_view ? RAW_PARSE_DEFAULT : RAW_PARSE_PLPGSQL_EXPR);
 	OutboxEvaluationEnd(&evaluation);
 	foreach (lc, statements)
 	{

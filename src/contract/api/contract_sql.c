@@ -34,6 +34,7 @@
 #include "contract/compile/compile.h"
 #include "contract/keys/derived_key.h"
 #include "contract/prove/view_check.h"
+#include "contract/view/key_view.h"
 #include "contract/view/partition.h"
 #include "guc.h"
 
@@ -85,10 +86,16 @@ outbox_drop_contract(PG_FUNCTION_ARGS)
 {
 	OutboxContractConfig *config = OutboxContractArg(fcinfo, 0, "name");
 	const char *args[] = {psprintf("%d", config->id)};
+	ListCell *lc;
 
 	if (get_rel_relkind(config->view) != '\0' && get_rel_relkind(config->root) != '\0')
 		OutboxCheckContractRights(config->view, config->root);
 	OutboxDropTriggers(config);
+	foreach (lc, config->sources)
+	{
+		if (OutboxIsKeyView(((OutboxSourceConfig *) lfirst(lc))->key_view))
+			OutboxDropKeyView(((OutboxSourceConfig *) lfirst(lc))->key_view);
+	}
 	(void) OutboxExecute("DELETE FROM outbox_internal.contract WHERE id = $1::int", 1, args);
 	PG_RETURN_VOID();
 }

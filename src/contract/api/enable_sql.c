@@ -22,6 +22,7 @@
 #include "contract/compile/touch.h"
 #include "contract/keys/derived_key.h"
 #include "contract/prove/key_proof.h"
+#include "contract/view/key_view.h"
 #include "contract/view/view_owner.h"
 
 PG_FUNCTION_INFO_V1(outbox_enable);
@@ -64,6 +65,7 @@ outbox_enable(PG_FUNCTION_ARGS)
 						 " AND (state, owner, owner_id) IS DISTINCT FROM ('active', $3, $4)",
 						 lengthof(args), args);
 	config = OutboxContractGet(config->name);
+	OutboxKeyViewsFollowOwner(config);
 
 	/* The whole contract must compile as capture will compile it. */
 	OutboxFreeContract(OutboxCompileContract(config, config->root, false));

@@ -20,8 +20,10 @@
 #include "catalog/statement.h"
 #include "contract/api/contract_api.h"
 #include "contract/api/source_trigger.h"
+#include "contract/compile/commit_query.h"
 #include "contract/compile/touch.h"
 #include "contract/prove/fault_list.h"
+#include "contract/view/key_view.h"
 #include "contract/view/partition.h"
 #include "contract/view/view_owner.h"
 
@@ -34,9 +36,11 @@ typedef struct NewSource
 {
 	OutboxContractConfig *contract;
 	OutboxSourceConfig *source;
+	char *key_query;
 } NewSource;
 
-static OutboxSourceConfig *read_arguments(FunctionCallInfo fcinfo);
+static void read_arguments(FunctionCallInfo fcinfo, NewSource *new);
+static void forget_broken(NewSource *new);
 static void check_all(NewSource *new);
 static void check_fanout(void *arg);
 static void check_contract(void *arg);
@@ -52,10 +56,12 @@ Datum
 outbox_add_source(PG_FUNCTION_ARGS)
 {
 	OutboxContractConfig *contract = OutboxContractArg(fcinfo, 0, "contract");
-	NewSource new = {.contract = contract, .source = read_arguments(fcinfo)};
+	NewSource new = {.contract = contract};
 
+	read_arguments(fcinfo, &new);
 	OutboxCheckContractRights(contract->view, new.source->relation);
 	OutboxCheckViewOwnerUnchanged(contract);
+	forget_broken(&new);
 	check_all(&new);
 	insert_source(contract, new.source);
 	if (contract->enabled)
@@ -128,12 +134,26 @@ check_fanout(void *arg)
 				 errhint("Give a number in between, or leave it out: it is then 1000.")));
 }
 
+/* Keeps it as a view, and compiles that as capture will. */
 static void
 check_key_query(void *arg)
 {
-	const NewSource *new = arg;
+	NewSource *new = arg;
+	List *conditions;
+	TupleDesc lookup = OutboxLookupDesc(new->contract->root, OutboxLookupColumns(new->contract, &conditions));
 
+	new->source->key_view = OutboxCreateKeyView(new->contract, new->source->relation, new->key_query, lookup);
 	(void) OutboxCompileTouch(new->contract, new->source->relation);
+}
+
+/* A source whose key_query went with DROP ... CASCADE can be given another one. */
+static void
+forget_broken(NewSource *new)
+{
+	OutboxSourceConfig *broken = OutboxContractSource(new->contract, new->source->relation);
+
+	if (broken && !broken->is_root && get_rel_relkind(broken->key_view) == '\0')
+		new->contract->sources = list_delete_ptr(new->contract->sources, broken);
 }
 
 void
@@ -191,24 +211,23 @@ OutboxCheckSource(Oid source)
 				 errhint("Name such a table that the application writes to.")));
 }
 
-static OutboxSourceConfig *
-read_arguments(FunctionCallInfo fcinfo)
+static void
+read_arguments(FunctionCallInfo fcinfo, NewSource *new)
 {
-	OutboxSourceConfig *source = palloc0(sizeof(OutboxSourceConfig));
-
-	source->relation = OutboxResolveRelation("source", OutboxRequiredTextArg(fcinfo, 1, "source"));
-	source->key_query = OutboxRequiredTextArg(fcinfo, 2, "key_query");
-	source->max_fanout = PG_ARGISNULL(3) ? 1000 : PG_GETARG_INT32(3);
-	return source;
+	new->source = palloc0(sizeof(OutboxSourceConfig));
+	new->source->relation = OutboxResolveRelation("source", OutboxRequiredTextArg(fcinfo, 1, "source"));
+	new->source->max_fanout = PG_ARGISNULL(3) ? 1000 : PG_GETARG_INT32(3);
+	new->key_query = OutboxRequiredTextArg(fcinfo, 2, "key_query");
 }
 
 static void
 insert_source(const OutboxContractConfig *contract, const OutboxSourceConfig *source)
 {
-	const char *args[] = {psprintf("%d", contract->id), psprintf("%u", source->relation), source->key_query,
+	const char *args[] = {psprintf("%d", contract->id), psprintf("%u", source->relation), psprintf("%u", source->key_view),
 						  psprintf("%d", source->max_fanout)};
 
-	(void) OutboxExecute("INSERT INTO outbox_internal.source (contract_id, relation, role, key_columns, key_query, max_fanout)"
-						 " VALUES ($1::int, $2::oid, 'child', '{}', $3, $4::int)",
+	(void) OutboxExecute("INSERT INTO outbox_internal.source (contract_id, relation, role, key_columns, key_view, max_fanout)"
+						 " VALUES ($1::int, $2::oid, 'child', '{}', $3::oid, $4::int)"
+						 " ON CONFLICT (contract_id, relation) DO UPDATE SET key_view = $3::oid, max_fanout = $4::int",
 						 lengthof(args), args);
 }

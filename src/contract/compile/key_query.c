@@ -5,9 +5,11 @@
  *
  * Most are columns of the row (row.ordr_no) and are evaluated as expressions on
  * the tuple. One that needs a query (address -> customers) is a prepared plan
- * with the row's columns as parameters. Names are looked up in pg_catalog
- * alone, and everything runs as the owner of the contract's view: neither the
- * writer's search_path nor the writer's rights change which keys are touched.
+ * with the row's columns as parameters. Both come out of the view that the
+ * key_query is kept as (key_view.c); the query as text, so that the plan cache
+ * can make its plan anew. Names are looked up in pg_catalog alone, and
+ * everything runs as the owner of the contract's view: neither the writer's
+ * search_path nor the writer's rights change which keys are touched.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,6 +21,9 @@
 #include "executor/spi.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_node.h"
 #include "parser/parser.h"
 #include "rewrite/rewriteHandler.h"
 #include "tcop/dest.h"
@@ -29,18 +34,19 @@
 #include "utils/memutils.h"
 #include "utils/plancache.h"
 #include "utils/rel.h"
+#include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/compile/key_query.h"
-#include "contract/compile/key_query_parse.h"
 #include "contract/environment/evaluation.h"
 #include "contract/environment/guard.h"
 #include "contract/plan/plan_by_index.h"
 #include "contract/reach/trust.h"
 #include "contract/view/cached_expression.h"
 #include "contract/view/expression.h"
+#include "contract/view/key_view.h"
 #include "contract/view/row_types.h"
 #include "contract/view/view_expand.h"
 #include "contract/view/view_survey.h"
@@ -49,9 +55,12 @@
 
 struct OutboxKeyQuery
 {
-	OutboxKeyParse parse; /* also what the parser's hook needs when the plan is made anew */
-	Oid view;             /* the contract's, whose */
-	Oid owner;            /* runs it */
+	const char *what; /* for messages: "the key_query of source \"x\"" */
+	Oid relation;     /* whose rows */
+	TupleDesc row;    /* also what the parser's hook needs when the plan is made anew */
+	Bitmapset *reads; /* columns of the row, attno - FirstLowInvalidHeapAttributeNumber */
+	Oid view;         /* the contract's, whose */
+	Oid owner;        /* runs it */
 	int max_fanout;
 	int nkeys;
 	List *relations;
@@ -67,7 +76,8 @@ struct OutboxKeyQuery
 	List *states;
 
 	/* a query */
-	int ntables; /* that it locks */
+	const char *select; /* its text, the columns of the row as $<attno> */
+	int ntables;        /* that it locks */
 	SPIPlanPtr plan;
 	ParamListInfo params;
 };
@@ -81,10 +91,13 @@ typedef struct KeyReceiver
 	int64 nrows;
 } KeyReceiver;
 
-static void compile(OutboxKeyQuery *query, TupleDesc lookup);
+static void compile(OutboxKeyQuery *query, const OutboxKeyView *view, TupleDesc lookup);
 static void check_row(const OutboxKeyQuery *query, Oid source, const List *view_access);
+static List *coerce_columns(List *expressions, TupleDesc lookup);
 static void keep_expressions(OutboxKeyQuery *query, List *expressions);
-static void keep_plan(OutboxKeyQuery *query, TupleDesc lookup);
+static void keep_plan(OutboxKeyQuery *query, const OutboxKeyView *view, TupleDesc lookup);
+static void parser_setup(ParseState *pstate, void *arg);
+static Node *row_parameter(ParseState *pstate, ParamRef *reference);
 static void check_query(OutboxKeyQuery *query);
 static char *cast_query(const OutboxKeyQuery *query, TupleDesc lookup);
 static void free_plan(void *plan);
@@ -106,13 +119,16 @@ OutboxCompileKeyQuery(const OutboxContractConfig *config, const OutboxSourceConf
 	Relation rel = relation_open(relation, AccessShareLock);
 	OutboxEvaluation evaluation;
 	OutboxLook look = {0};
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "outbox key view", ALLOCSET_SMALL_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(scratch);
+	OutboxKeyView *view = OutboxReadKeyView(config, source);
 
-	query->parse.text = pstrdup(source->key_query);
-	query->parse.owner = psprintf("the key_query of source \"%s\"", get_rel_name(source->relation));
-	query->parse.row = CreateTupleDescCopy(RelationGetDescr(rel));
-	query->parse.relation = relation;
-	query->parse.view = config->view;
+	MemoryContextSwitchTo(caller);
+	query->relation = relation;
+	query->row = CreateTupleDescCopy(RelationGetDescr(rel));
 	relation_close(rel, NoLock);
+	query->what = pstrdup(view->what);
+	query->relations = list_make1_oid(source->key_view);
 	query->view = config->view;
 	query->owner = OutboxRelationOwner(config->view);
 	query->max_fanout = source->max_fanout;
@@ -120,10 +136,11 @@ OutboxCompileKeyQuery(const OutboxContractConfig *config, const OutboxSourceConf
 	query->values = palloc0(sizeof(Datum) * lookup->natts);
 	OutboxLookEnter(&look, CurrentResourceOwner);
 	OutboxEvaluationBegin(&evaluation, query->owner, OUTBOX_COMPILING);
-	compile(query, lookup);
+	compile(query, view, lookup);
 	OutboxEvaluationEnd(&evaluation);
 	OutboxLookLeave(&look);
 	OutboxLookClose(&look);
+	MemoryContextDelete(scratch);
 	check_row(query, source->relation, view_access);
 	return query;
 }
@@ -142,12 +159,12 @@ check_row(const OutboxKeyQuery *query, Oid source, const List *view_access)
 	int column = -1;
 	ListCell *lc;
 
-	while ((column = bms_next_member(query->parse.reads, column)) >= 0)
+	while ((column = bms_next_member(query->reads, column)) >= 0)
 	{
 		AttrNumber attno = column + FirstLowInvalidHeapAttributeNumber;
-		const char *name = NameStr(TupleDescAttr(query->parse.row, attno - 1)->attname);
+		const char *name = NameStr(TupleDescAttr(query->row, attno - 1)->attname);
 
-		if (source != query->parse.relation)
+		if (source != query->relation)
 			attno = get_attnum(source, name);
 		access.columns = bms_add_member(access.columns, attno - FirstLowInvalidHeapAttributeNumber);
 	}
@@ -178,7 +195,7 @@ OutboxRunKeyQuery(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallbac
 const Bitmapset *
 OutboxKeyQueryReads(const OutboxKeyQuery *query)
 {
-	return query->parse.reads;
+	return query->reads;
 }
 
 const List *
@@ -206,14 +223,33 @@ OutboxKeyQueryIsValid(const OutboxKeyQuery *query)
 }
 
 static void
-compile(OutboxKeyQuery *query, TupleDesc lookup)
+compile(OutboxKeyQuery *query, const OutboxKeyView *view, TupleDesc lookup)
 {
-	List *expressions = OutboxParseKeyExpressions(&query->parse, lookup);
-
-	if (expressions)
-		keep_expressions(query, expressions);
+	OutboxCheckKeyColumns(query->what, view->query->targetList, lookup);
+	if (OutboxKeyViewIsPlain(view))
+		keep_expressions(query, coerce_columns(OutboxKeyViewExpressions(view, query->relation, &query->reads), lookup));
 	else
-		keep_plan(query, lookup);
+		keep_plan(query, view, lookup);
+}
+
+/* The expressions as values of the lookup's base types. */
+static List *
+coerce_columns(List *expressions, TupleDesc lookup)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	ListCell *lc;
+
+	foreach (lc, expressions)
+	{
+		Form_pg_attribute key = TupleDescAttr(lookup, foreach_current_index(lc));
+		Node *expression = lfirst(lc);
+
+		lfirst(lc) = coerce_to_target_type(pstate, expression, exprType(expression), getBaseType(key->atttypid), -1,
+										   COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+		assign_expr_collations(pstate, lfirst(lc));
+	}
+	free_parsestate(pstate);
+	return expressions;
 }
 
 static void
@@ -222,9 +258,9 @@ keep_expressions(OutboxKeyQuery *query, List *expressions)
 	OutboxRowTypes types = {0};
 	OutboxRunner runner;
 
-	OutboxRunnerOfView(&runner, query->view, query->parse.owner);
+	OutboxRunnerOfView(&runner, query->view, query->what);
 	OutboxCheckExpressionTrust(&runner, (Node *) expressions);
-	OutboxRefuseVolatile((Node *) expressions, query->parse.owner);
+	OutboxRefuseVolatile((Node *) expressions, query->what);
 	query->cached = OutboxCacheExpression(expressions, CurrentMemoryContext);
 	query->traits = OutboxExpressionTraits(query->cached->expr);
 	OutboxAddExpressionTypes(&types, query->cached->expr);
@@ -235,15 +271,15 @@ keep_expressions(OutboxKeyQuery *query, List *expressions)
 }
 
 static void
-keep_plan(OutboxKeyQuery *query, TupleDesc lookup)
+keep_plan(OutboxKeyQuery *query, const OutboxKeyView *view, TupleDesc lookup)
 {
 	MemoryContextCallback *release = palloc0(sizeof(MemoryContextCallback));
-	SPIPrepareOptions options = {.parserSetup = OutboxKeyParserSetup, .parserSetupArg = &query->parse, .cursorOptions = CURSOR_OPT_GENERIC_PLAN};
+	SPIPrepareOptions options = {.parserSetup = parser_setup, .parserSetupArg = query, .cursorOptions = CURSOR_OPT_GENERIC_PLAN};
 
-	OutboxParseKeySelect(&query->parse, lookup);
+	query->select = pg_get_querydef(OutboxKeyViewQuery(view, query->relation, &query->reads), false);
 	check_query(query);
 	query->traits = OUTBOX_ANYTHING;
-	query->params = makeParamList(query->parse.row->natts);
+	query->params = makeParamList(query->row->natts);
 	SPI_connect();
 	query->plan = SPI_prepare_extended(cast_query(query, lookup), &options);
 	if (query->plan == NULL)
@@ -255,27 +291,59 @@ keep_plan(OutboxKeyQuery *query, TupleDesc lookup)
 	SPI_finish();
 }
 
+static void
+parser_setup(ParseState *pstate, void *arg)
+{
+	pstate->p_paramref_hook = row_parameter;
+	pstate->p_ref_hook_state = arg;
+}
+
+/* Hook: $<attno>, with the type modifier and the collation of the row's column. */
+static Node *
+row_parameter(ParseState *pstate, ParamRef *reference)
+{
+	const OutboxKeyQuery *query = pstate->p_ref_hook_state;
+	Form_pg_attribute attribute;
+	Param *param = makeNode(Param);
+
+	if (reference->number <= 0 || reference->number > query->row->natts)
+		elog(ERROR, "%s has no parameter $%d", query->what, reference->number);
+	attribute = TupleDescAttr(query->row, reference->number - 1);
+	param->paramkind = PARAM_EXTERN;
+	param->paramid = reference->number;
+	param->paramtype = attribute->atttypid;
+	param->paramtypmod = attribute->atttypmod;
+	param->paramcollid = attribute->attcollation;
+	param->location = reference->location;
+	return (Node *) param;
+}
+
 /* Nothing that must not run while a row is written. */
 static void
 check_query(OutboxKeyQuery *query)
 {
-	OutboxViewSurvey survey = {.subject = query->parse.owner};
+	OutboxViewSurvey survey = {.subject = query->what};
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "outbox key query", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(scratch);
+	RawStmt *raw = linitial_node(RawStmt, raw_parser(query->select, RAW_PARSE_DEFAULT));
 	OutboxRunner runner;
+	Query *analysed;
 	Query *rewritten;
 
-	OutboxSurveyQuery(&survey, query->parse.query);
+	/* parsing further runs code of the types that the text names */
+	OutboxRunnerOfView(&runner, query->view, query->what);
+	OutboxCheckTextTrust(&runner, (Node *) raw, query->row);
+	analysed = parse_analyze_withcb(raw, query->select, parser_setup, query, NULL);
+	OutboxSurveyQuery(&survey, analysed);
 	OutboxCheckViewAccess(survey.access, query->view);
 
 	/* with the views in it, as it will run */
-	rewritten = linitial_node(Query, QueryRewrite(copyObject(query->parse.query)));
-	OutboxRunnerOfView(&runner, query->view, query->parse.owner);
+	rewritten = linitial_node(Query, QueryRewrite(analysed));
 	OutboxCheckQueryTrust(&runner, rewritten);
-	OutboxRefuseVolatile((Node *) rewritten, query->parse.owner);
-	query->ntables = list_length(OutboxPlanByIndex(rewritten, query->parse.select, query->parse.owner)->relationOids);
+	OutboxRefuseVolatile((Node *) rewritten, query->what);
+	query->ntables = list_length(OutboxPlanByIndex(rewritten, query->select, query->what)->relationOids);
 	MemoryContextSwitchTo(caller);
-	query->relations = list_copy(survey.relations);
+	query->relations = list_concat(query->relations, survey.relations);
 	MemoryContextDelete(scratch);
 }
 
@@ -295,7 +363,7 @@ cast_query(const OutboxKeyQuery *query, TupleDesc lookup)
 											  FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
 		appendStringInfo(&names, "%sk%d", i ? ", " : "", i);
 	}
-	return psprintf("SELECT %s FROM (%s\n) AS k (%s)", columns.data, query->parse.select, names.data);
+	return psprintf("SELECT %s FROM (%s\n) AS k (%s)", columns.data, query->select, names.data);
 }
 
 static void
@@ -395,7 +463,7 @@ refuse_fanout(const OutboxKeyQuery *query)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("%s touches more than %d rows of the contract", query->parse.owner, query->max_fanout),
+			 errmsg("%s touches more than %d rows of the contract", query->what, query->max_fanout),
 			 errdetail("That is its max_fanout."),
 			 errhint("If one changed row may cause so many events, drop the contract and create it again in one transaction, with a larger max_fanout. Then change the row to another value and back, in two transactions, and discard the dead letter.")));
 }
@@ -405,14 +473,14 @@ fill_parameters(OutboxKeyQuery *query, TupleTableSlot *row)
 {
 	int column = -1;
 
-	while ((column = bms_next_member(query->parse.reads, column)) >= 0)
+	while ((column = bms_next_member(query->reads, column)) >= 0)
 	{
 		AttrNumber attno = column + FirstLowInvalidHeapAttributeNumber;
 		ParamExternData *param = &query->params->params[attno - 1];
 
 		param->value = slot_getattr(row, attno, &param->isnull);
 		param->pflags = 0;
-		param->ptype = TupleDescAttr(query->parse.row, attno - 1)->atttypid;
+		param->ptype = TupleDescAttr(query->row, attno - 1)->atttypid;
 	}
 }
 

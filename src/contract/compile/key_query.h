@@ -17,12 +17,12 @@
 typedef struct OutboxKeyQuery OutboxKeyQuery;
 
 /*
- * Parses a source's key_query for rows of `relation` (the source, or a
+ * Compiles a source's key_query for rows of `relation` (the source, or a
  * partition of it), in CurrentMemoryContext; the owner of the contract's view
- * runs it. `lookup` describes the keys it must give. Raises, pointing into the
- * text, for what does not parse, gives other columns than the lookup's, or must
- * not run while a row is written, and when the owner may not read a column of
- * the row (view_access, of OutboxViewAccess *, is what the view reads: asked for elsewhere).
+ * runs it. `lookup` describes the keys it must give. Raises for what gives other
+ * columns than the lookup's, or must not run while a row is written, and when
+ * the owner may not read a column of the row (view_access, of
+ * OutboxViewAccess *, is what the view reads: asked for elsewhere).
  */
 extern OutboxKeyQuery *OutboxCompileKeyQuery(const OutboxContractConfig *config, const OutboxSourceConfig *source,
 											 Oid relation, TupleDesc lookup, const List *view_access);

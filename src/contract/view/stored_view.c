@@ -16,8 +16,11 @@
 #include "postgres.h"
 
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "commands/comment.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "parser/analyze.h"
 #include "parser/parser.h"
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
@@ -25,10 +28,12 @@
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
+#include "catalog/outbox_catalog.h"
 #include "catalog/statement.h"
 #include "compat.h"
 #include "contract/environment/guard.h"
 #include "contract/reach/trust.h"
+#include "contract/view/key_view.h"
 #include "contract/view/stored_view.h"
 
 typedef struct StoredCommand
@@ -38,6 +43,8 @@ typedef struct StoredCommand
 } StoredCommand;
 
 static void create_view_step(void *arg);
+static bool is_key_view(const OutboxStoredView *view);
+static void create_key_view(OutboxStoredView *view);
 static void check_schema(const OutboxStoredView *view);
 static void check_command(const OutboxStoredView *view, const char *command);
 static const char *hint(const OutboxStoredView *view, const ErrorData *error);
@@ -97,7 +104,7 @@ check_schema(const OutboxStoredView *view)
 	Oid owner = get_role_oid(view->owner, false);
 	char *name = makeRangeVarFromNameList(OutboxQualifiedNameList(view->name))->schemaname;
 
-	if (name == NULL || OutboxMayCreateIn(get_namespace_oid(name, false), owner))
+	if (name == NULL || is_key_view(view) || OutboxMayCreateIn(get_namespace_oid(name, false), owner))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -113,6 +120,11 @@ create_view_step(void *arg)
 	OutboxStoredView *view = arg;
 	ListCell *lc;
 
+	if (is_key_view(view))
+	{
+		create_key_view(view);
+		return;
+	}
 	foreach (lc, view->commands)
 	{
 		StoredCommand *command = lfirst(lc);
@@ -122,6 +134,46 @@ create_view_step(void *arg)
 		OutboxRunAs(command->role, command->text);
 		if (lc == list_head(view->commands) && !view->replaces)
 			revoke_all(view);
+	}
+}
+
+/* Is it that of a key_query, in our schema? */
+static bool
+is_key_view(const OutboxStoredView *view)
+{
+	const char *schema = makeRangeVarFromNameList(OutboxQualifiedNameList(view->name))->schemaname;
+
+	return schema && strcmp(schema, OUTBOX_INTERNAL_SCHEMA) == 0;
+}
+
+/* Its owner may not create it, nor name it to comment on it: the commands are carried out without being run. */
+static void
+create_key_view(OutboxStoredView *view)
+{
+	Oid owner = get_role_oid(view->owner, false);
+	Oid relation = InvalidOid;
+	ListCell *lc;
+
+	foreach (lc, view->commands)
+	{
+		const char *text = ((StoredCommand *) lfirst(lc))->text;
+		RawStmt *raw;
+		OutboxEvaluation scope;
+
+		view->running = text;
+		check_command(view, text);
+		OutboxCommandScopeBegin(&scope, owner);
+		raw = linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT));
+		if (IsA(raw->stmt, ViewStmt))
+		{
+			raw->stmt = castNode(ViewStmt, raw->stmt)->query;
+			raw->stmt_len = 0;
+			relation = OutboxRestoreKeyView(makeRangeVarFromNameList(OutboxQualifiedNameList(view->name))->relname, owner,
+											parse_analyze_fixedparams(raw, text, NULL, 0, NULL));
+		}
+		else if (IsA(raw->stmt, CommentStmt) && castNode(CommentStmt, raw->stmt)->objtype == OBJECT_VIEW)
+			CreateComments(relation, RelationRelationId, 0, castNode(CommentStmt, raw->stmt)->comment);
+		OutboxCommandScopeEnd(&scope);
 	}
 }
 
@@ -141,6 +193,8 @@ check_command(const OutboxStoredView *view, const char *command)
 static const char *
 hint(const OutboxStoredView *view, const ErrorData *error)
 {
+	if (is_key_view(view))
+		return "Drop the contract that it belongs to, call outbox.reattach() again, and create the contract anew with a key_query that fits the changed tables.";
 	if (error->hint)
 		return error->hint;
 	if (error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE)

@@ -47,7 +47,7 @@ CREATE TABLE outbox_internal.source (
     relation        regclass NOT NULL,
     role            text NOT NULL CHECK (role IN ('root', 'child')),
     key_columns     text[] NOT NULL,
-    key_query       text,
+    key_view        regclass,
     max_fanout      int NOT NULL DEFAULT 1000,
     PRIMARY KEY (contract_id, relation)
 );
