@@ -96,7 +96,7 @@ sub take_one
 {
 	my ($session, $n) = @_;
 
-	$session->query_safe('SELECT outbox.redrive_late(1)') while open_letters() == $n;
+	$session->query_safe('SELECT outbox_internal.redrive_late(1)') while open_letters() == $n;
 	is(open_letters(), $n - 1, 'one letter is taken up, and the others are looked for');
 	return;
 }
@@ -108,7 +108,7 @@ sub take_all
 	for (1 .. 1000)
 	{
 		last if open_letters() == 0;
-		$session->query_safe('SELECT outbox.redrive_late(100)');
+		$session->query_safe('SELECT outbox_internal.redrive_late(100)');
 	}
 	return;
 }
@@ -116,7 +116,7 @@ sub take_all
 # ---- many letters, one reading ----
 late('INSERT INTO booking SELECT i, 1 FROM generate_series(1, 300) i');
 is(open_letters(), 600, 'three hundred keys are late, for two contracts');
-my $cost = readings($relay, 'SELECT outbox.redrive_late(20)', 1);
+my $cost = readings($relay, 'SELECT outbox_internal.redrive_late(20)', 1);
 is(open_letters(), 0, 'all of them are taken up, twenty at a time');
 cmp_ok($cost, '<', 6, "the outbox was read about once for it, not once per letter ($cost times)");
 is(last_events($_, 7), '0 to 1', "$_: what is told follows what was told before") for sort keys %contracts;
@@ -151,7 +151,7 @@ is(last_events($_, 503), '10 to 110, 110 to 110', "$_: and nothing is missed") f
 
 # ---- a transaction that is rolled back leaves nothing behind ----
 late('INSERT INTO booking SELECT i, 10 FROM generate_series(601, 603) i');
-$relay->query_safe('BEGIN; SELECT outbox.redrive_late(2), outbox.redrive_late(2), outbox.redrive_late(2); ROLLBACK');
+$relay->query_safe('BEGIN; SELECT outbox_internal.redrive_late(2), outbox_internal.redrive_late(2), outbox_internal.redrive_late(2); ROLLBACK');
 is(open_letters(), 6, 'what a transaction takes up that is rolled back is late as before');
 take_all($relay);
 is(last_events($_, 602), '0 to 10', "$_: and is told once") for sort keys %contracts;
