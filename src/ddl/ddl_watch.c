@@ -391,7 +391,7 @@ log_trouble(const ErrorData *error)
 	ereport(LOG_SERVER_ONLY,
 			(errcode(error->sqlerrcode),
 			 errmsg("could not see what DDL does to contracts: %s", error->message),
-			 errhint("outbox.status says which contracts do not work.")));
+			 errhint("outbox.validate() says which contracts do not work any more, and why.")));
 }
 
 static void

@@ -88,6 +88,12 @@ SQL
 $other->query_safe('COMMIT');
 $other->quit;
 
+# DROP EXTENSION waits for nobody for long
+$other = $node->background_psql('postgres');
+$other->query_safe("BEGIN; CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION pg_temp.f() DEPENDS ON EXTENSION outbox_ext");
+mended('BEGIN; DROP EXTENSION outbox_ext CASCADE; ROLLBACK', 'A relay is in the middle of something, or another session alters it; try again.',
+	sub { $other->query_safe('ROLLBACK'); $other->quit });
+
 # ---- a sink that is stopped while the broker takes nothing ----
 my $fault = OutboxFault->new($node, 'fault')->start;
 $fault->append('before', 1);
@@ -171,6 +177,68 @@ said(qr/could not follow a change of partitions/, 'SELECT outbox.enable(...) of 
 like($node->sql("SELECT advice FROM outbox.status WHERE name = 'part'"), qr/TRUNCATE of part_2 would go unnoticed/, 'a trigger is missing');
 $node->sql("SELECT outbox.enable('part'); TRUNCATE part_2");
 is($node->sql("SELECT state, gaps, advice ~ 'unnoticed' FROM outbox.status WHERE name = 'part'"), 'enabled|1|f', 'enable() creates it');
+
+$other = $node->background_psql('postgres');
+$other->query_safe('BEGIN; LOCK TABLE outbox_internal.contract');
+$node->sql('ALTER TABLE thing DROP CONSTRAINT thing_pkey');
+$other->query_safe('COMMIT');
+$other->quit;
+said(qr/could not see what DDL does to contracts: /, 'outbox.validate() says which contracts do not work any more, and why.');
+is($node->sql("SELECT error FROM outbox.validate('thing') WHERE error ~ 'key'"), 'the key (id) is not proven unique', 'validate() says what it did');
+$node->sql("ALTER TABLE thing ADD PRIMARY KEY (id)");
+is($node->sql("SELECT count(*) FROM outbox.validate('thing') WHERE error ~ 'key'"), 0, 'and that it was mended');
+
+# ---- letters that cannot be removed ----
+$node->sql(q{CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'not today'; END$$;
+	CREATE TRIGGER refuse BEFORE DELETE ON outbox_internal.dead_letter_entry FOR EACH ROW EXECUTE FUNCTION public.refuse();
+	INSERT INTO thing VALUES (7, 0); SELECT outbox.discard(id, 'seen') FROM outbox.dead_letter WHERE state = 'open'});
+$node->append_conf('postgresql.conf', 'outbox.dead_letter_retention = 0');
+$node->reload;
+$node->sql("SELECT outbox.stop_relay('topics')");
+$node->poll_until("SELECT pid IS NULL FROM outbox_internal.relay_report() WHERE sink = 'topics'");
+$node->sql("SELECT outbox.start_relay('topics')");
+said(qr/could not look after dead letters, will try again: not today/, 'Events are published meanwhile; late ones wait in outbox.dead_letter.');
+$fault->append('beside', 1);
+$fault->wait_published;
+pass('they are');
+$node->sql('DROP FUNCTION refuse CASCADE');
+$node->sql("SELECT outbox.stop_relay('topics')");
+$node->poll_until("SELECT pid IS NULL FROM outbox_internal.relay_report() WHERE sink = 'topics'");
+$node->sql("SELECT outbox.start_relay('topics')");
+$node->poll_until("SELECT count(*) = 0 FROM outbox.dead_letter WHERE state <> 'open'");
+pass('and without the cause the letters are removed');
+
+# ---- events that somebody removed ----
+sub remove_events
+{
+	my ($which) = @_;
+
+	$node->sql("DO \$\$DECLARE leaf regclass; BEGIN FOR leaf IN SELECT relation FROM outbox_internal.leaf LOOP
+		EXECUTE format('ALTER TABLE %s DISABLE TRIGGER ALL', leaf); EXECUTE format('DELETE FROM %s WHERE $which', leaf);
+		EXECUTE format('ALTER TABLE %s ENABLE TRIGGER ALL', leaf); END LOOP; END\$\$");
+	return;
+}
+
+# one that its sink has when it is removed, and then refuses to send; the relay is in trouble by then, so status alone says it
+my $removed = 'The relay looks for it again; if this repeats, somebody removed rows of outbox.event.';
+$fault->control(down => 1, block_topic => 'thing');
+$fault->append('handed', 1);
+$node->poll_until("SELECT in_flight = 1 FROM outbox_internal.relay_report()");
+remove_events("aggregateid = ''handed''");
+$fault->control(block_topic => 'thing');
+$node->poll_until("SELECT last_error ~ 'event [0-9]+ is not in the outbox any more' FROM outbox_internal.relay_report()");
+like($node->sql('SELECT last_error FROM outbox_internal.relay_report()'), qr/HINT: \Q$removed\E/, "status has: $removed");
+$fault->control();
+$node->poll_until("SELECT state = 'running' AND queued = 0 FROM outbox_internal.relay_report()");
+pass('it goes on without it');
+$fault->control(capacity => 1, delay_ms => 600_000);
+$node->sql("SELECT append(1, 'test', 'gone' || i, 1, 10) FROM generate_series(1, 5000) i");
+$node->poll_until("SELECT in_flight = 1 AND window_left > 1000 FROM outbox_internal.relay_report()");
+remove_events("aggregateid IN (''gone4999'', ''gone5000'')");
+$fault->control();
+said(qr/event \d+ is not at \(\d+,\d+\) of table "event_\d+" any more/, 'The relay looks for it again; if this repeats, check the table with amcheck.');
+$node->poll_until("SELECT state = 'running' AND queued = 0 FROM outbox_internal.relay_report()");
+pass('it goes on without them');
 
 # ---- more relays than a server runs ----
 $node->sql("SELECT outbox.create_sink('log_' || i, library => 'outbox_log') FROM generate_series(1, 64) i");

@@ -21,7 +21,7 @@
 #define SEQUENCE_TEXT_LEN 30 /* %010u-%019lld */
 #define TIME_TEXT_MAX 40
 
-/* Prefix and longest attribute name; CloudEvents recommends 20 characters at most. */
+/* Prefix and longest attribute name: the relay gives none that has more than the 20 characters of CloudEvents. */
 #define EXTENSION_NAME_MAX 128
 
 static void add(rd_kafka_headers_t *headers, const char *name, Size name_len, const char *value, Size len);
@@ -159,11 +159,7 @@ add_extension(rd_kafka_headers_t *headers, const OutboxAttribute *attribute)
 	Size len = strlen("ce_") + attribute->name.len;
 
 	if (len > sizeof(name))
-		ereport(ERROR,
-				(errcode(ERRCODE_NAME_TOO_LONG),
-				 errmsg("attribute name \"%.*s\" is too long for a message header",
-						(int) attribute->name.len, attribute->name.data),
-				 errhint("CloudEvents recommends names of at most 20 characters.")));
+		elog(ERROR, "attribute name \"%.*s\" is too long for a message header", (int) attribute->name.len, attribute->name.data);
 	memcpy(name, "ce_", strlen("ce_"));
 	memcpy(name + strlen("ce_"), attribute->name.data, attribute->name.len);
 	add(headers, name, len, attribute->value.data, attribute->value.len);

@@ -106,7 +106,8 @@ new_producer(KafkaSink *sink, bool careful)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("could not create the producer of sink \"%s\"", sink->state->sink_name),
 				 errdetail("librdkafka says: %s.", reason),
-				 errhint("Correct the sink's options: drop it and create it again.")));
+				 errhint("Correct the sink's options: UPDATE outbox.sink SET options = options || '{\"option\": \"value\"}' WHERE name = '%s';",
+						 sink->state->sink_name)));
 	}
 	return rk;
 }
