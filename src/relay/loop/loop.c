@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * loop.c
- *	  The relay at work: read, publish, take acknowledgements, record, wait.
+ *	  The relay at work: read, publish, take acknowledgements (acks.c), record, wait.
  *
  * No transaction is open while the sink works, and reading goes on while
  * messages are under way. The latch is reset before anything is looked at, so
@@ -21,9 +21,8 @@
 #include "relay/session/session.h"
 #include "relay/worker/worker.h"
 
-/* Messages per call of publish_cb, acknowledgements per call of poll_cb. */
+/* Messages per call of publish_cb. */
 #define PUBLISH_BATCH 256
-#define ACK_BATCH 1024
 
 #define CONFIGURE_INTERVAL_MS 1000
 /* A wake-up that brings nothing may mean that the sink's row changed. */
@@ -44,12 +43,6 @@ static bool hand_over(OutboxRelay *relay);
 static int same_fate(OutboxRelay *relay, int n, bool *waits);
 static bool keep_aside(OutboxRelay *relay, int n);
 static int batch_size(OutboxRelay *relay);
-static void take_acks(OutboxRelay *relay);
-static void take_ack(OutboxRelay *relay, const OutboxAck *ack);
-static void keep_rejected(OutboxRelay *relay, const OutboxAck *ack, OutboxPlace *place);
-static void fail(OutboxRelay *relay, const OutboxAck *ack);
-static void check_trouble(OutboxRelay *relay);
-static void note_full(OutboxRelay *relay);
 static bool is_idle(const OutboxRelay *relay);
 static void wait_for_work(OutboxRelay *relay, bool busy);
 static long wait_time(OutboxRelay *relay);
@@ -83,7 +76,7 @@ OutboxRelayLoop(OutboxRelay *relay)
 		OutboxRelaySave(relay, false);
 		OutboxRelayChores(relay);
 		OutboxKeeperTurn(relay);
-		check_trouble(relay);
+		OutboxRelayCheckTrouble(relay);
 		/* between taking acknowledgements and handing over again nothing seems to be under way */
 		if (!busy || TimestampDifferenceExceeds(relay->reported_at, relay->now, REPORT_BUSY_MS))
 			OutboxRelayReportNow(relay, relay->report_changed && is_idle(relay));
@@ -127,7 +120,7 @@ publish(OutboxRelay *relay, bool *busy)
 	OutboxRelayCheckBarrier(relay);
 	*busy |= OutboxReleaseStep(relay);
 	acknowledged = relay->dispatch.tail;
-	take_acks(relay);
+	OutboxRelayTakeAcks(relay);
 	OutboxRelayKeepAside(relay);
 	/* there is room for what the bounds held back */
 	if (relay->dispatch.tail != acknowledged && relay->chunk.next < relay->chunk.n)
@@ -319,170 +312,6 @@ batch_size(OutboxRelay *relay)
 	return n;
 }
 
-static void
-take_acks(OutboxRelay *relay)
-{
-	static OutboxAck acks[ACK_BATCH];
-	OutboxDispatch *dispatch = &relay->dispatch;
-	uint64 acked = dispatch->acked;
-	int n;
-
-	do
-	{
-		n = relay->callbacks->poll_cb(&relay->sink, acks, ACK_BATCH, 0);
-		for (int i = 0; i < n; i++)
-			take_ack(relay, &acks[i]);
-		if (n == 0)
-			break;
-		dispatch->now = GetCurrentTimestamp();
-		OutboxDispatchAdvance(dispatch);
-	} while (n == ACK_BATCH);
-
-	if (dispatch->acked != acked)
-	{
-		relay->report.acked += dispatch->acked - acked;
-		relay->report_changed = true;
-	}
-	if (relay->barrier_handed && OutboxDispatchInFlight(dispatch) == 0)
-	{
-		ereport(LOG, (errmsg("sink \"%s\" took the event that it had rejected", relay->row.name)));
-		relay->barrier_seq = 0;
-		relay->barrier_handed = false;
-		OutboxRelaySetState(relay, OUTBOX_RELAY_RUNNING);
-	}
-}
-
-static void
-take_ack(OutboxRelay *relay, const OutboxAck *ack)
-{
-	OutboxPlace *place;
-
-	if (ack->registration.id != 0)
-		OutboxSchemaRegistered(&relay->schemas, ack->schema_id, &ack->registration);
-	/* late news of an attempt that is over */
-	if (ack->position.attempt != relay->attempt)
-		return;
-	if (ack->position.index >= OUTBOX_RELEASE_INDEX)
-	{
-		OutboxReleaseAck(relay, ack);
-		return;
-	}
-	place = OutboxDispatchFind(&relay->dispatch, ack->position.index);
-	if (place == NULL || place->kept_aside)
-		return;
-	switch (ack->status)
-	{
-		case OUTBOX_ACK_OK:
-			place->acked = true;
-			return;
-		case OUTBOX_ACK_BLOCKED:
-			OutboxRelayNoteBlocked(relay, place, ack);
-			OutboxHoldAside(&relay->hold, ack->position.index, place, NULL);
-			return;
-		case OUTBOX_ACK_REJECT:
-			if (relay->hold.on_reject == OUTBOX_ON_REJECT_STOP)
-				break;
-			keep_rejected(relay, ack, place);
-			return;
-		case OUTBOX_ACK_RETRY:
-			/* given back because of an event before it, which has been dealt with */
-			if (!OutboxHoldSkipped(&relay->hold, place) &&
-				(!OutboxHoldActive(&relay->hold) || OutboxHoldWhy(&relay->hold, place) == OUTBOX_HOLD_NOT))
-				break;
-			OutboxHoldAside(&relay->hold, ack->position.index, place, NULL);
-			return;
-	}
-	fail(relay, ack);
-}
-
-/* Behind another rejected event of its aggregate it only waits: what becomes of that one may change its fate. */
-static void
-keep_rejected(OutboxRelay *relay, const OutboxAck *ack, OutboxPlace *place)
-{
-	OutboxHold *hold = &relay->hold;
-	const char *words = ack->detail != NULL ? ack->detail : NO_REASON;
-
-	if (hold->on_reject != OUTBOX_ON_REJECT_SKIP && OutboxHoldActive(hold) && OutboxHoldWhy(hold, place) != OUTBOX_HOLD_NOT)
-		words = NULL;
-	else
-		OutboxRelayNoteRejection(relay, words);
-	OutboxHoldAside(hold, ack->position.index, place, words);
-}
-
-/* The attempt ends. A rejection outranks a retry; of several the first message counts. */
-static void
-fail(OutboxRelay *relay, const OutboxAck *ack)
-{
-	OutboxAttemptEnd failure = ack->status == OUTBOX_ACK_REJECT ? OUTBOX_ATTEMPT_REJECTED : OUTBOX_ATTEMPT_RETRY;
-
-	if (failure < relay->failure || (failure == relay->failure && ack->position.index > relay->failed_index))
-		return;
-	relay->failure = failure;
-	relay->failed_index = ack->position.index;
-	OutboxRelayNoteError(relay, ack->detail != NULL ? ack->detail : NO_REASON);
-}
-
-void
-OutboxRelayKeepAside(OutboxRelay *relay)
-{
-	if (OutboxHoldStore(&relay->hold, &relay->dispatch, relay->row.name))
-		OutboxDispatchAdvance(&relay->dispatch);
-}
-
-/* The transport's trouble is shown, never counted: the sink keeps trying. */
-static void
-check_trouble(OutboxRelay *relay)
-{
-	const char *trouble;
-	char words[OUTBOX_ERROR_LEN];
-	bool was_troubled = relay->report.state == OUTBOX_RELAY_BACKOFF;
-
-	if (!relay->ready)
-		return;
-	if (relay->callbacks->revived_cb != NULL && relay->callbacks->revived_cb(&relay->sink))
-		OutboxRouteRetry(&relay->hold, true);
-	trouble = relay->callbacks->trouble_cb != NULL ? relay->callbacks->trouble_cb(&relay->sink) : NULL;
-	if (trouble == NULL && relay->hold.full)
-	{
-		note_full(relay);
-		return;
-	}
-	if (trouble == NULL)
-	{
-		if (relay->report.state == OUTBOX_RELAY_BLOCKED && relay->barrier_seq == 0)
-			OutboxRelaySetState(relay, OUTBOX_RELAY_RUNNING);
-		if (!was_troubled)
-			return;
-		OutboxRelaySetState(relay, OUTBOX_RELAY_RUNNING);
-		ereport(LOG, (errmsg("sink \"%s\" works again", relay->row.name)));
-		return;
-	}
-	OutboxClipText(words, trouble);
-	if (!was_troubled)
-		ereport(LOG, (errmsg("sink \"%s\" cannot publish at present, it keeps trying", relay->row.name), errdetail_internal("%s", words)));
-	if (!was_troubled || strcmp(words, relay->report.last_error) != 0)
-		OutboxRelayNoteError(relay, words);
-	OutboxRelaySetState(relay, OUTBOX_RELAY_BACKOFF);
-}
-
-/* Behind events that must wait but have no room to. */
-static void
-note_full(OutboxRelay *relay)
-{
-	char *text;
-
-	if (relay->report.state == OUTBOX_RELAY_BLOCKED)
-		return;
-	text = psprintf("%llu events wait behind rejected ones or for their topics, as many as outbox.max_held_events allows",
-					(unsigned long long) relay->hold.total);
-	ereport(LOG,
-			(errmsg("sink \"%s\" holds so many events that it publishes nothing any more", relay->row.name),
-			 errdetail_internal("%s.", text),
-			 errhint("Resolve its dead letters and blocked topics, or raise the setting.")));
-	OutboxRelayNoteError(relay, text);
-	OutboxRelaySetState(relay, OUTBOX_RELAY_BLOCKED);
-}
-
 static bool
 is_idle(const OutboxRelay *relay)
 {
@@ -522,32 +351,4 @@ wait_time(OutboxRelay *relay)
 	if (relay->report.state == OUTBOX_RELAY_BACKOFF || relay->hold.routes != NULL)
 		timeout = Min(timeout, TROUBLE_INTERVAL_MS);
 	return timeout;
-}
-
-void
-OutboxRelayDrain(OutboxRelay *relay)
-{
-	OutboxDispatch *dispatch = &relay->dispatch;
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), outbox_drain_timeout);
-	bool more = true; /* may the sink still report something? */
-
-	/* the position cannot pass a message that failed */
-	while (more && (dispatch->tail < (relay->failure == OUTBOX_ATTEMPT_GOES_ON ? dispatch->head : relay->failed_index) || OutboxReleaseInFlight(&relay->release) > 0))
-	{
-		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
-
-		if (left <= 0)
-			break;
-		left = Min(left, SINK_INTERVAL_MS);
-		if (relay->callbacks->flush_cb != NULL)
-			more = relay->callbacks->flush_cb(&relay->sink, left);
-		else
-		{
-			(void) OutboxRelayWait(relay, !OutboxRelayHasSocket() ? SINK_POLL_MS : left);
-			ResetLatch(MyLatch);
-		}
-		take_acks(relay);
-		OutboxRelayKeepAside(relay);
-		CHECK_FOR_INTERRUPTS();
-	}
 }

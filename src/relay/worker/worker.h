@@ -130,11 +130,19 @@ extern void OutboxRelayPrepareSink(const OutboxRelay *relay, OutboxSinkState *si
 /* ---- loop.c: publishes until something ends the attempt ---- */
 extern OutboxAttemptEnd OutboxRelayLoop(OutboxRelay *relay);
 
+/* ---- acks.c ---- */
+
+/* Takes what the sink reports. What it means for the attempt is in relay->failure. */
+extern void OutboxRelayTakeAcks(OutboxRelay *relay);
+
 /* Writes events that wait, and moves the position past them. */
 extern void OutboxRelayKeepAside(OutboxRelay *relay);
 
 /* Waits, at most outbox.drain_timeout, for what can still move the position. */
 extern void OutboxRelayDrain(OutboxRelay *relay);
+
+/* ---- trouble.c: tells status, the log and pg_stat_activity whether the sink can publish ---- */
+extern void OutboxRelayCheckTrouble(OutboxRelay *relay);
 
 /* ---- duties.c: position, report, configuration ---- */
 
