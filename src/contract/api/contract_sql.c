@@ -90,12 +90,13 @@ outbox_drop_contract(PG_FUNCTION_ARGS)
 
 	if (get_rel_relkind(config->view) != '\0' && get_rel_relkind(config->root) != '\0')
 		OutboxCheckContractRights(config->view, config->root);
-	OutboxDropTriggers(config);
+	/* first, without a lock on the sources: somebody may look at such a view for long */
 	foreach (lc, config->sources)
 	{
 		if (OutboxIsKeyView(((OutboxSourceConfig *) lfirst(lc))->key_view))
 			OutboxDropKeyView(((OutboxSourceConfig *) lfirst(lc))->key_view);
 	}
+	OutboxDropTriggers(config);
 	(void) OutboxExecute("DELETE FROM outbox_internal.contract WHERE id = $1::int", 1, args);
 	PG_RETURN_VOID();
 }
