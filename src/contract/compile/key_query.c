@@ -17,7 +17,6 @@
 
 #include "access/relation.h"
 #include "access/sysattr.h"
-#include "executor/executor.h"
 #include "executor/spi.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
@@ -26,22 +25,16 @@
 #include "parser/parse_node.h"
 #include "parser/parser.h"
 #include "rewrite/rewriteHandler.h"
-#include "tcop/dest.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/plancache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
-#include "utils/snapmgr.h"
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "contract/compile/key_query.h"
+#include "contract/compile/key_query_state.h"
 #include "contract/environment/evaluation.h"
-#include "contract/environment/guard.h"
 #include "contract/plan/plan_by_index.h"
 #include "contract/reach/trust.h"
 #include "contract/view/cached_expression.h"
@@ -50,46 +43,7 @@
 #include "contract/view/row_types.h"
 #include "contract/view/view_expand.h"
 #include "contract/view/view_survey.h"
-#include "guc.h"
 #include "util/look.h"
-
-struct OutboxKeyQuery
-{
-	const char *what; /* for messages: "the key_query of source \"x\"" */
-	Oid relation;     /* whose rows */
-	TupleDesc row;    /* also what the parser's hook needs when the plan is made anew */
-	Bitmapset *reads; /* columns of the row, attno - FirstLowInvalidHeapAttributeNumber */
-	Oid view;         /* the contract's, whose */
-	Oid owner;        /* runs it */
-	int max_fanout;
-	int nkeys;
-	List *relations;
-	List *types;
-	OutboxTraits traits;
-	Datum *values; /* scratch of one key */
-
-	/* expressions */
-	CachedExpression *cached;
-	bool stale; /* also while evaluating; states must be built anew */
-	MemoryContext exec_context;
-	ExprContext *econtext;
-	List *states;
-
-	/* a query */
-	const char *select; /* its text, the columns of the row as $<attno> */
-	int ntables;        /* that it locks */
-	SPIPlanPtr plan;
-	ParamListInfo params;
-};
-
-/* Keeps the keys that a query gives, until it has ended. */
-typedef struct KeyReceiver
-{
-	DestReceiver pub;
-	MemoryContext context;
-	List *keys; /* of Datum *, those without a NULL */
-	int64 nrows;
-} KeyReceiver;
 
 static void compile(OutboxKeyQuery *query, const OutboxKeyView *view, TupleDesc lookup);
 static void check_row(const OutboxKeyQuery *query, Oid source, const List *view_access);
@@ -101,15 +55,6 @@ static Node *row_parameter(ParseState *pstate, ParamRef *reference);
 static void check_query(OutboxKeyQuery *query);
 static char *cast_query(const OutboxKeyQuery *query, TupleDesc lookup);
 static void free_plan(void *plan);
-static void build_states(OutboxKeyQuery *query);
-static void run_expressions(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg);
-static void run_plan(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg);
-static void fill_parameters(OutboxKeyQuery *query, TupleTableSlot *row);
-static void run_statement(OutboxKeyQuery *query, KeyReceiver *receiver);
-static bool receive_key(TupleTableSlot *slot, DestReceiver *self);
-static void ignore_startup(DestReceiver *self, int operation, TupleDesc desc);
-static void ignore_end(DestReceiver *self);
-static void refuse_fanout(const OutboxKeyQuery *query);
 
 OutboxKeyQuery *
 OutboxCompileKeyQuery(const OutboxContractConfig *config, const OutboxSourceConfig *source,
@@ -132,7 +77,6 @@ OutboxCompileKeyQuery(const OutboxContractConfig *config, const OutboxSourceConf
 	query->view = config->view;
 	query->owner = OutboxRelationOwner(config->view);
 	query->max_fanout = source->max_fanout;
-	query->nkeys = lookup->natts;
 	query->values = palloc0(sizeof(Datum) * lookup->natts);
 	OutboxLookEnter(&look, CurrentResourceOwner);
 	OutboxEvaluationBegin(&evaluation, query->owner, OUTBOX_COMPILING);
@@ -177,19 +121,6 @@ check_row(const OutboxKeyQuery *query, Oid source, const List *view_access)
 	}
 	if (!bms_is_empty(access.columns))
 		OutboxCheckViewAccess(list_make1(&access), query->view);
-}
-
-void
-OutboxRunKeyQuery(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg)
-{
-	OutboxEvaluation evaluation;
-
-	OutboxEvaluationBegin(&evaluation, query->owner, query->traits);
-	if (query->plan)
-		run_plan(query, row, add, arg);
-	else
-		run_expressions(query, row, add, arg);
-	OutboxEvaluationEnd(&evaluation);
 }
 
 const Bitmapset *
@@ -267,7 +198,7 @@ keep_expressions(OutboxKeyQuery *query, List *expressions)
 	query->types = types.objects;
 	query->relations = list_concat_unique_oid(query->relations, types.relations);
 	query->exec_context = AllocSetContextCreate(CurrentMemoryContext, "outbox key expressions", ALLOCSET_SMALL_SIZES);
-	build_states(query);
+	OutboxBuildKeyStates(query);
 }
 
 static void
@@ -370,154 +301,4 @@ static void
 free_plan(void *plan)
 {
 	(void) SPI_freeplan(plan);
-}
-
-static void
-build_states(OutboxKeyQuery *query)
-{
-	MemoryContext caller;
-
-	query->stale = true;
-	MemoryContextReset(query->exec_context);
-	caller = MemoryContextSwitchTo(query->exec_context);
-	query->econtext = CreateStandaloneExprContext();
-	query->states = ExecInitExprList((List *) copyObject(query->cached->expr), NULL);
-	MemoryContextSwitchTo(caller);
-	query->stale = false;
-}
-
-static void
-run_expressions(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg)
-{
-	ListCell *lc;
-	bool isnull = false;
-
-	if (query->stale)
-		build_states(query);
-	query->stale = true;
-	ResetExprContext(query->econtext);
-	query->econtext->ecxt_scantuple = row;
-	foreach (lc, query->states)
-	{
-		query->values[foreach_current_index(lc)] = ExecEvalExprSwitchContext(lfirst(lc), query->econtext, &isnull);
-		if (isnull)
-			break;
-	}
-	if (!isnull)
-		add(arg, query->values);
-	query->stale = false;
-}
-
-/* On error the scratch memory goes with the subtransaction. */
-static void
-run_plan(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg)
-{
-	KeyReceiver receiver = {.pub = {.receiveSlot = receive_key, .rStartup = ignore_startup, .rShutdown = ignore_end, .rDestroy = ignore_end, .mydest = DestNone}};
-	MemoryContext caller;
-	ListCell *lc;
-
-	fill_parameters(query, row);
-	receiver.context = AllocSetContextCreate(CurTransactionContext, "outbox keys of a row", ALLOCSET_SMALL_SIZES);
-	caller = MemoryContextSwitchTo(receiver.context);
-	run_statement(query, &receiver);
-	MemoryContextSwitchTo(caller);
-	if (receiver.nrows > query->max_fanout)
-		refuse_fanout(query);
-	foreach (lc, receiver.keys)
-		add(arg, lfirst(lc));
-	MemoryContextDelete(receiver.context);
-}
-
-/*
- * Sees what the writer's statement did: its snapshot is taken now. It has the
- * plan that was proven, even where the plan cache makes it anew. The writer's
- * statement uses none of its tables, so their locks end with it.
- */
-static void
-run_statement(OutboxKeyQuery *query, KeyReceiver *receiver)
-{
-	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(query->plan));
-	OutboxLook look = {0};
-	CachedPlan *plan;
-	QueryDesc *desc;
-
-	OutboxLookEnter(&look, CurrentResourceOwner);
-	OutboxLookAwaitRoom(query->ntables, outbox_flush_timeout);
-	PushActiveSnapshot(GetTransactionSnapshot());
-	plan = OutboxCachedPlanByIndex(source, query->params);
-	desc = CreateQueryDesc(linitial_node(PlannedStmt, plan->stmt_list), source->query_string, GetActiveSnapshot(),
-						   InvalidSnapshot, &receiver->pub, query->params, NULL, 0);
-	ExecutorStart(desc, 0);
-	OutboxExecutorRunRows(desc, query->max_fanout + 1);
-	ExecutorFinish(desc);
-	ExecutorEnd(desc);
-	FreeQueryDesc(desc);
-	ReleaseCachedPlan(plan, CurrentResourceOwner);
-	PopActiveSnapshot();
-	OutboxLookLeave(&look);
-	OutboxLookClose(&look);
-}
-
-static void
-refuse_fanout(const OutboxKeyQuery *query)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("%s touches more than %d rows of the contract", query->what, query->max_fanout),
-			 errdetail("That is its max_fanout."),
-			 errhint("If one changed row may cause so many events, drop the contract and create it again in one transaction, with a larger max_fanout. Then change the row to another value and back, in two transactions, and discard the dead letter.")));
-}
-
-static void
-fill_parameters(OutboxKeyQuery *query, TupleTableSlot *row)
-{
-	int column = -1;
-
-	while ((column = bms_next_member(query->reads, column)) >= 0)
-	{
-		AttrNumber attno = column + FirstLowInvalidHeapAttributeNumber;
-		ParamExternData *param = &query->params->params[attno - 1];
-
-		param->value = slot_getattr(row, attno, &param->isnull);
-		param->pflags = 0;
-		param->ptype = TupleDescAttr(query->row, attno - 1)->atttypid;
-	}
-}
-
-static bool
-receive_key(TupleTableSlot *slot, DestReceiver *self)
-{
-	KeyReceiver *receiver = (KeyReceiver *) self;
-	MemoryContext caller = MemoryContextSwitchTo(receiver->context);
-	int natts = slot->tts_tupleDescriptor->natts;
-	Datum *key = palloc(sizeof(Datum) * natts);
-	bool isnull = false;
-
-	slot_getallattrs(slot);
-	for (int i = 0; i < natts && !isnull; i++)
-	{
-		Form_pg_attribute attribute = TupleDescAttr(slot->tts_tupleDescriptor, i);
-
-		isnull = slot->tts_isnull[i];
-		/* the table that a value out of line belongs to is not locked any more when the key is used */
-		if (!isnull && attribute->attlen == -1)
-			key[i] = PointerGetDatum(PG_DETOAST_DATUM_COPY(slot->tts_values[i]));
-		else if (!isnull)
-			key[i] = datumCopy(slot->tts_values[i], attribute->attbyval, attribute->attlen);
-	}
-	if (!isnull)
-		receiver->keys = lappend(receiver->keys, key);
-	receiver->nrows++;
-	MemoryContextSwitchTo(caller);
-	return true;
-}
-
-static void
-ignore_startup(DestReceiver *self, int operation, TupleDesc desc)
-{
-}
-
-static void
-ignore_end(DestReceiver *self)
-{
 }
