@@ -73,6 +73,17 @@ SELECT obj_description(key_view::oid) FROM outbox.source WHERE relation = 'cards
 INSERT INTO cards VALUES (3, 'i');
 SELECT * FROM told();
 
+\echo ---- reattach() proves it
+BEGIN;
+SELECT count(*) FROM outbox.detach('cust');
+DROP INDEX ordr_cust_idx;
+SAVEPOINT s;
+SELECT outbox.reattach('cust');
+ROLLBACK TO s;
+CREATE INDEX ON kv.ordr (cust);
+SELECT count(*) FROM outbox.reattach('cust');
+ROLLBACK;
+
 \echo ---- where the tables do not fit it any more, the contract goes
 BEGIN;
 SELECT count(*) FROM outbox.detach('cards');
@@ -159,6 +170,16 @@ UPDATE cust SET nm = 'Zen';
 COMMIT;
 SELECT count(*) - :letters FROM outbox.dead_letter WHERE contract = 'kv';
 SELECT * FROM told();
+
+\echo ---- what is no table is told so, whatever the key_query
+CREATE SEQUENCE numbers;
+CREATE TYPE pair AS (card_no int);
+CREATE MATERIALIZED VIEW cards_mv AS SELECT * FROM cards;
+GRANT SELECT ON numbers, cards_mv TO kv_owner;
+SELECT outbox.add_source('kv', 'card_pkey', 'row.card_no');
+SELECT outbox.add_source('kv', 'numbers', 'row.last_value');
+SELECT outbox.add_source('kv', 'pair', 'row.card_no');
+SELECT outbox.add_source('kv', 'cards_mv', 'row.card_no');
 
 \echo ---- names: two tables of one name, a name that is too long, quotes
 CREATE SCHEMA "kv 2";

@@ -30,6 +30,7 @@ my %SIGNATURES = (
 		AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'outbox_ext') ORDER BY 2",
 	'what is dumped' => "SELECT unnest(extconfig)::regclass::text FROM pg_extension WHERE extname = 'outbox_ext' ORDER BY 1",
 	'contracts' => 'SELECT c.name, v.view, v.state, c.enabled FROM outbox.contract c JOIN outbox.contract_version v ON v.contract_id = c.id ORDER BY 1',
+	'key queries' => 'SELECT relation, key_view, key_view::oid, key_query FROM outbox.source WHERE key_view IS NOT NULL ORDER BY 1',
 	'held events and dead letters' =>
 	  'SELECT (SELECT count(*) FROM outbox.held_event), (SELECT count(*) FROM outbox.dead_letter WHERE state = \'open\')',
 );
@@ -57,6 +58,14 @@ CREATE VIEW cust_v AS SELECT id, nm FROM cust;
 SELECT outbox.create_contract('cust', view => 'cust_v', source => 'cust', key => '{id}');
 SELECT outbox.create_event_type('CustAdded', contract => 'cust', emit => 'created');
 SELECT outbox.enable('cust');
+CREATE TABLE head (no int PRIMARY KEY);
+CREATE TABLE line (no int PRIMARY KEY, head_no int);
+CREATE INDEX ON line (head_no);
+CREATE VIEW head_v AS SELECT h.no, (SELECT count(*) FROM line l WHERE l.head_no = h.no) AS lines FROM head h;
+SELECT outbox.create_contract('head', view => 'head_v', source => 'head', key => '{no}');
+SELECT outbox.add_source('head', 'line', 'SELECT h.no FROM public.head h WHERE h.no = row.head_no');
+SELECT outbox.create_event_type('HeadAny', contract => 'head', emit => 'always');
+SELECT outbox.enable('head');
 SQL
 	return $old;
 }
@@ -193,6 +202,8 @@ for my $mode ([], ['--link'])
 	$fault->append('end', 1);
 	wait_passed($fault, $other);
 	is_deeply([ map { $_->{timeline} } grep { $_->{key} eq 'end' } @{ $fault->deliveries } ], [ 3, 3 ], "$how: the timeline stays");
+	$new->sql('INSERT INTO head VALUES (1); ALTER TABLE line RENAME head_no TO of_head; INSERT INTO line VALUES (1, 1)');
+	is($new->sql("SELECT count(*) FROM outbox.event WHERE type = 'HeadAny'"), 2, "$how: a line still touches its head");
 	$new->stop;
 }
 
