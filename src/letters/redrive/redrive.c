@@ -54,12 +54,14 @@ static void capture_again(Attempt *attempt);
 static bool has_room(void);
 static void per_row(Attempt *attempt, OutboxContractConfig *config);
 static void at_commit(Attempt *attempt, OutboxContractConfig *config);
+static bool find_lock(Attempt *attempt, OutboxContractConfig *config, OutboxKeyLock *lock, OutboxDeadLetter *failure);
+static void read_key(Attempt *attempt, OutboxContractConfig *config, const OutboxKeyLock *lock, OutboxDeadLetter *failure);
 static OutboxCompiledContract *compile_apart(OutboxContractConfig *config);
 static OutboxCachedContract *lock_contract(const char *name);
 static void lock_relations(const List *relations);
 static void attempt_row(Attempt *attempt, OutboxCompiledContract *contract);
 static bool find_rows(Attempt *attempt, OutboxCompiledContract *contract, OutboxRedrive *redrive);
-static void attempt_key(Attempt *attempt, OutboxCompiledContract *contract);
+static void attempt_key(Attempt *attempt, OutboxCompiledContract *contract, const OutboxKeyLock *lock, OutboxDeadLetter *failure);
 static void fail(Attempt *attempt, int sqlerrcode, const char *message, const char *hint);
 
 OutboxRedriveResult
@@ -165,11 +167,58 @@ per_row(Attempt *attempt, OutboxContractConfig *config)
 }
 
 /*
+ * As in a commit the key comes before the tables, and nothing is locked while it is waited for: who has the key may want
+ * a table, and neither would see that the other one waits.
+ */
+static void
+at_commit(Attempt *attempt, OutboxContractConfig *config)
+{
+	OutboxDeadLetter failure = {0};
+	OutboxKeyLock lock;
+
+	attempt->at_commit = true;
+	if (find_lock(attempt, config, &lock, &failure) && OutboxRedriveTakeLock(&lock, &(OutboxKeyLetter){.by_relay = attempt->letter->by_relay, .attempts = attempt->letter->attempts}, &failure))
+		read_key(attempt, config, &lock, &failure);
+	if (failure.message)
+		fail(attempt, failure.sqlerrcode, failure.message, failure.hint);
+}
+
+static bool
+find_lock(Attempt *attempt, OutboxContractConfig *config, OutboxKeyLock *lock, OutboxDeadLetter *failure)
+{
+	OutboxKeyLetter letter = {.lookup = attempt->letter->source_columns};
+	OutboxLook look = {0};
+	OutboxCachedContract *cached;
+	volatile bool found = false;
+
+	OutboxLookEnter(&look, CurrentResourceOwner);
+	cached = OutboxContractAcquireByName(config->name);
+	PG_TRY();
+	{
+		OutboxCompiledContract *contract = cached->compiled;
+
+		if (cached->state != OUTBOX_CONTRACT_READY || contract->query == NULL)
+			contract = OutboxCompileContract(config, config->root, false);
+		OutboxLookLeave(&look);
+		found = OutboxRedriveLockOf(contract, &letter, lock, failure);
+		if (contract != cached->compiled)
+			OutboxFreeContract(contract);
+		OutboxLookClose(&look);
+	}
+	PG_FINALLY();
+	{
+		OutboxContractRelease(cached);
+	}
+	PG_END_TRY();
+	return found;
+}
+
+/*
  * Compiled once for all letters, as for a commit; where there is no such copy (it is disabled, say), the error says
  * what is wrong or the letter gets one of its own.
  */
 static void
-at_commit(Attempt *attempt, OutboxContractConfig *config)
+read_key(Attempt *attempt, OutboxContractConfig *config, const OutboxKeyLock *lock, OutboxDeadLetter *failure)
 {
 	OutboxLook look = {0};
 	OutboxCachedContract *cached;
@@ -183,7 +232,7 @@ at_commit(Attempt *attempt, OutboxContractConfig *config)
 		if (cached->state != OUTBOX_CONTRACT_READY || contract->query == NULL)
 			contract = compile_apart(config);
 		OutboxLookLeave(&look);
-		attempt_key(attempt, contract);
+		attempt_key(attempt, contract, lock, failure);
 		if (contract != cached->compiled)
 			OutboxFreeContract(contract);
 		OutboxLookClose(&look);
@@ -229,7 +278,7 @@ lock_contract(const char *name)
 static void
 lock_relations(const List *relations)
 {
-	if (!OutboxLockWithoutWait(relations))
+	if (!OutboxLookHasRoom(list_length(relations)) || !OutboxLockWithoutWait(relations))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("could not lock what the contract reads")));
@@ -288,16 +337,12 @@ find_rows(Attempt *attempt, OutboxCompiledContract *contract, OutboxRedrive *red
 
 /* Of a contract that is evaluated at commit. */
 static void
-attempt_key(Attempt *attempt, OutboxCompiledContract *contract)
+attempt_key(Attempt *attempt, OutboxCompiledContract *contract, const OutboxKeyLock *lock, OutboxDeadLetter *failure)
 {
 	OutboxLetter *letter = attempt->letter;
 	OutboxKeyLetter key_letter = {.event_type = letter->event_type, .emit = letter->emit, .late = letter->late, .by_relay = letter->by_relay, .attempts = letter->attempts, .key = letter->key, .lookup = letter->source_columns, .before = OutboxLetterRowBefore(contract, letter), .snapshot = letter->snapshot};
-	OutboxDeadLetter failure = {0};
 
-	attempt->at_commit = true;
-	attempt->reason = OutboxRedriveKey(contract, &key_letter, &failure);
-	if (failure.message)
-		fail(attempt, failure.sqlerrcode, failure.message, failure.hint);
+	attempt->reason = OutboxRedriveKey(contract, &key_letter, lock, failure);
 }
 
 static void

@@ -46,6 +46,7 @@
 #include "compat.h"
 #include "contract/environment/guard.h"
 #include "letters/redrive/redrive_search.h"
+#include "util/look.h"
 
 #define SH_PREFIX outbox_found
 #define SH_ELEMENT_TYPE OutboxKeyEvents
@@ -329,6 +330,7 @@ run(void (*step)(OutboxKeyReading *reading), OutboxKeyReading *reading)
 static void
 acquire_contracts(void)
 {
+	OutboxLook look = {0};
 	ListCell *lc;
 
 	foreach (lc, OutboxSearch.contracts)
@@ -337,11 +339,14 @@ acquire_contracts(void)
 
 		if (!contract->decode)
 			continue;
+		OutboxLookEnter(&look, CurrentResourceOwner);
 		contract->cached = OutboxContractAcquireByName(contract->name);
 		contract->compiled = contract->cached->state == OUTBOX_CONTRACT_READY ? contract->cached->compiled : NULL;
 		/* one that is disabled, say */
 		if (contract->compiled == NULL && OutboxRunGuarded(compile_apart, contract, CurrentMemoryContext))
 			OutboxSearch.outdated = true;
+		OutboxLookLeave(&look);
+		OutboxLookClose(&look);
 	}
 }
 

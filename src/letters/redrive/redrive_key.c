@@ -64,7 +64,8 @@ typedef struct KeySearch
 
 static int patience(const OutboxKeyLetter *letter);
 static bool parse_lookup(KeyAttempt *attempt);
-static bool lock_key(KeyAttempt *attempt);
+static OutboxKeyLock lock_of(const KeyAttempt *attempt);
+static bool is_locked(KeyAttempt *attempt, const OutboxKeyLock *lock);
 static bool read_after(KeyAttempt *attempt);
 static int make_events(KeyAttempt *attempt);
 static int decide_gone(KeyAttempt *attempt, OutboxKeyRows *rows);
@@ -76,14 +77,52 @@ static int decide(KeyAttempt *attempt, const OutboxKeyRows *rows, const OutboxKe
 static int repeat_emit(KeyAttempt *attempt);
 static void fail(KeyAttempt *attempt, int sqlerrcode, const char *message, const char *hint);
 
+bool
+OutboxRedriveLockOf(OutboxCompiledContract *contract, const OutboxKeyLetter *letter, OutboxKeyLock *lock, OutboxDeadLetter *failure)
+{
+	KeyAttempt attempt = {.contract = contract, .letter = letter, .failure = failure};
+
+	attempt.shape = OutboxKeyShapeCreate(contract->query->lookup_desc);
+	if (!parse_lookup(&attempt))
+		return false;
+	*lock = lock_of(&attempt);
+	return true;
+}
+
+static OutboxKeyLock
+lock_of(const KeyAttempt *attempt)
+{
+	return (OutboxKeyLock){.lock_class = OutboxLockClass(attempt->contract->config->aggregate_type), .hash = attempt->key.hash};
+}
+
+/* Ahead of those who wait, of whom there may be very many all the time; but nobody's commit is waited for. */
+bool
+OutboxRedriveTakeLock(const OutboxKeyLock *lock, const OutboxKeyLetter *letter, OutboxDeadLetter *failure)
+{
+	OutboxLockSet *set = OutboxLockSetCreate(lock->lock_class);
+	OutboxLockPatience patience_with_others = {.ms = patience(letter), .in_a_hurry = true};
+	OutboxLockRequest request;
+	KeyAttempt attempt = {.letter = letter, .failure = failure};
+
+	if (letter->by_relay)
+		patience_with_others.ms = Min(patience_with_others.ms, RELAY_LOCK_MS);
+	OutboxLockSetAdd(set, lock->hash);
+	OutboxLockRequestMake(&request, &set, 1);
+	if (OutboxLockTake(&request, &patience_with_others))
+		return true;
+	fail(&attempt, ERRCODE_LOCK_NOT_AVAILABLE, "could not lock the aggregate",
+		 "A transaction that changed it is committing; try again.");
+	return false;
+}
+
 const char *
-OutboxRedriveKey(OutboxCompiledContract *contract, const OutboxKeyLetter *letter, OutboxDeadLetter *failure)
+OutboxRedriveKey(OutboxCompiledContract *contract, const OutboxKeyLetter *letter, const OutboxKeyLock *lock, OutboxDeadLetter *failure)
 {
 	KeyAttempt attempt = {.contract = contract, .letter = letter, .failure = failure};
 	volatile int nevents = 0;
 
 	attempt.shape = OutboxKeyShapeCreate(contract->query->lookup_desc);
-	if (!parse_lookup(&attempt) || !lock_key(&attempt))
+	if (!parse_lookup(&attempt) || !is_locked(&attempt, lock))
 		return NULL;
 	OutboxCommitGuardBegin(patience(letter));
 	PG_TRY();
@@ -138,22 +177,14 @@ parse_lookup(KeyAttempt *attempt)
 	return true;
 }
 
-/* Ahead of those who wait, of whom there may be very many all the time; but nobody's commit is waited for. */
+/* The contract, or the type of its key, may have changed while the lock was waited for. */
 static bool
-lock_key(KeyAttempt *attempt)
+is_locked(KeyAttempt *attempt, const OutboxKeyLock *lock)
 {
-	const char *aggregate_type = attempt->contract->config->aggregate_type;
-	OutboxLockSet *set = OutboxLockSetCreate(OutboxLockClass(aggregate_type));
-	OutboxLockPatience patience_with_others = {.ms = patience(attempt->letter), .in_a_hurry = true};
-	OutboxLockRequest request;
+	OutboxKeyLock wanted = lock_of(attempt);
 
-	if (attempt->letter->by_relay)
-		patience_with_others.ms = Min(patience_with_others.ms, RELAY_LOCK_MS);
-	OutboxLockSetAdd(set, attempt->key.hash);
-	OutboxLockRequestMake(&request, &set, 1);
-	if (!OutboxLockTake(&request, &patience_with_others))
-		fail(attempt, ERRCODE_LOCK_NOT_AVAILABLE, "could not lock the aggregate",
-			 "A transaction that changed it is committing; try again.");
+	if (wanted.lock_class != lock->lock_class || wanted.hash != lock->hash)
+		fail(attempt, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the contract changed while the aggregate was locked", "Try again.");
 	return attempt->failure->message == NULL;
 }
 

@@ -30,13 +30,27 @@ typedef struct OutboxKeyLetter
 	const char *snapshot; /* a pg_snapshot: who had committed when it was read; NULL: not known */
 } OutboxKeyLetter;
 
+/* What a letter's key is locked by. */
+typedef struct OutboxKeyLock
+{
+	uint64 lock_class;
+	uint64 hash;
+} OutboxKeyLock;
+
+/* Finds out what that is; false: *failure says why it is not known. May raise, as the next ones. */
+extern bool OutboxRedriveLockOf(OutboxCompiledContract *contract, const OutboxKeyLetter *letter, OutboxKeyLock *lock,
+								OutboxDeadLetter *failure);
+
+/* Takes the lock, until the end of the (sub)transaction. Nobody should wait for what its caller has locked. */
+extern bool OutboxRedriveTakeLock(const OutboxKeyLock *lock, const OutboxKeyLetter *letter, OutboxDeadLetter *failure);
+
 /*
- * Takes the aggregate's lock, reads the row as it is now and adds the events to
+ * Reads the row of a key that is locked as it is now and adds the events to
  * the present transaction. When it fails nothing
  * is added and *failure says why. May raise, so the caller guards it. Returns
  * why there is no event, NULL when there is one.
  */
-extern const char *OutboxRedriveKey(OutboxCompiledContract *contract, const OutboxKeyLetter *letter,
+extern const char *OutboxRedriveKey(OutboxCompiledContract *contract, const OutboxKeyLetter *letter, const OutboxKeyLock *lock,
 									OutboxDeadLetter *failure);
 
 /*

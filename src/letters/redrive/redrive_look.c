@@ -29,6 +29,7 @@
 #include "letters/redrive/redrive_look.h"
 #include "letters/redrive/redrive_row.h"
 #include "letters/redrive/redrive_source.h"
+#include "util/look.h"
 
 /* Readings that a person waits for when hints are lost on the way. */
 #define READINGS 3
@@ -114,8 +115,12 @@ static void
 survey_step(void *arg)
 {
 	Survey *survey = arg;
-	OutboxCachedContract *cached = OutboxContractAcquireByName(survey->letter->contract);
+	OutboxLook look = {0};
+	OutboxCachedContract *cached;
 
+	/* no lock that compiling takes is kept when a key is waited for */
+	OutboxLookEnter(&look, CurrentResourceOwner);
+	cached = OutboxContractAcquireByName(survey->letter->contract);
 	PG_TRY();
 	{
 		OutboxContractConfig *config = OutboxContractGet(survey->letter->contract);
@@ -133,6 +138,8 @@ survey_step(void *arg)
 		OutboxContractRelease(cached);
 	}
 	PG_END_TRY();
+	OutboxLookLeave(&look);
+	OutboxLookClose(&look);
 }
 
 static void
