@@ -91,7 +91,7 @@ my $gate = $node->background_psql('postgres');
 $gate->query_safe('SELECT pg_advisory_lock(1)');
 ($first, $first_pid) = session_at('committing', "BEGIN; UPDATE l SET qty = 3 WHERE id = 1 AND n = 1; SELECT execute_late('SELECT pg_advisory_xact_lock(1)'); COMMIT");
 $node->sql('UPDATE l SET qty = 30 WHERE id = 1 AND n = 2');
-is($node->sql("SELECT sqlstate, message FROM outbox.dead_letter WHERE state = 'open'"), '55P03|could not lock what the contract reads within outbox.flush_timeout',
+is($node->sql("SELECT sqlstate, message FROM outbox.dead_letter WHERE state = 'open'"), '55P03|the commit waited longer than outbox.flush_timeout for another transaction that reads the same key',
 	'while the holder waits for a lock of the server, which may be ours, time counts');
 $gate->query_safe('SELECT pg_advisory_unlock(1)');
 $node->poll_until('SELECT count(*) FROM outbox.commit_queue()', 0);

@@ -42,7 +42,11 @@ OutboxFlushTakeLocks(OutboxFlush *flush)
 			OutboxLockForget(&flush->locks);
 		if (flush->locked && error == NULL)
 			return;
-		if (OutboxCommitGuardExpired() || (flush->keys_refused && error == NULL))
+		if (flush->keys_refused && error == NULL)
+			error = OutboxFlushError(ERRCODE_LOCK_NOT_AVAILABLE,
+									 "the commit waited longer than outbox.flush_timeout for another transaction that reads the same key",
+									 "The relay tries it again by itself. SELECT * FROM outbox.commit_queue() shows who waits for whom.");
+		else if (OutboxCommitGuardExpired())
 			error = OutboxFlushError(ERRCODE_LOCK_NOT_AVAILABLE,
 									 "could not lock what the contract reads within outbox.flush_timeout",
 									 "The relay tries it again by itself.");

@@ -43,6 +43,7 @@ static bool may_come_or_go(const OutboxContractConfig *config, const OutboxRowCh
 static void refuse_write(const OutboxContractConfig *config, const OutboxDeadLetter *letter);
 static void describe(OutboxDeadLetter *letter, BrokenRow *broken);
 static void former_row(OutboxDeadLetter *letter, BrokenRow *broken, TupleTableSlot *before);
+static const char *next_step(const char *contract, const char *remedy);
 static bool emits_any(const OutboxContractConfig *config);
 static bool emits(const OutboxContractConfig *config, OutboxEmit emit);
 static void describe_key(void *arg);
@@ -58,13 +59,12 @@ OutboxBrokenContract(OutboxCachedContract *contract, const OutboxRowChange *chan
 {
 	OutboxContractConfig *config = contract->config;
 	BrokenRow broken = {.config = config, .row = change->after ? change->after : change->before, .rel = change->rel};
-	OutboxDeadLetter letter = {.contract = OutboxTriggerContract(change->trigger), .stage = "map", .sqlerrcode = contract->error->sqlerrcode, .message = contract->error->message, .detail = contract->error->detail, .hint = "outbox.preview() shows whether the contract works again."};
+	OutboxDeadLetter letter = {.contract = OutboxTriggerContract(change->trigger), .stage = "map", .sqlerrcode = contract->error->sqlerrcode, .message = contract->error->message, .detail = contract->error->detail};
 	bool moved;
 	bool certain; /* an event type tells of it, as far as its condition allows */
 	OutboxEmit emit;
 
-	if (contract->owner_changed)
-		letter.hint = contract->error->hint;
+	letter.hint = next_step(letter.contract, contract->error->hint);
 	broken.is_child = config && config->at_commit && !OutboxIsWithin(RelationGetRelid(change->rel), config->root);
 	moved = config && !config->at_commit && change->before && change->after && key_changed(&broken, change);
 	emit = moved ? OUTBOX_EMIT_CREATED : emit_of(change, broken.is_child);
@@ -157,6 +157,16 @@ former_row(OutboxDeadLetter *letter, BrokenRow *broken, TupleTableSlot *before)
 	describe(letter, broken);
 	if (after && broken->key && compareJsonbContainers(&after->root, &broken->key->root) != 0)
 		OutboxDeadLetterInsert(letter);
+}
+
+/* The letters are kept: when the contract works, one call publishes what they stand for. */
+static const char *
+next_step(const char *contract, const char *remedy)
+{
+	const char *name = quote_literal_cstr(contract);
+	const char *then = psprintf("When SELECT * FROM outbox.preview(%s) works again, SELECT outbox.redrive(contract => %s).", name, name);
+
+	return remedy ? psprintf("%s %s", remedy, then) : then;
 }
 
 static bool
