@@ -86,8 +86,8 @@ is($node->sql($totals), '1 11 12 22 23 33 34 44 45 55', 'all of it happened, in 
 SKIP:
 {
 	skip 'transaction_timeout came with 17', 2 if $node->sql('SHOW server_version_num') < 170000;
-	is(waits(5, "SET transaction_timeout = '300ms'", 'UPDATE l SET qty = 51 WHERE id = 1 AND n = 1'), 'done', 'nor does transaction_timeout end it');
-	is(waits(5, "SET transaction_timeout = '300ms'; SET statement_timeout = '250ms'", 'CALL write(1, 52)'), 'done', 'nor both together');
+	is(waits(7, "SET transaction_timeout = '300ms'", 'UPDATE l SET qty = 51 WHERE id = 1 AND n = 1'), 'done', 'nor does transaction_timeout end it');
+	is(waits(8, "SET transaction_timeout = '300ms'; SET statement_timeout = '250ms'", 'CALL write(1, 52)'), 'done', 'nor both together');
 }
 is($node->sql($letters), 0, 'and nothing is late');
 
