@@ -18,6 +18,7 @@ SELECT outbox.create_sink('sink_test', '../outbox_log');
 \echo options and start
 SELECT outbox.create_sink('sink_test', 'outbox_log', '[]');
 SELECT outbox.create_sink('sink_test', 'outbox_log', '{"no_such_option": 1}');
+SELECT outbox.create_sink('sink_test', 'outbox_log', '{"topic.prefix": "a b"}');
 SELECT outbox.create_sink('sink_test', 'outbox_log', start_at => 'yesterday');
 
 \echo created stopped; defaults; NULL means default

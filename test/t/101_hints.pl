@@ -44,7 +44,7 @@ sub fixed_parts
 }
 
 my (%hints, %listed);
-find({ no_chdir => 1, wanted => sub { $hints{$_} = 1 foreach /\.c$/ ? hints_of(slurp($_)) : () } }, "$top/src");
+find({ no_chdir => 1, wanted => sub { $hints{$_} = 1 foreach /\.[ch]$/ ? hints_of(slurp($_)) : () } }, "$top/src");
 cmp_ok(scalar keys %hints, '>', 100, 'the sources have hints');
 
 foreach my $line (split /\n/, slurp("$top/test/hints.list"))

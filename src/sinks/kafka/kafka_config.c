@@ -21,6 +21,7 @@
 #include "compat.h"
 
 #include "kafka_sink.h"
+#include "sinks/topic_prefix.h"
 
 typedef struct KafkaProperty
 {
@@ -96,6 +97,7 @@ KafkaParseOptions(const OutboxSinkOption *options, int noptions, KafkaConfig *co
 	int i;
 
 	*config = (KafkaConfig){
+		.topic_prefix = "",
 		.headers = KAFKA_HEADERS_CLOUDEVENTS,
 		.subject = KAFKA_SUBJECT_TOPIC_RECORD_NAME,
 		.auto_register = true,
@@ -164,6 +166,7 @@ static bool
 is_ours(const char *name)
 {
 	return strncmp(name, "schema.registry.", strlen("schema.registry.")) == 0 ||
+		strcmp(name, TOPIC_PREFIX_OPTION) == 0 ||
 		strcmp(name, "subject.strategy") == 0 ||
 		strcmp(name, "headers") == 0 ||
 		strcmp(name, "source") == 0;
@@ -209,6 +212,11 @@ parse_ours(const OutboxSinkOption *option, KafkaConfig *config)
 			config->subject = KAFKA_SUBJECT_RECORD_NAME;
 		else
 			bad_value(option, "Give TopicRecordName, TopicName or RecordName.");
+	}
+	else if (strcmp(name, TOPIC_PREFIX_OPTION) == 0)
+	{
+		CheckTopicPrefix(value);
+		config->topic_prefix = value;
 	}
 	else if (strcmp(name, "source") == 0)
 	{

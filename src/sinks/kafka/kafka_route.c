@@ -19,19 +19,20 @@
 #define CHECK_MS 1000
 
 static KafkaRoute *add_route(KafkaSink *sink, KafkaRouteEntry *entry, const OutboxMessage *message);
+static char *topic_name(const KafkaSink *sink, const char *destination);
 static void complete_route(KafkaSink *sink, KafkaRoute *route);
 
 /*
- * The route of a message.  Its frame_len is 0 while the registry has not
- * answered, or gave no id (then obstacle says why).  Raises
- * when librdkafka does not accept the topic's name.
+ * The route of a message.  Its topic is NULL when the name is too long for any
+ * broker.  Its frame_len is 0 while the registry has not answered, or gave no
+ * id (then obstacle says why).  Raises when librdkafka gives no topic.
  */
 KafkaRoute *
 KafkaFindRoute(KafkaSink *sink, const OutboxMessage *message)
 {
 	KafkaRoute *route = sink->last_route;
 
-	if (route == NULL || route->schema != message->schema || strcmp(route->topic_name, message->destination) != 0)
+	if (route == NULL || route->schema != message->schema || strcmp(route->destination, message->destination) != 0)
 	{
 		KafkaRouteEntry *entry;
 		bool found;
@@ -41,7 +42,7 @@ KafkaFindRoute(KafkaSink *sink, const OutboxMessage *message)
 			entry->first = NULL;
 		for (route = entry->first; route != NULL; route = route->next)
 		{
-			if (strcmp(route->topic_name, message->destination) == 0)
+			if (strcmp(route->destination, message->destination) == 0)
 				break;
 		}
 		if (route == NULL)
@@ -50,7 +51,7 @@ KafkaFindRoute(KafkaSink *sink, const OutboxMessage *message)
 		sink->last_route = route;
 	}
 
-	if (route->frame_len == 0)
+	if (route->frame_len == 0 && route->topic != NULL)
 		complete_route(sink, route);
 	return route;
 }
@@ -58,16 +59,29 @@ KafkaFindRoute(KafkaSink *sink, const OutboxMessage *message)
 static KafkaRoute *
 add_route(KafkaSink *sink, KafkaRouteEntry *entry, const OutboxMessage *message)
 {
-	KafkaRoute *route = MemoryContextAllocZero(sink->state->context, sizeof(KafkaRoute));
+	MemoryContext context = sink->state->context;
+	KafkaRoute *route = MemoryContextAllocZero(context, sizeof(KafkaRoute));
 
 	route->schema = message->schema;
-	route->topic_name = MemoryContextStrdup(sink->state->context, message->destination);
+	route->destination = MemoryContextStrdup(context, message->destination);
+	route->topic_name = topic_name(sink, message->destination);
 	if (sink->registry != NULL)
 		KafkaRegistryRecall(sink->registry, route);
 	route->topic = KafkaFindTopic(sink, route->topic_name);
 	route->next = entry->first;
 	entry->first = route;
 	return route;
+}
+
+/* The broker's name of a topic, for as long as the sink lives. */
+static char *
+topic_name(const KafkaSink *sink, const char *destination)
+{
+	MemoryContext caller = MemoryContextSwitchTo(sink->state->context);
+	char *name = psprintf("%s%s", sink->config.topic_prefix, destination);
+
+	MemoryContextSwitchTo(caller);
+	return name;
 }
 
 /* Frame and constant header values, once the registered id is known. */

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "fmgr.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
@@ -45,12 +46,16 @@ PG_MODULE_MAGIC;
 /* Between two looks for partitions that acknowledged nothing for very long. */
 #define LOOK_MS 10000
 
+/* Bytes of a name that an error shows: one that cannot be used may be longer than what status has room for. */
+#define SHOWN_NAME 100
+
 /* Acks that wait for poll_cb; more are not collected while publishing. */
 #define UNREPORTED_MAX 65536
 
 static void open_descriptors(KafkaSink *sink);
 static bool watch(KafkaSink *sink, int fd);
 static bool take_message(KafkaSink *sink, const OutboxMessage *message);
+static void block_too_long(KafkaSink *sink, const KafkaRoute *route, const OutboxMessage *message);
 static bool take_unregistered(KafkaSink *sink, KafkaRoute *route, const OutboxMessage *message);
 static void serve(KafkaSink *sink, int enough);
 static void check_forgotten(KafkaSink *sink);
@@ -311,6 +316,11 @@ take_message(KafkaSink *sink, const OutboxMessage *message)
 	KafkaRecord record = {.key = message->key.data, .key_len = message->key.len};
 	rd_kafka_resp_err_t err;
 
+	if (unlikely(route->topic == NULL))
+	{
+		block_too_long(sink, route, message);
+		return true;
+	}
 	if (unlikely(route->frame_len == 0))
 		return take_unregistered(sink, route, message);
 
@@ -325,6 +335,20 @@ take_message(KafkaSink *sink, const OutboxMessage *message)
 	if (record.headers != NULL)
 		rd_kafka_headers_destroy(record.headers);
 	return err != RD_KAFKA_RESP_ERR__QUEUE_FULL;
+}
+
+/* Its topic's events wait until the topic, or the option topic.prefix, has another name. */
+static void
+block_too_long(KafkaSink *sink, const KafkaRoute *route, const OutboxMessage *message)
+{
+	const char *name = route->topic_name;
+	Size len = strlen(name);
+	char *reason = psprintf("could not use topic \"%.*s...\": its name has %zu bytes. "
+							"Topic names have up to 249 letters, digits, dots, underscores and hyphens.",
+							pg_encoding_mbcliplen(PG_UTF8, name, len, SHOWN_NAME), name, len);
+
+	KafkaBlock(sink, message, false, reason);
+	pfree(reason);
 }
 
 /* The registry answers in a moment, or the events of this schema have to wait aside. */

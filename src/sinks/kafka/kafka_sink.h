@@ -33,6 +33,7 @@ typedef enum KafkaSubjectStrategy
 /* The options that are ours; everything else is a property of librdkafka. */
 typedef struct KafkaConfig
 {
+	const char *topic_prefix; /* in front of the name of every topic; never NULL */
 	KafkaHeaderMode headers;
 	KafkaSubjectStrategy subject;
 	const char *source;        /* ce_source; NULL: from the database's name */
@@ -117,18 +118,19 @@ typedef struct KafkaRoute
 {
 	struct KafkaRoute *next; /* same schema, another topic */
 	const OutboxSchema *schema;
-	const char *topic_name;
-	KafkaTopic *topic;
-	const char *subject;    /* in the registry */
-	int32 candidate;        /* an id that was remembered or assigned; 0: none */
-	bool fresh;             /* the registry has just assigned it */
-	int32 registered_id;    /* the id to use; 0: not known (yet) */
-	bool failed;            /* the registry is in trouble and is asked for it again: it is in KafkaRegistry.failed */
-	bool unchecked;         /* it could not be read back, and is used all the same */
-	TimestampTz checked_at; /* when it was read back, or tried to be */
-	char *obstacle;         /* why there is no id: the registry's words, or what is wrong with it; palloc'd */
-	TimestampTz asked_at;   /* an event waits for the registry's answer since then; 0: none does */
-	const char *dataschema; /* value of ce_dataschema */
+	const char *destination; /* the relay's name of the topic */
+	const char *topic_name;  /* the broker's: with topic.prefix */
+	KafkaTopic *topic;       /* NULL: no broker takes so long a name */
+	const char *subject;     /* in the registry */
+	int32 candidate;         /* an id that was remembered or assigned; 0: none */
+	bool fresh;              /* the registry has just assigned it */
+	int32 registered_id;     /* the id to use; 0: not known (yet) */
+	bool failed;             /* the registry is in trouble and is asked for it again: it is in KafkaRegistry.failed */
+	bool unchecked;          /* it could not be read back, and is used all the same */
+	TimestampTz checked_at;  /* when it was read back, or tried to be */
+	char *obstacle;          /* why there is no id: the registry's words, or what is wrong with it; palloc'd */
+	TimestampTz asked_at;    /* an event waits for the registry's answer since then; 0: none does */
+	const char *dataschema;  /* value of ce_dataschema */
 	Size dataschema_len;
 	char frame[KAFKA_FRAME_MAX];
 	int frame_len; /* 0: not ready, the registry has to be asked */

@@ -24,21 +24,18 @@
 
 #include <unistd.h>
 
-#include "mb/pg_wchar.h"
 #include "port/atomics.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "kafka_sink.h"
+#include "sinks/topic_prefix.h"
 
 /*
  * After so long without an acknowledgement several batches under way may meet
  * a broker that has forgotten the producer: another producer sends them.
  */
 #define FORGOTTEN_MS 3600000
-
-/* Bytes of a name that an error shows: one that cannot be used may be longer than what status has room for. */
-#define SHOWN_NAME 100
 
 /* Not a partition: librdkafka gives the message back. */
 #define NO_PARTITION PG_INT32_MAX
@@ -62,7 +59,7 @@ static struct KafkaShared *new_shared(KafkaSink *sink, KafkaTopic *topic);
 
 /* ---- life of a topic ------------------------------------------------------------ */
 
-/* The topic of that name; raises when librdkafka does not accept the name. */
+/* The topic of that name. NULL: the name is too long for any broker. Raises when librdkafka gives no handle. */
 KafkaTopic *
 KafkaFindTopic(KafkaSink *sink, const char *name)
 {
@@ -73,6 +70,8 @@ KafkaFindTopic(KafkaSink *sink, const char *name)
 		if (strcmp(topic->name, name) == 0)
 			return topic;
 	}
+	if (strlen(name) > TOPIC_MAX_BYTES)
+		return NULL;
 	topic = MemoryContextAllocZero(sink->state->context, sizeof(KafkaTopic));
 	topic->name = MemoryContextStrdup(sink->state->context, name);
 	topic->careful = KafkaIsCareful(name);
@@ -97,9 +96,7 @@ open_handle(KafkaSink *sink, KafkaTopic *topic)
 	if (topic->handle == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("could not use topic \"%.*s\": %s", pg_encoding_mbcliplen(PG_UTF8, topic->name, strlen(topic->name), SHOWN_NAME),
-						topic->name, rd_kafka_err2str(rd_kafka_last_error())),
-				 errhint("Topic names have up to 249 letters, digits, dots, underscores and hyphens.")));
+				 errmsg("could not use topic \"%s\": %s", topic->name, rd_kafka_err2str(rd_kafka_last_error()))));
 	sink->uncounted++;
 	if (topic->careful)
 		KafkaKeysOpen(sink, topic);

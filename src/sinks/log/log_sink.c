@@ -21,6 +21,7 @@
 #include "utils/memutils.h"
 
 #include "sink/outbox_sink.h"
+#include "sinks/topic_prefix.h"
 
 PG_MODULE_MAGIC;
 
@@ -31,13 +32,15 @@ PG_MODULE_MAGIC;
 
 typedef struct LogSink
 {
+	const char *topic_prefix; /* never NULL */
 	bool payload;
 	MemoryContext scratch; /* reset after each message */
 	OutboxPosition unreported[LOG_SINK_MAX_UNREPORTED];
 	int nunreported;
 } LogSink;
 
-static bool wants_payload(const OutboxSinkOption *options, int noptions);
+static void parse_options(const OutboxSinkOption *options, int noptions, LogSink *sink);
+static void parse_payload(const char *value, LogSink *sink);
 static void append_escaped(StringInfo out, const char *text, Size len);
 static void log_message(LogSink *sink, const OutboxSinkState *state, const OutboxMessage *message);
 static const char *payload_text(const OutboxSlice *payload);
@@ -46,7 +49,9 @@ static void format_uuid(const uint8 *id, char *text);
 static void
 log_validate(const OutboxSinkOption *options, int noptions)
 {
-	(void) wants_payload(options, noptions);
+	LogSink unused;
+
+	parse_options(options, noptions, &unused);
 }
 
 static void
@@ -54,7 +59,7 @@ log_startup(OutboxSinkState *state)
 {
 	LogSink *sink = MemoryContextAllocZero(state->context, sizeof(LogSink));
 
-	sink->payload = wants_payload(state->options, state->noptions);
+	parse_options(state->options, state->noptions, sink);
 	sink->scratch = AllocSetContextCreate(state->context, "outbox log sink message", ALLOCSET_DEFAULT_SIZES);
 	state->private_data = sink;
 }
@@ -109,26 +114,39 @@ _PG_outbox_sink_init(void)
 	return &log_callbacks;
 }
 
-static bool
-wants_payload(const OutboxSinkOption *options, int noptions)
+/* Into *sink; raises for a bad one. The prefix points into options. */
+static void
+parse_options(const OutboxSinkOption *options, int noptions, LogSink *sink)
 {
-	bool payload = false;
 	int i;
 
+	sink->payload = false;
+	sink->topic_prefix = "";
 	for (i = 0; i < noptions; i++)
 	{
-		if (strcmp(options[i].name, "payload") != 0)
+		if (strcmp(options[i].name, "payload") == 0)
+			parse_payload(options[i].value, sink);
+		else if (strcmp(options[i].name, TOPIC_PREFIX_OPTION) == 0)
+		{
+			CheckTopicPrefix(options[i].value);
+			sink->topic_prefix = options[i].value;
+		}
+		else
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("unknown option \"%s\" of a log sink", options[i].name),
-					 errhint("The only option is \"payload\".")));
-		if (!parse_bool(options[i].value, &payload))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("invalid value of sink option \"%s\"", options[i].name),
-					 errhint("Give true or false.")));
+					 errhint("The options are \"payload\" and \"topic.prefix\".")));
 	}
-	return payload;
+}
+
+static void
+parse_payload(const char *value, LogSink *sink)
+{
+	if (!parse_bool(value, &sink->payload))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value of sink option \"%s\"", "payload"),
+				 errhint("Give true or false.")));
 }
 
 /* LOG, because these lines are what the sink was created for. */
@@ -143,8 +161,8 @@ log_message(LogSink *sink, const OutboxSinkState *state, const OutboxMessage *me
 	append_escaped(&key, message->key.data, message->key.len);
 	format_uuid(message->id, id);
 	ereport(LOG,
-			(errmsg("sink \"%s\": topic=%s key=%.*s type=%.*s id=%s size=%zu%s%s",
-					state->sink_name, message->destination,
+			(errmsg("sink \"%s\": topic=%s%s key=%.*s type=%.*s id=%s size=%zu%s%s",
+					state->sink_name, sink->topic_prefix, message->destination,
 					(int) key.len, key.data,
 					(int) message->event_type.len, message->event_type.data,
 					id, message->payload.len,
