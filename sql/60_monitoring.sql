@@ -225,6 +225,15 @@ WITH RECURSIVE tree AS (
     FROM outbox_internal.blocked_route b
     JOIN outbox_internal.sink k ON k.id = b.sink_id
     LEFT JOIN outbox_internal.event_schema e ON e.id = b.schema_id
+), unsaid AS (
+    -- contracts with the namespace that contract_sql.c makes of the database's name when nobody has said another
+    SELECT pg_catalog.min(c.name) AS contract, pg_catalog.count(*) - 1 AS others, n.first
+    FROM outbox_internal.contract c, (
+        SELECT pg_catalog.regexp_replace(pg_catalog.regexp_replace(
+                   pg_catalog.encode(pg_catalog.convert_to(pg_catalog.current_database(), pg_catalog.getdatabaseencoding()), 'escape'),
+                   '\\\\|\\[0-7]{3}|[^A-Za-z0-9_]', '_', 'g'), '^[0-9]', '_') AS first) n
+    WHERE c.namespace = n.first || '.' || c.name AND pg_catalog.current_setting('outbox.namespace') = ''
+    GROUP BY n.first
 )
 SELECT 'extension' AS kind, 'outbox_ext' AS name,
        CASE WHEN version.sql <> version.library THEN 'version mismatch'
@@ -245,6 +254,12 @@ SELECT 'extension' AS kind, 'outbox_ext' AS name,
                 'Add outbox_ext to shared_preload_libraries and restart; until then relays run on trial and end with the server.'
             WHEN NOT pg_catalog.current_setting('outbox.capture')::bool THEN
                 'Changes produce no events while outbox.capture is off.'
+            WHEN unsaid.first IS NOT NULL THEN
+                'The Avro namespace of contract ' || pg_catalog.quote_ident(unsaid.contract)
+                || CASE WHEN unsaid.others > 0 THEN ' and ' || unsaid.others || ' more' ELSE '' END
+                || ' begins with the name of this database, so a database of another name publishes other schemas and types. To keep it: ALTER DATABASE '
+                || pg_catalog.quote_ident(pg_catalog.current_database()) || ' SET outbox.namespace = ' || pg_catalog.quote_literal(unsaid.first)
+                || '; to have another one, set that, and create the contracts again.'
             WHEN NOT EXISTS (SELECT FROM outbox_internal.sink) THEN 'Create a sink: SELECT outbox.create_sink(...).'
             WHEN storage.max_backlog > 0 AND backlog.bytes > storage.max_backlog THEN
                 'Leaves that are not acknowledged have ' || pg_catalog.pg_size_pretty(backlog.bytes) || ', more than outbox.max_backlog; '
@@ -254,7 +269,7 @@ SELECT 'extension' AS kind, 'outbox_ext' AS name,
                 'A sink has not acknowledged all events of a leaf: SELECT * FROM outbox.leaf_status WHERE state = ''acked''.'
             WHEN storage.no_leaf THEN
                 'All leaves are in use and the current one grows: SELECT * FROM outbox.leaf_status says what they wait for.' END AS advice
-FROM seq, version, storage, backlog
+FROM seq CROSS JOIN version CROSS JOIN storage CROSS JOIN backlog LEFT JOIN unsaid ON true
 UNION ALL
 SELECT 'contract', c.name,
        CASE WHEN c.detached_view IS NOT NULL THEN 'detached'
