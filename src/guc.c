@@ -17,7 +17,7 @@
 #include "utils/varlena.h"
 
 #include "guc.h"
-#include "sink/http_hosts.h"
+#include "sink/sink.h"
 
 bool outbox_capture = true;
 char *outbox_namespace = NULL;

@@ -3,6 +3,9 @@
  * arguments.c
  *	  Arguments of the SQL functions.
  *
+ * None of them is strict: a NULL that makes no sense is an error that names
+ * the argument, not a result that says nothing.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -14,11 +17,10 @@
 #include "utils/lsyscache.h"
 #include "utils/varlena.h"
 
-#include "catalog/arguments.h"
-#include "catalog/outbox_catalog.h"
-#include "catalog/statement.h"
+#include "catalog/catalog_private.h"
 #include "compat.h"
 
+/* Raises null_value_not_allowed, naming the argument, when it is NULL. */
 void
 OutboxRequireArg(FunctionCallInfo fcinfo, int arg, const char *argument)
 {
@@ -29,12 +31,14 @@ OutboxRequireArg(FunctionCallInfo fcinfo, int arg, const char *argument)
 				 errhint("Pass a value for \"%s\".", argument)));
 }
 
+/* A text argument, palloc'd; NULL for SQL NULL. */
 char *
 OutboxTextArg(FunctionCallInfo fcinfo, int arg)
 {
 	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
 }
 
+/* The same, where NULL is refused. */
 char *
 OutboxRequiredTextArg(FunctionCallInfo fcinfo, int arg, const char *argument)
 {
@@ -42,12 +46,14 @@ OutboxRequiredTextArg(FunctionCallInfo fcinfo, int arg, const char *argument)
 	return OutboxTextArg(fcinfo, arg);
 }
 
+/* The elements of a text[] argument, NIL for SQL NULL. */
 List *
 OutboxNameListArg(FunctionCallInfo fcinfo, int arg, const char *argument)
 {
 	return PG_ARGISNULL(arg) ? NIL : OutboxNameList(PG_GETARG_DATUM(arg), argument);
 }
 
+/* A list of names as the text of a text[] value. */
 char *
 OutboxNamesToArray(const List *names)
 {
@@ -65,6 +71,7 @@ OutboxNamesToArray(const List *names)
 	return OidOutputFunctionCall(output, PointerGetDatum(array));
 }
 
+/* The contract that an argument names; raises when there is none. */
 OutboxContractConfig *
 OutboxContractArg(FunctionCallInfo fcinfo, int arg, const char *argument)
 {
@@ -73,6 +80,7 @@ OutboxContractArg(FunctionCallInfo fcinfo, int arg, const char *argument)
 	return OutboxContractGet(OutboxRequiredTextArg(fcinfo, arg, argument));
 }
 
+/* The contract that an event type belongs to; NULL when there is no such event type. */
 char *
 OutboxEventTypeContract(const char *event_type)
 {
@@ -81,6 +89,7 @@ OutboxEventTypeContract(const char *event_type)
 						 1, &event_type);
 }
 
+/* Raises unless the name is [A-Za-z_][A-Za-z0-9_]* of at most max_bytes. `kind` is "contract", "event type", ... */
 void
 OutboxCheckName(const char *kind, const char *name, int max_bytes)
 {
@@ -102,6 +111,7 @@ OutboxCheckName(const char *kind, const char *name, int max_bytes)
 				 errhint("Choose a shorter name.")));
 }
 
+/* The relation of a possibly qualified name as the caller's search_path has it; raises, naming `argument`. */
 Oid
 OutboxResolveRelation(const char *argument, const char *name)
 {

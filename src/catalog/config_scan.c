@@ -15,8 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 
-#include "catalog/config_scan.h"
-#include "catalog/outbox_catalog.h"
+#include "catalog/catalog_private.h"
 
 void
 OutboxConfigScanBegin(ConfigScan *scan, const ConfigKey *key, Datum value, Snapshot snapshot)
@@ -55,6 +54,7 @@ get_column(ConfigScan *scan, AttrNumber column, bool *isnull)
 	return column > desc->natts ? (Datum) 0 : heap_getattr(scan->tuple, column, desc, isnull);
 }
 
+/* A column of the row at hand: one that is declared NOT NULL; an oid, InvalidOid for NULL; a text, NULL for NULL. */
 Datum
 OutboxConfigDatum(ConfigScan *scan, AttrNumber column)
 {

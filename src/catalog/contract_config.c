@@ -16,10 +16,7 @@
 #include "utils/fmgroids.h"
 #include "utils/snapmgr.h"
 
-#include "catalog/config_scan.h"
-#include "catalog/contract_config.h"
-#include "catalog/outbox_catalog.h"
-#include "catalog/sequence.h"
+#include "catalog/catalog_private.h"
 
 enum
 {
@@ -109,6 +106,11 @@ static void load_schema(OutboxEventTypeConfig *type, int32 version, Snapshot sna
 static OutboxEmit parse_emit(const char *text);
 static OutboxTombstone parse_tombstone(const char *text);
 
+/*
+ * Reads a contract's configuration with a fresh snapshot: a REPEATABLE READ
+ * writer whose snapshot is older than the contract must still see it.
+ * NULL when there is none. Allocates in CurrentMemoryContext; no SPI.
+ */
 OutboxContractConfig *
 OutboxContractLoad(const char *name)
 {
@@ -146,6 +148,7 @@ OutboxContractLoad(const char *name)
 	return config;
 }
 
+/* The same for API functions: raises with a hint when there is none. */
 OutboxContractConfig *
 OutboxContractGet(const char *name)
 {
@@ -159,6 +162,7 @@ OutboxContractGet(const char *name)
 	return config;
 }
 
+/* The event type of that name, or NULL. */
 OutboxEventTypeConfig *
 OutboxContractEventType(const OutboxContractConfig *config, const char *name)
 {
@@ -174,6 +178,7 @@ OutboxContractEventType(const OutboxContractConfig *config, const char *name)
 	return NULL;
 }
 
+/* The source that a relation is, or NULL. */
 OutboxSourceConfig *
 OutboxContractSource(const OutboxContractConfig *config, Oid relation)
 {
@@ -206,6 +211,7 @@ OutboxEmitName(OutboxEmit emit)
 	return NULL;
 }
 
+/* Is this a member of a list of names? */
 bool
 OutboxNameListMember(const List *names, const char *name)
 {
@@ -219,6 +225,7 @@ OutboxNameListMember(const List *names, const char *name)
 	return false;
 }
 
+/* A text[] without NULLs as a list of char *; raises, naming `argument`, for anything else. */
 List *
 OutboxNameList(Datum array, const char *argument)
 {

@@ -24,8 +24,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-#include "catalog/arguments.h"
-#include "catalog/outbox_catalog.h"
+#include "catalog/catalog_private.h"
 
 typedef struct AccessLevel
 {

@@ -23,10 +23,15 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-#include "catalog/outbox_catalog.h"
+#include "catalog/catalog_private.h"
 
 bool OutboxOwnDdl = false;
 
+/*
+ * All of these look in the system catalogs (a cached syscache probe) and so
+ * need a transaction. They follow DROP and CREATE EXTENSION: nothing is
+ * remembered beyond the syscache.
+ */
 Oid
 OutboxExtensionOid(bool missing_ok)
 {
@@ -58,6 +63,7 @@ extension_tuple(Relation rel)
 	return tuple;
 }
 
+/* owner of the extension: reads and writes our tables */
 Oid
 OutboxOwner(void)
 {
@@ -70,6 +76,11 @@ OutboxOwner(void)
 	return owner;
 }
 
+/*
+ * Raises object_not_in_prerequisite_state when the extension's version in this
+ * database is not that of the library. The first step of every function that
+ * users call to read or change configuration; never of capture, which must go on.
+ */
 void
 OutboxRequireVersion(void)
 {
@@ -91,7 +102,11 @@ OutboxRequireVersion(void)
 			 errhint("Run ALTER EXTENSION outbox_ext UPDATE, or restart the server if the library was upgraded since it started.")));
 }
 
-/* Two syscache probes: cheap enough for every transaction, which pg_extension is not. */
+/*
+ * oid of outbox_internal.event_seq: changes when the extension is created anew; InvalidOid: not there
+ *
+ * Two syscache probes: cheap enough for every transaction, which pg_extension is not.
+ */
 Oid
 OutboxInstallation(void)
 {
@@ -100,6 +115,7 @@ OutboxInstallation(void)
 	return OidIsValid(schema) ? get_relname_relid("event_seq", schema) : InvalidOid;
 }
 
+/* of functions and views; raises when it is not there */
 Oid
 OutboxSchemaOid(void)
 {
@@ -119,6 +135,7 @@ relation_oid(const char *schema_name, const char *relname)
 	return relid;
 }
 
+/* Is this function outbox.decode()? It neither raises nor depends on settings. */
 bool
 OutboxIsDecode(Oid function)
 {
@@ -128,18 +145,21 @@ OutboxIsDecode(Oid function)
 		get_func_namespace(function) == OutboxSchemaOid();
 }
 
+/* outbox.event, the parent of the leaves; raises when it is not there */
 Oid
 OutboxEventOid(void)
 {
 	return relation_oid(OUTBOX_SCHEMA, "event");
 }
 
+/* of our tables, indexes, sequences; raises when it is not there */
 Oid
 OutboxRelationOid(const char *relname)
 {
 	return relation_oid(OUTBOX_INTERNAL_SCHEMA, relname);
 }
 
+/* raises when it is not there */
 Oid
 OutboxRelationOwner(Oid relation)
 {
@@ -155,6 +175,13 @@ OutboxRelationOwner(Oid relation)
 	return owner;
 }
 
+/*
+ * Opens a relation to look at its definition, in AccessShareLock when that is
+ * free and without a lock when it is not: a writer must not queue behind DDL on
+ * a view or table that its own statement does not touch. Whoever keeps what he
+ * saw listens for invalidations. Raises when it is not there; relation_close()
+ * with NoLock.
+ */
 Relation
 OutboxOpenWithoutWait(Oid relation)
 {
@@ -170,6 +197,7 @@ OutboxOpenWithoutWait(Oid relation)
 	return rel;
 }
 
+/* AccessShareLock on all, or false at the first that is not to be had at once; what was taken stays. */
 bool
 OutboxLockWithoutWait(const List *relations)
 {
@@ -193,6 +221,7 @@ OutboxOwnerBegin(OutboxOwnerScope *scope)
 							 GUC_ACTION_SAVE, true, 0, false);
 }
 
+/* The same for functions that users call: raises when the library and the SQL objects are of different versions. */
 void
 OutboxApiBegin(OutboxOwnerScope *scope)
 {

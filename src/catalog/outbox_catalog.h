@@ -1,15 +1,118 @@
 /*-------------------------------------------------------------------------
  *
  * outbox_catalog.h
- *	  Our own tables: names, object ids, attribute numbers.
+ *	  Our tables and functions: lookups, rows as structs, arguments, statements.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef OUTBOX_CATALOG_H
 #define OUTBOX_CATALOG_H
 
+#include "fmgr.h"
 #include "nodes/pg_list.h"
+#include "storage/buf.h"
 #include "utils/relcache.h"
+
+#include "compat.h"
+
+/* ---- contract_config.c: The configuration of a contract as plain structs. ---- */
+
+/* The trigger that watches a source is this prefix and the contract's name. */
+#define OUTBOX_TRIGGER_PREFIX "!outbox_"
+#define OUTBOX_TRUNCATE_TRIGGER_PREFIX "!outbox!"
+#define OUTBOX_MAX_CONTRACT_NAME 55
+
+typedef enum OutboxEmit
+{
+	OUTBOX_EMIT_CREATED,
+	OUTBOX_EMIT_CHANGED,
+	OUTBOX_EMIT_DELETED,
+	OUTBOX_EMIT_ALWAYS
+} OutboxEmit;
+
+typedef enum OutboxTombstone
+{
+	OUTBOX_TOMBSTONE_NONE,
+	OUTBOX_TOMBSTONE_AFTER,
+	OUTBOX_TOMBSTONE_INSTEAD
+} OutboxTombstone;
+
+typedef struct OutboxCheckConfig
+{
+	int32 id;
+	char *name;
+	char *expression;
+} OutboxCheckConfig;
+
+typedef struct OutboxEventTypeConfig
+{
+	int32 id;
+	char *name;
+	OutboxEmit emit;
+	char *condition; /* NULL: always true */
+	List *previous;  /* of char *: contract columns */
+	char *topic;
+	char *ce_type;
+	OutboxTombstone tombstone;
+	List *checks;      /* of OutboxCheckConfig *, in creation order */
+	int32 schema_id;   /* 0: not pinned yet */
+	char *schema_text; /* NULL: not pinned yet */
+} OutboxEventTypeConfig;
+
+/* A table whose changes touch rows of the contract. */
+typedef struct OutboxSourceConfig
+{
+	Oid relation;
+	bool is_root;
+	Oid key_view;     /* of a child: its key_query (row -> lookup keys); gone while detached */
+	int32 max_fanout; /* lookup keys that one row of it may touch */
+} OutboxSourceConfig;
+
+typedef struct OutboxContractConfig
+{
+	int32 id;
+	char *name;
+	char *aggregate_type;
+	List *key; /* of char *, as the next two */
+	List *aggregate_id;
+	List *required;
+	char *name_space;
+	bool at_commit;
+	bool abort_on_invalid;
+	bool reject_truncate; /* and whatever else makes rows appear or vanish without triggers */
+	bool enabled;
+	bool restoring;    /* a restore has brought it, but not our sequences yet, which come after all rows */
+	int32 version;     /* of the contract's newest version */
+	Oid view;          /* gone while detached */
+	bool detached;     /* by outbox.detach() */
+	char *owner;       /* of the view when it was enabled last; NULL: never */
+	char *owner_id;    /* see view_owner.c */
+	Oid root;          /* the root source */
+	List *root_key;    /* of char *: the root's columns behind the key */
+	List *sources;     /* of OutboxSourceConfig *, the root first */
+	List *event_types; /* of OutboxEventTypeConfig *, in creation order */
+} OutboxContractConfig;
+
+extern OutboxContractConfig *OutboxContractLoad(const char *name);
+extern OutboxContractConfig *OutboxContractGet(const char *name);
+extern OutboxEventTypeConfig *OutboxContractEventType(const OutboxContractConfig *config, const char *name);
+extern OutboxSourceConfig *OutboxContractSource(const OutboxContractConfig *config, Oid relation);
+extern const char *OutboxEmitName(OutboxEmit emit);
+extern bool OutboxNameListMember(const List *names, const char *name);
+
+/* ---- arguments.c: Arguments of the SQL functions. ---- */
+
+extern void OutboxRequireArg(FunctionCallInfo fcinfo, int arg, const char *argument);
+extern char *OutboxTextArg(FunctionCallInfo fcinfo, int arg);
+extern char *OutboxRequiredTextArg(FunctionCallInfo fcinfo, int arg, const char *argument);
+extern List *OutboxNameListArg(FunctionCallInfo fcinfo, int arg, const char *argument);
+extern char *OutboxNamesToArray(const List *names);
+extern OutboxContractConfig *OutboxContractArg(FunctionCallInfo fcinfo, int arg, const char *argument);
+extern char *OutboxEventTypeContract(const char *event_type);
+extern void OutboxCheckName(const char *kind, const char *name, int max_bytes);
+extern Oid OutboxResolveRelation(const char *argument, const char *name);
+
+/* ---- outbox_catalog.c: Our own tables: names, object ids, attribute numbers. ---- */
 
 /*
  * What users call and read is in one schema, our tables in another one, in
@@ -59,43 +162,8 @@ enum OutboxLeafAttribute
 #define OUTBOX_EVENT_TOMBSTONE_ONLY 0x0010  /* the event is published as a null value */
 #define OUTBOX_EVENT_TOMBSTONES (OUTBOX_EVENT_TOMBSTONE_AFTER | OUTBOX_EVENT_TOMBSTONE_ONLY)
 
-/* Is this function outbox.decode()? It neither raises nor depends on settings. */
-extern bool OutboxIsDecode(Oid function);
-
-/*
- * All of these look in the system catalogs (a cached syscache probe) and so
- * need a transaction. They follow DROP and CREATE EXTENSION: nothing is
- * remembered beyond the syscache.
- */
-extern Oid OutboxExtensionOid(bool missing_ok);
-extern Oid OutboxOwner(void);                      /* owner of the extension: reads and writes our tables */
-extern Oid OutboxInstallation(void);               /* oid of outbox_internal.event_seq: changes when the extension is created anew; InvalidOid: not there */
-extern Oid OutboxSchemaOid(void);                  /* of functions and views; raises when it is not there */
-extern Oid OutboxEventOid(void);                   /* outbox.event, the parent of the leaves; raises when it is not there */
-extern Oid OutboxRelationOid(const char *relname); /* of our tables, indexes, sequences; raises when it is not there */
-extern Oid OutboxRelationOwner(Oid relation);      /* raises when it is not there */
-
 /* Our own commands are on their way: refuse_ddl() lets them pass. Set around them, back also on error. */
 extern bool OutboxOwnDdl;
-
-/*
- * Opens a relation to look at its definition, in AccessShareLock when that is
- * free and without a lock when it is not: a writer must not queue behind DDL on
- * a view or table that its own statement does not touch. Whoever keeps what he
- * saw listens for invalidations. Raises when it is not there; relation_close()
- * with NoLock.
- */
-extern Relation OutboxOpenWithoutWait(Oid relation);
-
-/* AccessShareLock on all, or false at the first that is not to be had at once; what was taken stays. */
-extern bool OutboxLockWithoutWait(const List *relations);
-
-/*
- * Raises object_not_in_prerequisite_state when the extension's version in this
- * database is not that of the library. The first step of every function that
- * users call to read or change configuration; never of capture, which must go on.
- */
-extern void OutboxRequireVersion(void);
 
 /*
  * Runs as the extension's owner with search_path = pg_catalog, pg_temp until
@@ -110,8 +178,37 @@ typedef struct OutboxOwnerScope
 } OutboxOwnerScope;
 extern void OutboxOwnerBegin(OutboxOwnerScope *scope);
 
-/* The same for functions that users call: raises when the library and the SQL objects are of different versions. */
+extern bool OutboxIsDecode(Oid function);
+extern Oid OutboxExtensionOid(bool missing_ok);
+extern Oid OutboxOwner(void);
+extern Oid OutboxInstallation(void);
+extern Oid OutboxSchemaOid(void);
+extern Oid OutboxEventOid(void);
+extern Oid OutboxRelationOid(const char *relname);
+extern Oid OutboxRelationOwner(Oid relation);
+extern Relation OutboxOpenWithoutWait(Oid relation);
+extern bool OutboxLockWithoutWait(const List *relations);
+extern void OutboxRequireVersion(void);
 extern void OutboxApiBegin(OutboxOwnerScope *scope);
 extern void OutboxOwnerEnd(const OutboxOwnerScope *scope);
+
+/* ---- sequence.c: Numbers from our sequences, without the session noticing. ---- */
+
+/* A sequence as this backend knows it; starts zeroed, lives in static memory. */
+typedef struct OutboxSequence
+{
+	Oid relid;
+	OutboxRelLocator locator;
+	bool needs_wal;
+	Buffer buffer; /* where its page was last; only a guess */
+} OutboxSequence;
+
+extern void OutboxSequenceBind(OutboxSequence *sequence, Oid relid, bool lock);
+extern int64 OutboxSequenceNext(OutboxSequence *sequence);
+
+/* ---- statement.c: Statements of SQL on our own tables. ---- */
+
+extern char *OutboxExecute(const char *query, int nargs, const char *const *args);
+extern List *OutboxExecuteRows(const char *query, int nargs, const char *const *args);
 
 #endif /* OUTBOX_CATALOG_H */

@@ -27,7 +27,7 @@
 #include "utils/rel.h"
 #include "utils/resowner.h"
 
-#include "catalog/sequence.h"
+#include "catalog/catalog_private.h"
 #include "compat.h"
 
 /* Numbers that one WAL record covers: lost by a crash, and 100 bytes of WAL per so many events. */
@@ -35,6 +35,11 @@
 
 static Buffer pin_page(OutboxSequence *sequence);
 
+/*
+ * Finds the sequence's storage; with lock, also locks it until the end of the
+ * transaction and assigns its xid: once before the first number.  To be repeated
+ * when the transaction may have altered the sequence itself.
+ */
 void
 OutboxSequenceBind(OutboxSequence *sequence, Oid relid, bool lock)
 {
@@ -95,6 +100,7 @@ log_ahead(const OutboxSequence *sequence, Page page, HeapTupleHeader tuple, Size
 	PageSetLSN(page, recptr);
 }
 
+/* The next number; the sequence is bound and locked. */
 int64
 OutboxSequenceNext(OutboxSequence *sequence)
 {
@@ -132,6 +138,7 @@ OutboxSequenceNext(OutboxSequence *sequence)
 	return result;
 }
 
+/* The number before the one that comes next; needs no right on the sequence. */
 int64
 OutboxSequenceLast(Oid relid)
 {

@@ -12,11 +12,14 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "catalog/outbox_catalog.h"
-#include "catalog/statement.h"
+#include "catalog/catalog_private.h"
 
 static List *copy_rows(MemoryContext context);
 
+/*
+ * Runs one statement on our own tables as the extension's owner. Arguments are
+ * text; NULL is NULL. Returns the first column of the first row as text, or NULL.
+ */
 char *
 OutboxExecute(const char *query, int nargs, const char *const *args)
 {
@@ -26,6 +29,7 @@ OutboxExecute(const char *query, int nargs, const char *const *args)
 	return row ? row[0] : NULL;
 }
 
+/* The same, all rows: a list of char *[] (NULL for NULL), in CurrentMemoryContext. */
 List *
 OutboxExecuteRows(const char *query, int nargs, const char *const *args)
 {

@@ -37,14 +37,13 @@
 #include "utils/snapmgr.h"
 
 #include "catalog/outbox_catalog.h"
-#include "catalog/statement.h"
 #include "compat.h"
-#include "contract/environment/guard.h"
-#include "contract/prove/key_proof.h"
-#include "contract/view/partition.h"
-#include "ddl/renamed_source.h"
-#include "letters/dead_letter.h"
-#include "util/server_error.h"
+#include "contract/environment/environment.h"
+#include "contract/prove/prove.h"
+#include "contract/view/view.h"
+#include "ddl/ddl_private.h"
+#include "letters/letters.h"
+#include "util/util.h"
 
 PG_FUNCTION_INFO_V1(outbox_source_changes);
 

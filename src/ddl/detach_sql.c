@@ -25,20 +25,14 @@
 #include "utils/lsyscache.h"
 #include "utils/tuplestore.h"
 
-#include "catalog/arguments.h"
 #include "catalog/outbox_catalog.h"
-#include "catalog/statement.h"
 #include "compat.h"
-#include "contract/api/contract_api.h"
-#include "contract/api/source_trigger.h"
+#include "contract/api/api.h"
 #include "contract/compile/compile.h"
-#include "contract/compile/touch.h"
-#include "contract/environment/lock_attempts.h"
-#include "contract/prove/key_proof.h"
-#include "contract/view/key_view.h"
-#include "contract/view/stored_view.h"
-#include "contract/view/view_owner.h"
-#include "letters/dead_letter.h"
+#include "contract/environment/environment.h"
+#include "contract/prove/prove.h"
+#include "contract/view/view.h"
+#include "letters/letters.h"
 
 PG_FUNCTION_INFO_V1(outbox_detach);
 PG_FUNCTION_INFO_V1(outbox_reattach);

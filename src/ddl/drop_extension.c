@@ -40,8 +40,8 @@
 #include "utils/snapmgr.h"
 
 #include "catalog/outbox_catalog.h"
-#include "contract/environment/lock_attempts.h"
-#include "contract/view/key_view.h"
+#include "contract/environment/environment.h"
+#include "contract/view/view.h"
 
 PG_FUNCTION_INFO_V1(outbox_lock_before_drop);
 PG_FUNCTION_INFO_V1(outbox_lock_tables);

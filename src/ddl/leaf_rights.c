@@ -30,7 +30,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "ddl/leaf_rights.h"
+#include "ddl/ddl_private.h"
 
 static OutboxRelationHook next_hook = NULL;
 
@@ -38,6 +38,7 @@ static void meet_relation(OUTBOX_RELATION_HOOK_ARGS);
 static bool is_event(Oid relation);
 static void check_query(const Query *query);
 
+/* when the library is loaded */
 void
 OutboxLeafRightsInit(void)
 {

@@ -31,11 +31,11 @@
 #include "utils/lsyscache.h"
 
 #include "catalog/outbox_catalog.h"
-#include "contract/api/source_trigger.h"
-#include "contract/environment/guard.h"
-#include "contract/view/partition.h"
+#include "contract/api/api.h"
+#include "contract/environment/environment.h"
+#include "contract/view/view.h"
 #include "guc.h"
-#include "letters/dead_letter.h"
+#include "letters/letters.h"
 
 PG_FUNCTION_INFO_V1(outbox_partitions_changed);
 PG_FUNCTION_INFO_V1(outbox_tables_dropped);

@@ -47,9 +47,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "ddl/refuse_ddl.h"
-#include "ddl/refuse_object.h"
-#include "ddl/refuse_relation.h"
+#include "ddl/ddl_private.h"
 
 PG_FUNCTION_INFO_V1(outbox_refuse_ddl);
 
@@ -71,6 +69,7 @@ static void look_at_dropped_indexes(const List *names);
 static void look_at_list(const List *stmts);
 static bool is_harmless(AlterTableType type);
 
+/* when the library is loaded */
 void
 OutboxRefuseDdlInit(void)
 {

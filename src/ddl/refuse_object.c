@@ -38,7 +38,7 @@
 #include "utils/syscache.h"
 
 #include "catalog/outbox_catalog.h"
-#include "ddl/refuse_object.h"
+#include "ddl/ddl_private.h"
 
 /* What a command names: one object, or several to drop, and an extension. */
 typedef struct NamedObject
@@ -56,6 +56,9 @@ static Oid find_type(Node *name);
 static bool is_ours(const ObjectAddress *address);
 static bool is_in_our_schemas(Oid type);
 
+/*
+ * Raises insufficient_privilege if the command names the extension or an object of it, and the role does not own that.
+ */
 void
 OutboxRefuseStrangersToObjects(const Node *stmt)
 {
@@ -69,6 +72,7 @@ OutboxRefuseStrangersToObjects(const Node *stmt)
 		refuse_strangers(named.type, lfirst(lc));
 }
 
+/* Is this a command on an event trigger, for which no event trigger is called? */
 bool
 OutboxNamesEventTrigger(const Node *stmt)
 {

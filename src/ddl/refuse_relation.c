@@ -23,7 +23,7 @@
 #include "utils/lsyscache.h"
 
 #include "catalog/outbox_catalog.h"
-#include "ddl/refuse_relation.h"
+#include "ddl/ddl_private.h"
 
 static Oid named(const RangeVar *name);
 static Oid table_behind(Oid view);
@@ -31,6 +31,7 @@ static bool is_member(Oid relation);
 static bool is_named_in_script(const char *index);
 static bool is_written_past(Oid relation);
 
+/* Is it in one of our schemas? And is it the extension's? A name may be NULL, here and below. */
 bool
 OutboxNamesRelation(const RangeVar *name)
 {
@@ -69,6 +70,11 @@ named(const RangeVar *name)
 		: InvalidOid;
 }
 
+/*
+ * The relation if it is in one of our schemas, or InvalidOid. Raises what
+ * PostgreSQL would raise after it had the lock, when the role has neither the
+ * owner's rights nor this one.
+ */
 Oid
 OutboxRefuseStrangers(const RangeVar *name, AclMode right)
 {
@@ -82,6 +88,7 @@ OutboxRefuseStrangers(const RangeVar *name, AclMode right)
 	return InvalidOid; /* not reached */
 }
 
+/* Then raises for rules on a relation of ours, and for indexes and triggers where capture writes past them. */
 void
 OutboxRefuseOnLeaves(const RangeVar *name, AclMode right, NodeTag what)
 {
@@ -124,6 +131,7 @@ table_behind(Oid view)
 	return OidIsValid(schema) ? get_relname_relid(get_rel_name(view), schema) : InvalidOid;
 }
 
+/* Then raises for whatever is a relation of ours. */
 void
 OutboxRefuseChange(const RangeVar *name)
 {

@@ -18,9 +18,9 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "catalog/statement.h"
-#include "ddl/renamed_source.h"
-#include "letters/dead_letter.h"
+#include "catalog/outbox_catalog.h"
+#include "ddl/ddl_private.h"
+#include "letters/letters.h"
 
 /* A source that this transaction gives another name, or schema. */
 typedef struct RenamedSource
@@ -35,6 +35,7 @@ static List *renamed = NIL;
 
 static Oid relation_named(const RenamedSource *source);
 
+/* Before the command that gives it another name, or schema. */
 void
 OutboxNoteRenamedSource(Oid table)
 {
@@ -60,7 +61,11 @@ OutboxForgetRenamedSources(void)
 	renamed = NIL;
 }
 
-/* A source whose former name is another table's: the application writes to that one, and nobody captures it. */
+/*
+ * An OutboxGuardedStep: a gap for each that another table took the place of. At the end of the transaction; may raise.
+ *
+ * A source whose former name is another table's: the application writes to that one, and nobody captures it.
+ */
 void
 OutboxJudgeRenamedSources(void *arg)
 {

@@ -19,9 +19,8 @@
 #include "utils/tuplestore.h"
 
 #include "catalog/outbox_catalog.h"
-#include "catalog/statement.h"
-#include "contract/environment/lock_attempts.h"
-#include "contract/view/stored_view.h"
+#include "contract/environment/environment.h"
+#include "contract/view/view.h"
 
 PG_FUNCTION_INFO_V1(outbox_uninstall);
 

@@ -18,10 +18,7 @@
 #include "utils/xid8.h"
 
 #include "catalog/outbox_catalog.h"
-#include "catalog/sequence.h"
-#include "letters/dead_letter.h"
-#include "letters/letter_json.h"
-#include "letters/own_row.h"
+#include "letters/letters_private.h"
 
 /* What a message says of a value may be as long as the value. */
 #define MAX_TEXT_BYTES 8192
@@ -73,6 +70,10 @@ static void set_text(Datum *values, bool *nulls, AttrNumber column, const char *
 static void set_cut_text(Datum *values, bool *nulls, AttrNumber column, const char *text);
 static void set_jsonb(Datum *values, bool *nulls, AttrNumber column, Jsonb *value);
 
+/*
+ * Inserts the dead letter with the present (sub)transaction, whoever the user
+ * is: no permission is needed and no query runs.
+ */
 void
 OutboxDeadLetterInsert(const OutboxDeadLetter *letter)
 {
@@ -101,6 +102,7 @@ OutboxDeadLetterInsert(const OutboxDeadLetter *letter)
 	insert_row("dead_letter_entry", "dead_letter_entry_id_seq", values, nulls, Natts_letter);
 }
 
+/* Records that changes of a source produced no events; detail, for a person, may be NULL. The same terms. */
 void
 OutboxGapInsert(const char *contract, Oid source, const char *reason, const char *detail)
 {

@@ -21,7 +21,7 @@
 #include "utils/numeric.h"
 
 #include "compat.h"
-#include "letters/letter_json.h"
+#include "letters/letters_private.h"
 
 static void push_name(OutboxJsonbState *state, const char *name);
 static void push_value(OutboxJsonbState *state, Oid type, Datum value, bool isnull, int max_bytes);
@@ -32,6 +32,12 @@ static bool is_nested(const Jsonb *value);
 static Datum read_value(const char *text, Oid type, int32 typmod);
 static char *member_text(const JsonbValue *value);
 
+/*
+ * Columns of a row as a jsonb object: booleans, integers and jsonb as such,
+ * everything else as its text. Texts longer than max_bytes are cut and say so
+ * (0: never; only then the object can be read back). `columns` are numbers
+ * from 0. May raise: the types' output functions run, and an object has its limits.
+ */
 Jsonb *
 OutboxColumnsToJsonb(TupleDesc desc, const Datum *values, const bool *isnull,
 					 const int *columns, int ncolumns, int max_bytes)
@@ -50,6 +56,7 @@ OutboxColumnsToJsonb(TupleDesc desc, const Datum *values, const bool *isnull,
 	return JsonbValueToJsonb(state.result);
 }
 
+/* The same, whole, under the names table.column; the columns are deformed. */
 Jsonb *
 OutboxTableColumnsToJsonb(const char *table, TupleTableSlot *row, const int *columns, int ncolumns)
 {
@@ -67,6 +74,7 @@ OutboxTableColumnsToJsonb(const char *table, TupleTableSlot *row, const int *col
 	return JsonbValueToJsonb(state.result);
 }
 
+/* A lookup key: a row without NULLs. The same terms. */
 Jsonb *
 OutboxLookupToJsonb(TupleDesc desc, const Datum *values)
 {
@@ -76,6 +84,7 @@ OutboxLookupToJsonb(TupleDesc desc, const Datum *values)
 	return OutboxRowToJsonb(desc, values, isnull);
 }
 
+/* A whole row. The same terms. */
 Jsonb *
 OutboxRowToJsonb(TupleDesc desc, const Datum *values, const bool *isnull)
 {
@@ -163,6 +172,7 @@ text_to_json(JsonbValue *json, const char *text, int max_bytes)
 	json->val.string.len = strlen(shown);
 }
 
+/* The text itself, or a palloc'd beginning of it that says how much is missing. */
 const char *
 OutboxCutText(const char *text, int max_bytes)
 {
@@ -190,6 +200,13 @@ is_nested(const Jsonb *value)
 	return !JB_ROOT_IS_SCALAR(value);
 }
 
+/*
+ * Reads back what these wrote, by the names of the columns; one that is not
+ * there is NULL. Raises when a value does not fit its type any more. Domains
+ * are not checked: their values have been. So no code of their owners runs,
+ * but where they are inside rows and ranges; whoever calls this with the rights
+ * of a role asks first whether the input functions may run with them.
+ */
 void
 OutboxRowFromJsonb(TupleDesc desc, Jsonb *object, Datum *values, bool *isnull)
 {
@@ -207,6 +224,7 @@ OutboxRowFromJsonb(TupleDesc desc, Jsonb *object, Datum *values, bool *isnull)
 	}
 }
 
+/* The type by whose input function it reads a value of this type, and the modifier that it passes. */
 Oid
 OutboxReadBackType(Oid type, int32 *typmod)
 {

@@ -28,10 +28,8 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "letters/own_row.h"
-#include "util/catch.h"
-#include "util/server_error.h"
-#include "util/snapshot.h"
+#include "letters/letters_private.h"
+#include "util/util.h"
 
 /* The one without a constraint that the extension creates (sql/10_catalog.sql). */
 #define OUR_INDEX "dead_letter_entry_state_stage_idx"
@@ -54,6 +52,12 @@ static int leave_out_foreign_indexes(ResultRelInfo *target, Relation *left_out);
 static bool must_rethrow(const ErrorData *error);
 static void report(const OwnRow *row, const ErrorData *error);
 
+/*
+ * Inserts a row that has all columns of the relation, which is locked for it,
+ * with indexes and triggers, those of the DBA included. What theirs raise is
+ * logged and does not fail the write. Raises what the server itself is in
+ * trouble with.
+ */
 void
 OutboxInsertOwnRow(Relation rel, Datum *values, bool *nulls)
 {

@@ -15,16 +15,18 @@
 #include "executor/spi.h"
 
 #include "catalog/outbox_catalog.h"
-#include "letters/rejected.h"
+#include "letters/letters_private.h"
 
 static uint64 execute(const char *query, int nargs, int64 letter);
 
+/* The relay shall offer the event of a dead letter again. False: it is not kept any more. */
 bool
 OutboxRedriveRejected(int64 letter)
 {
 	return execute("UPDATE outbox_internal.held_event SET state = 'redrive' WHERE letter = $1 AND state = 'rejected'", 1, letter) > 0;
 }
 
+/* The event of a dead letter is not wanted any more; whatever waits behind it may go. False: it is not kept. */
 bool
 OutboxDropRejected(int64 letter)
 {
@@ -32,6 +34,8 @@ OutboxDropRejected(int64 letter)
 }
 
 /*
+ * Once after any number of the above: makes the relays look.
+ *
  * All of them, in one order: two callers never wait for each other.  Nor does a relay for a caller who leaves his
  * transaction open: it stores rows that refer to the sink.
  */

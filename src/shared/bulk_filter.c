@@ -30,7 +30,7 @@
 #include "storage/shmem.h"
 
 #include "guc.h"
-#include "shared/bulk_filter.h"
+#include "shared/shared_private.h"
 
 #define TRANCHE "outbox_bulk_filters"
 
@@ -89,6 +89,7 @@ area_chunks(void)
 	return (int) ((int64) outbox_bulk_filter_memory * 1024 / (int64) CHUNK_BYTES);
 }
 
+/* Called by shared_state.c, while it requests and initialises the shared memory. */
 void
 OutboxBulkFiltersRequest(void)
 {
@@ -113,8 +114,13 @@ OutboxBulkFiltersStartup(void)
 	area = ShmemInitStruct("outbox_ext bulk filter area", Max(mul_size(CHUNK_BYTES, shared->nchunks), 1), &found);
 }
 
-/* ---- the transaction with very many keys -------------------------------------- */
-
+/*
+ * Claims an empty filter at the present nest level; -1 when none is free, there
+ * is no room, or no shared memory. Its owner fills it before anybody else asks
+ * it, and it does not change any more then. Never raises.
+ *
+ * ---- the transaction with very many keys --------------------------------------
+ */
 int
 OutboxBulkFilterCreate(uint64 nkeys)
 {
@@ -232,8 +238,12 @@ bit_of(uint64 mixed, int word)
 	return (uint32) 1 << (((uint32) mixed * factors[word]) >> 27);
 }
 
-/* ---- the end ------------------------------------------------------------------- */
-
+/*
+ * The end of a subtransaction at this nest level, and of the transaction: when
+ * nobody asks the filters any more. Never raise.
+ *
+ * ---- the end -------------------------------------------------------------------
+ */
 void
 OutboxBulkFiltersPromote(int nest_level)
 {
@@ -275,8 +285,11 @@ withdraw(uint64 which)
 	mine &= ~which;
 }
 
-/* ---- the others ---------------------------------------------------------------- */
-
+/*
+ * One of the keys, rarely by mistake; false: none of them, certainly.
+ *
+ * ---- the others ----------------------------------------------------------------
+ */
 bool
 OutboxBulkFilterMayHave(int filter, const uint64 *keys, int nkeys)
 {

@@ -14,7 +14,7 @@
 
 #include "common/hashfn.h"
 
-#include "shared/shared_state.h"
+#include "shared/shared_private.h"
 
 static OutboxCounter *
 find_counter(OutboxDatabase *db, int32 contract_id, bool add)
@@ -63,6 +63,7 @@ raise_to(OutboxCounter *counter, int value, uint64 amount)
 		;
 }
 
+/* Adds to a contract's counters (since server start). Never raises; no-op without shared memory. */
 void
 OutboxCountCaptured(int32 contract_id, uint64 events, uint64 dead_letters)
 {
@@ -74,6 +75,9 @@ OutboxCountCaptured(int32 contract_id, uint64 events, uint64 dead_letters)
 	add(counter, COUNTER_DEAD_LETTERS, dead_letters);
 }
 
+/*
+ * Adds to a contract's cost. The same terms; OutboxCountersFind in the same transaction makes sure that it is heard.
+ */
 void
 OutboxCountCost(int32 contract_id, const OutboxCost *cost)
 {
@@ -150,6 +154,7 @@ find_schema(OutboxDatabase *db, int32 schema_id, bool add)
 	return NULL;
 }
 
+/* The same for events by pinned schema, which tells the event type. */
 void
 OutboxCountSchema(int32 schema_id, uint64 events)
 {

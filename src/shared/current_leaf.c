@@ -25,7 +25,7 @@
 #include "utils/snapmgr.h"
 
 #include "catalog/outbox_catalog.h"
-#include "shared/shared_state.h"
+#include "shared/shared_private.h"
 
 static bool has_state(HeapTuple tuple, TupleDesc desc, const char *state);
 
@@ -81,6 +81,11 @@ has_state(HeapTuple tuple, TupleDesc desc, const char *state)
 		memcmp(VARDATA_ANY(word), state, strlen(state)) == 0;
 }
 
+/*
+ * The leaf that writers use now, from shared memory; the first caller after a
+ * start loads it from outbox_internal.leaf with a fresh snapshot.  Without preloading
+ * it is read from the catalog.
+ */
 int
 OutboxCurrentLeaf(void)
 {
@@ -106,6 +111,12 @@ OutboxCurrentLeaf(void)
 	return (int) leaf;
 }
 
+/*
+ * What the current leaf's size is to be added to for the bytes that are not
+ * acknowledged, as the keeper said last: those of full leaves, less what is
+ * acknowledged of the current one. The first caller after a start loads them
+ * with the current leaf.
+ */
 int64
 OutboxClosedBytes(void)
 {
@@ -121,6 +132,10 @@ OutboxClosedBytes(void)
 	return (int64) closed_bytes;
 }
 
+/*
+ * Stores what the table says, unconditionally. In a transaction that has read
+ * outbox_internal.leaf, by the keeper alone: nobody else changes it.
+ */
 void
 OutboxStoreLeaves(const OutboxLeafSummary *summary)
 {
@@ -137,6 +152,7 @@ OutboxStoreLeaves(const OutboxLeafSummary *summary)
 	pg_memory_barrier();
 }
 
+/* Counts the changes of outbox_internal.leaf. Never raises; 0 without shared memory. */
 uint32
 OutboxLeafChanges(void)
 {
@@ -145,6 +161,7 @@ OutboxLeafChanges(void)
 	return db == NULL ? 0 : pg_atomic_read_u32(&db->leaf_changes);
 }
 
+/* A recorded position is asked for that is newer than this. Never raises. */
 uint64
 OutboxFreezeXmax(void)
 {

@@ -23,7 +23,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "guc.h"
-#include "shared/shared_state.h"
+#include "shared/shared_private.h"
 
 #define OWNER(dboid, installation) (((uint64) (dboid) << 32) | (installation))
 #define OWNER_DATABASE(owner) ((Oid) ((owner) >> 32))
@@ -41,6 +41,7 @@ static OutboxDatabase *find_or_claim(uint64 owner);
 static OutboxDatabase *claim(uint64 owner);
 static bool evict_dropped_databases(void);
 
+/* The slot that OutboxMyDatabase found last if it is still ours, else NULL. Never raises. */
 OutboxDatabase *
 OutboxMyDatabaseCached(void)
 {
@@ -59,6 +60,11 @@ created_by_this_transaction(Oid installation)
 	return result;
 }
 
+/*
+ * The slot of this database's installation, claimed when there is none yet.
+ * NULL: no shared memory, no extension, all slots taken, or the extension was
+ * created by this very transaction.  Needs a transaction; may read catalogs.
+ */
 OutboxDatabase *
 OutboxMyDatabase(void)
 {
@@ -192,6 +198,7 @@ evict_dropped_databases(void)
 	return evicted;
 }
 
+/* Frees this database's slot when its installation is gone; for the probe. */
 void
 OutboxDatabaseSweep(void)
 {

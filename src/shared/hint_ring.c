@@ -23,11 +23,12 @@
 #include "storage/shmem.h"
 
 #include "guc.h"
-#include "shared/shared_state.h"
+#include "shared/shared_private.h"
 
 /* Hints copied per lock hold, so that a drain never delays writers for long. */
 #define DRAIN_CHUNK 4096
 
+/* Pushes hints of MyDatabaseId's transaction; callable at PRE_COMMIT and PRE_PREPARE. Never raises. */
 void
 OutboxHintsPush(const OutboxHint *hints, int n)
 {
@@ -54,12 +55,14 @@ OutboxHintsPush(const OutboxHint *hints, int n)
 	LWLockRelease(db->ring_lock);
 }
 
+/* Finds out whom OutboxWakeRelays wakes, for a transaction that captures nothing. Reads the catalog. */
 void
 OutboxWakePrepare(void)
 {
 	(void) OutboxMyDatabase();
 }
 
+/* Sets the latches of this database's relays. Safe in a commit callback: no lock that can wait long, no error. */
 void
 OutboxWakeRelays(void)
 {
@@ -119,6 +122,12 @@ copy_hints(OutboxDatabase *db, uint64 tail, uint64 end, OutboxHint *out)
 	return true;
 }
 
+/*
+ * Copies the new hints since the cursor into *hints (palloc'd array, reused
+ * and grown by the function, in cursor's memory context) and returns how many;
+ * -1: hints were lost (first call, overflow, no shared memory), scan the leaves.
+ * Must be called AFTER the snapshot it serves was taken.
+ */
 int
 OutboxHintsDrain(OutboxRingCursor *cursor, OutboxHint **hints, int *capacity)
 {
@@ -163,6 +172,7 @@ OutboxHintsDrain(OutboxRingCursor *cursor, OutboxHint **hints, int *capacity)
 	return (int) (head - tail);
 }
 
+/* Is there something in the ring beyond the cursor? Unlocked, cheap. */
 bool
 OutboxHintsWaiting(const OutboxRingCursor *cursor)
 {

@@ -36,8 +36,7 @@
 #include "storage/shmem.h"
 
 #include "compat.h"
-#include "shared/bulk_filter.h"
-#include "shared/ticket_keys.h"
+#include "shared/shared_private.h"
 
 #define TRANCHE "outbox_key_tickets"
 
@@ -97,6 +96,7 @@ tickets_size(void)
 	return mul_size(sizeof(Ticket), MaxBackends * PER_SESSION);
 }
 
+/* Called by shared_state.c, while it requests and initialises the shared memory. */
 void
 OutboxTicketsRequest(void)
 {
@@ -124,6 +124,7 @@ OutboxTicketsStartup(void)
 	}
 }
 
+/* True when the library was preloaded. */
 bool
 OutboxTicketsAvailable(void)
 {
@@ -148,8 +149,14 @@ is_held(int index)
 	return index % PER_SESSION == HELD;
 }
 
-/* ---- drawing, and waiting ------------------------------------------------------ */
-
+/*
+ * Draws a ticket for these keys of MyDatabaseId, behind all tickets that have
+ * one of them, or `ahead` of all who wait, behind those that are held; so it is,
+ * too, when this transaction holds a ticket already. True when it is its turn at once. The ticket belongs
+ * to the present subtransaction. May raise before it is drawn, not after.
+ *
+ * ---- drawing, and waiting ------------------------------------------------------
+ */
 bool
 OutboxTicketDraw(const OutboxTicketPart *parts, int nparts, bool ahead)
 {
@@ -187,6 +194,9 @@ release_at_exit(int code, Datum arg)
 	OutboxBulkFiltersForget();
 }
 
+/*
+ * Is it our turn? Then the keys are ours to the end of the transaction. Our latch is set when it may be. Never raises.
+ */
 bool
 OutboxTicketTurn(void)
 {
@@ -232,6 +242,9 @@ take_turn(void)
 }
 
 /*
+ * The ticket whose holder keeps us waiting by reading; 0: whoever holds what
+ * we wait for has read and commits. Never raises.
+ *
  * Who waits for somebody who waits has the same one in the way. A holder that
  * waits itself, for a lock of the server, perhaps for one of ours, or for
  * further keys, may need us to give up.
@@ -259,6 +272,7 @@ waits_for_lock(int proc)
 	return GetPGProcByNumber(proc)->waitStatus == PROC_WAIT_STATUS_WAITING;
 }
 
+/* Gives back the ticket whose turn has not come. Never raises. */
 void
 OutboxTicketReturn(void)
 {
@@ -270,6 +284,7 @@ OutboxTicketReturn(void)
 	LWLockRelease(shared->lock);
 }
 
+/* Our reading is over: what comes now is the commit. Never raises. */
 void
 OutboxTicketHasRead(void)
 {
@@ -353,8 +368,12 @@ wake_those_behind(int index)
 	}
 }
 
-/* ---- the end ---------------------------------------------------------------------- */
-
+/*
+ * The end of a subtransaction at this nest level, and of the transaction, when
+ * everybody sees what it did: before the filters of the tickets go. Never raise.
+ *
+ * ---- the end ----------------------------------------------------------------------
+ */
 void
 OutboxTicketsPromote(int nest_level)
 {
@@ -398,8 +417,11 @@ OutboxTicketsForget(void)
 	LWLockRelease(shared->lock);
 }
 
-/* ---- for those who look -------------------------------------------------------------- */
-
+/*
+ * All of them in the order in which they were drawn, in CurrentMemoryContext.
+ *
+ * ---- for those who look --------------------------------------------------------------
+ */
 OutboxTicketInfo *
 OutboxTicketsList(int *n)
 {

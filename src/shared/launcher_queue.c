@@ -13,7 +13,7 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 
-#include "shared/relay_slots.h"
+#include "shared/shared_private.h"
 
 static void
 launcher_detach(int code, Datum arg)
@@ -23,6 +23,7 @@ launcher_detach(int code, Datum arg)
 	SpinLockRelease(&outbox_shared->launcher_lock);
 }
 
+/* the launcher registers its latch */
 void
 OutboxLauncherAttach(void)
 {
@@ -32,7 +33,11 @@ OutboxLauncherAttach(void)
 	before_shmem_exit(launcher_detach, 0);
 }
 
-/* InvalidOid: all databases. */
+/*
+ * "look at this database again", InvalidOid: at all; safe in a commit callback
+ *
+ * InvalidOid: all databases.
+ */
 void
 OutboxLauncherPoke(Oid dboid)
 {
@@ -77,7 +82,11 @@ OutboxLauncherNextPoked(Oid *dboid)
 
 /* ---- is the server out of background workers? -------------------------------- */
 
-/* For the launcher; returns what was said before. */
+/*
+ * The launcher remembers whether it found a free background worker the last time; returns what it remembered.
+ *
+ * For the launcher; returns what was said before.
+ */
 bool
 OutboxLauncherSetNoWorker(bool no_worker)
 {
@@ -90,6 +99,7 @@ OutboxLauncherSetNoWorker(bool no_worker)
 	return before;
 }
 
+/* no background worker was free the last time it asked for one */
 bool
 OutboxLauncherLacksWorkers(void)
 {
@@ -103,8 +113,11 @@ OutboxLauncherLacksWorkers(void)
 	return no_worker;
 }
 
-/* ---- the probe says whether it came to its end ------------------------------ */
-
+/*
+ * ---- the launcher's probe ----
+ *
+ * ---- the probe says whether it came to its end ------------------------------
+ */
 uint32
 OutboxProbeBegin(void)
 {

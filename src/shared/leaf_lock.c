@@ -22,7 +22,7 @@
 #include "utils/snapmgr.h"
 
 #include "catalog/outbox_catalog.h"
-#include "shared/outbox_shared.h"
+#include "shared/shared_private.h"
 
 /* By number; a leaf's relation never changes while this outbox_internal.leaf is there. */
 static struct
@@ -34,6 +34,7 @@ static struct
 static void read_relids(void);
 static void set_tag(LOCKTAG *tag, Oid relid);
 
+/* By its number. Remembered by the backend; raises when outbox_internal.leaf has no such row. */
 Oid
 OutboxLeafRelation(int leaf)
 {
@@ -83,6 +84,9 @@ set_tag(LOCKTAG *tag, Oid relid)
 	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, OutboxRelationOid("leaf"), relid, 0);
 }
 
+/*
+ * The writer's lock on a leaf, for CurrentResourceOwner; false: not to be had without waiting. Comes before that on the relation.
+ */
 bool
 OutboxLeafLockToWrite(Oid relid, bool wait)
 {
@@ -92,6 +96,7 @@ OutboxLeafLockToWrite(Oid relid, bool wait)
 	return LockAcquire(&tag, RowExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
 }
 
+/* No open or prepared transaction has the writer's lock. Never waits. */
 bool
 OutboxLeafHasNoWriters(Oid relid)
 {

@@ -1,12 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * outbox_shared.h
- *	  Where capture and the relay meet in shared memory: hints, wake-up,
- *	  the current leaf, relay slots, counters.
- *
- * Everything here is an accelerator or a display.  Nothing is lost when the
- * shared memory is empty (after a start or a crash), when a ring overflows,
- * or when the library was not preloaded: the relay then scans the leaves.
+ *	  Shared memory of all sessions and relays.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,9 +9,142 @@
 #define OUTBOX_SHARED_H
 
 #include "datatype/timestamp.h"
+#include "port/atomics.h"
 #include "storage/block.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/spin.h"
 
-#include "shared/meter.h"
+/* ---- bulk_filter.c: Which keys a transaction with very many of them has locked. ---- */
+
+/* ---- the transaction with very many keys ---- */
+
+/* ---- the others ---- */
+
+extern int OutboxBulkFilterCreate(uint64 nkeys);
+extern void OutboxBulkFilterAdd(int filter, uint64 key);
+extern void OutboxBulkFiltersPromote(int nest_level);
+extern void OutboxBulkFiltersDrop(int nest_level);
+extern void OutboxBulkFiltersForget(void);
+
+/* ---- key_ticket.c: Who reads which keys at commit, and who is next. ---- */
+
+/* What a ticket has room for; keys beyond it stand for their whole classes, classes beyond it for everything. */
+#define OUTBOX_TICKET_KEYS 512
+#define OUTBOX_TICKET_PARTS 16
+
+/* Keys of one lock class, or all of them. */
+typedef struct OutboxTicketPart
+{
+	uint64 lock_class;
+	bool whole; /* very many keys */
+	int filter; /* which they are (shared/bulk_filter.h), or -1: unknown */
+	int nkeys;
+	uint64 *keys; /* sorted, without duplicates */
+} OutboxTicketPart;
+
+/* A ticket of MyDatabaseId. */
+typedef struct OutboxTicketInfo
+{
+	int pid;
+	bool waits;
+	bool reads;       /* else, when it does not wait, it commits */
+	int nkeys;        /* -1: very many */
+	int blocking_pid; /* 0: nobody is known to be in the way */
+} OutboxTicketInfo;
+
+extern int OutboxSortKeys(uint64 *keys, int nkeys);
+extern bool OutboxTicketsAvailable(void);
+extern bool OutboxTicketDraw(const OutboxTicketPart *parts, int nparts, bool ahead);
+extern bool OutboxTicketTurn(void);
+extern uint64 OutboxTicketReader(void);
+extern void OutboxTicketReturn(void);
+extern void OutboxTicketHasRead(void);
+extern void OutboxTicketsPromote(int nest_level);
+extern void OutboxTicketsDrop(int nest_level);
+extern void OutboxTicketsForget(void);
+
+/* ---- What a sink's relay has counted since the server started. ---- */
+
+/*
+ * Kept in the relay's slot over any number of its processes, so that a
+ * monitoring system sees counters that only grow. The relay counts in a copy
+ * of its own and stores it along with its report.
+ */
+
+/* Pinned schemas that are counted apart; a power of two. */
+#define OUTBOX_METER_TYPES 256
+#define OUTBOX_METER_NO_TYPE 0xFFFF
+
+/* Upper bounds in microseconds, as Prometheus has them; the last bucket has none. */
+#define OUTBOX_LATENCY_BOUNDS                                                                               \
+	{                                                                                                       \
+		250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, \
+			10000000, 30000000, 60000000, 300000000, INT64CONST(3600000000)                                 \
+	}
+#define OUTBOX_LATENCY_BUCKETS 20
+
+typedef struct OutboxMeterType
+{
+	int32 schema_id; /* 0 = unused */
+	uint64 events;
+} OutboxMeterType;
+
+typedef struct OutboxMeter
+{
+	uint64 events;                          /* acknowledged */
+	uint64 bytes;                           /* key and payload of their messages */
+	uint64 retries;                         /* lives of the sink that ended early */
+	uint64 latency_sum;                     /* microseconds from occurred_at to the acknowledgement */
+	uint64 latency[OUTBOX_LATENCY_BUCKETS]; /* events per bucket, not cumulated */
+	OutboxMeterType types[OUTBOX_METER_TYPES];
+} OutboxMeter;
+
+/* Index of a schema in types, added if need be; OUTBOX_METER_NO_TYPE when they are full. */
+static inline uint16
+OutboxMeterFindType(OutboxMeter *meter, int32 schema_id)
+{
+	for (uint32 probe = 0; probe < OUTBOX_METER_TYPES; probe++)
+	{
+		uint32 i = ((uint32) schema_id + probe) & (OUTBOX_METER_TYPES - 1);
+
+		if (meter->types[i].schema_id == schema_id)
+			return (uint16) i;
+		if (meter->types[i].schema_id == 0)
+		{
+			meter->types[i].schema_id = schema_id;
+			return (uint16) i;
+		}
+	}
+	return OUTBOX_METER_NO_TYPE;
+}
+
+/* An event was acknowledged. */
+static inline void
+OutboxMeterEvent(OutboxMeter *meter, uint16 type, TimestampTz occurred_at, TimestampTz now)
+{
+	static const int64 bounds[OUTBOX_LATENCY_BUCKETS - 1] = OUTBOX_LATENCY_BOUNDS;
+	int64 latency = now > occurred_at ? now - occurred_at : 0;
+	int bucket = 0;
+
+	while (bucket < OUTBOX_LATENCY_BUCKETS - 1 && latency > bounds[bucket])
+		bucket++;
+	meter->events++;
+	meter->latency_sum += (uint64) latency;
+	meter->latency[bucket]++;
+	if (type != OUTBOX_METER_NO_TYPE)
+		meter->types[type].events++;
+}
+
+/* ----
+ * Where capture and the relay meet in shared memory: hints, wake-up, the current leaf, relay slots, counters.
+ * ---- */
+
+/*
+ * Everything here is an accelerator or a display.  Nothing is lost when the
+ * shared memory is empty (after a start or a crash), when a ring overflows,
+ * or when the library was not preloaded: the relay then scans the leaves.
+ */
 
 /*
  * "Transaction xid wrote events into blocks first..last of this leaf's storage."
@@ -79,50 +207,11 @@ typedef struct OutboxRelayInfo
 	OutboxRelayReport report;
 } OutboxRelayInfo;
 
-/* Called from _PG_init while shared_preload_libraries are loaded. */
-extern void OutboxSharedInit(void);
-
-/* True when the library was preloaded: ring, relay slots and counters exist. */
-extern bool OutboxSharedAvailable(void);
-
 /* ---- the writer's side ---- */
-
-/* Pushes hints of MyDatabaseId's transaction; callable at PRE_COMMIT and PRE_PREPARE. Never raises. */
-extern void OutboxHintsPush(const OutboxHint *hints, int n);
-
-/* Finds out whom OutboxWakeRelays wakes, for a transaction that captures nothing. Reads the catalog. */
-extern void OutboxWakePrepare(void);
-
-/* Sets the latches of this database's relays. Safe in a commit callback: no lock that can wait long, no error. */
-extern void OutboxWakeRelays(void);
-
-/*
- * The leaf that writers use now, from shared memory; the first caller after a
- * start loads it from outbox_internal.leaf with a fresh snapshot.  Without preloading
- * it is read from the catalog.
- */
-extern int OutboxCurrentLeaf(void);
-
-/*
- * What the current leaf's size is to be added to for the bytes that are not
- * acknowledged, as the keeper said last: those of full leaves, less what is
- * acknowledged of the current one. The first caller after a start loads them
- * with the current leaf.
- */
-extern int64 OutboxClosedBytes(void);
 
 /* ---- leaf_lock.c: which relation a leaf is, and who writes to it ---- */
 
 #define OUTBOX_MAX_LEAVES 1024
-
-/* By its number. Remembered by the backend; raises when outbox_internal.leaf has no such row. */
-extern Oid OutboxLeafRelation(int leaf);
-
-/* The writer's lock on a leaf, for CurrentResourceOwner; false: not to be had without waiting. Comes before that on the relation. */
-extern bool OutboxLeafLockToWrite(Oid relid, bool wait);
-
-/* No open or prepared transaction has the writer's lock. Never waits. */
-extern bool OutboxLeafHasNoWriters(Oid relid);
 
 /* ---- the keeper's side: which leaf is written ---- */
 
@@ -134,21 +223,6 @@ typedef struct OutboxLeafSummary
 	int64 closed_bytes;
 	bool changed; /* since the keeper stored it last */
 } OutboxLeafSummary;
-
-/*
- * Stores what the table says, unconditionally. In a transaction that has read
- * outbox_internal.leaf, by the keeper alone: nobody else changes it.
- */
-extern void OutboxStoreLeaves(const OutboxLeafSummary *summary);
-
-/* Counts the changes of outbox_internal.leaf. Never raises; 0 without shared memory. */
-extern uint32 OutboxLeafChanges(void);
-
-/* A recorded position is asked for that is newer than this. Never raises. */
-extern uint64 OutboxFreezeXmax(void);
-
-/* Adds to a contract's counters (since server start). Never raises; no-op without shared memory. */
-extern void OutboxCountCaptured(int32 contract_id, uint64 events, uint64 dead_letters);
 
 /* What capture did for a contract, and the time that writers spent on it. */
 typedef struct OutboxCost
@@ -171,44 +245,171 @@ typedef struct OutboxContractCounters
 	OutboxCost cost;
 } OutboxContractCounters;
 
-/* Adds to a contract's cost. The same terms; OutboxCountersFind in the same transaction makes sure that it is heard. */
+/* ---- the relay's side ---- */
+
+extern void OutboxSharedInit(void);
+extern bool OutboxSharedAvailable(void);
+extern void OutboxHintsPush(const OutboxHint *hints, int n);
+extern void OutboxWakePrepare(void);
+extern void OutboxWakeRelays(void);
+extern int OutboxCurrentLeaf(void);
+extern int64 OutboxClosedBytes(void);
+extern Oid OutboxLeafRelation(int leaf);
+extern bool OutboxLeafLockToWrite(Oid relid, bool wait);
+extern bool OutboxLeafHasNoWriters(Oid relid);
+extern void OutboxStoreLeaves(const OutboxLeafSummary *summary);
+extern uint32 OutboxLeafChanges(void);
+extern uint64 OutboxFreezeXmax(void);
+extern void OutboxCountCaptured(int32 contract_id, uint64 events, uint64 dead_letters);
 extern void OutboxCountCost(int32 contract_id, const OutboxCost *cost);
 extern void OutboxCountersFind(void);
 extern bool OutboxGetCounters(int32 contract_id, OutboxContractCounters *counters);
-
-/* The same for events by pinned schema, which tells the event type. */
 extern void OutboxCountSchema(int32 schema_id, uint64 events);
 extern bool OutboxGetSchemaCounter(int32 schema_id, uint64 *events);
-
-/* ---- the relay's side ---- */
-
-/* Claims the slot that the launcher reserved and registers MyLatch; false if it is gone. Detaches at exit. */
 extern bool OutboxRelayAttach(int slot, uint32 slot_generation);
 extern void OutboxRelaySetReport(const OutboxRelayReport *report, const OutboxMeter *meter);
-
-/* What the processes before this one have counted. */
 extern void OutboxRelayGetMeter(OutboxMeter *meter);
-
-/*
- * Copies the new hints since the cursor into *hints (palloc'd array, reused
- * and grown by the function, in cursor's memory context) and returns how many;
- * -1: hints were lost (first call, overflow, no shared memory), scan the leaves.
- * Must be called AFTER the snapshot it serves was taken.
- */
 extern int OutboxHintsDrain(OutboxRingCursor *cursor, OutboxHint **hints, int *capacity);
-
-/* Is there something in the ring beyond the cursor? Unlocked, cheap. */
 extern bool OutboxHintsWaiting(const OutboxRingCursor *cursor);
-
-/* ---- the launcher's side, and status ---- */
 extern void OutboxRelayRelease(int slot, uint32 slot_generation);
 extern bool OutboxRelayLookup(int32 sink_id, OutboxRelayInfo *info);
-
-/* What the sink's relays have counted, also when none runs now. */
 extern bool OutboxRelayLookupMeter(int32 sink_id, OutboxMeter *meter);
-extern void OutboxLauncherAttach(void);    /* the launcher registers its latch */
-extern void OutboxLauncherPoke(Oid dboid); /* "look at this database again", InvalidOid: at all; safe in a commit callback */
+extern void OutboxLauncherAttach(void);
+extern void OutboxLauncherPoke(Oid dboid);
 extern bool OutboxLauncherNextPoked(Oid *dboid);
-extern bool OutboxLauncherLacksWorkers(void); /* no background worker was free the last time it asked for one */
+extern bool OutboxLauncherLacksWorkers(void);
+
+/* ---- shared_state.c: Layout of the shared memory; private to src/shared/ and the launcher. ---- */
+
+/* Relays of one server; a database slot refers to them by a 64-bit mask. */
+#define OUTBOX_MAX_RELAYS 64
+#define OUTBOX_COUNTERS 512 /* contracts, and schemas, per database that are counted; a power of two */
+#define OUTBOX_POKES 64
+
+/* What is counted per contract. */
+enum
+{
+	COUNTER_EVENTS,
+	COUNTER_DEAD_LETTERS,
+	COUNTER_CALLS,
+	COUNTER_SKIPS,
+	COUNTER_TRANSITIONS,
+	COUNTER_CALL_NS,
+	COUNTER_MAX_CALL_NS,
+	COUNTER_FLUSHES,
+	COUNTER_FLUSH_KEYS,
+	COUNTER_FLUSH_NS,
+	COUNTER_MAX_FLUSH_NS,
+	OUTBOX_COUNTER_VALUES
+};
+
+typedef struct OutboxCounter
+{
+	pg_atomic_uint32 contract_id; /* 0 = unused */
+	pg_atomic_uint64 values[OUTBOX_COUNTER_VALUES];
+} OutboxCounter;
+
+typedef struct OutboxSchemaCounter
+{
+	pg_atomic_uint32 schema_id; /* 0 = unused */
+	pg_atomic_uint64 events;
+} OutboxSchemaCounter;
+
+/*
+ * What the writers and relays of one database share.
+ *
+ * The owner is (database oid, oid of its outbox_internal.event_seq): the second half
+ * changes when the extension is dropped and created again.  It is written
+ * under registry and ring lock and read without.
+ *
+ * head counts the hints ever pushed; each claim of the slot starts it 2^40
+ * further, so that a cursor of a former owner is always "too far behind".
+ */
+typedef struct OutboxDatabase
+{
+	pg_atomic_uint64 owner; /* 0 = free */
+	pg_atomic_uint64 head;
+	pg_atomic_uint64 relays;       /* mask of the relay slots to wake */
+	pg_atomic_uint32 current_leaf; /* 0 = not loaded since the slot was claimed */
+	pg_atomic_uint32 leaf_changes; /* counts the keeper's changes of outbox_internal.leaf */
+	pg_atomic_uint64 freeze_xmax;  /* a position beyond it lets every frozen leaf pass */
+	pg_atomic_uint64 closed_bytes; /* an int64: see OutboxClosedBytes */
+	LWLock *ring_lock;
+	OutboxCounter counters[OUTBOX_COUNTERS];
+	OutboxSchemaCounter schema_counters[OUTBOX_COUNTERS];
+	OutboxHint ring[FLEXIBLE_ARRAY_MEMBER]; /* outbox.ring_size entries */
+} OutboxDatabase;
+
+typedef enum OutboxRelayPhase
+{
+	OUTBOX_PHASE_IDLE,     /* wanted, no worker */
+	OUTBOX_PHASE_STARTING, /* a worker was asked for and has not attached yet */
+	OUTBOX_PHASE_RUNNING
+} OutboxRelayPhase;
+
+typedef struct OutboxRelaySlot
+{
+	bool in_use;
+	bool wanted; /* false: stop it, then free the slot */
+	uint32 slot_generation;
+	Oid dboid;
+	Oid installation; /* OutboxInstallation() */
+	int32 sink_id;
+	OutboxRelayPhase phase;
+	int pid;               /* of a running relay, else 0 */
+	Latch *volatile latch; /* read without lock by committing writers */
+	TimestampTz phase_since;
+	TimestampTz not_before; /* throttle: no start before */
+	int failures;           /* starts in a row that did not last */
+	OutboxRelayReport report;
+	OutboxMeter meter; /* last: it outlives the use of the slot */
+} OutboxRelaySlot;
+
+typedef struct OutboxShared
+{
+	LWLock *registry_lock;
+	LWLock *relays_lock;
+	uint64 claims; /* database slots claimed so far */
+	OutboxRelaySlot relays[OUTBOX_MAX_RELAYS];
+
+	slock_t launcher_lock; /* the rest of the struct */
+	Latch *launcher_latch;
+	bool poke_all;
+	int npokes;
+	Oid pokes[OUTBOX_POKES];
+	uint32 probe_token; /* the probe that runs now */
+	bool probe_done;    /* it reached its end */
+	bool no_worker;     /* the server had no free background worker for us the last time */
+} OutboxShared;
+
+/* NULL without preloading */
+extern OutboxShared *outbox_shared;
+
+extern void OutboxDatabaseSweep(void);
+
+/* ---- relay_slots.c: Relay slots as the launcher and its probe handle them. ---- */
+
+/* A relay slot without its report. */
+typedef struct OutboxRelayView
+{
+	bool in_use;
+	bool wanted;
+	uint32 slot_generation;
+	Oid dboid;
+	int32 sink_id;
+	OutboxRelayPhase phase;
+	TimestampTz phase_since;
+	TimestampTz not_before;
+} OutboxRelayView;
+
+extern int OutboxRelayWant(Oid dboid, Oid installation, const int32 *sink_ids, int n);
+extern void OutboxRelayGet(int slot, OutboxRelayView *view);
+extern uint32 OutboxRelayBeginStart(int slot);
+extern void OutboxRelayAbandonStart(int slot, uint32 slot_generation, bool counts, TimestampTz not_before);
+extern void OutboxRelayTerminate(int slot, uint32 slot_generation);
+extern bool OutboxLauncherSetNoWorker(bool no_worker);
+extern uint32 OutboxProbeBegin(void);
+extern void OutboxProbeDone(uint32 token);
+extern bool OutboxProbeSucceeded(uint32 token);
 
 #endif /* OUTBOX_SHARED_H */

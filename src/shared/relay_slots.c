@@ -6,6 +6,11 @@
  * One lock guards all slots: they change at the pace of process starts, and
  * reports are copied whole.
  *
+ * A slot belongs to (database, installation, sink) for as long as the sink is wanted, over
+ * any number of workers: it keeps the throttle and the last report between
+ * them.  Each worker gets a new slot_generation, so that one that comes too late
+ * cannot attach.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -17,7 +22,7 @@
 #include "utils/timestamp.h"
 
 #include "catalog/outbox_catalog.h"
-#include "shared/relay_slots.h"
+#include "shared/shared_private.h"
 
 /* A relay that ran for this long was no failure. */
 #define STEADY_MS 60000
@@ -29,6 +34,7 @@ static uint32 my_slot_generation = 0;
 
 static void detach(int code, Datum arg);
 
+/* Slot number of the relay that this process is, -1 = none. */
 int
 OutboxMyRelaySlot(void)
 {
@@ -138,8 +144,11 @@ throttle(OutboxRelaySlot *slot)
 												   Min(delay, THROTTLE_MAX_MS));
 }
 
-/* ---- the relay ------------------------------------------------------------ */
-
+/*
+ * Claims the slot that the launcher reserved and registers MyLatch; false if it is gone. Detaches at exit.
+ *
+ * ---- the relay ------------------------------------------------------------
+ */
 bool
 OutboxRelayAttach(int slot_number, uint32 slot_generation)
 {
@@ -208,6 +217,7 @@ OutboxRelaySetReport(const OutboxRelayReport *report, const OutboxMeter *meter)
 	LWLockRelease(outbox_shared->relays_lock);
 }
 
+/* What the processes before this one have counted. */
 void
 OutboxRelayGetMeter(OutboxMeter *meter)
 {
@@ -218,8 +228,11 @@ OutboxRelayGetMeter(OutboxMeter *meter)
 	LWLockRelease(outbox_shared->relays_lock);
 }
 
-/* ---- launcher, probe, status ---------------------------------------------- */
-
+/*
+ * ---- the launcher's side, and status ----
+ *
+ * ---- launcher, probe, status ----------------------------------------------
+ */
 void
 OutboxRelayRelease(int slot_number, uint32 slot_generation)
 {
@@ -231,6 +244,9 @@ OutboxRelayRelease(int slot_number, uint32 slot_generation)
 	LWLockRelease(outbox_shared->relays_lock);
 }
 
+/*
+ * Wants exactly these sinks of the database, in its present installation of the extension; returns how many found no free slot.
+ */
 int
 OutboxRelayWant(Oid dboid, Oid installation, const int32 *sink_ids, int n)
 {
@@ -282,6 +298,7 @@ OutboxRelayLookup(int32 sink_id, OutboxRelayInfo *info)
 	return i >= 0;
 }
 
+/* What the sink's relays have counted, also when none runs now. */
 bool
 OutboxRelayLookupMeter(int32 sink_id, OutboxMeter *meter)
 {
@@ -316,6 +333,7 @@ OutboxRelayGet(int slot_number, OutboxRelayView *view)
 	LWLockRelease(outbox_shared->relays_lock);
 }
 
+/* Idle and wanted becomes starting, with a new slot_generation (0: it is not both). */
 uint32
 OutboxRelayBeginStart(int slot_number)
 {
@@ -332,6 +350,7 @@ OutboxRelayBeginStart(int slot_number)
 	return slot_generation;
 }
 
+/* The start came to nothing: idle again, throttled; counts says whether it was the relay's own failure. */
 void
 OutboxRelayAbandonStart(int slot_number, uint32 slot_generation, bool counts, TimestampTz not_before)
 {
@@ -349,6 +368,7 @@ OutboxRelayAbandonStart(int slot_number, uint32 slot_generation, bool counts, Ti
 	LWLockRelease(outbox_shared->relays_lock);
 }
 
+/* SIGTERM to the slot's relay. The pid is of a live process: a relay clears it before it exits. */
 void
 OutboxRelayTerminate(int slot_number, uint32 slot_generation)
 {

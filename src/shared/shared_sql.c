@@ -12,8 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
-#include "shared/key_ticket.h"
-#include "shared/outbox_shared.h"
+#include "shared/shared_private.h"
 
 PG_FUNCTION_INFO_V1(outbox_commit_queue);
 PG_FUNCTION_INFO_V1(outbox_preloaded);

@@ -7,6 +7,13 @@
  * scan the leaves once, and the first writer of a database loads its current
  * leaf.  Nothing here is ever the only copy of something.
  *
+ * Locks, never nested in another order than this one:
+ *	 registry   which database owns which slot
+ *	 ring       one per database slot: its hints, and changes of its owner
+ *	 relays     all relay slots
+ * and one spinlock for the launcher's queue.  No catalog access, palloc or
+ * ereport happens under any of them.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -16,9 +23,7 @@
 #include "storage/shmem.h"
 
 #include "guc.h"
-#include "shared/bulk_filter.h"
-#include "shared/key_ticket.h"
-#include "shared/shared_state.h"
+#include "shared/shared_private.h"
 
 #define REGISTRY_TRANCHE "outbox_registry"
 #define RELAYS_TRANCHE "outbox_relays"
@@ -33,6 +38,7 @@ static shmem_startup_hook_type previous_startup = NULL;
 static void shared_request(void);
 static void shared_startup(void);
 
+/* Called from _PG_init while shared_preload_libraries are loaded. */
 void
 OutboxSharedInit(void)
 {
@@ -42,6 +48,7 @@ OutboxSharedInit(void)
 	shmem_startup_hook = shared_startup;
 }
 
+/* True when the library was preloaded: ring, relay slots and counters exist. */
 bool
 OutboxSharedAvailable(void)
 {
@@ -55,6 +62,7 @@ database_size(void)
 								   mul_size(sizeof(OutboxHint), outbox_ring_size)));
 }
 
+/* Address of a database slot. */
 OutboxDatabase *
 OutboxDatabaseSlot(int i)
 {

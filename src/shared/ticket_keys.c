@@ -15,14 +15,14 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#include "shared/bulk_filter.h"
-#include "shared/ticket_keys.h"
+#include "shared/shared_private.h"
 
 static bool parts_in_common(const TicketKeys *a, const TicketPart *left, const TicketKeys *b, const TicketPart *right);
 static bool key_in_common(const uint64 *left, int nleft, const uint64 *right, int nright);
 static void merge_part(Claim *into, const OutboxTicketPart *part);
 static int compare_keys(const void *a, const void *b);
 
+/* Of MyDatabaseId, none yet. */
 void
 OutboxTicketKeysClear(TicketKeys *keys)
 {
@@ -32,6 +32,7 @@ OutboxTicketKeysClear(TicketKeys *keys)
 	keys->nparts = keys->nkeys = 0;
 }
 
+/* Where there is no room, more than the part. */
 void
 OutboxTicketKeysAdd(TicketKeys *keys, const OutboxTicketPart *part)
 {
@@ -104,8 +105,11 @@ key_in_common(const uint64 *left, int nleft, const uint64 *right, int nright)
 	return false;
 }
 
-/* ---- what a transaction asked for ----------------------------------------------- */
-
+/*
+ * A copy of the parts, at the present nest level, in front of the others.
+ *
+ * ---- what a transaction asked for -----------------------------------------------
+ */
 Claim *
 OutboxClaimMake(const OutboxTicketPart *parts, int nparts, Claim *next)
 {
@@ -127,7 +131,11 @@ OutboxClaimMake(const OutboxTicketPart *parts, int nparts, Claim *next)
 	return claim;
 }
 
-/* A transaction may come again very often, and a ticket has few parts. */
+/*
+ * Claims of one nest level made one; returns the first that is left.
+ *
+ * A transaction may come again very often, and a ticket has few parts.
+ */
 Claim *
 OutboxClaimsMerge(Claim *claims)
 {
@@ -176,6 +184,7 @@ compare_keys(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
+/* Sorts keys and removes duplicates; returns how many are left. */
 int
 OutboxSortKeys(uint64 *keys, int nkeys)
 {

@@ -14,8 +14,9 @@
 
 #include "mb/pg_wchar.h"
 
-#include "sink/foreign_text.h"
+#include "sink/sink_private.h"
 
+/* Blanks for control characters, question marks for what is not valid in the server's encoding; never raises. */
 void
 OutboxMakePrintable(char *text)
 {
@@ -33,6 +34,7 @@ OutboxMakePrintable(char *text)
 	}
 }
 
+/* A copy of which that is true, in the current memory context. */
 char *
 OutboxPrintable(const char *text)
 {
@@ -42,6 +44,7 @@ OutboxPrintable(const char *text)
 	return copy;
 }
 
+/* Of an error that a sink raised: its message, detail and hint. */
 void
 OutboxMakeErrorPrintable(ErrorData *error)
 {

@@ -22,7 +22,7 @@
 
 #include "compat.h"
 #include "guc.h"
-#include "sink/http_hosts.h"
+#include "sink/sink_private.h"
 
 #define HOST_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
 #define ADDRESS_CHARACTERS "0123456789abcdefABCDEF:."
@@ -41,6 +41,7 @@ static bool is_listed(const HostPort *host, int port);
 static char *authority_of(const char *text);
 OUTBOX_NORETURN static void refuse(const char *option, const char *host);
 
+/* Is this a list of host, host:port, [address] and [address]:port? *bad is the first element that is none. */
 bool
 OutboxHttpHostsValid(const char *list, const char **bad)
 {
@@ -62,6 +63,7 @@ OutboxHttpHostsValid(const char *list, const char **bad)
 	return true;
 }
 
+/* Raises when an option's value has a URL whose host outbox.http_hosts does not have. Needs no transaction. */
 void
 OutboxCheckHttpHosts(const char *option, const char *value)
 {

@@ -19,7 +19,7 @@
 #include "utils/varlena.h"
 
 #include "guc.h"
-#include "sink/sink_loader.h"
+#include "sink/sink_private.h"
 
 #define SINK_INIT_FUNCTION "_PG_outbox_sink_init"
 
@@ -29,6 +29,12 @@ static OutboxSinkInit load_init_function(const char *library);
 static char *load_hint(const char *library, const ErrorData *error);
 static void check_callbacks(const char *library, const OutboxSinkCallbacks *callbacks);
 
+/*
+ * The callbacks of a sink library, loaded into this process for good.  The
+ * name is bare (no path) and listed in outbox.sink_libraries.  Raises when it
+ * is not, when the library is missing or is not a sink, or when it was built
+ * for another version of outbox_sink.h.  Needs no transaction.
+ */
 const OutboxSinkCallbacks *
 OutboxSinkLoad(const char *library)
 {

@@ -28,8 +28,7 @@
 #include "utils/numeric.h"
 
 #include "compat.h"
-#include "sink/http_hosts.h"
-#include "sink/sink_loader.h"
+#include "sink/sink_private.h"
 
 /* Certificates and keys are some kilobytes; a mistyped path may be anything. */
 #define OPTION_FILE_MAX_BYTES (1024 * 1024)
@@ -43,12 +42,26 @@ static const char *read_option_file(const char *name, const char *path, bool che
 static const char *file_content(const char *name, const char *path);
 OUTBOX_NORETURN static void refuse_value(const char *name, const char *what);
 
+/*
+ * The options of a sink as an array of *n strings, in the order of the jsonb
+ * (allocated in the current memory context; at least one element, so never
+ * NULL).  {"file": "/path"} is replaced by the file's content.  With
+ * check_privileges the current user must be allowed to read server files, also
+ * where an option's name says that its value is a path, so call it before
+ * switching to the extension's owner.  Raises for anything but an object of
+ * strings, numbers, booleans and files, and for URLs of hosts that
+ * outbox.http_hosts does not have.  A transaction is needed
+ * only with check_privileges.
+ */
 OutboxSinkOption *
 OutboxSinkOptions(Jsonb *options, bool check_privileges, int *n)
 {
 	return read_options(options, true, check_privileges, n);
 }
 
+/*
+ * All options without opening files: where a value is not a string, number or boolean it is NULL. They need not be valid.
+ */
 OutboxSinkOption *
 OutboxSinkOptionsUnread(Jsonb *options, int *n)
 {
@@ -88,6 +101,7 @@ read_options(Jsonb *options, bool with_files, bool check_privileges, int *n)
 	return result;
 }
 
+/* What OutboxSinkOptions refuses of files and hosts, without reading any file. The options need not be valid. */
 void
 OutboxCheckSinkOptions(Jsonb *options)
 {

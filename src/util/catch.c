@@ -22,12 +22,17 @@
 #include "tcop/pquery.h"
 #include "utils/resowner.h"
 
-#include "util/catch.h"
+#include "util/util.h"
 
 static ErrorData *run(OutboxGuardedStep step, void *arg, MemoryContext context, bool undo);
 static ErrorData *run_inner(OutboxGuardedStep step, void *arg, MemoryContext context, bool undo);
 static bool transaction_may_be_ending(void);
 
+/*
+ * Runs step(arg) in an internal subtransaction. Returns NULL when it ended
+ * well; otherwise its effects are rolled back and the error is returned,
+ * allocated in `context`, or rethrown where must_rethrow says so.
+ */
 ErrorData *
 OutboxCatch(OutboxGuardedStep step, void *arg, MemoryContext context, OutboxRethrowRule must_rethrow)
 {
@@ -39,6 +44,7 @@ OutboxCatch(OutboxGuardedStep step, void *arg, MemoryContext context, OutboxReth
 	return error;
 }
 
+/* The same for what never shall have happened: rolled back however it ends. Rethrows nothing. */
 ErrorData *
 OutboxCatchAndUndo(OutboxGuardedStep step, void *arg, MemoryContext context)
 {

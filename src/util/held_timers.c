@@ -16,12 +16,18 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "util/held_timers.h"
+#include "util/util.h"
 
 static const TimeoutId timers[] = {OUTBOX_SESSION_TIMERS};
 
 StaticAssertDecl(lengthof(timers) <= OUTBOX_HELD_TIMERS, "room for all of them");
 
+/*
+ * Between the two no timeout of the session can end its statement or
+ * transaction; one that ran has as much left afterwards as it had before. What
+ * had already run out counts. Neither raises. An error in between must come by
+ * Release: whoever catches it may go on in the same statement.
+ */
 void
 OutboxHoldTimers(OutboxHeldTimers *held)
 {

@@ -34,9 +34,7 @@
 #include "utils/wait_event.h"
 
 #include "compat.h"
-#include "util/held_timers.h"
-#include "util/look.h"
-#include "util/pause.h"
+#include "util/util.h"
 
 /* As many locks every session may take: max_locks_per_transaction is 64 by default. */
 #define FEW_LOCKS 48
@@ -53,6 +51,17 @@
 
 static int budget(void);
 
+/*
+ * What is locked between Enter and Leave is given back by Close; what the
+ * transaction had locked before stays. A look that is closed, or zero, is
+ * opened by Enter. `parent` is the owner that an error leaves the rest to: the
+ * CurrentResourceOwner, unless the look outlives a subtransaction. An error
+ * while a look is open needs no Close: the abort of the (sub)transaction does it.
+ *
+ * Code of users may run meanwhile. When it has written anything, which
+ * functions declared STABLE should not, Close leaves all locks to the
+ * transaction: what is not committed yet needs them.
+ */
 void
 OutboxLookEnter(OutboxLook *look, ResourceOwner parent)
 {
@@ -88,6 +97,11 @@ OutboxLookClose(OutboxLook *look)
 	look->owner = NULL;
 }
 
+/*
+ * For a look that is entered, and will lock that many tables and an index of
+ * each: true when the server's lock table has room for them. False: others are
+ * looking at many tables; try again.
+ */
 bool
 OutboxLookHasRoom(int ntables)
 {
@@ -110,6 +124,9 @@ OutboxLookHasRoom(int ntables)
 }
 
 /*
+ * The same with attempts until the transaction has waited for that long in all,
+ * and then on its own risk. Not for a transaction that commits. May raise.
+ *
  * The time has an end because who has a permit may wait in the server's queue
  * for somebody who waits for us, which no deadlock check would see. A statement
  * may look for each of a million rows: so it is the time of the transaction, which

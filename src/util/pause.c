@@ -10,8 +10,12 @@
 #include "miscadmin.h"
 #include "storage/latch.h"
 
-#include "util/pause.h"
+#include "util/util.h"
 
+/*
+ * Waits for the latch, at most `ms` milliseconds, resets it and acts on
+ * interrupts, so it may raise. The wait event is what pg_stat_activity shows.
+ */
 void
 OutboxPause(long ms, uint32 wait_event)
 {

@@ -23,7 +23,7 @@
  */
 #include "postgres.h"
 
-#include "util/server_error.h"
+#include "util/util.h"
 
 /* ProcessInterrupts(), and what ends a background worker. */
 static const char *const intervention_files[] = {"postgres.c", "bgworker.c", NULL};

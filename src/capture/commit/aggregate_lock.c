@@ -26,11 +26,10 @@
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 
-#include "capture/commit/aggregate_lock.h"
-#include "capture/commit/table_lock.h"
+#include "capture/commit/commit_private.h"
 #include "compat.h"
-#include "shared/bulk_filter.h"
-#include "util/pause.h"
+#include "shared/outbox_shared.h"
+#include "util/util.h"
 
 /* Of one class, before it is locked as a whole. */
 #define MAX_KEYS 256
@@ -62,20 +61,25 @@ static bool try_again(OutboxLockRequest *request, LockWait *wait);
 static void look(LockWait *wait, bool counts);
 static void rest(int ms);
 
+/* What an aggregate type's locks have in common. */
 uint64
 OutboxLockClass(const char *aggregate_type)
 {
 	return hash_bytes_extended((const unsigned char *) aggregate_type, strlen(aggregate_type), 0);
 }
 
+/* A key among those of all classes, from its hash. */
 uint64
 OutboxLockKey(uint64 lock_class, uint64 hash)
 {
 	return hash_combine64(lock_class, hash);
 }
 
-/* ---- which keys ---------------------------------------------------------------- */
-
+/*
+ * In CurrentMemoryContext.
+ *
+ * ---- which keys ----------------------------------------------------------------
+ */
 OutboxLockSet *
 OutboxLockSetCreate(uint64 lock_class)
 {
@@ -87,6 +91,7 @@ OutboxLockSetCreate(uint64 lock_class)
 	return set;
 }
 
+/* Adds a key; a set that has become coarse only counts them. */
 void
 OutboxLockSetAdd(OutboxLockSet *set, uint64 hash)
 {
@@ -108,6 +113,7 @@ OutboxLockSetAdd(OutboxLockSet *set, uint64 hash)
 	set->hashes[set->nhashes++] = hash;
 }
 
+/* In CurrentMemoryContext; the sets may be of one class, and live as long as the request. */
 void
 OutboxLockRequestMake(OutboxLockRequest *request, OutboxLockSet **sets, int nsets)
 {
@@ -189,8 +195,13 @@ compare_parts(const void *a, const void *b)
 	return right->whole - left->whole;
 }
 
-/* ---- until they are ours --------------------------------------------------------- */
-
+/*
+ * Waits until the keys are ours, to the end of the transaction or the present
+ * subtransaction. False: our patience ended, and nothing of it is ours. Never
+ * waits in the server's lock queue. May raise: a cancel, or no memory.
+ *
+ * ---- until they are ours ---------------------------------------------------------
+ */
 bool
 OutboxLockTake(OutboxLockRequest *request, const OutboxLockPatience *patience)
 {
@@ -294,6 +305,7 @@ rest(int ms)
 	OutboxPause(ms, wait_event);
 }
 
+/* The pause of whoever tries again for a lock of a flush; the next one is longer, up to 10 ms. May raise. */
 void
 OutboxLockPause(int *ms)
 {
@@ -301,13 +313,18 @@ OutboxLockPause(int *ms)
 	*ms = Min(*ms * 2, MAX_PAUSE_MS);
 }
 
-/* Tickets and filters see the end of a subtransaction themselves. */
+/*
+ * An error rolled back the subtransaction in which it was taken: nothing is left to be given back. Never raises.
+ *
+ * Tickets and filters see the end of a subtransaction themselves.
+ */
 void
 OutboxLockForget(OutboxLockRequest *request)
 {
 	request->table = NULL;
 }
 
+/* Gives back what was taken: a prepared transaction must not keep it. */
 void
 OutboxLockRelease(OutboxLockRequest *request)
 {

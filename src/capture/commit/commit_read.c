@@ -19,13 +19,12 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "capture/commit/commit_read.h"
-#include "capture/transition/commit_guard.h"
+#include "capture/commit/commit_private.h"
+#include "capture/transition/transition.h"
 #include "compat.h"
-#include "contract/compile/commit_query.h"
-#include "contract/environment/evaluation.h"
-#include "contract/environment/guard.h"
-#include "util/server_error.h"
+#include "contract/compile/compile.h"
+#include "contract/environment/environment.h"
+#include "util/util.h"
 
 /* One run of the query. */
 typedef struct ReadRequest
@@ -57,6 +56,12 @@ static void end_receiver(DestReceiver *self);
 static OutboxReadKey *find_key(const ReadRequest *request, const Datum *values);
 static OutboxKeySide *side_of(const ReadRequest *request, OutboxReadKey *key);
 
+/*
+ * Fills the before or after side of the keys, in one query; a key that makes
+ * the query raise gets its error, the others are read without it. Returns NULL,
+ * or the error that no key is to blame for (the timer's, a lock's):
+ * then sides that are not filled stay empty.
+ */
 ErrorData *
 OutboxReadKeysBefore(OutboxCommitRead *read, OutboxReadKey **keys, int nkeys)
 {
@@ -96,6 +101,9 @@ read_keys(OutboxCommitRead *read, bool is_before, OutboxReadKey **keys, int nkey
 	return error ? error : read_keys(read, is_before, keys + nkeys / 2, nkeys - nkeys / 2);
 }
 
+/*
+ * Fills before.key of a key whose row before could not be read, if the columns of the key can; where the contract has a key_query.
+ */
 void
 OutboxReadFormerKey(OutboxCommitRead *read, OutboxReadKey *key)
 {

@@ -27,15 +27,12 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "capture/commit/flush.h"
-#include "capture/commit/flush_run.h"
-#include "capture/transition/commit_guard.h"
-#include "capture/write/cost.h"
-#include "capture/write/event_writer.h"
+#include "capture/commit/commit_private.h"
+#include "capture/transition/transition.h"
+#include "capture/write/write.h"
 #include "guc.h"
-#include "shared/bulk_filter.h"
-#include "shared/key_ticket.h"
-#include "util/held_timers.h"
+#include "shared/outbox_shared.h"
+#include "util/util.h"
 
 PG_FUNCTION_INFO_V1(outbox_flush);
 
@@ -57,6 +54,7 @@ static void on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTran
 static void call_executor_finish(QueryDesc *query);
 static void executor_finish(QueryDesc *query);
 
+/* from _PG_init, after the event writer's */
 void
 OutboxFlushInit(void)
 {
@@ -66,6 +64,7 @@ OutboxFlushInit(void)
 	ExecutorFinish_hook = executor_finish;
 }
 
+/* Registers the callbacks of transactions; tests do it again, to come before another library. */
 void
 OutboxFlushRegister(void)
 {
@@ -257,6 +256,10 @@ executor_finish(QueryDesc *query)
 		flush_queue(true, false);
 }
 
+/*
+ * After a key was queued outside of any executor run: when the transaction's
+ * flush is over already, it is evaluated now.
+ */
 void
 OutboxFlushStraggler(void)
 {

@@ -24,13 +24,13 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "capture/commit/flush_contract.h"
-#include "capture/transition/commit_guard.h"
+#include "capture/commit/commit_private.h"
+#include "capture/transition/transition.h"
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "contract/compile/commit_query.h"
+#include "contract/compile/compile.h"
 #include "guc.h"
-#include "letters/dead_letter.h"
+#include "letters/letters.h"
 
 static bool lock(OutboxFlushContract *contract, ResourceOwner parent);
 static bool take(OutboxFlushContract *contract);
@@ -38,6 +38,12 @@ static bool is_rewritten(Oid relation, bool *replaced);
 static ErrorData *key_changed_error(const char *contract);
 static ErrorData *rewrite_error(Oid relation);
 
+/*
+ * Locks what the contract reads, never waiting, and reserves it compiled.
+ * False: a lock was not to be had, and none is kept; try again. Needs an active
+ * snapshot. The locks belong to a child of `parent`, whatever becomes of the
+ * present subtransaction.
+ */
 bool
 OutboxFlushContractOpen(OutboxFlushContract *contract, ResourceOwner parent)
 {
@@ -121,6 +127,7 @@ key_changed_error(const char *contract)
 	return error;
 }
 
+/* Looks for tables that this transaction rewrote: what they held before is gone. */
 void
 OutboxFlushContractCheckRewritten(OutboxFlushContract *contract)
 {
@@ -143,6 +150,7 @@ OutboxFlushContractCheckRewritten(OutboxFlushContract *contract)
 	}
 }
 
+/* Records a gap for each of them, once. */
 void
 OutboxFlushContractRecordGaps(OutboxFlushContract *contract)
 {
@@ -184,6 +192,7 @@ rewrite_error(Oid relation)
 	return error;
 }
 
+/* Gives it back; on an error's way. */
 void
 OutboxFlushContractClose(OutboxFlushContract *contract)
 {
@@ -193,6 +202,7 @@ OutboxFlushContractClose(OutboxFlushContract *contract)
 	contract->compiled = NULL;
 }
 
+/* The flush has read everything, and has written what it read: gives the locks back. */
 void
 OutboxFlushContractUnlock(OutboxFlushContract *contract)
 {

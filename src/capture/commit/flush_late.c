@@ -19,8 +19,8 @@
 #include "utils/fmgrprotos.h"
 #include "utils/snapmgr.h"
 
-#include "capture/commit/flush_run.h"
-#include "capture/transition/commit_guard.h"
+#include "capture/commit/commit_private.h"
+#include "capture/transition/transition.h"
 #include "compat.h"
 #include "guc.h"
 
@@ -39,6 +39,7 @@ static bool has_time(OutboxFlush *flush);
 static void open_late(OutboxFlush *flush, OutboxFlushContract *contract);
 static void open_step(void *arg);
 
+/* Not all locks were to be had: opens the contracts without those of the keys, as far as that goes at once. */
 void
 OutboxFlushOpenLate(OutboxFlush *flush)
 {
@@ -95,6 +96,10 @@ open_step(void *arg)
 	request->opened = OutboxFlushContractOpen(request->contract, request->flush->resources);
 }
 
+/*
+ * Of the keys of a late contract in the portion, reads the rows before that are
+ * not known, without the keys' locks, while the time for that lasts.
+ */
 void
 OutboxFlushReadLate(OutboxFlush *flush, OutboxFlushContract *contract, OutboxCommitRead *read)
 {
@@ -112,6 +117,7 @@ OutboxFlushReadLate(OutboxFlush *flush, OutboxFlushContract *contract, OutboxCom
 		OutboxFlushNoteBefore(contract, keys, nkeys);
 }
 
+/* What the portion's rows before have seen, as a pg_snapshot in CurrentMemoryContext. */
 Datum
 OutboxFlushSeen(OutboxFlush *flush)
 {

@@ -16,16 +16,20 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#include "capture/commit/flush_run.h"
-#include "capture/transition/commit_guard.h"
+#include "capture/commit/commit_private.h"
+#include "capture/transition/transition.h"
 #include "compat.h"
-#include "shared/bulk_filter.h"
+#include "shared/outbox_shared.h"
 
 static void collect_locks(OutboxFlush *flush);
 static void fill_filter(void *arg, uint64 lock_class, int filter);
 static void lock_step(void *arg);
 static bool lock_keys(OutboxFlush *flush);
 
+/*
+ * Finds the contracts that have keys and takes all locks before anything is
+ * read, trying again until the timer says that it is late: then contracts say so.
+ */
 void
 OutboxFlushTakeLocks(OutboxFlush *flush)
 {
@@ -59,6 +63,9 @@ OutboxFlushTakeLocks(OutboxFlush *flush)
 	}
 }
 
+/*
+ * The place where a flush gives up on keys for a lock: contracts that are not late for another reason are for this one.
+ */
 void
 OutboxFlushGiveUp(OutboxFlush *flush, const ErrorData *reason)
 {

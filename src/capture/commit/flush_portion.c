@@ -15,11 +15,9 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "capture/commit/flush_run.h"
-#include "capture/commit/late.h"
-#include "capture/transition/commit_guard.h"
+#include "capture/commit/commit_private.h"
 #include "capture/transition/transition.h"
-#include "capture/write/cost.h"
+#include "capture/write/write.h"
 
 /* Keys per query; fewer after rows of this many bytes. */
 #define PORTION_KEYS 512
@@ -34,6 +32,7 @@ static bool capture_rows(OutboxPortionKey *key);
 static const ErrorData *side_error(const OutboxFlushContract *contract, const OutboxKeySide *side);
 static ErrorData *copy_error(const ErrorData *error);
 
+/* Reads and captures the queue's keys, portion by portion. */
 void
 OutboxFlushPortions(OutboxFlush *flush)
 {
@@ -157,6 +156,7 @@ read_sides(OutboxFlush *flush, OutboxFlushContract *contract, OutboxCommitRead *
 	return error;
 }
 
+/* Notes which of these keys have a row before that is known now, NULL included. */
 void
 OutboxFlushNoteBefore(OutboxFlushContract *contract, OutboxReadKey **keys, int nkeys)
 {
@@ -164,6 +164,7 @@ OutboxFlushNoteBefore(OutboxFlushContract *contract, OutboxReadKey **keys, int n
 		((OutboxPortionKey *) keys[i])->before_known = side_error(contract, &keys[i]->before) == NULL;
 }
 
+/* Is the row before to be read? */
 bool
 OutboxFlushWantsBefore(const OutboxPortionKey *key)
 {
@@ -226,6 +227,7 @@ side_error(const OutboxFlushContract *contract, const OutboxKeySide *side)
 							"Let the view show one row per key.");
 }
 
+/* An error of our own, in CurrentMemoryContext. */
 ErrorData *
 OutboxFlushError(int sqlerrcode, char *message, char *hint)
 {
@@ -246,6 +248,7 @@ copy_error(const ErrorData *error)
 	return copy;
 }
 
+/* The time since the last lap is that of all contracts: of each an equal part, or by its keys in the portion. */
 void
 OutboxFlushShareTime(OutboxFlush *flush, bool by_keys)
 {

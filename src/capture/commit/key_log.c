@@ -21,9 +21,9 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
-#include "capture/commit/key_log.h"
+#include "capture/commit/commit_private.h"
 #include "compat.h"
-#include "contract/environment/guard.h"
+#include "contract/environment/environment.h"
 
 #define INITIAL_CAPACITY 8192
 #define READ_SIZE (64 * 1024)
@@ -36,12 +36,18 @@ static bool write_buffer(OutboxKeyLog *log);
 static void say(OutboxKeyLog *log, int sqlerrcode, const char *why);
 static const char *fetch(OutboxKeyLog *log, uint64 position, Size size);
 
+/* Where the next record will stand. */
 uint64
 OutboxKeyLogEnd(const OutboxKeyLog *log)
 {
 	return log->base + log->used;
 }
 
+/*
+ * Room for a record of that size at the end; it counts once it is pushed.
+ * *spilled is set when the records so far went to the file for it. When they
+ * cannot, for want of space say, they stay in memory.
+ */
 OutboxKeyRecord *
 OutboxKeyLogReserve(OutboxKeyLog *log, Size size, bool *spilled)
 {
@@ -78,12 +84,14 @@ OutboxKeyLogPush(OutboxKeyLog *log, const OutboxKeyRecord *record)
 	log->used += record->size;
 }
 
+/* The record at a position that is still in the buffer. */
 OutboxKeyRecord *
 OutboxKeyLogAt(const OutboxKeyLog *log, uint64 position)
 {
 	return (OutboxKeyRecord *) (log->buffer + (position - log->base));
 }
 
+/* Removes everything from that position on. */
 void
 OutboxKeyLogTruncate(OutboxKeyLog *log, uint64 end)
 {
@@ -96,6 +104,7 @@ OutboxKeyLogTruncate(OutboxKeyLog *log, uint64 end)
 	}
 }
 
+/* Forgets everything; closes the file. */
 void
 OutboxKeyLogReset(OutboxKeyLog *log)
 {
@@ -143,6 +152,10 @@ open_step(void *arg)
 	CurrentResourceOwner = owner;
 }
 
+/*
+ * Is this an error for which memory would be no remedy? Of a temporary file it
+ * may be any: a size limit or a quota has no SQLSTATE of its own.
+ */
 bool
 OutboxNoFileError(const ErrorData *error)
 {
@@ -188,6 +201,10 @@ say(OutboxKeyLog *log, int sqlerrcode, const char *why)
 	log->said = true;
 }
 
+/*
+ * Reads the records in order: *position moves on. The record stays until the
+ * next call; NULL at the end. Nothing may be pushed meanwhile.
+ */
 const OutboxKeyRecord *
 OutboxKeyLogRead(OutboxKeyLog *log, uint64 *position)
 {

@@ -26,10 +26,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#include "capture/commit/aggregate_lock.h"
-#include "capture/commit/key_log.h"
-#include "capture/commit/key_queue.h"
-#include "capture/commit/key_sort.h"
+#include "capture/commit/commit_private.h"
 #include "guc.h"
 
 #define NOWHERE PG_UINT64_MAX
@@ -130,6 +127,7 @@ start_queue(void)
 	queue.table = keytab_create(queue.context, 64, NULL);
 }
 
+/* The contract's place in the queue of this transaction. */
 OutboxQueuedContract *
 OutboxKeyQueueContract(const OutboxContractConfig *config, TupleDesc lookup_desc)
 {
@@ -165,6 +163,7 @@ OutboxKeyQueueContract(const OutboxContractConfig *config, TupleDesc lookup_desc
 	return contract;
 }
 
+/* Remembers of the compiled contract what the flush needs to know before it can compile again. */
 void
 OutboxKeyQueueNoteRelations(OutboxQueuedContract *contract, Oid owner, const List *relations)
 {
@@ -177,6 +176,10 @@ OutboxKeyQueueNoteRelations(OutboxQueuedContract *contract, Oid owner, const Lis
 	MemoryContextSwitchTo(caller);
 }
 
+/*
+ * Queues a key, unless it is there already, with the present subtransaction.
+ * No query, no snapshot. Detoasts in CurrentMemoryContext.
+ */
 void
 OutboxKeyQueueAdd(OutboxQueuedContract *contract, const Datum *values, int flags)
 {
@@ -228,12 +231,14 @@ OutboxKeyQueueIsEmpty(void)
 	return queue.context == NULL || queue.count == queue.head_count;
 }
 
+/* The queue's keys; duplicates after a spill included. */
 uint64
 OutboxKeyQueueCount(void)
 {
 	return queue.context == NULL ? 0 : queue.count - queue.head_count;
 }
 
+/* All contracts of this transaction, by index. */
 int
 OutboxKeyQueueContracts(OutboxQueuedContract ***contracts)
 {
@@ -241,6 +246,7 @@ OutboxKeyQueueContracts(OutboxQueuedContract ***contracts)
 	return queue.ncontracts;
 }
 
+/* What our own commands before this one did counts as done before: see flush.c. */
 CommandId
 OutboxKeyQueueBefore(void)
 {
@@ -255,8 +261,13 @@ forget_table(void)
 	queue.forgetful = true;
 }
 
-/* ---- the walk --------------------------------------------------------------- */
-
+/*
+ * Walks through the keys in the order of their first touch, every one once.
+ * Several walks may follow each other; nothing is queued during one. `Scan`
+ * starts a walk that may show a key twice and costs no sort.
+ *
+ * ---- the walk ---------------------------------------------------------------
+ */
 void
 OutboxKeyQueueStart(void)
 {
@@ -303,6 +314,7 @@ OutboxKeyQueueStop(void)
 	queue.sort = NULL;
 }
 
+/* The keys are done; what comes next is compared with the state at this command. */
 void
 OutboxKeyQueueFlushed(CommandId before)
 {
@@ -362,6 +374,7 @@ current_level(void)
 	return level;
 }
 
+/* The end of a subtransaction at this nest level. */
 void
 OutboxKeyQueuePromote(int nest_level)
 {
@@ -440,6 +453,7 @@ cut_off(uint64 end)
 	OutboxKeyLogTruncate(&queue.log, end);
 }
 
+/* Before the transaction commits, which would warn of an open file. */
 void
 OutboxKeyQueueCloseFile(void)
 {
@@ -447,6 +461,7 @@ OutboxKeyQueueCloseFile(void)
 		OutboxKeyLogReset(&queue.log);
 }
 
+/* The end of the transaction: its memory goes away by itself. */
 void
 OutboxKeyQueueForget(void)
 {

@@ -22,9 +22,9 @@
 #include "utils/resowner.h"
 #include "utils/tuplesort.h"
 
-#include "capture/commit/key_sort.h"
+#include "capture/commit/commit_private.h"
 #include "compat.h"
-#include "contract/environment/guard.h"
+#include "contract/environment/environment.h"
 
 /* Columns of the sorted tuples. */
 enum
@@ -67,6 +67,7 @@ static void keep_first_records(OutboxKeySort *sort, Tuplesortstate *out, OutboxQ
 static bool seen_in_group(List **group, const OutboxKeyRecord *record, const OutboxKeyShape *shape);
 static const OutboxKeyRecord *take_record(OutboxKeySort *sort);
 
+/* Reads the log from that position on; sorts within work_mem, twice. Ended by OutboxKeySortEnd, or an abort. */
 OutboxKeySort *
 OutboxKeySortStart(OutboxKeyLog *log, uint64 from, OutboxQueuedContract **contracts)
 {
@@ -269,6 +270,7 @@ take_record(OutboxKeySort *sort)
 	return sort->record;
 }
 
+/* The next record; NULL at the end. Stays until the next call. */
 const OutboxKeyRecord *
 OutboxKeySortNext(OutboxKeySort *sort)
 {

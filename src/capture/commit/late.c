@@ -15,14 +15,12 @@
 #include "access/htup_details.h"
 #include "miscadmin.h"
 
-#include "capture/commit/late.h"
-#include "capture/write/event_writer.h"
-#include "catalog/contract_config.h"
-#include "contract/environment/evaluation.h"
-#include "contract/environment/guard.h"
+#include "capture/commit/commit_private.h"
+#include "capture/write/write.h"
+#include "catalog/outbox_catalog.h"
+#include "contract/environment/environment.h"
 #include "guc.h"
-#include "letters/dead_letter.h"
-#include "letters/letter_json.h"
+#include "letters/letters.h"
 
 typedef struct LateLetter
 {
@@ -32,6 +30,7 @@ typedef struct LateLetter
 
 static void describe(void *arg);
 
+/* A dead letter of stage flush in the present transaction; raises instead with on_invalid = abort. */
 void
 OutboxLateLetter(const OutboxLateKey *key)
 {

@@ -17,10 +17,11 @@
 #include "utils/builtins.h"
 #include "utils/datum.h"
 
-#include "capture/commit/lookup_key.h"
+#include "capture/commit/commit_private.h"
 #include "compat.h"
-#include "contract/reach/function_traits.h"
+#include "contract/reach/reach.h"
 
+/* In CurrentMemoryContext; raises for a type that no unique index can have. */
 OutboxKeyShape *
 OutboxKeyShapeCreate(TupleDesc desc)
 {
@@ -47,6 +48,7 @@ OutboxKeyShapeCreate(TupleDesc desc)
 	return shape;
 }
 
+/* Do keys of this description have the shape? */
 bool
 OutboxKeyShapeFits(const OutboxKeyShape *shape, TupleDesc desc)
 {
@@ -61,6 +63,7 @@ OutboxKeyShapeFits(const OutboxKeyShape *shape, TupleDesc desc)
 	return true;
 }
 
+/* May hashing or comparing raise, because a type is not PostgreSQL's own? */
 bool
 OutboxKeyShapeMayRaise(const OutboxKeyShape *shape)
 {
@@ -74,6 +77,7 @@ OutboxKeyShapeMayRaise(const OutboxKeyShape *shape)
 	return false;
 }
 
+/* Equal keys, as the types and collations have it, have equal hashes, in every session. */
 uint64
 OutboxKeyHash(const OutboxKeyShape *shape, const Datum *values)
 {
@@ -105,6 +109,10 @@ OutboxKeyEqual(const OutboxKeyShape *shape, const Datum *a, const Datum *b)
 	return true;
 }
 
+/*
+ * The image of a key, a multiple of MAXALIGN bytes; its padding is zero. Values
+ * must not be toasted: OutboxKeyDetoast sees to it, in CurrentMemoryContext.
+ */
 void
 OutboxKeyDetoast(const OutboxKeyShape *shape, const Datum *values, Datum *flat)
 {
@@ -144,6 +152,7 @@ OutboxKeyWriteImage(const OutboxKeyShape *shape, const Datum *values, char *imag
 	}
 }
 
+/* The values of an image that starts at a multiple of MAXALIGN; those by reference point into it. */
 void
 OutboxKeyReadImage(const OutboxKeyShape *shape, const char *image, Datum *values)
 {

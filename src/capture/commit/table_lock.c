@@ -21,7 +21,7 @@
 #include "miscadmin.h"
 #include "storage/lock.h"
 
-#include "capture/commit/table_lock.h"
+#include "capture/commit/commit_private.h"
 #include "compat.h"
 
 /* Entries of one transaction, but for a door that it has for a moment. */
@@ -69,6 +69,7 @@ room_left(void)
 	return Max(MAX_ENTRIES - kept, 0);
 }
 
+/* How many keys this transaction may still lock, in these classes. */
 int
 OutboxTableRoom(OutboxLockSet **sets, int nsets)
 {
@@ -79,6 +80,7 @@ OutboxTableRoom(OutboxLockSet **sets, int nsets)
 	return Max(room, 0);
 }
 
+/* In CurrentMemoryContext; parts in the order of their classes. */
 OutboxTableLocks *
 OutboxTableLocksMake(const OutboxTicketPart *parts, int nparts)
 {
@@ -100,6 +102,10 @@ OutboxTableLocksMake(const OutboxTicketPart *parts, int nparts)
 	return locks;
 }
 
+/*
+ * Takes the locks that are left without ever waiting; true when all are held.
+ * They end with the transaction. May raise when the lock table is full.
+ */
 bool
 OutboxTableTake(OutboxTableLocks *locks)
 {
@@ -163,6 +169,7 @@ tag_of(uint16 kind, uint64 number)
 	return tag;
 }
 
+/* Gives back what was taken. */
 void
 OutboxTableRelease(OutboxTableLocks *locks)
 {

@@ -19,13 +19,10 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "capture/row/broken_contract.h"
-#include "contract/environment/evaluation.h"
-#include "contract/environment/guard.h"
-#include "contract/view/key_view.h"
-#include "contract/view/partition.h"
-#include "letters/dead_letter.h"
-#include "letters/letter_json.h"
+#include "capture/row/row_private.h"
+#include "contract/environment/environment.h"
+#include "contract/view/view.h"
+#include "letters/letters.h"
 
 /* What describe_key needs inside its guard. */
 typedef struct BrokenRow
@@ -54,6 +51,11 @@ static Bitmapset *child_keys(const OutboxContractConfig *config, Relation rel);
 static bool same_names(const List *a, const List *b);
 static bool names_key(const OutboxContractConfig *config, Relation rel);
 
+/*
+ * Keeps the change as a dead letter that says which row it was, if an event
+ * type would have been concerned. The contract's error says why. Raises only
+ * for what is not ours to swallow, or with on_invalid = abort.
+ */
 void
 OutboxBrokenContract(OutboxCachedContract *contract, const OutboxRowChange *change)
 {

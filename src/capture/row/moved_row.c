@@ -28,10 +28,10 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "capture/row/moved_row.h"
-#include "capture/transition/row_change.h"
-#include "contract/compile/cache.h"
-#include "letters/dead_letter.h"
+#include "capture/row/row_private.h"
+#include "capture/transition/transition.h"
+#include "contract/compile/compile.h"
+#include "letters/letters.h"
 
 typedef struct Departure
 {
@@ -60,6 +60,7 @@ static void forget(Departure *departure);
 static void on_transaction(XactEvent event, void *arg);
 static void on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg);
 
+/* Registers its callbacks; to be called after OutboxEventWriterInit. */
 void
 OutboxMovedRowInit(void)
 {
@@ -67,6 +68,7 @@ OutboxMovedRowInit(void)
 	RegisterSubXactCallback(on_subtransaction, NULL);
 }
 
+/* Is the deleted row one that moves? */
 bool
 OutboxRowDeparts(const TriggerData *trigger)
 {
@@ -74,6 +76,7 @@ OutboxRowDeparts(const TriggerData *trigger)
 		HeapTupleHeaderIndicatesMovedPartitions(trigger->tg_trigtuple->t_data);
 }
 
+/* Keeps it until its arrival. */
 void
 OutboxMovedRowKeep(const TriggerData *trigger)
 {
@@ -94,6 +97,12 @@ OutboxMovedRowKeep(const TriggerData *trigger)
 	MemoryContextSwitchTo(caller);
 }
 
+/*
+ * To be called before anything else is made of a change: captures departures
+ * of the same contract whose arrival cannot come any more. Returns, when the
+ * change is an arrival, the row as it was, in the form of its new partition;
+ * NULL otherwise. The slot is the caller's to drop.
+ */
 TupleTableSlot *
 OutboxMovedRowArrives(const TriggerData *trigger)
 {

@@ -19,17 +19,13 @@
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
-#include "capture/commit/flush.h"
-#include "capture/commit/key_queue.h"
-#include "capture/row/touch_row.h"
-#include "capture/write/event_writer.h"
-#include "capture/write/trace.h"
-#include "contract/compile/commit_query.h"
-#include "contract/environment/evaluation.h"
-#include "contract/environment/guard.h"
-#include "letters/dead_letter.h"
-#include "letters/letter_json.h"
-#include "util/look.h"
+#include "capture/commit/commit.h"
+#include "capture/row/row_private.h"
+#include "capture/write/write.h"
+#include "contract/compile/compile.h"
+#include "contract/environment/environment.h"
+#include "letters/letters.h"
+#include "util/util.h"
 
 typedef struct TouchedRow
 {
@@ -53,6 +49,11 @@ static void key_missing(OutboxCachedContract *contract, TouchedRow *row, const c
 static void keys_failed(OutboxCachedContract *contract, TouchedRow *row, const ErrorData *error);
 static void describe_row(void *arg);
 
+/*
+ * Queues the lookup keys of the row, as it was and as it is. A row whose keys
+ * cannot be computed becomes a dead letter; raises as OutboxCaptureChange does.
+ * False: nothing that the contract reads differs.
+ */
 bool
 OutboxTouchRow(OutboxCachedContract *contract, const OutboxRowChange *change)
 {

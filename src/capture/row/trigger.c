@@ -23,17 +23,14 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "capture/row/broken_contract.h"
-#include "capture/row/moved_row.h"
-#include "capture/row/touch_row.h"
-#include "capture/transition/row_change.h"
+#include "capture/row/row_private.h"
 #include "capture/transition/transition.h"
-#include "capture/write/cost.h"
-#include "contract/compile/cache.h"
-#include "contract/environment/guard.h"
-#include "contract/view/partition.h"
+#include "capture/write/write.h"
+#include "contract/compile/compile.h"
+#include "contract/environment/environment.h"
+#include "contract/view/view.h"
 #include "guc.h"
-#include "letters/dead_letter.h"
+#include "letters/letters.h"
 
 PG_FUNCTION_INFO_V1(outbox_capture_row);
 PG_FUNCTION_INFO_V1(outbox_capture_truncate);
@@ -174,6 +171,10 @@ read_commands(OutboxRowChange *change)
 		change->superseded_by = HeapTupleHeaderGetCmax(new_tuple->t_data);
 }
 
+/*
+ * Captures the change. False: its contract captures nothing at present. Raises
+ * only for what is not ours to swallow, or with on_invalid = abort.
+ */
 bool
 OutboxCaptureRowChange(OutboxRowChange *change)
 {
@@ -232,6 +233,7 @@ OutboxCaptureRowChange(OutboxRowChange *change)
 	return captures;
 }
 
+/* How many triggers are running, each inside of the one before. */
 int
 OutboxTriggerDepth(void)
 {

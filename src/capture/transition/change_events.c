@@ -13,15 +13,12 @@
 #include "executor/executor.h"
 #include "utils/builtins.h"
 
-#include "capture/transition/change.h"
-#include "capture/transition/overtaken.h"
-#include "capture/transition/transition.h"
-#include "capture/write/event_writer.h"
-#include "capture/write/trace.h"
+#include "capture/transition/transition_private.h"
+#include "capture/write/write.h"
 #include "catalog/outbox_catalog.h"
-#include "contract/codes/code_map.h"
-#include "contract/compile/evaluate.h"
-#include "contract/environment/evaluation.h"
+#include "contract/codes/codes.h"
+#include "contract/compile/compile.h"
+#include "contract/environment/environment.h"
 #include "guc.h"
 
 static bool concerns(const OutboxChange *change, const OutboxCompiledEventType *type, const OutboxTransition *transition);
@@ -38,7 +35,13 @@ static TupleTableSlot *row_before(const OutboxChange *change, const OutboxTransi
 static TupleTableSlot *row_after(const OutboxChange *change, const OutboxTransition *transition);
 static TupleTableSlot *published_row(const OutboxChange *change, const OutboxTransition *transition);
 
-/* Goes on where the last run stopped. */
+/*
+ * Applies the event types to the change's transitions, from where the last
+ * call stopped; adds to events and letters. May raise as evaluation may; stage
+ * and type then say what was being done.
+ *
+ * Goes on where the last run stopped.
+ */
 void
 OutboxChangeMakeEvents(OutboxChange *change)
 {
@@ -226,6 +229,7 @@ too_large(OutboxChange *change, const OutboxCompiledEventType *type, const bytea
 	return true;
 }
 
+/* A null value for the key. False: the event type asks for none, or the key does not allow it. */
 bool
 OutboxChangeAddTombstone(OutboxChange *change, OutboxCompiledEventType *type, text *key)
 {
@@ -239,6 +243,10 @@ OutboxChangeAddTombstone(OutboxChange *change, OutboxCompiledEventType *type, te
 	return true;
 }
 
+/*
+ * The event type being applied fails at the stage: a dead letter. Of a deleted row the null value that the event type
+ * asks for is published all the same, and where it asks for nothing else, that is all.
+ */
 void
 OutboxChangeEventFailed(OutboxChange *change, const char *stage, const ErrorData *error)
 {
@@ -261,6 +269,9 @@ typedef struct KeyRequest
 	text *key;
 } KeyRequest;
 
+/*
+ * The message key of a row of the contract outside of an evaluation; NULL where it is NULL or an output function raises.
+ */
 text *
 OutboxMessageKey(OutboxCompiledContract *contract, TupleTableSlot *row)
 {

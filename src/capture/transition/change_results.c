@@ -14,15 +14,13 @@
 #include "executor/executor.h"
 #include "utils/builtins.h"
 
-#include "capture/transition/change.h"
-#include "capture/write/event_writer.h"
-#include "capture/write/trace.h"
+#include "capture/transition/transition_private.h"
+#include "capture/write/write.h"
 #include "compat.h"
-#include "contract/compile/evaluate.h"
-#include "contract/environment/evaluation.h"
-#include "contract/environment/guard.h"
+#include "contract/compile/compile.h"
+#include "contract/environment/environment.h"
 #include "guc.h"
-#include "letters/letter_json.h"
+#include "letters/letters.h"
 
 /* After so many failures of one contract in one transaction a dead letter carries the key only. */
 #define MAX_DETAILED_FAILURES 1000
@@ -32,7 +30,11 @@ static Jsonb *key_of(OutboxChange *change, const OutboxDeadLetter *letter);
 static Jsonb *source_columns_of(OutboxChange *change, const OutboxDeadLetter *letter);
 OUTBOX_NORETURN static void refuse_write(const OutboxDeadLetter *letter);
 
-/* Inserts what the change produced, or refuses the write when the contract says so. */
+/*
+ * The same, and the dead letters; or refuses the write when the contract says so.
+ *
+ * Inserts what the change produced, or refuses the write when the contract says so.
+ */
 void
 OutboxChangeInsertResults(OutboxChange *change)
 {
@@ -57,6 +59,7 @@ OutboxChangeInsertResults(OutboxChange *change)
 	}
 }
 
+/* Adds the events to the present transaction. */
 void
 OutboxChangeAppendEvents(OutboxChange *change)
 {
@@ -78,6 +81,7 @@ OutboxChangeAppendEvents(OutboxChange *change)
 	}
 }
 
+/* Adds a dead letter; type NULL: the contract's row itself could not be mapped. */
 void
 OutboxChangeAddLetter(OutboxChange *change, const OutboxCompiledEventType *type, OutboxEmit emit,
 					  const char *stage, const ErrorData *error)

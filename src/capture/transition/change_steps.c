@@ -14,13 +14,12 @@
 
 #include "executor/executor.h"
 
-#include "capture/transition/change.h"
+#include "capture/transition/transition_private.h"
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "contract/compile/evaluate.h"
-#include "contract/environment/evaluation.h"
-#include "contract/environment/guard.h"
-#include "util/server_error.h"
+#include "contract/compile/compile.h"
+#include "contract/environment/environment.h"
+#include "util/util.h"
 
 static bool reads_toast(const OutboxChange *change);
 static bool holds_toast(TupleTableSlot *row, const AttrNumber *columns, int ncolumns);
@@ -41,6 +40,7 @@ static void mapping_failed(OutboxChange *change, ErrorData *error, OutboxEmit em
 static void after_failed(OutboxChange *change, ErrorData *error);
 static bool evaluate_key_guarded(OutboxChange *change, TupleTableSlot *source);
 
+/* Runs the steps that are left. Raises only for what is not ours to swallow. */
 void
 OutboxChangeRun(OutboxChange *change)
 {
@@ -230,6 +230,7 @@ unknown_row_gone(OutboxChange *change)
 		OutboxChangeAddLetter(change, NULL, OUTBOX_EMIT_DELETED, "map", change->former_error);
 }
 
+/* Adds a pair of rows for STEP_EVENTS. */
 void
 OutboxChangeAddTransition(OutboxChange *change, OutboxEmit emit, bool equal, bool before, bool after)
 {
@@ -396,6 +397,7 @@ mapping_failed(OutboxChange *change, ErrorData *error, OutboxEmit emit)
 		OutboxChangeAddLetter(change, NULL, emit, "map", error);
 }
 
+/* Is there an event type of that emit? */
 bool
 OutboxEmitIsWanted(const OutboxCompiledContract *contract, OutboxEmit emit)
 {

@@ -22,7 +22,7 @@
 #include "utils/lsyscache.h"
 #include "utils/timeout.h"
 
-#include "capture/transition/commit_guard.h"
+#include "capture/transition/transition_private.h"
 #include "compat.h"
 
 /* Milliseconds a function may wait for a lock: hardly enough for anybody's deadlock check to see it. */
@@ -56,6 +56,7 @@ static void send_cancel(void);
 static void run_armed(void *arg);
 static void pin(const char *name, const char *value);
 
+/* from _PG_init */
 void
 OutboxCommitGuardInit(void)
 {
@@ -63,6 +64,12 @@ OutboxCommitGuardInit(void)
 	ExecutorCheckPerms_hook = check_relations;
 }
 
+/*
+ * From Begin to End: nothing may be written, foreign and temporary tables are
+ * refused, settings are pinned, and a timer runs (timeout_ms 0: none) that
+ * interrupts what runs between Arm and Disarm. An error that leaves in between
+ * must call Forget on its way; the abort restores the settings.
+ */
 void
 OutboxCommitGuardBegin(int timeout_ms)
 {
@@ -87,6 +94,7 @@ start_timer(int timeout_ms)
 	enable_timeout_after(flush_timeout, timeout_ms);
 }
 
+/* The timer begins anew; not while armed. */
 void
 OutboxCommitGuardRestart(int timeout_ms)
 {
@@ -116,12 +124,14 @@ OutboxCommitGuardForget(void)
 	guard.expired = false;
 }
 
+/* Has the time run out? */
 bool
 OutboxCommitGuardExpired(void)
 {
 	return guard.expired;
 }
 
+/* May the timer interrupt? Ours alone; a cancel by the user always may. */
 void
 OutboxCommitGuardArm(void)
 {
@@ -167,6 +177,11 @@ send_cancel(void)
 	QueryCancelPending = true;
 }
 
+/*
+ * Runs step(arg), armed, in an internal subtransaction that is rolled back
+ * however it ends: what user-defined code did there never happened. Returns
+ * the error as OutboxRunGuarded does, the timer's cancel included.
+ */
 ErrorData *
 OutboxCommitGuardRun(OutboxGuardedStep step, void *arg, MemoryContext context)
 {

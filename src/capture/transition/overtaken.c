@@ -28,7 +28,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 
-#include "capture/transition/overtaken.h"
+#include "capture/transition/transition_private.h"
 
 typedef struct Note
 {
@@ -76,6 +76,7 @@ static void forget(void);
 static void on_transaction(XactEvent event, void *arg);
 static void on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg);
 
+/* from _PG_init */
 void
 OutboxOvertakenInit(void)
 {
@@ -83,6 +84,7 @@ OutboxOvertakenInit(void)
 	RegisterSubXactCallback(on_subtransaction, NULL);
 }
 
+/* A row change is about to be captured: must its keys be noted? */
 bool
 OutboxMayOvertake(const OutboxRowChange *change)
 {
@@ -139,6 +141,7 @@ start(CommandId command)
 	overtaking.newest = Max(overtaking.newest, command);
 }
 
+/* A key was changed by that command, in the present subtransaction. */
 void
 OutboxNoteOvertaking(OutboxKeyMark key, CommandId command)
 {
@@ -159,6 +162,7 @@ OutboxNoteOvertaking(OutboxKeyMark key, CommandId command)
 	noted->last = overtaking.nnotes++;
 }
 
+/* Is there anything noted? If not, nothing was overtaken. */
 bool
 OutboxAnyOvertaking(void)
 {
@@ -166,6 +170,9 @@ OutboxAnyOvertaking(void)
 }
 
 /*
+ * Was a change of the key by a later command than the change's captured already? changed_again: change->superseded_by
+ * is the row's own.
+ *
  * A command whose triggers we have seen speaks for itself: when it has changed the row again, but nothing that the
  * contract shows, the change is not overtaken.  Of others it is enough that the row is another one by now.
  */

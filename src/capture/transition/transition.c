@@ -15,14 +15,10 @@
 #include "access/htup_details.h"
 #include "executor/executor.h"
 
-#include "capture/transition/change.h"
-#include "capture/transition/commit_guard.h"
-#include "capture/transition/overtaken.h"
-#include "capture/transition/transition.h"
-#include "capture/write/cost.h"
-#include "capture/write/event_writer.h"
+#include "capture/transition/transition_private.h"
+#include "capture/write/write.h"
 #include "catalog/outbox_catalog.h"
-#include "contract/compile/evaluate.h"
+#include "contract/compile/compile.h"
 
 static int take_attempt(OutboxChange *change, OutboxDeadLetter *failure);
 static void note_keys(const OutboxChange *change);
@@ -35,6 +31,15 @@ static void store_row(OutboxCompiledContract *contract, TupleTableSlot *slot, He
 static int count_differing(const OutboxChange *change);
 static void run_within_time(OutboxChange *change);
 
+/*
+ * Evaluates the contract on the source row before and after (either may be
+ * NULL), and adds the events and dead letters that follow from the pair of
+ * contract rows to the present transaction. Events of a key that a later
+ * command has changed already are marked as superseded.
+ * Returns how many pairs of contract rows differ in something published; one that
+ * cannot be mapped does.
+ * Raises only for what is not ours to swallow, or with on_invalid = abort.
+ */
 int
 OutboxCaptureChange(OutboxCompiledContract *contract, const OutboxRowChange *row)
 {
@@ -75,6 +80,10 @@ note_keys(const OutboxChange *change)
 		OutboxNoteOvertaking(OutboxRowKeyHash(contract, contract->key_row), change->row->command);
 }
 
+/*
+ * Adds the events, marked as redriven, to the present transaction. When one of
+ * them fails nothing is added and *failure says why. Returns how many were added.
+ */
 int
 OutboxCaptureRedrive(OutboxCompiledContract *contract, const OutboxRedrive *redrive, OutboxDeadLetter *failure)
 {
@@ -116,6 +125,10 @@ take_attempt(OutboxChange *change, OutboxDeadLetter *failure)
 	return 0;
 }
 
+/*
+ * The same as OutboxCaptureChange for one key. False: the commit's timer ran
+ * out, and nothing was added.
+ */
 bool
 OutboxCaptureKey(OutboxCompiledContract *contract, const OutboxKeyRows *rows)
 {
@@ -146,6 +159,13 @@ count_differing(const OutboxChange *change)
 	return differing == 0 && change->letters ? 1 : differing;
 }
 
+/*
+ * A key whose evaluation was late: decides anew on the rows. The row after is
+ * told even if it equals the one before: consumers may have got another state
+ * in between. whole (NULL: the same) has the row before of the late transaction
+ * where others told of the key since: event types that this whole way makes tell
+ * of it, too, if they have not done so by then. Otherwise as OutboxCaptureRedrive.
+ */
 int
 OutboxCaptureLate(OutboxCompiledContract *contract, const OutboxKeyRows *rows, const OutboxKeyRows *whole, int16 flags, OutboxDeadLetter *failure)
 {
@@ -154,6 +174,7 @@ OutboxCaptureLate(OutboxCompiledContract *contract, const OutboxKeyRows *rows, c
 	return capture_again(&change, rows, whole, failure);
 }
 
+/* Any other key that is tried again with both rows known: decides anew. Otherwise as OutboxCaptureRedrive. */
 int
 OutboxCaptureAnew(OutboxCompiledContract *contract, const OutboxKeyRows *rows, int16 flags, OutboxDeadLetter *failure)
 {
@@ -180,6 +201,10 @@ capture_again(OutboxChange *change, const OutboxKeyRows *rows, const OutboxKeyRo
 	return nevents;
 }
 
+/*
+ * Of a row that is gone and of which the key alone is known (a row of the view that is otherwise NULL): adds the null values
+ * that event types of deleted rows ask for, and returns how many. A condition on the row cannot be decided: then there is none.
+ */
 int
 OutboxCaptureTombstones(OutboxCompiledContract *contract, HeapTuple key_row, int16 flags)
 {
@@ -294,6 +319,7 @@ former_row_unknown(OutboxChange *change)
 	ExecMaterializeSlot(before);
 }
 
+/* Has the contract an event type of a row that is gone? */
 bool
 OutboxTellsOfDeleted(const OutboxCompiledContract *contract)
 {

@@ -1,30 +1,134 @@
 /*-------------------------------------------------------------------------
  *
  * transition.h
- *	  One changed source row -> events and dead letters.
+ *	  What a changed row or key means: which events.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef OUTBOX_TRANSITION_H
-#define OUTBOX_TRANSITION_H
+#ifndef OUTBOX_CAPTURE_TRANSITION_TRANSITION_H
+#define OUTBOX_CAPTURE_TRANSITION_TRANSITION_H
 
 #include "access/htup.h"
+#include "commands/trigger.h"
+#include "executor/tuptable.h"
 #include "nodes/bitmapset.h"
+#include "utils/rel.h"
+#include "utils/reltrigger.h"
 
-#include "capture/transition/row_change.h"
 #include "contract/compile/compile.h"
-#include "letters/dead_letter.h"
+#include "contract/environment/environment.h"
+#include "letters/letters.h"
 
-/*
- * Evaluates the contract on the source row before and after (either may be
- * NULL), and adds the events and dead letters that follow from the pair of
- * contract rows to the present transaction. Events of a key that a later
- * command has changed already are marked as superseded.
- * Returns how many pairs of contract rows differ in something published; one that
- * cannot be mapped does.
- * Raises only for what is not ours to swallow, or with on_invalid = abort.
- */
-extern int OutboxCaptureChange(OutboxCompiledContract *contract, const OutboxRowChange *row);
+/* ---- A changed row of a source, as a trigger saw it. ---- */
+
+typedef struct OutboxRowChange
+{
+	const Trigger *trigger; /* what finds the contract: oid and name */
+	Relation rel;           /* the source, or a partition of it */
+	TupleTableSlot *before; /* NULL: none, as the next */
+	TupleTableSlot *after;
+	bool departs; /* to another partition: nothing is made of it yet */
+
+	/* The next three are read from it for a contract that is evaluated per row; NULL: they are there. */
+	const TriggerData *unread;
+	CommandId command;       /* that made the change; InvalidCommandId: not known */
+	CommandId superseded_by; /* that changed the row after again, of this transaction; InvalidCommandId: none */
+	int trigger_depth;       /* 1: fired by a statement that no trigger runs; 0: captured later than its triggers */
+} OutboxRowChange;
+
+extern int OutboxTriggerDepth(void);
+extern bool OutboxCaptureRowChange(OutboxRowChange *change);
+
+/* ----
+ * A change of a source row on its way through capture: what transition.c and change_steps.c, _events.c and
+ * _results.c work on.
+ * ---- */
+
+typedef enum Step
+{
+	STEP_BEFORE,
+	STEP_AFTER,
+	STEP_COMPARE,
+	STEP_EVENTS,
+	STEP_DONE
+} Step;
+
+typedef enum RowState
+{
+	ROW_ABSENT, /* no source row, or not in the view */
+	ROW_PRESENT,
+	ROW_UNKNOWN /* there, but could not be evaluated */
+} RowState;
+
+/* A pair of contract rows that event types decide on; a changed key makes two of them. */
+typedef struct OutboxTransition
+{
+	OutboxEmit emit;
+	bool equal;  /* both rows, and nothing published differs */
+	bool before; /* is there a row? the slots themselves change with the executor state */
+	bool after;
+} OutboxTransition;
+
+typedef struct OutboxChange
+{
+	OutboxCompiledContract *contract;
+	const OutboxRowChange *row; /* as a trigger saw it; NULL: at commit, or tried again */
+	TupleTableSlot *source_before;
+	TupleTableSlot *source_after;
+	int16 flags;           /* OUTBOX_EVENT_* of all its events */
+	const char *only_type; /* NULL: all event types */
+	bool is_state;         /* told although nothing may differ from the row before */
+	const Bitmapset *told; /* numbers of event types that have told of the row already */
+	TupleDesc lookup_desc; /* evaluated at commit: the lookup key, in place of source rows */
+	const Datum *lookup;
+	bool interrupted; /* our own timer ran out */
+
+	Step step;
+	RowState before;
+	RowState after;
+	bool former_key_known;         /* of an unknown row before, */
+	const ErrorData *former_error; /* and why it is unknown */
+	OutboxTransition transitions[2];
+	int ntransitions;
+	int transition; /* position of STEP_EVENTS */
+	int type;
+	const char *stage;          /* of an error raised now */
+	bool *unfit;                /* of the event type's previous values: has no Avro form; NULL: not looked at */
+	text *former_message_key;   /* of an unknown row before; NULL: not known, or nobody asks */
+	TupleTableSlot *key_source; /* argument of evaluate_key_step */
+	bool key_only;              /* describe dead letters by their key alone */
+
+	List *events;  /* of OutboxEvent * */
+	List *letters; /* of OutboxDeadLetter * */
+} OutboxChange;
+
+/* ---- change_steps.c ---- */
+
+/* ---- change_events.c and change_results.c ---- */
+
+extern bool OutboxEmitIsWanted(const OutboxCompiledContract *contract, OutboxEmit emit);
+extern text *OutboxMessageKey(OutboxCompiledContract *contract, TupleTableSlot *row);
+
+/* ---- commit_guard.c: What keeps user-defined code in bounds while a transaction commits. ---- */
+
+extern void OutboxCommitGuardInit(void);
+extern void OutboxCommitGuardBegin(int timeout_ms);
+extern void OutboxCommitGuardEnd(void);
+extern void OutboxCommitGuardForget(void);
+extern void OutboxCommitGuardRestart(int timeout_ms);
+extern bool OutboxCommitGuardExpired(void);
+extern void OutboxCommitGuardArm(void);
+extern void OutboxCommitGuardDisarm(void);
+extern ErrorData *OutboxCommitGuardRun(OutboxGuardedStep step, void *arg, MemoryContext context);
+
+/* ---- overtaken.c: Changes that are captured after a later change of the same key. ---- */
+
+/* A contract's key in a hash of all contracts. */
+typedef uint64 OutboxKeyMark;
+
+extern void OutboxOvertakenInit(void);
+
+/* ---- transition.c: One changed source row -> events and dead letters. ---- */
 
 /* What a contract evaluated at commit shows for one lookup key. */
 typedef struct OutboxKeyRows
@@ -39,15 +143,6 @@ typedef struct OutboxKeyRows
 	const Bitmapset *told; /* of a whole way: numbers of event types that have told already that the row is gone */
 } OutboxKeyRows;
 
-/*
- * The same as OutboxCaptureChange for one key. False: the commit's timer ran
- * out, and nothing was added.
- */
-extern bool OutboxCaptureKey(OutboxCompiledContract *contract, const OutboxKeyRows *rows);
-
-/* Has the contract an event type of a row that is gone? */
-extern bool OutboxTellsOfDeleted(const OutboxCompiledContract *contract);
-
 /* A dead letter that is tried again, with the contract rows as they are known now. */
 typedef struct OutboxRedrive
 {
@@ -59,31 +154,15 @@ typedef struct OutboxRedrive
 	int16 flags;         /* OUTBOX_EVENT_*: further marks */
 } OutboxRedrive;
 
-/*
- * A key whose evaluation was late: decides anew on the rows. The row after is
- * told even if it equals the one before: consumers may have got another state
- * in between. whole (NULL: the same) has the row before of the late transaction
- * where others told of the key since: event types that this whole way makes tell
- * of it, too, if they have not done so by then. Otherwise as OutboxCaptureRedrive.
- */
+extern int OutboxCaptureChange(OutboxCompiledContract *contract, const OutboxRowChange *row);
+extern bool OutboxCaptureKey(OutboxCompiledContract *contract, const OutboxKeyRows *rows);
+extern bool OutboxTellsOfDeleted(const OutboxCompiledContract *contract);
 extern int OutboxCaptureLate(OutboxCompiledContract *contract, const OutboxKeyRows *rows, const OutboxKeyRows *whole, int16 flags,
 							 OutboxDeadLetter *failure);
-
-/* Any other key that is tried again with both rows known: decides anew. Otherwise as OutboxCaptureRedrive. */
 extern int OutboxCaptureAnew(OutboxCompiledContract *contract, const OutboxKeyRows *rows, int16 flags,
 							 OutboxDeadLetter *failure);
-
-/*
- * Of a row that is gone and of which the key alone is known (a row of the view that is otherwise NULL): adds the null values
- * that event types of deleted rows ask for, and returns how many. A condition on the row cannot be decided: then there is none.
- */
 extern int OutboxCaptureTombstones(OutboxCompiledContract *contract, HeapTuple key_row, int16 flags);
-
-/*
- * Adds the events, marked as redriven, to the present transaction. When one of
- * them fails nothing is added and *failure says why. Returns how many were added.
- */
 extern int OutboxCaptureRedrive(OutboxCompiledContract *contract, const OutboxRedrive *redrive,
 								OutboxDeadLetter *failure);
 
-#endif /* OUTBOX_TRANSITION_H */
+#endif /* OUTBOX_CAPTURE_TRANSITION_TRANSITION_H */

@@ -16,7 +16,7 @@
 
 #include "access/xact.h"
 
-#include "capture/write/cost.h"
+#include "capture/write/write_private.h"
 #include "shared/outbox_shared.h"
 
 #define TIMED_FIRST 16
@@ -39,6 +39,7 @@ static OutboxCost *cost_of(int32 contract_id);
 static void publish(void);
 static void on_transaction(XactEvent event, void *arg);
 
+/* from _PG_init */
 void
 OutboxCostInit(void)
 {
@@ -83,6 +84,7 @@ OutboxCostEnd(const OutboxCostMark *mark, int32 contract_id, int transitions)
 	}
 }
 
+/* Adds the transitions that an evaluation at commit found for a contract's queued keys. */
 void
 OutboxCostTransitions(int32 contract_id, uint64 transitions)
 {
@@ -90,6 +92,7 @@ OutboxCostTransitions(int32 contract_id, uint64 transitions)
 		cost_of(contract_id)->transitions += transitions;
 }
 
+/* Adds one flush: the contract's keys of a transaction, and the nanoseconds spent on them at commit. */
 void
 OutboxCostFlush(int32 contract_id, uint64 keys, uint64 ns)
 {
@@ -104,6 +107,7 @@ OutboxCostFlush(int32 contract_id, uint64 keys, uint64 ns)
 	cost->max_flush_ns = Max(cost->max_flush_ns, ns);
 }
 
+/* Nanoseconds since *since, which becomes now. */
 uint64
 OutboxCostLap(instr_time *since)
 {

@@ -27,11 +27,10 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "capture/write/event_buffer.h"
-#include "capture/write/leaf_writer.h"
+#include "capture/write/write_private.h"
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "util/snapshot.h"
+#include "util/util.h"
 
 #define FLUSH_ROWS OUTBOX_LEAF_BATCH
 #define FLUSH_BYTES (256 * 1024)
@@ -87,6 +86,7 @@ fixed_offset(TupleDesc desc, int attnum)
 	return offset;
 }
 
+/* Adopts the row type of outbox.event; rows added from now on belong to this installation. */
 void
 OutboxEventBufferBind(Oid installation)
 {
@@ -184,6 +184,10 @@ stored_columns(const bool *isnull)
 	return buffer.plain_desc;
 }
 
+/*
+ * Adds a row (columns of outbox.event but leaf, which the flush fills in) to
+ * this nest level.  True when the level's rows should be flushed now.
+ */
 bool
 OutboxEventBufferAdd(int nest_level, Datum *values, bool *isnull)
 {
@@ -229,14 +233,18 @@ OutboxEventBufferAdd(int nest_level, Datum *values, bool *isnull)
 	}
 }
 
-/* ---- levels ----------------------------------------------------------------- */
-
+/*
+ * True when a subtransaction should write its rows before it is released.
+ *
+ * ---- levels -----------------------------------------------------------------
+ */
 bool
 OutboxEventBufferCrowded(void)
 {
 	return buffer.nrows >= TOTAL_ROWS || buffer.arena_used >= TOTAL_BYTES;
 }
 
+/* The rows of this level and deeper belong to the parent now, or are gone. */
 void
 OutboxEventBufferPromote(int nest_level)
 {
@@ -271,6 +279,7 @@ shrink(void)
 	}
 }
 
+/* End of transaction: empties the buffer. Never raises. */
 void
 OutboxEventBufferReset(void)
 {
@@ -322,6 +331,7 @@ insert_rows(Relation rel, int16 leaf, int first, int n)
 	OutboxLeafWrite(rel, rows, n);
 }
 
+/* Writes this level's rows into the current leaf, with the current subtransaction's xid. */
 void
 OutboxEventBufferFlush(int nest_level)
 {

@@ -17,7 +17,7 @@
 #include "datatype/timestamp.h"
 #include "miscadmin.h"
 
-#include "capture/write/event_id.h"
+#include "capture/write/write_private.h"
 
 #define RANDOM_PAGE 2048
 #define RANDOM_PER_ID 8
@@ -44,6 +44,7 @@ refill(void)
 	random_pid = MyProcPid;
 }
 
+/* Fills a new UUID version 7 (RFC 9562, section 5.7) for this moment. Never raises. */
 void
 OutboxEventId(pg_uuid_t *id, TimestampTz now)
 {

@@ -23,12 +23,8 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
-#include "capture/write/event_buffer.h"
-#include "capture/write/event_id.h"
-#include "capture/write/event_writer.h"
-#include "capture/write/hint_runs.h"
+#include "capture/write/write_private.h"
 #include "catalog/outbox_catalog.h"
-#include "catalog/sequence.h"
 #include "shared/outbox_shared.h"
 
 /* What one nest level did for one contract and schema (0: dead letters); a stack, as the buffer is. */
@@ -65,6 +61,7 @@ static void on_transaction(XactEvent event, void *arg);
 static void on_subtransaction(SubXactEvent event, SubTransactionId mine,
 							  SubTransactionId parent, void *arg);
 
+/* from _PG_init */
 void
 OutboxEventWriterInit(void)
 {
@@ -72,6 +69,12 @@ OutboxEventWriterInit(void)
 	RegisterSubXactCallback(on_subtransaction, NULL);
 }
 
+/*
+ * Adds an event to the current (sub)transaction. It is buffered: the rows
+ * reach the leaf in batches, at the latest before commit or prepare, and
+ * disappear with the subtransaction that added them. Assigns id, seq, xid and
+ * occurred_at now, so that the order is that of the calls.
+ */
 void
 OutboxEventAppend(const OutboxEvent *event)
 {
@@ -116,6 +119,7 @@ OutboxEventAppend(const OutboxEvent *event)
 		write_rows();
 }
 
+/* Writes the buffered rows of this (sub)transaction now: the next command sees them. */
 void
 OutboxEventWriteRows(void)
 {
@@ -123,6 +127,7 @@ OutboxEventWriteRows(void)
 		write_rows();
 }
 
+/* Counts a dead letter of this contract for this transaction. */
 void
 OutboxEventCountDeadLetter(int32 contract_id)
 {

@@ -12,13 +12,14 @@
  */
 #include "postgres.h"
 
-#include "capture/write/hint_runs.h"
+#include "capture/write/write_private.h"
 
 #define MAX_RUNS 256
 
 static OutboxHint runs[MAX_RUNS];
 static int nruns = 0;
 
+/* The runs so far, in static memory; the caller fills in xid. */
 int
 OutboxHintRuns(OutboxHint **hints)
 {

@@ -27,8 +27,7 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
-#include "capture/write/hint_runs.h"
-#include "capture/write/leaf_writer.h"
+#include "capture/write/write_private.h"
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "guc.h"
@@ -75,8 +74,11 @@ row_slot_tuple(TupleTableSlot *slot)
 	return &((RowSlot *) slot)->tuple;
 }
 
-/* ---- the current leaf --------------------------------------------------------- */
-
+/*
+ * The next transaction, or another installation, locks its leaf anew.
+ *
+ * ---- the current leaf ---------------------------------------------------------
+ */
 void
 OutboxLeafForget(void)
 {
@@ -116,6 +118,8 @@ lock_leaf(int leaf)
 }
 
 /*
+ * The current leaf, opened and locked until the end of the transaction; close it with NoLock.
+ *
  * The current leaf, locked until the end of the transaction.  The lock comes
  * before the second look: a leaf that is still current then cannot be frozen
  * before this transaction ends.
@@ -210,6 +214,10 @@ reserve_slots(int n)
 	staged.n = size;
 }
 
+/*
+ * Writes at most OUTBOX_LEAF_BATCH rows with the current subtransaction's xid
+ * and adds their blocks to the hint runs. Allocates in the current context.
+ */
 void
 OutboxLeafWrite(Relation rel, const OutboxLeafRow *rows, int n)
 {

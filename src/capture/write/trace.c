@@ -24,7 +24,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "capture/write/trace.h"
+#include "capture/write/write_private.h"
 #include "compat.h"
 #include "guc.h"
 
@@ -250,6 +250,10 @@ setting_trace(void)
 	return trace.present ? &trace.storage.value : NULL;
 }
 
+/*
+ * "traceparent=<value>" (java.util.Properties text) from outbox.traceparent, else
+ * from a comment of the running statement; NULL when none or malformed.
+ */
 text *
 OutboxTraceContext(void)
 {
@@ -266,6 +270,10 @@ static union
 	char bytes[sizeof(((TraceValue *) 0)->storage)];
 } kept;
 
+/*
+ * For events that are made at commit: Keep remembers the comment's context of a
+ * statement that touched a key, the last one with any counts.
+ */
 void
 OutboxTraceKeep(void)
 {
@@ -330,6 +338,7 @@ build_headers(const char *correlation_id, const char *causation_id)
 	return headers;
 }
 
+/* {"correlationid": ..., "causationid": ...}, NULL when neither is set. */
 Jsonb *
 OutboxCorrelationHeaders(void)
 {

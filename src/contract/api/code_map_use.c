@@ -32,10 +32,9 @@
 #include "utils/rel.h"
 
 #include "catalog/outbox_catalog.h"
-#include "catalog/statement.h"
 #include "compat.h"
-#include "contract/codes/code_map.h"
-#include "contract/environment/evaluation.h"
+#include "contract/codes/codes.h"
+#include "contract/environment/environment.h"
 
 PG_FUNCTION_INFO_V1(outbox_code_map_dropped);
 
@@ -96,6 +95,10 @@ outbox_code_map_dropped(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
+/*
+ * The maps (of char *) that the contract names by constants in calls of
+ * outbox.decode() and that do not exist: every code becomes NULL.
+ */
 List *
 OutboxMissingMaps(const OutboxContractConfig *config)
 {

@@ -18,13 +18,15 @@
 #include "utils/varlena.h"
 
 #include "avro/outbox_avro.h"
-#include "catalog/arguments.h"
 #include "catalog/outbox_catalog.h"
-#include "catalog/statement.h"
 #include "compat.h"
-#include "contract/api/contract_api.h"
+#include "contract/api/api_private.h"
 #include "contract/compile/compile.h"
 
+/*
+ * Raises unless the caller may have triggers on the source and has the rights
+ * of the view's owner: a contract evaluates with these.
+ */
 void
 OutboxCheckContractRights(Oid view, Oid source)
 {
@@ -47,6 +49,7 @@ OutboxCheckContractRights(Oid view, Oid source)
 				 errhint("Become a member of that role, or own the view.")));
 }
 
+/* The first half of that. */
 void
 OutboxCheckSourceRights(Oid source)
 {
@@ -59,6 +62,7 @@ OutboxCheckSourceRights(Oid source)
 						 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
+/* Pins the schema of an event type for the contract's present version (SPI inside). */
 void
 OutboxPinSchema(const OutboxContractConfig *config, OutboxEventTypeConfig *type)
 {

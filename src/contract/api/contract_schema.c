@@ -15,7 +15,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "contract/compile/compile.h"
-#include "contract/environment/evaluation.h"
+#include "contract/environment/environment.h"
 
 static List *nested_required(const OutboxContractConfig *config, const char *column);
 
@@ -37,6 +37,7 @@ nested_required(const OutboxContractConfig *config, const char *column)
 	return fields;
 }
 
+/* The columns of the contract's view for the schema of one event type (type may be NULL). */
 OutboxAvroColumn *
 OutboxContractColumns(const OutboxContractConfig *config, const OutboxEventTypeConfig *type, int *ncolumns)
 {
@@ -78,6 +79,7 @@ OutboxContractColumns(const OutboxContractConfig *config, const OutboxEventTypeC
 	return columns;
 }
 
+/* The schema of an event type as the view stands now. */
 char *
 OutboxDraftSchema(const OutboxContractConfig *config, const OutboxEventTypeConfig *type)
 {

@@ -26,16 +26,12 @@
 #include "utils/rel.h"
 
 #include "avro/outbox_avro.h"
-#include "catalog/arguments.h"
 #include "catalog/outbox_catalog.h"
-#include "catalog/statement.h"
-#include "contract/api/contract_api.h"
-#include "contract/api/source_trigger.h"
+#include "contract/api/api_private.h"
 #include "contract/compile/compile.h"
-#include "contract/keys/derived_key.h"
-#include "contract/prove/view_check.h"
-#include "contract/view/key_view.h"
-#include "contract/view/partition.h"
+#include "contract/keys/keys.h"
+#include "contract/prove/prove.h"
+#include "contract/view/view.h"
 #include "guc.h"
 
 PG_FUNCTION_INFO_V1(outbox_create_contract);

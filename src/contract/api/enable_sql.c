@@ -12,18 +12,13 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#include "catalog/arguments.h"
 #include "catalog/outbox_catalog.h"
-#include "catalog/statement.h"
-#include "contract/api/contract_api.h"
-#include "contract/api/source_trigger.h"
-#include "contract/codes/code_map.h"
+#include "contract/api/api_private.h"
+#include "contract/codes/codes.h"
 #include "contract/compile/compile.h"
-#include "contract/compile/touch.h"
-#include "contract/keys/derived_key.h"
-#include "contract/prove/key_proof.h"
-#include "contract/view/key_view.h"
-#include "contract/view/view_owner.h"
+#include "contract/keys/keys.h"
+#include "contract/prove/prove.h"
+#include "contract/view/view.h"
 
 PG_FUNCTION_INFO_V1(outbox_enable);
 PG_FUNCTION_INFO_V1(outbox_disable);

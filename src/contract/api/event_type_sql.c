@@ -12,14 +12,11 @@
 #include "utils/formatting.h"
 #include "utils/lsyscache.h"
 
-#include "catalog/arguments.h"
 #include "catalog/outbox_catalog.h"
-#include "catalog/statement.h"
-#include "contract/api/contract_api.h"
+#include "contract/api/api_private.h"
 #include "contract/compile/compile.h"
-#include "contract/prove/fault_list.h"
-#include "contract/view/expression.h"
-#include "contract/view/view_owner.h"
+#include "contract/prove/prove.h"
+#include "contract/view/view.h"
 
 PG_FUNCTION_INFO_V1(outbox_create_event_type);
 PG_FUNCTION_INFO_V1(outbox_drop_event_type);

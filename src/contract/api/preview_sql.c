@@ -28,20 +28,14 @@
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
-#include "catalog/arguments.h"
+#include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "contract/api/contract_api.h"
-#include "contract/codes/code_map.h"
-#include "contract/environment/evaluation.h"
-#include "contract/environment/guard.h"
-#include "contract/prove/examine.h"
-#include "contract/prove/examine_commit.h"
-#include "contract/prove/key_proof.h"
-#include "contract/view/partition.h"
-#include "contract/view/view_owner.h"
-#include "contract/view/view_survey.h"
-#include "letters/dead_letter.h"
-#include "letters/letter_json.h"
+#include "contract/api/api_private.h"
+#include "contract/codes/codes.h"
+#include "contract/environment/environment.h"
+#include "contract/prove/prove.h"
+#include "contract/view/view.h"
+#include "letters/letters.h"
 
 PG_FUNCTION_INFO_V1(outbox_preview);
 PG_FUNCTION_INFO_V1(outbox_validate);

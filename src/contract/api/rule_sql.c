@@ -14,11 +14,9 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
-#include "catalog/arguments.h"
-#include "catalog/statement.h"
-#include "contract/api/contract_api.h"
-#include "contract/view/expression.h"
-#include "contract/view/view_owner.h"
+#include "catalog/outbox_catalog.h"
+#include "contract/api/api_private.h"
+#include "contract/view/view.h"
 
 PG_FUNCTION_INFO_V1(outbox_add_check);
 PG_FUNCTION_INFO_V1(outbox_drop_check);

@@ -16,16 +16,11 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "catalog/arguments.h"
-#include "catalog/statement.h"
-#include "contract/api/contract_api.h"
-#include "contract/api/source_trigger.h"
-#include "contract/compile/commit_query.h"
-#include "contract/compile/touch.h"
-#include "contract/prove/fault_list.h"
-#include "contract/view/key_view.h"
-#include "contract/view/partition.h"
-#include "contract/view/view_owner.h"
+#include "catalog/outbox_catalog.h"
+#include "contract/api/api_private.h"
+#include "contract/compile/compile.h"
+#include "contract/prove/prove.h"
+#include "contract/view/view.h"
 
 PG_FUNCTION_INFO_V1(outbox_add_source);
 
@@ -156,6 +151,7 @@ forget_broken(NewSource *new)
 		new->contract->sources = list_delete_ptr(new->contract->sources, broken);
 }
 
+/* Raises unless the table is of a kind that can be watched. */
 void
 OutboxCheckSource(Oid source)
 {

@@ -32,9 +32,9 @@
 #include "utils/syscache.h"
 
 #include "catalog/outbox_catalog.h"
-#include "contract/api/source_trigger.h"
-#include "contract/environment/lock_attempts.h"
-#include "contract/view/partition.h"
+#include "contract/api/api_private.h"
+#include "contract/environment/environment.h"
+#include "contract/view/view.h"
 
 /* What is created on a table under a name that starts with its prefix. */
 typedef struct TriggerKind
@@ -76,6 +76,12 @@ static Oid trigger_function(const TriggerKind *kind);
 static void execute_as_caller(const char *command);
 static char *qualified_name(Oid relation);
 
+/*
+ * Creates the contract's triggers on its sources where they are not, and
+ * replaces those that do not fire as they should. Takes SHARE ROW EXCLUSIVE
+ * (ACCESS EXCLUSIVE, where a constraint trigger has the name) on such a source, waiting a short while several times, so
+ * that the application does not queue behind us; raises when it cannot be had.
+ */
 void
 OutboxCreateTriggers(const OutboxContractConfig *config)
 {
@@ -145,12 +151,14 @@ create_triggers(const OutboxContractConfig *config, Oid source)
 		OutboxCreateTruncateTrigger(config, lfirst_oid(lc));
 }
 
+/* Has a source a trigger of ours that captures its rows, whole or not? */
 bool
 OutboxHasTriggers(const OutboxContractConfig *config, Oid source)
 {
 	return trigger_state(config, source, &row_trigger, NULL) > TRIGGER_FOREIGN;
 }
 
+/* Creates the TRUNCATE trigger of one table of a source, with the caller's rights, unless it is there and whole. */
 void
 OutboxCreateTruncateTrigger(const OutboxContractConfig *config, Oid table)
 {
@@ -175,6 +183,7 @@ lacking_truncate(const OutboxContractConfig *config, Oid source)
 	return lacking;
 }
 
+/* Drops those that are ours, on the same terms (ACCESS EXCLUSIVE). */
 void
 OutboxDropTriggers(const OutboxContractConfig *config)
 {
@@ -225,6 +234,9 @@ drop_trigger(const OutboxContractConfig *config, Oid table, const TriggerKind *k
 		execute_as_caller(psprintf("DROP TRIGGER %s ON %s", quote_identifier(trigger_name(config, kind)), qualified_name(table)));
 }
 
+/*
+ * Removes it from a table that is no part of a source any more, whoever the user is; under the lock of the command that detached it.
+ */
 void
 OutboxRemoveTruncateTrigger(const OutboxContractConfig *config, Oid table)
 {

@@ -32,7 +32,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "contract/codes/code_map.h"
+#include "contract/codes/codes.h"
 
 #define MAX_SHOWN_CODE 64 /* bytes of a code in a message */
 #define MAX_SHOWN 512     /* bytes after which no more codes are listed */
@@ -110,6 +110,10 @@ OutboxForgetUnknownCodes(void)
 		resetStringInfo(unknown);
 }
 
+/*
+ * The codes that outbox.decode() did not know since OutboxForgetUnknownCodes(),
+ * as a list for people; NULL: none. Valid until the next decode().
+ */
 const char *
 OutboxUnknownCodes(void)
 {

@@ -28,8 +28,7 @@
 #include "utils/ruleutils.h"
 
 #include "catalog/outbox_catalog.h"
-#include "catalog/statement.h"
-#include "contract/codes/code_map.h"
+#include "contract/codes/codes.h"
 
 PG_FUNCTION_INFO_V1(outbox_view_without_decode);
 

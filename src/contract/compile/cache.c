@@ -31,13 +31,10 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "contract/compile/cache.h"
-#include "contract/compile/fill_watch.h"
-#include "contract/environment/guard.h"
-#include "contract/view/partition.h"
-#include "contract/view/view_owner.h"
-#include "util/look.h"
-#include "util/snapshot.h"
+#include "contract/compile/compile_private.h"
+#include "contract/environment/environment.h"
+#include "contract/view/view.h"
+#include "util/util.h"
 
 /*
  * Compiled at a time, one per contract and partition: at about 50 kB each. The
@@ -109,6 +106,13 @@ static void relation_changed(Datum arg, Oid relation);
 static void anything_changed(Datum arg, int cacheid, uint32 hashvalue);
 static void object_changed(Datum arg, int cacheid, uint32 hashvalue);
 
+/*
+ * The contract behind a trigger, compiled for this relation: whole when it is
+ * evaluated per row, else what maps the relation's rows to lookup keys. Never
+ * raises for trouble with the contract (state says so). Reserved for the caller
+ * until OutboxContractRelease: a re-entrant change of the same source gets
+ * another copy. Release it on every path.
+ */
 OutboxCachedContract *
 OutboxContractAcquire(const Trigger *trigger, Relation rel)
 {
@@ -140,12 +144,20 @@ find_entry_by_name(const char *name)
 	return find_free_entry(&key);
 }
 
+/* Would that compile nothing, and so wait for nobody? */
 bool
 OutboxContractIsCurrent(const char *name)
 {
 	return entry_is_current(find_entry_by_name(name));
 }
 
+/*
+ * The contract of that name compiled whole, for the flush; `compiled->query` is
+ * set when it is evaluated at commit. On the same terms; never FOREIGN. A
+ * contract that was dropped and created again under its name is the new one,
+ * so compare its lookup columns with those of what was queued. Needs no active
+ * snapshot.
+ */
 OutboxCachedContract *
 OutboxContractAcquireByName(const char *name)
 {
@@ -171,6 +183,7 @@ OutboxContractRelease(OutboxCachedContract *contract)
 	entry_of(contract)->in_use = false;
 }
 
+/* The contract that a trigger's name says; of a trigger that was renamed, that name. */
 const char *
 OutboxTriggerContract(const Trigger *trigger)
 {
@@ -184,6 +197,7 @@ OutboxTriggerContract(const Trigger *trigger)
 	return trigger->tgname;
 }
 
+/* True once per trigger and transaction: a missing contract leaves one gap. Assigns a transaction id. */
 bool
 OutboxContractFirstGap(OutboxCachedContract *contract)
 {
@@ -204,6 +218,7 @@ entry_of(OutboxCachedContract *contract)
 	return (CacheEntry *) ((char *) contract - offsetof(CacheEntry, contract));
 }
 
+/* Outdates every backend's copies at commit of the present transaction. */
 void
 OutboxContractsChanged(void)
 {

@@ -9,6 +9,11 @@
  * must not happen at commit is refused here, so that it is an error of the
  * migration and not a dead letter at night.
  *
+ * A *lookup key* is a row of values of the root's own columns, those that the
+ * contract's key expressions read, in key order. It finds a contract row by an
+ * index of the root even when the key shows a cast of the column; it is what
+ * sources queue and what the aggregate lock is taken on.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -26,18 +31,13 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "contract/compile/commit_query.h"
-#include "contract/environment/evaluation.h"
-#include "contract/environment/guard.h"
-#include "contract/keys/key.h"
-#include "contract/plan/plan_by_index.h"
-#include "contract/reach/trust.h"
-#include "contract/view/expression.h"
-#include "contract/view/root_condition.h"
-#include "contract/view/root_path.h"
-#include "contract/view/view_expand.h"
-#include "contract/view/view_survey.h"
-#include "util/look.h"
+#include "contract/compile/compile_private.h"
+#include "contract/environment/environment.h"
+#include "contract/keys/keys.h"
+#include "contract/plan/plan.h"
+#include "contract/reach/reach.h"
+#include "contract/view/view.h"
+#include "util/util.h"
 
 /* What put_values knows of the root's row. */
 typedef struct LookupValues
@@ -54,6 +54,15 @@ static void drop_unused_columns(Query *query, const Bitmapset *used);
 static Node *put_values(Node *node, void *arg);
 static List *all_relations(const OutboxViewSurvey *survey, const PlannedStmt *plan);
 
+/*
+ * Analyses and plans the view in the current memory context, as the view's
+ * owner; needs an active snapshot; keeps no lock. Columns of the view that are not in `used`
+ * (numbers from 0; NULL: all) are NULL in the result. Raises, naming construct
+ * and remedy, for a view that cannot be read at commit: volatile functions,
+ * foreign or temporary tables, row level security that applies to the owner, a
+ * root that the key cannot be pushed down to, or a plan without an index on the
+ * root's or a joined table's lookup (the hint is the CREATE INDEX).
+ */
 OutboxCommitQuery *
 OutboxPlanCommitQuery(const OutboxContractConfig *config, const Bitmapset *used)
 {
@@ -75,6 +84,7 @@ OutboxPlanCommitQuery(const OutboxContractConfig *config, const Bitmapset *used)
 	return query;
 }
 
+/* Its parameters for these keys, each the values of its lookup columns. */
 ParamListInfo
 OutboxCommitQueryParameters(const OutboxCommitQuery *query, Datum *const *keys, int nkeys)
 {
@@ -99,6 +109,10 @@ OutboxCommitQueryParameters(const OutboxCommitQuery *query, Datum *const *keys, 
 	return params;
 }
 
+/*
+ * The root's columns that make up the lookup key (of Var *), without planning;
+ * on the same terms. *conditions: what the view demands of the root's rows.
+ */
 List *
 OutboxLookupColumns(const OutboxContractConfig *config, List **conditions)
 {
@@ -106,22 +120,29 @@ OutboxLookupColumns(const OutboxContractConfig *config, List **conditions)
 	OutboxRootPath *path;
 
 	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
-	path = OutboxFindRoot(config, OutboxStoredView(config->view));
+	path = OutboxFindRoot(config, OutboxViewQuery(config->view));
 	*conditions = OutboxRootConditions(path->levels);
 	OutboxEvaluationEnd(&evaluation);
 	return path->lookup;
 }
 
+/*
+ * Raises unless the key comes from the root and is unique there: the part of the above that looks at no index but the root's.
+ */
 void
 OutboxProveCommitKey(const OutboxContractConfig *config)
 {
 	OutboxEvaluation evaluation;
 
 	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
-	prove_key(config, OutboxFindRoot(config, OutboxStoredView(config->view)));
+	prove_key(config, OutboxFindRoot(config, OutboxViewQuery(config->view)));
 	OutboxEvaluationEnd(&evaluation);
 }
 
+/*
+ * The values of the contract's key columns of the row with the lookup key, in key order, with the runner's rights. In
+ * memory of the current context. False: they are not to be had without the row. May raise as the key's expressions may.
+ */
 bool
 OutboxKeyFromLookup(const OutboxContractConfig *config, const OutboxCommitQuery *query, const OutboxRunner *runner,
 					const Datum *lookup, Datum *values, bool *isnull)
@@ -134,7 +155,7 @@ OutboxKeyFromLookup(const OutboxContractConfig *config, const OutboxCommitQuery 
 	ExprContext *econtext;
 
 	OutboxEvaluationBegin(&evaluation, runner->role, OUTBOX_COMPILING);
-	expressions = OutboxRootKey(config, OutboxStoredView(config->view), &levels);
+	expressions = OutboxRootKey(config, OutboxViewQuery(config->view), &levels);
 	OutboxCheckExpressionTrust(runner, (Node *) expressions);
 	OutboxEvaluationEnd(&evaluation);
 	if (checkExprHasSubLink((Node *) expressions))
@@ -179,6 +200,7 @@ put_values(Node *node, void *arg)
 	return copyObject(node);
 }
 
+/* What a row of the lookup columns (of Var *) looks like. */
 TupleDesc
 OutboxLookupDesc(Oid root, const List *columns)
 {

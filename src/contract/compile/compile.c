@@ -28,17 +28,11 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "contract/compile/compile.h"
-#include "contract/compile/evaluate.h"
-#include "contract/environment/evaluation.h"
-#include "contract/keys/key.h"
-#include "contract/reach/trust.h"
-#include "contract/view/cached_expression.h"
-#include "contract/view/expression.h"
-#include "contract/view/partition.h"
-#include "contract/view/row_types.h"
-#include "contract/view/view_expand.h"
-#include "contract/view/view_owner.h"
+#include "contract/compile/compile_private.h"
+#include "contract/environment/environment.h"
+#include "contract/keys/keys.h"
+#include "contract/reach/reach.h"
+#include "contract/view/view.h"
 
 static void compile_as_owner(OutboxCompiledContract *contract, Oid source, bool draft);
 static void describe_rows(OutboxCompiledContract *contract);
@@ -57,6 +51,7 @@ static Bitmapset *used_columns(const OutboxCompiledContract *contract, List *rul
 static Bitmapset *key_columns(const OutboxCompiledContract *contract);
 static void note_reads(OutboxCompiledContract *contract, Bitmapset *root_columns);
 
+/* Raises when the view was dropped. */
 void
 OutboxCheckViewThere(const OutboxContractConfig *config)
 {
@@ -67,6 +62,15 @@ OutboxCheckViewThere(const OutboxContractConfig *config)
 				 errhint("Create the view again, then drop the contract and create it again in one transaction.")));
 }
 
+/*
+ * Compiles in a child of CurrentMemoryContext, as the view's owner. The caller
+ * runs it inside a subtransaction when an error must not reach a writer; the
+ * context is then freed with that subtransaction's memory. A contract that is
+ * evaluated at commit has a query in place of per-row expressions; its source
+ * does not matter. Raises for a view
+ * that does not fit its configuration any more. Event types without a pinned
+ * schema are left out unless `draft`, which builds their schemas on the fly.
+ */
 OutboxCompiledContract *
 OutboxCompileContract(OutboxContractConfig *config, Oid source, bool draft)
 {
@@ -88,6 +92,7 @@ OutboxCompileContract(OutboxContractConfig *config, Oid source, bool draft)
 	return contract;
 }
 
+/* Frees it, cached expression included. */
 void
 OutboxFreeContract(OutboxCompiledContract *contract)
 {
@@ -434,6 +439,7 @@ note_reads(OutboxCompiledContract *contract, Bitmapset *root_columns)
 	}
 }
 
+/* Counts a failure of this contract in this transaction; returns how many there are now. */
 uint64
 OutboxCountFailure(OutboxCompiledContract *contract)
 {

@@ -1,22 +1,51 @@
 /*-------------------------------------------------------------------------
  *
  * compile.h
- *	  A contract's configuration -> what evaluates and encodes its rows.
+ *	  A view compiled: cached, and applied to rows.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef OUTBOX_COMPILE_H
-#define OUTBOX_COMPILE_H
+#ifndef OUTBOX_CONTRACT_COMPILE_COMPILE_H
+#define OUTBOX_CONTRACT_COMPILE_COMPILE_H
 
+#include "access/tupdesc.h"
 #include "executor/tuptable.h"
+#include "nodes/bitmapset.h"
 #include "nodes/execnodes.h"
+#include "nodes/params.h"
+#include "nodes/plannodes.h"
 #include "storage/lock.h"
 #include "utils/plancache.h"
+#include "utils/rel.h"
+#include "utils/reltrigger.h"
 
 #include "avro/outbox_avro.h"
-#include "catalog/contract_config.h"
-#include "contract/compile/commit_query.h"
-#include "contract/reach/traits.h"
+#include "catalog/outbox_catalog.h"
+#include "contract/environment/environment.h"
+#include "contract/reach/reach.h"
+
+/* ---- commit_query.c: A contract that is evaluated at commit: its view as one query for many keys. ---- */
+
+typedef struct OutboxCommitQuery
+{
+	PlannedStmt *plan; /* $1..$nlookup: arrays of equal length, one element per key, keys distinct */
+	List *relations;   /* OIDs of all tables and views behind it, ascending: AccessShareLock on these while it runs */
+	int nlookup;
+	TupleDesc lookup_desc; /* names, types, typmods and collations of the lookup columns */
+	AttrNumber *lookup;    /* their numbers in the root */
+	Oid *array_types;      /* types of the parameters (arrays of the base types) */
+						   /* result columns: those of the contract's view, then the lookup columns */
+} OutboxCommitQuery;
+
+extern OutboxCommitQuery *OutboxPlanCommitQuery(const OutboxContractConfig *config, const Bitmapset *used);
+extern void OutboxProveCommitKey(const OutboxContractConfig *config);
+extern bool OutboxKeyFromLookup(const OutboxContractConfig *config, const OutboxCommitQuery *query, const OutboxRunner *runner,
+								const Datum *lookup, Datum *values, bool *isnull);
+extern ParamListInfo OutboxCommitQueryParameters(const OutboxCommitQuery *query, Datum *const *keys, int nkeys);
+extern List *OutboxLookupColumns(const OutboxContractConfig *config, List **conditions);
+extern TupleDesc OutboxLookupDesc(Oid root, const List *columns);
+
+/* ---- compile.c: A contract's configuration -> what evaluates and encodes its rows. ---- */
 
 typedef struct OutboxCompiledCheck
 {
@@ -100,37 +129,90 @@ typedef struct OutboxCompiledContract
 	uint64 failures;
 } OutboxCompiledContract;
 
-/* Raises when the view was dropped. */
-extern void OutboxCheckViewThere(const OutboxContractConfig *config);
-
-/*
- * Compiles in a child of CurrentMemoryContext, as the view's owner. The caller
- * runs it inside a subtransaction when an error must not reach a writer; the
- * context is then freed with that subtransaction's memory. A contract that is
- * evaluated at commit has a query in place of per-row expressions; its source
- * does not matter. Raises for a view
- * that does not fit its configuration any more. Event types without a pinned
- * schema are left out unless `draft`, which builds their schemas on the fly.
- */
 extern OutboxCompiledContract *OutboxCompileContract(OutboxContractConfig *config, Oid source, bool draft);
-
-/* Frees it, cached expression included. */
 extern void OutboxFreeContract(OutboxCompiledContract *contract);
-
-/*
- * Builds the executor state anew. Checks rights on functions, so only as the
- * contract's owner, and may raise.
- */
-extern void OutboxBuildExecutor(OutboxCompiledContract *contract);
-
-/* Counts a failure of this contract in this transaction; returns how many there are now. */
 extern uint64 OutboxCountFailure(OutboxCompiledContract *contract);
-
-/* The columns of the contract's view for the schema of one event type (type may be NULL). */
 extern OutboxAvroColumn *OutboxContractColumns(const OutboxContractConfig *config,
 											   const OutboxEventTypeConfig *type, int *ncolumns);
-
-/* The schema of an event type as the view stands now. */
 extern char *OutboxDraftSchema(const OutboxContractConfig *config, const OutboxEventTypeConfig *type);
 
-#endif /* OUTBOX_COMPILE_H */
+/* ----
+ * touch.c: Which rows of a contract that is evaluated at commit a changed row of one of its sources touches.
+ * ---- */
+
+typedef struct OutboxTouch OutboxTouch;
+
+/* One lookup key; a key with a NULL in it is not reported. */
+typedef void (*OutboxTouchCallback)(void *arg, const Datum *values);
+
+extern OutboxTouch *OutboxCompileTouch(const OutboxContractConfig *config, Oid relation);
+extern const List *OutboxTouchRelations(const OutboxTouch *touch);
+extern bool OutboxTouchInsertIsNew(const OutboxTouch *touch);
+extern bool OutboxTouchMayRaise(const OutboxTouch *touch);
+extern TupleDesc OutboxTouchLookupDesc(const OutboxTouch *touch);
+extern bool OutboxTouchReadsEqual(OutboxTouch *touch, TupleTableSlot *before, TupleTableSlot *after);
+extern void OutboxTouchKeys(OutboxTouch *touch, TupleTableSlot *row, OutboxTouchCallback add, void *arg);
+extern const char *OutboxTouchMissingColumn(const OutboxTouch *touch, TupleTableSlot *row);
+
+/* ---- cache.c: Compiled contracts of this backend, by trigger and relation. ---- */
+
+typedef enum OutboxContractState
+{
+	OUTBOX_CONTRACT_READY,
+	OUTBOX_CONTRACT_DISABLED,  /* configured, switched off */
+	OUTBOX_CONTRACT_FOREIGN,   /* the relation is no source of the contract, or of any */
+	OUTBOX_CONTRACT_MISSING,   /* it is a source, but no contract has the trigger's name */
+	OUTBOX_CONTRACT_RESTORING, /* the rows that are written are those of a restore */
+	OUTBOX_CONTRACT_DETACHED,  /* its view is away, see outbox.detach() */
+	OUTBOX_CONTRACT_BROKEN     /* cannot be compiled: error says why */
+} OutboxContractState;
+
+typedef struct OutboxCachedContract
+{
+	OutboxContractState state;
+	OutboxCompiledContract *compiled; /* READY: of a contract evaluated per row, or acquired by name */
+	OutboxTouch *touch;               /* READY: of a source of a contract evaluated at commit (compiled is NULL then) */
+	OutboxContractConfig *config;     /* all but MISSING; may be NULL for BROKEN */
+	ErrorData *error;                 /* BROKEN */
+	bool owner_changed;               /* BROKEN: only because somebody else owns the view, which is no fault of the writer */
+} OutboxCachedContract;
+
+extern OutboxCachedContract *OutboxContractAcquire(const Trigger *trigger, Relation rel);
+extern OutboxCachedContract *OutboxContractAcquireByName(const char *name);
+extern bool OutboxContractIsCurrent(const char *name);
+extern void OutboxContractRelease(OutboxCachedContract *contract);
+extern const char *OutboxTriggerContract(const Trigger *trigger);
+extern bool OutboxContractFirstGap(OutboxCachedContract *contract);
+extern void OutboxContractsChanged(void);
+
+/* ---- evaluate.c: A compiled contract applied to rows of its source. ---- */
+
+extern void OutboxEvaluationStart(OutboxCompiledContract *contract, OutboxEvaluation *evaluation);
+extern void OutboxEvaluationStop(OutboxCompiledContract *contract, const OutboxEvaluation *evaluation);
+extern void OutboxEvaluationFailed(OutboxCompiledContract *contract);
+extern void OutboxEvaluateReset(OutboxCompiledContract *contract);
+extern bool OutboxEvaluateBefore(OutboxCompiledContract *contract, TupleTableSlot *source);
+extern bool OutboxEvaluateAfter(OutboxCompiledContract *contract, TupleTableSlot *source);
+extern void OutboxEvaluateKey(OutboxCompiledContract *contract, TupleTableSlot *source);
+extern void OutboxEvaluateMessageKey(OutboxCompiledContract *contract, TupleTableSlot *source);
+extern void OutboxBeforeFromKey(OutboxCompiledContract *contract);
+extern bool OutboxSourceReadsEqual(const OutboxCompiledContract *contract,
+								   TupleTableSlot *before, TupleTableSlot *after);
+extern bool OutboxKeysEqual(OutboxCompiledContract *contract);
+extern bool OutboxRowsEqual(OutboxCompiledContract *contract, const OutboxCompiledEventType *type);
+extern bool OutboxSameValue(const OutboxCompiledContract *contract, int column,
+							TupleTableSlot *left, TupleTableSlot *right);
+extern uint64 OutboxRowKeyHash(const OutboxCompiledContract *contract, TupleTableSlot *row);
+extern bool OutboxConditionHolds(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
+								 TupleTableSlot *before, TupleTableSlot *after);
+extern const char *OutboxFailedCheck(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
+									 TupleTableSlot *row, TupleTableSlot *before, TupleTableSlot *after);
+extern text *OutboxAggregateId(OutboxCompiledContract *contract, TupleTableSlot *row);
+extern bytea *OutboxEncodeEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *type, TupleTableSlot *row,
+								TupleTableSlot *before, const bool *unfit, OutboxAvroError *error);
+extern bool OutboxPreviousFits(const OutboxCompiledContract *contract, const OutboxCompiledEventType *type,
+							   int previous, TupleTableSlot *before);
+extern Size OutboxMessageSize(const OutboxCompiledEventType *type, const bytea *payload, const text *key,
+							  const Jsonb *attributes);
+
+#endif /* OUTBOX_CONTRACT_COMPILE_COMPILE_H */

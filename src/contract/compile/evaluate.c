@@ -6,6 +6,11 @@
  * No query, no planner: the projections run on the tuples that are at hand.
  * This is the hot path of capture, and what preview shows.
  *
+ * These run between OutboxEvaluationStart and OutboxEvaluationStop, in the
+ * contract's row_context; they may raise only if OUTBOX_RAISES is among
+ * contract->traits, and the start itself if contract->stale: then the caller
+ * guards them. So it does where a value is stored out of line or compressed.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -18,8 +23,8 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
-#include "contract/codes/code_map.h"
-#include "contract/compile/evaluate.h"
+#include "contract/codes/codes.h"
+#include "contract/compile/compile_private.h"
 
 #define INITIAL_PAYLOAD_SIZE 512
 #define INITIAL_KEY_SIZE 64
@@ -45,6 +50,7 @@ static bool columns_equal(const OutboxCompiledContract *contract, int column);
 static void append_key_part(StringInfo out, OutboxCompiledContract *contract, int part, Datum value);
 static void append_escaped(StringInfo out, const char *text, int len);
 
+/* Forgets the previous row's values. */
 void
 OutboxEvaluateReset(OutboxCompiledContract *contract)
 {
@@ -56,6 +62,7 @@ OutboxEvaluateReset(OutboxCompiledContract *contract)
 	MemoryContextReset(contract->row_context);
 }
 
+/* With the rights and settings of the contract; an error in between leaves it stale. */
 void
 OutboxEvaluationStart(OutboxCompiledContract *contract, OutboxEvaluation *evaluation)
 {
@@ -73,6 +80,7 @@ OutboxEvaluationStop(OutboxCompiledContract *contract, const OutboxEvaluation *e
 	OutboxEvaluationEnd(evaluation);
 }
 
+/* After a caught error: keeps the rows computed so far for the evaluations that follow. */
 void
 OutboxEvaluationFailed(OutboxCompiledContract *contract)
 {
@@ -85,6 +93,7 @@ OutboxEvaluationFailed(OutboxCompiledContract *contract)
 	}
 }
 
+/* Fills contract->before or contract->after; false: the row is not in the view. */
 bool
 OutboxEvaluateBefore(OutboxCompiledContract *contract, TupleTableSlot *source)
 {
@@ -97,6 +106,7 @@ OutboxEvaluateAfter(OutboxCompiledContract *contract, TupleTableSlot *source)
 	return evaluate_row(contract, source, contract->project_after);
 }
 
+/* Fills contract->key_row: the key columns, everything else NULL. */
 void
 OutboxEvaluateKey(OutboxCompiledContract *contract, TupleTableSlot *source)
 {
@@ -104,6 +114,7 @@ OutboxEvaluateKey(OutboxCompiledContract *contract, TupleTableSlot *source)
 	ExecProject(contract->project_key);
 }
 
+/* The same with the columns of aggregate_id. Needs contract->makes_tombstones. */
 void
 OutboxEvaluateMessageKey(OutboxCompiledContract *contract, TupleTableSlot *source)
 {
@@ -111,6 +122,7 @@ OutboxEvaluateMessageKey(OutboxCompiledContract *contract, TupleTableSlot *sourc
 	ExecProject(contract->project_message_key);
 }
 
+/* The same for the unknown row before: its key columns from key_row, everything else NULL. */
 void
 OutboxBeforeFromKey(OutboxCompiledContract *contract)
 {
@@ -150,12 +162,14 @@ raise_too_deep(const OutboxCompiledContract *contract)
 			 errhint("Let a trigger of the table write such rows, instead of a function that a view calls.")));
 }
 
+/* True when the source columns that the contract reads are the same bytes. Never raises. */
 bool
 OutboxSourceReadsEqual(const OutboxCompiledContract *contract, TupleTableSlot *before, TupleTableSlot *after)
 {
 	return OutboxColumnsEqual(before, after, contract->read, contract->nread);
 }
 
+/* The same of columns of two rows of one table, by ascending numbers. */
 bool
 OutboxColumnsEqual(TupleTableSlot *before, TupleTableSlot *after, const AttrNumber *columns, int ncolumns)
 {
@@ -179,6 +193,10 @@ OutboxColumnsEqual(TupleTableSlot *before, TupleTableSlot *after, const AttrNumb
 	return true;
 }
 
+/*
+ * Do before and after have the same key? the same published columns, of one
+ * event type (it has an encoder) or of all (NULL)? May detoast.
+ */
 bool
 OutboxKeysEqual(OutboxCompiledContract *contract)
 {
@@ -203,6 +221,7 @@ OutboxRowsEqual(OutboxCompiledContract *contract, const OutboxCompiledEventType 
 	return true;
 }
 
+/* Is this column the same value, to the byte, in two rows of the contract? May detoast. */
 bool
 OutboxSameValue(const OutboxCompiledContract *contract, int column, TupleTableSlot *left, TupleTableSlot *right)
 {
@@ -214,6 +233,7 @@ OutboxSameValue(const OutboxCompiledContract *contract, int column, TupleTableSl
 						  attribute->attbyval, attribute->attlen);
 }
 
+/* A hash of the contract and its key in a row; by images, as OutboxSameValue. May detoast. */
 uint64
 OutboxRowKeyHash(const OutboxCompiledContract *contract, TupleTableSlot *row)
 {
@@ -267,6 +287,7 @@ columns_equal(const OutboxCompiledContract *contract, int column)
 	return false;
 }
 
+/* Is the event type's condition true of these rows (NULL slots: all columns NULL)? */
 bool
 OutboxConditionHolds(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
 					 TupleTableSlot *before, TupleTableSlot *after)
@@ -279,6 +300,10 @@ OutboxConditionHolds(OutboxCompiledContract *contract, OutboxCompiledEventType *
 	return evaluate_rule(contract, type->condition_state, &isnull) && !isnull;
 }
 
+/*
+ * The first check of the event type that is false of the published row; NULL
+ * when all hold. before/after as above.
+ */
 const char *
 OutboxFailedCheck(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
 				  TupleTableSlot *row, TupleTableSlot *before, TupleTableSlot *after)
@@ -317,6 +342,11 @@ evaluate_rule(OutboxCompiledContract *contract, ExprState *state, bool *isnull)
 	return !*isnull && DatumGetBool(result);
 }
 
+/*
+ * The message key of a contract row; NULL when one of its columns is NULL.
+ *
+ * no function turns it into the text of a key
+ */
 bool
 OutboxIsPlainKeyType(Oid base_type)
 {
@@ -406,6 +436,11 @@ append_escaped(StringInfo out, const char *text, int len)
 	}
 }
 
+/*
+ * The payload of an event type: the published row, then previous_* from
+ * `before` (NULL: all null), null where `unfit` (NULL: nowhere) says so. A
+ * palloc'd bytea, or NULL with *error.
+ */
 bytea *
 OutboxEncodeEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
 				  TupleTableSlot *row, TupleTableSlot *before, const bool *unfit, OutboxAvroError *error)
@@ -440,6 +475,7 @@ OutboxEncodeEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *typ
 	return (bytea *) out.data;
 }
 
+/* Has the value that previous_* number `previous` of the event type would show an Avro form? */
 bool
 OutboxPreviousFits(const OutboxCompiledContract *contract, const OutboxCompiledEventType *type,
 				   int previous, TupleTableSlot *before)
@@ -450,6 +486,7 @@ OutboxPreviousFits(const OutboxCompiledContract *contract, const OutboxCompiledE
 		OutboxAvroEncodes(type->encoder, contract->ncolumns + previous, before->tts_values[column]);
 }
 
+/* How large the message will be, with its framing and headers. attributes are those of the event, NULL: none. */
 Size
 OutboxMessageSize(const OutboxCompiledEventType *type, const bytea *payload, const text *key,
 				  const Jsonb *attributes)

@@ -15,7 +15,7 @@
 #include "nodes/nodeFuncs.h"
 #include "utils/memutils.h"
 
-#include "contract/compile/compile.h"
+#include "contract/compile/compile_private.h"
 
 /* Which of the contract's columns a projection has; the others are NULL. */
 typedef enum Columns
@@ -28,6 +28,10 @@ typedef enum Columns
 static ProjectionInfo *build_projection(OutboxCompiledContract *contract, TupleTableSlot *slot, Columns columns);
 static bool is_among(const int *columns, int ncolumns, int column);
 
+/*
+ * Builds the executor state anew. Checks rights on functions, so only as the
+ * contract's owner, and may raise.
+ */
 void
 OutboxBuildExecutor(OutboxCompiledContract *contract)
 {

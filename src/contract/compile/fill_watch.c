@@ -18,13 +18,14 @@
 #include "common/hashfn.h"
 #include "nodes/plannodes.h"
 
-#include "contract/compile/fill_watch.h"
+#include "contract/compile/compile_private.h"
 
 static OutboxFillWatch *current = NULL; /* on the stack of who compiles */
 
 static uint32 bit_of(int cacheid, uint32 value);
 static bool is_noted(const OutboxFillWatch *watch, int cacheid, uint32 value);
 
+/* From Begin to End, whatever is raised in between, changes are noted. Watches are nested as compiling is. */
 void
 OutboxFillWatchBegin(OutboxFillWatch *watch)
 {
@@ -39,6 +40,9 @@ OutboxFillWatchEnd(OutboxFillWatch *watch)
 	current = watch->outer;
 }
 
+/*
+ * For callbacks of invalidations: neither raises nor allocates. cacheid 0: of the relation `value`. Value 0: anything.
+ */
 void
 OutboxFillWatchNote(int cacheid, uint32 value)
 {
@@ -58,6 +62,7 @@ bit_of(int cacheid, uint32 value)
 	return hash_combine(murmurhash32((uint32) cacheid), murmurhash32(value)) % OUTBOX_WATCHED_CHANGES;
 }
 
+/* May a change concern one of these relations (NIL: any does) or of these PlanInvalItems? */
 bool
 OutboxFillWatchConcerns(const OutboxFillWatch *watch, const List *relations, const List *objects)
 {

@@ -33,17 +33,12 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "contract/compile/key_query_state.h"
-#include "contract/environment/evaluation.h"
-#include "contract/plan/plan_by_index.h"
-#include "contract/reach/trust.h"
-#include "contract/view/cached_expression.h"
-#include "contract/view/expression.h"
-#include "contract/view/key_view.h"
-#include "contract/view/row_types.h"
-#include "contract/view/view_expand.h"
-#include "contract/view/view_survey.h"
-#include "util/look.h"
+#include "contract/compile/compile_private.h"
+#include "contract/environment/environment.h"
+#include "contract/plan/plan.h"
+#include "contract/reach/reach.h"
+#include "contract/view/view.h"
+#include "util/util.h"
 
 static void compile(OutboxKeyQuery *query, const OutboxKeyView *view, TupleDesc lookup);
 static void check_row(const OutboxKeyQuery *query, Oid source, const List *view_access);
@@ -56,6 +51,14 @@ static void check_query(OutboxKeyQuery *query);
 static char *cast_query(const OutboxKeyQuery *query, TupleDesc lookup);
 static void free_plan(void *plan);
 
+/*
+ * Compiles a source's key_query for rows of `relation` (the source, or a
+ * partition of it), in CurrentMemoryContext; the owner of the contract's view
+ * runs it. `lookup` describes the keys it must give. Raises for what gives other
+ * columns than the lookup's, or must not run while a row is written, and when
+ * the owner may not read a column of the row (view_access, of
+ * OutboxViewAccess *, is what the view reads: asked for elsewhere).
+ */
 OutboxKeyQuery *
 OutboxCompileKeyQuery(const OutboxContractConfig *config, const OutboxSourceConfig *source,
 					  Oid relation, TupleDesc lookup, const List *view_access)
@@ -123,18 +126,21 @@ check_row(const OutboxKeyQuery *query, Oid source, const List *view_access)
 		OutboxCheckViewAccess(list_make1(&access), query->view);
 }
 
+/* The columns of the relation that it reads, attno - FirstLowInvalidHeapAttributeNumber. */
 const Bitmapset *
 OutboxKeyQueryReads(const OutboxKeyQuery *query)
 {
 	return query->reads;
 }
 
+/* The relations that it reads, and those behind the types of its expressions, not sorted. */
 const List *
 OutboxKeyQueryRelations(const OutboxKeyQuery *query)
 {
 	return query->relations;
 }
 
+/* Of PlanInvalItem *: the types behind its expressions. */
 List *
 OutboxKeyQueryTypes(const OutboxKeyQuery *query)
 {

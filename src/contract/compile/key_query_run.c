@@ -19,11 +19,11 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
-#include "contract/compile/key_query_state.h"
-#include "contract/environment/evaluation.h"
-#include "contract/plan/plan_by_index.h"
+#include "contract/compile/compile_private.h"
+#include "contract/environment/environment.h"
+#include "contract/plan/plan.h"
 #include "guc.h"
-#include "util/look.h"
+#include "util/util.h"
 
 /* Keeps the keys that a query gives, until it has ended. */
 typedef struct KeyReceiver
@@ -43,6 +43,7 @@ static void ignore_startup(DestReceiver *self, int operation, TupleDesc desc);
 static void ignore_end(DestReceiver *self);
 static void refuse_fanout(const OutboxKeyQuery *query);
 
+/* What OutboxTouchKeys says; values are valid during the call of add only. */
 void
 OutboxRunKeyQuery(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg)
 {

@@ -25,16 +25,10 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "contract/compile/commit_query.h"
-#include "contract/compile/compile.h"
-#include "contract/compile/evaluate.h"
-#include "contract/compile/key_query.h"
-#include "contract/compile/touch.h"
-#include "contract/environment/evaluation.h"
-#include "contract/keys/key.h"
-#include "contract/view/partition.h"
-#include "contract/view/root_condition.h"
-#include "contract/view/view_survey.h"
+#include "contract/compile/compile_private.h"
+#include "contract/environment/environment.h"
+#include "contract/keys/keys.h"
+#include "contract/view/view.h"
 
 struct OutboxTouch
 {
@@ -60,6 +54,11 @@ static bool is_not_null(Oid relation, AttrNumber attno);
 static void note_reads(OutboxTouch *touch, const OutboxViewSurvey *survey, Oid source, Oid relation);
 static Bitmapset *read_attributes(const OutboxTouch *touch, const OutboxViewSurvey *survey, Oid source, Relation rel);
 
+/*
+ * Compiles what maps rows of `relation` (the root, a child, or a partition of
+ * one) to lookup keys, in a child of CurrentMemoryContext. Terms as of
+ * OutboxCompileContract.
+ */
 OutboxTouch *
 OutboxCompileTouch(const OutboxContractConfig *config, Oid relation)
 {
@@ -78,6 +77,11 @@ OutboxCompileTouch(const OutboxContractConfig *config, Oid relation)
 	return touch;
 }
 
+/*
+ * For whoever keeps it: the context that owns it, the relations and the types
+ * (of PlanInvalItem *) whose invalidation outdates it, and whether functions and
+ * domains behind it changed.
+ */
 MemoryContext
 OutboxTouchContext(const OutboxTouch *touch)
 {
@@ -102,30 +106,43 @@ OutboxTouchIsValid(const OutboxTouch *touch)
 	return touch->query == NULL || OutboxKeyQueryIsValid(touch->query);
 }
 
+/*
+ * Is a row that is inserted into the relation, the contract's root, the first
+ * of its key? Not when a partial index proves the key: an inactive row may have
+ * the key of an active one; nor when each partition has an index of its own.
+ */
 bool
 OutboxTouchInsertIsNew(const OutboxTouch *touch)
 {
 	return touch->query == NULL && touch->unique;
 }
 
+/* May computing keys raise, so that the caller guards it? */
 bool
 OutboxTouchMayRaise(const OutboxTouch *touch)
 {
 	return touch->query && OutboxKeyQueryMayRaise(touch->query);
 }
 
+/* The lookup key's columns: types, lengths, collations. */
 TupleDesc
 OutboxTouchLookupDesc(const OutboxTouch *touch)
 {
 	return touch->lookup_desc;
 }
 
+/* True when no column that the contract or the key query reads differs between the rows. Never raises. */
 bool
 OutboxTouchReadsEqual(OutboxTouch *touch, TupleTableSlot *before, TupleTableSlot *after)
 {
 	return OutboxColumnsEqual(before, after, touch->read, touch->nread);
 }
 
+/*
+ * Reports the lookup keys of a row: of the root its own columns, of a child
+ * what its key_query gives, run as the contract's owner. Raises
+ * program_limit_exceeded beyond max_fanout.
+ */
 void
 OutboxTouchKeys(OutboxTouch *touch, TupleTableSlot *row, OutboxTouchCallback add, void *arg)
 {
@@ -145,6 +162,11 @@ OutboxTouchKeys(OutboxTouch *touch, TupleTableSlot *row, OutboxTouchCallback add
 	add(arg, touch->values);
 }
 
+/*
+ * The lookup column that is NULL in a row of the root, although such a row may
+ * be in the view: it has no key and cannot be published. Otherwise NULL. Never
+ * raises.
+ */
 const char *
 OutboxTouchMissingColumn(const OutboxTouch *touch, TupleTableSlot *row)
 {

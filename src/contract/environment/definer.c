@@ -24,9 +24,8 @@
 #include "utils/regproc.h"
 
 #include "compat.h"
-#include "contract/environment/definer.h"
-#include "contract/environment/evaluation.h"
-#include "contract/reach/trust.h"
+#include "contract/environment/environment_private.h"
+#include "contract/reach/reach.h"
 
 static fmgr_hook_type next_hook = NULL;
 
@@ -42,6 +41,9 @@ OutboxDefinerInit(void)
 	fmgr_hook = meet_call;
 }
 
+/*
+ * Raises when a function that was taken for harmless because it runs as its own owner is about to be made ready and runs as its caller by now.
+ */
 void
 OutboxCheckDefiner(Oid function)
 {

@@ -25,13 +25,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
-#include "contract/environment/definer.h"
-#include "contract/environment/evaluation.h"
-#include "contract/environment/evaluation_refuse.h"
-#include "contract/environment/plpgsql_types.h"
-#include "contract/environment/portals.h"
-#include "contract/environment/refuse_operators.h"
-#include "contract/environment/settings.h"
+#include "contract/environment/environment_private.h"
 
 /* The traits that make it necessary to do anything at all. */
 #define OUTBOX_ENTERS (OUTBOX_READS_ALL | OUTBOX_SPEAKS | OUTBOX_FOREIGN)
@@ -61,6 +55,7 @@ static void pop_aborted(int transaction_level);
 static void on_transaction(XactEvent event, void *arg);
 static void on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg);
 
+/* from _PG_init */
 void
 OutboxEvaluationInit(void)
 {
@@ -71,6 +66,18 @@ OutboxEvaluationInit(void)
 	OutboxRefuseOperatorsInit();
 }
 
+/*
+ * Enters evaluation for what has these traits: nothing to do for PostgreSQL's
+ * own functions that read no setting; what they can read is pinned for others;
+ * and for everything else all settings are pinned, the statement and the functions around it are hidden, the
+ * session's cursors are out of reach (portals.c), and what could not be taken
+ * back is refused (evaluation_refuse.c).
+ * Anything runs as `owner`, in a security-restricted operation, and says
+ * nothing to the client but errors.
+ *
+ * An error in between is undone by the abort of the (sub)transaction: whoever
+ * catches it rolls one back (util/catch.h), as everywhere.
+ */
 void
 OutboxEvaluationBegin(OutboxEvaluation *evaluation, Oid owner, OutboxTraits traits)
 {
@@ -109,18 +116,23 @@ OutboxEvaluationEnd(const OutboxEvaluation *evaluation)
 	pop();
 }
 
+/*
+ * How many evaluations that were entered have not ended: functions behind a view may write to sources of contracts.
+ */
 int
 OutboxEvaluationDepth(void)
 {
 	return depth;
 }
 
+/* Is code running now that is not PostgreSQL's own and not ours? */
 bool
 OutboxEvaluatesForeignCode(void)
 {
 	return depth > 0 && stack[depth - 1].foreign;
 }
 
+/* And is that nothing but what a command of ours runs (OUTBOX_COMMANDS)? */
 bool
 OutboxRunsCommands(void)
 {

@@ -39,9 +39,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
-#include "contract/environment/definer.h"
-#include "contract/environment/evaluation.h"
-#include "contract/environment/evaluation_refuse.h"
+#include "contract/environment/environment_private.h"
 
 static ProcessUtility_hook_type previous_utility = NULL;
 static object_access_hook_type previous_access = NULL;
@@ -60,6 +58,7 @@ static bool check_timer(int *value, void **extra, GucSource source);
 static bool is_taken_back(const Node *statement);
 static bool is_refused(Oid function);
 
+/* from OutboxEvaluationInit: installs hooks */
 void
 OutboxRefuseInit(void)
 {
@@ -189,6 +188,7 @@ access_object(ObjectAccessType access, Oid class, Oid object, int part, void *ar
 		OutboxCheckDefiner(object);
 }
 
+/* Raises when the function is refused during an evaluation. */
 void
 OutboxRefuseFunction(Oid function)
 {

@@ -32,8 +32,8 @@
 #include "utils/wait_event.h"
 
 #include "compat.h"
-#include "contract/environment/lock_attempts.h"
-#include "util/catch.h"
+#include "contract/environment/environment_private.h"
+#include "util/util.h"
 
 /* No further attempt after this time. */
 #define LIMIT_MS 10000
@@ -78,6 +78,12 @@ static void pause_for(int ms);
 static void raise_busy(const LockRequest *request);
 static char *qualified_name(Oid relation);
 
+/*
+ * Locks relations (OIDs) until the end of the transaction, all of them or
+ * none, partitions included. Whoever has locks on some of them in another
+ * order never ends as the victim of a deadlock. Raises lock_not_available when
+ * they cannot be had.
+ */
 void
 OutboxLockInAttempts(const List *relations, LOCKMODE mode)
 {
@@ -86,6 +92,10 @@ OutboxLockInAttempts(const List *relations, LOCKMODE mode)
 	lock_in_attempts(&request);
 }
 
+/*
+ * The same in ACCESS EXCLUSIVE for an extension and then all relations that
+ * list() names, which is asked again until it names none that is not locked.
+ */
 void
 OutboxLockExtensionInAttempts(Oid extension, List *(*list)(void) )
 {

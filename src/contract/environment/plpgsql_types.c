@@ -43,9 +43,8 @@
 #include "utils/syscache.h"
 
 #include "compat.h"
-#include "contract/environment/evaluation.h"
-#include "contract/environment/plpgsql_types.h"
-#include "contract/reach/trust.h"
+#include "contract/environment/environment_private.h"
+#include "contract/reach/reach.h"
 
 /* A function that was judged, as it was compiled then. */
 typedef struct Verdict
@@ -82,6 +81,10 @@ static bool may_cast(Oid owner, Oid type);
 static bool is_trusted(Oid owner, Oid type);
 OUTBOX_NORETURN static void refuse(const PLpgSQL_function *function, Oid owner, Oid type);
 
+/*
+ * From now on the types of the variables of each function that is called are
+ * judged. Returns what OutboxUnwatchPlpgsql() wants.
+ */
 void *
 OutboxWatchPlpgsql(void)
 {

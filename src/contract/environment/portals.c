@@ -20,7 +20,7 @@
 #include "utils/memutils.h"
 #include "utils/portal.h"
 
-#include "contract/environment/portals.h"
+#include "contract/environment/environment_private.h"
 
 /* A portal as it was. */
 typedef struct FrozenPortal
@@ -42,6 +42,10 @@ static void make_room(int portals);
 static void freeze(FrozenPortal *entry, Portal portal);
 static bool is_new(Portal portal, int mark);
 
+/*
+ * From here on nothing can be read from the session's cursors, nor can they be
+ * moved or closed. Returns a mark for the others; may raise, with nothing done.
+ */
 int
 OutboxFreezePortals(void)
 {
@@ -112,6 +116,7 @@ freeze(FrozenPortal *entry, Portal portal)
 	}
 }
 
+/* Drops those that were made since. May raise, as closing a cursor may. */
 void
 OutboxDropNewPortals(int mark)
 {
@@ -144,7 +149,11 @@ is_new(Portal portal, int mark)
 	return portal->status != PORTAL_ACTIVE;
 }
 
-/* The abort of the (sub)transaction that made a portal has released what it held, and its cleanup: it stays failed. */
+/*
+ * Gives the session's own back; also after an abort. Never raises.
+ *
+ * The abort of the (sub)transaction that made a portal has released what it held, and its cleanup: it stays failed.
+ */
 void
 OutboxThawPortals(int mark)
 {

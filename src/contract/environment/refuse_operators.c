@@ -23,9 +23,7 @@
 #include "utils/selfuncs.h"
 
 #include "compat.h"
-#include "contract/environment/evaluation.h"
-#include "contract/environment/evaluation_refuse.h"
-#include "contract/environment/refuse_operators.h"
+#include "contract/environment/environment_private.h"
 #include "contract/reach/reach.h"
 
 static OutboxRelationHook next_relation = NULL;

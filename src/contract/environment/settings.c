@@ -30,7 +30,7 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
-#include "contract/environment/settings.h"
+#include "contract/environment/environment_private.h"
 
 /* As pg_locale.h has them, which does not compile without the headers of ICU. */
 extern PGDLLIMPORT char *locale_monetary;
@@ -106,6 +106,10 @@ static bool look_up(PinnedSetting *setting);
 static bool is_pinned(const PinnedSetting *setting);
 static void learn(PinnedSetting *setting);
 
+/*
+ * Pins those that something of these traits may read, or saves them with traits of 0; neither raises. Open a nest level of
+ * settings before any code runs, and take it back before these.
+ */
 void
 OutboxPinDirectSettings(OutboxTraits traits, OutboxDirectSettings *saved)
 {
@@ -139,6 +143,7 @@ assign(const DirectSetting *setting, char *value)
 	setting->assign(value, NULL);
 }
 
+/* Pins the other settings that something of these traits may read, on the nest level that is open. */
 void
 OutboxPinSettings(OutboxTraits traits)
 {
@@ -155,6 +160,7 @@ OutboxPinSettings(OutboxTraits traits)
 	}
 }
 
+/* The name of the n-th of them and the traits that pin it; NULL beyond the last. */
 const char *
 OutboxPinnedSetting(int n, const char **value, OutboxTraits *traits)
 {

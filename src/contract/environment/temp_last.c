@@ -23,14 +23,14 @@
 #include "utils/varlena.h"
 
 #include "compat.h"
-#include "contract/environment/evaluation.h"
-#include "contract/environment/temp_last.h"
+#include "contract/environment/environment_private.h"
 
 static GucStringCheckHook previous_check = NULL;
 
 static bool check_path(char **value, void **extra, GucSource source);
 static bool names_temp(const char *path, bool *empty);
 
+/* when the library is loaded */
 void
 OutboxTempLastInit(void)
 {

@@ -24,17 +24,12 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "catalog/arguments.h"
 #include "catalog/outbox_catalog.h"
-#include "catalog/statement.h"
-#include "contract/environment/evaluation.h"
-#include "contract/environment/guard.h"
-#include "contract/keys/derived_key.h"
-#include "contract/keys/key.h"
-#include "contract/plan/index_parts.h"
-#include "contract/reach/trust.h"
-#include "contract/view/root_condition.h"
-#include "contract/view/root_path.h"
+#include "contract/environment/environment.h"
+#include "contract/keys/keys_private.h"
+#include "contract/plan/plan.h"
+#include "contract/reach/reach.h"
+#include "contract/view/view.h"
 
 static List *derived_columns(const OutboxContractConfig *config, List *expressions, const List *conditions);
 static Node *as_in_index(Node *expression);
@@ -42,6 +37,10 @@ static Var *plain_column(Node *node);
 static bool keeps_apart(Oid function);
 static bool index_keeps_apart(Relation index, const List *expressions, const List *plain);
 
+/*
+ * Notes in outbox_internal.contract which columns of a proven key could make one key of
+ * two rows. For create_contract() and enable(): raises what OutboxRootKey raises.
+ */
 void
 OutboxNoteDerivedKey(const OutboxContractConfig *config)
 {

@@ -27,13 +27,11 @@
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 
-#include "catalog/contract_config.h"
+#include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "contract/keys/key.h"
-#include "contract/plan/index_parts.h"
-#include "contract/plan/planner_world.h"
-#include "contract/view/partition.h"
-#include "contract/view/root_condition.h"
+#include "contract/keys/keys_private.h"
+#include "contract/plan/plan.h"
+#include "contract/view/view.h"
 
 /* How close an index came, for the message. */
 typedef enum IndexVerdict
@@ -63,12 +61,21 @@ static char *partial_hint(Relation root, const List *columns);
 OUTBOX_NORETURN static void report_nullable(Relation root, const char *key, const List *columns);
 static void report_unproven(Relation root, IndexVerdict best, const List *key, const List *nullable);
 
+/*
+ * The columns (of char *) of a unique index of the root that the expressions
+ * of the contract's key columns read completely. Raises with what is missing
+ * when there is none.
+ */
 List *
 OutboxProveKey(const OutboxViewExpansion *expansion, const List *key)
 {
 	return OutboxProveUnique(expansion->root, key_reads(expansion, key), OutboxConditionList(expansion->qual), key);
 }
 
+/*
+ * The same for a key that is known to read these columns (of char *) of the
+ * root, in a view whose rows fulfil these conditions (root_condition.h).
+ */
 List *
 OutboxProveUnique(Oid root_oid, const List *reads, const List *conditions, const List *key)
 {
@@ -83,6 +90,7 @@ OutboxProveUnique(Oid root_oid, const List *reads, const List *conditions, const
 	return columns;
 }
 
+/* Do these columns (of char *) of the root contain such an index? */
 bool
 OutboxIsUnique(Oid root_oid, const List *reads, const List *conditions)
 {
@@ -95,6 +103,7 @@ OutboxIsUnique(Oid root_oid, const List *reads, const List *conditions)
 	return unique;
 }
 
+/* Has each row of this table (the root, or a partition) other values there than all others, in the view or not? */
 bool
 OutboxIsUniqueTable(Oid table_oid, const List *reads)
 {
@@ -107,6 +116,11 @@ OutboxIsUniqueTable(Oid table_oid, const List *reads)
 	return unique;
 }
 
+/*
+ * Which rows of a table (the root, or a partition) have a key that is proven:
+ * the condition of the partial index that proves it, over entry 1 as the table;
+ * NIL: all. `root`, reads and conditions as above.
+ */
 List *
 OutboxKeyPredicate(Oid table_oid, Oid root, const List *reads, const List *conditions)
 {
@@ -192,6 +206,10 @@ judge_partitions(Relation root, const KeyFacts *facts, List **columns)
 	return worst;
 }
 
+/*
+ * Raises when the key reads fewer columns of the root than those that once
+ * proved it. Which ones is not compared: they may be renamed under the view.
+ */
 void
 OutboxCheckKey(const OutboxViewExpansion *expansion, const List *key, const List *root_key)
 {

@@ -28,11 +28,8 @@
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 
-#include "contract/plan/index_hint.h"
-#include "contract/plan/index_parts.h"
-#include "contract/plan/plan_check.h"
-#include "contract/plan/planner_world.h"
-#include "contract/view/root_path.h"
+#include "contract/plan/plan_private.h"
+#include "contract/view/view.h"
 
 /* Where an equality stands that joins a table. */
 typedef enum JoinPlace
@@ -85,6 +82,10 @@ static void add_column(JoinColumns *columns, Node *expression, const RangeTblEnt
 static char *index_column(const OutboxTrialIndex *trial);
 static char *qualified_name(Oid relation);
 
+/*
+ * Raises: the query would scan these tables (OIDs, as of OutboxScannedTables).
+ * The hint names the indexes with which it would not, or says what else helps.
+ */
 void
 OutboxRefuseScans(const Query *query, const char *text, const char *subject, List *scanned)
 {

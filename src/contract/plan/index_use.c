@@ -21,12 +21,13 @@
 #include "nodes/nodeFuncs.h"
 #include "utils/lsyscache.h"
 
-#include "contract/plan/index_use.h"
+#include "contract/plan/plan_private.h"
 
 static void note_operator(OutboxIndexUse *use, OutboxColumnUse *column, Oid operator, Oid opfamily);
 static bool has_value_of_key(Node *node, void *context);
 static int equal_columns(const OutboxIndexUse *use, bool *bound);
 
+/* Notes a condition on a column (from 0) of the index, which belongs to this operator family. */
 void
 OutboxNoteCondition(OutboxIndexUse *use, int column, const Node *condition, Oid opfamily)
 {
@@ -56,6 +57,11 @@ OutboxNoteCondition(OutboxIndexUse *use, int column, const Node *condition, Oid 
 	}
 }
 
+/*
+ * Are the rows bounded by the key? A btree must be entered by equality of its
+ * first columns, one of which has a value of the key; a value between two such
+ * will do, and so will constants for a whole unique index.
+ */
 bool
 OutboxIndexIsBounded(const OutboxIndexUse *use)
 {
@@ -83,6 +89,7 @@ OutboxIndexIsBounded(const OutboxIndexUse *use)
 	}
 }
 
+/* Does every row that the scan meets fulfil its conditions? Then a LIMIT above it bounds the scan. */
 bool
 OutboxIndexIsTight(const OutboxIndexUse *use)
 {

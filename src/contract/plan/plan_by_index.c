@@ -29,10 +29,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
-#include "contract/plan/index_hint.h"
-#include "contract/plan/plan_by_index.h"
-#include "contract/plan/plan_check.h"
-#include "contract/plan/planner_world.h"
+#include "contract/plan/plan_private.h"
 
 static const OutboxPlannerWorld worlds[] = {
 	{.join_limit = "8"},
@@ -48,6 +45,12 @@ static PlannedStmt *plan_with_young_indexes(const Query *query, const char *text
 static List *open_young_indexes(const List *relations);
 static PlannedStmt *plan_saved(OUTBOX_PLANNER_HOOK_ARGS);
 
+/*
+ * Plans an analysed and rewritten query, which is kept as it is. Raises unless
+ * every table is reached from the query's parameters through indexes: the
+ * error names all tables that are not, and what would help. `subject` says
+ * whose query it is ("the view \"x\"").
+ */
 PlannedStmt *
 OutboxPlanByIndex(const Query *query, const char *text, const char *subject)
 {
@@ -61,6 +64,7 @@ OutboxPlanByIndex(const Query *query, const char *text, const char *subject)
 	OutboxRefuseScans(query, text, subject, scanned);
 }
 
+/* The plan of a saved statement that OutboxPlanByIndex accepted, made in the same way; the caller releases it. */
 CachedPlan *
 OutboxCachedPlanByIndex(CachedPlanSource *source, ParamListInfo params)
 {

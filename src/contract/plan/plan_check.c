@@ -20,9 +20,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "contract/plan/index_use.h"
-#include "contract/plan/plan_check.h"
-#include "contract/plan/planner_world.h"
+#include "contract/plan/plan_private.h"
 
 /* Twice as many locks are those that a session always has room for (util/look.c). */
 #define MANY_PARTITIONS 24
@@ -43,6 +41,12 @@ static void describe_index(PlanCheck *check, Oid index, OutboxIndexUse *use, Oid
 static bool bitmap_is_fine(PlanCheck *check, Plan *node);
 static Index named_entry(const PlannedStmt *plan, Index entry);
 
+/*
+ * The tables that the plan reads in another way than through a bounded scan of
+ * an index (index_use.h), one OID for each time it does; of a partition the
+ * partitioned table. `trial_indexes` (of OutboxTrialIndex *) were there when
+ * it was made.
+ */
 List *
 OutboxScannedTables(const PlannedStmt *plan, const List *trial_indexes)
 {
@@ -216,7 +220,13 @@ named_entry(const PlannedStmt *plan, Index entry)
 	return entry;
 }
 
-/* Those that the planner has pruned, for a constant of the view, are not in the plan. */
+/*
+ * "t" (500), "u" (40): the partitioned tables of which the plan reads so many
+ * partitions that a reading takes more locks than a session has, and how many.
+ * NULL: there is none.
+ *
+ * Those that the planner has pruned, for a constant of the view, are not in the plan.
+ */
 char *
 OutboxManyPartitions(const PlannedStmt *plan)
 {

@@ -35,9 +35,8 @@
 #include "utils/selfuncs.h"
 
 #include "compat.h"
-#include "contract/plan/index_use.h"
-#include "contract/plan/planner_world.h"
-#include "contract/view/partition.h"
+#include "contract/plan/plan_private.h"
+#include "contract/view/view.h"
 
 #define ASSUMED_ROWS 1000000.0
 #define ASSUMED_ROWS_PER_PAGE 50.0
@@ -68,6 +67,7 @@ static bool is_bounded(const IndexPath *path);
 static IndexOptInfo *trial_index(const OutboxTrialIndex *trial, Oid table, RelOptInfo *rel);
 static Node *expression_of_table(Node *node, void *arg);
 
+/* Plans the query, which is used up, in this world: no setting of the session has an influence. */
 PlannedStmt *
 OutboxPlanInWorld(Query *query, const char *text, int cursor_options, const OutboxPlannerWorld *world)
 {
@@ -110,6 +110,7 @@ OutboxPlanInWorld(Query *query, const char *text, int cursor_options, const Outb
 	return plan;
 }
 
+/* A plan's number of a trial index -> which one; NULL for an index that exists. */
 const OutboxTrialIndex *
 OutboxTrialIndexOf(const List *trial_indexes, Oid index)
 {
@@ -253,6 +254,7 @@ is_bounded(const IndexPath *path)
 	return OutboxIndexIsBounded(&use);
 }
 
+/* An expression over entry 1 for another table with columns of the same names; a copy. */
 Node *
 OutboxExpressionOfTable(Node *expression, Oid from, Oid to)
 {

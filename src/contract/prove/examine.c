@@ -14,11 +14,10 @@
 #include "utils/builtins.h"
 
 #include "catalog/outbox_catalog.h"
-#include "contract/codes/code_map.h"
-#include "contract/compile/evaluate.h"
-#include "contract/environment/evaluation.h"
-#include "contract/environment/guard.h"
-#include "contract/prove/examine.h"
+#include "contract/codes/codes.h"
+#include "contract/compile/compile.h"
+#include "contract/environment/environment.h"
+#include "contract/prove/prove_private.h"
 #include "guc.h"
 
 /* An examination under way. */
@@ -45,6 +44,12 @@ static void run(Examination *examination, OutboxGuardedStep step);
 static void check_size(Examination *examination, const bytea *payload);
 static void trouble(OutboxFinding *finding, const char *stage, int sqlerrcode, const char *message, const char *class);
 
+/*
+ * Maps a source row into contract->after. True when it is in the view; false
+ * with finding->stage set when it cannot be mapped (then contract->key_row holds
+ * the key if that can be computed). Never raises for the row's
+ * faults; everything is allocated in contract->row_context.
+ */
 bool
 OutboxExamineRow(OutboxCompiledContract *contract, TupleTableSlot *source, OutboxFinding *finding)
 {
@@ -58,6 +63,12 @@ OutboxExamineRow(OutboxCompiledContract *contract, TupleTableSlot *source, Outbo
 	return examination.in_view;
 }
 
+/*
+ * What an event type would publish of the row that OutboxExamineRow mapped: as
+ * a created row, or for emit = deleted as the row before. Of emit = changed
+ * the row before is not known, so its condition and checks are left out, as
+ * all conditions are unless `conditions`. libavro reads what was encoded.
+ */
 void
 OutboxExamineEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
 				   bool conditions, OutboxFinding *finding)

@@ -26,13 +26,12 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
-#include "contract/codes/code_map.h"
-#include "contract/compile/evaluate.h"
-#include "contract/keys/key.h"
-#include "contract/prove/examine_commit.h"
-#include "contract/view/partition.h"
-#include "letters/dead_letter.h"
-#include "letters/letter_json.h"
+#include "contract/codes/codes.h"
+#include "contract/compile/compile.h"
+#include "contract/keys/keys.h"
+#include "contract/prove/prove_private.h"
+#include "contract/view/view.h"
+#include "letters/letters.h"
 
 #define BATCH_KEYS 100
 
@@ -94,6 +93,11 @@ static void too_many_rows(KeyTrial *trial, const TrialKey *key, OutboxFinding *f
 static Jsonb *key_text(KeyTrial *trial, TrialKey *key);
 static void key_step(void *arg);
 
+/*
+ * Reads the contract's rows for the keys of its root, with the active snapshot,
+ * and calls the function for each key until it has said true max_rows times. A
+ * key whose row cannot be computed is a finding; memory is bounded.
+ */
 void
 OutboxTryKeys(OutboxCompiledContract *contract, int64 max_rows, OutboxTrialRow function, void *arg)
 {

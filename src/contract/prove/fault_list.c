@@ -12,10 +12,11 @@
 
 #include "lib/stringinfo.h"
 
-#include "contract/prove/fault_list.h"
+#include "contract/prove/prove_private.h"
 
 static void append_line(StringInfo lines, int number, const char *text, const char *more);
 
+/* Runs a check, and keeps what it raises in the current memory context. False: it raised. */
 bool
 OutboxTryCheck(OutboxFaultList *faults, OutboxGuardedStep check, void *arg)
 {
@@ -33,6 +34,7 @@ OutboxTryCheck(OutboxFaultList *faults, OutboxGuardedStep check, void *arg)
 	return false;
 }
 
+/* Raises the faults, if there are any: one as it is, several as one error about the subject ("the view \"x\""). */
 void
 OutboxRaiseFaults(const OutboxFaultList *faults, const char *subject)
 {

@@ -15,15 +15,19 @@
 #include "utils/lsyscache.h"
 
 #include "catalog/outbox_catalog.h"
-#include "contract/compile/commit_query.h"
-#include "contract/environment/evaluation.h"
-#include "contract/environment/guard.h"
-#include "contract/keys/key.h"
-#include "contract/prove/key_proof.h"
-#include "contract/view/view_expand.h"
+#include "contract/compile/compile.h"
+#include "contract/environment/environment.h"
+#include "contract/keys/keys.h"
+#include "contract/prove/prove_private.h"
+#include "contract/view/view.h"
 
 static List *lookup_names(const OutboxContractConfig *config, List **conditions);
 
+/*
+ * Proves it as create_contract() did, of the view and the source as they are
+ * now, with the rights of the view's owner; needs an active snapshot. Raises
+ * with what is missing.
+ */
 void
 OutboxProveContractKey(const OutboxContractConfig *config)
 {

@@ -19,13 +19,14 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
-#include "contract/prove/lossy_cast.h"
+#include "contract/prove/prove_private.h"
 
 static bool is_lossy(Node *node, void *context);
 static bool computes_lossy(const Plan *node);
 static bool any_computes_lossy(const List *plans);
 static void refuse(const char *subject);
 
+/* Raises when a column of the view, whose planned expression this is, makes a numeric of a real. */
 void
 OutboxRefuseLossyColumn(Node *planned, Oid view, const char *column)
 {
@@ -33,6 +34,7 @@ OutboxRefuseLossyColumn(Node *planned, Oid view, const char *column)
 		refuse(psprintf("column \"%s\" of view \"%s\"", column, get_rel_name(view)));
 }
 
+/* The same for all columns of a view that is read by this plan. */
 void
 OutboxRefuseLossyPlan(const PlannedStmt *plan, Oid view)
 {

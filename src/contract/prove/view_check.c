@@ -18,17 +18,13 @@
 
 #include "avro/outbox_avro.h"
 #include "catalog/outbox_catalog.h"
-#include "catalog/statement.h"
 #include "contract/compile/compile.h"
-#include "contract/environment/evaluation.h"
-#include "contract/keys/key.h"
-#include "contract/plan/plan_check.h"
-#include "contract/prove/fault_list.h"
-#include "contract/prove/lossy_cast.h"
-#include "contract/prove/view_check.h"
-#include "contract/reach/trust.h"
-#include "contract/view/expression.h"
-#include "contract/view/sql_function.h"
+#include "contract/environment/environment.h"
+#include "contract/keys/keys.h"
+#include "contract/plan/plan.h"
+#include "contract/prove/prove_private.h"
+#include "contract/reach/reach.h"
+#include "contract/view/view.h"
 
 typedef struct ViewCheck
 {
@@ -63,6 +59,12 @@ static void check_types(ViewCheck *check);
 static void type_step(void *arg);
 static void schema_step(void *arg);
 
+/*
+ * Checks everything that capture relies on, and raises one error with all that
+ * is wrong. *evaluate: 'row' or 'commit', decided here when it is NULL;
+ * config->at_commit follows. *key_columns (of char *): the source's columns
+ * that prove the key.
+ */
 void
 OutboxCheckContractView(OutboxContractConfig *config, const char **evaluate, List **key_columns)
 {

@@ -25,7 +25,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "contract/reach/function_traits.h"
+#include "contract/reach/reach_private.h"
 
 /* Functions that never raise, for no arguments; they read no setting either. */
 static const Oid never_raise[] = {
@@ -211,6 +211,7 @@ static const Oid unseen[] = {
 
 static bool never_raises(Oid function);
 
+/* InvalidOid: of code that nothing names. */
 OutboxTraits
 OutboxFunctionTraits(Oid function)
 {
@@ -233,6 +234,7 @@ OutboxFunctionTraits(Oid function)
 	return OUTBOX_READS_ALL | OUTBOX_SPEAKS | OUTBOX_RAISES;
 }
 
+/* Does it run code of others that only its arguments' values tell? */
 bool
 OutboxRunsUnseen(Oid function)
 {
@@ -256,6 +258,8 @@ never_raises(Oid function)
 }
 
 /*
+ * Of a call under this collation; `collatable`: an argument is a text.
+ *
  * The database's own collation is open already. Any other must be found, and may be gone with the library that had
  * it; its version may have changed, which is a warning; and ICU reads nothing but Unicode.
  */

@@ -8,6 +8,18 @@
  * type may print, compare or hash them, so it reaches what these types have for
  * that. A column that is only handed on reaches nothing of its type.
  *
+ * The one place that answers this. May it raise, is it volatile, which settings
+ * does it read, whose is it: all of these ask here, and judge one function at a
+ * time.
+ *
+ * What is found: functions, operators with their negators and commutators, casts (explicit, implicit, and through
+ * text: then the output and input functions of the types, of their elements
+ * and of their attributes), checks of domains, aggregates with all their
+ * parts, window functions, comparison and hash functions of the types where
+ * something compares them, defaults of arguments that a call leaves out, and the
+ * same for fields of anonymous records and of column definition lists. What a
+ * function's own body calls is not found: that is the function's business.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -26,9 +38,7 @@
 #include "utils/syscache.h"
 
 #include "compat.h"
-#include "contract/reach/function_traits.h"
-#include "contract/reach/reach.h"
-#include "contract/reach/reach_walk.h"
+#include "contract/reach/reach_private.h"
 
 static bool run(OutboxReach *reach, Node *node);
 static bool report(Oid function, void *reach);
@@ -46,18 +56,29 @@ static bool reach_definition(OutboxReach *reach, const RangeTblFunction *functio
 static bool reach_sort(OutboxReach *reach, const SortGroupClause *clause);
 static bool takes_any(Oid type);
 
+/*
+ * Walks an expression, a list of them, or a Query with its views expanded
+ * (OutboxRewrittenView); planned or not. Returns whether a call of the
+ * callback said true. Takes no lock.
+ */
 bool
 OutboxReachFunctions(Node *node, OutboxReachedFunction callback, void *arg)
 {
 	return run(&(OutboxReach){.callback = callback, .arg = arg}, node);
 }
 
+/*
+ * The same, and what planning evaluates beside the query: expressions and
+ * predicates of indexes, checks, partition keys and extended statistics of the
+ * tables that the query reads, and of their partitions.
+ */
 bool
 OutboxReachFunctionsPlanned(Query *query, OutboxReachedFunction callback, void *arg)
 {
 	return run(&(OutboxReach){.callback = callback, .arg = arg, .planning = true}, (Node *) query);
 }
 
+/* What turning a value of the type into text calls: its output function, and those of its elements. */
 bool
 OutboxReachOutput(Oid type, OutboxReachedFunction callback, void *arg)
 {
@@ -77,6 +98,7 @@ run(OutboxReach *reach, Node *node)
 	return result;
 }
 
+/* All of these return true when the callback said so. */
 bool
 OutboxReachWalker(Node *node, void *context)
 {
@@ -112,12 +134,14 @@ OutboxReachFunction(OutboxReach *reach, Oid function)
 	return OidIsValid(function) && reach->callback(function, reach->node, reach->arg);
 }
 
+/* code that nothing names */
 bool
 OutboxReachUnseen(OutboxReach *reach)
 {
 	return reach->callback(InvalidOid, reach->node, reach->arg);
 }
 
+/* an expression that a function or planning evaluates */
 bool
 OutboxReachInside(OutboxReach *reach, Node *node)
 {
@@ -314,6 +338,7 @@ reach_types_of(OutboxReach *reach, List *args, int use)
 	return false;
 }
 
+/* Of an expression, which may be a target's. */
 Oid
 OutboxReachedType(Node *expression)
 {

@@ -1,27 +1,52 @@
 /*-------------------------------------------------------------------------
  *
  * reach.h
- *	  Which functions evaluating an expression, or planning and running a
- *	  query, may call.
- *
- * The one place that answers this. May it raise, is it volatile, which settings
- * does it read, whose is it: all of these ask here, and judge one function at a
- * time.
- *
- * What is found: functions, operators with their negators and commutators, casts (explicit, implicit, and through
- * text: then the output and input functions of the types, of their elements
- * and of their attributes), checks of domains, aggregates with all their
- * parts, window functions, comparison and hash functions of the types where
- * something compares them, defaults of arguments that a call leaves out, and the
- * same for fields of anonymous records and of column definition lists. What a
- * function's own body calls is not found: that is the function's business.
+ *	  Which functions an expression or a query may call, whose they are and what they may do.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef OUTBOX_REACH_H
-#define OUTBOX_REACH_H
+#ifndef OUTBOX_CONTRACT_REACH_REACH_H
+#define OUTBOX_CONTRACT_REACH_REACH_H
 
+#include "access/tupdesc.h"
 #include "nodes/parsenodes.h"
+
+/* ---- What a function may do that concerns whoever calls it. ---- */
+
+/*
+ * A set of these bits, of a function, an expression, or a whole contract. A
+ * contract without any but OUTBOX_RAISES is evaluated without further ado.
+ */
+typedef uint32 OutboxTraits;
+
+/* It reads settings of the session, of a group that is pinned together (settings.c). */
+#define OUTBOX_READS_NAMES 0x0001  /* search_path, quoting of names */
+#define OUTBOX_READS_TIME 0x0002   /* styles and zones of dates and times */
+#define OUTBOX_READS_FLOAT 0x0004  /* digits of floating-point numbers */
+#define OUTBOX_READS_BYTEA 0x0008  /* text of bytea */
+#define OUTBOX_READS_XML 0x0010    /* what is xml, and binary data in it */
+#define OUTBOX_READS_LOCALE 0x0020 /* lc_monetary, lc_numeric, lc_time */
+#define OUTBOX_READS_ARRAY 0x0040  /* NULL in the text of an array */
+#define OUTBOX_READS_SEARCH 0x0080 /* the configuration of text search */
+#define OUTBOX_READS_ZONES 0x0800  /* abbreviations of time zones */
+#define OUTBOX_READS_ALL 0x08ff
+
+#define OUTBOX_SPEAKS 0x0100  /* it may send messages that are no errors */
+#define OUTBOX_FOREIGN 0x0200 /* it is not PostgreSQL's own: it reads everything, and may do anything */
+#define OUTBOX_RAISES 0x0400  /* it may raise an error, other than for a lack of memory or corrupt storage */
+
+#define OUTBOX_COMMANDS 0x1000 /* with OUTBOX_FOREIGN: commands of ours whose parsing runs such code; they are no utility to refuse */
+
+/* Whatever is not known; and parsing, planning and folding, which run functions and read literals of any type. */
+#define OUTBOX_ANYTHING (OUTBOX_READS_ALL | OUTBOX_SPEAKS | OUTBOX_FOREIGN | OUTBOX_RAISES)
+#define OUTBOX_COMPILING OUTBOX_ANYTHING
+
+/* ---- function_traits.c: What one of PostgreSQL's functions may do that concerns its caller. ---- */
+
+extern OutboxTraits OutboxFunctionTraits(Oid function);
+extern OutboxTraits OutboxCollationTraits(Oid collation, bool collatable);
+
+/* ---- reach.c: Which functions evaluating an expression, or planning and running a query, may call. ---- */
 
 /*
  * Called for every function, some of them several times; true ends the walk.
@@ -32,28 +57,30 @@
  */
 typedef bool (*OutboxReachedFunction)(Oid function, Node *node, void *arg);
 
-/*
- * Walks an expression, a list of them, or a Query with its views expanded
- * (OutboxRewrittenView); planned or not. Returns whether a call of the
- * callback said true. Takes no lock.
- */
 extern bool OutboxReachFunctions(Node *node, OutboxReachedFunction callback, void *arg);
-
-/*
- * The same, and what planning evaluates beside the query: expressions and
- * predicates of indexes, checks, partition keys and extended statistics of the
- * tables that the query reads, and of their partitions.
- */
-extern bool OutboxReachFunctionsPlanned(Query *query, OutboxReachedFunction callback, void *arg);
-
-/* What turning a value of the type into text calls: its output function, and those of its elements. */
 extern bool OutboxReachOutput(Oid type, OutboxReachedFunction callback, void *arg);
-
-/*
- * The operator, and those that the planner may take for it or ask for
- * estimates: its negator, its commutator, and theirs. Of PostgreSQL's own
- * operators only the operator itself. OIDs, palloc'd.
- */
 extern List *OutboxRelatedOperators(Oid opno);
 
-#endif /* OUTBOX_REACH_H */
+/* ---- trust.c: Whose functions may run with the rights of a view's owner. ---- */
+
+/* With whose rights something is evaluated, and what the errors call it. */
+typedef struct OutboxRunner
+{
+	Oid role;
+	const char *view; /* that the role owns, qualified and quoted; NULL: it does not exist yet */
+	const char *what; /* contract "x", condition of event type "y" */
+} OutboxRunner;
+
+extern void OutboxRunnerOfView(OutboxRunner *runner, Oid view, const char *what);
+extern bool OutboxMayRun(Oid role, Oid function);
+extern bool OutboxMayRunAll(Oid role, Node *expression);
+extern bool OutboxFunctionOwner(Oid function, Oid *owner, bool *as_owner);
+extern bool OutboxTookForDefiner(Oid function);
+extern bool OutboxTrustsRole(Oid role, Oid owner);
+extern void OutboxCheckExpressionTrust(const OutboxRunner *runner, Node *expression);
+extern void OutboxCheckQueryTrust(const OutboxRunner *runner, Query *query);
+extern void OutboxCheckOutputTrust(const OutboxRunner *runner, Oid type);
+extern void OutboxCheckInputTrust(const OutboxRunner *runner, Oid type);
+extern void OutboxCheckTextTrust(const OutboxRunner *runner, Node *raw, TupleDesc row);
+
+#endif /* OUTBOX_CONTRACT_REACH_REACH_H */

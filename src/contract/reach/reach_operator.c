@@ -23,12 +23,13 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
-#include "contract/reach/reach_walk.h"
+#include "contract/reach/reach_private.h"
 
 static bool reach_support(OutboxReach *reach, Oid family);
 static bool reach_members(OutboxReach *reach, Oid family);
 static bool is_own(Oid family, Oid left, Oid right);
 
+/* what may stand in for it; InvalidOid: nothing */
 bool
 OutboxReachOperator(OutboxReach *reach, Oid opno)
 {
@@ -55,6 +56,11 @@ OutboxReachOperator(OutboxReach *reach, Oid opno)
 	return result;
 }
 
+/*
+ * The operator, and those that the planner may take for it or ask for
+ * estimates: its negator, its commutator, and theirs. Of PostgreSQL's own
+ * operators only the operator itself. OIDs, palloc'd.
+ */
 List *
 OutboxRelatedOperators(Oid opno)
 {
@@ -74,6 +80,7 @@ OutboxRelatedOperators(Oid opno)
 	return related;
 }
 
+/* that sort, hash or merge by the operator */
 bool
 OutboxReachOperatorFamilies(OutboxReach *reach, Oid opno)
 {

@@ -19,7 +19,7 @@
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
 
-#include "contract/reach/reach_walk.h"
+#include "contract/reach/reach_private.h"
 
 static bool is_record(Oid type);
 static bool reach_result(OutboxReach *reach, Node *call, Oid function);

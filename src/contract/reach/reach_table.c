@@ -30,7 +30,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
-#include "contract/reach/reach_walk.h"
+#include "contract/reach/reach_private.h"
 
 /* Where a catalog keeps expressions of a table. */
 typedef struct StoredExpressions

@@ -21,7 +21,7 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
-#include "contract/reach/reach_walk.h"
+#include "contract/reach/reach_private.h"
 
 static int unseen_uses(OutboxReach *reach, Oid type, int use);
 static bool reach_own_functions(OutboxReach *reach, Oid type, int use);

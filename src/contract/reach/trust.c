@@ -38,9 +38,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "contract/reach/function_traits.h"
-#include "contract/reach/reach.h"
-#include "contract/reach/trust.h"
+#include "contract/reach/reach_private.h"
 
 /* A walk over the raw tree of a text. */
 typedef struct TextWalk
@@ -96,12 +94,16 @@ note_definer(Oid function)
 	(void) hash_search(definers, &function, HASH_ENTER, NULL);
 }
 
+/*
+ * Was the function taken for harmless in this session because it runs as its own owner? From then on it must (definer.c).
+ */
 bool
 OutboxTookForDefiner(Oid function)
 {
 	return definers && hash_search(definers, &function, HASH_FIND, NULL);
 }
 
+/* Whose a function is, and does it run as that role (SECURITY DEFINER)? False: there is none. */
 bool
 OutboxFunctionOwner(Oid function, Oid *owner, bool *as_owner)
 {
@@ -115,6 +117,7 @@ OutboxFunctionOwner(Oid function, Oid *owner, bool *as_owner)
 	return true;
 }
 
+/* May what the owner makes run with the role's rights? */
 bool
 OutboxTrustsRole(Oid role, Oid owner)
 {

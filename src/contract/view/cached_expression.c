@@ -18,11 +18,16 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
-#include "contract/view/cached_expression.h"
+#include "contract/view/view_private.h"
 
 static bool set_missing(Node *node, void *missing);
 static void free_expression(void *cached);
 
+/*
+ * Plans expressions, or a list of them, whose Vars are columns of rows. The result's is_valid becomes false when a
+ * function or type behind them changes. It is freed with the memory context. Raises what the planner raises: it folds
+ * constants.
+ */
 CachedExpression *
 OutboxCacheExpression(const void *expressions, MemoryContext context)
 {

@@ -34,11 +34,9 @@
 #include "utils/syscache.h"
 
 #include "catalog/outbox_catalog.h"
-#include "contract/environment/evaluation.h"
-#include "contract/reach/function_traits.h"
+#include "contract/environment/environment.h"
 #include "contract/reach/reach.h"
-#include "contract/reach/trust.h"
-#include "contract/view/expression.h"
+#include "contract/view/view_private.h"
 
 /* What is being parsed, for messages. */
 typedef struct ConditionSource
@@ -60,12 +58,19 @@ static bool node_traits_walker(Node *node, void *context);
 static OutboxTraits collation_traits(Oid collation, List *args);
 static bool is_volatile(Oid function, Node *node, void *name);
 
+/*
+ * Parses a boolean expression over old.<column> and new.<column> of a view.
+ * Names are looked up in pg_catalog alone, so that the meaning does not
+ * depend on who writes when. `owner` says whose condition it is in messages
+ * ("condition of event type \"X\"").
+ */
 Node *
 OutboxParseCondition(const char *text, Oid view, const char *owner)
 {
 	return parse_boolean(text, view, owner, false);
 }
 
+/* The same for a check: unqualified names are columns of the published row. */
 Node *
 OutboxParseCheck(const char *text, Oid view, const char *owner)
 {
@@ -211,6 +216,10 @@ is_whole_row(Node *node, void *context)
 	return expression_tree_walker(node, is_whole_row, context);
 }
 
+/*
+ * Sets what a message calls it, refuses what must not run while a row is
+ * written: volatile functions, however they are reached. `owner` as above.
+ */
 void
 OutboxRefuseVolatile(Node *expression, const char *owner)
 {
@@ -225,6 +234,7 @@ OutboxRefuseVolatile(Node *expression, const char *owner)
 			 errhint("Use an immutable or stable expression, or store the value in the source table.")));
 }
 
+/* What evaluating it, planned, may do. */
 OutboxTraits
 OutboxExpressionTraits(Node *expression)
 {
@@ -235,6 +245,7 @@ OutboxExpressionTraits(Node *expression)
 	return traits;
 }
 
+/* The same for turning a value of this type into text. */
 OutboxTraits
 OutboxTextTraits(Oid type)
 {

@@ -46,11 +46,10 @@
 #include "utils/rel.h"
 
 #include "catalog/outbox_catalog.h"
-#include "catalog/statement.h"
 #include "compat.h"
-#include "contract/environment/evaluation.h"
-#include "contract/reach/trust.h"
-#include "contract/view/key_view.h"
+#include "contract/environment/environment.h"
+#include "contract/reach/reach.h"
+#include "contract/view/view_private.h"
 
 /* What the names of these views end with, and maybe a number. */
 #define LABEL "key_query"

@@ -33,8 +33,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "contract/view/key_view.h"
-#include "contract/view/root_path.h"
+#include "contract/view/view_private.h"
 
 PG_FUNCTION_INFO_V1(outbox_key_query_text);
 
@@ -216,7 +215,7 @@ outbox_key_query_text(PG_FUNCTION_ARGS)
 static Query *
 lateral_query(Oid view, Oid *source)
 {
-	Query *query = OutboxStoredView(view);
+	Query *query = OutboxViewQuery(view);
 	List *from = query->jointree->fromlist;
 	RangeTblEntry *row;
 	RangeTblEntry *lateral;

@@ -33,7 +33,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "contract/view/partition.h"
+#include "contract/view/view_private.h"
 
 /* The column of outbox_internal.source. */
 #define SOURCE_RELATION 2
@@ -42,6 +42,11 @@ static Oid former_parent(Relation inherits, Oid relation);
 static CommandId lives_until(HeapTupleHeader header);
 static bool parent_trigger(Relation triggers, Oid *trigger, Oid *relation);
 
+/*
+ * The relation whose trigger this is: of a row trigger that PostgreSQL copied
+ * to a partition, the partitioned table that it was created on. No relation is
+ * locked or opened.
+ */
 Oid
 OutboxTriggerTable(Oid trigger, Oid relation)
 {
@@ -56,6 +61,10 @@ OutboxTriggerTable(Oid trigger, Oid relation)
 	return relation;
 }
 
+/*
+ * Does it depend on the extension, itself or where it was copied from? Then enable() has created it, or the table's
+ * owner may as well have: a role with the right TRIGGER alone cannot make a trigger depend on anything.
+ */
 bool
 OutboxTriggerIsOurs(Oid trigger, Oid relation)
 {
@@ -93,6 +102,7 @@ parent_trigger(Relation triggers, Oid *trigger, Oid *relation)
 	return true;
 }
 
+/* Is the relation that root, or a partition of it at whatever depth? */
 bool
 OutboxIsWithin(Oid relation, Oid root)
 {
@@ -100,6 +110,7 @@ OutboxIsWithin(Oid relation, Oid root)
 		(get_rel_relispartition(relation) && list_member_oid(get_partition_ancestors(relation), root));
 }
 
+/* Is it one of the contract's sources, or a partition of one? */
 bool
 OutboxIsWithinSource(const OutboxContractConfig *config, Oid relation)
 {
@@ -113,6 +124,7 @@ OutboxIsWithinSource(const OutboxContractConfig *config, Oid relation)
 	return false;
 }
 
+/* Is it a source of any contract, or a partition of one? */
 bool
 OutboxIsWithinAnySource(Oid relation)
 {
@@ -126,6 +138,7 @@ OutboxIsWithinAnySource(Oid relation)
 	return false;
 }
 
+/* The sources of all contracts, read with a snapshot taken now. */
 List *
 OutboxAllSources(void)
 {
@@ -147,6 +160,10 @@ OutboxAllSources(void)
 	return sources;
 }
 
+/*
+ * Whose partition was a table that this transaction has dropped or detached?
+ * The partitioned tables, the nearest first; NIL: it was none.
+ */
 List *
 OutboxFormerAncestors(Oid relation)
 {
@@ -208,6 +225,10 @@ lives_until(HeapTupleHeader header)
 	return TransactionIdDidCommit(deleted) ? FirstCommandId : InvalidCommandId - 1;
 }
 
+/*
+ * The tables that hold the rows of a source: its partitions that are no
+ * partitioned tables themselves, or the source alone. Takes no locks.
+ */
 List *
 OutboxSourceTables(Oid source)
 {
@@ -224,6 +245,7 @@ OutboxSourceTables(Oid source)
 	return tables;
 }
 
+/* Changes an expansion over the root into one over a partition, whose columns may have other numbers. */
 void
 OutboxExpansionToPartition(OutboxViewExpansion *expansion, Oid partition)
 {
@@ -246,6 +268,7 @@ OutboxExpansionToPartition(OutboxViewExpansion *expansion, Oid partition)
 	expansion->relations = list_append_unique_oid(expansion->relations, partition);
 }
 
+/* Does the table hold a row? Foreign tables count as if they did. */
 bool
 OutboxTableHasRows(Oid table)
 {

@@ -28,7 +28,7 @@
 #include "utils/typcache.h"
 
 #include "compat.h"
-#include "contract/view/root_path.h"
+#include "contract/view/view_private.h"
 
 #define LOOKUP_NAME "outbox_lookup_%d"
 
@@ -44,6 +44,11 @@ static bool keeps_apart(Query *query, List *clauses, Node *column);
 static int select_column(Query *query, Node *column, int number, bool top);
 static void append_target(Query *query, Expr *expression, int number);
 
+/*
+ * Restricts the root's rows to the keys in $1, $2, ... (arrays of equal length
+ * with one element per key, keys distinct), and appends the lookup columns to
+ * the view's. *array_types: the parameters' types, palloc'd.
+ */
 void
 OutboxPushLookup(const OutboxContractConfig *config, const OutboxRootPath *path, Oid **array_types)
 {

@@ -24,15 +24,19 @@
 #include "utils/lsyscache.h"
 
 #include "compat.h"
-#include "contract/reach/trust.h"
-#include "contract/view/root_condition.h"
-#include "contract/view/root_path.h"
+#include "contract/reach/reach.h"
+#include "contract/view/view_private.h"
 
 static Node *over_root(const List *levels, int depth, Node *condition);
 static bool calls_user_function(Node *node, void *context);
 static bool is_user_function(Oid function, void *context);
 static List *conditions_of(Node *node);
 
+/*
+ * The conditions on columns of the root alone that every row in the view
+ * fulfils, as the planner has them, over entry 1. `levels` as of
+ * OutboxRootPath.
+ */
 List *
 OutboxRootConditions(const List *levels)
 {
@@ -75,6 +79,7 @@ over_root(const List *levels, int depth, Node *condition)
 	}
 }
 
+/* Conditions over entry 1 in the same form, from a WHERE clause; NULL: none. */
 List *
 OutboxConditionList(Node *qual)
 {
@@ -101,6 +106,7 @@ is_user_function(Oid function, void *context)
 	return function >= FirstNormalObjectId;
 }
 
+/* Do the conditions exclude NULL in a column (its number) of the root? */
 bool
 OutboxExcludesNull(Oid root, AttrNumber column, const List *conditions)
 {

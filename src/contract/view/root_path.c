@@ -26,7 +26,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "contract/view/root_path.h"
+#include "contract/view/view_private.h"
 
 /* Where an entry stands in a join tree. */
 typedef enum JoinSide
@@ -64,8 +64,9 @@ static List *lookup_vars(const OutboxContractConfig *config, List *expressions);
 static void check_root(const OutboxContractConfig *config, const RangeTblEntry *rte);
 static void refuse(const OutboxContractConfig *config, const char *what, const char *hint);
 
+/* The view's query as it was written; waits for nobody. */
 Query *
-OutboxStoredView(Oid view)
+OutboxViewQuery(Oid view)
 {
 	Relation rel = OutboxOpenWithoutWait(view);
 	Query *query = copyObject(get_view_query(rel));
@@ -74,6 +75,7 @@ OutboxStoredView(Oid view)
 	return query;
 }
 
+/* The view's query with all views in it expanded; locks what it reads, waiting for it. */
 Query *
 OutboxRewrittenView(Oid view)
 {
@@ -85,6 +87,12 @@ OutboxRewrittenView(Oid view)
 	return linitial_node(Query, QueryRewrite(query));
 }
 
+/*
+ * Follows the contract's key columns down to the root. Raises, naming the
+ * construct and the remedy, when they do not all come from one reading of the
+ * root's rows, or when a condition there would mean something else than one on
+ * the view's rows.
+ */
 OutboxRootPath *
 OutboxFindRoot(const OutboxContractConfig *config, Query *query)
 {
@@ -94,6 +102,11 @@ OutboxFindRoot(const OutboxContractConfig *config, Query *query)
 	return path;
 }
 
+/*
+ * The contract's key as expressions over the root's columns, whose varno is
+ * any; on the same terms, but that system columns may be among these. *levels
+ * as of OutboxRootPath.
+ */
 List *
 OutboxRootKey(const OutboxContractConfig *config, Query *query, List **levels)
 {
@@ -123,7 +136,7 @@ follow_key(const OutboxContractConfig *config, Query *query, List **levels)
 		rte = rt_fetch(level->varno, query->rtable);
 		/* of a query that was not rewritten */
 		if (rte->rtekind == RTE_RELATION && get_rel_relkind(rte->relid) == RELKIND_VIEW)
-			query = OutboxStoredView(rte->relid);
+			query = OutboxViewQuery(rte->relid);
 		else if (rte->rtekind == RTE_SUBQUERY)
 			query = rte->subquery;
 		else
@@ -139,6 +152,11 @@ follow_key(const OutboxContractConfig *config, Query *query, List **levels)
 	}
 }
 
+/*
+ * The expression over a base relation that an expression of a query level is,
+ * seen through subqueries: its Vars are of *rte, numbered *varno there. NULL
+ * when it is not one of a single relation.
+ */
 Node *
 OutboxBaseExpression(Query *query, Node *node, RangeTblEntry **rte, int *varno)
 {

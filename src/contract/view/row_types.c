@@ -27,7 +27,7 @@
 #include "utils/syscache.h"
 
 #include "compat.h"
-#include "contract/view/row_types.h"
+#include "contract/view/view_private.h"
 
 static bool add_types(Node *node, void *types);
 static bool has_type(Node *node);
@@ -36,6 +36,7 @@ static void add_members(OutboxRowTypes *types, Form_pg_type type);
 static void add_attributes(OutboxRowTypes *types, Oid relation);
 static Oid range_subtype(Oid range);
 
+/* Types of the columns, or of all parts of an expression, planned; with all that they contain. Takes no lock. */
 void
 OutboxAddRowTypes(OutboxRowTypes *types, TupleDesc desc)
 {

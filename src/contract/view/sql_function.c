@@ -22,12 +22,13 @@
 #include "utils/regproc.h"
 #include "utils/syscache.h"
 
-#include "contract/view/sql_function.h"
+#include "contract/view/view_private.h"
 
 static bool is_sql_function(Oid function, void *found);
 static bool sql_function_walker(Node *node, void *found);
 static char *other_declaration(HeapTuple tuple);
 
+/* A function in SQL that was not inlined (it would cost 10 µs per row), or InvalidOid. */
 Oid
 OutboxFindSqlFunction(Node *planned)
 {
@@ -37,6 +38,7 @@ OutboxFindSqlFunction(Node *planned)
 	return found;
 }
 
+/* What to do about it, palloc'd. */
 char *
 OutboxInlineHint(Oid function)
 {

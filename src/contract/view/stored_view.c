@@ -29,12 +29,10 @@
 #include "utils/varlena.h"
 
 #include "catalog/outbox_catalog.h"
-#include "catalog/statement.h"
 #include "compat.h"
-#include "contract/environment/guard.h"
-#include "contract/reach/trust.h"
-#include "contract/view/key_view.h"
-#include "contract/view/stored_view.h"
+#include "contract/environment/environment.h"
+#include "contract/reach/reach.h"
+#include "contract/view/view_private.h"
 
 typedef struct StoredCommand
 {
@@ -51,6 +49,7 @@ static const char *hint(const OutboxStoredView *view, const ErrorData *error);
 static void revoke_all(const OutboxStoredView *view);
 static void execute(const char *command);
 
+/* Adds a command to the list's last view, or to a new one when the name is another; returns the list. */
 List *
 OutboxStoredViewAdd(List *views, char *name, char *owner, char *role, char *command)
 {
@@ -70,6 +69,7 @@ OutboxStoredViewAdd(List *views, char *name, char *owner, char *role, char *comm
 	return views;
 }
 
+/* Raises unless the caller has the rights of the view's owner. */
 void
 OutboxCheckViewOwner(const char *view, const char *owner)
 {
@@ -81,6 +81,7 @@ OutboxCheckViewOwner(const char *view, const char *owner)
 			 errhint("Become a member of that role, or let it call the function.")));
 }
 
+/* Creates the view with everything that belongs to it; raises, naming view and command, when it cannot. */
 void
 OutboxCreateStoredView(OutboxStoredView *view)
 {
@@ -221,6 +222,10 @@ revoke_all(const OutboxStoredView *view)
 	}
 }
 
+/*
+ * With the rights of a role, restricted, and with the settings under which constants in the commands are printed, and read
+ * again.
+ */
 void
 OutboxCommandScopeBegin(OutboxEvaluation *scope, Oid role)
 {
@@ -233,6 +238,10 @@ OutboxCommandScopeEnd(const OutboxEvaluation *scope)
 	OutboxEvaluationEnd(scope);
 }
 
+/*
+ * Runs a command with the rights of a role and nothing else of the session:
+ * restricted, and with pinned settings.
+ */
 void
 OutboxRunAs(const char *role, const char *command)
 {
@@ -245,6 +254,7 @@ OutboxRunAs(const char *role, const char *command)
 	OutboxCommandScopeEnd(&scope);
 }
 
+/* Runs a command that runs no code of others: with the caller's rights and search_path = pg_catalog, pg_temp. */
 void
 OutboxRunAsCaller(const char *command)
 {

@@ -35,7 +35,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "contract/view/view_expand.h"
+#include "contract/view/view_private.h"
 
 static bool expand_query(OutboxViewExpansion *expansion, Query *query, List **columns, Node **qual);
 static bool expand_relation(OutboxViewExpansion *expansion, Query *query, RangeTblEntry *rte,
@@ -50,6 +50,12 @@ static Node *and_quals(Node *inner, Node *outer);
 static void remember_access(OutboxViewExpansion *expansion, Query *query, RangeTblEntry *rte);
 static void report_unreadable(Oid view, const OutboxViewAccess *access);
 
+/*
+ * Expands the view (locking it and what it reads in AccessShareLock until the
+ * end of the transaction). Never raises for a construct that rules evaluation
+ * per row out: blocker names the first one found and the rest is unset.
+ * Raises when the relation is not a view.
+ */
 OutboxViewExpansion *
 OutboxExpandView(Oid view)
 {
@@ -71,6 +77,11 @@ OutboxExpandView(Oid view)
 	return expansion;
 }
 
+/*
+ * Raises when one of the views' owners may not read what its view reads, or
+ * when row level security would apply to it (access: of OutboxViewAccess *).
+ * Evaluation per row bypasses the executor's own checks.
+ */
 void
 OutboxCheckViewAccess(const List *accesses, Oid view)
 {

@@ -24,7 +24,7 @@
 #include "utils/lsyscache.h"
 
 #include "catalog/outbox_catalog.h"
-#include "contract/view/view_owner.h"
+#include "contract/view/view_private.h"
 
 static char *relation_name(Oid relation);
 

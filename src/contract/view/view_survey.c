@@ -29,9 +29,8 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "contract/codes/code_map.h"
-#include "contract/view/view_expand.h"
-#include "contract/view/view_survey.h"
+#include "contract/codes/codes.h"
+#include "contract/view/view_private.h"
 
 typedef struct SurveyContext
 {
@@ -47,6 +46,12 @@ static void survey_relation(SurveyContext *context, Query *query, RangeTblEntry 
 static bool reads_by_itself(Oid function, void *arg);
 static void refuse(const char *subject, const char *what, const char *name, const char *hint);
 
+/*
+ * Surveys a view, locking what it reads in AccessShareLock until the end of
+ * the transaction where that takes no waiting. Raises, naming construct and remedy, for what must not be
+ * read at commit: foreign and temporary tables, views with security_invoker,
+ * row locks, samples.
+ */
 OutboxViewSurvey *
 OutboxSurveyView(Oid view)
 {
@@ -65,6 +70,7 @@ OutboxSurveyView(Oid view)
 	return survey;
 }
 
+/* The same for an analysed query that is not a view's; survey->subject is set by the caller. */
 void
 OutboxSurveyQuery(OutboxViewSurvey *survey, Query *query)
 {
@@ -73,6 +79,10 @@ OutboxSurveyQuery(OutboxViewSurvey *survey, Query *query)
 	survey_query(&context, query);
 }
 
+/*
+ * The columns of a relation that the query reads (attno -
+ * FirstLowInvalidHeapAttributeNumber); a member for attribute 0 means all.
+ */
 Bitmapset *
 OutboxSurveyColumns(const OutboxViewSurvey *survey, Oid relation)
 {

@@ -19,16 +19,12 @@
 #include "capture/transition/transition.h"
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "contract/compile/cache.h"
-#include "contract/environment/guard.h"
-#include "letters/redrive/redrive.h"
-#include "letters/redrive/redrive_events.h"
-#include "letters/redrive/redrive_key.h"
-#include "letters/redrive/redrive_row.h"
-#include "letters/redrive/redrive_source.h"
-#include "letters/rejected.h"
-#include "shared/key_ticket.h"
-#include "util/look.h"
+#include "contract/compile/compile.h"
+#include "contract/environment/environment.h"
+#include "letters/letters.h"
+#include "letters/redrive/redrive_private.h"
+#include "shared/outbox_shared.h"
+#include "util/util.h"
 
 /* A letter on its way, and what becomes of it. */
 typedef struct Attempt
@@ -64,6 +60,12 @@ static bool find_rows(Attempt *attempt, OutboxCompiledContract *contract, Outbox
 static void attempt_key(Attempt *attempt, OutboxCompiledContract *contract, const OutboxKeyLock *lock, OutboxDeadLetter *failure);
 static void fail(Attempt *attempt, int sqlerrcode, const char *message, const char *hint);
 
+/*
+ * Tries the letter in a subtransaction and records what became of it; `again`: that it
+ * is to be looked for, too. What is wrong with one letter's rows, even a page that cannot be
+ * read, is that letter's failure alone; a cancel or a serialization failure is
+ * raised. Allocates in CurrentMemoryContext.
+ */
 OutboxRedriveResult
 OutboxRedriveLetter(OutboxLetter *letter, bool again)
 {
@@ -87,6 +89,10 @@ OutboxRedriveLetter(OutboxLetter *letter, bool again)
 	return attempt.failure.sqlerrcode == 0 ? OUTBOX_REDRIVE_RESOLVED : OUTBOX_REDRIVE_FAILED;
 }
 
+/*
+ * So many keys of contracts evaluated at commit may be redriven in one transaction. It
+ * holds them until it ends; with more, all commits of their aggregate types would wait for it.
+ */
 int
 OutboxRedriveRoom(void)
 {

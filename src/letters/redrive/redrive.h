@@ -1,35 +1,50 @@
 /*-------------------------------------------------------------------------
  *
  * redrive.h
- *	  An open dead letter, tried again.
+ *	  Dead letters tried again.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef OUTBOX_REDRIVE_H
-#define OUTBOX_REDRIVE_H
+#ifndef OUTBOX_LETTERS_REDRIVE_REDRIVE_H
+#define OUTBOX_LETTERS_REDRIVE_REDRIVE_H
 
-#include "letters/redrive/redrive_letter.h"
+#include "storage/itemptr.h"
 
-typedef enum OutboxRedriveResult
+#include "contract/compile/compile.h"
+
+/* ---- redrive_events.c: Where the newest events of many keys are, found in one reading. ---- */
+
+/* A key of which events are looked for. */
+typedef struct OutboxWantedKey
 {
-	OUTBOX_REDRIVE_RESOLVED, /* by events in the present transaction or because none is wanted any more */
-	OUTBOX_REDRIVE_FAILED,
-	OUTBOX_REDRIVE_LOOK_FIRST, /* nothing was done: its key is to be looked for (redrive_look.h), */
-	OUTBOX_REDRIVE_NO_ROOM     /* or the transaction holds OutboxRedriveRoom() keys */
-} OutboxRedriveResult;
+	const char *contract;
+	bool decode;          /* the message key does not tell the key: payloads are decoded */
+	uint64 key;           /* OutboxEventKey() */
+	const char *snapshot; /* a pg_snapshot: only events that it does not see are asked for; NULL: all */
+} OutboxWantedKey;
 
-/*
- * Tries the letter in a subtransaction and records what became of it; `again`: that it
- * is to be looked for, too. What is wrong with one letter's rows, even a page that cannot be
- * read, is that letter's failure alone; a cancel or a serialization failure is
- * raised. Allocates in CurrentMemoryContext.
- */
-extern OutboxRedriveResult OutboxRedriveLetter(OutboxLetter *letter, bool again);
+/* Of one key, so many are remembered: those with the highest numbers. */
+#define OUTBOX_KEY_EVENTS 16
 
-/*
- * So many keys of contracts evaluated at commit may be redriven in one transaction. It
- * holds them until it ends; with more, all commits of their aggregate types would wait for it.
- */
-extern int OutboxRedriveRoom(void);
+typedef struct OutboxEventPlace
+{
+	int64 seq;
+	uint64 xid;
+	ItemPointerData tid;
+	int16 leaf; /* for OutboxKeyEventFetch() */
+} OutboxEventPlace;
 
-#endif /* OUTBOX_REDRIVE_H */
+/* The events of one key as they were found. */
+typedef struct OutboxKeyEvents
+{
+	uint64 key;
+	int n;
+	OutboxEventPlace event[OUTBOX_KEY_EVENTS]; /* the newest first */
+	char status;
+} OutboxKeyEvents;
+
+/* ---- redrive_history.c: what tells keys apart ---- */
+
+extern void OutboxKeyEventsInit(void);
+
+#endif /* OUTBOX_LETTERS_REDRIVE_REDRIVE_H */

@@ -40,13 +40,11 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "catalog/arguments.h"
 #include "catalog/outbox_catalog.h"
-#include "catalog/statement.h"
 #include "compat.h"
-#include "contract/environment/guard.h"
+#include "contract/environment/environment.h"
 #include "letters/redrive/redrive_search.h"
-#include "util/look.h"
+#include "util/util.h"
 
 #define SH_PREFIX outbox_found
 #define SH_ELEMENT_TYPE OutboxKeyEvents
@@ -82,6 +80,7 @@ static void compile_apart(void *arg);
 static void release_contracts(void);
 static void on_transaction(XactEvent event, void *arg);
 
+/* from _PG_init */
 void
 OutboxKeyEventsInit(void)
 {
@@ -96,8 +95,11 @@ on_transaction(XactEvent event, void *arg)
 		OutboxSearch.outdated = true;
 }
 
-/* ---- what is looked for ------------------------------------------------------------ */
-
+/*
+ * Forgets what was found; begins to look for these keys, of OutboxWantedKey. The list is copied.
+ *
+ * ---- what is looked for ------------------------------------------------------------
+ */
 void
 OutboxKeyEventsStart(const List *wanted)
 {
@@ -253,20 +255,27 @@ OutboxKeyEventsForget(void)
 		MemoryContextDelete(context);
 }
 
+/* Was the key looked for, and is what was found worth something? */
 bool
 OutboxKeyEventsKnown(uint64 key)
 {
 	return OutboxSearch.context && OutboxSearch.complete && !OutboxSearch.outdated && outbox_found_lookup(OutboxSearch.keys, key);
 }
 
+/* Is a reading on its way that has not come to its end? */
 bool
 OutboxKeyEventsBusy(void)
 {
 	return OutboxSearch.context && !OutboxSearch.complete && !OutboxSearch.outdated;
 }
 
-/* ---- reading ------------------------------------------------------------------------ */
-
+/*
+ * Goes on with it. False: the time is over before all leaves were read; call it
+ * again, also in another transaction. ms = 0: no limit. No lock of a key is needed,
+ * and none should be held. May raise, and goes on from there when it is called again.
+ *
+ * ---- reading ------------------------------------------------------------------------
+ */
 bool
 OutboxKeyEventsRead(int ms)
 {
@@ -296,8 +305,13 @@ read_step(OutboxKeyReading *reading)
 	OutboxReadingCatchUp(reading);
 }
 
-/* ---- what was found -------------------------------------------------------------------- */
-
+/*
+ * The events of the key that are committed now, with those of this transaction
+ * that are in a leaf. Reads what was written since the last time. Whoever holds
+ * the lock of the key knows that there are no others. NULL: it is not known.
+ *
+ * ---- what was found --------------------------------------------------------------------
+ */
 const OutboxKeyEvents *
 OutboxKeyEventsNow(uint64 key)
 {
@@ -377,6 +391,7 @@ release_contracts(void)
 	}
 }
 
+/* The row of outbox.event as heap tuple, in CurrentMemoryContext; NULL: it is not visible. */
 HeapTuple
 OutboxKeyEventFetch(const OutboxEventPlace *place, TupleDesc *desc)
 {

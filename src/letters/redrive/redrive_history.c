@@ -35,16 +35,12 @@
 #include "utils/snapmgr.h"
 
 #include "avro/outbox_avro.h"
-#include "capture/transition/change.h"
+#include "capture/transition/transition.h"
 #include "catalog/outbox_catalog.h"
-#include "catalog/statement.h"
 #include "compat.h"
-#include "contract/compile/evaluate.h"
-#include "contract/environment/evaluation.h"
-#include "contract/environment/guard.h"
-#include "letters/redrive/redrive_events.h"
-#include "letters/redrive/redrive_history.h"
-#include "letters/redrive/redrive_row.h"
+#include "contract/compile/compile.h"
+#include "contract/environment/environment.h"
+#include "letters/redrive/redrive_private.h"
 
 /* The key that an attempt asked for in vain, in TopMemoryContext; contract = NULL: none. */
 static OutboxWantedKey missed;
@@ -69,6 +65,13 @@ static Jsonb *as_input(const OutboxCompiledContract *contract, Jsonb *payload);
 static void push_value(OutboxJsonbState *state, Oid type, JsonbValue *value);
 static HeapTuple populate(const OutboxCompiledContract *contract, Jsonb *object);
 
+/*
+ * Finds the newest committed event of the key, in the order of the key's events,
+ * and turns its payload into a row of the view, in CurrentMemoryContext. False:
+ * there is none, or its payload does not fit the view any more. Uses the contract's
+ * slots. Raises as a query does; and when the key was not looked for before, which
+ * OutboxTakeMissedKey() then has.
+ */
 bool
 OutboxFindNewestEvent(OutboxKeyHistory *history)
 {
@@ -133,6 +136,7 @@ OutboxAnyMissedKey(void)
 	return missed.contract != NULL;
 }
 
+/* The last key that was not known when it was asked for, once, in CurrentMemoryContext; NULL: there is none. */
 OutboxWantedKey *
 OutboxTakeMissedKey(void)
 {
@@ -152,14 +156,18 @@ OutboxTakeMissedKey(void)
 	return wanted;
 }
 
-/* ---- what tells keys apart -------------------------------------------------------------- */
-
+/*
+ * Do all events of one key of the contract have one message key, and no other key has it?
+ *
+ * ---- what tells keys apart --------------------------------------------------------------
+ */
 bool
 OutboxMessageKeyIsKey(const OutboxCompiledContract *contract)
 {
 	return contract->naggregate == contract->nkey && memcmp(contract->aggregate, contract->key, sizeof(int) * contract->nkey) == 0;
 }
 
+/* Of a row of the contract's view that has the key; or of a message key of such a contract. */
 uint64
 OutboxEventKey(OutboxCompiledContract *contract, HeapTuple row)
 {
@@ -188,6 +196,7 @@ OutboxEventKeyOfMessage(const char *contract, const char *message_key, int len)
 						  hash_bytes_extended((const unsigned char *) message_key, len, 1));
 }
 
+/* Of a payload; false: it does not fit the view any more. */
 bool
 OutboxEventKeyOfPayload(OutboxCompiledContract *contract, int32 schema_id, bytea *payload, uint64 *key)
 {

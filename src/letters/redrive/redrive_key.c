@@ -23,16 +23,12 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "capture/commit/aggregate_lock.h"
-#include "capture/commit/commit_read.h"
-#include "capture/transition/commit_guard.h"
+#include "capture/commit/commit.h"
+#include "capture/transition/transition.h"
 #include "catalog/outbox_catalog.h"
-#include "contract/compile/commit_query.h"
+#include "contract/compile/compile.h"
 #include "guc.h"
-#include "letters/redrive/redrive_history.h"
-#include "letters/redrive/redrive_key.h"
-#include "letters/redrive/redrive_letter.h"
-#include "letters/redrive/redrive_row.h"
+#include "letters/redrive/redrive_private.h"
 
 /*
  * There is more time than at a commit. A relay has other things to do: it
@@ -77,6 +73,7 @@ static int decide(KeyAttempt *attempt, const OutboxKeyRows *rows, const OutboxKe
 static int repeat_emit(KeyAttempt *attempt);
 static void fail(KeyAttempt *attempt, int sqlerrcode, const char *message, const char *hint);
 
+/* Finds out what that is; false: *failure says why it is not known. May raise, as the next ones. */
 bool
 OutboxRedriveLockOf(OutboxCompiledContract *contract, const OutboxKeyLetter *letter, OutboxKeyLock *lock, OutboxDeadLetter *failure)
 {
@@ -95,7 +92,11 @@ lock_of(const KeyAttempt *attempt)
 	return (OutboxKeyLock){.lock_class = OutboxLockClass(attempt->contract->config->aggregate_type), .hash = attempt->key.hash};
 }
 
-/* Ahead of those who wait, of whom there may be very many all the time; but nobody's commit is waited for. */
+/*
+ * Takes the lock, until the end of the (sub)transaction. Nobody should wait for what its caller has locked.
+ *
+ * Ahead of those who wait, of whom there may be very many all the time; but nobody's commit is waited for.
+ */
 bool
 OutboxRedriveTakeLock(const OutboxKeyLock *lock, const OutboxKeyLetter *letter, OutboxDeadLetter *failure)
 {
@@ -115,6 +116,12 @@ OutboxRedriveTakeLock(const OutboxKeyLock *lock, const OutboxKeyLetter *letter, 
 	return false;
 }
 
+/*
+ * Reads the row of a key that is locked as it is now and adds the events to
+ * the present transaction. When it fails nothing
+ * is added and *failure says why. May raise, so the caller guards it. Returns
+ * why there is no event, NULL when there is one.
+ */
 const char *
 OutboxRedriveKey(OutboxCompiledContract *contract, const OutboxKeyLetter *letter, const OutboxKeyLock *lock, OutboxDeadLetter *failure)
 {
@@ -333,6 +340,10 @@ find_step(void *arg)
 	search->found = OutboxFindNewestEvent(search->history);
 }
 
+/*
+ * The key of the row, in a row of the contract's view that is otherwise NULL;
+ * NULL: it does not follow from the lookup key. May raise.
+ */
 HeapTuple
 OutboxRedriveKeyRow(OutboxCompiledContract *contract, const Datum *lookup)
 {

@@ -14,9 +14,8 @@
 #include "utils/builtins.h"
 
 #include "catalog/outbox_catalog.h"
-#include "catalog/statement.h"
-#include "letters/letter_json.h"
-#include "letters/redrive/redrive_letter.h"
+#include "letters/letters.h"
+#include "letters/redrive/redrive_private.h"
 
 #define LETTER_COLUMNS \
 	"id, contract, event_type, emit, key, before, source_columns, stage, attempts, before_snapshot::pg_catalog.text"
@@ -35,6 +34,13 @@ static OutboxLetter *read_letter(HeapTuple tuple, TupleDesc desc);
 static char *column_text(HeapTuple tuple, TupleDesc desc, int column);
 static Jsonb *column_jsonb(HeapTuple tuple, TupleDesc desc, int column);
 
+/*
+ * Locks and reads them until the end of the transaction: a list of
+ * OutboxLetter *, by id, in the current memory context. Those that another
+ * session works on are skipped. Of more than there may be, those
+ * come first that were tried least often: one that fails again and again does
+ * not keep others from their turn.
+ */
 List *
 OutboxTakeLetters(const OutboxLetterChoice *choice)
 {
@@ -59,6 +65,10 @@ OutboxTakeLetters(const OutboxLetterChoice *choice)
 	" + pg_catalog.make_interval(secs => least(4 ^ least(attempts, 6), " LONGEST_PAUSE_S ")) < pg_catalog.clock_timestamp())" \
 	" ORDER BY id LIMIT $1"
 
+/*
+ * The same of late ones, for the relay. One that fails is left alone for
+ * longer and longer, at most an hour.
+ */
 List *
 OutboxTakeLateLetters(int max_rows)
 {
@@ -69,6 +79,9 @@ OutboxTakeLateLetters(int max_rows)
 	return take(query, lengthof(types), types, values, NULL);
 }
 
+/*
+ * The same without a lock, those that others work on included, and only to look: without key, and without a large row before.
+ */
 List *
 OutboxSeeLateLetters(int max_rows)
 {
@@ -147,6 +160,7 @@ column_jsonb(HeapTuple tuple, TupleDesc desc, int column)
 	return isnull ? NULL : DatumGetJsonbPCopy(value);
 }
 
+/* What a letter says that happened; one that does not say, or asks for any change, is of a changed row. */
 OutboxEmit
 OutboxLetterEmit(const char *emit)
 {
@@ -157,6 +171,7 @@ OutboxLetterEmit(const char *emit)
 	return OUTBOX_EMIT_CHANGED;
 }
 
+/* It is resolved; the reason, or NULL, says why there may be no event. */
 void
 OutboxLetterResolved(const OutboxLetter *letter, const char *reason)
 {
@@ -168,6 +183,7 @@ OutboxLetterResolved(const OutboxLetter *letter, const char *reason)
 						 lengthof(args), args);
 }
 
+/* It stays open, with why it did beside why it is there. */
 void
 OutboxLetterFailed(const OutboxLetter *letter, const OutboxDeadLetter *failure)
 {

@@ -21,15 +21,10 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "contract/compile/cache.h"
-#include "contract/compile/commit_query.h"
-#include "contract/environment/guard.h"
-#include "letters/redrive/redrive_events.h"
-#include "letters/redrive/redrive_key.h"
-#include "letters/redrive/redrive_look.h"
-#include "letters/redrive/redrive_row.h"
-#include "letters/redrive/redrive_source.h"
-#include "util/look.h"
+#include "contract/compile/compile.h"
+#include "contract/environment/environment.h"
+#include "letters/redrive/redrive_private.h"
+#include "util/util.h"
 
 /* Readings that a person waits for when hints are lost on the way. */
 #define READINGS 3
@@ -48,6 +43,9 @@ static void find_key(Survey *survey, OutboxCompiledContract *contract);
 static void want(Survey *survey, OutboxCompiledContract *contract, HeapTuple row);
 static bool all_known(const List *wanted);
 
+/*
+ * For a person, who waits: what the letters from this one on will ask for; and what the last attempt has asked for in vain.
+ */
 void
 OutboxLookForLetters(List *letters, int first)
 {
@@ -64,6 +62,10 @@ OutboxLookForLetters(List *letters, int first)
 	}
 }
 
+/*
+ * For a relay: the same of all late letters, as far as there is time. False: it is to go on at the next call, and no letter
+ * should be tried before.
+ */
 bool
 OutboxLookForLate(List *letters, int first, int ms)
 {

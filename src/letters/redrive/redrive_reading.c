@@ -19,7 +19,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "capture/write/hint_runs.h"
+#include "capture/write/write.h"
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "letters/redrive/redrive_search.h"

@@ -22,11 +22,10 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
-#include "contract/environment/evaluation.h"
-#include "contract/environment/guard.h"
-#include "contract/reach/trust.h"
-#include "letters/letter_json.h"
-#include "letters/redrive/redrive_row.h"
+#include "contract/environment/environment.h"
+#include "contract/reach/reach.h"
+#include "letters/letters.h"
+#include "letters/redrive/redrive_private.h"
 
 typedef struct FirstRow
 {
@@ -47,6 +46,10 @@ static char *view_name(const OutboxCompiledContract *contract);
 static char *key_condition(const OutboxCompiledContract *contract);
 static ParamListInfo key_parameters(OutboxCompiledContract *contract, Jsonb *key);
 
+/*
+ * Reads a letter's JSON back as the contract's owner (letter_json.h). Raises
+ * for a type whose input functions may not run with this role's rights.
+ */
 void
 OutboxReadLetterRow(OutboxCompiledContract *contract, TupleDesc desc, Jsonb *object, Datum *values, bool *isnull)
 {
@@ -59,6 +62,7 @@ OutboxReadLetterRow(OutboxCompiledContract *contract, TupleDesc desc, Jsonb *obj
 	OutboxEvaluationEnd(&evaluation);
 }
 
+/* That check alone, for the columns that the object has. */
 void
 OutboxCheckReadBackTrust(const OutboxCompiledContract *contract, TupleDesc desc, Jsonb *object)
 {
@@ -77,6 +81,7 @@ OutboxCheckReadBackTrust(const OutboxCompiledContract *contract, TupleDesc desc,
 	}
 }
 
+/* Whose rights whatever runs for a redrive must be fit for. */
 void
 OutboxRedriveRunner(const OutboxCompiledContract *contract, OutboxRunner *runner)
 {
@@ -84,6 +89,7 @@ OutboxRedriveRunner(const OutboxCompiledContract *contract, OutboxRunner *runner
 	runner->role = contract->owner;
 }
 
+/* The row before that the letter keeps. */
 HeapTuple
 OutboxLetterRowBefore(OutboxCompiledContract *contract, const OutboxLetter *letter)
 {
@@ -99,6 +105,12 @@ OutboxLetterRowBefore(OutboxCompiledContract *contract, const OutboxLetter *lett
 	return heap_form_tuple(desc, values, isnull);
 }
 
+/*
+ * The row with the letter's key as it is now, of a contract evaluated per row.
+ * It stays locked against changes until the transaction ends: an event of what
+ * it was must not come behind one of what it became. Does not wait for who
+ * changes it at present, but raises lock_not_available.
+ */
 HeapTuple
 OutboxLetterRowNow(OutboxCompiledContract *contract, const OutboxLetter *letter)
 {

@@ -11,8 +11,8 @@
 #include "datatype/timestamp.h"
 #include "utils/snapshot.h"
 
-#include "contract/compile/cache.h"
-#include "letters/redrive/redrive_events.h"
+#include "contract/compile/compile.h"
+#include "letters/redrive/redrive_private.h"
 #include "shared/outbox_shared.h"
 
 #define SH_PREFIX outbox_found

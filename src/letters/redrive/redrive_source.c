@@ -26,18 +26,13 @@
 #include "utils/jsonb.h"
 #include "utils/rel.h"
 
-#include "capture/transition/change.h"
+#include "capture/transition/transition.h"
 #include "catalog/outbox_catalog.h"
-#include "contract/compile/evaluate.h"
-#include "contract/environment/evaluation.h"
-#include "contract/environment/guard.h"
-#include "contract/view/view_expand.h"
-#include "letters/letter_json.h"
-#include "letters/redrive/redrive_history.h"
-#include "letters/redrive/redrive_key.h"
-#include "letters/redrive/redrive_letter.h"
-#include "letters/redrive/redrive_row.h"
-#include "letters/redrive/redrive_source.h"
+#include "contract/compile/compile.h"
+#include "contract/environment/environment.h"
+#include "contract/view/view.h"
+#include "letters/letters.h"
+#include "letters/redrive/redrive_private.h"
 
 /* A letter on its way. */
 typedef struct SourceAttempt
@@ -58,6 +53,11 @@ static int tell_unknown(SourceAttempt *attempt);
 static int tell_gone(SourceAttempt *attempt);
 static void fail(SourceAttempt *attempt, const char *message, const char *hint);
 
+/*
+ * Of a contract that is evaluated per row. Finds the row as it is now and adds
+ * the events to the present transaction, as OutboxRedriveKey does: the same
+ * result, and the same callers' duties.
+ */
 const char *
 OutboxRedriveSource(OutboxCompiledContract *contract, const OutboxLetter *letter, OutboxDeadLetter *failure)
 {
@@ -76,6 +76,10 @@ OutboxRedriveSource(OutboxCompiledContract *contract, const OutboxLetter *letter
 	return attempt.after == NULL && !OutboxTellsOfDeleted(contract) ? OUTBOX_REDRIVE_UNTOLD : OUTBOX_REDRIVE_NOTHING;
 }
 
+/*
+ * The contract's key, in a row of its view that is otherwise NULL, of the columns
+ * of the source that a letter has; NULL: it does not follow from them. May raise.
+ */
 HeapTuple
 OutboxRedriveSourceKey(OutboxCompiledContract *contract, Jsonb *columns)
 {

@@ -17,13 +17,9 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "catalog/arguments.h"
 #include "catalog/outbox_catalog.h"
-#include "catalog/statement.h"
-#include "letters/redrive/redrive.h"
-#include "letters/redrive/redrive_events.h"
-#include "letters/redrive/redrive_look.h"
-#include "letters/rejected.h"
+#include "letters/letters.h"
+#include "letters/redrive/redrive_private.h"
 
 /* How long the relay holds aggregates. */
 #define LATE_TIME_MS 50

@@ -23,13 +23,11 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#include "catalog/arguments.h"
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "guc.h"
-#include "relay/api/sink_api.h"
-#include "relay/launch/database_list.h"
-#include "relay/launch/without_preload.h"
+#include "relay/api/api_private.h"
+#include "relay/launch/launch.h"
 #include "shared/outbox_shared.h"
 
 PG_FUNCTION_INFO_V1(outbox_start_relay);

@@ -22,8 +22,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "relay/launch/database_list.h"
-#include "relay/launch/without_preload.h"
+#include "relay/launch/launch.h"
 #include "shared/outbox_shared.h"
 
 PG_FUNCTION_INFO_V1(outbox_relay_report);

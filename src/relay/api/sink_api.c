@@ -13,7 +13,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "relay/api/sink_api.h"
+#include "relay/api/api_private.h"
 #include "shared/outbox_shared.h"
 
 static bool poke_at_commit = false;
@@ -21,6 +21,11 @@ static bool wake_at_commit = false;
 
 static void register_callback(void);
 
+/*
+ * Sinks by name, or all when it is NULL, in the order of their ids; the rows
+ * are locked against concurrent changes. Within SPI, whose memory the result
+ * is in. Returns how many.
+ */
 int
 OutboxFindSinks(const char *name, OutboxSinkEntry **rows)
 {
@@ -45,6 +50,7 @@ OutboxFindSinks(const char *name, OutboxSinkEntry **rows)
 	return n;
 }
 
+/* The sink of this name; raises when there is none. Within SPI. */
 OutboxSinkEntry
 OutboxFindSink(const char *name)
 {
@@ -73,6 +79,7 @@ on_transaction(XactEvent event, void *arg)
 		poke_at_commit = wake_at_commit = false;
 }
 
+/* What runs follows what is committed: the launcher looks at this database then. */
 void
 OutboxPokeLauncherAtCommit(void)
 {
@@ -80,6 +87,7 @@ OutboxPokeLauncherAtCommit(void)
 	poke_at_commit = true;
 }
 
+/* The relays of this database look at what is wanted of them then, instead of within a second. */
 void
 OutboxWakeRelaysAtCommit(void)
 {

@@ -21,15 +21,13 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
-#include "catalog/arguments.h"
 #include "catalog/outbox_catalog.h"
-#include "relay/api/sink_api.h"
+#include "relay/api/api_private.h"
 #include "relay/keeper/keeper.h"
-#include "relay/session/window.h"
+#include "relay/session/session.h"
 #include "shared/outbox_shared.h"
-#include "sink/sink_loader.h"
-#include "util/catch.h"
-#include "util/server_error.h"
+#include "sink/sink.h"
+#include "util/util.h"
 
 #define MAX_NAME_BYTES 63
 

@@ -21,7 +21,7 @@
 #include "storage/shmem.h"
 #include "utils/memutils.h"
 
-#include "relay/hold/hold.h"
+#include "relay/hold/hold_private.h"
 
 static void note_skipped(OutboxHold *hold, uint64 lane);
 static OutboxHoldReason why(OutboxHold *hold, int64 seq, uint64 aggregate, const OutboxRoute *route);
@@ -43,6 +43,7 @@ OutboxHoldLane(uint64 aggregate, const OutboxCachedSchema *schema)
 	return hash_combine64(aggregate, schema->topic_hash);
 }
 
+/* Why an event that has just been read must wait. */
 OutboxHoldReason
 OutboxHoldWhy(OutboxHold *hold, const OutboxPlace *place)
 {
@@ -57,6 +58,7 @@ OutboxHoldWhy(OutboxHold *hold, const OutboxPlace *place)
 	return lane != NULL && lane->count > 0 && place->seq >= lane->min_seq ? OUTBOX_HOLD_LANE : OUTBOX_HOLD_NOT;
 }
 
+/* Why one that waits must go on waiting; probe: a blocked route is no reason. */
 OutboxHoldReason
 OutboxHoldStays(OutboxHold *hold, int64 seq, uint64 aggregate, const OutboxCachedSchema *schema, bool probe)
 {
@@ -84,6 +86,7 @@ why(OutboxHold *hold, int64 seq, uint64 aggregate, const OutboxRoute *route)
 	return route != NULL ? OUTBOX_HOLD_ROUTE : OUTBOX_HOLD_NOT;
 }
 
+/* In the present pass nothing behind this event of its aggregate and topic may be published. */
 void
 OutboxHoldStuck(OutboxHold *hold, int64 seq, uint64 lane)
 {
@@ -95,6 +98,7 @@ OutboxHoldStuck(OutboxHold *hold, int64 seq, uint64 lane)
 	entry->stuck = hold->pass;
 }
 
+/* An event waits (again), or not any more. */
 void
 OutboxHoldCount(OutboxHold *hold, int64 seq, uint64 lane)
 {
@@ -176,6 +180,8 @@ OutboxHoldRemoveRejected(OutboxHold *hold, int64 seq)
 }
 
 /*
+ * Marks a message under way as kept aside; rejection: the broker's words, or NULL.
+ *
  * It counts at once: what comes behind it in the same turn must see it.  Under
  * on_reject = skip a rejected event holds up nothing and is not counted.
  */
@@ -225,6 +231,11 @@ note_skipped(OutboxHold *hold, uint64 lane)
 	(void) hash_search(hold->skipped, &lane, HASH_ENTER, NULL);
 }
 
+/*
+ * Was an event of its aggregate and topic rejected, and what is behind that one
+ * does not have to wait?  What the sink gives back of them need not end the
+ * attempt: it is kept aside and published from there.
+ */
 bool
 OutboxHoldSkipped(OutboxHold *hold, const OutboxPlace *place)
 {

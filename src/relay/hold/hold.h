@@ -1,18 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * hold.h
- *	  Events that wait while others go on: which ones, and why.
+ *	  Events that wait while others go on.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef OUTBOX_HOLD_H
-#define OUTBOX_HOLD_H
+#ifndef OUTBOX_RELAY_HOLD_HOLD_H
+#define OUTBOX_RELAY_HOLD_HOLD_H
 
 #include "utils/hsearch.h"
 
-#include "relay/publish/dispatch.h"
-#include "relay/read/schema_cache.h"
-#include "relay/session/sink_row.h"
+#include "relay/publish/publish.h"
+#include "relay/read/read.h"
+#include "relay/session/session.h"
+
+/* ---- hold.c: Events that wait while others go on: which ones, and why. ---- */
 
 typedef enum OutboxHoldReason
 {
@@ -103,7 +105,32 @@ typedef struct OutboxHold
 
 /* ---- hold.c: the state in memory ---- */
 
+/* ---- hold_route.c: topics and schemas that take nothing ---- */
+
+/* ---- hold_store.c: the state on disk ---- */
+
 extern void OutboxHoldInit(OutboxHold *hold, MemoryContext context, const OutboxSinkRow *row);
+extern uint64 OutboxHoldLane(uint64 aggregate, const OutboxCachedSchema *schema);
+extern OutboxHoldReason OutboxHoldWhy(OutboxHold *hold, const OutboxPlace *place);
+extern OutboxHoldReason OutboxHoldStays(OutboxHold *hold, int64 seq, uint64 aggregate, const OutboxCachedSchema *schema,
+										bool probe);
+extern void OutboxHoldStuck(OutboxHold *hold, int64 seq, uint64 lane);
+extern void OutboxHoldUncount(OutboxHold *hold, uint64 lane);
+extern void OutboxHoldAddRejected(OutboxHold *hold, int64 seq, uint64 aggregate);
+extern void OutboxHoldRemoveRejected(OutboxHold *hold, int64 seq);
+extern void OutboxHoldAside(OutboxHold *hold, uint64 index, OutboxPlace *place, const char *rejection);
+extern bool OutboxHoldSkipped(OutboxHold *hold, const OutboxPlace *place);
+extern OutboxRoute *OutboxRouteFind(OutboxHold *hold, const OutboxCachedSchema *schema);
+extern bool OutboxRouteBlock(OutboxHold *hold, const OutboxCachedSchema *schema, bool only_schema, const char *reason);
+extern void OutboxRouteProbe(OutboxRoute *route);
+extern bool OutboxRouteDue(OutboxHold *hold, TimestampTz now);
+extern void OutboxRouteRetry(OutboxHold *hold, bool only_schemas);
+extern long OutboxRouteWait(const OutboxHold *hold, TimestampTz now, long limit);
+extern void OutboxHoldWalkByKey(void);
+extern void OutboxHoldLoad(OutboxHold *hold, OutboxSchemaCache *schemas);
+extern bool OutboxHoldStore(OutboxHold *hold, OutboxDispatch *dispatch, const char *sink_name);
+extern void OutboxHoldReject(int32 sink_id, int64 seq, const char *sink_name, const char *words);
+extern void OutboxRoutesSave(OutboxHold *hold);
 
 /* Does anything wait, or would a new event have to? */
 static inline bool
@@ -112,78 +139,4 @@ OutboxHoldActive(const OutboxHold *hold)
 	return hold->total > 0 || hold->routes != NULL;
 }
 
-extern uint64 OutboxHoldLane(uint64 aggregate, const OutboxCachedSchema *schema);
-
-/* Why an event that has just been read must wait. */
-extern OutboxHoldReason OutboxHoldWhy(OutboxHold *hold, const OutboxPlace *place);
-
-/* Why one that waits must go on waiting; probe: a blocked route is no reason. */
-extern OutboxHoldReason OutboxHoldStays(OutboxHold *hold, int64 seq, uint64 aggregate, const OutboxCachedSchema *schema,
-										bool probe);
-
-/* In the present pass nothing behind this event of its aggregate and topic may be published. */
-extern void OutboxHoldStuck(OutboxHold *hold, int64 seq, uint64 lane);
-
-/* An event waits (again), or not any more. */
-extern void OutboxHoldCount(OutboxHold *hold, int64 seq, uint64 lane);
-extern void OutboxHoldUncount(OutboxHold *hold, uint64 lane);
-extern void OutboxHoldAddRejected(OutboxHold *hold, int64 seq, uint64 aggregate);
-extern void OutboxHoldRemoveRejected(OutboxHold *hold, int64 seq);
-
-/* Marks a message under way as kept aside; rejection: the broker's words, or NULL. */
-extern void OutboxHoldAside(OutboxHold *hold, uint64 index, OutboxPlace *place, const char *rejection);
-
-/*
- * Was an event of its aggregate and topic rejected, and what is behind that one
- * does not have to wait?  What the sink gives back of them need not end the
- * attempt: it is kept aside and published from there.
- */
-extern bool OutboxHoldSkipped(OutboxHold *hold, const OutboxPlace *place);
-
-/* ---- hold_route.c: topics and schemas that take nothing ---- */
-
-extern OutboxRoute *OutboxRouteFind(OutboxHold *hold, const OutboxCachedSchema *schema);
-extern OutboxRoute *OutboxRouteAdd(OutboxHold *hold, const char *topic, int32 schema_id);
-
-/* The sink says so: it is tried again after a pause that grows, with jitter. False: that was known. */
-extern bool OutboxRouteBlock(OutboxHold *hold, const OutboxCachedSchema *schema, bool only_schema, const char *reason);
-
-/* One of its events is about to be offered: the next time is after the next pause, whatever becomes of it. */
-extern void OutboxRouteProbe(OutboxRoute *route);
-
-/* Marks the routes that may be tried now; true: there are some. */
-extern bool OutboxRouteDue(OutboxHold *hold, TimestampTz now);
-
-/* All, or all single schemas of topics, may be tried now, whatever their pauses say. */
-extern void OutboxRouteRetry(OutboxHold *hold, bool only_schemas);
-
-/* Milliseconds until one is due, at most `limit`. */
-extern long OutboxRouteWait(const OutboxHold *hold, TimestampTz now, long limit);
-
-/* ---- hold_store.c: the state on disk ---- */
-
-/*
- * For the rest of the transaction outbox_internal.held_event is walked along its key:
- * it grows and shrinks faster than statistics follow, and a million rows
- * sorted for every few hundred is what a planner without them may choose.
- */
-extern void OutboxHoldWalkByKey(void);
-
-/* Reads what waits. Runs a transaction. */
-extern void OutboxHoldLoad(OutboxHold *hold, OutboxSchemaCache *schemas);
-
-/*
- * Writes what was marked, and routes that changed, in one transaction: with or
- * before the position that passes the events. True: the marked messages count
- * as acknowledged now.
- */
-extern bool OutboxHoldStore(OutboxHold *hold, OutboxDispatch *dispatch, const char *sink_name);
-
-/* An event that waited was rejected: so says its row, and a dead letter; within a query. */
-extern void OutboxHoldReject(int32 sink_id, int64 seq, const char *sink_name, const char *words);
-
-
-/* Writes or removes changed routes; within a query. */
-extern void OutboxRoutesSave(OutboxHold *hold);
-
-#endif /* OUTBOX_HOLD_H */
+#endif /* OUTBOX_RELAY_HOLD_HOLD_H */

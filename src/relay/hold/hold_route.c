@@ -21,9 +21,9 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "relay/hold/hold.h"
-#include "relay/session/clock.h"
-#include "sink/foreign_text.h"
+#include "relay/hold/hold_private.h"
+#include "relay/session/session.h"
+#include "sink/sink.h"
 
 #define RETRY_FIRST_MS 500
 #define RETRY_LONGEST_MS 60000
@@ -70,6 +70,7 @@ OutboxRouteAdd(OutboxHold *hold, const char *topic, int32 schema_id)
 	return route;
 }
 
+/* The sink says so: it is tried again after a pause that grows, with jitter. False: that was known. */
 bool
 OutboxRouteBlock(OutboxHold *hold, const OutboxCachedSchema *schema, bool only_schema, const char *reason)
 {
@@ -98,6 +99,7 @@ OutboxRouteBlock(OutboxHold *hold, const OutboxCachedSchema *schema, bool only_s
 	return true;
 }
 
+/* One of its events is about to be offered: the next time is after the next pause, whatever becomes of it. */
 void
 OutboxRouteProbe(OutboxRoute *route)
 {
@@ -118,6 +120,7 @@ schedule(OutboxRoute *route)
 	route->due = false;
 }
 
+/* Marks the routes that may be tried now; true: there are some. */
 bool
 OutboxRouteDue(OutboxHold *hold, TimestampTz now)
 {
@@ -132,6 +135,7 @@ OutboxRouteDue(OutboxHold *hold, TimestampTz now)
 	return found;
 }
 
+/* All, or all single schemas of topics, may be tried now, whatever their pauses say. */
 void
 OutboxRouteRetry(OutboxHold *hold, bool only_schemas)
 {
@@ -142,6 +146,7 @@ OutboxRouteRetry(OutboxHold *hold, bool only_schemas)
 	}
 }
 
+/* Milliseconds until one is due, at most `limit`. */
 long
 OutboxRouteWait(const OutboxHold *hold, TimestampTz now, long limit)
 {
@@ -153,6 +158,7 @@ OutboxRouteWait(const OutboxHold *hold, TimestampTz now, long limit)
 	return limit;
 }
 
+/* Writes or removes changed routes; within a query. */
 void
 OutboxRoutesSave(OutboxHold *hold)
 {

@@ -25,10 +25,10 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "relay/hold/hold.h"
+#include "relay/hold/hold_private.h"
 #include "relay/session/session.h"
 #include "shared/outbox_shared.h"
-#include "sink/foreign_text.h"
+#include "sink/sink.h"
 
 /* Rows of outbox_internal.held_event fetched at a time while loading. */
 #define LOAD_ROWS 5000
@@ -61,8 +61,11 @@ static const char *leaf_name(int number);
 static void write_letter(int32 sink_id, int64 seq, const char *sink_name, const char *words);
 static bool has_copy(const OutboxHold *hold, int64 seq);
 
-/* ---- loading ----------------------------------------------------------------- */
-
+/*
+ * Reads what waits. Runs a transaction.
+ *
+ * ---- loading -----------------------------------------------------------------
+ */
 void
 OutboxHoldLoad(OutboxHold *hold, OutboxSchemaCache *schemas)
 {
@@ -79,6 +82,11 @@ OutboxHoldLoad(OutboxHold *hold, OutboxSchemaCache *schemas)
 	hold->release = true;
 }
 
+/*
+ * For the rest of the transaction outbox_internal.held_event is walked along its key:
+ * it grows and shrinks faster than statistics follow, and a million rows
+ * sorted for every few hundred is what a planner without them may choose.
+ */
 void
 OutboxHoldWalkByKey(void)
 {
@@ -190,8 +198,13 @@ get_slice(HeapTuple row, TupleDesc desc, int column)
 	return (OutboxSlice){.data = VARDATA_ANY(value), .len = VARSIZE_ANY_EXHDR(value)};
 }
 
-/* ---- storing ----------------------------------------------------------------- */
-
+/*
+ * Writes what was marked, and routes that changed, in one transaction: with or
+ * before the position that passes the events. True: the marked messages count
+ * as acknowledged now.
+ *
+ * ---- storing -----------------------------------------------------------------
+ */
 bool
 OutboxHoldStore(OutboxHold *hold, OutboxDispatch *dispatch, const char *sink_name)
 {
@@ -399,6 +412,7 @@ write_letter(int32 sink_id, int64 seq, const char *sink_name, const char *words)
 		(void) execute_kept(&plan_first, first, lengthof(types), types, values, SPI_OK_UPDATE);
 }
 
+/* An event that waited was rejected: so says its row, and a dead letter; within a query. */
 void
 OutboxHoldReject(int32 sink_id, int64 seq, const char *sink_name, const char *words)
 {

@@ -25,7 +25,7 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-#include "relay/keeper/keeper.h"
+#include "relay/keeper/keeper_private.h"
 #include "relay/session/session.h"
 #include "shared/outbox_shared.h"
 
@@ -49,6 +49,7 @@ static bool count_once(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf);
 static bool is_full(const OutboxKeptLeaf *leaf);
 static void note_failure(OutboxRelay *relay);
 
+/* A turn, if one is due. Outside of a transaction; never raises. */
 void
 OutboxKeeperTurn(OutboxRelay *relay)
 {
@@ -89,6 +90,7 @@ turn(OutboxRelay *relay)
 	keeper->failures = 0;
 }
 
+/* Milliseconds until a turn is due, at most `limit`. */
 long
 OutboxKeeperDue(const OutboxRelay *relay, long limit)
 {
@@ -112,6 +114,7 @@ new_keeper(MemoryContext context)
 	return keeper;
 }
 
+/* Lets another relay be the keeper: for one that must not publish, and so not decide about storage either. */
 void
 OutboxKeeperResign(OutboxRelay *relay)
 {

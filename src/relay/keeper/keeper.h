@@ -1,18 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * keeper.h
- *	  The keeper of the leaves: its parts and what they share.
+ *	  The keeper of the leaves: switch, freeze, count, empty.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef OUTBOX_KEEPER_H
-#define OUTBOX_KEEPER_H
+#ifndef OUTBOX_RELAY_KEEPER_KEEPER_H
+#define OUTBOX_RELAY_KEEPER_KEEPER_H
 
 #include "datatype/timestamp.h"
 
 #include "catalog/outbox_catalog.h"
-#include "relay/read/leaves.h"
+#include "relay/read/read.h"
 #include "relay/worker/worker.h"
+
+/* ---- keeper.c: The keeper of the leaves: its parts and what they share. ---- */
 
 typedef enum OutboxLeafState
 {
@@ -91,58 +93,8 @@ typedef struct OutboxKeeper
 	bool said_counts;
 } OutboxKeeper;
 
-/* ---- keeper_session.c: transactions that wait for no lock ---- */
-extern void OutboxKeeperBegin(OutboxOwnerScope *scope);
-extern void OutboxKeeperEnd(const OutboxOwnerScope *scope);
-extern void OutboxKeeperAbort(void);
-
-/* Runs a command; returns the number of rows. Within OutboxKeeperBegin. */
-extern uint64 OutboxKeeperExecute(const char *query, int nargs, const Oid *types, const Datum *values, const char *nulls);
-
-/* True while a leaf is to be left alone after a failed try. */
-extern bool OutboxKeeperHeldOff(const OutboxKeeper *keeper, int number);
-extern void OutboxKeeperHoldOff(OutboxKeeper *keeper, int number);
-extern void OutboxKeeperLeaveAlone(OutboxKeeper *keeper, int number); /* for longer: it raised an error */
-extern void OutboxKeeperSucceeded(OutboxKeeper *keeper, int number);
-
-/* ---- keeper_mark.c: what is acknowledged of leaves that are not complete ---- */
-extern void OutboxKeeperSubtractPassed(OutboxKeeper *keeper, struct OutboxLeafSummary *summary);
-
-/* ---- keeper_load.c: what outbox_internal.leaf says ---- */
-extern void OutboxKeeperLoad(OutboxKeeper *keeper);
-
-/* ---- keeper_leaf.c: a leaf's way from state to state. True: it took a step. ---- */
-extern bool OutboxKeeperSwitch(OutboxKeeper *keeper, const OutboxKeptLeaf *current);
-extern bool OutboxKeeperFreeze(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf);
-extern bool OutboxKeeperRecycle(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf);
-
-/* ---- keeper_create.c: a further leaf ---- */
-extern bool OutboxKeeperCreate(OutboxKeeper *keeper);
-
-/* ---- keeper_census.c: what a frozen leaf holds, and whether the sinks have it all ---- */
-extern bool OutboxKeeperCount(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf);
-extern bool OutboxKeeperCompare(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf);
-
-/* ---- keeper_backlog.c: what is done when too much is not acknowledged ---- */
-extern int64 OutboxKeeperLeafSize(void);
-extern bool OutboxKeeperBacklog(OutboxKeeper *keeper);
-
 /* ---- leaf_storage.c ---- */
 
-/*
- * For whoever creates a sink, before its position is taken: no leaf is emptied
- * until the transaction ends. Waits while one is being emptied.
- */
 extern void OutboxLeavesKeep(void);
 
-/*
- * Locks a leaf and what it stores out of line against everybody, without
- * waiting; until the end of the transaction. False: somebody uses it, or is
- * creating a sink.
- */
-extern bool OutboxLeafLockAway(Oid relid);
-
-/* Gives a leaf that is locked so new, empty storage. */
-extern void OutboxLeafEmpty(Oid relid);
-
-#endif /* OUTBOX_KEEPER_H */
+#endif /* OUTBOX_RELAY_KEEPER_KEEPER_H */

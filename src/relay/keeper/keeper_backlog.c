@@ -22,7 +22,7 @@
 #include "executor/spi.h"
 
 #include "guc.h"
-#include "relay/keeper/keeper.h"
+#include "relay/keeper/keeper_private.h"
 
 /* A backlog is dropped, and measured, in pieces of at most this part of the limit. */
 #define LEAVES_PER_BACKLOG 4
@@ -33,6 +33,7 @@ static const OutboxKeptLeaf *find_leaf(const OutboxKeeper *keeper, OutboxLeafSta
 static bool drop_leaf(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf);
 static uint64 record_gaps(const OutboxKeptLeaf *leaf);
 
+/* ---- keeper_backlog.c: what is done when too much is not acknowledged ---- */
 int64
 OutboxKeeperLeafSize(void)
 {

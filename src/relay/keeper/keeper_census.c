@@ -25,7 +25,7 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
-#include "relay/keeper/keeper.h"
+#include "relay/keeper/keeper_private.h"
 
 /* 32 MB */
 #define SLICE_BLOCKS 4096
@@ -37,7 +37,11 @@ static void save_census(const OutboxKeptLeaf *leaf, const OutboxLeafCensus *cens
 static char *find_missing(const OutboxKeptLeaf *leaf, MemoryContext context);
 static void publish_again(const OutboxKeptLeaf *leaf);
 
-/* A slice. True: the leaf is counted. */
+/*
+ * ---- keeper_census.c: what a frozen leaf holds, and whether the sinks have it all ----
+ *
+ * A slice. True: the leaf is counted.
+ */
 bool
 OutboxKeeperCount(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
 {

@@ -18,12 +18,16 @@
 #include "utils/guc.h"
 
 #include "guc.h"
-#include "relay/keeper/keeper.h"
+#include "relay/keeper/keeper_private.h"
 
 static int free_number(void);
 static void create_leaf(int number);
 
-/* False: there are as many as may be, or somebody changes the parent just now. */
+/*
+ * ---- keeper_create.c: a further leaf ----
+ *
+ * False: there are as many as may be, or somebody changes the parent just now.
+ */
 bool
 OutboxKeeperCreate(OutboxKeeper *keeper)
 {

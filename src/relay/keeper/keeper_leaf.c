@@ -20,13 +20,17 @@
 #include "storage/lmgr.h"
 
 #include "guc.h"
-#include "relay/keeper/keeper.h"
+#include "relay/keeper/keeper_private.h"
 
 static int16 find_empty(void);
 static bool has_rows(Oid relid);
 static void expect_row(uint64 processed, int16 number, const char *state);
 
-/* True also when a leaf was created, which is the next one to switch to. */
+/*
+ * ---- keeper_leaf.c: a leaf's way from state to state. True: it took a step. ----
+ *
+ * True also when a leaf was created, which is the next one to switch to.
+ */
 bool
 OutboxKeeperSwitch(OutboxKeeper *keeper, const OutboxKeptLeaf *current)
 {

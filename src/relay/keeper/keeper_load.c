@@ -17,7 +17,7 @@
 
 #include "compat.h"
 #include "guc.h"
-#include "relay/keeper/keeper.h"
+#include "relay/keeper/keeper_private.h"
 #include "shared/outbox_shared.h"
 
 static const char *const state_names[] = {"empty", "current", "closing", "frozen", "acked", "retained"};
@@ -25,6 +25,7 @@ static const char *const state_names[] = {"empty", "current", "closing", "frozen
 static void take_row(OutboxKeeper *keeper, HeapTuple tuple, TupleDesc desc, OutboxLeafSummary *summary);
 static OutboxLeafState parse_state(const char *name);
 
+/* ---- keeper_load.c: what outbox_internal.leaf says ---- */
 void
 OutboxKeeperLoad(OutboxKeeper *keeper)
 {

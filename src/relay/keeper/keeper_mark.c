@@ -24,7 +24,7 @@
 #include "utils/snapmgr.h"
 
 #include "guc.h"
-#include "relay/keeper/keeper.h"
+#include "relay/keeper/keeper_private.h"
 #include "shared/outbox_shared.h"
 
 static bool is_open(const OutboxKeptLeaf *leaf);
@@ -33,7 +33,11 @@ static bool all_passed(const OutboxSnapshot *snapshot);
 static void take_over(OutboxKeeper *keeper);
 static void make_marks(OutboxKeeper *keeper);
 
-/* Within a query that has read the leaves. */
+/*
+ * ---- keeper_mark.c: what is acknowledged of leaves that are not complete ----
+ *
+ * Within a query that has read the leaves.
+ */
 void
 OutboxKeeperSubtractPassed(OutboxKeeper *keeper, OutboxLeafSummary *summary)
 {

@@ -20,7 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "relay/keeper/keeper.h"
+#include "relay/keeper/keeper_private.h"
 #include "relay/session/session.h"
 
 #define LOCK_TIMEOUT "100ms"
@@ -36,7 +36,11 @@ set_local(const char *name, const char *value)
 	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 }
 
-/* A switch must be on disk before writers follow it, but nobody waits for a standby here. */
+/*
+ * ---- keeper_session.c: transactions that wait for no lock ----
+ *
+ * A switch must be on disk before writers follow it, but nobody waits for a standby here.
+ */
 void
 OutboxKeeperBegin(OutboxOwnerScope *scope)
 {
@@ -63,6 +67,7 @@ OutboxKeeperAbort(void)
 	OutboxSessionAbort();
 }
 
+/* Runs a command; returns the number of rows. Within OutboxKeeperBegin. */
 uint64
 OutboxKeeperExecute(const char *query, int nargs, const Oid *types, const Datum *values, const char *nulls)
 {
@@ -71,6 +76,7 @@ OutboxKeeperExecute(const char *query, int nargs, const Oid *types, const Datum 
 	return SPI_processed;
 }
 
+/* True while a leaf is to be left alone after a failed try. */
 bool
 OutboxKeeperHeldOff(const OutboxKeeper *keeper, int number)
 {
@@ -89,6 +95,7 @@ OutboxKeeperHoldOff(OutboxKeeper *keeper, int number)
 	retry->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), retry->delay_ms);
 }
 
+/* for longer: it raised an error */
 void
 OutboxKeeperLeaveAlone(OutboxKeeper *keeper, int number)
 {

@@ -15,7 +15,7 @@
 #include "storage/lmgr.h"
 #include "utils/rel.h"
 
-#include "relay/session/window.h"
+#include "relay/session/session.h"
 
 PG_FUNCTION_INFO_V1(outbox_snapshot_covers);
 PG_FUNCTION_INFO_V1(outbox_leaf_bytes);

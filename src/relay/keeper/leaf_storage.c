@@ -19,7 +19,7 @@
 #include "storage/predicate.h"
 
 #include "compat.h"
-#include "relay/keeper/keeper.h"
+#include "relay/keeper/keeper_private.h"
 
 static void
 renew(Relation rel)
@@ -41,6 +41,10 @@ set_sink_tag(LOCKTAG *tag)
 	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, OutboxRelationOid("sink"), 0, 0);
 }
 
+/*
+ * For whoever creates a sink, before its position is taken: no leaf is emptied
+ * until the transaction ends. Waits while one is being emptied.
+ */
 void
 OutboxLeavesKeep(void)
 {
@@ -50,6 +54,11 @@ OutboxLeavesKeep(void)
 	(void) LockAcquire(&tag, ShareLock, false, false);
 }
 
+/*
+ * Locks a leaf and what it stores out of line against everybody, without
+ * waiting; until the end of the transaction. False: somebody uses it, or is
+ * creating a sink.
+ */
 bool
 OutboxLeafLockAway(Oid relid)
 {
@@ -70,6 +79,7 @@ OutboxLeafLockAway(Oid relid)
 	return !OidIsValid(toast) || ConditionalLockRelationOid(toast, AccessExclusiveLock);
 }
 
+/* Gives a leaf that is locked so new, empty storage. */
 void
 OutboxLeafEmpty(Oid relid)
 {

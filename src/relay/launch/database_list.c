@@ -15,8 +15,9 @@
 #include "utils/varlena.h"
 
 #include "guc.h"
-#include "relay/launch/database_list.h"
+#include "relay/launch/launch_private.h"
 
+/* Is the list empty, or does it name the database? Allocates in the current memory context. */
 bool
 OutboxDatabaseListed(const char *name)
 {

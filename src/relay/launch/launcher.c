@@ -33,11 +33,9 @@
 #include "utils/wait_event.h"
 
 #include "compat.h"
-#include "relay/launch/launcher.h"
-#include "relay/launch/probe.h"
-#include "relay/session/clock.h"
-#include "relay/session/relay_args.h"
-#include "shared/relay_slots.h"
+#include "relay/launch/launch_private.h"
+#include "relay/session/session.h"
+#include "shared/outbox_shared.h"
 
 #define LAUNCHER_RESTART_SECONDS 5
 #define IDLE_MS 60000
@@ -62,6 +60,7 @@ static void tend_relay(int slot, TimestampTz *next);
 static void start_relay(int slot, TimestampTz *next);
 static void watch_start(int slot, const OutboxRelayView *view, TimestampTz *next);
 
+/* from _PG_init, while preloading */
 void
 OutboxLauncherRegister(void)
 {
@@ -93,7 +92,11 @@ OutboxLauncherMain(Datum main_arg)
 	proc_exit(1);
 }
 
-/* Brings the moment of the next wake-up forward. */
+/*
+ * ---- within the launcher process ----
+ *
+ * Brings the moment of the next wake-up forward.
+ */
 void
 OutboxLauncherWakeAt(TimestampTz *next, TimestampTz when)
 {
@@ -177,6 +180,8 @@ tend_relay(int slot, TimestampTz *next)
 }
 
 /*
+ * Fills in what all workers have in common; *handle is in TopMemoryContext.
+ *
  * Starts a worker, false when the server has no free one.  The log says so
  * once per streak: it is tried again every few seconds.
  */

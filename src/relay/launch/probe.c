@@ -27,9 +27,9 @@
 #include "utils/snapmgr.h"
 
 #include "catalog/outbox_catalog.h"
-#include "relay/launch/probe_args.h"
+#include "relay/launch/launch_private.h"
 #include "relay/session/session.h"
-#include "shared/relay_slots.h"
+#include "shared/outbox_shared.h"
 
 extern PGDLLEXPORT void OutboxProbeMain(Datum main_arg);
 

@@ -26,12 +26,9 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "relay/launch/database_list.h"
-#include "relay/launch/launcher.h"
-#include "relay/launch/probe.h"
-#include "relay/launch/probe_args.h"
-#include "relay/session/clock.h"
-#include "shared/relay_slots.h"
+#include "relay/launch/launch_private.h"
+#include "relay/session/session.h"
+#include "shared/outbox_shared.h"
 
 #define RETRY_FIRST_MS 1000
 #define RETRY_MAX_MS 60000
@@ -90,6 +87,7 @@ enqueue(Oid dboid, int failures, TimestampTz due)
 	MemoryContextSwitchTo(old);
 }
 
+/* ---- in the launcher ---- */
 void
 OutboxProbeQueue(Oid dboid)
 {
@@ -100,6 +98,7 @@ OutboxProbeQueue(Oid dboid)
 		enqueue(dboid, 0, GetCurrentTimestamp());
 }
 
+/* queued or running: what it wants is not known */
 bool
 OutboxProbeIsPending(Oid dboid)
 {
@@ -148,6 +147,8 @@ read_databases(void)
 }
 
 /*
+ * reads pg_database in a transaction of its own
+ *
  * Relays of a database that is gone, accepts no connections any more, or is
  * not listed any more, are not wanted.  The slots are read before the catalog.
  */

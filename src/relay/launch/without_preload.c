@@ -20,14 +20,17 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "relay/launch/without_preload.h"
-#include "relay/session/relay_args.h"
+#include "relay/launch/launch_private.h"
 #include "relay/session/session.h"
-#include "util/pause.h"
+#include "util/util.h"
 
 /* How often a worker looks whether the transaction that started it has ended. */
 #define LOOK_MS 100
 
+/*
+ * Starts a relay for this sink as a background worker of its own, which waits
+ * for the present transaction to commit. Raises when no worker is free.
+ */
 void
 OutboxTrialStart(int32 sink_id, const char *sink_name)
 {
@@ -50,7 +53,11 @@ OutboxTrialStart(int32 sink_id, const char *sink_name)
 				 errhint("Raise max_worker_processes and restart the server.")));
 }
 
-/* A relay holds a lock on its sink's row as long as it lives (sink_row.c). */
+/*
+ * The process of a sink's relay, 0 = none. Within SPI.
+ *
+ * A relay holds a lock on its sink's row as long as it lives (sink_row.c).
+ */
 int
 OutboxTrialRelay(int32 sink_id)
 {
@@ -68,7 +75,11 @@ OutboxTrialRelay(int32 sink_id)
 	return DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
-/* A transaction may be long, and a prepared one longer. */
+/*
+ * In the worker: waits for the end of that transaction; false when the server wants to stop.
+ *
+ * A transaction may be long, and a prepared one longer.
+ */
 bool
 OutboxTrialAwait(TransactionId starter)
 {

@@ -28,6 +28,7 @@ static void take_ack(OutboxRelay *relay, const OutboxAck *ack);
 static void keep_rejected(OutboxRelay *relay, const OutboxAck *ack, OutboxPlace *place);
 static void fail(OutboxRelay *relay, const OutboxAck *ack);
 
+/* Takes what the sink reports. What it means for the attempt is in relay->failure. */
 void
 OutboxRelayTakeAcks(OutboxRelay *relay)
 {
@@ -131,6 +132,7 @@ fail(OutboxRelay *relay, const OutboxAck *ack)
 	OutboxRelayNoteError(relay, ack->detail != NULL ? ack->detail : NO_REASON);
 }
 
+/* Writes events that wait, and moves the position past them. */
 void
 OutboxRelayKeepAside(OutboxRelay *relay)
 {
@@ -138,6 +140,7 @@ OutboxRelayKeepAside(OutboxRelay *relay)
 		OutboxDispatchAdvance(&relay->dispatch);
 }
 
+/* Waits, at most outbox.drain_timeout, for what can still move the position. */
 void
 OutboxRelayDrain(OutboxRelay *relay)
 {

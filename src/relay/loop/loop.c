@@ -47,6 +47,7 @@ static bool is_idle(const OutboxRelay *relay);
 static void wait_for_work(OutboxRelay *relay, bool busy);
 static long wait_time(OutboxRelay *relay);
 
+/* ---- loop.c: publishes until something ends the attempt ---- */
 OutboxAttemptEnd
 OutboxRelayLoop(OutboxRelay *relay)
 {

@@ -26,14 +26,12 @@
 
 #include "avro/outbox_avro.h"
 #include "compat.h"
-#include "relay/launch/without_preload.h"
-#include "relay/loop/relay.h"
+#include "relay/launch/launch.h"
+#include "relay/loop/loop_private.h"
 #include "relay/replay/replay.h"
-#include "relay/session/origin.h"
-#include "relay/session/relay_args.h"
 #include "relay/session/session.h"
 #include "relay/worker/worker.h"
-#include "sink/sink_loader.h"
+#include "sink/sink.h"
 
 #define CHUNK_MESSAGES 2048
 
@@ -52,6 +50,7 @@ static void end_attempt(OutboxRelay *relay);
 static void save_position(OutboxRelay *relay);
 static void shutdown_sink(OutboxRelay *relay);
 
+/* Entry point of the worker; what it is started with: relay_args.h. */
 void
 OutboxRelayMain(Datum main_arg)
 {
@@ -291,6 +290,7 @@ start_sink(OutboxRelay *relay)
 	relay->callbacks->startup_cb(&relay->sink);
 }
 
+/* Fills what a sink's startup_cb needs; runs a transaction. Its memory is below the context. */
 void
 OutboxRelayPrepareSink(const OutboxRelay *relay, OutboxSinkState *sink, MemoryContext context, uint32 attempt)
 {

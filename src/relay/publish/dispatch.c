@@ -16,7 +16,7 @@
 #include "utils/memutils.h"
 
 #include "guc.h"
-#include "relay/publish/dispatch.h"
+#include "relay/publish/publish.h"
 
 static void replace_snapshot(OutboxDispatch *dispatch, OutboxSnapshot **where, const OutboxSnapshot *snapshot);
 static void pass_windows(OutboxDispatch *dispatch);
@@ -53,6 +53,7 @@ replace_snapshot(OutboxDispatch *dispatch, OutboxSnapshot **where, const OutboxS
 	*where = copy;
 }
 
+/* A window begins with the next message. */
 void
 OutboxDispatchOpen(OutboxDispatch *dispatch, const OutboxSnapshot *cur, int64 seq_seen)
 {
@@ -67,6 +68,7 @@ OutboxDispatchOpen(OutboxDispatch *dispatch, const OutboxSnapshot *cur, int64 se
 	dispatch->newest = window;
 }
 
+/* The newest window has no more messages. */
 void
 OutboxDispatchClose(OutboxDispatch *dispatch)
 {
@@ -75,6 +77,7 @@ OutboxDispatchClose(OutboxDispatch *dispatch)
 	pass_windows(dispatch);
 }
 
+/* Nothing is new up to this snapshot: the newest window reaches that far. */
 void
 OutboxDispatchExtend(OutboxDispatch *dispatch, const OutboxSnapshot *cur, int64 seq_seen)
 {
@@ -90,6 +93,7 @@ OutboxDispatchExtend(OutboxDispatch *dispatch, const OutboxSnapshot *cur, int64 
 	dispatch->progress.seq_seen = seq_seen;
 }
 
+/* How many of the chunk's remaining messages may be handed over now. */
 int
 OutboxDispatchRoom(const OutboxDispatch *dispatch, const OutboxChunk *chunk)
 {
@@ -112,6 +116,7 @@ OutboxDispatchRoom(const OutboxDispatch *dispatch, const OutboxChunk *chunk)
 	return room;
 }
 
+/* The sink took n messages of the chunk; returns how many events that completes. */
 int
 OutboxDispatchTook(OutboxDispatch *dispatch, OutboxChunk *chunk, int n)
 {
@@ -130,6 +135,7 @@ OutboxDispatchTook(OutboxDispatch *dispatch, OutboxChunk *chunk, int n)
 	return events;
 }
 
+/* The place of a position that is under way; raises for one that never was. NULL: it is acknowledged already. */
 OutboxPlace *
 OutboxDispatchFind(OutboxDispatch *dispatch, uint64 index)
 {
@@ -144,6 +150,7 @@ OutboxDispatchFind(OutboxDispatch *dispatch, uint64 index)
 	return &dispatch->places[index & dispatch->mask];
 }
 
+/* After places were marked acknowledged: moves the position forward. */
 void
 OutboxDispatchAdvance(OutboxDispatch *dispatch)
 {
@@ -181,6 +188,7 @@ OutboxDispatchAdvance(OutboxDispatch *dispatch)
 		OutboxDispatchPin(dispatch);
 }
 
+/* From here on the position names the window that was begun, so that it is read again with the same end. */
 void
 OutboxDispatchPin(OutboxDispatch *dispatch)
 {

@@ -33,9 +33,8 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "catalog/arguments.h"
 #include "catalog/outbox_catalog.h"
-#include "relay/session/window.h"
+#include "relay/session/session.h"
 
 /* Blocks without a row of a committed transaction that a probe passes over. */
 #define PROBE_BLOCKS 16

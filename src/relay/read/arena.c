@@ -3,13 +3,16 @@
  * arena.c
  *	  Memory for one chunk of messages.
  *
+ * A message costs a few allocations and a chunk has thousands; a memory
+ * context would round each size up and keep a header for each.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "utils/memutils.h"
 
-#include "relay/read/arena.h"
+#include "relay/read/read_private.h"
 
 #define ARENA_BLOCK_SIZE ((Size) 256 * 1024)
 

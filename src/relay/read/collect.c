@@ -25,8 +25,8 @@
 #include "utils/snapmgr.h"
 
 #include "catalog/outbox_catalog.h"
-#include "relay/read/collect.h"
-#include "relay/session/durable.h"
+#include "relay/read/read_private.h"
+#include "relay/session/session.h"
 
 #define ST_SORT sort_entries
 #define ST_ELEMENT_TYPE OutboxEntry
@@ -61,6 +61,11 @@ OutboxCollectStart(OutboxCollection *c)
 	c->known_xid = 0;
 }
 
+/*
+ * May the range have something for this pass? Ranges that are counted must come
+ * in the order of their lowest seq, else more of them are read than necessary.
+ * What a range without has for later passes is added to beyond.
+ */
 bool
 OutboxCollectConcerns(OutboxCollection *c, const OutboxRange *range)
 {
@@ -74,6 +79,12 @@ OutboxCollectConcerns(OutboxCollection *c, const OutboxRange *range)
 	return false;
 }
 
+/*
+ * Adds the events of some blocks, and counts them when nobody has. Needs a
+ * transaction, the leaf open and an active snapshot that is not older than the
+ * window's end. With pending, also notes where rows lie whose transactions the
+ * window's end does not see as ended: hints that may have been lost.
+ */
 void
 OutboxCollectRange(OutboxCollection *c, const OutboxLeaf *leaf, OutboxRange *range, OutboxPending *pending)
 {

@@ -18,9 +18,10 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
-#include "relay/read/reader.h"
+#include "relay/read/read_private.h"
 #include "relay/session/session.h"
 
+/* One line that names the event at this place: id, type, key. Runs a transaction; palloc'd. */
 char *
 OutboxReaderDescribe(OutboxReader *reader, const OutboxPlace *place)
 {

@@ -28,7 +28,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "relay/read/leaves.h"
+#include "relay/read/read_private.h"
 
 /* What a row of outbox_internal.leaf says to the reader. */
 typedef struct LeafRow
@@ -48,6 +48,11 @@ static bool was_rewritten(const OutboxLeaf *known, int nknown, const OutboxLeaf 
 static void check_columns(Relation rel);
 
 /*
+ * Reads the list of the leaves in which something may be new to one who has
+ * seen `passed` (NULL: nothing). Needs a transaction without open leaves.
+ * Indexes of leaves that were remembered elsewhere mean nothing afterwards.
+ * True: a leaf was rewritten, so rows are no longer where they were.
+ *
  * Locks what it lists, then reads once more: a leaf that was emptied in
  * between shows its new leaf_generation beside its new storage.
  */
@@ -175,6 +180,7 @@ check_columns(Relation rel)
 				 errhint("Run ALTER EXTENSION outbox_ext UPDATE.")));
 }
 
+/* Is every leaf that would be listed now in the list? */
 bool
 OutboxLeavesComplete(const OutboxLeaves *leaves, const OutboxSnapshot *passed)
 {
@@ -194,6 +200,11 @@ OutboxLeavesComplete(const OutboxLeaves *leaves, const OutboxSnapshot *passed)
 	return complete;
 }
 
+/*
+ * Opens all leaves, AccessShareLock, in the order of their ids. To be called
+ * BEFORE the snapshot of the transaction is taken: a rewrite of a leaf that
+ * ended before the lock was granted is then visible to the snapshot.
+ */
 OutboxLeavesResult
 OutboxLeavesOpen(OutboxLeaves *leaves)
 {
@@ -213,6 +224,11 @@ OutboxLeavesOpen(OutboxLeaves *leaves)
 	return result;
 }
 
+/*
+ * Opens one leaf, if it is not open, within a window that was opened with all
+ * of them. The snapshot may be older than the lock: storage that is still the
+ * one of the list has the rows that it had then. NULL: it has moved, or is gone.
+ */
 Relation
 OutboxLeavesOpenOne(OutboxLeaves *leaves, int index)
 {
@@ -231,6 +247,7 @@ OutboxLeavesOpenOne(OutboxLeaves *leaves, int index)
 	return rel;
 }
 
+/* Forgets the open relations; the locks end with the transaction. Call at the end of each, also after an error. */
 void
 OutboxLeavesClose(OutboxLeaves *leaves, bool aborted)
 {
@@ -244,6 +261,7 @@ OutboxLeavesClose(OutboxLeaves *leaves, bool aborted)
 	}
 }
 
+/* Index of the listed leaf with this storage, or with this number; -1: none. */
 int
 OutboxLeavesFind(const OutboxLeaves *leaves, Oid relfilenumber)
 {

@@ -22,7 +22,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "relay/read/message.h"
+#include "relay/read/read_private.h"
 
 #define SLICE_LITERAL(text) ((OutboxSlice){.data = (text), .len = sizeof(text) - 1})
 
@@ -47,6 +47,7 @@ static uint32 held_bytes(const OutboxMessage *message);
 static void add_place(OutboxChunk *chunk, const OutboxEntry *entry, const OutboxCachedSchema *schema,
 					  uint64 aggregate, bool completes);
 
+/* A chunk that takes `capacity` messages, in a new child of the context. */
 void
 OutboxChunkInit(OutboxChunk *chunk, MemoryContext context, int capacity)
 {
@@ -72,6 +73,10 @@ OutboxChunkReset(OutboxChunk *chunk)
 	chunk->closes = false;
 }
 
+/*
+ * Adds the message or messages of an event row. The tuple's memory is in the
+ * chunk's arena. Needs a transaction and an active snapshot (toast, schemas).
+ */
 void
 OutboxChunkAdd(OutboxChunk *chunk, OutboxSchemaCache *schemas, uint32 timeline,
 			   const OutboxEntry *entry, HeapTuple tuple, TupleDesc desc)
@@ -116,6 +121,7 @@ OutboxChunkAdd(OutboxChunk *chunk, OutboxSchemaCache *schemas, uint32 timeline,
 	add_place(chunk, entry, schema, aggregate, true);
 }
 
+/* Which aggregate an event is of; of the texts as the database has them. */
 uint64
 OutboxAggregateHash(OutboxSlice aggregate_type, OutboxSlice aggregate_id)
 {

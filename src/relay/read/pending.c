@@ -14,7 +14,7 @@
 #include "storage/shmem.h"
 #include "utils/memutils.h"
 
-#include "relay/read/pending.h"
+#include "relay/read/read_private.h"
 
 /* How far back a new hint looks for one that it continues. */
 #define LOOK_BACK 8
@@ -57,6 +57,10 @@ OutboxPendingAdd(OutboxPending *pending, const OutboxHint *hint)
 	pending->hints[pending->n++] = *hint;
 }
 
+/*
+ * Do all hints whose transactions the snapshot sees as ended lie in storage
+ * that is listed? Otherwise hints do not tell where their rows are now.
+ */
 bool
 OutboxPendingKnown(const OutboxPending *pending, const OutboxSnapshot *snapshot, const OutboxLeaves *leaves)
 {
@@ -70,6 +74,7 @@ OutboxPendingKnown(const OutboxPending *pending, const OutboxSnapshot *snapshot,
 	return true;
 }
 
+/* Moves the hints whose transactions the snapshot sees as ended to ranges, in place of what these held. */
 void
 OutboxPendingTakeEnded(OutboxPending *pending, const OutboxSnapshot *snapshot, const OutboxLeaves *leaves,
 					   OutboxRanges *ranges)
@@ -95,6 +100,7 @@ OutboxPendingTakeEnded(OutboxPending *pending, const OutboxSnapshot *snapshot, c
 	OutboxRangesArrange(ranges);
 }
 
+/* Merges hints of one transaction that overlap or touch: repeated scans find the same rows again. */
 void
 OutboxPendingCompact(OutboxPending *pending)
 {

@@ -19,7 +19,7 @@
 #include "utils/xid8.h"
 
 #include "catalog/outbox_catalog.h"
-#include "relay/read/progress.h"
+#include "relay/read/read_private.h"
 #include "relay/session/session.h"
 
 #define NPARAMS 14
@@ -37,6 +37,13 @@ static OutboxSnapshot *get_snapshot(int column, MemoryContext context);
 static Datum get_value(int column, bool *isnull);
 static bool write_row(OutboxProgressRow *row, const char *query, const OutboxProgress *progress);
 
+/*
+ * Loads the position into *progress, snapshots in the current memory context.
+ * When the keeper has asked to go back, it goes back first.
+ * A position that belongs to another copy of the data, or to a future that was
+ * lost, is void: the relay starts from the beginning, and the log says so.
+ * One that pg_upgrade has brought goes on, and becomes this system's own.
+ */
 void
 OutboxProgressLoad(OutboxProgressRow *row, OutboxProgress *progress)
 {
@@ -114,6 +121,7 @@ load_timeline_base(void)
 	timeline_base = DatumGetInt64(get_value(1, &isnull));
 }
 
+/* The timeline that messages carry: grows with every promotion, and with pg_upgrade. Loaded with the position. */
 uint32
 OutboxProgressTimeline(void)
 {
@@ -228,6 +236,7 @@ get_snapshot(int column, MemoryContext context)
 	return snapshot;
 }
 
+/* Writes the position; within OutboxSessionBeginQuery. */
 void
 OutboxProgressSave(OutboxProgressRow *row, const OutboxProgress *progress)
 {

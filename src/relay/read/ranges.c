@@ -22,7 +22,7 @@
 #include "storage/shmem.h"
 #include "utils/memutils.h"
 
-#include "relay/read/ranges.h"
+#include "relay/read/read_private.h"
 
 /* A megabyte: some thousand events, and 40 bytes for what is known of it. */
 #define RANGE_BLOCKS 128
@@ -34,6 +34,7 @@ static int pieces(const OutboxRange *range);
 static int compare_places(const void *a, const void *b);
 static int compare_lowest(const void *a, const void *b);
 
+/* Adds blocks about which nothing is known yet. */
 void
 OutboxRangesAdd(OutboxRanges *ranges, int leaf, BlockNumber first, BlockNumber last)
 {
@@ -57,6 +58,9 @@ reserve(OutboxRanges *ranges, int n)
 	ranges->capacity = capacity;
 }
 
+/*
+ * Makes them disjoint, because a row must be collected once, and none larger than a pass should have to read again.
+ */
 void
 OutboxRangesArrange(OutboxRanges *ranges)
 {
@@ -120,6 +124,7 @@ pieces(const OutboxRange *range)
 	return (int) ((range->last - range->first) / RANGE_BLOCKS) + 1;
 }
 
+/* Once all are counted: in the order of their lowest seq, without those that have no event. */
 void
 OutboxRangesSort(OutboxRanges *ranges)
 {

@@ -29,8 +29,7 @@
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "guc.h"
-#include "relay/read/reader.h"
-#include "relay/session/durable.h"
+#include "relay/read/read_private.h"
 #include "relay/session/session.h"
 
 /* A chunk ends when it holds about this much. */
@@ -60,6 +59,7 @@ OutboxReaderInit(OutboxReader *reader, MemoryContext context)
 	reader->scan_needed = true;
 }
 
+/* Starts over from a position. What was drained from the ring counts as lost. */
 void
 OutboxReaderReset(OutboxReader *reader, const OutboxProgress *position)
 {
@@ -86,12 +86,14 @@ OutboxReaderReset(OutboxReader *reader, const OutboxProgress *position)
 	reader->position = NULL;
 }
 
+/* After an error: the relations are no longer open. */
 void
 OutboxReaderAborted(OutboxReader *reader)
 {
 	OutboxLeavesClose(&reader->leaves, true);
 }
 
+/* Is there more to read without waiting? */
 bool
 OutboxReaderHasMore(const OutboxReader *reader)
 {
@@ -99,6 +101,7 @@ OutboxReaderHasMore(const OutboxReader *reader)
 		OutboxHintsWaiting(&reader->ring);
 }
 
+/* Events known but not yet in a chunk. */
 uint64
 OutboxReaderRemaining(const OutboxReader *reader)
 {
@@ -110,6 +113,10 @@ OutboxReaderRemaining(const OutboxReader *reader)
 }
 
 /*
+ * Fills an empty chunk with the next events of the open window, or opens a new
+ * one. Runs one transaction, and makes what it returns durable. After an error
+ * the reader must be reset.
+ *
  * Locks, then the sequence's value, then the snapshot, then the ring:
  *  - a rewrite of a leaf that ended before our lock is visible to the snapshot;
  *  - the sequence's value is not newer than the window it describes;

@@ -17,7 +17,7 @@
 #include "utils/builtins.h"
 
 #include "catalog/outbox_catalog.h"
-#include "relay/read/schema_cache.h"
+#include "relay/read/read_private.h"
 
 static bool load_schema(OutboxSchemaCache *cache, OutboxCachedSchema *entry);
 static void load_registrations(OutboxSchemaCache *cache, OutboxCachedSchema *entry);
@@ -38,6 +38,7 @@ OutboxSchemaCacheInit(OutboxSchemaCache *cache, int32 sink_id, int64 forgotten, 
 	cache->entries = hash_create("outbox schemas", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
+/* Needs a transaction and an active snapshot. Raises when the schema does not exist. */
 const OutboxCachedSchema *
 OutboxSchemaGetSlow(OutboxSchemaCache *cache, int32 id)
 {
@@ -138,6 +139,7 @@ get_text(uint64 row, int column)
 	return pg_server_to_any(string, strlen(string), PG_UTF8);
 }
 
+/* The sink reports an id that a registry assigned. */
 void
 OutboxSchemaRegistered(OutboxSchemaCache *cache, int32 schema_id, const OutboxRegistration *registration)
 {
@@ -191,6 +193,7 @@ add_unsaved(OutboxSchemaCache *cache, int32 schema_id, const OutboxRegistration 
 	cache->unsaved[cache->nunsaved++] = (OutboxNewRegistration){schema_id, *registration};
 }
 
+/* Stores what was reported; within OutboxSessionBeginQuery. */
 void
 OutboxSchemaSaveRegistrations(OutboxSchemaCache *cache)
 {

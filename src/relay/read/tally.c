@@ -16,7 +16,7 @@
 #include "utils/array.h"
 #include "utils/memutils.h"
 
-#include "relay/read/tally.h"
+#include "relay/read/read_private.h"
 
 static Datum build_array(const Datum *values, int n, Oid type);
 
@@ -46,6 +46,7 @@ OutboxTallyAdd(OutboxTally *tally, int16 leaf, uint16 use, int64 events)
 	tally->counts[tally->latest] = (OutboxLeafCount){.leaf = leaf, .use = use, .acked = events};
 }
 
+/* Forgets leaves that nobody asks for any more. */
 void
 OutboxTallyForgetSettled(OutboxTally *tally, const OutboxLeaves *leaves)
 {
@@ -70,6 +71,9 @@ OutboxTallyCopy(OutboxTally *to, const OutboxTally *from, MemoryContext context)
 		OutboxTallyAdd(to, from->counts[i].leaf, from->counts[i].use, from->counts[i].acked);
 }
 
+/*
+ * As the columns leaves, leaf_uses and leaf_acked of outbox_internal.relay_progress; allocated in the current context.
+ */
 void
 OutboxTallyToArrays(const OutboxTally *tally, Datum *leaves, Datum *uses, Datum *acked)
 {

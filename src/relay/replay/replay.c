@@ -27,11 +27,9 @@
 #include "utils/wait_event.h"
 
 #include "guc.h"
-#include "relay/replay/replay.h"
-#include "relay/replay/replay_state.h"
-#include "relay/session/clock.h"
+#include "relay/replay/replay_private.h"
 #include "relay/session/session.h"
-#include "sink/foreign_text.h"
+#include "sink/sink.h"
 
 #define SAVE_INTERVAL_MS 1000
 /* How often messages under way are looked after. */
@@ -71,6 +69,11 @@ shutdown_at_exit(int code, Datum arg)
 	OutboxReplayStopSink((OutboxReplay *) DatumGetPointer(arg));
 }
 
+/*
+ * One step of the sink's open replay, if there is one; to be called when there
+ * is nothing new to publish. True: there is more to do without waiting. Raises
+ * nothing: what goes wrong is shown with the request, and tried again.
+ */
 bool
 OutboxReplayTurn(OutboxRelay *relay)
 {
@@ -136,12 +139,14 @@ take_turn(OutboxRelay *relay, OutboxReplay *replay)
 	return more;
 }
 
+/* Is there a replay that the relay works at? */
 bool
 OutboxReplayIsOpen(const OutboxRelay *relay)
 {
 	return relay->replay != NULL && relay->replay->open;
 }
 
+/* Milliseconds until OutboxReplayTurn has something to do, at most `limit`. */
 long
 OutboxReplayDue(const OutboxRelay *relay, long limit)
 {
@@ -239,6 +244,7 @@ save(OutboxRelay *relay, OutboxReplay *replay, bool force)
 	replay->changed = false;
 }
 
+/* The relay stops: records how far the replay got, and shuts its sink down. */
 void
 OutboxReplayEnd(OutboxRelay *relay)
 {

@@ -31,8 +31,8 @@
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "guc.h"
-#include "relay/read/progress.h"
-#include "relay/replay/replay_pass.h"
+#include "relay/read/read.h"
+#include "relay/replay/replay_private.h"
 #include "relay/session/session.h"
 
 #define ST_SORT sort_entries
@@ -71,6 +71,7 @@ OutboxReplayPassInit(OutboxReplayPass *pass, MemoryContext context, const Outbox
 	pass->request = request;
 }
 
+/* Begins to collect the events above this seq; runs a transaction. */
 void
 OutboxReplayPassStart(OutboxReplayPass *pass, int64 after)
 {
@@ -95,6 +96,7 @@ OutboxReplayPassStart(OutboxReplayPass *pass, int64 after)
 	load_leaves(pass);
 }
 
+/* Continues above this seq, from what is collected already if that reaches back so far. */
 void
 OutboxReplayPassSeek(OutboxReplayPass *pass, int64 after)
 {
@@ -153,8 +155,11 @@ compare_leaves(const void *a, const void *b)
 	return x->lowest < y->lowest ? -1 : x->lowest > y->lowest;
 }
 
-/* ---- collecting --------------------------------------------------------------- */
-
+/*
+ * Looks through a small number of blocks, in a transaction of its own.
+ *
+ * ---- collecting ---------------------------------------------------------------
+ */
 void
 OutboxReplayPassStep(OutboxReplayPass *pass)
 {
@@ -321,8 +326,13 @@ keep_smallest(OutboxReplayPass *pass)
 	pass->threshold = pass->entries[pass->n - 1].seq;
 }
 
-/* ---- reading ------------------------------------------------------------------ */
-
+/*
+ * Fills an empty chunk with up to max events of a complete pass, in a
+ * transaction of its own. False: a leaf has changed its storage; start again
+ * behind what the chunk has.
+ *
+ * ---- reading ------------------------------------------------------------------
+ */
 bool
 OutboxReplayPassRead(OutboxReplayPass *pass, OutboxSchemaCache *schemas, OutboxChunk *chunk, int max)
 {

@@ -10,7 +10,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "relay/replay/replay_state.h"
+#include "relay/replay/replay_private.h"
 
 #define IN_FLIGHT_BYTES ((Size) 4 * 1024 * 1024)
 
@@ -24,6 +24,7 @@ static void take_ack(OutboxReplay *replay, const OutboxAck *ack);
 static void advance(OutboxReplay *replay);
 static int batch_size(const OutboxReplay *replay);
 
+/* A new life of the sink, which goes on behind what is done. */
 void
 OutboxReplayStartSink(OutboxRelay *relay, OutboxReplay *replay)
 {
@@ -61,6 +62,7 @@ OutboxReplayStopSink(OutboxReplay *replay)
 	replay->callbacks->shutdown_cb(&replay->sink);
 }
 
+/* What is shown with the request. */
 void
 OutboxReplaySetError(OutboxReplay *replay, const char *text)
 {
@@ -73,6 +75,7 @@ OutboxReplaySetError(OutboxReplay *replay, const char *text)
 	replay->changed = true;
 }
 
+/* What the sink says of itself: may it be used, and is it in trouble? */
 void
 OutboxReplayCheckTrouble(OutboxReplay *replay)
 {
@@ -94,8 +97,11 @@ OutboxReplayCheckTrouble(OutboxReplay *replay)
 	}
 }
 
-/* ---- acknowledgements ------------------------------------------------------------ */
-
+/*
+ * Takes acknowledgements, and moves the position over what is done without a gap.
+ *
+ * ---- acknowledgements ------------------------------------------------------------
+ */
 void
 OutboxReplayTakeAcks(OutboxReplay *replay)
 {
@@ -168,8 +174,11 @@ advance(OutboxReplay *replay)
 	}
 }
 
-/* ---- publishing ------------------------------------------------------------------ */
-
+/*
+ * One step each: what the rate allows, reading, handing over. True: there is more to do at once.
+ *
+ * ---- publishing ------------------------------------------------------------------
+ */
 void
 OutboxReplayRefill(OutboxRelay *relay, OutboxReplay *replay)
 {

@@ -22,7 +22,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "relay/replay/replay_request.h"
+#include "relay/replay/replay_private.h"
 #include "relay/session/session.h"
 
 /* Columns of the query below. */
@@ -59,6 +59,11 @@ static int64 get_int64(int column, int64 missing);
 static char *get_text(int column);
 static OutboxSnapshot *get_snapshot(int column);
 
+/*
+ * Reads the request into the current memory context, in a transaction of its
+ * own. False: it is not open any more, or belongs to another copy of the data,
+ * in which case it is closed.
+ */
 bool
 OutboxReplayRequestLoad(OutboxReplayRequest *request, int64 id)
 {
@@ -139,6 +144,7 @@ read_excluded(OutboxReplayRequest *request)
 	pfree(values);
 }
 
+/* Was this event passed without being published? */
 bool
 OutboxReplayExcludes(const OutboxReplayRequest *request, int64 seq)
 {
@@ -219,7 +225,12 @@ get_snapshot(int column)
 	return isnull ? NULL : OutboxSnapshotFromDatum(value);
 }
 
-/* What was published counts also when somebody has cancelled the rest meanwhile. */
+/*
+ * Records how far it got, in a transaction of its own; finished: it is done.
+ * error: what is wrong at present, NULL = nothing. False: somebody cancelled it.
+ *
+ * What was published counts also when somebody has cancelled the rest meanwhile.
+ */
 bool
 OutboxReplayRequestSave(const OutboxReplayRequest *request, bool finished, const char *error)
 {

@@ -22,9 +22,8 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "catalog/arguments.h"
 #include "catalog/outbox_catalog.h"
-#include "relay/api/sink_api.h"
+#include "relay/api/api.h"
 #include "shared/outbox_shared.h"
 
 PG_FUNCTION_INFO_V1(outbox_replay);

@@ -21,10 +21,12 @@
 #include "storage/lwlock.h"
 
 #include "compat.h"
-#include "relay/session/durable.h"
-#include "relay/session/session.h"
+#include "relay/session/session_private.h"
 
 /*
+ * Where the commit record of an ended transaction is at the latest;
+ * InvalidXLogRecPtr when it is known to be on disk. Needs a transaction.
+ *
  * The commit log forgets old transactions: asking for one that is truncated
  * away is an error that would stop the relay for ever. What is that old was
  * flushed long ago.
@@ -44,6 +46,12 @@ OutboxCommitRecord(uint64 xid)
 	return result;
 }
 
+/*
+ * Returns when the log is on disk up to there and, with synchronous standbys,
+ * on them. Outside of a transaction. When a stop is requested, the wait for a
+ * standby is given up: nothing may leave then. Does not return when the
+ * postmaster is dead.
+ */
 void
 OutboxMakeDurable(XLogRecPtr upto)
 {

@@ -26,12 +26,12 @@
 #include "utils/builtins.h"
 
 #include "guc.h"
-#include "relay/session/origin.h"
-#include "relay/session/session.h"
+#include "relay/session/session_private.h"
 
 static void claim_origin(void);
 static char *read_name(MemoryContext context);
 
+/* In a transaction of its own, which also fixes the name where it is void. Allocated in the context. */
 char *
 OutboxOriginName(MemoryContext context)
 {

@@ -34,8 +34,8 @@
 #include "utils/wait_event.h"
 
 #include "compat.h"
-#include "relay/session/session.h"
-#include "util/pause.h"
+#include "relay/session/session_private.h"
+#include "util/util.h"
 
 /* How long a relay waits for DROP EXTENSION before it reports, and how often it asks meanwhile. */
 #define EXTENSION_WAIT_MS 5000
@@ -67,6 +67,7 @@ handle_sigterm(SIGNAL_ARGS)
 	errno = save_errno;
 }
 
+/* Signal handlers; unblocks signals. Before the database is connected. */
 void
 OutboxSessionSignals(void)
 {
@@ -78,6 +79,8 @@ OutboxSessionSignals(void)
 }
 
 /*
+ * Settings that no ALTER ROLE, ALTER DATABASE or configuration file may change for a relay.
+ *
  * The owner of a database may give every session in it another role and other
  * settings (ALTER DATABASE ... SET): none of them shall stop a relay, or let
  * it do something else. What only a superuser can set is a superuser's wish.
@@ -127,12 +130,17 @@ OutboxSessionPinSettings(void)
 	}
 }
 
+/* Has SIGTERM arrived? */
 bool
 OutboxSessionStopRequested(void)
 {
 	return ShutdownRequestPending;
 }
 
+/*
+ * While true, a stop request that has arrived no longer cancels what a
+ * transaction waits for: the relay is recording its last position.
+ */
 void
 OutboxSessionStopping(bool yes)
 {
@@ -153,6 +161,13 @@ make_cancellable(void)
 	}
 }
 
+/*
+ * Around every use of tables; afterwards the memory context is the one before.
+ * The active snapshot is set by those who read;
+ * OutboxSessionBeginQuery adds SPI, as the extension's owner (raises when there
+ * is no extension), and its end wakes the relay once more, because a lock wait
+ * may have swallowed a wake-up; it is OutboxSessionBegin, OutboxSessionEnterQuery.
+ */
 void
 OutboxSessionBegin(void)
 {
@@ -164,6 +179,10 @@ OutboxSessionBegin(void)
 }
 
 /*
+ * The first thing in a transaction (OutboxSessionBegin does it): locks the
+ * extension, if there is one, until the transaction ends. Raises
+ * lock_not_available, which names the holder, when that takes too long.
+ *
  * DROP EXTENSION locks the extension before anything that belongs to it. So a
  * relay meets it here, where it holds nothing, and the two never wait for each
  * other's tables. What was dropped meanwhile is noticed by whoever looks for it.
@@ -280,6 +299,7 @@ OutboxSessionEndQuery(const OutboxOwnerScope *scope)
 	SetLatch(MyLatch);
 }
 
+/* Around a wait of the server's own outside of a transaction: a stop request cancels it. */
 void
 OutboxSessionBeginWait(void)
 {
@@ -294,6 +314,7 @@ OutboxSessionEndWait(void)
 	SetLatch(MyLatch);
 }
 
+/* Waits until the latch is set or the time has passed; the latch is reset. */
 void
 OutboxSessionWait(long timeout_ms)
 {

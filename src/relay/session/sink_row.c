@@ -22,8 +22,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "guc.h"
-#include "relay/session/session.h"
-#include "relay/session/sink_row.h"
+#include "relay/session/session_private.h"
 
 static OutboxSinkWish read_row(OutboxSinkRow *row);
 static bool same_target(const OutboxSinkRow *row, const char *name, const char *library, const Jsonb *options, OutboxOnReject on_reject);
@@ -42,6 +41,7 @@ OutboxSinkRowInit(OutboxSinkRow *row, int32 id, MemoryContext context)
 	row->name = MemoryContextStrdup(row->context, psprintf("number %d", id));
 }
 
+/* Reads the row, in a transaction of its own, and says what it wants of the relay. */
 OutboxSinkWish
 OutboxSinkRowLoad(OutboxSinkRow *row)
 {
@@ -191,7 +191,11 @@ claim_copy(const OutboxSinkRow *row)
 		elog(ERROR, "could not write outbox_internal.sink");
 }
 
-/* Raises nothing: after an error it tells whether that was only the end of the extension. */
+/*
+ * Was the extension dropped since the relay started? Also when it was created again. Outside of transactions.
+ *
+ * Raises nothing: after an error it tells whether that was only the end of the extension.
+ */
 bool
 OutboxSinkRowGone(const OutboxSinkRow *row)
 {
@@ -215,6 +219,10 @@ OutboxSinkRowGone(const OutboxSinkRow *row)
 	return gone;
 }
 
+/*
+ * A lock that only relays know and that ends with the process: two relays of
+ * one sink never run. False: there is one.
+ */
 bool
 OutboxSinkRowLock(const OutboxSinkRow *row)
 {

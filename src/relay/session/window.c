@@ -18,14 +18,21 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
-#include "relay/session/window.h"
+#include "relay/session/session_private.h"
 
+/* The active snapshot, in the current memory context. */
 OutboxSnapshot *
 OutboxSnapshotActive(void)
 {
 	return (OutboxSnapshot *) DatumGetPointer(DirectFunctionCall1(pg_current_snapshot, (Datum) 0));
 }
 
+/*
+ * A new snapshot as another transaction would see it, in the current memory
+ * context: ours has not ended, whatever its own snapshot says.  (No snapshot
+ * lists its own transaction, and one that began later may have ended, which
+ * moves xmax beyond ours.)
+ */
 OutboxSnapshot *
 OutboxSnapshotOfOthers(void)
 {
@@ -54,6 +61,7 @@ OutboxSnapshotOfOthers(void)
 	return result;
 }
 
+/* Does the later one see every transaction as ended that the earlier one does? */
 bool
 OutboxSnapshotCovers(const OutboxSnapshot *later, const OutboxSnapshot *earlier)
 {
@@ -67,6 +75,7 @@ OutboxSnapshotCovers(const OutboxSnapshot *later, const OutboxSnapshot *earlier)
 	return true;
 }
 
+/* A copy in the current memory context; NULL for NULL. */
 OutboxSnapshot *
 OutboxSnapshotCopy(const OutboxSnapshot *snapshot)
 {

@@ -20,7 +20,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "relay/session/session.h"
-#include "relay/worker/worker.h"
+#include "relay/worker/worker_private.h"
 
 #define LATE_INTERVAL_MS 1000
 
@@ -33,6 +33,7 @@
 static bool is_installed(void);
 static int64 redrive_late(void);
 
+/* ---- ask_redrive.c: has late keys evaluated, when due ---- */
 void
 OutboxRelayRedriveLate(OutboxRelay *relay)
 {

@@ -25,7 +25,7 @@
 
 #include "compat.h"
 #include "relay/session/session.h"
-#include "relay/worker/worker.h"
+#include "relay/worker/worker_private.h"
 
 #define RETRY_FIRST_MS 1000
 #define RETRY_LONGEST_MS 60000
@@ -37,6 +37,7 @@ static void run(OutboxRelay *relay, OutboxChore *chore, void (*work)(OutboxRelay
 static bool holds_off(OutboxChore *chore, TimestampTz now);
 static void note_failure(OutboxRelay *relay, OutboxChore *chore);
 
+/* ---- chore.c: the next two, in a relay that goes on whatever comes of them. Outside of a transaction. ---- */
 void
 OutboxRelayChores(OutboxRelay *relay)
 {
@@ -66,6 +67,7 @@ run(OutboxRelay *relay, OutboxChore *chore, void (*work)(OutboxRelay *))
 	MemoryContextSwitchTo(relay->turn_context);
 }
 
+/* As OutboxSessionBeginQuery, in one of them: waits for locks for a moment only. */
 void
 OutboxChoreBegin(OutboxOwnerScope *scope)
 {

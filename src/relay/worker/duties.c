@@ -20,9 +20,8 @@
 #include "utils/timestamp.h"
 
 #include "relay/session/session.h"
-#include "relay/worker/worker.h"
-#include "sink/foreign_text.h"
-#include "sink/sink_loader.h"
+#include "relay/worker/worker_private.h"
+#include "sink/sink.h"
 
 #define BUSY_INTERVAL_MS 100
 #define IDLE_INTERVAL_MS 10000
@@ -69,6 +68,7 @@ drifted(const OutboxRelay *relay)
 		(progress->last != NULL && progress->last->xmax > relay->saved_xmax + IDLE_XIDS);
 }
 
+/* Writes the position if it moved; with force, whatever the clock says. */
 void
 OutboxRelaySave(OutboxRelay *relay, bool force)
 {
@@ -93,6 +93,7 @@ OutboxRelaySave(OutboxRelay *relay, bool force)
 	relay->saved_xmax = progress->last != NULL ? progress->last->xmax : 0;
 }
 
+/* Milliseconds until OutboxRelaySave has something to do, at most `limit`. */
 long
 OutboxRelaySaveDue(const OutboxRelay *relay, long limit)
 {
@@ -111,6 +112,7 @@ OutboxRelaySaveDue(const OutboxRelay *relay, long limit)
 	return Min(limit, Max(0, interval - passed));
 }
 
+/* Publishes the report if it changed; with force, whatever the clock says. */
 void
 OutboxRelayReportNow(OutboxRelay *relay, bool force)
 {
@@ -145,6 +147,7 @@ fill_report(OutboxRelay *relay)
 	relay->report.cycles = relay->reader.windows;
 }
 
+/* Copies a text into OUTBOX_ERROR_LEN bytes, cut between characters. */
 void
 OutboxClipText(char *target, const char *text)
 {
@@ -156,6 +159,7 @@ OutboxClipText(char *target, const char *text)
 	pfree(printable);
 }
 
+/* Remembers what went wrong, for status. */
 void
 OutboxRelayNoteError(OutboxRelay *relay, const char *text)
 {
@@ -175,6 +179,7 @@ OutboxRelaySetState(OutboxRelay *relay, OutboxRelayState state)
 	OutboxRelayShow(relay, relay->activity);
 }
 
+/* Tells pg_stat_activity when it changes; cheap otherwise. */
 void
 OutboxRelayShow(OutboxRelay *relay, OutboxActivity activity)
 {
@@ -199,6 +204,7 @@ OutboxRelayShow(OutboxRelay *relay, OutboxActivity activity)
 	pgstat_report_activity(activity == OUTBOX_ACTIVITY_IDLE || activity == OUTBOX_ACTIVITY_PAUSING ? STATE_IDLE : STATE_RUNNING, text);
 }
 
+/* Settings after SIGHUP and, when due, the sink's row. */
 OutboxAttemptEnd
 OutboxRelayConfigure(OutboxRelay *relay, long every_ms)
 {

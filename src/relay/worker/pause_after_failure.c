@@ -19,10 +19,9 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-#include "relay/session/clock.h"
 #include "relay/session/session.h"
-#include "relay/worker/worker.h"
-#include "sink/foreign_text.h"
+#include "relay/worker/worker_private.h"
+#include "sink/sink.h"
 
 /*
  * Pause after the first failure in a row, and the longest one: what went wrong may be over at any time, and without an
@@ -47,6 +46,10 @@ static long retry_pause(int failures);
 static bool pause_relay(OutboxRelay *relay, long ms);
 static OutboxAttemptEnd configure_safely(OutboxRelay *relay);
 
+/*
+ * In PG_CATCH: takes the error, ends what it interrupted, and says it: the
+ * first of a streak in the log, all to status.
+ */
 void
 OutboxRelayNoteCaught(OutboxRelay *relay)
 {
@@ -83,6 +86,7 @@ OutboxRelayNoteCaught(OutboxRelay *relay)
 	FreeErrorData(error);
 }
 
+/* Pauses after an attempt; failures is the length of the streak, 0: no need to. False: the relay shall end. */
 bool
 OutboxRelayPause(OutboxRelay *relay, OutboxAttemptEnd end, int failures)
 {
@@ -123,7 +127,11 @@ retry_pause(int failures)
 	return (long) (ms * (0.5 + pg_prng_double(&pg_global_prng_state)));
 }
 
-/* The sink's row, which other pauses look at, is what could not be read. */
+/*
+ * Pauses after so many failures to begin, until it is over or the relay shall stop.
+ *
+ * The sink's row, which other pauses look at, is what could not be read.
+ */
 void
 OutboxRelayPauseStart(OutboxRelay *relay, int failures)
 {
@@ -138,6 +146,7 @@ OutboxRelayPauseStart(OutboxRelay *relay, int failures)
 		OutboxSessionWait(TimestampDifferenceMilliseconds(now, until));
 }
 
+/* Names the rejected event for status, and lets nothing past it until the broker takes it. */
 void
 OutboxRelaySetBarrier(OutboxRelay *relay)
 {
@@ -171,6 +180,8 @@ OutboxRelaySetBarrier(OutboxRelay *relay)
 }
 
 /*
+ * Ends the barrier when its event is not there any more: dropped with its leaf, or kept aside.
+ *
  * The event was read before, so the window that an attempt resumes has it, or
  * the one after that.
  */
@@ -190,7 +201,11 @@ OutboxRelayCheckBarrier(OutboxRelay *relay)
 	OutboxRelaySetState(relay, OUTBOX_RELAY_RUNNING);
 }
 
-/* Status has the words of the newest, the log of one a minute: there may be thousands. */
+/*
+ * A rejected event, or a topic that takes nothing, for status and the log.
+ *
+ * Status has the words of the newest, the log of one a minute: there may be thousands.
+ */
 void
 OutboxRelayNoteRejection(OutboxRelay *relay, const char *words)
 {

@@ -18,7 +18,7 @@
 
 #include "guc.h"
 #include "relay/session/session.h"
-#include "relay/worker/worker.h"
+#include "relay/worker/worker_private.h"
 
 /* How often, and how many at a time: the relay has better things to do. */
 #define PURGE_INTERVAL_MS (10 * 60 * 1000)
@@ -27,6 +27,7 @@
 static long purge_interval(void);
 static void purge(void);
 
+/* ---- purge_letters.c: removes resolved dead letters, when due ---- */
 void
 OutboxRelayPurge(OutboxRelay *relay)
 {

@@ -30,9 +30,8 @@
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
-#include "relay/session/clock.h"
 #include "relay/session/session.h"
-#include "relay/worker/worker.h"
+#include "relay/worker/worker_private.h"
 
 #define FETCH_ROWS 500
 #define CHUNK_MESSAGES (2 * FETCH_ROWS)
@@ -86,6 +85,7 @@ OutboxReleaseReset(OutboxRelease *release)
 	release->again_at = 0;
 }
 
+/* A step; true: there is more to do without waiting. */
 bool
 OutboxReleaseStep(OutboxRelay *relay)
 {
@@ -302,6 +302,7 @@ publishable(OutboxRelay *relay)
 	return n;
 }
 
+/* The sink's word on a message whose position is OUTBOX_RELEASE_INDEX or above. */
 void
 OutboxReleaseAck(OutboxRelay *relay, const OutboxAck *ack)
 {
@@ -378,8 +379,11 @@ settle_probe(OutboxHold *hold, OutboxReleaseItem *item, bool works)
 	hold->release |= works;
 }
 
-/* ---- what came of it --------------------------------------------------------- */
-
+/*
+ * Writes what is known of the chunk, when all of it is, or at the end of an attempt.
+ *
+ * ---- what came of it ---------------------------------------------------------
+ */
 void
 OutboxReleaseFinish(OutboxRelay *relay)
 {
@@ -522,6 +526,7 @@ end_pass(OutboxRelay *relay)
 	}
 }
 
+/* Milliseconds until the next step is due, at most `limit`. */
 long
 OutboxReleaseWait(const OutboxRelay *relay, long limit)
 {

@@ -14,7 +14,7 @@
 #include "storage/latch.h"
 
 #include "compat.h"
-#include "relay/worker/worker.h"
+#include "relay/worker/worker_private.h"
 
 typedef struct LoopWait
 {
@@ -26,6 +26,7 @@ static LoopWait loop_wait = {NULL, PGINVALID_SOCKET};
 
 static void prepare_wait(OutboxRelay *relay);
 
+/* Waits at most that many milliseconds. True: the latch was set. */
 bool
 OutboxRelayWait(OutboxRelay *relay, long timeout)
 {
@@ -67,6 +68,7 @@ prepare_wait(OutboxRelay *relay)
 		AddWaitEventToSet(loop_wait.set, WL_SOCKET_READABLE, socket, NULL, NULL);
 }
 
+/* Frees what waiting needs, before the sink that gave its descriptor goes away. */
 void
 OutboxRelayForgetWait(void)
 {
@@ -76,6 +78,7 @@ OutboxRelayForgetWait(void)
 	loop_wait.socket = PGINVALID_SOCKET;
 }
 
+/* Did the sink give a descriptor to wait on, at the last wait? */
 bool
 OutboxRelayHasSocket(void)
 {

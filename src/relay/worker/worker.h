@@ -1,24 +1,82 @@
 /*-------------------------------------------------------------------------
  *
  * worker.h
- *	  The parts of a relay, and how its attempts end.
+ *	  A relay's state and duties beside publishing.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef OUTBOX_WORKER_H
-#define OUTBOX_WORKER_H
+#ifndef OUTBOX_RELAY_WORKER_WORKER_H
+#define OUTBOX_RELAY_WORKER_WORKER_H
 
 #include "catalog/outbox_catalog.h"
 #include "relay/hold/hold.h"
-#include "relay/publish/dispatch.h"
-#include "relay/read/message.h"
-#include "relay/read/progress.h"
-#include "relay/read/reader.h"
-#include "relay/read/schema_cache.h"
-#include "relay/session/sink_row.h"
-#include "relay/worker/release.h"
+#include "relay/publish/publish.h"
+#include "relay/read/read.h"
+#include "relay/session/session.h"
 #include "shared/outbox_shared.h"
 #include "sink/outbox_sink.h"
+
+/* ---- release.c: Publishes events that waited, as soon as they need not wait any more. ---- */
+
+/* Positions of messages from outbox_internal.held_event; those from the outbox are below. */
+#define OUTBOX_RELEASE_INDEX (UINT64CONST(1) << 47)
+
+typedef enum OutboxReleaseResult
+{
+	OUTBOX_RELEASE_PENDING,
+	OUTBOX_RELEASE_PUBLISHED,
+	OUTBOX_RELEASE_STAYS, /* goes on waiting */
+	OUTBOX_RELEASE_REJECTED
+} OutboxReleaseResult;
+
+/* Beside each message of the chunk. */
+typedef struct OutboxReleaseItem
+{
+	bool redrive;       /* it was rejected before, and a person wants another try */
+	OutboxRoute *probe; /* the route that this message tries, else NULL */
+	OutboxReleaseResult result;
+	const char *words; /* of a rejection */
+} OutboxReleaseItem;
+
+typedef struct OutboxRelease
+{
+	OutboxChunk chunk;
+	OutboxReleaseItem *items;
+	uint64 first_index; /* position of the chunk's first message */
+	int settled;        /* messages whose result is known */
+
+	/* a pass over outbox_internal.held_event, in the order of seq */
+	bool running;
+	bool for_routes;      /* only to try routes: ends when each was tried */
+	bool complete;        /* the chunk holds the last of it */
+	int64 cursor;         /* rows up to this seq were looked at */
+	TimestampTz again_at; /* another one is due then; 0: none */
+} OutboxRelease;
+
+struct OutboxRelay;
+
+extern void OutboxReleaseInit(OutboxRelease *release, MemoryContext context);
+extern void OutboxReleaseReset(OutboxRelease *release);
+extern bool OutboxReleaseStep(struct OutboxRelay *relay);
+extern void OutboxReleaseAck(struct OutboxRelay *relay, const OutboxAck *ack);
+extern void OutboxReleaseFinish(struct OutboxRelay *relay);
+extern long OutboxReleaseWait(const struct OutboxRelay *relay, long limit);
+
+/* Messages handed over and not reported yet. */
+static inline int
+OutboxReleaseInFlight(const OutboxRelease *release)
+{
+	return release->chunk.next > release->settled ? release->chunk.next - release->settled : 0;
+}
+
+/* Is the fate of all messages of the chunk known? */
+static inline bool
+OutboxReleaseSettled(const OutboxRelease *release)
+{
+	return release->chunk.n > 0 && release->settled == release->chunk.n;
+}
+
+/* ---- The parts of a relay, and how its attempts end. ---- */
 
 /* Instead of a sink's words. */
 #define NO_REASON "The sink gave no reason."
@@ -124,107 +182,43 @@ typedef struct OutboxRelay
 
 /* ---- relay_main.c ---- */
 
-/* Fills what a sink's startup_cb needs; runs a transaction. Its memory is below the context. */
-extern void OutboxRelayPrepareSink(const OutboxRelay *relay, OutboxSinkState *sink, MemoryContext context, uint32 attempt);
-
-/* ---- loop.c: publishes until something ends the attempt ---- */
-extern OutboxAttemptEnd OutboxRelayLoop(OutboxRelay *relay);
-
 /* ---- acks.c ---- */
-
-/* Takes what the sink reports. What it means for the attempt is in relay->failure. */
-extern void OutboxRelayTakeAcks(OutboxRelay *relay);
-
-/* Writes events that wait, and moves the position past them. */
-extern void OutboxRelayKeepAside(OutboxRelay *relay);
-
-/* Waits, at most outbox.drain_timeout, for what can still move the position. */
-extern void OutboxRelayDrain(OutboxRelay *relay);
-
-/* ---- trouble.c: tells status, the log and pg_stat_activity whether the sink can publish ---- */
-extern void OutboxRelayCheckTrouble(OutboxRelay *relay);
 
 /* ---- duties.c: position, report, configuration ---- */
 
-/* Writes the position if it moved; with force, whatever the clock says. */
-extern void OutboxRelaySave(OutboxRelay *relay, bool force);
-
-/* Milliseconds until OutboxRelaySave has something to do, at most `limit`. */
-extern long OutboxRelaySaveDue(const OutboxRelay *relay, long limit);
-
-/* Publishes the report if it changed; with force, whatever the clock says. */
-extern void OutboxRelayReportNow(OutboxRelay *relay, bool force);
-
-/* Copies a text into OUTBOX_ERROR_LEN bytes, cut between characters. */
-extern void OutboxClipText(char *target, const char *text);
-
-/* Remembers what went wrong, for status. */
-extern void OutboxRelayNoteError(OutboxRelay *relay, const char *text);
-
-extern void OutboxRelaySetState(OutboxRelay *relay, OutboxRelayState state);
-
-/* Tells pg_stat_activity when it changes; cheap otherwise. */
-extern void OutboxRelayShow(OutboxRelay *relay, OutboxActivity activity);
-
-/* Settings after SIGHUP and, when due, the sink's row. */
-extern OutboxAttemptEnd OutboxRelayConfigure(OutboxRelay *relay, long every_ms);
-
-/* ---- chore.c: the next two, in a relay that goes on whatever comes of them. Outside of a transaction. ---- */
-extern void OutboxRelayChores(OutboxRelay *relay);
-
-/* As OutboxSessionBeginQuery, in one of them: waits for locks for a moment only. */
-extern void OutboxChoreBegin(OutboxOwnerScope *scope);
-
-/* ---- purge_letters.c: removes resolved dead letters, when due ---- */
-extern void OutboxRelayPurge(OutboxRelay *relay);
-
-/* ---- ask_redrive.c: has late keys evaluated, when due ---- */
-extern void OutboxRelayRedriveLate(OutboxRelay *relay);
-
 /* ---- keeper.c: looks after the leaves, in one relay of each database ---- */
-
-/* A turn, if one is due. Outside of a transaction; never raises. */
-extern void OutboxKeeperTurn(OutboxRelay *relay);
-
-/* Lets another relay be the keeper: for one that must not publish, and so not decide about storage either. */
-extern void OutboxKeeperResign(OutboxRelay *relay);
-
-/* Milliseconds until a turn is due, at most `limit`. */
-extern long OutboxKeeperDue(const OutboxRelay *relay, long limit);
 
 /* ---- waiting.c ---- */
 
-/* Waits at most that many milliseconds. True: the latch was set. */
-extern bool OutboxRelayWait(OutboxRelay *relay, long timeout);
-
-/* Did the sink give a descriptor to wait on, at the last wait? */
-extern bool OutboxRelayHasSocket(void);
-
-/* Frees what waiting needs, before the sink that gave its descriptor goes away. */
-extern void OutboxRelayForgetWait(void);
-
 /* ---- pause_after_failure.c ---- */
 
-/*
- * In PG_CATCH: takes the error, ends what it interrupted, and says it: the
- * first of a streak in the log, all to status.
- */
+extern void OutboxRelayPrepareSink(const OutboxRelay *relay, OutboxSinkState *sink, MemoryContext context, uint32 attempt);
+extern OutboxAttemptEnd OutboxRelayLoop(OutboxRelay *relay);
+extern void OutboxRelayTakeAcks(OutboxRelay *relay);
+extern void OutboxRelayKeepAside(OutboxRelay *relay);
+extern void OutboxRelayDrain(OutboxRelay *relay);
+extern void OutboxRelayCheckTrouble(OutboxRelay *relay);
+extern void OutboxRelaySave(OutboxRelay *relay, bool force);
+extern long OutboxRelaySaveDue(const OutboxRelay *relay, long limit);
+extern void OutboxRelayReportNow(OutboxRelay *relay, bool force);
+extern void OutboxClipText(char *target, const char *text);
+extern void OutboxRelayNoteError(OutboxRelay *relay, const char *text);
+extern void OutboxRelaySetState(OutboxRelay *relay, OutboxRelayState state);
+extern void OutboxRelayShow(OutboxRelay *relay, OutboxActivity activity);
+extern OutboxAttemptEnd OutboxRelayConfigure(OutboxRelay *relay, long every_ms);
+extern void OutboxRelayChores(OutboxRelay *relay);
+extern void OutboxKeeperTurn(OutboxRelay *relay);
+extern void OutboxKeeperResign(OutboxRelay *relay);
+extern long OutboxKeeperDue(const OutboxRelay *relay, long limit);
+extern bool OutboxRelayWait(OutboxRelay *relay, long timeout);
+extern bool OutboxRelayHasSocket(void);
+extern void OutboxRelayForgetWait(void);
 extern void OutboxRelayNoteCaught(OutboxRelay *relay);
-
-/* Names the rejected event for status, and lets nothing past it until the broker takes it. */
 extern void OutboxRelaySetBarrier(OutboxRelay *relay);
-
-/* Ends the barrier when its event is not there any more: dropped with its leaf, or kept aside. */
 extern void OutboxRelayCheckBarrier(OutboxRelay *relay);
-
-/* A rejected event, or a topic that takes nothing, for status and the log. */
 extern void OutboxRelayNoteRejection(OutboxRelay *relay, const char *words);
 extern void OutboxRelayNoteBlocked(OutboxRelay *relay, const OutboxPlace *place, const OutboxAck *ack);
-
-/* Pauses after so many failures to begin, until it is over or the relay shall stop. */
 extern void OutboxRelayPauseStart(OutboxRelay *relay, int failures);
-
-/* Pauses after an attempt; failures is the length of the streak, 0: no need to. False: the relay shall end. */
 extern bool OutboxRelayPause(OutboxRelay *relay, OutboxAttemptEnd end, int failures);
 
-#endif /* OUTBOX_WORKER_H */
+#endif /* OUTBOX_RELAY_WORKER_WORKER_H */

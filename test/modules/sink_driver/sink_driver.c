@@ -24,7 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "guc.h"
-#include "sink/sink_loader.h"
+#include "sink/sink_private.h"
 
 PG_MODULE_MAGIC;
 

@@ -27,7 +27,7 @@
 #include "avro/values/decimal.h"
 #include "avro/values/numeric_digits.h"
 #include "compat.h"
-#include "contract/view/expression.h"
+#include "contract/view/view_private.h"
 
 PG_FUNCTION_INFO_V1(outbox_test_avro_schema);
 PG_FUNCTION_INFO_V1(outbox_test_avro_fingerprint);

@@ -14,7 +14,7 @@
 #include "portability/instr_time.h"
 #include "utils/array.h"
 
-#include "shared/bulk_filter.h"
+#include "shared/shared_private.h"
 
 PG_FUNCTION_INFO_V1(outbox_test_bulk_filter);
 

@@ -18,10 +18,9 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "capture/write/event_writer.h"
-#include "capture/write/trace.h"
+#include "capture/write/write_private.h"
 #include "compat.h"
-#include "shared/outbox_shared.h"
+#include "shared/shared_private.h"
 
 PG_FUNCTION_INFO_V1(outbox_test_append);
 PG_FUNCTION_INFO_V1(outbox_test_trigger);

@@ -16,11 +16,9 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "capture/commit/flush.h"
-#include "capture/commit/key_queue.h"
-#include "capture/write/event_writer.h"
-#include "util/catch.h"
-#include "util/look.h"
+#include "capture/commit/commit_private.h"
+#include "capture/write/write_private.h"
+#include "util/util.h"
 
 PG_FUNCTION_INFO_V1(outbox_test_execute_late);
 PG_FUNCTION_INFO_V1(outbox_test_cancelled_walk);

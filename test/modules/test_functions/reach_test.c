@@ -13,10 +13,9 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-#include "catalog/contract_config.h"
-#include "contract/reach/reach.h"
-#include "contract/view/expression.h"
-#include "contract/view/root_path.h"
+#include "catalog/catalog_private.h"
+#include "contract/reach/reach_private.h"
+#include "contract/view/view_private.h"
 
 PG_FUNCTION_INFO_V1(outbox_test_reach);
 PG_FUNCTION_INFO_V1(outbox_test_traits);

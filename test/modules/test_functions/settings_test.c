@@ -12,7 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
-#include "contract/environment/settings.h"
+#include "contract/environment/environment_private.h"
 
 PG_FUNCTION_INFO_V1(outbox_test_pinned);
 

@@ -1,0 +1,206 @@
+/*-------------------------------------------------------------------------
+ *
+ * commit_private.h
+ *	  Shared by the files of capture/commit/ alone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_CAPTURE_COMMIT_COMMIT_PRIVATE_H
+#define OUTBOX_CAPTURE_COMMIT_COMMIT_PRIVATE_H
+
+#include "access/htup.h"
+#include "portability/instr_time.h"
+#include "storage/fd.h"
+
+#include "capture/commit/commit.h"
+#include "contract/compile/compile.h"
+#include "util/util.h"
+
+/* ---- aggregate_lock.c: One transaction at a time reads an aggregate at commit. ---- */
+
+extern uint64 OutboxLockKey(uint64 lock_class, uint64 hash);
+extern void OutboxLockPause(int *ms);
+extern void OutboxLockForget(OutboxLockRequest *request);
+extern void OutboxLockRelease(OutboxLockRequest *request);
+
+/* ---- lookup_key.c: Lookup keys: their hash, their equality, and their image in memory. ---- */
+
+extern bool OutboxKeyShapeFits(const OutboxKeyShape *shape, TupleDesc desc);
+extern bool OutboxKeyEqual(const OutboxKeyShape *shape, const Datum *a, const Datum *b);
+extern void OutboxKeyDetoast(const OutboxKeyShape *shape, const Datum *values, Datum *flat);
+extern Size OutboxKeyImageSize(const OutboxKeyShape *shape, const Datum *values);
+extern void OutboxKeyWriteImage(const OutboxKeyShape *shape, const Datum *values, char *image);
+extern void OutboxKeyReadImage(const OutboxKeyShape *shape, const char *image, Datum *values);
+
+/* ---- commit_read.c: Reading the rows of a contract by their lookup keys at commit. ---- */
+
+extern ErrorData *OutboxReadKeysBefore(OutboxCommitRead *read, OutboxReadKey **keys, int nkeys);
+extern void OutboxReadFormerKey(OutboxCommitRead *read, OutboxReadKey *key);
+
+/* ---- flush.c: Contracts evaluated at commit: from queued keys to events. ---- */
+
+extern void OutboxFlushRegister(void);
+
+/* ---- key_queue.c: The lookup keys that this transaction touched, of contracts evaluated at commit. ---- */
+
+extern bool OutboxKeyQueueIsEmpty(void);
+extern uint64 OutboxKeyQueueCount(void);
+extern int OutboxKeyQueueContracts(OutboxQueuedContract ***contracts);
+extern CommandId OutboxKeyQueueBefore(void);
+extern void OutboxKeyQueueStart(void);
+extern void OutboxKeyQueueScan(void);
+extern bool OutboxKeyQueueNext(OutboxQueuedKey *key);
+extern void OutboxKeyQueueStop(void);
+extern void OutboxKeyQueueFlushed(CommandId before);
+extern void OutboxKeyQueuePromote(int nest_level);
+extern void OutboxKeyQueueDrop(int nest_level);
+extern void OutboxKeyQueueCloseFile(void);
+extern void OutboxKeyQueueForget(void);
+
+/* ---- flush_contract.c: A contract during a flush: compiled, locked, or the reason why not. ---- */
+
+typedef struct OutboxFlushContract
+{
+	OutboxQueuedContract *queued;
+	OutboxLockSet *locks;             /* NULL: no keys */
+	OutboxCachedContract *cached;     /* reserved; NULL: not opened yet */
+	OutboxLook look;                  /* while it is reserved: the locks on what it reads */
+	OutboxCompiledContract *compiled; /* NULL once opened: nobody wants its keys, or `late` */
+	const ErrorData *late;            /* its keys cannot be evaluated now */
+	const ErrorData *unknown;         /* what was before is not known */
+	bool root_rewritten;              /* not even by an INSERT */
+	List *rewritten;                  /* OIDs of the tables */
+	uint64 nkeys;                     /* captured so far, */
+	uint64 portion_keys;              /* of them in this portion, */
+	uint64 spent_ns;                  /* and the time it took */
+} OutboxFlushContract;
+
+extern bool OutboxFlushContractOpen(OutboxFlushContract *contract, ResourceOwner parent);
+extern void OutboxFlushContractCheckRewritten(OutboxFlushContract *contract);
+extern void OutboxFlushContractRecordGaps(OutboxFlushContract *contract);
+extern void OutboxFlushContractClose(OutboxFlushContract *contract);
+extern void OutboxFlushContractUnlock(OutboxFlushContract *contract);
+
+/* ---- One flush on its way: what flush.c, flush_lock.c and flush_portion.c work on. ---- */
+
+typedef struct OutboxPortionKey
+{
+	OutboxReadKey read; /* first */
+	OutboxFlushContract *contract;
+	bool inserted;     /* there was no row before */
+	bool before_known; /* read.before is what the view showed */
+} OutboxPortionKey;
+
+typedef struct OutboxFlush
+{
+	MemoryContext context;
+	MemoryContext portion_context;
+	ResourceOwner resources; /* of the (sub)transaction that flushes */
+	OutboxFlushContract *contracts;
+	int ncontracts;
+	bool take_locks; /* on aggregates */
+	int timeout_ms;
+	bool keys_locked;
+	bool keys_refused;
+	bool locked;
+	OutboxLockRequest locks;
+	CommandId before;
+	const ErrorData *expired; /* what a key says that the timer left out */
+	bool extended;            /* the time for rows before of late keys has begun */
+	Snapshot snapshot;        /* of the portion */
+	int portion_size;
+	OutboxPortionKey *keys;
+	int nkeys;
+	instr_time lap; /* up to which the time has been shared out */
+} OutboxFlush;
+
+/* ---- flush_late.c ---- */
+
+/* ---- flush_portion.c ---- */
+
+extern void OutboxFlushTakeLocks(OutboxFlush *flush);
+extern void OutboxFlushGiveUp(OutboxFlush *flush, const ErrorData *reason);
+extern void OutboxFlushOpenLate(OutboxFlush *flush);
+extern void OutboxFlushReadLate(OutboxFlush *flush, OutboxFlushContract *contract, OutboxCommitRead *read);
+extern Datum OutboxFlushSeen(OutboxFlush *flush);
+extern bool OutboxFlushWantsBefore(const OutboxPortionKey *key);
+extern void OutboxFlushNoteBefore(OutboxFlushContract *contract, OutboxReadKey **keys, int nkeys);
+extern void OutboxFlushPortions(OutboxFlush *flush);
+extern void OutboxFlushShareTime(OutboxFlush *flush, bool by_keys);
+extern ErrorData *OutboxFlushError(int sqlerrcode, char *message, char *hint);
+
+/* ---- key_log.c: A stack of records that goes to a temporary file when it grows large. ---- */
+
+/* A record: this header, then the image of a lookup key. */
+typedef struct OutboxKeyRecord
+{
+	uint32 size; /* header and image, a multiple of MAXALIGN */
+	uint16 contract;
+	uint16 flags;
+	uint64 hash;
+} OutboxKeyRecord;
+
+#define OUTBOX_KEY_IMAGE(record) ((char *) (record) + MAXALIGN(sizeof(OutboxKeyRecord)))
+
+/*
+ * Positions count from the first record ever pushed; what is below `base` is
+ * in the file, what is above in the buffer.
+ */
+typedef struct OutboxKeyLog
+{
+	MemoryContext context; /* owns the buffer and the file's */
+	Size limit;            /* of the buffer; grows when the file cannot */
+	char *buffer;
+	Size capacity;
+	Size used;
+	uint64 base;
+	File file;    /* 0: nothing was spilled */
+	char *window; /* what was read last from the file, */
+	Size window_capacity;
+	Size window_size;
+	uint64 window_start; /* and from where on */
+	bool said;           /* that a file cannot be written */
+} OutboxKeyLog;
+
+extern bool OutboxNoFileError(const ErrorData *error);
+extern uint64 OutboxKeyLogEnd(const OutboxKeyLog *log);
+extern OutboxKeyRecord *OutboxKeyLogReserve(OutboxKeyLog *log, Size size, bool *spilled);
+extern void OutboxKeyLogPush(OutboxKeyLog *log, const OutboxKeyRecord *record);
+extern OutboxKeyRecord *OutboxKeyLogAt(const OutboxKeyLog *log, uint64 position);
+extern void OutboxKeyLogTruncate(OutboxKeyLog *log, uint64 end);
+extern void OutboxKeyLogReset(OutboxKeyLog *log);
+extern const OutboxKeyRecord *OutboxKeyLogRead(OutboxKeyLog *log, uint64 *position);
+
+/* ---- key_sort.c: The distinct keys of a key log, in the order of their first record. ---- */
+
+typedef struct OutboxKeySort OutboxKeySort;
+
+extern OutboxKeySort *OutboxKeySortStart(OutboxKeyLog *log, uint64 from, OutboxQueuedContract **contracts);
+extern const OutboxKeyRecord *OutboxKeySortNext(OutboxKeySort *sort);
+extern void OutboxKeySortEnd(OutboxKeySort *sort);
+
+/* ---- late.c: Keys that could not be evaluated at commit. ---- */
+
+typedef struct OutboxLateKey
+{
+	const OutboxQueuedContract *contract;
+	const Datum *lookup;
+	bool before_known;
+	Datum snapshot;   /* a pg_snapshot: which transactions it has seen */
+	HeapTuple before; /* a row of row_desc; NULL: none */
+	TupleDesc row_desc;
+	const ErrorData *reason;
+} OutboxLateKey;
+
+extern void OutboxLateLetter(const OutboxLateKey *key);
+
+/* ---- table_lock.c: Keys locked in the server's lock table, where there is no shared memory of ours. ---- */
+
+typedef struct OutboxTableLocks OutboxTableLocks;
+
+extern int OutboxTableRoom(OutboxLockSet **sets, int nsets);
+extern OutboxTableLocks *OutboxTableLocksMake(const OutboxTicketPart *parts, int nparts);
+extern bool OutboxTableTake(OutboxTableLocks *locks);
+extern void OutboxTableRelease(OutboxTableLocks *locks);
+
+#endif /* OUTBOX_CAPTURE_COMMIT_COMMIT_PRIVATE_H */

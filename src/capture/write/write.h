@@ -1,0 +1,78 @@
+/*-------------------------------------------------------------------------
+ *
+ * write.h
+ *	  Events of this transaction: buffered, numbered, written to the leaf.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_CAPTURE_WRITE_WRITE_H
+#define OUTBOX_CAPTURE_WRITE_WRITE_H
+
+#include "portability/instr_time.h"
+#include "utils/jsonb.h"
+
+#include "catalog/outbox_catalog.h"
+#include "shared/outbox_shared.h"
+
+/* ---- cost.c: What capture costs the writers, per contract. ---- */
+
+/* A call of the trigger function that is being measured. */
+typedef struct OutboxCostMark
+{
+	instr_time start;
+	uint32 weight; /* calls that this one stands for; 0: it is not timed */
+} OutboxCostMark;
+
+/*
+ * Around one call; a call that raises is not counted. `transitions` are the
+ * pairs of contract rows in which something published differs; 0 is a skip,
+ * OUTBOX_COST_QUEUED a row whose contract is evaluated at commit.
+ * Nothing here raises.
+ */
+#define OUTBOX_COST_QUEUED (-1)
+extern void OutboxCostBegin(OutboxCostMark *mark);
+extern void OutboxCostEnd(const OutboxCostMark *mark, int32 contract_id, int transitions);
+
+extern void OutboxCostTransitions(int32 contract_id, uint64 transitions);
+extern void OutboxCostFlush(int32 contract_id, uint64 keys, uint64 ns);
+extern uint64 OutboxCostLap(instr_time *since);
+extern void OutboxCostInit(void);
+
+/* ---- event_writer.c: Appends events to the current leaf of outbox.event. ---- */
+
+/* What capture knows of an event; identity, order and place are the writer's. */
+typedef struct OutboxEvent
+{
+	int32 contract_id;
+	int32 schema_id;
+	int16 flags;
+	text *aggregatetype;
+	text *aggregateid;
+	text *type;
+	bytea *payload;
+	text *tracingspancontext; /* or NULL */
+	Jsonb *headers;           /* additional attributes, or NULL */
+} OutboxEvent;
+
+extern void OutboxEventAppend(const OutboxEvent *event);
+extern void OutboxEventWriteRows(void);
+extern void OutboxEventCountDeadLetter(int32 contract_id);
+extern void OutboxEventWriterInit(void);
+
+/* ---- hint_runs.c: The blocks that this transaction wrote events into. ---- */
+
+extern int OutboxHintRuns(OutboxHint **hints);
+
+/* ---- trace.c: The trace context and correlation ids of the running transaction. ---- */
+
+/*
+ * These return memory that is valid until the next call in this backend, so
+ * the result goes straight into an OutboxEvent; neither is ever an error.
+ */
+
+extern text *OutboxTraceContext(void);
+extern void OutboxTraceKeep(void);
+extern text *OutboxTraceContextAtCommit(void);
+extern Jsonb *OutboxCorrelationHeaders(void);
+
+#endif /* OUTBOX_CAPTURE_WRITE_WRITE_H */

@@ -1,0 +1,51 @@
+/*-------------------------------------------------------------------------
+ *
+ * write_private.h
+ *	  Shared by the files of capture/write/ alone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_CAPTURE_WRITE_WRITE_PRIVATE_H
+#define OUTBOX_CAPTURE_WRITE_WRITE_PRIVATE_H
+
+#include "access/htup.h"
+#include "datatype/timestamp.h"
+#include "utils/relcache.h"
+#include "utils/uuid.h"
+
+#include "capture/write/write.h"
+
+/* ---- event_buffer.c: Events that were appended but are not in the leaf yet. ---- */
+
+extern void OutboxEventBufferBind(Oid installation);
+extern bool OutboxEventBufferAdd(int nest_level, Datum *values, bool *isnull);
+extern bool OutboxEventBufferCrowded(void);
+extern void OutboxEventBufferFlush(int nest_level);
+extern void OutboxEventBufferPromote(int nest_level);
+extern void OutboxEventBufferDrop(int nest_level);
+extern void OutboxEventBufferReset(void);
+
+/* ---- event_id.c: The identity of an event: a UUID version 7. ---- */
+
+extern void OutboxEventId(pg_uuid_t *id, TimestampTz now);
+
+/* ---- hint_runs.c: The blocks that this transaction wrote events into. ---- */
+
+extern void OutboxHintRunAdd(Oid relfilenumber, BlockNumber block);
+extern void OutboxHintRunsForget(void);
+
+/* ---- leaf_writer.c: Writes rows into the current leaf, and remembers where they went. ---- */
+
+#define OUTBOX_LEAF_BATCH 512
+
+typedef struct OutboxLeafRow
+{
+	HeapTupleHeader header;
+	uint32 len;
+} OutboxLeafRow;
+
+extern Relation OutboxLeafOpen(int16 *leaf);
+extern void OutboxLeafWrite(Relation rel, const OutboxLeafRow *rows, int n);
+extern void OutboxLeafForget(void);
+
+#endif /* OUTBOX_CAPTURE_WRITE_WRITE_PRIVATE_H */

@@ -1,0 +1,55 @@
+/*-------------------------------------------------------------------------
+ *
+ * plan_private.h
+ *	  Shared by the files of contract/plan/ alone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_CONTRACT_PLAN_PLAN_PRIVATE_H
+#define OUTBOX_CONTRACT_PLAN_PLAN_PRIVATE_H
+
+#include "nodes/parsenodes.h"
+#include "nodes/pathnodes.h"
+#include "nodes/primnodes.h"
+
+#include "compat.h"
+#include "contract/plan/plan.h"
+
+/* ---- index_hint.c: Which indexes a contract's query would need. ---- */
+
+OUTBOX_NORETURN extern void OutboxRefuseScans(const Query *query, const char *text, const char *subject, List *scanned);
+
+/* ---- index_use.c: Does a scan of an index read what belongs to one key, however large its table is?. ---- */
+
+/* What the conditions of a scan say about one column of the index. */
+typedef struct OutboxColumnUse
+{
+	bool equal; /* to one value, or to one of a list */
+	bool below; /* an upper bound */
+	bool above; /* a lower bound */
+	int bound;  /* conditions with a value of the key, or of a row found before */
+	bool named; /* there is any condition */
+} OutboxColumnUse;
+
+typedef struct OutboxIndexUse
+{
+	Oid method;
+	bool unique;
+	int ncolumns;
+	OutboxColumnUse columns[INDEX_MAX_KEYS];
+} OutboxIndexUse;
+
+extern void OutboxNoteCondition(OutboxIndexUse *use, int column, const Node *condition, Oid opfamily);
+extern bool OutboxIndexIsBounded(const OutboxIndexUse *use);
+extern bool OutboxIndexIsTight(const OutboxIndexUse *use);
+
+/* ---- plan_check.c: Which tables does a plan scan?. ---- */
+
+extern List *OutboxScannedTables(const PlannedStmt *plan, const List *trial_indexes);
+
+/* ---- planner_world.c: What the planner is told about tables, indexes and costs. ---- */
+
+extern PlannedStmt *OutboxPlanInWorld(Query *query, const char *text, int cursor_options, const OutboxPlannerWorld *world);
+extern const OutboxTrialIndex *OutboxTrialIndexOf(const List *trial_indexes, Oid index);
+
+#endif /* OUTBOX_CONTRACT_PLAN_PLAN_PRIVATE_H */

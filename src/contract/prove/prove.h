@@ -1,0 +1,69 @@
+/*-------------------------------------------------------------------------
+ *
+ * prove.h
+ *	  What a view may be, and what it makes of the rows that are there.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_CONTRACT_PROVE_PROVE_H
+#define OUTBOX_CONTRACT_PROVE_PROVE_H
+
+#include "nodes/pg_list.h"
+
+#include "catalog/outbox_catalog.h"
+#include "contract/compile/compile.h"
+#include "contract/environment/environment.h"
+
+/* ---- examine.c: What capture would make of a row, without making it. ---- */
+
+/* What came out of a row, for the contract (mapping) or for one event type. */
+typedef struct OutboxFinding
+{
+	/* trouble; stage NULL: none */
+	const char *stage; /* map, condition, check, encode, size */
+	int sqlerrcode;
+	const char *message;
+	const char *class; /* the message without its values: what makes two troubles the same */
+
+	Jsonb *source_key; /* of a row without a contract row: its lookup columns; NULL: see contract->key_row */
+
+	/* the result */
+	bool concerned; /* false: the condition keeps the event type out */
+	text *key;
+	Jsonb *payload;
+} OutboxFinding;
+
+extern bool OutboxExamineRow(OutboxCompiledContract *contract, TupleTableSlot *source, OutboxFinding *finding);
+extern void OutboxExamineEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
+							   bool conditions, OutboxFinding *finding);
+
+/* ---- examine_commit.c: A contract that is evaluated at commit, tried on the rows of its root. ---- */
+
+/*
+ * What became of a row of the root: it is in the view (contract->after), not in
+ * it, or finding->stage says what is wrong. The function may use up the finding;
+ * it says whether the row counts.
+ */
+typedef bool (*OutboxTrialRow)(void *arg, bool in_view, OutboxFinding *finding);
+
+extern void OutboxTryKeys(OutboxCompiledContract *contract, int64 max_rows, OutboxTrialRow function, void *arg);
+
+/* ---- fault_list.c: All faults of something that is checked, in one error. ---- */
+
+typedef struct OutboxFaultList
+{
+	List *errors; /* of ErrorData *, no two with the same message */
+} OutboxFaultList;
+
+extern bool OutboxTryCheck(OutboxFaultList *faults, OutboxGuardedStep check, void *arg);
+extern void OutboxRaiseFaults(const OutboxFaultList *faults, const char *subject);
+
+/* ---- key_proof.c: Is the key of a contract that exists still unique?. ---- */
+
+extern void OutboxProveContractKey(const OutboxContractConfig *config);
+
+/* ---- view_check.c: May this view be a contract?. ---- */
+
+extern void OutboxCheckContractView(OutboxContractConfig *config, const char **evaluate, List **key_columns);
+
+#endif /* OUTBOX_CONTRACT_PROVE_PROVE_H */

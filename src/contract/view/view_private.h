@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ *
+ * view_private.h
+ *	  Shared by the files of contract/view/ alone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_CONTRACT_VIEW_VIEW_PRIVATE_H
+#define OUTBOX_CONTRACT_VIEW_VIEW_PRIVATE_H
+
+#include "contract/view/view.h"
+
+/* ---- key_view.c: The view that a source's key_query is kept as. ---- */
+
+extern Oid OutboxRestoreKeyView(const char *name, Oid owner, Query *query);
+
+/* ---- stored_view.c: Creating a dropped view again as it was. ---- */
+
+extern void OutboxRunAs(const char *role, const char *command);
+
+#endif /* OUTBOX_CONTRACT_VIEW_VIEW_PRIVATE_H */

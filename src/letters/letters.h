@@ -1,0 +1,55 @@
+/*-------------------------------------------------------------------------
+ *
+ * letters.h
+ *	  Dead letters and gaps.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef OUTBOX_LETTERS_LETTERS_H
+#define OUTBOX_LETTERS_LETTERS_H
+
+#include "executor/tuptable.h"
+#include "utils/jsonb.h"
+
+/* ---- dead_letter.c: Keeping aside what could not become an event, and recording gaps. ---- */
+
+typedef struct OutboxDeadLetter
+{
+	const char *contract;
+	const char *event_type; /* NULL: the contract's row itself could not be mapped */
+	const char *emit;       /* created, changed, deleted; NULL: not known yet */
+	const char *stage;      /* map, condition, check, encode, size, flush */
+	int sqlerrcode;
+	const char *message;
+	const char *detail; /* or NULL, as the rest */
+	const char *hint;
+	Jsonb *key;
+	Jsonb *source_columns;
+	Jsonb *before;
+	Datum snapshot; /* a pg_snapshot: what others had committed when `before` was read; 0: it was not, or nobody asks */
+} OutboxDeadLetter;
+
+extern void OutboxDeadLetterInsert(const OutboxDeadLetter *letter);
+extern void OutboxGapInsert(const char *contract, Oid source, const char *reason, const char *detail);
+
+/* ---- letter_json.c: Rows as JSON that a person can read, and back. ---- */
+
+/* How much of a value is shown where nobody needs the whole. */
+#define OUTBOX_SHOWN_BYTES 8192
+
+extern Jsonb *OutboxColumnsToJsonb(TupleDesc desc, const Datum *values, const bool *isnull,
+								   const int *columns, int ncolumns, int max_bytes);
+extern Jsonb *OutboxTableColumnsToJsonb(const char *table, TupleTableSlot *row, const int *columns, int ncolumns);
+extern Jsonb *OutboxLookupToJsonb(TupleDesc desc, const Datum *values);
+extern Jsonb *OutboxRowToJsonb(TupleDesc desc, const Datum *values, const bool *isnull);
+extern void OutboxRowFromJsonb(TupleDesc desc, Jsonb *object, Datum *values, bool *isnull);
+extern Oid OutboxReadBackType(Oid type, int32 *typmod);
+extern const char *OutboxCutText(const char *text, int max_bytes);
+
+/* ---- rejected.c: Events that a broker rejected, worked by a person. ---- */
+
+extern bool OutboxRedriveRejected(int64 letter);
+extern bool OutboxDropRejected(int64 letter);
+extern void OutboxTellSinks(void);
+
+#endif /* OUTBOX_LETTERS_LETTERS_H */
