@@ -26,4 +26,9 @@ extern TupleTableSlot *OutboxMovedRowArrives(const TriggerData *trigger);
 
 extern bool OutboxTouchRow(OutboxCachedContract *contract, const OutboxRowChange *change);
 
+/* ---- trigger.c: The trigger functions. ---- */
+
+extern int OutboxTriggerDepth(void);
+extern bool OutboxCaptureRowChange(OutboxRowChange *change);
+
 #endif /* OUTBOX_CAPTURE_ROW_ROW_PRIVATE_H */

@@ -36,9 +36,6 @@ typedef struct OutboxRowChange
 	int trigger_depth;       /* 1: fired by a statement that no trigger runs; 0: captured later than its triggers */
 } OutboxRowChange;
 
-extern int OutboxTriggerDepth(void);
-extern bool OutboxCaptureRowChange(OutboxRowChange *change);
-
 /* ----
  * A change of a source row on its way through capture: what transition.c and change_steps.c, _events.c and
  * _results.c work on.

@@ -96,5 +96,8 @@ typedef struct OutboxKeeper
 /* ---- leaf_storage.c ---- */
 
 extern void OutboxLeavesKeep(void);
+extern void OutboxKeeperTurn(OutboxRelay *relay);
+extern void OutboxKeeperResign(OutboxRelay *relay);
+extern long OutboxKeeperDue(const OutboxRelay *relay, long limit);
 
 #endif /* OUTBOX_RELAY_KEEPER_KEEPER_H */

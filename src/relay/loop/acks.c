@@ -15,7 +15,7 @@
 #include "utils/timestamp.h"
 
 #include "guc.h"
-#include "relay/worker/worker.h"
+#include "relay/loop/loop.h"
 
 /* Acknowledgements per call of poll_cb. */
 #define ACK_BATCH 1024

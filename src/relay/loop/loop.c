@@ -17,9 +17,10 @@
 
 #include "compat.h"
 #include "guc.h"
+#include "relay/keeper/keeper.h"
+#include "relay/loop/loop.h"
 #include "relay/replay/replay.h"
 #include "relay/session/session.h"
-#include "relay/worker/worker.h"
 
 /* Messages per call of publish_cb. */
 #define PUBLISH_BATCH 256

@@ -26,11 +26,11 @@
 
 #include "avro/outbox_avro.h"
 #include "compat.h"
+#include "relay/keeper/keeper.h"
 #include "relay/launch/launch.h"
-#include "relay/loop/loop_private.h"
+#include "relay/loop/loop.h"
 #include "relay/replay/replay.h"
 #include "relay/session/session.h"
-#include "relay/worker/worker.h"
 #include "sink/sink.h"
 
 #define CHUNK_MESSAGES 2048
@@ -45,7 +45,6 @@ static bool claim_sink(OutboxRelay *relay);
 static OutboxAttemptEnd run_attempt(OutboxRelay *relay);
 static void start_attempt(OutboxRelay *relay);
 static void start_sink(OutboxRelay *relay);
-static bool reads_alike(const OutboxSchema *schema, const char *other);
 static void end_attempt(OutboxRelay *relay);
 static void save_position(OutboxRelay *relay);
 static void shutdown_sink(OutboxRelay *relay);
@@ -288,28 +287,6 @@ start_sink(OutboxRelay *relay)
 	OutboxRelayPrepareSink(relay, &relay->sink, relay->attempt_context, relay->attempt);
 	relay->started = true;
 	relay->callbacks->startup_cb(&relay->sink);
-}
-
-/* Fills what a sink's startup_cb needs; runs a transaction. Its memory is below the context. */
-void
-OutboxRelayPrepareSink(const OutboxRelay *relay, OutboxSinkState *sink, MemoryContext context, uint32 attempt)
-{
-	memset(sink, 0, sizeof(*sink));
-	sink->context = AllocSetContextCreate(context, "outbox sink", ALLOCSET_DEFAULT_SIZES);
-	sink->sink_name = MemoryContextStrdup(context, relay->row.name);
-	sink->database = MemoryContextStrdup(context, relay->database);
-	sink->origin = OutboxOriginName(context);
-	MemoryContextSwitchTo(context);
-	sink->options = OutboxSinkOptions(relay->row.options, false, &sink->noptions);
-	sink->attempt = attempt;
-	sink->forgotten = relay->row.forgotten;
-	sink->reads_alike = reads_alike;
-}
-
-static bool
-reads_alike(const OutboxSchema *schema, const char *other)
-{
-	return OutboxAvroReadsAlike(schema->text, other);
 }
 
 static void

@@ -9,8 +9,8 @@
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
+#include "relay/loop/loop.h"
 
-#include "relay/worker/worker.h"
 
 static void note_full(OutboxRelay *relay);
 

@@ -19,6 +19,7 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
+#include "avro/outbox_avro.h"
 #include "relay/session/session.h"
 #include "relay/worker/worker_private.h"
 #include "sink/sink.h"
@@ -30,6 +31,7 @@
 /* Others' transactions after which an idle position is worth a write. */
 #define IDLE_XIDS 10000
 
+static bool reads_alike(const OutboxSchema *schema, const char *other);
 static bool moved(const OutboxRelay *relay);
 static bool lets_leaf_pass(const OutboxRelay *relay);
 static bool drifted(const OutboxRelay *relay);
@@ -273,4 +275,26 @@ has_new_files(OutboxRelay *relay)
 			return true;
 	}
 	return false;
+}
+
+/* Fills what a sink's startup_cb needs; runs a transaction. Its memory is below the context. */
+void
+OutboxRelayPrepareSink(const OutboxRelay *relay, OutboxSinkState *sink, MemoryContext context, uint32 attempt)
+{
+	memset(sink, 0, sizeof(*sink));
+	sink->context = AllocSetContextCreate(context, "outbox sink", ALLOCSET_DEFAULT_SIZES);
+	sink->sink_name = MemoryContextStrdup(context, relay->row.name);
+	sink->database = MemoryContextStrdup(context, relay->database);
+	sink->origin = OutboxOriginName(context);
+	MemoryContextSwitchTo(context);
+	sink->options = OutboxSinkOptions(relay->row.options, false, &sink->noptions);
+	sink->attempt = attempt;
+	sink->forgotten = relay->row.forgotten;
+	sink->reads_alike = reads_alike;
+}
+
+static bool
+reads_alike(const OutboxSchema *schema, const char *other)
+{
+	return OutboxAvroReadsAlike(schema->text, other);
 }

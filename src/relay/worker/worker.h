@@ -81,6 +81,9 @@ OutboxReleaseSettled(const OutboxRelease *release)
 /* Instead of a sink's words. */
 #define NO_REASON "The sink gave no reason."
 
+/* How long a rejected event waits until it is offered again, with on_reject = stop. */
+#define OUTBOX_REJECTED_MS 30000
+
 /* An attempt is one life of the sink: from startup_cb to shutdown_cb. */
 typedef enum OutboxAttemptEnd
 {
@@ -180,24 +183,7 @@ typedef struct OutboxRelay
 	uint64 rejected; /* events, since the process started */
 } OutboxRelay;
 
-/* ---- relay_main.c ---- */
-
-/* ---- acks.c ---- */
-
-/* ---- duties.c: position, report, configuration ---- */
-
-/* ---- keeper.c: looks after the leaves, in one relay of each database ---- */
-
-/* ---- waiting.c ---- */
-
-/* ---- pause_after_failure.c ---- */
-
 extern void OutboxRelayPrepareSink(const OutboxRelay *relay, OutboxSinkState *sink, MemoryContext context, uint32 attempt);
-extern OutboxAttemptEnd OutboxRelayLoop(OutboxRelay *relay);
-extern void OutboxRelayTakeAcks(OutboxRelay *relay);
-extern void OutboxRelayKeepAside(OutboxRelay *relay);
-extern void OutboxRelayDrain(OutboxRelay *relay);
-extern void OutboxRelayCheckTrouble(OutboxRelay *relay);
 extern void OutboxRelaySave(OutboxRelay *relay, bool force);
 extern long OutboxRelaySaveDue(const OutboxRelay *relay, long limit);
 extern void OutboxRelayReportNow(OutboxRelay *relay, bool force);
@@ -207,9 +193,6 @@ extern void OutboxRelaySetState(OutboxRelay *relay, OutboxRelayState state);
 extern void OutboxRelayShow(OutboxRelay *relay, OutboxActivity activity);
 extern OutboxAttemptEnd OutboxRelayConfigure(OutboxRelay *relay, long every_ms);
 extern void OutboxRelayChores(OutboxRelay *relay);
-extern void OutboxKeeperTurn(OutboxRelay *relay);
-extern void OutboxKeeperResign(OutboxRelay *relay);
-extern long OutboxKeeperDue(const OutboxRelay *relay, long limit);
 extern bool OutboxRelayWait(OutboxRelay *relay, long timeout);
 extern bool OutboxRelayHasSocket(void);
 extern void OutboxRelayForgetWait(void);
@@ -218,7 +201,5 @@ extern void OutboxRelaySetBarrier(OutboxRelay *relay);
 extern void OutboxRelayCheckBarrier(OutboxRelay *relay);
 extern void OutboxRelayNoteRejection(OutboxRelay *relay, const char *words);
 extern void OutboxRelayNoteBlocked(OutboxRelay *relay, const OutboxPlace *place, const OutboxAck *ack);
-extern void OutboxRelayPauseStart(OutboxRelay *relay, int failures);
-extern bool OutboxRelayPause(OutboxRelay *relay, OutboxAttemptEnd end, int failures);
 
 #endif /* OUTBOX_RELAY_WORKER_WORKER_H */
