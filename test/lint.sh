@@ -114,6 +114,30 @@ check_rooms()
     [ -z "$found" ] || { breaches=$((breaches + 1)); printf 'lint: rooms use rooms below them only (test/rooms)\n%s\n' "$found"; }
 }
 
+# A room's header lists what that room offers. avro/ has one for all its rooms, outbox_sink.h what a sink's library defines.
+check_room_headers()
+{
+    rules=$((rules + 1))
+    local found
+    found=$(find src -mindepth 2 -name '*.[ch]' -not -path 'src/sinks/*' -not -name outbox_sink.h -not -name outbox_avro.h | sort | xargs awk '
+        { room = FILENAME; sub(/\/[^\/]*$/, "", room) }
+        FILENAME ~ /\.c$/ && /^[A-Za-z_]+[A-Za-z0-9_]*\(/ { name = $0; sub(/\(.*/, "", name); defined[room, name] = 1 }
+        FILENAME ~ /\.h$/ && /^extern .*\(/ { name = $0; sub(/ *pg_attribute_printf.*/, "", name); sub(/\(.*/, "", name); sub(/.*[ *]/, "", name)
+            declared[FILENAME ": " name] = room SUBSEP name }
+        END { for (place in declared) if (!(declared[place] in defined)) print place " is not defined in that room" }' | sort)
+    [ -z "$found" ] || { breaches=$((breaches + 1)); printf 'lint: a header declares what its room defines\n%s\n' "$found"; }
+}
+
+# Not a breach: some subjects are large. But whoever adds to such a file or room should look for the cut.
+warn_sizes()
+{
+    find src -name '*.c' -not -path 'src/sinks/*' | xargs wc -l | awk '$1 > 400 && $2 != "total" { print "lint: note: " $2 " has " $1 " lines, more than 400" }'
+    find src -mindepth 1 -type d | while read -r room; do
+        files=$(find "$room" -maxdepth 1 -name '*.[ch]' | wc -l)
+        [ "$files" -le 20 ] || echo "lint: note: $room has $files files, more than 20"
+    done
+}
+
 # A function that does not fit on two screens does more than one thing.
 check_length()
 {
@@ -182,6 +206,8 @@ mkdir -p build
 check_errcode
 check_headers
 check_rooms
+check_room_headers
+warn_sizes
 check_length
 check_sql
 check_meta
