@@ -1,6 +1,6 @@
 """What the demo prints about the messages that its consumer read (JSON lines from consume.py).
 
-  demo_report.py first MESSAGES              the first message of every event type, decoded
+  demo_report.py first MESSAGES WIDTH        the first message of every event type, decoded, payloads cut at WIDTH columns
   demo_report.py counts MESSAGES CAPTURED    captured and consumed per event type; CAPTURED holds "type TAB count" lines
   demo_report.py consumed MESSAGES           the number of different events
 Tombstones are not events; a message delivered twice carries the same id and counts once.
@@ -19,15 +19,17 @@ def event_type(message):
     return message["schema_name"].rsplit(".", 1)[-1]
 
 
-def print_first(events):
+def print_first(events, width):
     seen = set()
     for message in sorted(events, key=lambda m: m["headers"]["ce_sequence"]):
         name = event_type(message)
         if name in seen:
             continue
         seen.add(name)
-        payload = json.dumps(message["value"], ensure_ascii=False)
-        print(f"{name:<20} {message['topic']}[{message['partition']}]  key {message['key']}\n    {payload}")
+        payload = "    " + json.dumps(message["value"], ensure_ascii=False)
+        if len(payload) > width:
+            payload = payload[: width - 1] + "…"
+        print(f"{name:<20} {message['topic']}[{message['partition']}]  key {message['key']}\n{payload}")
 
 
 def print_counts(events, captured_path):
@@ -50,7 +52,7 @@ def print_counts(events, captured_path):
 def main(argv):
     command, events = argv[1], read_events(argv[2])
     if command == "first":
-        print_first(events)
+        print_first(events, int(argv[3]))
     elif command == "counts":
         print_counts(events, argv[3])
     elif command == "consumed":

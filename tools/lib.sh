@@ -71,7 +71,8 @@ tree_is_readable()
 }
 
 # run_in_readable_copy SCRIPT [ARG...]: returns if the tree is readable to the servers; otherwise runs
-# the script in a copy that is, and exits with its status. What was downloaded is copied, not fetched.
+# the script in a copy that is, and exits with its status. What was downloaded is copied, not fetched; what
+# was built comes back, so that the next run need not build it again.
 run_in_readable_copy()
 {
     local copy rc=0
@@ -82,6 +83,10 @@ run_in_readable_copy()
     export OUTBOX_MATRIX_CACHE=${OUTBOX_MATRIX_CACHE:-${OUTBOX_CACHE:-$TOP/build}/matrix}
     tar -C "$TOP" --exclude=./.git --exclude=./build/matrix -cf - . | tar -C "$copy" --no-same-owner -xf -
     "$copy/$1" "${@:2}" || rc=$?
+    (cd "$copy" && find . \( -name '*.o' -o -name '*.so' \) -not -path './build/*' -newer "$TOP/Makefile" -print0
+        [ ! -e "$copy/build/linked" ] || printf './build/linked\0'
+        [ ! -e "$copy/build/mock_broker" ] || printf './build/mock_broker\0') \
+        | tar -C "$copy" --null -T - -cf - | tar -C "$TOP" --no-same-owner -xf - || :
     rm -rf "$copy"
     exit $rc
 }

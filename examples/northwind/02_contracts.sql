@@ -9,6 +9,10 @@
 CREATE EXTENSION IF NOT EXISTS outbox_ext;
 CREATE SCHEMA canonical;
 
+-- Schemas and CloudEvents types begin with it, in staging as in production, whatever the database is called.
+ALTER DATABASE :"DBNAME" SET outbox.namespace = 'northwind';
+SET outbox.namespace = 'northwind';
+
 BEGIN;
 
 -- ---- customer --------------------------------------------------------------------------------
