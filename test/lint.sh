@@ -128,6 +128,22 @@ check_room_headers()
     [ -z "$found" ] || { breaches=$((breaches + 1)); printf 'lint: a header declares what its room defines\n%s\n' "$found"; }
 }
 
+# What a page names is there: functions of ours, and files of the sources.
+check_pages()
+{
+    rules=$((rules + 1))
+    local pages found name place
+    mapfile -t pages < <(git ls-files '*.md' | grep -v '^CHANGELOG\.md$')
+    found=$(grep -noE '\boutbox(_internal)?\.[a-z_]+\(' "${pages[@]}" | while IFS=: read -r page line name; do
+        name=${name%(}
+        grep -qE "CREATE (OR REPLACE )?(FUNCTION|PROCEDURE) ${name/./\\.}\\(" sql/[0-9][0-9]_*.sql || echo "$page:$line: there is no function $name()"
+    done
+    grep -noE '\b(src|test|tools|bench|sql|examples|docs)/[a-z_0-9/]+\.(c|h|sql|sh|py|pl|md|java)\b' "${pages[@]}" | while IFS=: read -r page line name; do
+        [ -e "$name" ] || [ -e "$(dirname "$page")/$name" ] || echo "$page:$line: there is no file $name"
+    done)
+    [ -z "$found" ] || { breaches=$((breaches + 1)); printf 'lint: pages name what is there\n%s\n' "$found"; }
+}
+
 # Not a breach: some subjects are large. But whoever adds to such a file or room should look for the cut.
 warn_sizes()
 {
@@ -207,6 +223,7 @@ check_errcode
 check_headers
 check_rooms
 check_room_headers
+check_pages
 warn_sizes
 check_length
 check_sql
