@@ -12,13 +12,25 @@ use Test::More ();
 
 my $TOP = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../..');
 
-# Avro for Java, fetched once by the runner
+# Avro for Java, fetched once by the runner, which looks for calls of what begins with java
 sub java
 {
 	my ($class, $node, $pairs, $name) = @_;
+	return _compare($node, $pairs, $name, 'java', _avro_jars());
+}
+
+# The class path of a consumer in Java: Avro, and Kafka's client, which the broker's own artefacts have.
+sub java_classpath
+{
+	chomp(my $kafka = qx(bash -c '. "$TOP/test/brokers/lib.sh"; echo "\$kafka_dir"'));
+	return _avro_jars() . "/*:$kafka/*";
+}
+
+sub _avro_jars
+{
 	chomp(my $jars = qx("$TOP/test/compat/fetch.sh"));
 	die 'no Avro for Java' if $? != 0;
-	return _compare($node, $pairs, $name, 'java', $jars);
+	return $jars;
 }
 
 # fastavro reads values

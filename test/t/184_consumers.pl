@@ -12,6 +12,7 @@ use Test::More;
 use PostgreSQL::Test::Utils ();
 use OutboxBroker;
 use OutboxCluster;
+use OutboxCompat;
 
 my $top = abs_path(dirname(__FILE__) . '/../..');
 my $kafka = OutboxBroker->kafka;
@@ -104,9 +105,8 @@ sub run
 my $database = $node->basedir . '/state.db';
 my @python = ("$top/build/venv/bin/python", "$top/examples/consumers/state_table.py", '--bootstrap', $kafka->address, '--registry', $registry,
 	'--topics', join(',', @topics), '--deleted', $deleted, '--once');
-chomp(my $jars = qx("$top/test/compat/fetch.sh"));
-chomp(my $kafka_jars = qx(bash -c '. "$top/test/brokers/lib.sh"; echo "\$kafka_dir"'));
-my @java = ('java', '-cp', "$jars/*:$kafka_jars/*", "$top/examples/consumers/StateTable.java", $kafka->address, $registry, join(',', @topics), $deleted);
+my @java = ('java', '-cp', OutboxCompat->java_classpath, "$top/examples/consumers/StateTable.java", $kafka->address, $registry,
+	join(',', @topics), $deleted);
 
 # The views' rows as the consumers print theirs: what JSON has no type for is text.
 sub expected
