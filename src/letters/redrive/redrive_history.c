@@ -54,7 +54,7 @@ typedef struct EventRow
 } EventRow;
 
 static bool take_event(OutboxKeyHistory *history, HeapTuple event, TupleDesc desc, MemoryContext context, bool *fits);
-static void not_looked_for(const OutboxKeyHistory *history) pg_attribute_noreturn();
+OUTBOX_NORETURN static void not_looked_for(const OutboxKeyHistory *history);
 static bool is_seen(const OutboxKeyHistory *history, uint64 xid);
 static HeapTuple payload_row(OutboxCompiledContract *contract, int32 schema_id, bytea *payload);
 static void note_told(OutboxKeyHistory *history, const char *type, MemoryContext context);
