@@ -27,7 +27,7 @@ SELECT outbox.enable('lk_row');
 -- without the statement's own partitions, what is there before and after the flush
 CREATE FUNCTION lk_locks() RETURNS TABLE (what text, n bigint) LANGUAGE sql AS $$
 	SELECT CASE WHEN l.locktype = 'userlock' THEN 'key' WHEN l.relation IS NULL THEN 'other' WHEN n.nspname LIKE 'outbox%' THEN 'outbox'
-		WHEN l.relation::regclass::text ~ '^lk_(v|row_v)' THEN 'view' WHEN c.relkind = 'i' THEN 'index of a source' ELSE 'source ' || l.mode END, count(*)
+		WHEN l.relation::regclass::text ~ '^lk_(v|row_v)' THEN 'view' WHEN c.relkind IN ('i', 'I') THEN 'index of a source' ELSE 'source ' || l.mode END, count(*)
 	FROM pg_locks l LEFT JOIN pg_class c ON c.oid = l.relation LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
 	WHERE l.locktype NOT IN ('virtualxid', 'transactionid') AND coalesce(n.nspname, '') NOT IN ('pg_catalog') AND
 		(l.pid = pg_backend_pid() OR l.pid IS NULL) GROUP BY 1 ORDER BY 1 $$;
@@ -55,8 +55,8 @@ SET client_min_messages = warning;
 SELECT count(*), max(payload->>'lines') FROM outbox.event_json WHERE contract ~ '^lk[0-9]';
 SELECT count(*) FROM outbox.event_json WHERE contract = 'lk_row';
 SELECT count(*) FROM outbox.dead_letter WHERE contract LIKE 'lk%';
--- a function of a key_query that writes rows keeps the locks of that look to the end of the transaction, and the permit
--- ("key") that stands for them: without it the lock table would fill up
+-- a function of a key_query that writes rows keeps the locks of that look to the end of the transaction, but not those of its
+-- planning, and the permit ("key") that stands for them: without it the lock table would fill up
 CREATE TABLE lk_log (id int);
 CREATE FUNCTION lk_write(id int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.lk_log VALUES (id); RETURN id; END $$;
 CREATE FUNCTION lk_writer(id int) RETURNS int STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN public.lk_write(id); END $$;

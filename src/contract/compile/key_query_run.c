@@ -38,6 +38,8 @@ static void run_expressions(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTo
 static void run_plan(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCallback add, void *arg);
 static void fill_parameters(OutboxKeyQuery *query, TupleTableSlot *row);
 static void run_statement(OutboxKeyQuery *query, KeyReceiver *receiver);
+static CachedPlan *look_with_plan(OutboxKeyQuery *query, OutboxLook *look);
+static CachedPlan *enter_with_plan(OutboxKeyQuery *query, OutboxLook *look);
 static bool receive_key(TupleTableSlot *slot, DestReceiver *self);
 static void ignore_startup(DestReceiver *self, int operation, TupleDesc desc);
 static void ignore_end(DestReceiver *self);
@@ -123,14 +125,10 @@ static void
 run_statement(OutboxKeyQuery *query, KeyReceiver *receiver)
 {
 	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(query->plan));
-	OutboxLook look = {0};
-	CachedPlan *plan;
+	OutboxLook look;
+	CachedPlan *plan = look_with_plan(query, &look);
 	QueryDesc *desc;
 
-	OutboxLookEnter(&look, CurrentResourceOwner);
-	OutboxLookAwaitRoom(query->ntables, outbox_flush_timeout);
-	PushActiveSnapshot(GetTransactionSnapshot());
-	plan = OutboxCachedPlanByIndex(source, query->params);
 	desc = CreateQueryDesc(linitial_node(PlannedStmt, plan->stmt_list), source->query_string, GetActiveSnapshot(),
 						   InvalidSnapshot, &receiver->pub, query->params, NULL, 0);
 	ExecutorStart(desc, 0);
@@ -142,6 +140,41 @@ run_statement(OutboxKeyQuery *query, KeyReceiver *receiver)
 	PopActiveSnapshot();
 	OutboxLookLeave(&look);
 	OutboxLookClose(&look);
+}
+
+/*
+ * The plan, in a look that has the locks of its run alone. Planning takes more
+ * (indexes of partitioned tables, say), and where a function writes, the look's
+ * locks stay: so planning has a look of its own, which goes when the plan is
+ * locked by the other one.
+ */
+static CachedPlan *
+look_with_plan(OutboxKeyQuery *query, OutboxLook *look)
+{
+	const CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(query->plan));
+	int generation = source->generation;
+	CachedPlan *plan = enter_with_plan(query, look);
+	OutboxLook planning;
+
+	if (source->generation == generation)
+		return plan;
+	ReleaseCachedPlan(plan, CurrentResourceOwner);
+	PopActiveSnapshot();
+	OutboxLookLeave(look);
+	planning = *look;
+	plan = enter_with_plan(query, look);
+	OutboxLookClose(&planning);
+	return plan;
+}
+
+static CachedPlan *
+enter_with_plan(OutboxKeyQuery *query, OutboxLook *look)
+{
+	look->owner = NULL;
+	OutboxLookEnter(look, CurrentResourceOwner);
+	OutboxLookAwaitRoom(query->ntables, outbox_flush_timeout);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	return OutboxCachedPlanByIndex(linitial(SPI_plan_get_plan_sources(query->plan)), query->params);
 }
 
 static void
