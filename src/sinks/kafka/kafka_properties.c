@@ -135,6 +135,7 @@ static const char *const of_consumers[] = {
 	"isolation.level",
 	"max.partition.fetch.bytes",
 	"max.poll.interval.ms",
+	"max.poll.records",
 	"offset.store.method",
 	"offset.store.path",
 	"offset.store.sync.interval.ms",
@@ -142,6 +143,7 @@ static const char *const of_consumers[] = {
 	"queued.max.messages.kbytes",
 	"queued.min.messages",
 	"session.timeout.ms",
+	"share.acknowledgement.mode",
 };
 
 /* Where the broker is, how it is reached, how much goes into a request: nothing that a promise rests on. */
@@ -220,6 +222,7 @@ static const char *const unlimited[] = {
 	"sasl.oauthbearer.metadata.authentication.type",
 	"sasl.oauthbearer.method",
 	"sasl.oauthbearer.scope",
+	"sasl.oauthbearer.sub.claim.name",
 	"sasl.oauthbearer.token.endpoint.url",
 	"sasl.password",
 	"sasl.username",
