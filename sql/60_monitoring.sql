@@ -231,7 +231,7 @@ WITH RECURSIVE tree AS (
     FROM outbox_internal.contract c, (
         SELECT pg_catalog.regexp_replace(pg_catalog.regexp_replace(
                    pg_catalog.encode(pg_catalog.convert_to(pg_catalog.current_database(), pg_catalog.getdatabaseencoding()), 'escape'),
-                   '\\\\|\\[0-7]{3}|[^A-Za-z0-9_]', '_', 'g'), '^[0-9]', '_') AS first) n
+                   E'\\\\\\\\|\\\\[0-7]{3}|[^A-Za-z0-9_]', '_', 'g'), '^[0-9]', '_') AS first) n
     WHERE c.namespace = n.first || '.' || c.name AND pg_catalog.current_setting('outbox.namespace') = ''
     GROUP BY n.first
 )
