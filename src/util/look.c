@@ -36,7 +36,7 @@
 #include "compat.h"
 #include "util/util.h"
 
-/* As many locks every session may take: max_locks_per_transaction is 64 by default. */
+/* As many locks every session may take: max_locks_per_transaction is 64 by default, 128 since PostgreSQL 19. */
 #define FEW_LOCKS 48
 
 #define PERMITS 16
