@@ -29,7 +29,8 @@ seconds_behind(void)
 	return strtol(text, NULL, 10);
 }
 
-int
+/* PGXS hides symbols since PostgreSQL 16 */
+__attribute__((visibility("default"))) int
 gettimeofday(struct timeval *restrict now, void *restrict zone)
 {
 	struct timespec clock;

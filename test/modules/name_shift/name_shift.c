@@ -17,7 +17,8 @@
 
 typedef int (*Resolver)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 
-int
+/* PGXS hides symbols since PostgreSQL 16 */
+__attribute__((visibility("default"))) int
 getaddrinfo(const char *restrict node, const char *restrict service, const struct addrinfo *restrict hints,
 			struct addrinfo **restrict result)
 {
