@@ -24,6 +24,8 @@ my %at_creation = (
 	bytea_output => 'escape', extra_float_digits => '-15', xmlbinary => 'hex', quote_all_identifiers => 'on',
 	check_function_bodies => 'off', search_path => 'nowhere', default_transaction_isolation => 'serializable',
 	row_security => 'on');
+# strings have one syntax there
+delete @at_creation{qw(standard_conforming_strings escape_string_warning)} if $node->pg_version->major >= 19;
 my $objects = <<'SQL';
 SELECT string_agg(o, E'\n' ORDER BY o COLLATE "C") FROM (
 	SELECT 'view ' || c.oid::regclass || pg_get_viewdef(c.oid) FROM pg_class c WHERE c.relkind = 'v' AND c.relnamespace::regnamespace::text LIKE 'outbox%'
