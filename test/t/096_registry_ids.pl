@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 
+use HTTP::Tiny ();
 use IPC::Run ();
 use JSON::PP ();
 use Test::More;
@@ -280,9 +281,9 @@ like($node->sql("SELECT last_error FROM outbox.status WHERE kind = 'topic'"),
 	qr/^the schema of \S+PriceChanged is not registered under subject "\Q$created\E" at \Q$second->{url}\E, and schema.registry.auto.register is false. HINT: Register what outbox.avro_schema\(\) returns/,
 	'status says what to do');
 my $schema = $node->sql("SELECT outbox.avro_schema('PriceChanged')");
-my $body = JSON::PP::encode_json({ schema => $schema });
-PostgreSQL::Test::Utils::append_to_file("$second->{dir}/body", $body);
-PostgreSQL::Test::Utils::run_log([ 'curl', '-sf', '-o', '/dev/null', '-d', "\@$second->{dir}/body", "$second->{url}/subjects/$created/versions" ]);
+my $answer = HTTP::Tiny->new->post("$second->{url}/subjects/$created/versions",
+	{ headers => { 'Content-Type' => 'application/vnd.schemaregistry.v1+json' }, content => JSON::PP::encode_json({ schema => $schema }) });
+is($answer->{status}, 200, 'somebody else registers it');
 $node->reload;
 $node->poll_until('SELECT NOT EXISTS (SELECT FROM outbox.held_events)');
 published();
