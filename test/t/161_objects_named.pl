@@ -19,8 +19,10 @@ CREATE MATERIALIZED VIEW mine.m AS SELECT 1 AS a;
 CREATE TRIGGER tg BEFORE UPDATE ON mine.t FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
 SQL
 
+# Types by their names, as no command names an array as pg_identify_object() does.
 my @objects = map { [ split /\|/, $_, 2 ] } split /\n/, $node->sql(q{
-	SELECT i.type || '|' || i.identity FROM pg_depend d CROSS JOIN pg_identify_object(d.classid, d.objid, 0) i
+	SELECT i.type || '|' || CASE WHEN i.type = 'type' THEN i.schema || '.' || i.name ELSE i.identity END
+	FROM pg_depend d CROSS JOIN pg_identify_object(d.classid, d.objid, 0) i
 	WHERE d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'outbox_ext')
 	AND i.schema IS DISTINCT FROM 'outbox_internal' AND i.identity <> 'outbox_internal'
 	UNION ALL SELECT 'extension|outbox_ext' ORDER BY 1});
