@@ -74,8 +74,8 @@ is(scalar(@before), $delivered, 'before the promotion: timeline 1');
 is_deeply([ grep { $_ != 2 } map { $_->{timeline} } @after ], [], 'after it: timeline 2, pending events and those of prepared transactions included');
 $standby->poll_until("SELECT min(timeline) FROM outbox.relay_progress", 2);
 
-# ---- a replay that the primary was at goes on ----
-$standby->sql("SELECT outbox.replay('fault', rate => 50)");
+# ---- a replay that the primary was at goes on: it takes minutes, longer than a standby is in coming ----
+$standby->sql("SELECT outbox.replay('fault', rate => 5)");
 $standby->poll_until("SELECT published > 5 FROM outbox.replays");
 $standby->backup('second');
 my $third = OutboxCluster->new('third');
