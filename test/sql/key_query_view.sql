@@ -28,13 +28,14 @@ $$SELECT e.aggregateid || ' ' || e.payload FROM outbox.event_json e WHERE e.cont
 SELECT c.relname, pg_get_userbyid(c.relowner) = current_user, obj_description(c.oid) FROM pg_class c JOIN outbox.source s ON s.key_view = c.oid
 JOIN outbox.contract t ON t.id = s.contract_id WHERE t.name = 'kv' ORDER BY 1;
 SELECT key_query FROM outbox.source WHERE key_query IS NOT NULL ORDER BY relation::text;
--- what it says can be given again
+-- what it says can be given again, after a comment
 SELECT key_query AS again FROM outbox.source WHERE relation = 'card'::regclass \gset
 BEGIN;
 SELECT outbox.drop_contract('kv');
 SELECT count(*) FROM pg_class WHERE relname ~ '^kv_.*_key_query';
 SELECT outbox.create_contract('kv', view => 'kv.ordr_v', source => 'kv.ordr', key => '{no}');
-SELECT outbox.add_source('kv', 'card', :'again');
+SELECT outbox.add_source('kv', 'card', '/* by /* its */ holder */ -- or so
+  /**/' || :'again');
 SELECT key_query = :'again' FROM outbox.source WHERE relation = 'card'::regclass;
 ROLLBACK;
 

@@ -65,6 +65,7 @@ static Query *analyse(const KeyText *key, const OutboxContractConfig *config, Oi
 static void error_context(void *arg);
 static int remedy(void);
 static Node *parse_select(const KeyText *key);
+static const char *skip_comments(const char *text);
 static bool begins_query(const char *text);
 static void check_text(const KeyText *key, const OutboxContractConfig *config, Relation rel, Node *raw);
 static void resolve_unknown(ParseState *pstate, Query *query, TupleDesc lookup);
@@ -260,21 +261,36 @@ parse_select(const KeyText *key)
 	return statement;
 }
 
+/* Comments of one kind nest. One that does not end is the parser's to refuse. */
+static const char *
+skip_comments(const char *text)
+{
+	int depth = 0;
+
+	while (*text)
+	{
+		if (strncmp(text, "/*", 2) == 0 || (depth > 0 && strncmp(text, "*/", 2) == 0))
+		{
+			depth += *text == '/' ? 1 : -1;
+			text += 2;
+		}
+		else if (depth == 0 && strncmp(text, "--", 2) == 0)
+			text += strcspn(text, "\r\n");
+		else if (depth > 0 || scanner_isspace(*text))
+			text++;
+		else
+			break;
+	}
+	return text;
+}
+
 /* Is the first word one that begins a query, rather than a select list? */
 static bool
 begins_query(const char *text)
 {
 	static const char *const words[] = {"select", "with", "values", "table"};
 
-	for (;;)
-	{
-		while (scanner_isspace(*text))
-			text++;
-		if (strncmp(text, "--", 2) != 0)
-			break;
-		while (*text && *text != '\n')
-			text++;
-	}
+	text = skip_comments(text);
 	for (int i = 0; i < lengthof(words); i++)
 	{
 		Size len = strlen(words[i]);
