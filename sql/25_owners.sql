@@ -240,7 +240,9 @@ AS $$
         WHERE d.view IS NOT NULL AND NOT d.lost
         UNION ALL
         SELECT DISTINCT 0, 0::bigint, 'obstacle', x.object, NULL::name, NULL, NULL
-        FROM (SELECT pg_describe_object(o.classid, o.objid, o.objsubid) AS object FROM outside o WHERE o.relkind IS DISTINCT FROM 'v'
+        FROM (SELECT CASE WHEN o.relkind = 'm' THEN pg_describe_object('pg_class'::regclass, o.relation, 0)
+                     ELSE pg_describe_object(o.classid, o.objid, o.objsubid) END AS object
+              FROM outside o WHERE o.relkind IS DISTINCT FROM 'v'
               UNION ALL SELECT d.obstacle FROM dropped d WHERE d.obstacle IS NOT NULL
               UNION ALL SELECT 'detached view ' || t.view FROM outbox_internal.detached_view t) x
     )

@@ -298,15 +298,16 @@ SELECT 'contract', c.name,
             WHEN c.untold_table IS NOT NULL THEN 'TRUNCATE of ' || c.untold_table || ' would go unnoticed: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ').'
             WHEN c.event_types = 0 THEN 'It has no event types: SELECT outbox.create_event_type(...).'
             WHEN c.inherited IS NOT NULL THEN 'Changes of rows in tables that inherit from ' || c.inherited || ' are not captured: ALTER TABLE ... NO INHERIT ' || c.inherited || '.'
-            WHEN c.dead_letters > 0 THEN 'SELECT * FROM outbox.dead_letter WHERE contract = ' || pg_catalog.quote_literal(c.name) || ' AND state = ''open''.'
-            WHEN c.swapped IS NOT NULL THEN 'Its source was renamed to ' || c.source || ', and another table is ' || c.swapped || ' now, whose changes are not captured: create the contract again over that one; then close the gap: UPDATE outbox.gap SET resolved_at = now() WHERE reason = ''swapped'' AND contract = ' || pg_catalog.quote_literal(c.name) || ';'
+            WHEN c.dead_letters > 0 THEN 'Changes became dead letters: SELECT * FROM outbox.dead_letter WHERE contract = ' || pg_catalog.quote_literal(c.name) || ' AND state = ''open''; remove the cause and redrive them, or discard them.'
+            WHEN c.swapped IS NOT NULL THEN 'Its source was renamed to ' || c.source || ', and another table is ' || c.swapped || ' now, whose changes are not captured: create the contract again over that one; then close the gap: SELECT outbox.resolve_gap(id, ''captured again'') FROM outbox.gap WHERE reason = ''swapped'' AND resolved_at IS NULL AND contract = ' || pg_catalog.quote_literal(c.name) || ';'
             WHEN c.unseen THEN 'Its source was altered while nobody could see whether two rows may have one key now: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ') looks, and says what is missing or closes the gap.'
-            WHEN c.gaps > 0 THEN 'Changes produced no events: SELECT * FROM outbox.gap WHERE contract = ' || pg_catalog.quote_literal(c.name) || '.'
+            WHEN c.gaps > 0 THEN 'Changes produced no events: SELECT * FROM outbox.gap WHERE contract = ' || pg_catalog.quote_literal(c.name)
+                || ' AND resolved_at IS NULL; repair what consumers miss, then outbox.resolve_gap().'
             WHEN c.derived_key <> '{}' THEN 'Two rows of the source may give the same key, of which (' || pg_catalog.array_to_string(c.derived_key, ', ') || ') is computed: SELECT '
                 || k.columns || ' FROM ' || c.view || ' GROUP BY ' || k.columns || ' HAVING count(*) > 1 finds them; a unique index over the expression rules them out, and SELECT outbox.enable('
                 || pg_catalog.quote_literal(c.name) || ') then takes this advice back.'
             WHEN c.unwatched IS NOT NULL THEN 'The view reads tables that are no sources, so a change of theirs is published with the next change of the row only: ' || c.unwatched
-                || '. To watch one, drop the contract and create it again in one transaction, with outbox.add_source() for the table.'
+                || '. SELECT outbox.add_source(' || pg_catalog.quote_literal(c.name) || ', ''...'', key_query => ''...'') watches one.'
             WHEN c.many_partitions IS NOT NULL THEN 'Every reading opens all partitions of tables behind the view, as no key prunes them, and few commits can do that at a time: ' || c.many_partitions
                 || '. Fewer partitions, or a table that is not partitioned, make its commits faster.' END
 FROM contracts c

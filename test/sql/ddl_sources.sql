@@ -110,7 +110,7 @@ INSERT INTO head VALUES (5, 'not captured');
 RESET ROLE;
 SELECT contract, source, reason, detail FROM outbox.gap WHERE contract = 'ds_head';
 SELECT state, advice FROM outbox.status WHERE name = 'ds_head';
-SELECT substring(advice FROM 'UPDATE [^;]*') AS command FROM outbox.status WHERE name = 'ds_head' \gset
+SELECT substring(advice FROM 'SELECT [^;]*') AS command FROM outbox.status WHERE name = 'ds_head' \gset
 SELECT outbox.drop_contract('ds_head');
 CREATE OR REPLACE VIEW head_v AS SELECT h.id AS head_id, h.name, (SELECT count(*) FROM line l WHERE l.head = h.id) AS lines FROM head h;
 SELECT outbox.create_contract('ds_head', view => 'head_v', source => 'head', key => '{head_id}');

@@ -92,12 +92,54 @@ SELECT * FROM letters;
 ALTER VIEW v RENAME COLUMN id TO nr;
 UPDATE ordr SET a = 3 WHERE id = 2;
 SELECT * FROM outbox.preview('hb_o');
-CREATE OR REPLACE VIEW v AS SELECT id AS nr, a AS z, b, a, id FROM ordr;
+ALTER VIEW v RENAME COLUMN nr TO id;
 SELECT look();
 SELECT outbox.redrive(contract => 'hb_o');
 SELECT events();
 SELECT * FROM letters;
 CALL forget();
+
+\echo == a column of a condition has another name
+SELECT outbox.create_event_type('HbIf', contract => 'hb_o', emit => 'changed', condition => 'new.a > 3');
+SELECT outbox.add_check('HbIf', 'small', 'a < 9');
+ALTER VIEW v RENAME COLUMN a TO aa;
+UPDATE ordr SET a = 4 WHERE id = 2;
+SELECT * FROM letters;
+ALTER VIEW v RENAME COLUMN aa TO a;
+SELECT look();
+SELECT outbox.redrive(contract => 'hb_o');
+SELECT events();
+SELECT * FROM letters;
+SELECT outbox.drop_event_type('HbIf');
+
+\echo == an index is gone below one that is evaluated at commit
+CREATE TABLE part (id int PRIMARY KEY, ordr_id int);
+CREATE INDEX part_ordr ON part (ordr_id);
+CREATE VIEW counts AS SELECT o.id, o.b, l.n FROM ordr o LEFT JOIN LATERAL (SELECT count(*) AS n FROM part x WHERE x.ordr_id = o.id) l ON true;
+SELECT outbox.create_contract('hb_i', view => 'hb.counts', source => 'hb.ordr', key => '{id}');
+SELECT outbox.create_event_type('HbI', contract => 'hb_i', emit => 'always');
+SELECT outbox.enable('hb_i');
+DROP INDEX part_ordr;
+UPDATE ordr SET b = 'y' WHERE id = 2;
+SELECT * FROM letters;
+SELECT look();
+SELECT substring(hint FROM 'CREATE INDEX [^;]*') AS create_index, substring(hint FROM 'SELECT outbox.redrive[^)]*\)') AS redrive FROM letters \gset
+:create_index;
+:redrive;
+SELECT events();
+SELECT * FROM letters;
+
+\echo == a column of the view has another name below one that is evaluated at commit
+ALTER VIEW counts RENAME COLUMN id TO nr;
+UPDATE ordr SET b = 'z' WHERE id = 2;
+SELECT * FROM letters;
+ALTER VIEW counts RENAME COLUMN nr TO id;
+SELECT look();
+:redrive;
+SELECT events();
+SELECT * FROM letters;
+SELECT outbox.drop_contract('hb_i');
+UPDATE ordr SET b = 'x' WHERE id = 2;
 
 \echo == the key reads fewer columns
 CREATE TABLE pair (a int, b int, c int, PRIMARY KEY (a, b));

@@ -50,14 +50,14 @@ reaches('contract', 'c', 'not captured', "Its trigger is missing: SELECT outbox.
 $node->sql("SELECT outbox.enable('c')");
 reaches('contract', 'c', 'enabled', '');
 $node->sql('TRUNCATE t');
-reaches('contract', 'c', 'enabled', "Changes produced no events: SELECT * FROM outbox.gap WHERE contract = 'c'.");
+reaches('contract', 'c', 'enabled', "Changes produced no events: SELECT * FROM outbox.gap WHERE contract = 'c' AND resolved_at IS NULL; repair what consumers miss, then outbox.resolve_gap().");
 $node->sql("SELECT outbox.detach('t')");
 reaches('contract', 'c', 'detached',
 	"Its view is away for changes of the source: SELECT outbox.reattach('public.t') creates it again.");
 $node->sql("SELECT outbox.reattach('t')");
-reaches('contract', 'c', 'enabled', "Changes produced no events: SELECT * FROM outbox.gap WHERE contract = 'c'.");
+reaches('contract', 'c', 'enabled', "Changes produced no events: SELECT * FROM outbox.gap WHERE contract = 'c' AND resolved_at IS NULL; repair what consumers miss, then outbox.resolve_gap().");
 $node->sql("INSERT INTO outbox.dead_letter_entry (contract, stage, sqlstate, message) VALUES ('c', 'map', '22000', 'by hand')");
-reaches('contract', 'c', 'enabled', "SELECT * FROM outbox.dead_letter WHERE contract = 'c' AND state = 'open'.");
+reaches('contract', 'c', 'enabled', "Changes became dead letters: SELECT * FROM outbox.dead_letter WHERE contract = 'c' AND state = 'open'; remove the cause and redrive them, or discard them.");
 is($node->sql("SELECT dead_letters, gaps, last_error FROM outbox.status WHERE kind = 'contract'"), '1|2|by hand',
 	'dead letters and gaps are counted, the newest reason is shown');
 $node->sql('DROP VIEW t_v');

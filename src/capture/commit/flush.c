@@ -146,7 +146,7 @@ static void
 flush_keys(OutboxFlush *flush)
 {
 	flush->expired = OutboxFlushError(ERRCODE_QUERY_CANCELED, "outbox.flush_timeout passed before the key was evaluated",
-									  "The relay tries it again by itself.");
+									  NULL);
 	INSTR_TIME_SET_CURRENT(flush->lap);
 	OutboxFlushTakeLocks(flush);
 	if (!flush->locked)

@@ -123,7 +123,6 @@ key_changed_error(const char *contract)
 
 	error->sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
 	error->message = psprintf("the transaction changed the type of the key by which contract \"%s\" is read", contract);
-	error->hint = pstrdup("The relay tries it again by itself.");
 	return error;
 }
 

@@ -49,11 +49,10 @@ OutboxFlushTakeLocks(OutboxFlush *flush)
 		if (flush->keys_refused && error == NULL)
 			error = OutboxFlushError(ERRCODE_LOCK_NOT_AVAILABLE,
 									 "the commit waited longer than outbox.flush_timeout for another transaction that reads the same key",
-									 "The relay tries it again by itself. SELECT * FROM outbox.commit_queue() shows who waits for whom.");
+									 "SELECT * FROM outbox.commit_queue() shows who waits for whom.");
 		else if (OutboxCommitGuardExpired())
 			error = OutboxFlushError(ERRCODE_LOCK_NOT_AVAILABLE,
-									 "could not lock what the contract reads within outbox.flush_timeout",
-									 "The relay tries it again by itself.");
+									 "could not lock what the contract reads within outbox.flush_timeout", NULL);
 		if (error)
 		{
 			OutboxFlushGiveUp(flush, error);

@@ -245,6 +245,7 @@ copy_error(const ErrorData *error)
 	ErrorData *copy = OutboxFlushError(error->sqlerrcode, pstrdup(error->message ? error->message : "unknown error"), NULL);
 
 	copy->detail = error->detail ? pstrdup(error->detail) : NULL;
+	copy->hint = error->hint ? pstrdup(error->hint) : NULL;
 	return copy;
 }
 

@@ -14,6 +14,7 @@
 
 #include "access/htup_details.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 
 #include "capture/commit/commit_private.h"
 #include "capture/write/write.h"
@@ -28,6 +29,7 @@ typedef struct LateLetter
 	OutboxDeadLetter letter;
 } LateLetter;
 
+static char *next_step(const OutboxLateKey *key);
 static void describe(void *arg);
 
 /* A dead letter of stage flush in the present transaction; raises instead with on_invalid = abort. */
@@ -42,7 +44,8 @@ OutboxLateLetter(const OutboxLateKey *key)
 				(errcode(key->reason->sqlerrcode),
 				 errmsg("contract \"%s\" refuses the change: %s", key->contract->name, key->reason->message),
 				 key->reason->detail ? errdetail("%s", key->reason->detail) : 0,
-				 errhint("The contract was created with on_invalid => 'abort'; run the transaction again.")));
+				 errhint("%s%sThe contract was created with on_invalid => 'abort'; run the transaction again.",
+						 key->reason->hint ? key->reason->hint : "", key->reason->hint ? " " : "")));
 	if (OutboxRunGuarded(describe, &late, CurrentMemoryContext))
 	{
 		letter->key = NULL;
@@ -54,7 +57,7 @@ OutboxLateLetter(const OutboxLateKey *key)
 	letter->sqlerrcode = key->reason->sqlerrcode;
 	letter->message = key->reason->message ? key->reason->message : "unknown error";
 	letter->detail = key->reason->detail;
-	letter->hint = "The relay tries it again by itself.";
+	letter->hint = next_step(key);
 	if (key->before_known && (key->before == NULL || letter->before))
 		letter->snapshot = key->snapshot;
 	if (key->before_known && key->before == NULL)
@@ -63,6 +66,16 @@ OutboxLateLetter(const OutboxLateKey *key)
 		letter->emit = OutboxEmitName(OUTBOX_EMIT_CHANGED);
 	OutboxDeadLetterInsert(letter);
 	OutboxEventCountDeadLetter(key->contract->id);
+}
+
+/* Where time alone does not mend it, as a scan for want of an index, the reason says what does. */
+static char *
+next_step(const OutboxLateKey *key)
+{
+	if (key->reason->hint == NULL)
+		return pstrdup("The relay tries it again by itself.");
+	return psprintf("%s The relay tries it again by itself; SELECT outbox.redrive(contract => %s) does so at once.",
+					key->reason->hint, quote_literal_cstr(key->contract->name));
 }
 
 /* Output functions run. */

@@ -255,7 +255,7 @@ check_condition(void *arg)
 
 	if (type->config.condition)
 		(void) OutboxParseCondition(type->config.condition, type->contract->view,
-									psprintf("condition of event type \"%s\"", type->config.name));
+									psprintf("condition of event type \"%s\"", type->config.name), false);
 }
 
 static void

@@ -49,7 +49,7 @@ outbox_add_check(PG_FUNCTION_ARGS)
 				 errmsg("event type \"%s\" already has a check \"%s\"", type->name, name),
 				 errhint("Choose another name. To change the check, drop it and add it again in one transaction: BEGIN; SELECT outbox.drop_check('%s', '%s');", type->name, name)));
 	(void) OutboxParseCheck(expression, contract->view,
-							psprintf("check \"%s\" of event type \"%s\"", name, type->name));
+							psprintf("check \"%s\" of event type \"%s\"", name, type->name), false);
 	(void) OutboxExecute("INSERT INTO outbox_internal.check_rule (event_type_id, name, expression) VALUES ($1::int, $2, $3)",
 						 lengthof(args), args);
 	PG_RETURN_VOID();

@@ -216,7 +216,7 @@ column_number(const OutboxCompiledContract *contract, const char *name)
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("column \"%s\" of contract \"%s\" does not exist", name, contract->config->name),
 			 errdetail("The view \"%s\" has no column of that name.", get_rel_name(contract->config->view)),
-			 errhint("Restore the column with CREATE OR REPLACE VIEW, or drop the contract and create it again in one transaction.")));
+			 errhint("Give the column its name back with ALTER VIEW ... RENAME COLUMN, or drop the contract and create it again in one transaction.")));
 }
 
 static int *
@@ -361,12 +361,12 @@ parse_rules(OutboxCompiledContract *contract)
 		OutboxEventTypeConfig *type = contract->types[i].config;
 		ListCell *lc;
 
-		rules = lappend(rules, type->condition == NULL ? NULL : OutboxParseCondition(type->condition, view, psprintf("condition of event type \"%s\"", type->name)));
+		rules = lappend(rules, type->condition == NULL ? NULL : OutboxParseCondition(type->condition, view, psprintf("condition of event type \"%s\"", type->name), true));
 		foreach (lc, type->checks)
 		{
 			OutboxCheckConfig *check = lfirst(lc);
 
-			rules = lappend(rules, OutboxParseCheck(check->expression, view, psprintf("check \"%s\" of event type \"%s\"", check->name, type->name)));
+			rules = lappend(rules, OutboxParseCheck(check->expression, view, psprintf("check \"%s\" of event type \"%s\"", check->name, type->name), true));
 		}
 	}
 	return rules;

@@ -44,10 +44,11 @@ typedef struct ConditionSource
 	const char *owner;
 	const char *text;
 	bool with_row;
+	bool pinned; /* it fitted the view once */
 } ConditionSource;
 
 static Node *parse_expression_text(const char *text, const char *owner);
-static Node *parse_boolean(const char *text, Oid view, const char *owner, bool with_row);
+static Node *parse_boolean(ConditionSource *source, Oid view);
 static Query *columns_of(Relation rel);
 static void add_row(ParseState *pstate, Query *columns, const char *alias, bool unqualified);
 static void check_condition(ParseState *pstate, Node *expression, const char *owner);
@@ -62,27 +63,28 @@ static bool is_volatile(Oid function, Node *node, void *name);
  * Parses a boolean expression over old.<column> and new.<column> of a view.
  * Names are looked up in pg_catalog alone, so that the meaning does not
  * depend on who writes when. `owner` says whose condition it is in messages
- * ("condition of event type \"X\"").
+ * ("condition of event type \"X\""), and `pinned` that it is kept: then an
+ * error comes of a change of the view, and nobody can write it otherwise.
  */
 Node *
-OutboxParseCondition(const char *text, Oid view, const char *owner)
+OutboxParseCondition(const char *text, Oid view, const char *owner, bool pinned)
 {
-	return parse_boolean(text, view, owner, false);
+	return parse_boolean(&(ConditionSource){.owner = owner, .text = text, .pinned = pinned}, view);
 }
 
 /* The same for a check: unqualified names are columns of the published row. */
 Node *
-OutboxParseCheck(const char *text, Oid view, const char *owner)
+OutboxParseCheck(const char *text, Oid view, const char *owner, bool pinned)
 {
-	return parse_boolean(text, view, owner, true);
+	return parse_boolean(&(ConditionSource){.owner = owner, .text = text, .with_row = true, .pinned = pinned}, view);
 }
 
 static Node *
-parse_boolean(const char *text, Oid view, const char *owner, bool with_row)
+parse_boolean(ConditionSource *source, Oid view)
 {
+	const char *owner = source->owner;
 	ParseState *pstate = make_parsestate(NULL);
-	ConditionSource source = {.owner = owner, .text = text, .with_row = with_row};
-	ErrorContextCallback callback = {.callback = condition_error_context, .arg = &source};
+	ErrorContextCallback callback = {.callback = condition_error_context, .arg = source};
 	Relation rel = OutboxOpenWithoutWait(view);
 	OutboxEvaluation evaluation;
 	OutboxRunner runner;
@@ -92,18 +94,18 @@ parse_boolean(const char *text, Oid view, const char *owner, bool with_row)
 	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(view), OUTBOX_COMPILING);
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-	pstate->p_sourcetext = text;
+	pstate->p_sourcetext = source->text;
 	add_row(pstate, columns_of(rel), "old", false);
 	add_row(pstate, columns_of(rel), "new", false);
-	if (with_row)
+	if (source->with_row)
 		add_row(pstate, columns_of(rel), "row", true);
-	raw = parse_expression_text(text, owner);
+	raw = parse_expression_text(source->text, owner);
 	OutboxRunnerOfView(&runner, view, owner);
 	error_context_stack = callback.previous; /* its hint is of no use here */
 	OutboxCheckTextTrust(&runner, raw, RelationGetDescr(rel));
 	error_context_stack = &callback;
 	expression = transformExpr(pstate, raw, EXPR_KIND_OTHER);
-	expression = coerce_to_boolean(pstate, expression, with_row ? "check" : "condition");
+	expression = coerce_to_boolean(pstate, expression, source->with_row ? "check" : "condition");
 	assign_expr_collations(pstate, expression);
 	error_context_stack = callback.previous;
 	check_condition(pstate, expression, owner);
@@ -177,7 +179,9 @@ condition_error_context(void *arg)
 		internalerrquery(source->text);
 	}
 	errdetail("It is in the %s.", source->owner);
-	if (source->with_row)
+	if (source->pinned)
+		errhint("Bring back what it names as it was, such as a column of the view with ALTER VIEW ... RENAME COLUMN, or drop the contract and create it again in one transaction.");
+	else if (source->with_row)
 		errhint("Write a boolean expression over the columns of the published row, old.<column> and new.<column>; qualify names outside pg_catalog.");
 	else
 		errhint("Write a boolean expression over old.<column> and new.<column>; qualify names outside pg_catalog.");

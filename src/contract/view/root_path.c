@@ -221,7 +221,8 @@ key_expressions(const OutboxContractConfig *config, Query *query)
 					(errcode(ERRCODE_UNDEFINED_COLUMN),
 					 errmsg("column \"%s\" in \"key\" does not exist", (char *) lfirst(lc)),
 					 errdetail("The view \"%s\" has no column of that name.", get_rel_name(config->view)),
-					 errhint("Name columns of the view, not of the source.")));
+					 config->id != 0 ? errhint("Give the column its name back with ALTER VIEW ... RENAME COLUMN, or drop the contract and create it again in one transaction.")
+									 : errhint("Name columns of the view, not of the source.")));
 		expressions = lappend(expressions, entry->expr);
 	}
 	return expressions;

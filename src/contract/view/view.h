@@ -35,8 +35,8 @@ extern CachedExpression *OutboxCacheExpression(const void *expressions, MemoryCo
 #define OUTBOX_NEW_VARNO 2
 #define OUTBOX_ROW_VARNO 3 /* checks: the published row */
 
-extern Node *OutboxParseCondition(const char *text, Oid view, const char *owner);
-extern Node *OutboxParseCheck(const char *text, Oid view, const char *owner);
+extern Node *OutboxParseCondition(const char *text, Oid view, const char *owner, bool pinned);
+extern Node *OutboxParseCheck(const char *text, Oid view, const char *owner, bool pinned);
 extern void OutboxRefuseVolatile(Node *expression, const char *owner);
 extern OutboxTraits OutboxExpressionTraits(Node *expression);
 extern OutboxTraits OutboxTextTraits(Oid type);
