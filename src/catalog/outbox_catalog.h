@@ -100,7 +100,7 @@ extern OutboxSourceConfig *OutboxContractSource(const OutboxContractConfig *conf
 extern const char *OutboxEmitName(OutboxEmit emit);
 extern bool OutboxNameListMember(const List *names, const char *name);
 
-/* ---- arguments.c: Arguments of the SQL functions. ---- */
+/* ---- arguments.c: Arguments of the SQL functions, and names of relations. ---- */
 
 extern void OutboxRequireArg(FunctionCallInfo fcinfo, int arg, const char *argument);
 extern char *OutboxTextArg(FunctionCallInfo fcinfo, int arg);
@@ -111,6 +111,7 @@ extern OutboxContractConfig *OutboxContractArg(FunctionCallInfo fcinfo, int arg,
 extern char *OutboxEventTypeContract(const char *event_type);
 extern void OutboxCheckName(const char *kind, const char *name, int max_bytes);
 extern Oid OutboxResolveRelation(const char *argument, const char *name);
+extern char *OutboxQualifiedName(Oid relation);
 
 /* ---- outbox_catalog.c: Our own tables: names, object ids, attribute numbers. ---- */
 

@@ -47,7 +47,6 @@ static bool view_is_there(const OutboxStoredView *view);
 static List *load_views(const char *source_name);
 static void attach_contracts(const char *source_name, Oid source);
 static void check_schemas(const OutboxContractConfig *config);
-static char *qualified_text(Oid relation);
 static void return_names(FunctionCallInfo fcinfo, const List *names);
 
 /* detach(source): the views' names, in the order in which reattach() creates them. */
@@ -62,7 +61,7 @@ outbox_detach(PG_FUNCTION_ARGS)
 
 	OutboxRequireVersion();
 	source = OutboxResolveRelation("source", OutboxRequiredTextArg(fcinfo, 0, "source"));
-	source_name = qualified_text(source);
+	source_name = OutboxQualifiedName(source);
 	views = views_to_drop(source, source_name);
 	foreach (lc, views)
 	{
@@ -213,7 +212,7 @@ outbox_reattach(PG_FUNCTION_ARGS)
 
 	OutboxRequireVersion();
 	source = OutboxResolveRelation("source", OutboxRequiredTextArg(fcinfo, 0, "source"));
-	source_name = qualified_text(source);
+	source_name = OutboxQualifiedName(source);
 	views = load_views(source_name);
 	foreach (lc, views)
 	{
@@ -375,12 +374,6 @@ check_schemas(const OutboxContractConfig *config)
 				 mismatch.detail ? errdetail("%s", mismatch.detail) : 0,
 				 errhint("Create the view by hand with a cast to the former type and call outbox.reattach() again; or drop the contract, reattach, and create it anew.")));
 	}
-}
-
-static char *
-qualified_text(Oid relation)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation));
 }
 
 /* The first text of every row. */

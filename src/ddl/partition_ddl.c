@@ -61,7 +61,6 @@ static bool any_partitioned_source(void);
 static void look_at_drops(void *arg);
 static void dropped(Watch *watch, const char *trigger, Oid table, const char *name);
 static void report(Watch *watch, const OutboxContractConfig *config, Oid source, const char *reason, const char *table);
-static char *qualified_name(Oid table);
 static List *select_texts(const char *query, int nargs, const char *const *args);
 
 /* outbox_internal.partitions_changed(): ON ddl_command_end. */
@@ -213,7 +212,7 @@ table_came(Watch *watch, const OutboxContractConfig *config, Oid table, bool att
 	int sec_context;
 
 	if (attached && config->enabled && OutboxTableHasRows(table))
-		report(watch, config, table, "partition", qualified_name(table));
+		report(watch, config, table, "partition", OutboxQualifiedName(table));
 	/* whoever ran the command may have less rights than the owner */
 	GetUserIdAndSecContext(&user, &sec_context);
 	SetUserIdAndSecContext(OutboxRelationOwner(table), sec_context | SECURITY_LOCAL_USERID_CHANGE);
@@ -248,7 +247,7 @@ table_went(Watch *watch, const OutboxContractConfig *config, Oid table)
 	if (OutboxIsWithinSource(config, table))
 		return;
 	if (config->enabled && OutboxTableHasRows(table))
-		report(watch, config, table, "detached", qualified_name(table));
+		report(watch, config, table, "detached", OutboxQualifiedName(table));
 	OutboxRemoveTruncateTrigger(config, table);
 }
 
@@ -356,12 +355,6 @@ report(Watch *watch, const OutboxContractConfig *config, Oid source, const char 
 			 errmsg("contract \"%s\" refuses that partition %s comes or goes with its rows", config->name, table),
 			 errdetail("There would be no events of them."),
 			 errhint("Insert or delete the rows; or disable the contract first: SELECT outbox.disable('%s').", config->name)));
-}
-
-static char *
-qualified_name(Oid table)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), get_rel_name(table));
 }
 
 /* All columns of all rows, as the extension's owner; allocated in CurrentMemoryContext. */

@@ -74,7 +74,6 @@ static TriggerState trigger_state(const OutboxContractConfig *config, Oid table,
 static bool is_whole(Relation triggers, HeapTuple tuple, const TriggerKind *kind);
 static Oid trigger_function(const TriggerKind *kind);
 static void execute_as_caller(const char *command);
-static char *qualified_name(Oid relation);
 
 /*
  * Creates the contract's triggers on its sources where they are not, and
@@ -231,7 +230,7 @@ static void
 drop_trigger(const OutboxContractConfig *config, Oid table, const TriggerKind *kind)
 {
 	if (trigger_state(config, table, kind, NULL) > TRIGGER_FOREIGN)
-		execute_as_caller(psprintf("DROP TRIGGER %s ON %s", quote_identifier(trigger_name(config, kind)), qualified_name(table)));
+		execute_as_caller(psprintf("DROP TRIGGER %s ON %s", quote_identifier(trigger_name(config, kind)), OutboxQualifiedName(table)));
 }
 
 /*
@@ -258,9 +257,9 @@ create_trigger(const OutboxContractConfig *config, Oid table, const TriggerKind 
 	bool is_constraint;
 
 	if (trigger_state(config, table, kind, &is_constraint) != TRIGGER_MISSING && is_constraint)
-		execute_as_caller(psprintf("DROP TRIGGER %s ON %s", quote_identifier(name), qualified_name(table)));
+		execute_as_caller(psprintf("DROP TRIGGER %s ON %s", quote_identifier(name), OutboxQualifiedName(table)));
 	execute_as_caller(psprintf("CREATE OR REPLACE TRIGGER %s AFTER %s ON %s FOR EACH %s EXECUTE FUNCTION %s.%s()",
-							   quote_identifier(name), kind->events, qualified_name(table), kind->level, OUTBOX_SCHEMA, kind->function));
+							   quote_identifier(name), kind->events, OutboxQualifiedName(table), kind->level, OUTBOX_SCHEMA, kind->function));
 	ObjectAddressSet(trigger, TriggerRelationId, get_trigger_oid(table, name, false));
 	ObjectAddressSet(extension, ExtensionRelationId, OutboxExtensionOid(false));
 	recordDependencyOn(&trigger, &extension, DEPENDENCY_AUTO_EXTENSION);
@@ -340,10 +339,4 @@ execute_as_caller(const char *command)
 	if (rc < 0)
 		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(rc));
 	SPI_finish();
-}
-
-static char *
-qualified_name(Oid relation)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation));
 }

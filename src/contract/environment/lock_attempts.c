@@ -31,6 +31,7 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/environment/environment_private.h"
 #include "util/util.h"
@@ -76,7 +77,6 @@ static int push_timeout(int ms);
 static void lock_when_free(const LockRequest *request);
 static void pause_for(int ms);
 static void raise_busy(const LockRequest *request);
-static char *qualified_name(Oid relation);
 
 /*
  * Locks relations (OIDs) until the end of the transaction, all of them or
@@ -269,13 +269,7 @@ raise_busy(const LockRequest *request)
 			 errdetail("%d attempts within %.1f s found it in use.", request->attempts, seconds),
 			 OidIsValid(request->extension)
 				 ? errhint("Long transactions on it stand in pg_locks (relation = '%s'::regclass), prepared ones without a pid; try again when they are over. outbox.drop_contract(), one contract per transaction, needs fewer tables at a time; outbox.uninstall() names what else there is to do before.",
-						   qualified_name(request->busy))
+						   OutboxQualifiedName(request->busy))
 				 : errhint("Long transactions on it stand in pg_locks (relation = '%s'::regclass); try again when they are over, and with one contract per transaction.",
-						   qualified_name(request->busy))));
-}
-
-static char *
-qualified_name(Oid relation)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation));
+						   OutboxQualifiedName(request->busy))));
 }

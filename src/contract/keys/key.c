@@ -342,7 +342,7 @@ report_nullable(Relation root, const char *key, const List *columns)
 						   list_length(columns), key, names.data, RelationGetRelationName(root)),
 			 errdetail("A unique index allows any number of NULLs."),
 			 errhint("ALTER TABLE %s %s; Or leave rows with NULL out of the view, or create the unique index with NULLS NOT DISTINCT.",
-					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(root)), RelationGetRelationName(root)), actions.data)));
+					 OutboxQualifiedName(RelationGetRelid(root)), actions.data)));
 }
 
 static void

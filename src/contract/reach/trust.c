@@ -64,7 +64,7 @@ void
 OutboxRunnerOfView(OutboxRunner *runner, Oid view, const char *what)
 {
 	runner->role = OutboxRelationOwner(view);
-	runner->view = quote_qualified_identifier(get_namespace_name(get_rel_namespace(view)), get_rel_name(view));
+	runner->view = OutboxQualifiedName(view);
 	runner->what = what;
 }
 

@@ -123,9 +123,7 @@ report_unreadable(Oid view, const OutboxViewAccess *access)
 			 errdetail("The contract's view \"%s\" is evaluated with the rights of the views' owners.",
 					   get_rel_name(view)),
 			 errhint("GRANT SELECT ON %s TO %s.",
-					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(access->relation)),
-												get_rel_name(access->relation)),
-					 quote_identifier(role))));
+					 OutboxQualifiedName(access->relation), quote_identifier(role))));
 }
 
 /* Expands a view's query. False: blocker is set. */

@@ -26,7 +26,6 @@
 #include "catalog/outbox_catalog.h"
 #include "contract/view/view_private.h"
 
-static char *relation_name(Oid relation);
 
 /* What finds the role again in this cluster, whatever it is called by then; palloc'd. */
 char *
@@ -84,12 +83,6 @@ OutboxCheckViewOwnerUnchanged(const OutboxContractConfig *config)
 					GetUserNameFromId(OutboxRelationOwner(config->view), false)),
 			 errdetail("It was enabled while \"%s\" owned the view. Everything that the view calls runs with the rights of its owner.", config->owner),
 			 former ? errhint("ALTER VIEW %s OWNER TO %s; or see what the view calls, and let the present owner evaluate it: SELECT outbox.enable('%s').",
-							  relation_name(config->view), quote_identifier(former), config->name)
+							  OutboxQualifiedName(config->view), quote_identifier(former), config->name)
 					: errhint("See what the view calls, and let the present owner evaluate it: SELECT outbox.enable('%s').", config->name)));
-}
-
-static char *
-relation_name(Oid relation)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation));
 }

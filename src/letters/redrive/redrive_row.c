@@ -42,7 +42,6 @@ static bool keep_first(TupleTableSlot *slot, DestReceiver *self);
 static void start_receiver(DestReceiver *self, int operation, TupleDesc desc);
 static void end_receiver(DestReceiver *self);
 static bool allow_locks(Node *node, void *context);
-static char *view_name(const OutboxCompiledContract *contract);
 static char *key_condition(const OutboxCompiledContract *contract);
 static ParamListInfo key_parameters(OutboxCompiledContract *contract, Jsonb *key);
 
@@ -114,7 +113,7 @@ OutboxLetterRowBefore(OutboxCompiledContract *contract, const OutboxLetter *lett
 HeapTuple
 OutboxLetterRowNow(OutboxCompiledContract *contract, const OutboxLetter *letter)
 {
-	return fetch_row(contract, psprintf("SELECT v.* FROM %s v WHERE %s FOR SHARE OF v NOWAIT", view_name(contract), key_condition(contract)),
+	return fetch_row(contract, psprintf("SELECT v.* FROM %s v WHERE %s FOR SHARE OF v NOWAIT", OutboxQualifiedName(contract->config->view), key_condition(contract)),
 					 key_parameters(contract, letter->key));
 }
 
@@ -210,14 +209,6 @@ allow_locks(Node *node, void *context)
 		return expression_tree_walker(node, allow_locks, context);
 	OutboxForgetLockAccess((Query *) node);
 	return query_tree_walker((Query *) node, allow_locks, context, 0);
-}
-
-static char *
-view_name(const OutboxCompiledContract *contract)
-{
-	Oid view = contract->config->view;
-
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(view)), get_rel_name(view));
 }
 
 /* "v.a = $1 AND ...": the letter's key. */

@@ -371,7 +371,7 @@ leaf_name(int number)
 	SPI_freetuptable(SPI_tuptable);
 	if (get_rel_name(leaf) == NULL)
 		return NULL;
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(leaf)), get_rel_name(leaf));
+	return OutboxQualifiedName(leaf);
 }
 
 static bool
