@@ -14,7 +14,7 @@
 #include "utils/plancache.h"
 #include "utils/rel.h"
 
-/* ---- index_parts.c: Predicates and expressions of indexes, of which the functions may run. ---- */
+/* ---- index_parts.c: Predicates and expressions of indexes whose functions may run. ---- */
 
 extern bool OutboxIndexPredicate(Relation index, List **predicate);
 extern bool OutboxIndexExpressions(Relation index, List **expressions);
@@ -25,7 +25,7 @@ extern bool OutboxIndexHasExpressions(Relation index);
 extern PlannedStmt *OutboxPlanByIndex(const Query *query, const char *text, const char *subject);
 extern CachedPlan *OutboxCachedPlanByIndex(CachedPlanSource *source, ParamListInfo params);
 
-/* ---- plan_check.c: Which tables does a plan scan?. ---- */
+/* ---- plan_check.c: Which tables does a plan scan? ---- */
 
 extern char *OutboxManyPartitions(const PlannedStmt *plan);
 

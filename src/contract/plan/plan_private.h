@@ -19,7 +19,7 @@
 
 OUTBOX_NORETURN extern void OutboxRefuseScans(const Query *query, const char *text, const char *subject, List *scanned);
 
-/* ---- index_use.c: Does a scan of an index read what belongs to one key, however large its table is?. ---- */
+/* ---- index_use.c: Is a scan of an index bounded by the key? ---- */
 
 /* What the conditions of a scan say about one column of the index. */
 typedef struct OutboxColumnUse
@@ -43,7 +43,27 @@ extern void OutboxNoteCondition(OutboxIndexUse *use, int column, const Node *con
 extern bool OutboxIndexIsBounded(const OutboxIndexUse *use);
 extern bool OutboxIndexIsTight(const OutboxIndexUse *use);
 
-/* ---- plan_check.c: Which tables does a plan scan?. ---- */
+/* ---- join_column.c: By which columns and expressions a query joins a table. ---- */
+
+/* Where an equality stands that joins a table. */
+typedef enum OutboxJoinPlace
+{
+	OUTBOX_PLACE_CONDITION,
+	OUTBOX_PLACE_OR,
+	OUTBOX_PLACE_IN
+} OutboxJoinPlace;
+
+/* A column or expression by which a table is joined. */
+typedef struct OutboxJoinColumn
+{
+	OutboxTrialIndex index;
+	OutboxJoinPlace place;
+	const RangeTblEntry *reading; /* of the table, which a query may read several times */
+} OutboxJoinColumn;
+
+extern List *OutboxJoinColumns(const Query *query, Oid relation);
+
+/* ---- plan_check.c: Which tables does a plan scan? ---- */
 
 extern List *OutboxScannedTables(const PlannedStmt *plan, const List *trial_indexes);
 

@@ -3,18 +3,17 @@
  * root_path.c
  *	  Where in a view's query tree the rows of its root come from.
  *
- * The key's own columns lead there: every expression behind them must read
- * one and the same entry of each query's FROM, down to the root. On the way
- * nothing may stand that makes "filter the root's rows" another question than
- * "filter the view's rows": a set operation, LIMIT, a window function, the
- * nullable side of an outer join. Grouping and DISTINCT are fine when they keep
- * the lookup columns apart, which OutboxPushLookup checks.
+ * The key's own columns lead to the root: in each query on the way, all
+ * expressions behind them must read the same entry of FROM. A filter on the root's
+ * rows must give the same result as a filter on the view's rows. So nothing on the
+ * way may be a set operation, LIMIT, a window function or the nullable side of an
+ * outer join. Grouping and DISTINCT are allowed when they keep the lookup columns
+ * apart, which OutboxPushLookup() checks.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/relation.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -22,7 +21,6 @@
 #include "rewrite/rewriteHandler.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
@@ -64,34 +62,11 @@ static List *lookup_vars(const OutboxContractConfig *config, List *expressions);
 static void check_root(const OutboxContractConfig *config, const RangeTblEntry *rte);
 static void refuse(const OutboxContractConfig *config, const char *what, const char *hint);
 
-/* The view's query as it was written; waits for nobody. */
-Query *
-OutboxViewQuery(Oid view)
-{
-	Relation rel = OutboxOpenWithoutWait(view);
-	Query *query = copyObject(get_view_query(rel));
-
-	relation_close(rel, NoLock);
-	return query;
-}
-
-/* The view's query with all views in it expanded; locks what it reads, waiting for it. */
-Query *
-OutboxRewrittenView(Oid view)
-{
-	Relation rel = relation_open(view, AccessShareLock);
-	Query *query = copyObject(get_view_query(rel));
-
-	relation_close(rel, NoLock);
-	AcquireRewriteLocks(query, true, false);
-	return linitial_node(Query, QueryRewrite(query));
-}
-
 /*
- * Follows the contract's key columns down to the root. Raises, naming the
- * construct and the remedy, when they do not all come from one reading of the
- * root's rows, or when a condition there would mean something else than one on
- * the view's rows.
+ * Follows the contract's key columns down to the root. The result is in the
+ * current memory context. Raises, naming the construct and the remedy, when the
+ * columns do not all come from one reading of the root's rows, or when a condition
+ * on the root's rows would mean something else than one on the view's rows.
  */
 OutboxRootPath *
 OutboxFindRoot(const OutboxContractConfig *config, Query *query)
@@ -103,9 +78,9 @@ OutboxFindRoot(const OutboxContractConfig *config, Query *query)
 }
 
 /*
- * The contract's key as expressions over the root's columns, whose varno is
- * any; on the same terms, but that system columns may be among these. *levels
- * as of OutboxRootPath.
+ * The contract's key as expressions over the root's columns; their varno may be
+ * any. *levels is as in OutboxRootPath. Raises as OutboxFindRoot() does, except
+ * that the expressions may read system columns.
  */
 List *
 OutboxRootKey(const OutboxContractConfig *config, Query *query, List **levels)
@@ -114,7 +89,7 @@ OutboxRootKey(const OutboxContractConfig *config, Query *query, List **levels)
 	return follow_key(config, query, levels);
 }
 
-/* The key's expressions over the root, and what is between (of OutboxRootLevel *). */
+/* The key's expressions over the root. Appends the queries on the way to *levels. */
 static List *
 follow_key(const OutboxContractConfig *config, Query *query, List **levels)
 {
@@ -134,7 +109,7 @@ follow_key(const OutboxContractConfig *config, Query *query, List **levels)
 		*levels = lappend(*levels, level);
 		check_side(config, query, level->varno);
 		rte = rt_fetch(level->varno, query->rtable);
-		/* of a query that was not rewritten */
+		/* in a query that was not rewritten a view is a relation */
 		if (rte->rtekind == RTE_RELATION && get_rel_relkind(rte->relid) == RELKIND_VIEW)
 			query = OutboxViewQuery(rte->relid);
 		else if (rte->rtekind == RTE_SUBQUERY)
@@ -153,9 +128,9 @@ follow_key(const OutboxContractConfig *config, Query *query, List **levels)
 }
 
 /*
- * The expression over a base relation that an expression of a query level is,
- * seen through subqueries: its Vars are of *rte, numbered *varno there. NULL
- * when it is not one of a single relation.
+ * An expression of a query, seen through subqueries as an expression over one
+ * table. *rte is the table's entry, and *varno its number in the result. NULL when
+ * the expression does not read exactly one table.
  */
 Node *
 OutboxBaseExpression(Query *query, Node *node, RangeTblEntry **rte, int *varno)
@@ -186,7 +161,7 @@ OutboxBaseExpression(Query *query, Node *node, RangeTblEntry **rte, int *varno)
 	}
 }
 
-/* Of an entry that is a subquery, or stands for one in WITH. */
+/* The query of an entry that is a subquery or names one in WITH; NULL for other entries. */
 static Query *
 subquery_of(Query *query, const RangeTblEntry *rte)
 {
@@ -204,7 +179,7 @@ subquery_of(Query *query, const RangeTblEntry *rte)
 	return NULL;
 }
 
-/* By position: renaming a view's column leaves the names in its query alone. */
+/* The expressions of the key's columns, found by number: renaming a view's column does not change the names in its query. */
 static List *
 key_expressions(const OutboxContractConfig *config, Query *query)
 {
@@ -267,7 +242,7 @@ single_varno(const OutboxContractConfig *config, Query *query, List *expressions
 	return bms_singleton_member(scan.varnos);
 }
 
-/* Not pull_varnos(), which adds the outer joins that may null a column. */
+/* Not pull_varnos(): that adds the outer joins that may make a column NULL. */
 static bool
 scan_vars(Node *node, void *arg)
 {
@@ -338,7 +313,7 @@ join_side(Node *node, int varno, bool nullable)
 	return SIDE_NOWHERE;
 }
 
-/* On expressions without subqueries, so that all Vars are of one level. */
+/* Replaces Vars. Only for expressions without subqueries: then all Vars are of one level. */
 static Node *
 substitute(Node *node, void *arg)
 {

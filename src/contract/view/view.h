@@ -116,9 +116,7 @@ extern List *OutboxRootConditions(const List *levels);
 extern List *OutboxConditionList(Node *qual);
 extern bool OutboxExcludesNull(Oid root, AttrNumber column, const List *conditions);
 
-/* ----
- * root_path.c: Where in a view's query tree the rows of its root come from, and how a condition on them gets there.
- * ---- */
+/* ---- root_path.c: Where in a view's query tree the rows of its root come from. ---- */
 
 /* One query between the view and its root, and which of its range table entries leads on. */
 typedef struct OutboxRootLevel
@@ -133,12 +131,13 @@ typedef struct OutboxRootPath
 	List *lookup; /* of Var *: the root's columns behind the key, in key order */
 } OutboxRootPath;
 
-extern Query *OutboxViewQuery(Oid view);
-extern Query *OutboxRewrittenView(Oid view);
 extern OutboxRootPath *OutboxFindRoot(const OutboxContractConfig *config, Query *query);
 extern List *OutboxRootKey(const OutboxContractConfig *config, Query *query, List **levels);
-extern void OutboxPushLookup(const OutboxContractConfig *config, const OutboxRootPath *path, Oid **array_types);
 extern Node *OutboxBaseExpression(Query *query, Node *node, RangeTblEntry **rte, int *varno);
+
+/* ---- push_lookup.c: A condition on the root's rows, put where the view reads them. ---- */
+
+extern void OutboxPushLookup(const OutboxContractConfig *config, const OutboxRootPath *path, Oid **array_types);
 
 /* ---- row_types.c: The types behind a contract's columns and expressions. ---- */
 
@@ -194,6 +193,8 @@ typedef struct OutboxViewSurvey
 	char *reader;        /* a function that may read tables by itself, or NULL */
 } OutboxViewSurvey;
 
+extern Query *OutboxViewQuery(Oid view);
+extern Query *OutboxRewrittenView(Oid view);
 extern OutboxViewSurvey *OutboxSurveyView(Oid view);
 extern void OutboxSurveyQuery(OutboxViewSurvey *survey, Query *query);
 extern Bitmapset *OutboxSurveyColumns(const OutboxViewSurvey *survey, Oid relation);

@@ -46,6 +46,29 @@ static void survey_relation(SurveyContext *context, Query *query, RangeTblEntry 
 static bool reads_by_itself(Oid function, void *arg);
 static void refuse(const char *subject, const char *what, const char *name, const char *hint);
 
+/* A copy of the view's query as it was written. Keeps a lock where that takes no waiting, and waits for nobody. */
+Query *
+OutboxViewQuery(Oid view)
+{
+	Relation rel = OutboxOpenWithoutWait(view);
+	Query *query = copyObject(get_view_query(rel));
+
+	relation_close(rel, NoLock);
+	return query;
+}
+
+/* A copy of the view's query with all views in it expanded. Locks the relations that it reads, and may wait for them. */
+Query *
+OutboxRewrittenView(Oid view)
+{
+	Relation rel = relation_open(view, AccessShareLock);
+	Query *query = copyObject(get_view_query(rel));
+
+	relation_close(rel, NoLock);
+	AcquireRewriteLocks(query, true, false);
+	return linitial_node(Query, QueryRewrite(query));
+}
+
 /*
  * Surveys a view, locking what it reads in AccessShareLock until the end of
  * the transaction where that takes no waiting. Raises, naming construct and remedy, for what must not be
