@@ -3,9 +3,8 @@
  * compile.c
  *	  A contract's configuration -> what evaluates and encodes its rows.
  *
- * All expressions of a contract, its columns, its WHERE clause and the
- * conditions of its event types, go into one cached expression: the plan
- * cache then tells us when a function or a type behind any of them changed.
+ * The names in the configuration become numbers of columns, the schemas become
+ * encoders. compile_expressions.c plans the expressions.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,15 +12,9 @@
 
 #include "access/relation.h"
 #include "access/sysattr.h"
-#include "access/transam.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_proc.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
-#include "optimizer/optimizer.h"
-#include "rewrite/rewriteManip.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -43,15 +36,9 @@ static int column_number(const OutboxCompiledContract *contract, const char *nam
 static int *column_numbers(const OutboxCompiledContract *contract, List *names, int *count);
 static void compile_event_types(OutboxCompiledContract *contract, bool draft);
 static void compile_event_type(OutboxCompiledContract *contract, OutboxCompiledEventType *type);
-static void plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansion, const OutboxRunner *runner);
-static List *row_expressions(const OutboxViewExpansion *expansion, const Bitmapset *used);
-static List *parse_rules(OutboxCompiledContract *contract);
-static List *take_rule(Node *expression, Expr **rule, List *rest);
-static Bitmapset *used_columns(const OutboxCompiledContract *contract, List *rules);
-static Bitmapset *key_columns(const OutboxCompiledContract *contract);
 static void note_reads(OutboxCompiledContract *contract, Bitmapset *root_columns);
 
-/* Raises when the view was dropped. */
+/* Raises when the contract's view was dropped. */
 void
 OutboxCheckViewThere(const OutboxContractConfig *config)
 {
@@ -63,13 +50,14 @@ OutboxCheckViewThere(const OutboxContractConfig *config)
 }
 
 /*
- * Compiles in a child of CurrentMemoryContext, as the view's owner. The caller
- * runs it inside a subtransaction when an error must not reach a writer; the
- * context is then freed with that subtransaction's memory. A contract that is
- * evaluated at commit has a query in place of per-row expressions; its source
- * does not matter. Raises for a view
- * that does not fit its configuration any more. Event types without a pinned
- * schema are left out unless `draft`, which builds their schemas on the fly.
+ * Compiles a contract for rows of `source`: the root, or a partition of it. A
+ * contract that is evaluated at commit has a query in place of per-row
+ * expressions, and `source` does not matter. Event types without a pinned schema
+ * are left out, unless `draft`: then their schemas are made as the view stands.
+ *
+ * Raises for a view that does not fit its configuration any more. Where an error
+ * must not reach a writer, call this in a subtransaction. The result is in a
+ * child of CurrentMemoryContext; OutboxFreeContract() frees it.
  */
 OutboxCompiledContract *
 OutboxCompileContract(OutboxContractConfig *config, Oid source, bool draft)
@@ -92,7 +80,7 @@ OutboxCompileContract(OutboxContractConfig *config, Oid source, bool draft)
 	return contract;
 }
 
-/* Frees it, cached expression included. */
+/* Frees a compiled contract with its cached expression. */
 void
 OutboxFreeContract(OutboxCompiledContract *contract)
 {
@@ -114,7 +102,7 @@ compile_as_owner(OutboxCompiledContract *contract, Oid source, bool draft)
 	}
 	resolve_names(contract);
 	compile_event_types(contract, draft);
-	plan_expressions(contract, expansion, &runner);
+	OutboxPlanExpressions(contract, expansion, &runner);
 	if (expansion)
 		note_reads(contract, expansion->root_columns);
 	contract->relations = list_copy(expansion ? expansion->relations : contract->query->relations);
@@ -131,7 +119,7 @@ compile_as_owner(OutboxCompiledContract *contract, Oid source, bool draft)
 	OutboxBuildExecutor(contract);
 }
 
-/* What was proven of the expressions, and of what is printed, is true of the types as they are now. */
+/* Notes the types behind columns and expressions: what was proven about them is true of these types as they are now. */
 static void
 note_types(OutboxCompiledContract *contract)
 {
@@ -247,7 +235,7 @@ compile_event_types(OutboxCompiledContract *contract, bool draft)
 			continue;
 		type = &contract->types[contract->ntypes++];
 		type->config = config;
-		/* a draft lives as long as what was compiled: the configuration may serve another partition next */
+		/* a draft is not written into the configuration, which may serve another partition next */
 		type->schema_text = config->schema_text ? config->schema_text : OutboxDraftSchema(contract->config, config);
 		compile_event_type(contract, type);
 	}
@@ -279,149 +267,13 @@ compile_event_type(OutboxCompiledContract *contract, OutboxCompiledEventType *ty
 	foreach (lc, config->checks)
 		type->checks[type->nchecks++].name = ((OutboxCheckConfig *) lfirst(lc))->name;
 	type->encoder = OutboxAvroCompile(type->schema_text, columns, ncolumns, &type->mismatch);
-	/* Any change of a row that does not fit is worth its dead letter. */
+	/* without an encoder every changed row becomes a dead letter, so every column counts */
 	for (int i = 0; i < contract->ncolumns; i++)
 		contract->compared[i] |= type->encoder == NULL || OutboxAvroHasColumn(type->encoder, i);
 	if (type->encoder == NULL)
 		return;
 	foreach (lc, OutboxAvroPrintedTypes(type->encoder))
 		contract->traits |= OutboxTextTraits(lfirst_oid(lc));
-}
-
-/*
- * Plans columns, WHERE clause and conditions together (without an expansion,
- * at commit, a query gives the columns). Columns that no schema, key or
- * condition uses become NULL: a column appended to the view later must neither
- * cost nor fail.
- */
-static void
-plan_expressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansion, const OutboxRunner *runner)
-{
-	List *rules = parse_rules(contract);
-	Bitmapset *used = used_columns(contract, rules);
-	List *expressions = expansion ? row_expressions(expansion, used) : NIL;
-
-	OutboxCheckExpressionTrust(runner, (Node *) expressions);
-	if (expansion == NULL)
-		contract->query = OutboxPlanCommitQuery(contract->config, used);
-	if (expansion == NULL && contract->makes_tombstones)
-		contract->key_query = OutboxPlanCommitQuery(contract->config, key_columns(contract));
-	contract->cached = OutboxCacheExpression(list_concat(expressions, rules), contract->context);
-
-	expressions = copyObject((List *) contract->cached->expr);
-	/* a function may have been replaced since the contract was created */
-	OutboxRefuseVolatile((Node *) expressions, psprintf("contract \"%s\"", contract->config->name));
-	contract->traits |= OutboxExpressionTraits((Node *) expressions);
-
-	if (expansion)
-	{
-		contract->columns = list_copy_head(expressions, contract->ncolumns);
-		contract->qual = (List *) list_nth(expressions, contract->ncolumns);
-		expressions = list_copy_tail(expressions, contract->ncolumns + 1);
-	}
-	for (int i = 0; i < contract->ntypes; i++)
-	{
-		OutboxCompiledEventType *type = &contract->types[i];
-
-		expressions = take_rule(linitial(expressions), &type->condition, expressions);
-		for (int j = 0; j < type->nchecks; j++)
-			expressions = take_rule(linitial(expressions), &type->checks[j].expression, expressions);
-	}
-}
-
-/* The view's columns, those not used as NULL, and its WHERE clause. */
-static List *
-row_expressions(const OutboxViewExpansion *expansion, const Bitmapset *used)
-{
-	List *expressions = NIL;
-	ListCell *lc;
-	int column = 0;
-
-	foreach (lc, expansion->columns)
-	{
-		TargetEntry *entry = lfirst_node(TargetEntry, lc);
-
-		if (bms_is_member(column++, used))
-			expressions = lappend(expressions, entry->expr);
-		else
-			expressions = lappend(expressions, makeNullConst(exprType((Node *) entry->expr), exprTypmod((Node *) entry->expr), exprCollation((Node *) entry->expr)));
-	}
-	return lappend(expressions, make_ands_implicit((Expr *) expansion->qual));
-}
-
-/* Conditions (NULL: none) and checks of all event types, in the order in which plan_expressions takes them back. */
-static List *
-parse_rules(OutboxCompiledContract *contract)
-{
-	Oid view = contract->config->view;
-	List *rules = NIL;
-
-	for (int i = 0; i < contract->ntypes; i++)
-	{
-		OutboxEventTypeConfig *type = contract->types[i].config;
-		ListCell *lc;
-
-		rules = lappend(rules, type->condition == NULL ? NULL : OutboxParseCondition(type->condition, view, psprintf("condition of event type \"%s\"", type->name), true));
-		foreach (lc, type->checks)
-		{
-			OutboxCheckConfig *check = lfirst(lc);
-
-			rules = lappend(rules, OutboxParseCheck(check->expression, view, psprintf("check \"%s\" of event type \"%s\"", check->name, type->name), true));
-		}
-	}
-	return rules;
-}
-
-/* The rows before and after are the executor's inner and outer tuples; a check's own row stays the scan tuple. */
-static List *
-take_rule(Node *expression, Expr **rule, List *rest)
-{
-	if (expression)
-	{
-		ChangeVarNodes(expression, OUTBOX_OLD_VARNO, INNER_VAR, 0);
-		ChangeVarNodes(expression, OUTBOX_NEW_VARNO, OUTER_VAR, 0);
-	}
-	*rule = (Expr *) expression;
-	return list_delete_first(rest);
-}
-
-static Bitmapset *
-used_columns(const OutboxCompiledContract *contract, List *rules)
-{
-	Bitmapset *attributes = NULL;
-	Bitmapset *used = NULL;
-	int attribute = -1;
-
-	pull_varattnos((Node *) rules, OUTBOX_OLD_VARNO, &attributes);
-	pull_varattnos((Node *) rules, OUTBOX_NEW_VARNO, &attributes);
-	pull_varattnos((Node *) rules, OUTBOX_ROW_VARNO, &attributes);
-	while ((attribute = bms_next_member(attributes, attribute)) >= 0)
-		used = bms_add_member(used, attribute + FirstLowInvalidHeapAttributeNumber - 1);
-	for (int i = 0; i < contract->ncolumns; i++)
-	{
-		if (contract->compared[i])
-			used = bms_add_member(used, i);
-	}
-	used = bms_add_members(used, key_columns(contract));
-	for (int i = 0; i < contract->ntypes; i++)
-	{
-		for (int j = 0; j < contract->types[i].nprevious; j++)
-			used = bms_add_member(used, contract->types[i].previous[j]);
-	}
-	return used;
-}
-
-/* Of the contract's key, and of the message's. */
-static Bitmapset *
-key_columns(const OutboxCompiledContract *contract)
-{
-	Bitmapset *columns = NULL;
-
-	for (int i = 0; i < contract->nkey; i++)
-		columns = bms_add_member(columns, contract->key[i]);
-	for (int i = 0; i < contract->naggregate; i++)
-		columns = bms_add_member(columns, contract->aggregate[i]);
-	return columns;
 }
 
 static void
@@ -437,16 +289,4 @@ note_reads(OutboxCompiledContract *contract, Bitmapset *root_columns)
 		contract->read[contract->nread++] = attno;
 		contract->max_read = Max(contract->max_read, attno);
 	}
-}
-
-/* Counts a failure of this contract in this transaction; returns how many there are now. */
-uint64
-OutboxCountFailure(OutboxCompiledContract *contract)
-{
-	if (contract->failing_transaction != OutboxLocalTransactionId())
-	{
-		contract->failing_transaction = OutboxLocalTransactionId();
-		contract->failures = 0;
-	}
-	return ++contract->failures;
 }

@@ -131,7 +131,6 @@ typedef struct OutboxCompiledContract
 
 extern OutboxCompiledContract *OutboxCompileContract(OutboxContractConfig *config, Oid source, bool draft);
 extern void OutboxFreeContract(OutboxCompiledContract *contract);
-extern uint64 OutboxCountFailure(OutboxCompiledContract *contract);
 extern OutboxAvroColumn *OutboxContractColumns(const OutboxContractConfig *config,
 											   const OutboxEventTypeConfig *type, int *ncolumns);
 extern char *OutboxDraftSchema(const OutboxContractConfig *config, const OutboxEventTypeConfig *type);
@@ -191,11 +190,19 @@ extern void OutboxEvaluationStart(OutboxCompiledContract *contract, OutboxEvalua
 extern void OutboxEvaluationStop(OutboxCompiledContract *contract, const OutboxEvaluation *evaluation);
 extern void OutboxEvaluationFailed(OutboxCompiledContract *contract);
 extern void OutboxEvaluateReset(OutboxCompiledContract *contract);
+extern uint64 OutboxCountFailure(OutboxCompiledContract *contract);
 extern bool OutboxEvaluateBefore(OutboxCompiledContract *contract, TupleTableSlot *source);
 extern bool OutboxEvaluateAfter(OutboxCompiledContract *contract, TupleTableSlot *source);
 extern void OutboxEvaluateKey(OutboxCompiledContract *contract, TupleTableSlot *source);
 extern void OutboxEvaluateMessageKey(OutboxCompiledContract *contract, TupleTableSlot *source);
 extern void OutboxBeforeFromKey(OutboxCompiledContract *contract);
+extern bool OutboxConditionHolds(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
+								 TupleTableSlot *before, TupleTableSlot *after);
+extern const char *OutboxFailedCheck(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
+									 TupleTableSlot *row, TupleTableSlot *before, TupleTableSlot *after);
+
+/* ---- compare.c: Rows compared. ---- */
+
 extern bool OutboxSourceReadsEqual(const OutboxCompiledContract *contract,
 								   TupleTableSlot *before, TupleTableSlot *after);
 extern bool OutboxKeysEqual(OutboxCompiledContract *contract);
@@ -203,10 +210,9 @@ extern bool OutboxRowsEqual(OutboxCompiledContract *contract, const OutboxCompil
 extern bool OutboxSameValue(const OutboxCompiledContract *contract, int column,
 							TupleTableSlot *left, TupleTableSlot *right);
 extern uint64 OutboxRowKeyHash(const OutboxCompiledContract *contract, TupleTableSlot *row);
-extern bool OutboxConditionHolds(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
-								 TupleTableSlot *before, TupleTableSlot *after);
-extern const char *OutboxFailedCheck(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
-									 TupleTableSlot *row, TupleTableSlot *before, TupleTableSlot *after);
+
+/* ---- message.c: A row of a contract -> key, payload and size of its message. ---- */
+
 extern text *OutboxAggregateId(OutboxCompiledContract *contract, TupleTableSlot *row);
 extern bytea *OutboxEncodeEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *type, TupleTableSlot *row,
 								TupleTableSlot *before, const bool *unfit, OutboxAvroError *error);

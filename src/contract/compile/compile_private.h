@@ -14,16 +14,21 @@
 #include "nodes/bitmapset.h"
 #include "nodes/execnodes.h"
 #include "nodes/pg_list.h"
+#include "storage/lock.h"
 #include "utils/plancache.h"
 
 #include "catalog/outbox_catalog.h"
 #include "contract/compile/compile.h"
 #include "contract/reach/reach.h"
+#include "contract/view/view.h"
 
 /* ---- compile.c: A contract's configuration -> what evaluates and encodes its rows. ---- */
 
 extern void OutboxCheckViewThere(const OutboxContractConfig *config);
-extern void OutboxBuildExecutor(OutboxCompiledContract *contract);
+
+/* ---- compile_expressions.c: The expressions of a contract, planned together. ---- */
+
+extern void OutboxPlanExpressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansion, const OutboxRunner *runner);
 
 /* ----
  * touch.c: Which rows of a contract that is evaluated at commit a changed row of one of its sources touches.
@@ -35,26 +40,46 @@ extern bool OutboxTouchIsValid(const OutboxTouch *touch);
 
 /* ---- evaluate.c: A compiled contract applied to rows of its source. ---- */
 
+extern void OutboxBuildExecutor(OutboxCompiledContract *contract);
+
+/* ---- compare.c: Rows compared. ---- */
+
 extern bool OutboxColumnsEqual(TupleTableSlot *before, TupleTableSlot *after, const AttrNumber *columns, int ncolumns);
+
+/* ---- message.c: A row of a contract -> key, payload and size of its message. ---- */
+
 extern bool OutboxIsPlainKeyType(Oid base_type);
 
-/* ---- fill_watch.c: What changed in the catalogs while a contract was compiled. ---- */
+/* ---- cache_fill.c: Compiling a contract for the cache, and what changes meanwhile. ---- */
 
-/* Bits, one for each hash of a change. */
-#define OUTBOX_WATCHED_CHANGES 65536
-
-typedef struct OutboxFillWatch
+/* By trigger and relation, or by name (then both are InvalidOid). */
+typedef struct OutboxCacheKey
 {
-	struct OutboxFillWatch *outer;
-	bool any; /* something changed, */
-	bool all; /* and nobody knows what */
-	uint64 changes[OUTBOX_WATCHED_CHANGES / 64];
-} OutboxFillWatch;
+	Oid trigger;
+	Oid relation;
+	int depth;              /* 0, or how many re-entrant uses are below this one */
+	char name[NAMEDATALEN]; /* zero-padded */
+} OutboxCacheKey;
 
-extern void OutboxFillWatchBegin(OutboxFillWatch *watch);
-extern void OutboxFillWatchEnd(OutboxFillWatch *watch);
-extern void OutboxFillWatchNote(int cacheid, uint32 value);
-extern bool OutboxFillWatchConcerns(const OutboxFillWatch *watch, const List *relations, const List *objects);
+typedef struct OutboxCacheEntry
+{
+	OutboxCacheKey key; /* hash key, first */
+	OutboxCachedContract contract;
+	MemoryContext context; /* owns config and error; the compiled contract or touch is its child */
+	const List *relations; /* READY: OIDs whose invalidation outdates the entry; NIL: any */
+	const List *objects;   /* READY: of PlanInvalItem *, functions and types whose invalidation does */
+	bool valid;
+	bool in_use;
+	uint64 used;                        /* when it was used last: a larger number is later */
+	LocalTransactionId user;            /* the transaction that used it last */
+	LocalTransactionId transaction;     /* the one that filled it */
+	LocalTransactionId gap_transaction; /* the last one that recorded a gap, */
+	TransactionId gap_xid;              /* and its subtransaction that did */
+} OutboxCacheEntry;
+
+extern void OutboxFillEntry(OutboxCacheEntry *entry, const char *contract_name);
+extern void OutboxEmptyEntry(OutboxCacheEntry *entry);
+extern void OutboxFillNoteChange(int cacheid, uint32 value);
 
 /* ---- key_query.c: The key_query of a source: its row -> lookup keys of the contract. ---- */
 
