@@ -12,14 +12,39 @@
 
 #include "ddl/ddl.h"
 
-/* ---- refuse_object.c: Who may lock the extension and those of its objects that are no relations. ---- */
+/* ---- ddl_judge.c: Is the key of a live contract still proven after DDL on its source? ---- */
+
+/* What a look at a contract's key finds. */
+typedef enum OutboxKeyFinding
+{
+	OUTBOX_KEY_PROVEN,
+	OUTBOX_KEY_NOT_PROVEN,
+	OUTBOX_KEY_BROKEN,  /* changes become dead letters, which say why; or nothing is captured */
+	OUTBOX_KEY_NOT_SEEN /* a lock, memory or another resource was not to be had */
+} OutboxKeyFinding;
+
+/* A contract whose source this transaction changes. */
+typedef struct OutboxWatchedContract
+{
+	int32 id; /* 0: nobody could look at it */
+	char *name;
+	Oid source;
+	OutboxKeyFinding before; /* the first such command */
+} OutboxWatchedContract;
+
+extern OutboxKeyFinding OutboxLookAtKey(const char *name, int32 *id);
+extern void OutboxJudgeContract(const OutboxWatchedContract *watched);
+extern void OutboxJudgeAllContracts(void *arg);
+extern void OutboxLogDdlTrouble(const ErrorData *error);
+
+/* ---- refuse_object.c: Who may lock the extension, and its objects that are no relations. ---- */
 
 extern void OutboxRefuseStrangersToObjects(const Node *stmt);
 extern bool OutboxNamesEventTrigger(const Node *stmt);
 
-/* ---- refuse_relation.c: Relations of ours that a command names: is it refused?. ---- */
+/* ---- refuse_relation.c: Is a command on one of our relations refused? ---- */
 
-/* In place of a right that lets somebody else than the owner run a command. */
+/* The right to pass where only the owner may run the command. */
 #define OUTBOX_OWNER_ONLY 0
 
 extern bool OutboxNamesRelation(const RangeVar *name);
@@ -27,12 +52,5 @@ extern bool OutboxNamesMember(const RangeVar *name);
 extern Oid OutboxRefuseStrangers(const RangeVar *name, AclMode right);
 extern void OutboxRefuseOnLeaves(const RangeVar *name, AclMode right, NodeTag what);
 extern void OutboxRefuseChange(const RangeVar *name);
-
-/* ---- renamed_source.c: Sources that get another name, judged when that is committed. ---- */
-
-extern void OutboxNoteRenamedSource(Oid table);
-extern bool OutboxHasRenamedSources(void);
-extern void OutboxJudgeRenamedSources(void *arg);
-extern void OutboxForgetRenamedSources(void);
 
 #endif /* OUTBOX_DDL_DDL_PRIVATE_H */

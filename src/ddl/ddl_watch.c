@@ -3,21 +3,24 @@
  * ddl_watch.c
  *	  What DDL on a source does to live contracts, judged when it is committed.
  *
- * Columns that swap their names, an index or a NOT NULL of the key that goes: the
- * view follows the columns by number, and two rows may have one key from then on,
- * silently. The migration that does it fails, in its own COMMIT; by then it may
- * have put things right again, so only the result counts. What makes dead letters
- * is not silent, and no reason to refuse anything.
+ * Columns may swap their names, and an index or a NOT NULL behind the key may go.
+ * The view follows the columns by number. From then on two rows may silently have
+ * one key. So the migration that does it fails, in its own COMMIT. By then it may
+ * have put things right again, so only the result counts. A change that makes dead
+ * letters is not silent, and no reason to refuse anything.
  *
- * An event trigger notes before the command which contracts the table is a
- * source of, and whether their keys are proven: a key that was not proven before
- * is no reason either. What is noted is looked at before the transaction
- * commits or is prepared. It needs no undo at ROLLBACK TO: looking again is
- * harmless. Another kind of object (a view, a type) would be one more case in
+ * An event trigger notes before the command which contracts have the table as a
+ * source, and whether their keys are proven. A key that was not proven before is
+ * no reason to refuse either. ddl_judge.c looks at the noted contracts again before
+ * the transaction commits or is prepared. ROLLBACK TO needs no undo: looking again
+ * is harmless. Another kind of object (a view, a type) would be one more case in
  * concerned_tables(), and one more judgement in judge_contracts().
  *
- * Fails open: trouble of ours that is no verdict goes to the log. A key that nobody could look at then is not
- * looked at by capture either, so it leaves a gap, "unseen": status says who has to look, and enable() looks.
+ * A source may get another name, too. A table that takes its place is written to
+ * from then on, and nobody captures it. That leaves a gap. It is no harm when
+ * nobody has the former name, or the source has it again.
+ *
+ * Our own trouble never stops a migration: it goes to the server's log.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +29,6 @@
 #include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_class.h"
 #include "commands/event_trigger.h"
 #include "fmgr.h"
 #include "nodes/makefuncs.h"
@@ -39,7 +41,6 @@
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/environment/environment.h"
-#include "contract/prove/prove.h"
 #include "contract/view/view.h"
 #include "ddl/ddl_private.h"
 #include "letters/letters.h"
@@ -47,61 +48,30 @@
 
 PG_FUNCTION_INFO_V1(outbox_source_changes);
 
-/* What a look at a contract's key finds. */
-typedef enum Finding
+/* A source that this transaction gives another name or schema, and its name before. */
+typedef struct RenamedSource
 {
-	PROVEN,
-	NOT_PROVEN,
-	BROKEN,  /* changes become dead letters, which say why; or nothing is captured */
-	NOT_SEEN /* a lock, memory or other resource was not to be had */
-} Finding;
-
-/* A contract of which a source is changed by this transaction. */
-typedef struct WatchedContract
-{
-	int32 id;
+	Oid relation;
+	char *schema;
 	char *name;
-	Oid source;
-	Finding before; /* the first such command */
-} WatchedContract;
+} RenamedSource;
 
-/* One look at a contract. */
-typedef struct Look
-{
-	const char *name;
-	OutboxContractConfig *config; /* NULL: there is none to be judged */
-	ErrorData *verdict;           /* why its key is not proven, or was not seen; NULL: it is */
-} Look;
-
-/* A gap to be made. */
-typedef struct Mark
-{
-	const WatchedContract *watched;
-	const char *reason;
-} Mark;
-
-/* In TopTransactionContext; NIL, and false, between transactions. */
-static List *contracts = NIL;
-static bool overlooked = false; /* which contracts a command concerns is not known */
+/* The lists are in TopTransactionContext; between transactions they are NIL, and the flag is false. */
+static List *contracts = NIL;   /* of OutboxWatchedContract * */
+static List *renamed = NIL;     /* of RenamedSource * */
+static bool overlooked = false; /* it is not known which contracts a command concerns */
 
 static void note_step(void *arg);
 static List *concerned_tables(Node *parsetree, bool *renames);
 static bool only_partitions(const AlterTableStmt *stmt);
 static void note_table(Oid table, bool renames);
 static void note_contract(const char *name, Oid source);
-static Finding look_at(Look *look);
-static void look_step(void *arg);
-static void prove_step(void *arg);
 static void at_transaction_end(XactEvent event, void *arg);
 static void judge_contracts(void);
-static void judge(const WatchedContract *watched);
-static void judge_all(void *arg);
-static void mark_unseen(const WatchedContract *watched, const ErrorData *reason);
-static void mark_step(void *arg);
-static char *key_columns(const OutboxContractConfig *config);
-static char *source_name(const OutboxContractConfig *config);
-static void log_trouble(const ErrorData *error);
-OUTBOX_NORETURN static void refuse(const OutboxContractConfig *config, const ErrorData *error);
+static void note_renamed(Oid table);
+static void judge_renamed(void *arg);
+static Oid relation_named(const RenamedSource *source);
+static List *enabled_contracts(Oid source);
 
 /* outbox_internal.source_changes(): ON ddl_command_start. */
 Datum
@@ -120,7 +90,7 @@ outbox_source_changes(PG_FUNCTION_ARGS)
 	error = OutboxRunGuarded(note_step, ((EventTriggerData *) fcinfo->context)->parsetree, CurrentMemoryContext);
 	if (error)
 	{
-		log_trouble(error);
+		OutboxLogDdlTrouble(error);
 		overlooked = true;
 	}
 	PG_RETURN_NULL();
@@ -136,7 +106,7 @@ note_step(void *arg)
 		note_table(lfirst_oid(lc), renames);
 }
 
-/* The tables whose definition the command changes, if that can matter. */
+/* The tables whose definition the command changes, if that can matter. *renames: the command changes a name or schema. */
 static List *
 concerned_tables(Node *parsetree, bool *renames)
 {
@@ -147,7 +117,7 @@ concerned_tables(Node *parsetree, bool *renames)
 	switch (nodeTag(parsetree))
 	{
 		case T_AlterTableStmt:
-			/* partitions that come and go have watchers of their own */
+			/* partition_ddl.c watches partitions that come and go */
 			if (!only_partitions((AlterTableStmt *) parsetree))
 				name = ((AlterTableStmt *) parsetree)->relation;
 			break;
@@ -195,89 +165,40 @@ note_table(Oid table, bool renames)
 	}
 	foreach (lc, sources)
 	{
-		const char *args[] = {psprintf("%u", lfirst_oid(lc))};
-		List *names = OutboxExecuteRows("SELECT c.name FROM outbox_internal.contract c JOIN outbox_internal.source s ON s.contract_id = c.id"
-										" WHERE c.enabled AND s.relation = $1::oid",
-										lengthof(args), args);
 		ListCell *name;
 
-		foreach (name, names)
+		foreach (name, enabled_contracts(lfirst_oid(lc)))
 			note_contract(((char **) lfirst(name))[0], lfirst_oid(lc));
 	}
 	if (renames && list_member_oid(sources, table))
-		OutboxNoteRenamedSource(table);
+		note_renamed(table);
 }
 
 static void
 note_contract(const char *name, Oid source)
 {
-	Look look = {.name = name};
-	WatchedContract *watched;
+	OutboxWatchedContract *watched;
 	MemoryContext caller;
-	Finding before;
+	OutboxKeyFinding before;
+	int32 id;
 	ListCell *lc;
 
 	foreach (lc, contracts)
 	{
-		if (strcmp(((WatchedContract *) lfirst(lc))->name, name) == 0)
+		if (strcmp(((OutboxWatchedContract *) lfirst(lc))->name, name) == 0)
 			return;
 	}
-	before = look_at(&look);
-	if (before == BROKEN)
+	before = OutboxLookAtKey(name, &id);
+	if (before == OUTBOX_KEY_BROKEN)
 		return;
 	caller = MemoryContextSwitchTo(TopTransactionContext);
-	watched = palloc(sizeof(WatchedContract));
-	watched->id = look.config ? look.config->id : 0;
+	watched = palloc(sizeof(OutboxWatchedContract));
+	watched->id = id;
 	watched->name = pstrdup(name);
 	watched->source = source;
 	watched->before = before;
 	contracts = lappend(contracts, watched);
 	MemoryContextSwitchTo(caller);
-}
-
-/* Is the contract's key proven? Only a live contract is judged. */
-static Finding
-look_at(Look *look)
-{
-	ErrorData *error = OutboxRunGuarded(look_step, look, CurrentMemoryContext);
-
-	if (error)
-		look->verdict = error;
-	else if (look->config == NULL)
-		return BROKEN;
-	else if (look->verdict == NULL)
-		return PROVEN;
-	else if (look->verdict->sqlerrcode == ERRCODE_INVALID_TABLE_DEFINITION)
-		return NOT_PROVEN;
-	else if (look->verdict->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE && !OutboxIsShortage(look->verdict))
-		return BROKEN;
-	log_trouble(look->verdict);
-	return NOT_SEEN;
-}
-
-static void
-look_step(void *arg)
-{
-	Look *look = arg;
-	OutboxContractConfig *config = OutboxContractLoad(look->name);
-	bool push = !ActiveSnapshotSet();
-
-	look->config = NULL;
-	if (config == NULL || !config->enabled || config->detached ||
-		get_rel_relkind(config->view) == '\0' || get_rel_relkind(config->root) == '\0')
-		return;
-	look->config = config;
-	if (push)
-		PushActiveSnapshot(GetTransactionSnapshot());
-	look->verdict = OutboxRunGuarded(prove_step, config, CurrentMemoryContext);
-	if (push)
-		PopActiveSnapshot();
-}
-
-static void
-prove_step(void *arg)
-{
-	OutboxProveContractKey(arg);
 }
 
 static void
@@ -290,19 +211,19 @@ at_transaction_end(XactEvent event, void *arg)
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
 			/* DROP INDEX CONCURRENTLY commits while its first step is not visible yet */
-			if (contracts || overlooked || OutboxHasRenamedSources())
+			if (contracts || overlooked || renamed)
 				CommandCounterIncrement();
 			judge_contracts();
-			error = OutboxHasRenamedSources() ? OutboxRunGuarded(OutboxJudgeRenamedSources, NULL, CurrentMemoryContext) : NULL;
+			error = renamed ? OutboxRunGuarded(judge_renamed, NULL, CurrentMemoryContext) : NULL;
 			if (error)
-				log_trouble(error);
+				OutboxLogDdlTrouble(error);
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
 			contracts = NIL;
 			overlooked = false;
-			OutboxForgetRenamedSources();
+			renamed = NIL;
 			break;
 		default:
 			break;
@@ -316,108 +237,71 @@ judge_contracts(void)
 	ListCell *lc;
 
 	foreach (lc, contracts)
-		judge(lfirst(lc));
+		OutboxJudgeContract(lfirst(lc));
 	if (!overlooked)
 		return;
-	error = OutboxRunGuarded(judge_all, NULL, CurrentMemoryContext);
+	error = OutboxRunGuarded(OutboxJudgeAllContracts, NULL, CurrentMemoryContext);
 	if (error)
-		log_trouble(error);
+		OutboxLogDdlTrouble(error);
 }
 
-/* What was not proven before is not refused, nor is it told where nobody saw whether it was. */
+/* Notes the name of a source before the command that changes its name or schema. */
 static void
-judge(const WatchedContract *watched)
+note_renamed(Oid table)
 {
-	Look look = {.name = watched->name};
-	Finding after;
+	MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
+	RenamedSource *source = palloc(sizeof(RenamedSource));
 
-	if (watched->before == NOT_PROVEN)
-		return;
-	after = look_at(&look);
-	if (look.config && watched->id != 0 && look.config->id != watched->id)
-		return;
-	if (after == NOT_PROVEN && watched->before == PROVEN)
-		refuse(look.config, look.verdict);
-	if (after == NOT_PROVEN || after == NOT_SEEN)
-		mark_unseen(watched, look.verdict);
+	source->relation = table;
+	source->schema = get_namespace_name(get_rel_namespace(table));
+	source->name = get_rel_name(table);
+	renamed = lappend(renamed, source);
+	MemoryContextSwitchTo(caller);
 }
 
-/* An OutboxGuardedStep. */
+/*
+ * An OutboxGuardedStep: leaves a gap for each source whose former name now belongs
+ * to another table. The application writes to that table, and nobody captures it.
+ * At the end of the transaction; may raise.
+ */
 static void
-judge_all(void *arg)
+judge_renamed(void *arg)
 {
-	List *names;
 	ListCell *lc;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	names = OutboxExecuteRows("SELECT c.name, s.relation::oid FROM outbox_internal.contract c JOIN outbox_internal.source s ON s.contract_id = c.id"
-							  " WHERE c.enabled AND s.role = 'root'",
-							  0, NULL);
-	PopActiveSnapshot();
-	foreach (lc, names)
+	foreach (lc, renamed)
 	{
-		char **row = lfirst(lc);
-		WatchedContract watched = {.name = row[0], .source = atooid(row[1]), .before = NOT_SEEN};
+		const RenamedSource *source = lfirst(lc);
+		Oid other = relation_named(source);
+		ListCell *row;
 
-		judge(&watched);
+		if (!OidIsValid(other) || other == source->relation)
+			continue;
+		foreach (row, enabled_contracts(source->relation))
+			OutboxGapInsert(((char **) lfirst(row))[0], source->relation, "swapped",
+							quote_qualified_identifier(source->schema, source->name));
 	}
-}
-
-/* The migration goes on; status tells somebody to look. */
-static void
-mark_unseen(const WatchedContract *watched, const ErrorData *reason)
-{
-	Mark mark = {.watched = watched, .reason = reason->message};
-	ErrorData *error = OutboxRunGuarded(mark_step, &mark, CurrentMemoryContext);
-
-	if (error)
-		log_trouble(error);
-}
-
-static void
-mark_step(void *arg)
-{
-	const Mark *mark = arg;
-
-	PushActiveSnapshot(GetTransactionSnapshot());
-	OutboxGapInsert(mark->watched->name, mark->watched->source, "unseen", mark->reason);
 	PopActiveSnapshot();
 }
 
-static void
-log_trouble(const ErrorData *error)
+/* The table that has the source's former name now, or InvalidOid. */
+static Oid
+relation_named(const RenamedSource *source)
 {
-	ereport(LOG_SERVER_ONLY,
-			(errcode(error->sqlerrcode),
-			 errmsg("could not see what DDL does to contracts: %s", error->message),
-			 errhint("outbox.validate() says which contracts do not work any more, and why.")));
+	Oid schema = get_namespace_oid(source->schema, true);
+	Oid relation = OidIsValid(schema) ? get_relname_relid(source->name, schema) : InvalidOid;
+
+	return OidIsValid(relation) && strchr("rpfv", get_rel_relkind(relation)) ? relation : InvalidOid;
 }
 
-static void
-refuse(const OutboxContractConfig *config, const ErrorData *error)
+/* The enabled contracts with this source: rows (name), as of OutboxExecuteRows(). */
+static List *
+enabled_contracts(Oid source)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-			 errmsg("contract \"%s\" would give two rows one key: %s", config->name, error->message),
-			 error->detail ? errdetail("%s", error->detail) : 0,
-			 errhint("Give %s a unique index over the columns behind (%s) as its view reads them, all NOT NULL, in this transaction. Or let the view step aside and create it as the change needs it: SELECT outbox.detach('%s'), the change, the view, SELECT outbox.reattach('%s'). Or switch the contract off: SELECT outbox.disable('%s').",
-					 source_name(config), key_columns(config), source_name(config), source_name(config), config->name)));
-}
+	const char *args[] = {psprintf("%u", source)};
 
-static char *
-key_columns(const OutboxContractConfig *config)
-{
-	StringInfoData names;
-	ListCell *lc;
-
-	initStringInfo(&names);
-	foreach (lc, config->key)
-		appendStringInfo(&names, "%s%s", names.len ? ", " : "", (char *) lfirst(lc));
-	return names.data;
-}
-
-static char *
-source_name(const OutboxContractConfig *config)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(config->root)), get_rel_name(config->root));
+	return OutboxExecuteRows("SELECT c.name FROM outbox_internal.contract c JOIN outbox_internal.source s ON s.contract_id = c.id"
+							 " WHERE c.enabled AND s.relation = $1::oid",
+							 lengthof(args), args);
 }

@@ -94,9 +94,10 @@ static Jsonb *key_text(KeyTrial *trial, TrialKey *key);
 static void key_step(void *arg);
 
 /*
- * Reads the contract's rows for the keys of its root, with the active snapshot,
- * and calls the function for each key until it has said true max_rows times. A
- * key whose row cannot be computed is a finding; memory is bounded.
+ * Reads the contract's rows for the keys of its root, with the active snapshot.
+ * Calls the function for the keys until it has said true max_rows times. A key
+ * whose row cannot be computed is a finding. Memory is bounded. The caller has
+ * locked the relations of the contract's query.
  */
 void
 OutboxTryKeys(OutboxCompiledContract *contract, int64 max_rows, OutboxTrialRow function, void *arg)
@@ -351,7 +352,7 @@ deliver(KeyTrial *trial, TrialKey *key, ErrorData *error)
 	}
 	if (finding.stage)
 		finding.source_key = key_text(trial, key);
-	trial->rows += trial->function(trial->arg, finding.stage == NULL && key->nrows == 1, &finding);
+	trial->rows += trial->function(trial->arg, contract, finding.stage == NULL && key->nrows == 1, &finding);
 }
 
 static void

@@ -3,9 +3,9 @@
  * key_proof.c
  *	  Is the key of a contract that exists still unique?
  *
- * Capture does not ask: without the proof it would give wrong keys, and find
- * that out too late. So whoever switches a contract on asks, and whoever
- * changes the source below one that is on (ddl_watch.c).
+ * Capture does not ask. Without the proof it would give wrong keys, and would find
+ * out too late. So enable() and reattach() ask, and so does every command that
+ * changes the source of an enabled contract (ddl_watch.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -21,12 +21,13 @@
 #include "contract/prove/prove_private.h"
 #include "contract/view/view.h"
 
+static void prove_step(void *arg);
 static List *lookup_names(const OutboxContractConfig *config, List **conditions);
 
 /*
- * Proves it as create_contract() did, of the view and the source as they are
- * now, with the rights of the view's owner; needs an active snapshot. Raises
- * with what is missing.
+ * Proves the key as create_contract() did, of the view and the source as they are
+ * now, with the rights of the view's owner. Needs an active snapshot. Raises an
+ * error that says what is missing.
  */
 void
 OutboxProveContractKey(const OutboxContractConfig *config)
@@ -35,13 +36,31 @@ OutboxProveContractKey(const OutboxContractConfig *config)
 	List *conditions = NIL;
 	List *names = config->at_commit ? lookup_names(config, &conditions) : NIL;
 
-	/* not with the rights of whoever alters the table */
+	/* the role that alters the table lends no rights */
 	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
 	if (config->at_commit)
 		(void) OutboxProveUnique(config->root, names, conditions, config->key);
 	else
 		(void) OutboxProveKey(OutboxExpandView(config->view), config->key);
 	OutboxEvaluationEnd(&evaluation);
+}
+
+/*
+ * The error that OutboxProveContractKey() raises, in `context`; NULL when the key
+ * is proven. Needs an active snapshot. Raises the errors that are not ours to
+ * swallow (guard.c).
+ */
+ErrorData *
+OutboxContractKeyFault(const OutboxContractConfig *config, MemoryContext context)
+{
+	return OutboxRunGuarded(prove_step, unconstify(OutboxContractConfig *, config), context);
+}
+
+/* An OutboxGuardedStep. */
+static void
+prove_step(void *arg)
+{
+	OutboxProveContractKey(arg);
 }
 
 static List *

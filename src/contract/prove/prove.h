@@ -37,17 +37,6 @@ extern bool OutboxExamineRow(OutboxCompiledContract *contract, TupleTableSlot *s
 extern void OutboxExamineEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
 							   bool conditions, OutboxFinding *finding);
 
-/* ---- examine_commit.c: A contract that is evaluated at commit, tried on the rows of its root. ---- */
-
-/*
- * What became of a row of the root: it is in the view (contract->after), not in
- * it, or finding->stage says what is wrong. The function may use up the finding;
- * it says whether the row counts.
- */
-typedef bool (*OutboxTrialRow)(void *arg, bool in_view, OutboxFinding *finding);
-
-extern void OutboxTryKeys(OutboxCompiledContract *contract, int64 max_rows, OutboxTrialRow function, void *arg);
-
 /* ---- fault_list.c: All faults of something that is checked, in one error. ---- */
 
 typedef struct OutboxFaultList
@@ -58,11 +47,23 @@ typedef struct OutboxFaultList
 extern bool OutboxTryCheck(OutboxFaultList *faults, OutboxGuardedStep check, void *arg);
 extern void OutboxRaiseFaults(const OutboxFaultList *faults, const char *subject);
 
-/* ---- key_proof.c: Is the key of a contract that exists still unique?. ---- */
+/* ---- key_proof.c: Is the key of a contract that exists still unique? ---- */
 
 extern void OutboxProveContractKey(const OutboxContractConfig *config);
+extern ErrorData *OutboxContractKeyFault(const OutboxContractConfig *config, MemoryContext context);
 
-/* ---- view_check.c: May this view be a contract?. ---- */
+/* ---- try_contract.c: A contract tried on the rows of its source. ---- */
+
+/*
+ * Told what became of a row of the source: it is in the view (contract->after), it
+ * is not, or finding->stage says what is wrong. The function may overwrite the
+ * finding. It returns whether the row counts.
+ */
+typedef bool (*OutboxTrialRow)(void *arg, OutboxCompiledContract *contract, bool in_view, OutboxFinding *finding);
+
+extern void OutboxTryContract(OutboxContractConfig *config, int64 max_rows, OutboxTrialRow function, void *arg);
+
+/* ---- view_check.c: May this view be a contract? ---- */
 
 extern void OutboxCheckContractView(OutboxContractConfig *config, const char **evaluate, List **key_columns);
 

@@ -12,6 +12,10 @@
 
 #include "contract/prove/prove.h"
 
+/* ---- examine_commit.c: A contract that is evaluated at commit, tried on the rows of its root. ---- */
+
+extern void OutboxTryKeys(OutboxCompiledContract *contract, int64 max_rows, OutboxTrialRow function, void *arg);
+
 /* ---- lossy_cast.c: Casts from real to numeric, which keep six digits. ---- */
 
 extern void OutboxRefuseLossyColumn(Node *planned, Oid view, const char *column);
