@@ -111,7 +111,7 @@ OutboxJudgeContract(const OutboxWatchedContract *watched)
 	Look look = {.name = watched->name};
 	OutboxKeyFinding after;
 
-	if (watched->before == OUTBOX_KEY_NOT_PROVEN)
+	if (watched->before == OUTBOX_KEY_NOT_PROVEN || watched->before == OUTBOX_KEY_BROKEN)
 		return;
 	after = look_at(&look);
 	if (look.config && watched->id != 0 && look.config->id != watched->id)

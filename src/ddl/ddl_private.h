@@ -29,7 +29,8 @@ typedef struct OutboxWatchedContract
 	int32 id; /* 0: nobody could look at it */
 	char *name;
 	Oid source;
-	OutboxKeyFinding before; /* the first such command */
+	OutboxKeyFinding before;  /* the first such command */
+	SubTransactionId seen_in; /* where `before` was found */
 } OutboxWatchedContract;
 
 extern OutboxKeyFinding OutboxLookAtKey(const char *name, int32 *id);

@@ -13,7 +13,8 @@
  * source, and whether their keys are proven. A key that was not proven before is
  * no reason to refuse either. ddl_judge.c looks at the noted contracts again before
  * the transaction commits or is prepared. ROLLBACK TO needs no undo: looking again
- * is harmless. Another kind of object (a view, a type) would be one more case in
+ * is harmless. A contract that another session enables while the command waits for
+ * its lock is found then, by the tables that the commands named. Another kind of object (a view, a type) would be one more case in
  * concerned_tables(), and one more judgement in judge_contracts().
  *
  * A source may get another name, too. A table that takes its place is written to
@@ -59,13 +60,18 @@ typedef struct RenamedSource
 /* The lists are in TopTransactionContext; between transactions they are NIL, and the flag is false. */
 static List *contracts = NIL;   /* of OutboxWatchedContract * */
 static List *renamed = NIL;     /* of RenamedSource * */
+static List *tables = NIL;      /* oids: of all tables that a command names */
 static bool overlooked = false; /* it is not known which contracts a command concerns */
 
 static void note_step(void *arg);
 static List *concerned_tables(Node *parsetree, bool *renames);
+static bool may_drop_indexes(Node *parsetree);
 static bool only_partitions(const AlterTableStmt *stmt);
 static void note_table(Oid table, bool renames);
 static void note_contract(const char *name, Oid source);
+static OutboxWatchedContract *watched_contract(const char *name);
+static void watch(const OutboxWatchedContract *watched);
+static void note_enabled_meanwhile(void *arg);
 static void at_transaction_end(XactEvent event, void *arg);
 static void judge_contracts(void);
 static void note_renamed(Oid table);
@@ -102,8 +108,25 @@ note_step(void *arg)
 	bool renames = false;
 	ListCell *lc;
 
-	foreach (lc, concerned_tables(arg, &renames))
-		note_table(lfirst_oid(lc), renames);
+	foreach (lc, may_drop_indexes(arg) ? OutboxAllSources() : concerned_tables(arg, &renames))
+	{
+		Oid table = lfirst_oid(lc);
+		MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
+
+		tables = OidIsValid(table) ? list_append_unique_oid(tables, table) : tables;
+		MemoryContextSwitchTo(caller);
+		note_table(table, renames);
+	}
+}
+
+/* An index goes with its operator class or its collation, say, when those are dropped with CASCADE. */
+static bool
+may_drop_indexes(Node *parsetree)
+{
+	if (IsA(parsetree, DropOwnedStmt))
+		return ((DropOwnedStmt *) parsetree)->behavior == DROP_CASCADE;
+	return IsA(parsetree, DropStmt) && ((DropStmt *) parsetree)->removeType != OBJECT_INDEX &&
+		((DropStmt *) parsetree)->behavior == DROP_CASCADE;
 }
 
 /* The tables whose definition the command changes, if that can matter. *renames: the command changes a name or schema. */
@@ -174,31 +197,80 @@ note_table(Oid table, bool renames)
 		note_renamed(table);
 }
 
+/* A contract that was seen under a savepoint that is rolled back is looked at again. */
 static void
 note_contract(const char *name, Oid source)
 {
-	OutboxWatchedContract *watched;
-	MemoryContext caller;
-	OutboxKeyFinding before;
-	int32 id;
+	OutboxWatchedContract *known = watched_contract(name);
+	OutboxWatchedContract watched = {.name = unconstify(char *, name), .source = source};
+
+	if (known && (known->before == OUTBOX_KEY_PROVEN || SubTransactionIsActive(known->seen_in)))
+		return;
+	watched.before = OutboxLookAtKey(name, &watched.id);
+	watched.seen_in = GetCurrentSubTransactionId();
+	/* not live: the session that makes it live proves the key */
+	if (watched.before == OUTBOX_KEY_BROKEN && watched.id == 0)
+		return;
+	if (known == NULL)
+		watch(&watched);
+	else if (watched.before == OUTBOX_KEY_PROVEN)
+		known->before = OUTBOX_KEY_PROVEN;
+}
+
+static OutboxWatchedContract *
+watched_contract(const char *name)
+{
 	ListCell *lc;
 
 	foreach (lc, contracts)
 	{
 		if (strcmp(((OutboxWatchedContract *) lfirst(lc))->name, name) == 0)
-			return;
+			return lfirst(lc);
 	}
-	before = OutboxLookAtKey(name, &id);
-	if (before == OUTBOX_KEY_BROKEN)
-		return;
-	caller = MemoryContextSwitchTo(TopTransactionContext);
-	watched = palloc(sizeof(OutboxWatchedContract));
-	watched->id = id;
-	watched->name = pstrdup(name);
-	watched->source = source;
-	watched->before = before;
-	contracts = lappend(contracts, watched);
+	return NULL;
+}
+
+static void
+watch(const OutboxWatchedContract *watched)
+{
+	MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
+	OutboxWatchedContract *copy = palloc(sizeof(OutboxWatchedContract));
+
+	*copy = *watched;
+	copy->name = pstrdup(watched->name);
+	contracts = lappend(contracts, copy);
 	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * An OutboxGuardedStep: contracts that another session enabled since the commands. A command waited behind that session's
+ * lock on the table. That session has proven the key, with what was dropped afterwards.
+ */
+static void
+note_enabled_meanwhile(void *arg)
+{
+	List *rows;
+	ListCell *lc;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	rows = OutboxExecuteRows("SELECT c.name, s.relation::oid FROM outbox_internal.contract c JOIN outbox_internal.source s ON s.contract_id = c.id"
+							 " WHERE c.enabled",
+							 0, NULL);
+	PopActiveSnapshot();
+	foreach (lc, rows)
+	{
+		char **row = lfirst(lc);
+		OutboxWatchedContract watched = {.name = row[0], .source = atooid(row[1]), .before = OUTBOX_KEY_PROVEN};
+		ListCell *table;
+
+		foreach (table, watched_contract(row[0]) ? NIL : tables)
+		{
+			if (!OutboxIsWithin(lfirst_oid(table), watched.source))
+				continue;
+			watch(&watched);
+			break;
+		}
+	}
 }
 
 static void
@@ -211,7 +283,7 @@ at_transaction_end(XactEvent event, void *arg)
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
 			/* DROP INDEX CONCURRENTLY commits while its first step is not visible yet */
-			if (contracts || overlooked || renamed)
+			if (tables || overlooked || renamed)
 				CommandCounterIncrement();
 			judge_contracts();
 			error = renamed ? OutboxRunGuarded(judge_renamed, NULL, CurrentMemoryContext) : NULL;
@@ -222,6 +294,7 @@ at_transaction_end(XactEvent event, void *arg)
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
 			contracts = NIL;
+			tables = NIL;
 			overlooked = false;
 			renamed = NIL;
 			break;
@@ -233,9 +306,11 @@ at_transaction_end(XactEvent event, void *arg)
 static void
 judge_contracts(void)
 {
-	ErrorData *error;
+	ErrorData *error = tables ? OutboxRunGuarded(note_enabled_meanwhile, NULL, CurrentMemoryContext) : NULL;
 	ListCell *lc;
 
+	if (error)
+		OutboxLogDdlTrouble(error);
 	foreach (lc, contracts)
 		OutboxJudgeContract(lfirst(lc));
 	if (!overlooked)

@@ -93,6 +93,30 @@ ALTER EVENT TRIGGER outbox_source_changes ENABLE;
 ALTER TABLE head ADD COLUMN still int;
 ALTER TABLE head ADD PRIMARY KEY (id);
 
+\echo what was seen under a savepoint that is rolled back does not count
+BEGIN;
+SAVEPOINT s;
+CREATE OR REPLACE VIEW head_v AS SELECT length(h.name) AS head_id, h.name, (SELECT count(*) FROM line l WHERE l.head = h.id) AS lines FROM head h;
+ALTER TABLE head ADD COLUMN undone int;
+ROLLBACK TO s;
+ALTER TABLE head DROP CONSTRAINT head_pkey;
+COMMIT;
+\echo with CASCADE goes what an index is built of
+CREATE COLLATION ds_order FROM "C";
+CREATE TABLE word (w text NOT NULL, n int);
+CREATE UNIQUE INDEX word_w ON word (w COLLATE ds_order);
+CREATE VIEW word_v AS SELECT w AS word, n FROM word;
+SELECT outbox.create_contract('ds_word', view => 'word_v', source => 'word', key => '{word}');
+SELECT outbox.create_event_type('DsWord', contract => 'ds_word', emit => 'created');
+SELECT outbox.enable('ds_word');
+DROP COLLATION ds_order CASCADE;
+BEGIN;
+DROP COLLATION ds_order CASCADE;
+CREATE UNIQUE INDEX word_w ON word (w);
+COMMIT;
+SELECT outbox.drop_contract('ds_word');
+DROP TABLE word CASCADE;
+
 \echo tables that inherit from a source: status says so, and its advice helps
 CREATE TABLE heir () INHERITS (head);
 SELECT state, advice FROM outbox.status WHERE name = 'ds_head';
