@@ -82,6 +82,8 @@ OutboxRedriveLetter(OutboxLetter *letter, bool again)
 		fail(&attempt, error->sqlerrcode, error->message ? error->message : "unknown error", error->hint);
 	if (attempt.failure.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE && attempt.failure.hint == NULL)
 		attempt.failure.hint = "Somebody is changing the row, or its table; try again.";
+	if (attempt.failure.sqlerrcode == 0 && attempt.reason == NULL && !letter->publish)
+		OutboxRedriveNoteEnd(letter);
 	if (attempt.failure.sqlerrcode == 0)
 		OutboxLetterResolved(letter, attempt.reason);
 	else

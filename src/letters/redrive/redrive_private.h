@@ -65,6 +65,10 @@ typedef enum OutboxRedriveResult
 extern OutboxRedriveResult OutboxRedriveLetter(OutboxLetter *letter, bool again);
 extern int OutboxRedriveRoom(void);
 
+/* ---- redrive_end.c: The end of a transaction in which letters became events. ---- */
+
+extern void OutboxRedriveNoteEnd(const OutboxLetter *letter);
+
 /* ---- redrive_events.c: Where the newest events of many keys are, found in one reading. ---- */
 
 extern void OutboxKeyEventsStart(const List *wanted);

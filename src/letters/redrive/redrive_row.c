@@ -129,7 +129,8 @@ fetch_row(OutboxCompiledContract *contract, const char *query, ParamListInfo par
 	MemoryContextSwitchTo(scratch);
 	OutboxEvaluationBegin(&evaluation, contract->owner, OUTBOX_COMPILING);
 	CommandCounterIncrement();
-	PushActiveSnapshot(GetTransactionSnapshot());
+	/* what the whole transaction sees may be older than what others have told of the row */
+	PushActiveSnapshot(GetLatestSnapshot());
 	run_query(plan_query(contract, query, params), query, params, &row.pub);
 	PopActiveSnapshot();
 	OutboxEvaluationEnd(&evaluation);
