@@ -36,7 +36,7 @@ COMMENT ON FUNCTION outbox_internal.source_changes() IS
 'Event trigger: notes which live contracts a change of a source concerns. At commit the transaction fails when one of them would not work any more; a source whose name another table got leaves a gap';
 
 CREATE EVENT TRIGGER outbox_source_changes ON ddl_command_start
-    WHEN TAG IN ('ALTER TABLE', 'DROP INDEX',
+    WHEN TAG IN ('ALTER TABLE', 'ALTER INDEX', 'DROP INDEX',
         -- with CASCADE: what an index is built of
         'DROP ACCESS METHOD', 'DROP AGGREGATE', 'DROP COLLATION', 'DROP DOMAIN', 'DROP EXTENSION', 'DROP FUNCTION', 'DROP OPERATOR',
         'DROP OPERATOR CLASS', 'DROP OPERATOR FAMILY', 'DROP OWNED', 'DROP ROUTINE', 'DROP SCHEMA', 'DROP TYPE')

@@ -145,7 +145,8 @@ concerned_tables(Node *parsetree, bool *renames)
 				name = ((AlterTableStmt *) parsetree)->relation;
 			break;
 		case T_RenameStmt:
-			*renames = ((RenameStmt *) parsetree)->renameType == OBJECT_TABLE;
+			/* ALTER INDEX renames tables, too */
+			*renames = ((RenameStmt *) parsetree)->renameType == OBJECT_TABLE || ((RenameStmt *) parsetree)->renameType == OBJECT_INDEX;
 			name = ((RenameStmt *) parsetree)->relation;
 			break;
 		case T_AlterObjectSchemaStmt:

@@ -144,6 +144,19 @@ SELECT outbox.enable('ds_head');
 INSERT INTO head VALUES (6, 'captured');
 SELECT aggregateid FROM outbox.event_json WHERE contract = 'ds_head' ORDER BY seq;
 SELECT state, advice FROM outbox.status WHERE name = 'ds_head';
+\echo as well when the table is called an index
+CREATE TABLE head_new (LIKE head INCLUDING ALL);
+BEGIN;
+ALTER INDEX head RENAME TO head_old2;
+ALTER INDEX head_new RENAME TO head;
+COMMIT;
+SELECT contract, source, reason, detail FROM outbox.gap WHERE contract = 'ds_head' AND resolved_at IS NULL;
+BEGIN;
+ALTER INDEX head RENAME TO head_new;
+ALTER INDEX head_old2 RENAME TO head;
+COMMIT;
+DROP TABLE head_new;
+DELETE FROM outbox.gap WHERE contract = 'ds_head' AND resolved_at IS NULL;
 \echo a name alone that changes is followed; and a schema
 ALTER TABLE head RENAME TO head_named;
 ALTER TABLE head_named SET SCHEMA public;
