@@ -39,7 +39,7 @@ static void run_plan(OutboxKeyQuery *query, TupleTableSlot *row, OutboxTouchCall
 static void fill_parameters(OutboxKeyQuery *query, TupleTableSlot *row);
 static void run_statement(OutboxKeyQuery *query, KeyReceiver *receiver);
 static CachedPlan *look_with_plan(OutboxKeyQuery *query, OutboxLook *look);
-static CachedPlan *enter_with_plan(OutboxKeyQuery *query, OutboxLook *look);
+static CachedPlan *enter_with_plan(OutboxKeyQuery *query, OutboxLook *look, bool *planned);
 static bool receive_key(TupleTableSlot *slot, DestReceiver *self);
 static void ignore_startup(DestReceiver *self, int operation, TupleDesc desc);
 static void ignore_end(DestReceiver *self);
@@ -151,30 +151,29 @@ run_statement(OutboxKeyQuery *query, KeyReceiver *receiver)
 static CachedPlan *
 look_with_plan(OutboxKeyQuery *query, OutboxLook *look)
 {
-	const CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(query->plan));
-	int generation = source->generation;
-	CachedPlan *plan = enter_with_plan(query, look);
+	bool planned;
+	CachedPlan *plan = enter_with_plan(query, look, &planned);
 	OutboxLook planning;
 
-	if (source->generation == generation)
+	if (!planned)
 		return plan;
 	ReleaseCachedPlan(plan, CurrentResourceOwner);
 	PopActiveSnapshot();
 	OutboxLookLeave(look);
 	planning = *look;
-	plan = enter_with_plan(query, look);
+	plan = enter_with_plan(query, look, &planned);
 	OutboxLookClose(&planning);
 	return plan;
 }
 
 static CachedPlan *
-enter_with_plan(OutboxKeyQuery *query, OutboxLook *look)
+enter_with_plan(OutboxKeyQuery *query, OutboxLook *look, bool *planned)
 {
 	look->owner = NULL;
 	OutboxLookEnter(look, CurrentResourceOwner);
 	OutboxLookAwaitRoom(query->ntables, outbox_flush_timeout);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	return OutboxCachedPlanByIndex(linitial(SPI_plan_get_plan_sources(query->plan)), query->params);
+	return OutboxCachedPlanByIndex(linitial(SPI_plan_get_plan_sources(query->plan)), query->params, planned);
 }
 
 static void

@@ -23,7 +23,7 @@ extern bool OutboxIndexHasExpressions(Relation index);
 /* ---- plan_by_index.c: Planning a contract's query so that an index leads to every row. ---- */
 
 extern PlannedStmt *OutboxPlanByIndex(const Query *query, const char *text, const char *subject);
-extern CachedPlan *OutboxCachedPlanByIndex(CachedPlanSource *source, ParamListInfo params);
+extern CachedPlan *OutboxCachedPlanByIndex(CachedPlanSource *source, ParamListInfo params, bool *planned);
 
 /* ---- plan_check.c: Which tables does a plan scan? ---- */
 

@@ -64,9 +64,13 @@ OutboxPlanByIndex(const Query *query, const char *text, const char *subject)
 	OutboxRefuseScans(query, text, subject, scanned);
 }
 
-/* The plan of a saved statement that OutboxPlanByIndex accepted, made in the same way; the caller releases it. */
+/*
+ * The plan of a saved statement that OutboxPlanByIndex accepted, made in the
+ * same way; the caller releases it. *planned: it was made now, and what planning
+ * locked is locked too.
+ */
 CachedPlan *
-OutboxCachedPlanByIndex(CachedPlanSource *source, ParamListInfo params)
+OutboxCachedPlanByIndex(CachedPlanSource *source, ParamListInfo params, bool *planned)
 {
 	planner_hook_type caller = planner_hook;
 	CachedPlan *plan;
@@ -76,6 +80,7 @@ OutboxCachedPlanByIndex(CachedPlanSource *source, ParamListInfo params)
 	PG_TRY();
 	{
 		plan = GetCachedPlan(source, params, CurrentResourceOwner, NULL);
+		*planned = planner_hook != plan_saved;
 	}
 	PG_FINALLY();
 	{
