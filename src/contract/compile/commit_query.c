@@ -4,15 +4,15 @@
  *	  A contract that is evaluated at commit: its view as one query for
  *	  many keys.
  *
- * The plan is made once, for any keys, and outlives the transaction; the cache
- * replans when a relation, function or type behind it changes. Everything that
- * must not happen at commit is refused here, so that it is an error of the
- * migration and not a dead letter at night.
+ * The plan is made once for any keys and outlives the transaction. The cache plans
+ * again when a relation, function or type behind the query changes. Whatever must
+ * not happen at commit is refused here: it is an error of the migration, and not a
+ * dead letter at night.
  *
- * A *lookup key* is a row of values of the root's own columns, those that the
- * contract's key expressions read, in key order. It finds a contract row by an
- * index of the root even when the key shows a cast of the column; it is what
- * sources queue and what the aggregate lock is taken on.
+ * A *lookup key* is a row of values of the root's own columns: those that the
+ * contract's key expressions read, in key order. It finds a row of the contract by
+ * an index of the root even when the key shows a cast of the column. Sources queue
+ * lookup keys, and the aggregate lock is taken on them.
  *
  *-------------------------------------------------------------------------
  */
@@ -39,12 +39,12 @@
 #include "contract/view/view.h"
 #include "util/util.h"
 
-/* What put_values knows of the root's row. */
+/* The columns of the root's row whose values are known, for put_values(). */
 typedef struct LookupValues
 {
 	const OutboxCommitQuery *query;
 	const Datum *values;
-	bool unknown; /* another column is needed */
+	bool unknown; /* a column is needed whose value is not known */
 } LookupValues;
 
 static OutboxCommitQuery *plan_query(const OutboxContractConfig *config, const Bitmapset *used, MemoryContext target);
@@ -55,13 +55,15 @@ static Node *put_values(Node *node, void *arg);
 static List *all_relations(const OutboxViewSurvey *survey, const PlannedStmt *plan);
 
 /*
- * Analyses and plans the view in the current memory context, as the view's
- * owner; needs an active snapshot; keeps no lock. Columns of the view that are not in `used`
- * (numbers from 0; NULL: all) are NULL in the result. Raises, naming construct
- * and remedy, for a view that cannot be read at commit: volatile functions,
- * foreign or temporary tables, row level security that applies to the owner, a
- * root that the key cannot be pushed down to, or a plan without an index on the
- * root's or a joined table's lookup (the hint is the CREATE INDEX).
+ * Analyses and plans the view in the current memory context, as the view's owner.
+ * Needs an active snapshot. Columns of the view that are not in `used` (numbers
+ * from 0; NULL: all) are NULL in the result. Keeps no lock.
+ *
+ * Raises, naming the construct and the remedy, for a view that cannot be read at
+ * commit. It may have volatile functions, foreign or temporary tables, row level
+ * security that applies to the owner, or a root that the key cannot be pushed down
+ * to. Or the plan has no index on the lookup of the root or of a joined table; the
+ * hint is then the CREATE INDEX.
  */
 OutboxCommitQuery *
 OutboxPlanCommitQuery(const OutboxContractConfig *config, const Bitmapset *used)
@@ -84,7 +86,7 @@ OutboxPlanCommitQuery(const OutboxContractConfig *config, const Bitmapset *used)
 	return query;
 }
 
-/* Its parameters for these keys, each the values of its lookup columns. */
+/* The query's parameters for these keys: an array of values for each lookup column. In the current memory context. */
 ParamListInfo
 OutboxCommitQueryParameters(const OutboxCommitQuery *query, Datum *const *keys, int nkeys)
 {
@@ -110,8 +112,9 @@ OutboxCommitQueryParameters(const OutboxCommitQuery *query, Datum *const *keys, 
 }
 
 /*
- * The root's columns that make up the lookup key (of Var *), without planning;
- * on the same terms. *conditions: what the view demands of the root's rows.
+ * The root's columns that make up the lookup key (of Var *), without planning.
+ * *conditions: those that all rows of the root in the view fulfil. Raises as
+ * OutboxPlanCommitQuery() does for a root that the key cannot be pushed down to.
  */
 List *
 OutboxLookupColumns(const OutboxContractConfig *config, List **conditions)
@@ -127,7 +130,8 @@ OutboxLookupColumns(const OutboxContractConfig *config, List **conditions)
 }
 
 /*
- * Raises unless the key comes from the root and is unique there: the part of the above that looks at no index but the root's.
+ * Raises unless the key comes from the root and is unique there. Looks at no
+ * indexes but the root's.
  */
 void
 OutboxProveCommitKey(const OutboxContractConfig *config)
@@ -140,8 +144,10 @@ OutboxProveCommitKey(const OutboxContractConfig *config)
 }
 
 /*
- * The values of the contract's key columns of the row with the lookup key, in key order, with the runner's rights. In
- * memory of the current context. False: they are not to be had without the row. May raise as the key's expressions may.
+ * Computes the values of the contract's key columns from a lookup key, in key
+ * order and with the runner's rights. They are allocated in the current memory
+ * context. False: a key column cannot be computed without the row. May raise as
+ * the key's expressions may.
  */
 bool
 OutboxKeyFromLookup(const OutboxContractConfig *config, const OutboxCommitQuery *query, const OutboxRunner *runner,
@@ -170,14 +176,14 @@ OutboxKeyFromLookup(const OutboxContractConfig *config, const OutboxCommitQuery 
 		int i = foreach_current_index(lc);
 		ExprState *state = ExecInitExpr(expression_planner(lfirst(lc)), NULL);
 
-		/* its results stay in the context */
+		/* the result stays in the current memory context */
 		values[i] = ExecEvalExprSwitchContext(state, econtext, &isnull[i]);
 	}
 	OutboxEvaluationEnd(&evaluation);
 	return true;
 }
 
-/* The root's columns of an expression -> their values. */
+/* Replaces the root's columns in an expression by their values. */
 static Node *
 put_values(Node *node, void *arg)
 {
@@ -200,7 +206,7 @@ put_values(Node *node, void *arg)
 	return copyObject(node);
 }
 
-/* What a row of the lookup columns (of Var *) looks like. */
+/* The descriptor of a row of the lookup columns (of Var *). In the current memory context. */
 TupleDesc
 OutboxLookupDesc(Oid root, const List *columns)
 {
@@ -220,7 +226,7 @@ OutboxLookupDesc(Oid root, const List *columns)
 	return desc;
 }
 
-/* In scratch memory; the result is copied to `target`. */
+/* Plans in the current memory context, which is scratch. The result is copied to `target`. */
 static OutboxCommitQuery *
 plan_query(const OutboxContractConfig *config, const Bitmapset *used, MemoryContext target)
 {
@@ -282,7 +288,7 @@ prove_key(const OutboxContractConfig *config, const OutboxRootPath *path)
 		OutboxCheckKeyReads(config->view, config->root, list_length(reads), config->root_key);
 }
 
-/* A column appended to the view after its schemas were pinned must neither cost nor fail. */
+/* Makes unused columns NULL: a column that is appended to the view after its schemas were pinned must neither cost nor fail. */
 static void
 drop_unused_columns(Query *query, const Bitmapset *used)
 {
@@ -300,7 +306,7 @@ drop_unused_columns(Query *query, const Bitmapset *used)
 	}
 }
 
-/* The views, their tables, and the tables' partitions. */
+/* The OIDs of the views, of their tables and of the tables' partitions. */
 static List *
 all_relations(const OutboxViewSurvey *survey, const PlannedStmt *plan)
 {

@@ -24,7 +24,7 @@
 #include "contract/environment/environment.h"
 #include "contract/reach/reach.h"
 
-/* ---- commit_query.c: A contract that is evaluated at commit: its view as one query for many keys. ---- */
+/* ---- commit_query.c: The view of a contract that is evaluated at commit, as one query for many keys. ---- */
 
 typedef struct OutboxCommitQuery
 {
@@ -87,7 +87,7 @@ typedef struct OutboxCompiledContract
 	TupleDesc row_desc;
 	bool *compared; /* per column: part of a pinned schema, so of the rows' equality */
 	int nkey;
-	int *key; /* column numbers (from 0), as the next */
+	int *key; /* column numbers (from 0), as in `aggregate` */
 	int naggregate;
 	int *aggregate;
 	Oid *aggregate_base;     /* base types of these columns */
@@ -135,9 +135,7 @@ extern OutboxAvroColumn *OutboxContractColumns(const OutboxContractConfig *confi
 											   const OutboxEventTypeConfig *type, int *ncolumns);
 extern char *OutboxDraftSchema(const OutboxContractConfig *config, const OutboxEventTypeConfig *type);
 
-/* ----
- * touch.c: Which rows of a contract that is evaluated at commit a changed row of one of its sources touches.
- * ---- */
+/* ---- touch.c: Which rows of a contract that is evaluated at commit a changed row touches. ---- */
 
 typedef struct OutboxTouch OutboxTouch;
 
@@ -153,7 +151,7 @@ extern bool OutboxTouchReadsEqual(OutboxTouch *touch, TupleTableSlot *before, Tu
 extern void OutboxTouchKeys(OutboxTouch *touch, TupleTableSlot *row, OutboxTouchCallback add, void *arg);
 extern const char *OutboxTouchMissingColumn(const OutboxTouch *touch, TupleTableSlot *row);
 
-/* ---- cache.c: Compiled contracts of this backend, by trigger and relation. ---- */
+/* ---- cache.c: Compiled contracts of this backend, by trigger and relation or by name. ---- */
 
 typedef enum OutboxContractState
 {
@@ -161,7 +159,7 @@ typedef enum OutboxContractState
 	OUTBOX_CONTRACT_DISABLED,  /* configured, switched off */
 	OUTBOX_CONTRACT_FOREIGN,   /* the relation is no source of the contract, or of any */
 	OUTBOX_CONTRACT_MISSING,   /* it is a source, but no contract has the trigger's name */
-	OUTBOX_CONTRACT_RESTORING, /* the rows that are written are those of a restore */
+	OUTBOX_CONTRACT_RESTORING, /* a restore is writing the rows */
 	OUTBOX_CONTRACT_DETACHED,  /* its view is away, see outbox.detach() */
 	OUTBOX_CONTRACT_BROKEN     /* cannot be compiled: error says why */
 } OutboxContractState;
@@ -173,7 +171,7 @@ typedef struct OutboxCachedContract
 	OutboxTouch *touch;               /* READY: of a source of a contract evaluated at commit (compiled is NULL then) */
 	OutboxContractConfig *config;     /* all but MISSING; may be NULL for BROKEN */
 	ErrorData *error;                 /* BROKEN */
-	bool owner_changed;               /* BROKEN: only because somebody else owns the view, which is no fault of the writer */
+	bool owner_changed;               /* BROKEN: only because the view has another owner, which is no fault of the writer */
 } OutboxCachedContract;
 
 extern OutboxCachedContract *OutboxContractAcquire(const Trigger *trigger, Relation rel);

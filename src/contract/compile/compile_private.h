@@ -30,9 +30,7 @@ extern void OutboxCheckViewThere(const OutboxContractConfig *config);
 
 extern void OutboxPlanExpressions(OutboxCompiledContract *contract, OutboxViewExpansion *expansion, const OutboxRunner *runner);
 
-/* ----
- * touch.c: Which rows of a contract that is evaluated at commit a changed row of one of its sources touches.
- * ---- */
+/* ---- touch.c: Which rows of a contract that is evaluated at commit a changed row touches. ---- */
 
 extern MemoryContext OutboxTouchContext(const OutboxTouch *touch);
 extern const List *OutboxTouchTypes(const OutboxTouch *touch);

@@ -37,7 +37,10 @@ nested_required(const OutboxContractConfig *config, const char *column)
 	return fields;
 }
 
-/* The columns of the contract's view for the schema of one event type (type may be NULL). */
+/*
+ * The columns of the contract's view as fields of the schema of one event type, then its previous_* fields. `type` may
+ * be NULL: the view's columns alone. In the current memory context; locks the view where that takes no waiting.
+ */
 OutboxAvroColumn *
 OutboxContractColumns(const OutboxContractConfig *config, const OutboxEventTypeConfig *type, int *ncolumns)
 {
@@ -79,7 +82,7 @@ OutboxContractColumns(const OutboxContractConfig *config, const OutboxEventTypeC
 	return columns;
 }
 
-/* The schema of an event type as the view stands now. */
+/* The schema of an event type as the view stands now, palloc'd. Raises for columns without an Avro type. */
 char *
 OutboxDraftSchema(const OutboxContractConfig *config, const OutboxEventTypeConfig *type)
 {
@@ -88,7 +91,7 @@ OutboxDraftSchema(const OutboxContractConfig *config, const OutboxEventTypeConfi
 	OutboxEvaluation evaluation;
 	char *schema;
 
-	/* checks of domains are planned when they are looked at */
+	/* the checks of domains are planned meanwhile, which may run code */
 	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
 	columns = OutboxContractColumns(config, type, &ncolumns);
 	schema = OutboxAvroBuildSchema(get_rel_name(config->view), config->name_space, type->name,

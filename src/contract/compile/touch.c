@@ -4,10 +4,10 @@
  *	  Which rows of a contract that is evaluated at commit a changed row of
  *	  one of its sources touches.
  *
- * A row of the root touches the contract row of its own lookup columns; a row
- * of a child what its key_query says. An update of columns that neither the
- * view nor the key_query reads touches nothing: that is told by comparing
- * tuples, before anything is evaluated.
+ * A row of the root touches the contract row of its own lookup columns. A row of a
+ * child touches the rows whose keys its key_query returns. An update of columns
+ * that neither the view nor the key_query reads touches nothing. Comparing tuples
+ * shows that, before anything is evaluated.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,7 +37,7 @@ struct OutboxTouch
 	TupleDesc lookup_desc;
 	AttrNumber *columns;   /* root: the lookup columns */
 	bool *null_is_trouble; /* root: may a row with NULL there be in the view? */
-	bool unique;           /* root: has every row a key of its own, in the view or not? */
+	bool unique;           /* root: every row, in the view or not, has a key of its own */
 	bool may_raise;
 	const char *name;      /* of the contract */
 	OutboxKeyQuery *query; /* child */
@@ -55,9 +55,10 @@ static void note_reads(OutboxTouch *touch, const OutboxViewSurvey *survey, Oid s
 static Bitmapset *read_attributes(const OutboxTouch *touch, const OutboxViewSurvey *survey, Oid source, Relation rel);
 
 /*
- * Compiles what maps rows of `relation` (the root, a child, or a partition of
- * one) to lookup keys, in a child of CurrentMemoryContext. Terms as of
- * OutboxCompileContract.
+ * Compiles what maps the rows of `relation` to lookup keys. `relation` is the root,
+ * a child, or a partition of one. The result is in a child of CurrentMemoryContext
+ * (OutboxTouchContext()). Raises for a view or key_query that does not fit any
+ * more: where an error must not reach a writer, call this in a subtransaction.
  */
 OutboxTouch *
 OutboxCompileTouch(const OutboxContractConfig *config, Oid relation)
@@ -77,29 +78,28 @@ OutboxCompileTouch(const OutboxContractConfig *config, Oid relation)
 	return touch;
 }
 
-/*
- * For whoever keeps it: the context that owns it, the relations and the types
- * (of PlanInvalItem *) whose invalidation outdates it, and whether functions and
- * domains behind it changed.
- */
+/* The memory context that owns everything of the touch. Its parent is the caller's to change. */
 MemoryContext
 OutboxTouchContext(const OutboxTouch *touch)
 {
 	return touch->context;
 }
 
+/* The OIDs of the relations whose invalidation outdates the touch. */
 const List *
 OutboxTouchRelations(const OutboxTouch *touch)
 {
 	return touch->relations;
 }
 
+/* The types (of PlanInvalItem *) whose invalidation outdates the touch. */
 const List *
 OutboxTouchTypes(const OutboxTouch *touch)
 {
 	return touch->query ? OutboxKeyQueryTypes(touch->query) : NIL;
 }
 
+/* False: a function or domain behind the touch has changed. */
 bool
 OutboxTouchIsValid(const OutboxTouch *touch)
 {
@@ -107,9 +107,10 @@ OutboxTouchIsValid(const OutboxTouch *touch)
 }
 
 /*
- * Is a row that is inserted into the relation, the contract's root, the first
- * of its key? Not when a partial index proves the key: an inactive row may have
- * the key of an active one; nor when each partition has an index of its own.
+ * Is a row that is inserted into the relation, the contract's root, always the
+ * first one with its key? Not when a partial index proves the key: an inactive row
+ * may have the key of an active one. Not either when each partition has an index
+ * of its own.
  */
 bool
 OutboxTouchInsertIsNew(const OutboxTouch *touch)
@@ -117,21 +118,21 @@ OutboxTouchInsertIsNew(const OutboxTouch *touch)
 	return touch->query == NULL && touch->unique;
 }
 
-/* May computing keys raise, so that the caller guards it? */
+/* May OutboxTouchKeys() raise? Then the caller guards it. */
 bool
 OutboxTouchMayRaise(const OutboxTouch *touch)
 {
 	return touch->query && OutboxKeyQueryMayRaise(touch->query);
 }
 
-/* The lookup key's columns: types, lengths, collations. */
+/* The descriptor of a lookup key: types, lengths and collations of its columns. */
 TupleDesc
 OutboxTouchLookupDesc(const OutboxTouch *touch)
 {
 	return touch->lookup_desc;
 }
 
-/* True when no column that the contract or the key query reads differs between the rows. Never raises. */
+/* Have the rows the same bytes in all columns that the contract or the key_query reads? Never raises. */
 bool
 OutboxTouchReadsEqual(OutboxTouch *touch, TupleTableSlot *before, TupleTableSlot *after)
 {
@@ -139,9 +140,9 @@ OutboxTouchReadsEqual(OutboxTouch *touch, TupleTableSlot *before, TupleTableSlot
 }
 
 /*
- * Reports the lookup keys of a row: of the root its own columns, of a child
- * what its key_query gives, run as the contract's owner. Raises
- * program_limit_exceeded beyond max_fanout.
+ * Calls `add` for each lookup key of a row. A row of the root has one: its own
+ * columns. For a row of a child the key_query is run as the contract's owner, and
+ * may raise. Raises program_limit_exceeded for more than max_fanout keys.
  */
 void
 OutboxTouchKeys(OutboxTouch *touch, TupleTableSlot *row, OutboxTouchCallback add, void *arg)
@@ -163,9 +164,9 @@ OutboxTouchKeys(OutboxTouch *touch, TupleTableSlot *row, OutboxTouchCallback add
 }
 
 /*
- * The lookup column that is NULL in a row of the root, although such a row may
- * be in the view: it has no key and cannot be published. Otherwise NULL. Never
- * raises.
+ * The name of the lookup column that is NULL in a row of the root, although such a
+ * row may be in the view: the row has no key and cannot be published. NULL: there
+ * is none. Never raises.
  */
 const char *
 OutboxTouchMissingColumn(const OutboxTouch *touch, TupleTableSlot *row)
@@ -207,7 +208,7 @@ compile(OutboxTouch *touch, const OutboxContractConfig *config, Oid relation)
 	MemoryContextDelete(scratch);
 }
 
-/* Itself, or the partitioned table that it belongs to. */
+/* The source that the relation is, or is a partition of. */
 static OutboxSourceConfig *
 find_source(const OutboxContractConfig *config, Oid relation)
 {
@@ -223,7 +224,7 @@ find_source(const OutboxContractConfig *config, Oid relation)
 	elog(ERROR, "relation %u is no source of contract \"%s\"", relation, config->name);
 }
 
-/* By name, because a partition numbers its columns in its own way. */
+/* Finds the lookup columns in the relation. By name, because a partition numbers its columns in its own way. */
 static void
 find_columns(OutboxTouch *touch, Oid root, Oid relation, const List *conditions)
 {
@@ -244,8 +245,10 @@ find_columns(OutboxTouch *touch, Oid root, Oid relation, const List *conditions)
 }
 
 /*
- * Within one partition is not enough: the row may have been in another one, from which the transaction deletes it later.
- * Waits for nobody who alters the partitioned table: then the rows before are read.
+ * Has every row of the root a key of its own? Unique within one partition is not
+ * enough: the row may have been in another one, from which the transaction deletes
+ * it later. Does not wait for somebody who alters the partitioned table: the answer
+ * is then no, which costs a read of the row before.
  */
 static bool
 is_unique(Oid root, Oid relation, const List *reads)
@@ -290,9 +293,9 @@ note_reads(OutboxTouch *touch, const OutboxViewSurvey *survey, Oid source, Oid r
 }
 
 /*
- * The relation's attribute numbers. All of them when the view reads a whole
- * row, a system column or a column without storage, or calls a function that
- * may read the source behind our back.
+ * The attribute numbers of the relation that the view reads. All of them when the
+ * view reads a whole row, a system column or a column without storage, or calls a
+ * function that may read the source by itself.
  */
 static Bitmapset *
 read_attributes(const OutboxTouch *touch, const OutboxViewSurvey *survey, Oid source, Relation rel)

@@ -3,11 +3,11 @@
  * derived_key.c
  *	  Could two rows of the source have the same key?
  *
- * A proven key reads all columns of a unique index, but what it makes of them
- * may be coarser: btrim(cust_no) is one key for 'C1' and ' C1'. Legacy keys are
- * padded that way and nobody has both, so it is allowed; status advises to make
- * sure. The advice is not given when the key's plain columns are unique
- * alone, or when a unique index is over the very expressions.
+ * A proven key reads all columns of a unique index. But its expressions may map two
+ * rows to one key: btrim(cust_no) is the same for 'C1' and ' C1'. Legacy keys are
+ * padded that way, and nobody has both, so it is allowed. outbox.status advises to
+ * make sure. There is no such advice when the key's plain columns are unique by
+ * themselves, or when a unique index is over the same expressions.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,8 +38,9 @@ static bool keeps_apart(Oid function);
 static bool index_keeps_apart(Relation index, const List *expressions, const List *plain);
 
 /*
- * Notes in outbox_internal.contract which columns of a proven key could make one key of
- * two rows. For create_contract() and enable(): raises what OutboxRootKey raises.
+ * Notes in outbox_internal.contract which columns of a proven key could make one
+ * key of two rows. For create_contract() and enable(). Raises as OutboxRootKey()
+ * does.
  */
 void
 OutboxNoteDerivedKey(const OutboxContractConfig *config)
@@ -63,7 +64,7 @@ OutboxNoteDerivedKey(const OutboxContractConfig *config)
 						 lengthof(args), args);
 }
 
-/* The key's columns that are not plain ones, when it takes them to tell rows apart. */
+/* The key's columns that are not plain, when only they tell rows apart; otherwise NIL. */
 static List *
 derived_columns(const OutboxContractConfig *config, List *expressions, const List *conditions)
 {
@@ -100,7 +101,7 @@ derived_columns(const OutboxContractConfig *config, List *expressions, const Lis
 	return apart ? NIL : derived;
 }
 
-/* Indexes' expressions are simplified and have one relation. */
+/* The expression in the form of an index's: simplified, over entry 1. */
 static Node *
 as_in_index(Node *expression)
 {
@@ -111,7 +112,7 @@ as_in_index(Node *expression)
 	return eval_const_expressions(NULL, expression);
 }
 
-/* The column whose every value has a value of its own in the expression, or NULL. */
+/* The column whose values the expression maps to different values, or NULL. */
 static Var *
 plain_column(Node *node)
 {
@@ -143,7 +144,7 @@ plain_column(Node *node)
 	}
 }
 
-/* Casts to a wider type. char(n) loses blanks that its unique index does not count either. */
+/* Does the cast map different values to different values? char(n) loses blanks, which its unique index ignores, too. */
 static bool
 keeps_apart(Oid function)
 {
@@ -159,8 +160,8 @@ keeps_apart(Oid function)
 }
 
 /*
- * Is the index unique over columns and expressions that the key tells apart?
- * Whether they may be NULL does not matter: a key never is.
+ * Is the index unique, over columns and expressions that are all in the key? NULLs
+ * do not matter: a key has none.
  */
 static bool
 index_keeps_apart(Relation index, const List *expressions, const List *plain)

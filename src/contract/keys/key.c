@@ -3,13 +3,15 @@
  * key.c
  *	  Proving that a contract's key is unique.
  *
- * A key is accepted when the source columns that its expressions read contain
- * all columns of a valid, immediate unique index over columns that are not NULL
- * in the view, or with NULLS NOT DISTINCT. A partial one will do when all rows
- * of the view are in it. Order per key rests on the index: writers of one key
- * queue on one entry of it. An expression such as btrim(cust_no) may map two rows to one key; that
- * is accepted, because legacy keys are padded that way, and derived_key.c makes
- * an advice of it.
+ * A key is accepted when its expressions read all columns of a unique index. The
+ * index must be valid and immediate. Its columns must not be NULL in the view, or
+ * it must have NULLS NOT DISTINCT. A partial index is enough when all rows of the
+ * view are in it. Order per key rests on the index: writers of one key queue on
+ * one entry of it.
+ *
+ * An expression such as btrim(cust_no) may map two rows to one key. That is
+ * accepted, because legacy keys are padded that way; derived_key.c makes an advice
+ * of it.
  *
  *-------------------------------------------------------------------------
  */
@@ -43,7 +45,7 @@ typedef enum IndexVerdict
 	INDEX_PROVES
 } IndexVerdict;
 
-/* What is known of a key. */
+/* A key, for the judgement of indexes. */
 typedef struct KeyFacts
 {
 	Oid root;
@@ -62,8 +64,8 @@ OUTBOX_NORETURN static void report_nullable(Relation root, const char *key, cons
 static void report_unproven(Relation root, IndexVerdict best, const List *key, const List *nullable);
 
 /*
- * The columns (of char *) of a unique index of the root that the expressions
- * of the contract's key columns read completely. Raises with what is missing
+ * The columns (of char *) of a unique index of the root that the expressions of the
+ * contract's key columns read completely. Raises an error that says what is missing
  * when there is none.
  */
 List *
@@ -73,8 +75,8 @@ OutboxProveKey(const OutboxViewExpansion *expansion, const List *key)
 }
 
 /*
- * The same for a key that is known to read these columns (of char *) of the
- * root, in a view whose rows fulfil these conditions (root_condition.h).
+ * As OutboxProveKey(), for a key that reads these columns (of char *) of the root,
+ * in a view whose rows fulfil these conditions (root_condition.c).
  */
 List *
 OutboxProveUnique(Oid root_oid, const List *reads, const List *conditions, const List *key)
@@ -90,7 +92,7 @@ OutboxProveUnique(Oid root_oid, const List *reads, const List *conditions, const
 	return columns;
 }
 
-/* Do these columns (of char *) of the root contain such an index? */
+/* Do these columns (of char *) of the root contain all columns of an index that proves a key? Never raises for a missing one. */
 bool
 OutboxIsUnique(Oid root_oid, const List *reads, const List *conditions)
 {
@@ -103,7 +105,7 @@ OutboxIsUnique(Oid root_oid, const List *reads, const List *conditions)
 	return unique;
 }
 
-/* Has each row of this table (the root, or a partition) other values there than all others, in the view or not? */
+/* Do these columns tell all rows of the table apart, in the view or not? The table is the root, or a partition of it. */
 bool
 OutboxIsUniqueTable(Oid table_oid, const List *reads)
 {
@@ -117,9 +119,9 @@ OutboxIsUniqueTable(Oid table_oid, const List *reads)
 }
 
 /*
- * Which rows of a table (the root, or a partition) have a key that is proven:
- * the condition of the partial index that proves it, over entry 1 as the table;
- * NIL: all. `root`, reads and conditions as above.
+ * Which rows of a table (the root, or a partition of it) have a proven key? The
+ * condition of the partial index that proves the key, over entry 1 as the table;
+ * NIL: all rows have. `reads` and `conditions` are as for OutboxProveUnique().
  */
 List *
 OutboxKeyPredicate(Oid table_oid, Oid root, const List *reads, const List *conditions)
@@ -152,7 +154,7 @@ judge_root(Relation root, const KeyFacts *facts, List **columns)
 	return verdict;
 }
 
-/* The table's best index. *columns as of judge_index. */
+/* The verdict on the table's best index. *columns is as in judge_index(). */
 static IndexVerdict
 judge_table(Relation table, const KeyFacts *facts, List **columns)
 {
@@ -177,10 +179,10 @@ judge_table(Relation table, const KeyFacts *facts, List **columns)
 }
 
 /*
- * A unique index of a partitioned table always has the partition key in it. A
- * key that is to stay the same when its row moves is proven by an index of
- * every partition instead; that no two partitions have the same key is then
- * the application's word.
+ * The verdict on indexes of the partitions, the worst of all. A unique index of a
+ * partitioned table always contains the partition key. A key that must stay the
+ * same when its row moves is proven by an index of every partition instead. Then
+ * the application guarantees that no two partitions have the same key.
  */
 static IndexVerdict
 judge_partitions(Relation root, const KeyFacts *facts, List **columns)
@@ -207,8 +209,8 @@ judge_partitions(Relation root, const KeyFacts *facts, List **columns)
 }
 
 /*
- * Raises when the key reads fewer columns of the root than those that once
- * proved it. Which ones is not compared: they may be renamed under the view.
+ * Raises when the key reads fewer columns of the root than those that once proved
+ * it. Names are not compared: columns may be renamed under the view.
  */
 void
 OutboxCheckKey(const OutboxViewExpansion *expansion, const List *key, const List *root_key)
@@ -253,7 +255,7 @@ key_reads(const OutboxViewExpansion *expansion, const List *key)
 	return names;
 }
 
-/* *columns: all of the index's columns when it proves or is partial, the nullable ones when it would prove. */
+/* Judges an index. *columns: all of its columns when it proves the key or is partial; the nullable ones when only they prevent a proof. */
 static IndexVerdict
 judge_index(Relation table, Relation index, const KeyFacts *facts, List **columns)
 {
@@ -284,7 +286,7 @@ judge_index(Relation table, Relation index, const KeyFacts *facts, List **column
 	return INDEX_NULLABLE;
 }
 
-/* Of the rows in the view. */
+/* May the column be NULL in a row of the view? */
 static bool
 holds_all_rows(Relation table, Relation index, const KeyFacts *facts)
 {
@@ -300,7 +302,7 @@ holds_all_rows(Relation table, Relation index, const KeyFacts *facts)
 	return predicate_implied_by(predicate, conditions, false);
 }
 
-/* The condition that a partial index over these columns has, as the view should have it. */
+/* The condition of a partial index over these columns, as text for the view's WHERE clause. */
 static char *
 partial_hint(Relation root, const List *columns)
 {

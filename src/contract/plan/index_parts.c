@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * index_parts.c
- *	  Predicates and expressions of indexes, of which the functions may run.
+ *	  Predicates and expressions of indexes whose functions may run.
  *
- * The server simplifies them when it is asked for them, and so runs functions
- * in them that have constant arguments. An index is the table owner's: asked
- * as the view's owner, its functions would run with the rights of that one. So
- * they are looked at first as the catalog has them. An index with functions
- * of others proves nothing, and is no fault of a contract either: nobody needs
- * it.
+ * The server simplifies the expressions of an index when it is asked for them, and
+ * so runs functions in them that have constant arguments. An index belongs to the
+ * table's owner. When the view's owner asks, the functions would run with the
+ * rights of the view's owner. So the expressions are judged first, as they are
+ * stored in the catalog. An index with functions that may not run proves nothing.
+ * It is no fault of a contract either.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,8 +27,8 @@
 static bool may_run(Relation index, AttrNumber part);
 
 /*
- * False: functions of others are in them, which must not run with the rights
- * of the present user. As the server simplifies them otherwise.
+ * The predicate of an index, as the server simplifies it. False: it has functions
+ * that must not run with the rights of the present user.
  */
 bool
 OutboxIndexPredicate(Relation index, List **predicate)
@@ -39,6 +39,7 @@ OutboxIndexPredicate(Relation index, List **predicate)
 	return true;
 }
 
+/* The expressions of an index, as the server simplifies them. False as for OutboxIndexPredicate(). */
 bool
 OutboxIndexExpressions(Relation index, List **expressions)
 {
@@ -48,6 +49,7 @@ OutboxIndexExpressions(Relation index, List **expressions)
 	return true;
 }
 
+/* Has the index expressions? Runs nothing. */
 bool
 OutboxIndexHasExpressions(Relation index)
 {

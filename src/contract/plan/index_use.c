@@ -1,12 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * index_use.c
- *	  Does a scan of an index read what belongs to one key, however large its
- *	  table is?
+ *	  Is a scan of an index bounded by the key, however large the table is?
  *
- * This is the rule by which contracts are accepted, and by which their plans
- * are made; nothing else decides. It looks at the index and at its conditions,
- * never at costs, sizes or statistics.
+ * This rule alone decides which contracts are accepted, and how their plans are
+ * made. It looks at the index and at the conditions of the scan, never at costs,
+ * sizes or statistics.
  *
  * A condition on a later column of a btree does not help: the whole index is
  * read then. A constant alone does not help either: half of the orders may be
@@ -27,7 +26,7 @@ static void note_operator(OutboxIndexUse *use, OutboxColumnUse *column, Oid oper
 static bool has_value_of_key(Node *node, void *context);
 static int equal_columns(const OutboxIndexUse *use, bool *bound);
 
-/* Notes a condition on a column (from 0) of the index, which belongs to this operator family. */
+/* Notes a condition of the scan on a column of the index. `column`: its number from 0; `opfamily`: its operator family. */
 void
 OutboxNoteCondition(OutboxIndexUse *use, int column, const Node *condition, Oid opfamily)
 {
@@ -58,9 +57,10 @@ OutboxNoteCondition(OutboxIndexUse *use, int column, const Node *condition, Oid 
 }
 
 /*
- * Are the rows bounded by the key? A btree must be entered by equality of its
- * first columns, one of which has a value of the key; a value between two such
- * will do, and so will constants for a whole unique index.
+ * Are the rows bounded by the key? In a btree the first columns must be compared
+ * by equality, one of them with a value of the key. The next column may instead be
+ * between two values of the key. Constants for all columns of a unique index are
+ * enough, too.
  */
 bool
 OutboxIndexIsBounded(const OutboxIndexUse *use)
@@ -89,7 +89,7 @@ OutboxIndexIsBounded(const OutboxIndexUse *use)
 	}
 }
 
-/* Does every row that the scan meets fulfil its conditions? Then a LIMIT above it bounds the scan. */
+/* Does every row that the scan reads fulfil its conditions? Then a LIMIT above bounds the scan. */
 bool
 OutboxIndexIsTight(const OutboxIndexUse *use)
 {
@@ -119,7 +119,7 @@ note_operator(OutboxIndexUse *use, OutboxColumnUse *column, Oid operator, Oid op
 	column->above |= strategy == BTGreaterStrategyNumber || strategy == BTGreaterEqualStrategyNumber;
 }
 
-/* A parameter, or while planning the column of another table. */
+/* Is there a parameter, or, while planning, a column of another table? */
 static bool
 has_value_of_key(Node *node, void *context)
 {
@@ -128,7 +128,7 @@ has_value_of_key(Node *node, void *context)
 	return IsA(node, Param) || IsA(node, Var) || expression_tree_walker(node, has_value_of_key, context);
 }
 
-/* How many of the first columns are compared by equality; *bound: one of them with a value of the key. */
+/* How many of the first columns are compared by equality. *bound: one of them is compared with a value of the key. */
 static int
 equal_columns(const OutboxIndexUse *use, bool *bound)
 {

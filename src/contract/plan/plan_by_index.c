@@ -3,18 +3,18 @@
  * plan_by_index.c
  *	  Planning a contract's query so that an index leads to every row.
  *
- * A query is accepted when it can be planned so, whatever its tables hold. The
- * plan that was accepted is the plan that runs. It is first made with the
- * tables' statistics, which help to choose among several indexes. Should that
- * plan scan a table, it is made again without statistics, and with other limits
- * of the search for an order of joins.
+ * A query is accepted when it can be planned in this way, whatever its tables
+ * contain. The accepted plan is the one that runs. It is first made with the
+ * tables' statistics, which help to choose among several indexes. If that plan
+ * scans a table, the query is planned again without statistics, and with other
+ * limits of the search for an order of joins.
  *
  * An index that is younger than the oldest snapshot in use may be forbidden to
- * this transaction (indcheckxmin). It counts all the same: the query then runs
- * without it, slowly, until that snapshot is gone, and PostgreSQL marks the
- * plan as transient.
+ * this transaction (indcheckxmin). It counts nevertheless: until that snapshot is
+ * gone, the query runs slowly without it, and PostgreSQL marks the plan as
+ * transient.
  *
- * A query that is refused is planned with indexes that do not exist, one after
+ * When a query is refused, it is planned with indexes that do not exist, one after
  * the other. The error's hint names those that helped.
  *
  *-------------------------------------------------------------------------
@@ -46,10 +46,10 @@ static List *open_young_indexes(const List *relations);
 static PlannedStmt *plan_saved(OUTBOX_PLANNER_HOOK_ARGS);
 
 /*
- * Plans an analysed and rewritten query, which is kept as it is. Raises unless
- * every table is reached from the query's parameters through indexes: the
- * error names all tables that are not, and what would help. `subject` says
- * whose query it is ("the view \"x\"").
+ * Plans an analysed and rewritten query, which is not changed. Raises unless every
+ * table is reached from the query's parameters through indexes. The error names
+ * the tables that are not, and the remedy. `subject` says whose query it is ("the
+ * view \"x\"").
  */
 PlannedStmt *
 OutboxPlanByIndex(const Query *query, const char *text, const char *subject)
@@ -65,9 +65,8 @@ OutboxPlanByIndex(const Query *query, const char *text, const char *subject)
 }
 
 /*
- * The plan of a saved statement that OutboxPlanByIndex accepted, made in the
- * same way; the caller releases it. *planned: it was made now, and what planning
- * locked is locked too.
+ * The plan of a saved statement that OutboxPlanByIndex() accepted, made in the same way. The caller releases it.
+ * *planned: the plan was made now, and planning left its locks.
  */
 CachedPlan *
 OutboxCachedPlanByIndex(CachedPlanSource *source, ParamListInfo params, bool *planned)
@@ -90,7 +89,7 @@ OutboxCachedPlanByIndex(CachedPlanSource *source, ParamListInfo params, bool *pl
 	return plan;
 }
 
-/* In the first world in which nothing is scanned; otherwise in the last one. */
+/* Plans in the first world in which no table is scanned, or else in the last one. */
 static PlannedStmt *
 plan_best(const Query *query, const char *text, int cursor_options, List **scanned)
 {
@@ -107,7 +106,7 @@ plan_best(const Query *query, const char *text, int cursor_options, List **scann
 	return plan;
 }
 
-/* As a later transaction will plan it: not to be run. */
+/* Plans with young indexes, as a later transaction will. The plan must not be run. */
 static PlannedStmt *
 plan_with_young_indexes(const Query *query, const char *text, const PlannedStmt *plan)
 {
@@ -134,7 +133,7 @@ plan_with_young_indexes(const Query *query, const char *text, const PlannedStmt 
 	return result;
 }
 
-/* Those of the plan's tables, which the planner has locked. They stay open, so that their entries stay where they are. */
+/* The young indexes of the plan's tables, which the planner has locked. They stay open, so that their relcache entries stay. */
 static List *
 open_young_indexes(const List *relations)
 {
@@ -160,13 +159,13 @@ open_young_indexes(const List *relations)
 	return young;
 }
 
-/* Hook: the plan cache makes the plan of a saved statement anew. */
+/* A planner hook: the plan cache makes the plan of a saved statement. */
 static PlannedStmt *
 plan_saved(OUTBOX_PLANNER_HOOK_ARGS)
 {
 	List *scanned;
 
-	/* not for what functions plan meanwhile */
+	/* the hook is not for statements that functions plan meanwhile */
 	planner_hook = next_planner;
 	return plan_best(query, text, cursor_options, &scanned);
 }

@@ -3,7 +3,7 @@
  * plan_check.c
  *	  Which tables does a plan scan?
  *
- * Small tables are no exception: nothing keeps them small, and the remedy
+ * Small tables are no exception: nothing keeps them small, and an index on them
  * costs nothing.
  *
  *-------------------------------------------------------------------------
@@ -22,7 +22,7 @@
 
 #include "contract/plan/plan_private.h"
 
-/* Twice as many locks are those that a session always has room for (util/look.c). */
+/* A session always has room for twice as many locks (util/look.c). */
 #define MANY_PARTITIONS 24
 
 /* A plan on its way down. */
@@ -42,10 +42,10 @@ static bool bitmap_is_fine(PlanCheck *check, Plan *node);
 static Index named_entry(const PlannedStmt *plan, Index entry);
 
 /*
- * The tables that the plan reads in another way than through a bounded scan of
- * an index (index_use.h), one OID for each time it does; of a partition the
- * partitioned table. `trial_indexes` (of OutboxTrialIndex *) were there when
- * it was made.
+ * The tables that the plan reads otherwise than by bounded scans of indexes
+ * (index_use.c): an OID for each such reading. For a partition it is the OID of
+ * the partitioned table. `trial_indexes` (of OutboxTrialIndex *) existed when the
+ * plan was made.
  */
 List *
 OutboxScannedTables(const PlannedStmt *plan, const List *trial_indexes)
@@ -59,7 +59,7 @@ OutboxScannedTables(const PlannedStmt *plan, const List *trial_indexes)
 	return check.scanned;
 }
 
-/* limited: a LIMIT above stops the node after some of its rows. */
+/* Checks a node and those below it. `limited`: a LIMIT above stops the node after some of its rows. */
 static void
 check_node(PlanCheck *check, Plan *node, bool limited)
 {
@@ -115,7 +115,7 @@ check_children(PlanCheck *check, List *children, bool limited)
 		check_node(check, lfirst(lc), limited);
 }
 
-/* Does the node ask its left child for no more rows than a LIMIT? */
+/* Does the node ask its left child for no more rows than a LIMIT above asks of the node? */
 static bool
 is_limited(const Plan *node, bool limited)
 {
@@ -202,7 +202,7 @@ bitmap_is_fine(PlanCheck *check, Plan *node)
 	return false;
 }
 
-/* Of a partition, the entry of the table that the query names; a table that inherits has indexes of its own. */
+/* The entry itself, or for a partition that of the partitioned table in the query. A child by inheritance has indexes of its own. */
 static Index
 named_entry(const PlannedStmt *plan, Index entry)
 {
@@ -221,11 +221,10 @@ named_entry(const PlannedStmt *plan, Index entry)
 }
 
 /*
- * "t" (500), "u" (40): the partitioned tables of which the plan reads so many
- * partitions that a reading takes more locks than a session has, and how many.
- * NULL: there is none.
- *
- * Those that the planner has pruned, for a constant of the view, are not in the plan.
+ * The partitioned tables of which the plan reads so many partitions that a reading
+ * takes more locks than a session has, and how many: '"t" (500), "u" (40)'. NULL:
+ * there is none. Partitions that the planner prunes for a constant of the view do
+ * not count. The text is palloc'd.
  */
 char *
 OutboxManyPartitions(const PlannedStmt *plan)

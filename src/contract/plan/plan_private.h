@@ -21,14 +21,14 @@ OUTBOX_NORETURN extern void OutboxRefuseScans(const Query *query, const char *te
 
 /* ---- index_use.c: Is a scan of an index bounded by the key? ---- */
 
-/* What the conditions of a scan say about one column of the index. */
+/* The conditions of a scan on one column of the index. */
 typedef struct OutboxColumnUse
 {
 	bool equal; /* to one value, or to one of a list */
 	bool below; /* an upper bound */
 	bool above; /* a lower bound */
 	int bound;  /* conditions with a value of the key, or of a row found before */
-	bool named; /* there is any condition */
+	bool named; /* there is a condition at all */
 } OutboxColumnUse;
 
 typedef struct OutboxIndexUse

@@ -3,17 +3,17 @@
  * planner_world.c
  *	  What the planner is told about tables, indexes and costs.
  *
- * A contract's query runs in every commit that touches the contract, for as
- * long as the contract lives. Its plan must not depend on what the tables
- * looked like when it was made. The planner is therefore told that
+ * A contract's query runs in every commit that touches the contract, for as long as
+ * the contract exists. Its plan must not depend on the tables' sizes at the time
+ * when it was made. The planner is therefore told that
  *
  * - every table is large;
  * - a scan that index_use.c does not call bounded costs more than all other
  *   work together, and a scan of a whole table costs more than that.
  *
- * So the planner takes a plan without such scans whenever there is one. Which
- * one it takes among several may follow the statistics; that there is one
- * follows from the query and the indexes.
+ * So the planner takes a plan without such scans whenever there is one. Statistics
+ * may decide which one of several. Whether there is one depends on the query and
+ * the indexes alone.
  *
  *-------------------------------------------------------------------------
  */
@@ -42,14 +42,14 @@
 #define ASSUMED_ROWS_PER_PAGE 50.0
 #define ASSUMED_KEYS_PER_PAGE 200.0
 
-/* More than any plan costs; a LIMIT may divide them by the number of rows. */
+/* More than any plan costs, even if a LIMIT divides it by the number of rows. */
 #define UNBOUNDED_COST 1e30
 #define TABLE_SCAN_COST 1e40
 
-/* OIDs from here up are never given to an index in practice. */
+/* In practice no index has an OID from here on. */
 #define FIRST_TRIAL_OID ((Oid) 0xFFFFFF00)
 
-/* What is in the hooks while we plan. */
+/* The world of the plan that is being made; NULL: none of ours. */
 static const OutboxPlannerWorld *current = NULL;
 static OutboxRelationHook next_relation_info = NULL;
 static get_relation_stats_hook_type next_relation_stats = NULL;
@@ -67,7 +67,7 @@ static bool is_bounded(const IndexPath *path);
 static IndexOptInfo *trial_index(const OutboxTrialIndex *trial, Oid table, RelOptInfo *rel);
 static Node *expression_of_table(Node *node, void *arg);
 
-/* Plans the query, which is used up, in this world: no setting of the session has an influence. */
+/* Plans the query in this world. No setting of the session has an influence. The query must not be used afterwards. */
 PlannedStmt *
 OutboxPlanInWorld(Query *query, const char *text, int cursor_options, const OutboxPlannerWorld *world)
 {
@@ -80,7 +80,7 @@ OutboxPlanInWorld(Query *query, const char *text, int cursor_options, const Outb
 	PlannedStmt *plan;
 
 	pin_planner(world);
-	/* a function that the planner runs may write to a source, and so bring us here again */
+	/* a function that the planner runs may write to a source, which calls this function again */
 	if (caller == NULL)
 	{
 		next_relation_info = relation_info;
@@ -110,7 +110,7 @@ OutboxPlanInWorld(Query *query, const char *text, int cursor_options, const Outb
 	return plan;
 }
 
-/* A plan's number of a trial index -> which one; NULL for an index that exists. */
+/* The trial index with this OID in a plan; NULL for an index that exists. */
 const OutboxTrialIndex *
 OutboxTrialIndexOf(const List *trial_indexes, Oid index)
 {
@@ -119,7 +119,7 @@ OutboxTrialIndexOf(const List *trial_indexes, Oid index)
 	return list_nth(trial_indexes, index - FIRST_TRIAL_OID);
 }
 
-/* What a session may have switched must not change the plan; a server of another version may not know a setting. */
+/* Gives all settings of the planner fixed values. A server of another version may not know a setting. */
 static void
 pin_planner(const OutboxPlannerWorld *world)
 {
@@ -179,7 +179,7 @@ describe_table(OUTBOX_RELATION_HOOK_ARGS)
 	}
 }
 
-/* True: there are no statistics but those that the caller has. */
+/* A hook. True: there are no statistics but those that the caller has. */
 static bool
 describe_column(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attno, VariableStatData *data)
 {
@@ -196,7 +196,7 @@ describe_index_column(PlannerInfo *root, Oid index, AttrNumber attno, VariableSt
 	return next_index_stats && next_index_stats(root, index, attno, data);
 }
 
-/* Of a table's scans, those that read all of it come last. */
+/* A hook: scans of a whole table cost more than all others. */
 static void
 price_scans(PlannerInfo *root, RelOptInfo *rel, Index entry, RangeTblEntry *rte)
 {
@@ -223,7 +223,7 @@ price_scans(PlannerInfo *root, RelOptInfo *rel, Index entry, RangeTblEntry *rte)
 	rel->pathlist = list_concat(others, whole);
 }
 
-/* The access method's own estimate, and what an unbounded scan costs in addition. */
+/* The access method's own estimate, and an extra cost for an unbounded scan. */
 static void
 price_index(PlannerInfo *root, IndexPath *path, double loops, Cost *startup, Cost *total,
 			Selectivity *selectivity, double *correlation, double *pages)
@@ -254,7 +254,7 @@ is_bounded(const IndexPath *path)
 	return OutboxIndexIsBounded(&use);
 }
 
-/* An expression over entry 1 for another table with columns of the same names; a copy. */
+/* A copy of an expression over entry 1, for another table with columns of the same names. */
 Node *
 OutboxExpressionOfTable(Node *expression, Oid from, Oid to)
 {
@@ -295,7 +295,7 @@ trial_index(const OutboxTrialIndex *trial, Oid table, RelOptInfo *rel)
 	return index;
 }
 
-/* By name: a partition numbers its columns in its own way. */
+/* Replaces columns by those of the same name: a partition numbers its columns in its own way. */
 static Node *
 expression_of_table(Node *node, void *arg)
 {
