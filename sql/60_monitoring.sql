@@ -309,7 +309,7 @@ SELECT 'contract', c.name,
             WHEN c.unwatched IS NOT NULL THEN 'The view reads tables that are no sources, so a change of theirs is published with the next change of the row only: ' || c.unwatched
                 || '. SELECT outbox.add_source(' || pg_catalog.quote_literal(c.name) || ', ''...'', key_query => ''...'') watches one.'
             WHEN c.many_partitions IS NOT NULL THEN 'Every reading opens all partitions of tables behind the view, as no key prunes them, and few commits can do that at a time: ' || c.many_partitions
-                || '. Fewer partitions, or a table that is not partitioned, make its commits faster.' END
+                || '. Commits are faster with fewer partitions, or with a table that is not partitioned.' END
 FROM contracts c
 CROSS JOIN LATERAL (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(name), ', ' ORDER BY n) AS columns
                     FROM pg_catalog.unnest(c.key) WITH ORDINALITY AS u (name, n)) k

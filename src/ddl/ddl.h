@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * ddl.h
- *	  What happens below a contract: DDL watched, refused, followed.
+ *	  DDL on the sources and on our own objects: watched, refused, followed.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef OUTBOX_DDL_DDL_H
 #define OUTBOX_DDL_DDL_H
 
-/* ---- leaf_rights.c: No lock on the leaves of outbox.event for a role that may not read it. ---- */
+/* ---- leaf_rights.c: A role without the right to read outbox.event locks no leaf. ---- */
 
 extern void OutboxLeafRightsInit(void);
 

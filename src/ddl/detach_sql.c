@@ -3,11 +3,11 @@
  * detach_sql.c
  *	  outbox.detach() and outbox.reattach(): views that step aside.
  *
- * A contract's view blocks DDL on the columns it reads, on purpose. Around a
- * vendor's upgrade it has to go for a while: what creates it again (options,
- * comments, grants, and the same for every view that depends on it) is kept in
- * outbox_internal.detached_view before it is dropped. The contracts stay as they are;
- * capture records gaps for them meanwhile.
+ * A contract's view blocks DDL on the columns that it reads, on purpose. During a
+ * vendor's upgrade it has to go for a while. Before the view is dropped, the
+ * commands that create it again are stored in outbox_internal.detached_view, with
+ * its options, comments and grants, and so are those of every view that depends on
+ * it. The contracts stay as they are; capture records gaps for them meanwhile.
  *
  *-------------------------------------------------------------------------
  */
@@ -49,7 +49,7 @@ static void attach_contracts(const char *source_name, Oid source);
 static void check_schemas(const OutboxContractConfig *config);
 static void return_names(FunctionCallInfo fcinfo, const List *names);
 
-/* detach(source): the views' names, in the order in which reattach() creates them. */
+/* detach(source): drops the views over the source. Returns their names, in the order in which reattach() creates them. */
 Datum
 outbox_detach(PG_FUNCTION_ARGS)
 {
@@ -78,9 +78,9 @@ outbox_detach(PG_FUNCTION_ARGS)
 }
 
 /*
- * The sources of the contracts before their views: a writer that is in the
- * middle of its transaction on one of them may still have to compile a
- * contract, that is, to read its view.
+ * Locks the sources of the contracts first, and their views after them: a writer
+ * in the middle of its transaction has a lock on a source, and may still have to
+ * read the view to compile the contract.
  */
 static void
 lock_relations(const char *views)
@@ -104,7 +104,10 @@ lock_relations(const char *views)
 	OutboxLockInAttempts(relations, AccessExclusiveLock);
 }
 
-/* Rows (name, oid) in an order in which they can be created; raises when they cannot be dropped. */
+/*
+ * The views to drop: rows (name, oid, owner, obstacle), in an order in which they can be created. Raises when one of
+ * them cannot be dropped, or is not the caller's to drop.
+ */
 static List *
 views_to_drop(Oid source, const char *source_name)
 {
@@ -115,7 +118,7 @@ views_to_drop(Oid source, const char *source_name)
 	if (OutboxExecute("SELECT 1 FROM outbox_internal.detached_view WHERE source = $2 AND $1 IS NOT NULL", lengthof(args), args))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the views of \"%s\" are detached already", source_name),
+				 errmsg("the views over \"%s\" are already detached", source_name),
 				 errhint("SELECT outbox.reattach('%s') creates them again.", source_name)));
 	rows = OutboxExecuteRows("SELECT d.view, d.view::oid, pg_get_userbyid(c.relowner), d.obstacle"
 							 " FROM outbox_internal.dependent_views(ARRAY(SELECT DISTINCT view::oid FROM outbox_internal.contract_views($1::oid))) d"
@@ -125,7 +128,7 @@ views_to_drop(Oid source, const char *source_name)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("no contract reads \"%s\"", source_name),
-				 errdetail("Views of contracts that are detached by another table do not count."),
+				 errdetail("A view that was detached with another table does not count."),
 				 errhint("SELECT * FROM outbox.source names the sources of the contracts.")));
 	foreach (lc, rows)
 	{
@@ -136,7 +139,7 @@ views_to_drop(Oid source, const char *source_name)
 					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 					 errmsg("the views over \"%s\" cannot be detached", source_name),
 					 errdetail("%s depends on them, and only views can be created again.", row[3]),
-					 errhint("Drop it before, and create it again after outbox.reattach().")));
+					 errhint("Drop it first, and create it again after outbox.reattach().")));
 		OutboxCheckViewOwner(row[0], row[2]);
 	}
 	return rows;
@@ -148,7 +151,7 @@ keep_commands(const char *source_name, Oid source, const char *views)
 	const char *args[] = {source_name, psprintf("%u", source), views, psprintf(UINT64_FORMAT "/", GetSystemIdentifier())};
 	OutboxEvaluation scope;
 
-	/* constants are printed as reattach() will read them */
+	/* with the settings under which reattach() reads constants */
 	OutboxCommandScopeBegin(&scope, GetUserId());
 	(void) OutboxExecute("INSERT INTO outbox_internal.detached_view (source, step, relation, view, owner, role, command, owner_id, role_id)"
 						 " SELECT $1, row_number() OVER (ORDER BY v.place, c.step), $2::oid, v.view::regclass,"
@@ -159,7 +162,10 @@ keep_commands(const char *source_name, Oid source, const char *views)
 	OutboxCommandScopeEnd(&scope);
 }
 
-/* The contracts of these views, and a gap for each: its source may change without any trigger. A key_query takes its contract along. */
+/*
+ * Marks the contracts of these views as detached, and leaves a gap for each: its source may change without any
+ * trigger. A contract is detached with its key_query, too.
+ */
 static void
 mark_detached(Oid source, const char *views)
 {
@@ -179,7 +185,10 @@ mark_detached(Oid source, const char *views)
 	}
 }
 
-/* One command, so that the views may depend on each other; but none of them on a key_query, whose schema the caller cannot name. */
+/*
+ * Drops the views in one command, because they may depend on each other. No view depends on a key_query: nobody can
+ * name its schema. So these are dropped one by one.
+ */
 static void
 drop_views(const List *views)
 {
@@ -200,7 +209,7 @@ drop_views(const List *views)
 		OutboxRunAsCaller(command.data);
 }
 
-/* reattach(source): the names of the views, those included that are there already. */
+/* reattach(source): creates the detached views again. Returns their names, also of those that exist already. */
 Datum
 outbox_reattach(PG_FUNCTION_ARGS)
 {
@@ -234,7 +243,7 @@ load_views(const char *source_name)
 {
 	List *rows = OutboxExecuteRows("SELECT view, owner, role, command, owner_id, role_id FROM outbox_internal.detached_view"
 								   " WHERE source = $1"
-								   /* key queries of contracts that were dropped meanwhile */
+								   /* without the key queries of contracts that were dropped meanwhile */
 								   " AND (NOT starts_with(view, '" OUTBOX_INTERNAL_SCHEMA ".') OR view IN (SELECT detached_view FROM outbox_internal.source WHERE detached_view IS NOT NULL))"
 								   " ORDER BY step",
 								   1, &source_name);
@@ -245,7 +254,7 @@ load_views(const char *source_name)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("nothing is detached for \"%s\"", source_name),
-				 errhint("SELECT DISTINCT source FROM outbox.detached_view names the tables that outbox.detach() was called for.")));
+				 errhint("SELECT DISTINCT source FROM outbox.detached_view names the tables whose views are detached.")));
 	foreach (lc, rows)
 	{
 		char **row = lfirst(lc);
@@ -261,7 +270,7 @@ load_views(const char *source_name)
 	return views;
 }
 
-/* The role may have been renamed meanwhile, and then is known by its id. */
+/* The present name of a role that may have been renamed meanwhile; raises when it is gone. */
 static char *
 present_name(const char *role, const char *id)
 {
@@ -271,14 +280,15 @@ present_name(const char *role, const char *id)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("role \"%s\" does not exist any more", role),
-				 errdetail("A view that was detached belonged to it, or it had granted rights on one."),
-				 errhint("CREATE ROLE %s, with the rights that it had, and try again.", quote_identifier(role))));
+				 errdetail("It owned one of the detached views, or had granted rights on one."),
+				 errhint("CREATE ROLE %s with the rights that it had, and try again.", quote_identifier(role))));
 	return name;
 }
 
 /*
- * Was the view created by hand meanwhile? Then it must be one of the same owner: whoever took the name would evaluate the
- * contract. It is locked, so that it is still that one when the contract gets it.
+ * Was the view created by hand meanwhile? Raises unless the relation of that name
+ * is a view of the same owner: the contract would be evaluated with the rights of
+ * another one. Locks the view, so that the contract gets the one that was checked.
  */
 static bool
 view_is_there(const OutboxStoredView *view)
@@ -288,7 +298,7 @@ view_is_there(const OutboxStoredView *view)
 	Oid owner;
 	OutboxOwnerScope scope;
 
-	/* whose right to see the view does not matter: the caller cannot name a key_query */
+	/* as the extension's owner, because the caller cannot name a key_query */
 	OutboxOwnerBegin(&scope);
 	relation = RangeVarGetRelid(name, AccessShareLock, true);
 	OutboxOwnerEnd(&scope);
@@ -298,21 +308,24 @@ view_is_there(const OutboxStoredView *view)
 	if (get_rel_relkind(relation) != RELKIND_VIEW)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("%s is no view", view->name),
-				 errdetail("It has the name of a view that was detached, and belongs to role \"%s\".", GetUserNameFromId(owner, false)),
+				 errmsg("%s is not a view", view->name),
+				 errdetail("It has the name of a detached view, and belongs to role \"%s\".", GetUserNameFromId(owner, false)),
 				 errhint("Drop or rename it; outbox.reattach() then creates the view again.")));
 	if (owner != get_role_oid(view->owner, false))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the view %s belongs to role \"%s\", and not to \"%s\" as when it was detached", view->name,
+				 errmsg("the view %s belongs to role \"%s\", but belonged to \"%s\" when it was detached", view->name,
 						GetUserNameFromId(owner, false), view->owner),
-				 errdetail("Everything that a contract's view calls runs with the rights of its owner."),
-				 errhint("ALTER VIEW %s OWNER TO %s; or drop it, and outbox.reattach() creates it again as it was.", view->name,
+				 errdetail("A contract is evaluated with the rights of its view's owner."),
+				 errhint("ALTER VIEW %s OWNER TO %s; or drop it: outbox.reattach() then creates it as it was.", view->name,
 						 quote_identifier(view->owner))));
 	return true;
 }
 
-/* The contracts know their views again, and their source if it was created anew; what is enabled captures. */
+/*
+ * Gives the contracts their views again, and the present source if that was created anew. Enabled contracts must
+ * compile, and get their triggers.
+ */
 static void
 attach_contracts(const char *source_name, Oid source)
 {
@@ -352,7 +365,7 @@ attach_contracts(const char *source_name, Oid source)
 	}
 }
 
-/* What the first write would find out: the view does not fit a pinned schema any more. */
+/* Raises when the view does not fit a pinned schema any more, as the first write would find out. */
 static void
 check_schemas(const OutboxContractConfig *config)
 {
@@ -372,11 +385,11 @@ check_schemas(const OutboxContractConfig *config)
 				 errmsg("the view \"%s\" does not fit event type \"%s\" any more: %s", get_rel_name(config->view),
 						type->name, mismatch.message),
 				 mismatch.detail ? errdetail("%s", mismatch.detail) : 0,
-				 errhint("Create the view by hand with a cast to the former type and call outbox.reattach() again; or drop the contract, reattach, and create it anew.")));
+				 errhint("Create the view by hand with a cast to the former type, and call outbox.reattach() again. Or drop the contract, call outbox.reattach(), and create the contract again.")));
 	}
 }
 
-/* The first text of every row. */
+/* Returns the first text of every row as the function's result. */
 static void
 return_names(FunctionCallInfo fcinfo, const List *names)
 {

@@ -3,24 +3,24 @@
  * drop_extension.c
  *	  DROP EXTENSION beside writers.
  *
- * PostgreSQL locks what it drops in the order of pg_depend: our tables, then
- * the sources for their triggers, and it waits for each. A writer that has
- * written to its source and now needs one of our tables would die of a
- * deadlock, at its next statement or at COMMIT. So everything that will be
- * dropped is locked before, all together and without anybody queueing behind
- * us; after that the command finds its locks taken.
+ * PostgreSQL locks the objects that it drops in the order of pg_depend: our tables
+ * first, then the sources for their triggers. It waits for each lock. A writer
+ * that has written to its source and now needs one of our tables would run into a
+ * deadlock, at its next statement or at COMMIT. So all relations that will be
+ * dropped or changed are locked before, together, and without anybody queueing
+ * behind us. The command then finds its locks taken.
  *
- * The event trigger of commands that can drop the extension leads here; what
- * drops something else is told from the parse tree. Who may not drop the
- * extension locks nothing: his command is about to fail.
+ * An event trigger calls us before commands that can drop the extension. The parse
+ * tree tells which of them drop something else. A role that may not drop the
+ * extension locks nothing: its command is about to fail.
  *
- * The views of key queries are in our schema, but no members of the extension,
- * or pg_dump would leave them out. It would stop the command that something of
- * others is in the schema, so they are made to go with the extension first.
+ * The views of key queries are in our schema, but are no members of the extension:
+ * pg_dump would leave members out. Objects of others in the schema would stop the
+ * command, so these views are made to go with the extension first.
  *
- * A script that updates the extension, or a DBA, who needs several of our
- * tables for himself in one transaction is in the same place; which ones, only
- * he knows, so there is a function for it.
+ * Scripts that update the extension, and administrators, may need several of our
+ * tables exclusively in one transaction. outbox.lock_tables() locks them in the
+ * same way.
  *
  *-------------------------------------------------------------------------
  */
@@ -75,7 +75,7 @@ outbox_lock_before_drop(PG_FUNCTION_ARGS)
 	PG_RETURN_NULL();
 }
 
-/* lock_tables(): also in the middle of ALTER EXTENSION UPDATE, when the versions differ. */
+/* lock_tables(): locks all our relations. Works also during ALTER EXTENSION UPDATE, when the versions differ. */
 Datum
 outbox_lock_tables(PG_FUNCTION_ARGS)
 {
@@ -125,7 +125,11 @@ names_role(const List *roles, Oid role)
 	return false;
 }
 
-/* Also those that no source knows, as after a restore of the schema alone. Gone with the transaction, should the command fail. */
+/*
+ * Makes the views of key queries depend on the extension, also those that no
+ * source names, as after a restore of the schema alone. If the command fails, the
+ * dependencies are rolled back with it.
+ */
 static void
 tie_key_views(Oid extension)
 {
@@ -146,9 +150,10 @@ tie_key_views(Oid extension)
 }
 
 /*
- * All tables, views and sequences that go with the extension or lose a
- * trigger, a rule or a column: those of others first, as writers have them.
- * CASCADE or not: without it the command fails, but after it took its locks.
+ * All tables, views and sequences that are dropped with the extension, or lose a
+ * trigger, a rule or a column. Those of others come first, in the order in which
+ * writers lock. CASCADE does not matter: without it the command fails, but only
+ * after it took its locks.
  */
 static List *
 relations_to_drop(void)
@@ -161,7 +166,7 @@ relations_to_drop(void)
 		" SELECT n.classid, n.objid, n.objsubid FROM gone g CROSS JOIN LATERAL ("
 		"  SELECT d.classid, d.objid, d.objsubid FROM pg_depend d WHERE d.refclassid = g.classid AND d.refobjid = g.objid"
 		"  AND (d.refobjsubid = g.objsubid OR g.objsubid = 0)"
-		/* the rule of a view is the view */
+		/* the rule of a view stands for the view */
 		"  UNION ALL SELECT 'pg_class'::regclass, r.ev_class, 0 FROM pg_rewrite r"
 		"  WHERE g.classid = 'pg_rewrite'::regclass AND r.oid = g.objid AND r.rulename = '_RETURN') n"
 		"), relation AS ("
@@ -177,7 +182,7 @@ relations_to_drop(void)
 	return select_relations(query);
 }
 
-/* The first column of all rows. */
+/* The oids in the first column of all rows, as the extension's owner. */
 static List *
 select_relations(const char *query)
 {
@@ -186,7 +191,7 @@ select_relations(const char *query)
 	OutboxOwnerScope scope;
 
 	OutboxOwnerBegin(&scope);
-	/* the transaction's own may be older than the last partition */
+	/* the transaction's own snapshot may be older than the last partition */
 	PushActiveSnapshot(GetLatestSnapshot());
 	SPI_connect();
 	if (SPI_execute(query, true, 0) != SPI_OK_SELECT)

@@ -1,20 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * leaf_rights.c
- *	  No lock on the leaves of outbox.event for a role that may not read it.
+ *	  A role without the right to read outbox.event locks no leaf.
  *
- * The planner locks all partitions of a table that a statement names. Rights
- * are asked for when the plan is started. In between the planner may run code
- * of whoever wrote the statement: a constraint of a table of his own, the
- * default of an argument. So a role without any right could keep leaves
- * locked, ROW EXCLUSIVE for a DELETE, for as long as such code runs: the keeper
- * could not recycle them, and DROP EXTENSION would wait.
+ * The planner locks all partitions of a table that a statement names. PostgreSQL
+ * checks rights only when the plan is started. In between the planner may run code
+ * of the role that wrote the statement: a constraint of its own table, the default
+ * of an argument. So a role without any right could keep leaves locked for as long
+ * as such code runs, in ROW EXCLUSIVE with a DELETE. The keeper could not recycle
+ * the leaves, and DROP EXTENSION would wait.
  *
- * So the rights are asked for here first, when the planner comes to
- * outbox.event itself. Those of the statement around it count, too: a view of
- * ours reads outbox.event with its owner's rights, and may be named by
- * everybody. It is the question that the executor asks later, with the same
- * answer.
+ * So the rights are checked here first, when the planner comes to outbox.event
+ * itself. The rights of the whole statement count: a view of ours reads
+ * outbox.event with its owner's rights, and everybody may name it. The executor
+ * makes the same check later, with the same result.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,7 +37,7 @@ static void meet_relation(OUTBOX_RELATION_HOOK_ARGS);
 static bool is_event(Oid relation);
 static void check_query(const Query *query);
 
-/* when the library is loaded */
+/* Installs the hook when the library is loaded. */
 void
 OutboxLeafRightsInit(void)
 {
@@ -46,7 +45,7 @@ OutboxLeafRightsInit(void)
 	OUTBOX_RELATION_HOOK = meet_relation;
 }
 
-/* Called for every relation of every statement that is planned: it costs a comparison, but for parents of others. */
+/* The hook is called for every relation that is planned. For most it costs one comparison. */
 static void
 meet_relation(OUTBOX_RELATION_HOOK_ARGS)
 {

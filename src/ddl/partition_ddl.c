@@ -3,14 +3,15 @@
  * partition_ddl.c
  *	  Partitions of sources that come and go.
  *
- * Attaching a table with rows, detaching or dropping one changes what a
- * contract shows, and no row trigger fires. Event triggers see the commands:
- * they leave a gap (or refuse, where the contract says so), and give a new
- * partition the TRUNCATE trigger that PostgreSQL does not copy.
+ * Rows come and go with a partition that is attached, detached or dropped, and no
+ * row trigger fires. Event triggers see these commands. They leave a gap, or refuse
+ * the command where the contract says so. They also give a new partition the
+ * TRUNCATE trigger, which PostgreSQL does not copy.
  *
- * They run in every such command of the database, also for tables that are
- * none of our business, so what is not is told from the parse tree or by one
- * look; and trouble of ours goes to the log, not to whoever runs the command.
+ * The triggers run in every such command of the database, mostly for tables of
+ * others. So the parse tree, or one look at a small table, tells whether there is
+ * anything to do. Our own trouble goes to the server's log and does not stop the
+ * command.
  *
  *-------------------------------------------------------------------------
  */
@@ -102,13 +103,13 @@ run_watch(OutboxGuardedStep step, Watch *watch)
 		return;
 	if (watch->refused)
 		ReThrowError(error);
-	/* dropped while the command waited for one of our tables */
+	/* the extension was dropped while the command waited for one of our tables */
 	if (!OidIsValid(OutboxExtensionOid(true)))
 		return;
 	ereport(LOG_SERVER_ONLY,
 			(errcode(error->sqlerrcode),
-			 errmsg("could not follow a change of partitions: %s", error->message),
-			 errhint("SELECT outbox.enable(...) of the contracts concerned creates the triggers that are missing.")));
+			 errmsg("could not record a change of partitions: %s", error->message),
+			 errhint("SELECT outbox.enable(...) of the contracts over the table creates missing triggers.")));
 }
 
 static bool
@@ -186,7 +187,7 @@ look_at_schema(Watch *watch, CreateSchemaStmt *stmt)
 	}
 }
 
-/* A table, or a partitioned table with partitions, became a partition; a new one has no rows. */
+/* A table became a partition, perhaps with partitions of its own. One that was not attached is new and has no rows. */
 static void
 partition_came(Watch *watch, RangeVar *name, bool attached)
 {
@@ -213,14 +214,14 @@ table_came(Watch *watch, const OutboxContractConfig *config, Oid table, bool att
 
 	if (attached && config->enabled && OutboxTableHasRows(table))
 		report(watch, config, table, "partition", OutboxQualifiedName(table));
-	/* whoever ran the command may have less rights than the owner */
+	/* the role that runs the command may have fewer rights than the owner */
 	GetUserIdAndSecContext(&user, &sec_context);
 	SetUserIdAndSecContext(OutboxRelationOwner(table), sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	OutboxCreateTruncateTrigger(config, table);
 	SetUserIdAndSecContext(user, sec_context);
 }
 
-/* The command names the table that it was a partition of; what its triggers are called proves nothing. */
+/* A table was detached. Its former parent comes from the command: the names of triggers prove nothing. */
 static void
 partition_went(Watch *watch, RangeVar *name, RangeVar *parent_name)
 {
@@ -240,7 +241,7 @@ partition_went(Watch *watch, RangeVar *name, RangeVar *parent_name)
 	}
 }
 
-/* Its TRUNCATE trigger goes, too. */
+/* A table is no partition of the source any more. It loses its TRUNCATE trigger, too. */
 static void
 table_went(Watch *watch, const OutboxContractConfig *config, Oid table)
 {
@@ -277,7 +278,7 @@ contracts_over(const List *tables)
 	return contracts;
 }
 
-/* One look at a small table: most drops, of temporary tables first of all, are over with it. */
+/* Is any source partitioned? This look at a small table settles most drops, which are those of temporary tables. */
 static bool
 any_partitioned_source(void)
 {
@@ -292,8 +293,8 @@ any_partitioned_source(void)
 }
 
 /*
- * Tables that are gone, and of which the TRUNCATE triggers of which contracts went along. A partition that was detached
- * has lost them before.
+ * An OutboxGuardedStep. Looks for tables that were dropped together with a TRUNCATE
+ * trigger of ours. A partition that was detached before has none any more.
  */
 static void
 look_at_drops(void *arg)
@@ -319,7 +320,7 @@ look_at_drops(void *arg)
 	}
 }
 
-/* Only a partition of the contract's source, if that is still there, is missed. */
+/* Reports a dropped table if it was a partition of a source of the contract, and that source is still there. */
 static void
 dropped(Watch *watch, const char *trigger, Oid table, const char *name)
 {
@@ -341,7 +342,7 @@ dropped(Watch *watch, const char *trigger, Oid table, const char *name)
 static void
 report(Watch *watch, const OutboxContractConfig *config, Oid source, const char *reason, const char *table)
 {
-	/* as the triggers of rows */
+	/* row triggers do nothing then, either */
 	if (!outbox_capture || SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
 		return;
 	if (!config->reject_truncate)
@@ -352,12 +353,12 @@ report(Watch *watch, const OutboxContractConfig *config, Oid source, const char 
 	watch->refused = true;
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("contract \"%s\" refuses that partition %s comes or goes with its rows", config->name, table),
-			 errdetail("There would be no events of them."),
-			 errhint("Insert or delete the rows; or disable the contract first: SELECT outbox.disable('%s').", config->name)));
+			 errmsg("contract \"%s\" does not let partition %s come or go with its rows", config->name, table),
+			 errdetail("There would be no events for these rows."),
+			 errhint("Insert or delete the rows instead. Or disable the contract first: SELECT outbox.disable('%s').", config->name)));
 }
 
-/* All columns of all rows, as the extension's owner; allocated in CurrentMemoryContext. */
+/* All columns of all rows in one list, in CurrentMemoryContext. Runs as the extension's owner. */
 static List *
 select_texts(const char *query, int nargs, const char *const *args)
 {

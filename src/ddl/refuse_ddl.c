@@ -3,31 +3,30 @@
  * refuse_ddl.c
  *	  Commands on our own objects that are refused before they lock anything.
  *
- * An event trigger sees each command before PostgreSQL runs it. Two kinds of
- * commands end here; which relations a command names is found out here, and
- * refuse_relation.c judges them.
+ * An event trigger sees each command before PostgreSQL runs it. This file finds
+ * the relations that a command names. refuse_relation.c judges them, and
+ * refuse_object.c judges other objects. Two kinds of commands are refused.
  *
- * The first kind comes from a role without rights on the object (what is no
- * relation is judged in refuse_object.c). PostgreSQL
- * would refuse it, too, but several commands lock the relation first and ask
- * for rights afterwards (CREATE RULE, CREATE TRIGGER, PARTITION OF, ATTACH,
- * COMMENT, ...). While such a request waits, everybody else waits behind it.
- * A holder of a conflicting lock needs no rights either: PREPARE takes one.
+ * The first kind comes from a role without rights on the object. PostgreSQL would
+ * refuse it, too. But several commands lock the relation first and check rights
+ * afterwards: CREATE RULE, CREATE TRIGGER, PARTITION OF, ATTACH, COMMENT and more.
+ * While such a request waits, everybody else waits behind it. It takes no rights
+ * to make it wait, either: PREPARE takes a conflicting lock.
  *
- * The second kind comes from the owner or a superuser, and would break
- * something later and in silence: capture writes leaves past indexes, triggers
- * and rules, and all our code knows names and columns. What ALTER TABLE may
- * do to our relations is a list of what is harmless, so that a command of a
- * later version of PostgreSQL is refused until somebody looked at it.
+ * The second kind comes from the owner or a superuser, and would silently break
+ * something later. Capture writes leaves without regard to indexes, triggers and
+ * rules, and all our code knows names and columns. ALTER TABLE passes with the
+ * subcommands on a list of harmless ones. A new one of a later PostgreSQL is
+ * refused until somebody has looked at it.
  *
- * VACUUM has no event trigger, and VACUUM FULL of a partitioned table waits for
- * ACCESS EXCLUSIVE on its partitions whoever runs it; commands on event
- * triggers have none either. So there is a hook, too, which works where the
- * library is loaded: everywhere if it is preloaded.
+ * VACUUM and commands on event triggers fire no event trigger. VACUUM FULL of a
+ * partitioned table waits for ACCESS EXCLUSIVE on its partitions, also without
+ * rights. So there is a hook, too. It works where the library is loaded:
+ * everywhere if it is preloaded.
  *
- * Relations are found by name without a lock and without a check of rights on
- * the schema: nothing is raised here about relations of others. Commands of
- * our own script and of the keeper pass.
+ * Relations are found by name, without a lock and without a check of rights on the
+ * schema. Nothing is raised here about relations of others. Commands of our own
+ * script and of the keeper pass.
  *
  *-------------------------------------------------------------------------
  */
@@ -69,7 +68,7 @@ static void look_at_dropped_indexes(const List *names);
 static void look_at_list(const List *stmts);
 static bool is_harmless(AlterTableType type);
 
-/* when the library is loaded */
+/* Installs the hook when the library is loaded. */
 void
 OutboxRefuseDdlInit(void)
 {
@@ -88,7 +87,7 @@ before_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree, Proce
 	(next_hook ? next_hook : standard_ProcessUtility)(pstmt, query, read_only_tree, context, params, environment, dest, completion);
 }
 
-/* Without names it vacuums what the role may vacuum. */
+/* Judges the relations of VACUUM. Without names it vacuums only what the role may vacuum. */
 static void
 look_at_vacuum(const VacuumStmt *stmt)
 {
@@ -270,7 +269,7 @@ look_at_create(const CreateStmt *stmt)
 	}
 }
 
-/* A foreign key locks the table that it refers to. */
+/* A foreign key locks the table that it refers to, so that table is judged, too. */
 static void
 look_at_constraints(const List *constraints)
 {
@@ -295,7 +294,7 @@ look_at_publication(const List *objects)
 	}
 }
 
-/* The name of a relation, or that of something that belongs to one, in which the relation's comes first. */
+/* The name of a relation, or of a part of one: there the relation's name comes first. */
 static void
 look_at_object(ObjectType type, Node *object)
 {
@@ -358,7 +357,7 @@ look_at_dropped_indexes(const List *names)
 	}
 }
 
-/* Changes how a relation is stored or read, never what it is. */
+/* Is the subcommand harmless? It changes how a relation is stored or read, never its definition. */
 static bool
 is_harmless(AlterTableType type)
 {

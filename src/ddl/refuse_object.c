@@ -1,20 +1,21 @@
 /*-------------------------------------------------------------------------
  *
  * refuse_object.c
- *	  Who may lock the extension and those of its objects that are no relations.
+ *	  Who may lock the extension, and its objects that are no relations.
  *
- * Commands that name an object of any kind (DROP, COMMENT, SECURITY LABEL,
- * RENAME, SET SCHEMA, OWNER TO, DEPENDS ON EXTENSION, ALTER EXTENSION) lock it
- * and ask for rights afterwards. A request that waits makes others wait behind
- * it: who creates a partition records that its trigger depends on our function
- * and on the extension, which locks both, with ACCESS EXCLUSIVE on the table in
- * hand. DEPENDS ON EXTENSION is worse: it locks the extension for the rest of
- * the transaction, and asks for rights on the other object alone.
+ * Commands that name an object of any kind (DROP, COMMENT, SECURITY LABEL, RENAME,
+ * SET SCHEMA, OWNER TO, DEPENDS ON EXTENSION, ALTER EXTENSION) lock the object and
+ * check rights afterwards. A request that waits makes others wait behind it. Among
+ * them is the creation of a partition: it records that the partition's trigger
+ * depends on our function and on the extension, and so locks both, while it holds
+ * ACCESS EXCLUSIVE on the table. DEPENDS ON EXTENSION is worse: it locks the
+ * extension for the rest of the transaction, and checks rights on the other object
+ * alone.
  *
- * So whoever does not own what is named is told so before. The question is
- * PostgreSQL's own (check_object_ownership), and names are looked up as it does,
- * without a lock. Kinds of objects that the extension does not have are passed
- * over; test/t/075_nameable.pl takes the kinds that it has from the catalog.
+ * So a role that does not own the object is refused before. The check is
+ * PostgreSQL's own (check_object_ownership). Names are looked up as PostgreSQL does,
+ * without a lock. Kinds of objects that the extension does not have pass;
+ * test/t/075_nameable.pl takes the kinds that it has from the catalog.
  *
  *-------------------------------------------------------------------------
  */
@@ -40,7 +41,7 @@
 #include "catalog/outbox_catalog.h"
 #include "ddl/ddl_private.h"
 
-/* What a command names: one object, or several to drop, and an extension. */
+/* The objects that a command names: one, or several to drop, and an extension. */
 typedef struct NamedObject
 {
 	ObjectType type;
@@ -57,7 +58,8 @@ static bool is_ours(const ObjectAddress *address);
 static bool is_in_our_schemas(Oid type);
 
 /*
- * Raises insufficient_privilege if the command names the extension or an object of it, and the role does not own that.
+ * Raises insufficient_privilege if the command names the extension or an object of
+ * it that the role does not own. Takes no lock.
  */
 void
 OutboxRefuseStrangersToObjects(const Node *stmt)
@@ -113,7 +115,7 @@ named_object(const Node *stmt)
 	}
 }
 
-/* The object is NULL in commands that name a relation only. */
+/* Raises if the role does not own the object. `object` is NULL in commands that name a relation only. */
 static void
 refuse_strangers(ObjectType type, Node *object)
 {
@@ -124,11 +126,11 @@ refuse_strangers(ObjectType type, Node *object)
 	address = find_object(type, object);
 	if (!OidIsValid(address.objectId) || !is_ours(&address))
 		return;
-	/* a constraint of a domain is the domain's */
+	/* a constraint of a domain belongs to the domain's owner */
 	check_object_ownership(GetUserId(), type == OBJECT_DOMCONSTRAINT ? OBJECT_DOMAIN : type, address, object, NULL);
 }
 
-/* An invalid object id if there is none of this name, or of a kind that the extension does not have. */
+/* The address of a named object. Its object id is invalid if there is none, or if the extension has no objects of the kind. */
 static ObjectAddress
 find_object(ObjectType type, Node *object)
 {
@@ -156,7 +158,7 @@ find_object(ObjectType type, Node *object)
 			ObjectAddressSet(address, TypeRelationId, find_type(object));
 			break;
 		case OBJECT_DOMCONSTRAINT:
-			/* RENAME has the name of the domain alone */
+			/* RENAME gives the name of the domain alone */
 			ObjectAddressSet(address, TypeRelationId,
 							 find_type(IsA(linitial(castNode(List, object)), TypeName) ? linitial((List *) object) : object));
 			break;
@@ -166,14 +168,14 @@ find_object(ObjectType type, Node *object)
 	return address;
 }
 
-/* Some commands have the name as a list. */
+/* The schema of that name. Some commands give the name as a list. */
 static Oid
 find_type(Node *name)
 {
 	return LookupTypeNameOid(NULL, IsA(name, List) ? makeTypeNameFromNameList((List *) name) : castNode(TypeName, name), true);
 }
 
-/* The extension, what belongs to it, and the types of its relations, which are no members themselves. */
+/* Is it the extension, a member of it, or the type of one of its relations? Such a type is no member itself. */
 static bool
 is_ours(const ObjectAddress *address)
 {

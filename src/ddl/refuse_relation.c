@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * refuse_relation.c
- *	  Relations of ours that a command names: is it refused?
+ *	  Is a command on one of our relations refused?
  *
- * Rights first, as PostgreSQL would ask for them when it had the lock. Then what
- * would break something later: capture writes leaves past indexes, triggers and
- * rules, and all our code knows names and columns.
+ * Rights are checked first, as PostgreSQL would check them once it had the lock.
+ * Then commands are refused that would break something later: capture writes
+ * leaves without regard to indexes, triggers and rules, and all our code knows
+ * names and columns.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,13 +32,14 @@ static bool is_member(Oid relation);
 static bool is_named_in_script(const char *index);
 static bool is_written_past(Oid relation);
 
-/* Is it in one of our schemas? And is it the extension's? A name may be NULL, here and below. */
+/* Does the name denote a relation in one of our schemas? The name may be NULL, here and below. */
 bool
 OutboxNamesRelation(const RangeVar *name)
 {
 	return OidIsValid(named(name));
 }
 
+/* Does the name denote a relation that belongs to the extension? */
 bool
 OutboxNamesMember(const RangeVar *name)
 {
@@ -71,9 +73,9 @@ named(const RangeVar *name)
 }
 
 /*
- * The relation if it is in one of our schemas, or InvalidOid. Raises what
- * PostgreSQL would raise after it had the lock, when the role has neither the
- * owner's rights nor this one.
+ * The relation if it is in one of our schemas, or InvalidOid. Raises the error that
+ * PostgreSQL would raise once it had the lock, when the role has neither the
+ * owner's rights nor `right`.
  */
 Oid
 OutboxRefuseStrangers(const RangeVar *name, AclMode right)
@@ -88,7 +90,10 @@ OutboxRefuseStrangers(const RangeVar *name, AclMode right)
 	return InvalidOid; /* not reached */
 }
 
-/* Then raises for rules on a relation of ours, and for indexes and triggers where capture writes past them. */
+/*
+ * Checks rights as OutboxRefuseStrangers() does. Then raises for a rule on any of
+ * our relations, and for an index or trigger where capture would pass it by.
+ */
 void
 OutboxRefuseOnLeaves(const RangeVar *name, AclMode right, NodeTag what)
 {
@@ -100,7 +105,7 @@ OutboxRefuseOnLeaves(const RangeVar *name, AclMode right, NodeTag what)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("\"%s\" belongs to extension outbox_ext and cannot have rules", name->relname),
-				 errdetail("Capture and relays would not see them."),
+				 errdetail("Capture and relays would ignore the rule."),
 				 errhint("Create a trigger on outbox_internal.dead_letter_entry or outbox_internal.gap instead.")));
 	if (what == T_IndexStmt && get_rel_relkind(relation) == RELKIND_VIEW && OidIsValid(table_behind(relation)))
 		ereport(ERROR,
@@ -114,7 +119,7 @@ OutboxRefuseOnLeaves(const RangeVar *name, AclMode right, NodeTag what)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("\"%s\" cannot have indexes", name->relname),
 				 errdetail("Capture writes events into the heap alone, so an index would be incomplete."),
-				 errhint("Copy the events that you look for into a table of your own and index that.")));
+				 errhint("Copy the events into a table of your own and index that.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("\"%s\" cannot have triggers of yours", name->relname),
@@ -122,7 +127,7 @@ OutboxRefuseOnLeaves(const RangeVar *name, AclMode right, NodeTag what)
 			 errhint("Create the trigger on the contract's source, or read the events with a sink.")));
 }
 
-/* The table that a view shows under its name, or InvalidOid. */
+/* The table of the same name that a view shows, or InvalidOid. */
 static Oid
 table_behind(Oid view)
 {
@@ -131,7 +136,7 @@ table_behind(Oid view)
 	return OidIsValid(schema) ? get_relname_relid(get_rel_name(view), schema) : InvalidOid;
 }
 
-/* Then raises for whatever is a relation of ours. */
+/* Checks rights as OutboxRefuseStrangers() does. Then raises if the relation belongs to the extension. */
 void
 OutboxRefuseChange(const RangeVar *name)
 {
@@ -160,7 +165,7 @@ is_member(Oid relation)
 		(OidIsValid(get_index_constraint(relation)) || is_named_in_script(get_rel_name(relation)));
 }
 
-/* An index is no member of the extension whose script creates it; one without a constraint is known by its name. */
+/* Did the index come with the extension? An index is no member of an extension. One without a constraint is known by its name. */
 static bool
 is_named_in_script(const char *index)
 {
@@ -181,7 +186,7 @@ is_named_in_script(const char *index)
 	return false;
 }
 
-/* outbox.event or one of its leaves. */
+/* Is it outbox.event or one of its leaves? */
 static bool
 is_written_past(Oid relation)
 {

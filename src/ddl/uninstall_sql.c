@@ -3,10 +3,10 @@
  * uninstall_sql.c
  *	  outbox.uninstall(): leaving without a trace.
  *
- * DROP EXTENSION fails while something outside needs one of our objects.
- * outbox_internal.uninstall_plan() finds these and says what is done about each; here
- * the plan is shown, and carried out if the caller wants it, in one
- * transaction and with the caller's rights.
+ * DROP EXTENSION fails while an object of others needs one of ours.
+ * outbox_internal.uninstall_plan() finds such objects and says what is done about
+ * each. This function shows the plan. If the caller asks for it, it also carries
+ * the plan out, in one transaction and with the caller's rights.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,7 +41,7 @@ static void execute_plan(const List *plan);
 static void replace_view(char **row);
 static void return_plan(FunctionCallInfo fcinfo, const List *plan);
 
-/* uninstall(execute): the plan; with execute it is carried out. */
+/* uninstall(execute): returns the plan, and carries it out if `execute` is true. */
 Datum
 outbox_uninstall(PG_FUNCTION_ARGS)
 {
@@ -49,7 +49,7 @@ outbox_uninstall(PG_FUNCTION_ARGS)
 	List *plan;
 
 	OutboxRequireVersion();
-	/* constants are printed as the commands will be read */
+	/* with the settings under which the commands will be read */
 	OutboxCommandScopeBegin(&scope, GetUserId());
 	plan = OutboxExecuteRows("SELECT step, action, object, role, command, restore FROM outbox_internal.uninstall_plan() ORDER BY step",
 							 0, NULL);
@@ -82,7 +82,7 @@ refuse_obstacles(const List *plan)
 	}
 }
 
-/* Everything that the plan touches, together: it must not wait for one table with the lock on another. */
+/* Locks all relations that the plan touches together: it must not wait for one table while it holds the lock on another. */
 static void
 lock_relations(void)
 {
@@ -103,7 +103,7 @@ lock_relations(void)
 		OutboxLockInAttempts(relations, AccessExclusiveLock);
 }
 
-/* The commands of a view that is created again stand together. */
+/* Carries the plan out. The commands of a view that is created again follow each other. */
 static void
 execute_plan(const List *plan)
 {
@@ -125,7 +125,7 @@ execute_plan(const List *plan)
 		OutboxCreateStoredView(lfirst(lc));
 }
 
-/* The view keeps all but its SELECT. */
+/* Replaces the view's SELECT. The view keeps everything else. */
 static void
 replace_view(char **row)
 {

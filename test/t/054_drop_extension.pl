@@ -108,7 +108,7 @@ sub refuses
 	# as many as there are attempts to pass it by
 	$writer->query_safe("INSERT INTO acct SELECT coalesce(max(id), 0) + 1, 1 FROM acct") for 1 .. 20;
 	$dropper->query_until(qr/ended/, '');
-	like($dropper->{stderr}, qr/ERROR:  could not lock "(?:$table)"\nDETAIL:  \d+ attempts within [0-9.]+ s found it in use\.\nHINT:  \QLong transactions on it stand in pg_locks (relation = '\E\S+\Q'::regclass), prepared ones without a pid; try again when they are over. outbox.drop_contract(), one contract per transaction, needs fewer tables at a time; outbox.uninstall() names what else there is to do before.\E/,
+	like($dropper->{stderr}, qr/ERROR:  could not lock "(?:$table)"\nDETAIL:  \d+ attempts within [0-9.]+ s found it in use\.\nHINT:  \QLong transactions on it stand in pg_locks (relation = '\E\S+\Q'::regclass), prepared ones without a pid; try again when they are over. outbox.drop_contract(), one contract per transaction, needs fewer tables at a time; outbox.uninstall() names other steps to take before.\E/,
 		"$what: DROP EXTENSION fails, and says what is in use");
 	is($node->sql("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL"), 0, "$what: no lock is left");
 	$_->quit for $writer, $dropper;

@@ -91,7 +91,7 @@ $other->quit;
 # DROP EXTENSION waits for nobody for long
 $other = $node->background_psql('postgres');
 $other->query_safe("BEGIN; CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION pg_temp.f() DEPENDS ON EXTENSION outbox_ext");
-mended('BEGIN; DROP EXTENSION outbox_ext CASCADE; ROLLBACK', 'A relay is in the middle of something, or another session alters it; try again.',
+mended('BEGIN; DROP EXTENSION outbox_ext CASCADE; ROLLBACK', 'A relay is using the extension, or another session is altering it; try again.',
 	sub { $other->query_safe('ROLLBACK'); $other->quit });
 
 # ---- a sink that is stopped while the broker takes nothing ----
@@ -173,7 +173,7 @@ $other->query_safe('BEGIN; LOCK TABLE outbox_internal.contract');
 $node->psql('postgres', 'ALTER TABLE part ATTACH PARTITION part_2 FOR VALUES IN (2)');
 $other->query_safe('COMMIT');
 $other->quit;
-said(qr/could not follow a change of partitions/, 'SELECT outbox.enable(...) of the contracts concerned creates the triggers that are missing.');
+said(qr/could not record a change of partitions/, 'SELECT outbox.enable(...) of the contracts over the table creates missing triggers.');
 like($node->sql("SELECT advice FROM outbox.status WHERE name = 'part'"), qr/TRUNCATE of part_2 would go unnoticed/, 'a trigger is missing');
 $node->sql("SELECT outbox.enable('part'); TRUNCATE part_2");
 is($node->sql("SELECT state, gaps, advice ~ 'unnoticed' FROM outbox.status WHERE name = 'part'"), 'enabled|1|f', 'enable() creates it');

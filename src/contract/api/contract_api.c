@@ -24,8 +24,8 @@
 #include "contract/compile/compile.h"
 
 /*
- * Raises unless the caller may have triggers on the source and has the rights
- * of the view's owner: a contract evaluates with these.
+ * Raises unless the caller may create triggers on the source and has the rights of
+ * the view's owner: a contract is evaluated with these.
  */
 void
 OutboxCheckContractRights(Oid view, Oid source)
@@ -37,7 +37,7 @@ OutboxCheckContractRights(Oid view, Oid source)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("the contract's view does not exist"),
 				 errdetail("It was dropped, or is detached."),
-				 errhint("SELECT outbox.reattach() creates what outbox.detach() dropped; otherwise drop the contract and create it again in one transaction.")));
+				 errhint("SELECT outbox.reattach() creates a detached view again; otherwise drop the contract and create it again in one transaction.")));
 	view_owner = OutboxRelationOwner(view);
 	OutboxCheckSourceRights(source);
 	if (!has_privs_of_role(GetUserId(), view_owner))
@@ -49,7 +49,7 @@ OutboxCheckContractRights(Oid view, Oid source)
 				 errhint("Become a member of that role, or own the view.")));
 }
 
-/* The first half of that. */
+/* Raises unless the caller may create triggers on the source. */
 void
 OutboxCheckSourceRights(Oid source)
 {
@@ -62,7 +62,7 @@ OutboxCheckSourceRights(Oid source)
 						 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
-/* Pins the schema of an event type for the contract's present version (SPI inside). */
+/* Pins the schema of an event type for the contract's present version. Uses SPI. */
 void
 OutboxPinSchema(const OutboxContractConfig *config, OutboxEventTypeConfig *type)
 {

@@ -3,8 +3,8 @@
  * contract_sql.c
  *	  outbox.create_contract() and outbox.drop_contract().
  *
- * Creation proves what capture relies on, so that a mistake is an error in
- * the migration that makes it and not a dead letter at night.
+ * Creation proves all that capture relies on. So a mistake is an error of the
+ * migration that makes it, and not a dead letter at night.
  *
  *-------------------------------------------------------------------------
  */
@@ -76,7 +76,7 @@ outbox_create_contract(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* drop_contract(name): its triggers, event types and configuration; pinned schemas stay for their events. */
+/* drop_contract(name): drops the triggers, event types and configuration. Pinned schemas stay for the events that refer to them. */
 Datum
 outbox_drop_contract(PG_FUNCTION_ARGS)
 {
@@ -86,7 +86,7 @@ outbox_drop_contract(PG_FUNCTION_ARGS)
 
 	if (get_rel_relkind(config->view) != '\0' && get_rel_relkind(config->root) != '\0')
 		OutboxCheckContractRights(config->view, config->root);
-	/* first, without a lock on the sources: somebody may look at such a view for long */
+	/* before the sources are locked: somebody may keep a lock on such a view for long */
 	foreach (lc, config->sources)
 	{
 		if (OutboxIsKeyView(((OutboxSourceConfig *) lfirst(lc))->key_view))
@@ -149,7 +149,7 @@ read_arguments(FunctionCallInfo fcinfo, NewContract *contract)
 				 errhint("Use 'gap' or 'reject'.")));
 }
 
-/* outbox.namespace, or the database's name made fit, and the contract's name. */
+/* The namespace of the contract's schemas: outbox.namespace or else the database's name, and the contract's name. */
 static char *
 default_namespace(const char *contract)
 {

@@ -30,8 +30,8 @@ static void check_code_maps(const OutboxContractConfig *config);
 static void report_missing(const OutboxContractConfig *config, const char *what);
 
 /*
- * enable(contract): pins the schemas of event types that have none, puts the
- * triggers on the source, and switches capture on at commit.
+ * enable(contract): pins the schemas of event types that have none, creates the
+ * triggers on the sources, and switches capture on at commit.
  */
 Datum
 outbox_enable(PG_FUNCTION_ARGS)
@@ -62,11 +62,11 @@ outbox_enable(PG_FUNCTION_ARGS)
 	config = OutboxContractGet(config->name);
 	OutboxKeyViewsFollowOwner(config);
 
-	/* The whole contract must compile as capture will compile it. */
+	/* the whole contract must compile as capture will compile it */
 	OutboxFreeContract(OutboxCompileContract(config, config->root, false));
 	foreach (lc, config->at_commit ? config->sources : NIL)
 		(void) OutboxCompileTouch(config, ((OutboxSourceConfig *) lfirst(lc))->relation);
-	/* it may have gone while nobody watched: below a disabled contract */
+	/* DDL below a disabled contract is not watched, so the proof may have gone */
 	OutboxProveContractKey(config);
 	resolve_unseen(config);
 	OutboxNoteDerivedKey(config);
@@ -75,7 +75,7 @@ outbox_enable(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* disable(contract): capture stops at commit; takes no lock on the source. */
+/* disable(contract): switches capture off at commit. Takes no lock on the source. */
 Datum
 outbox_disable(PG_FUNCTION_ARGS)
 {
@@ -87,7 +87,7 @@ outbox_disable(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* What the watch of DDL could not look at has been looked at now. */
+/* Resolves the gaps of DDL after which nobody could look at the key: now it is proven. */
 static void
 resolve_unseen(const OutboxContractConfig *config)
 {

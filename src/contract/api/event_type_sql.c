@@ -29,7 +29,7 @@ typedef struct NewEventType
 {
 	const OutboxContractConfig *contract;
 	OutboxEventTypeConfig config;
-	const char *column; /* of previous: the one that a check is about */
+	const char *column; /* the one of previous that a check looks at */
 	const char *emit;
 	const char *tombstone;
 } NewEventType;
@@ -65,7 +65,7 @@ outbox_create_event_type(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* drop_event_type(name): its pinned schemas stay for the events that refer to them. */
+/* drop_event_type(name): pinned schemas stay for the events that refer to them. */
 Datum
 outbox_drop_event_type(PG_FUNCTION_ARGS)
 {
@@ -86,7 +86,7 @@ outbox_drop_event_type(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* avro_schema(event_type, version): the pinned schema, or what would be pinned now. */
+/* avro_schema(event_type, version): the pinned schema, or the one that enable() would pin now. */
 Datum
 outbox_avro_schema(PG_FUNCTION_ARGS)
 {
@@ -138,7 +138,7 @@ read_arguments(FunctionCallInfo fcinfo, const OutboxContractConfig *contract, Ne
 		type->tombstone = "none";
 }
 
-/* Raises all that is wrong in one error.  A schema is made of the rest, so only when that is right. */
+/* Raises one error with everything that is wrong. The schema is made only when the rest is right. */
 static void
 check_all(NewEventType *type)
 {

@@ -121,7 +121,10 @@ outbox_drop_code_map(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* A map is part of every contract that names it: another admin must not change what they publish. */
+/*
+ * Raises unless the caller has the rights of the map's owner. A map is part of every contract that names it: another
+ * admin must not change the events of these.
+ */
 static void
 check_owner(const char *map, const char *former, const char *id)
 {
@@ -134,7 +137,7 @@ check_owner(const char *map, const char *former, const char *id)
 			 errmsg("must be owner of code map \"%s\"", map),
 			 errdetail("It belongs to role \"%s\".", owner ? owner : former),
 			 owner ? errhint("Let a member of that role do it: GRANT %s TO %s.", quote_identifier(owner), quote_identifier(GetUserNameFromId(GetUserId(), false)))
-				   : errhint("That role is gone: a superuser can drop and create the map.")));
+				   : errhint("That role does not exist any more: a superuser can drop and create the map.")));
 }
 
 static OutboxEventTypeConfig *
@@ -164,7 +167,7 @@ has_check(const OutboxEventTypeConfig *type, const char *name)
 	return false;
 }
 
-/* An object of strings, not empty. */
+/* Raises unless the codes are an object of strings that is not empty. */
 static void
 check_codes(const char *map, Jsonb *codes)
 {

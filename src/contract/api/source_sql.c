@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * source_sql.c
- *	  outbox.add_source(), and which tables can be sources.
+ *	  outbox.add_source(), and the check which tables can be sources.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +26,7 @@ PG_FUNCTION_INFO_V1(outbox_add_source);
 
 #define MAX_FANOUT 1000000
 
-/* What a check of a new source looks at. */
+/* A new source, for the checks. */
 typedef struct NewSource
 {
 	OutboxContractConfig *contract;
@@ -44,8 +44,8 @@ static void check_key_query(void *arg);
 static void insert_source(const OutboxContractConfig *contract, const OutboxSourceConfig *source);
 
 /*
- * add_source(contract, source, key_query, max_fanout): on an enabled contract
- * the source is watched from commit on.
+ * add_source(contract, source, key_query, max_fanout): adds a source. If the
+ * contract is enabled, the source is captured from commit on.
  */
 Datum
 outbox_add_source(PG_FUNCTION_ARGS)
@@ -64,7 +64,7 @@ outbox_add_source(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Raises all that is wrong in one error. */
+/* Raises one error with everything that is wrong. */
 static void
 check_all(NewSource *new)
 {
@@ -73,7 +73,7 @@ check_all(NewSource *new)
 
 	for (int i = 0; i < lengthof(checks); i++)
 		(void) OutboxTryCheck(&faults, checks[i], new);
-	/* a source may have one key_query, and only of a contract that is evaluated at commit */
+	/* a key_query is looked at only when the contract may have it at all, and the source has none */
 	if (new->contract->at_commit && OutboxContractSource(new->contract, new->source->relation) == NULL)
 	{
 		new->contract->sources = lappend(new->contract->sources, new->source);
@@ -99,7 +99,7 @@ check_contract(void *arg)
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("\"%s\" is the source that contract \"%s\" was created with",
 						get_rel_name(source->relation), contract->name),
-				 errdetail("Its rows touch their own keys. Where the view reads the table a second time, that reading touches nothing."),
+				 errdetail("Each of its rows touches its own key. If the view reads the table a second time, a change does not touch the keys of that reading."),
 				 errhint("Leave the call out.")));
 	if (OutboxContractSource(contract, source->relation))
 		ereport(ERROR,
@@ -124,12 +124,12 @@ check_fanout(void *arg)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"max_fanout\" of source \"%s\" must be between 1 and %d",
 						get_rel_name(source->relation), MAX_FANOUT),
-				 errdetail("It bounds the rows of contract \"%s\" that one changed row of the source touches.",
+				 errdetail("It limits how many rows of contract \"%s\" one changed row of the source may touch.",
 						   ((NewSource *) arg)->contract->name),
-				 errhint("Give a number in between, or leave it out: it is then 1000.")));
+				 errhint("Give such a number, or leave it out: the default is 1000.")));
 }
 
-/* Keeps it as a view, and compiles that as capture will. */
+/* Stores the key_query as a view, and compiles it as capture will. Raises when that fails. */
 static void
 check_key_query(void *arg)
 {
@@ -141,7 +141,7 @@ check_key_query(void *arg)
 	(void) OutboxCompileTouch(new->contract, new->source->relation);
 }
 
-/* A source whose key_query went with DROP ... CASCADE can be given another one. */
+/* Is its key_query gone? After DROP ... CASCADE the source can be given another one. */
 static void
 forget_broken(NewSource *new)
 {
@@ -151,7 +151,7 @@ forget_broken(NewSource *new)
 		new->contract->sources = list_delete_ptr(new->contract->sources, broken);
 }
 
-/* Raises unless the table is of a kind that can be watched. */
+/* Raises unless the table is of a kind whose changes can be captured. Takes no lock that is kept. */
 void
 OutboxCheckSource(Oid source)
 {

@@ -3,13 +3,12 @@
  * source_trigger.c
  *	  The triggers that a contract has on its sources.
  *
- * Their locks are those of the application's tables, so they are asked for as
- * lock_attempts.c does it.
+ * Triggers need locks on tables of the application, which lock_attempts.c takes.
  *
- * A name proves nothing: the owner of a table may disable a trigger, replace
- * it by one that never fires, or give its name to another. So a trigger is
- * taken for whole only when nothing about it differs from what is created
- * here; enable() replaces any other one.
+ * A name proves nothing: the owner of a table may disable a trigger, replace it by
+ * one that never fires, or give its name to another. A trigger counts as whole
+ * only if it differs in nothing from the one that is created here. enable()
+ * replaces any other one.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,7 +35,7 @@
 #include "contract/environment/environment.h"
 #include "contract/view/view.h"
 
-/* What is created on a table under a name that starts with its prefix. */
+/* A kind of trigger: its name is the prefix and the contract's name. */
 typedef struct TriggerKind
 {
 	const char *prefix;
@@ -49,8 +48,8 @@ typedef struct TriggerKind
 typedef enum TriggerState
 {
 	TRIGGER_MISSING,
-	TRIGGER_FOREIGN, /* its function is none of ours */
-	TRIGGER_DIFFERS, /* ours, but it does not fire, or not as it should */
+	TRIGGER_FOREIGN, /* its function is not ours */
+	TRIGGER_DIFFERS, /* ours, but it does not fire as it should */
 	TRIGGER_WHOLE
 } TriggerState;
 
@@ -76,10 +75,11 @@ static Oid trigger_function(const TriggerKind *kind);
 static void execute_as_caller(const char *command);
 
 /*
- * Creates the contract's triggers on its sources where they are not, and
- * replaces those that do not fire as they should. Takes SHARE ROW EXCLUSIVE
- * (ACCESS EXCLUSIVE, where a constraint trigger has the name) on such a source, waiting a short while several times, so
- * that the application does not queue behind us; raises when it cannot be had.
+ * Creates the contract's triggers on its sources where they are missing, and
+ * replaces those that do not fire as they should, with the caller's rights. Locks
+ * such a source in SHARE ROW EXCLUSIVE; in ACCESS EXCLUSIVE where a constraint
+ * trigger has the name. Waits several times for a short while, so that the
+ * application does not queue behind us. Raises when a lock cannot be had.
  */
 void
 OutboxCreateTriggers(const OutboxContractConfig *config)
@@ -105,7 +105,7 @@ OutboxCreateTriggers(const OutboxContractConfig *config)
 		create_triggers(config, lfirst_oid(lc));
 }
 
-/* On the source, or on a partition of it, where PostgreSQL's copy may have been disabled. */
+/* Is a trigger missing or different, on the source or on a partition? There PostgreSQL's copy may have been disabled. */
 static bool
 lacks_triggers(const OutboxContractConfig *config, Oid source)
 {
@@ -121,7 +121,7 @@ lacks_triggers(const OutboxContractConfig *config, Oid source)
 	return false;
 }
 
-/* A constraint trigger cannot be replaced. */
+/* Has a constraint trigger the name of one that must be created? It cannot be replaced, only dropped. */
 static bool
 must_drop(const OutboxContractConfig *config, Oid source)
 {
@@ -150,14 +150,14 @@ create_triggers(const OutboxContractConfig *config, Oid source)
 		OutboxCreateTruncateTrigger(config, lfirst_oid(lc));
 }
 
-/* Has a source a trigger of ours that captures its rows, whole or not? */
+/* Has the source a trigger of ours that captures its rows, whole or not? Takes no lock. */
 bool
 OutboxHasTriggers(const OutboxContractConfig *config, Oid source)
 {
 	return trigger_state(config, source, &row_trigger, NULL) > TRIGGER_FOREIGN;
 }
 
-/* Creates the TRUNCATE trigger of one table of a source, with the caller's rights, unless it is there and whole. */
+/* Creates the TRUNCATE trigger of one table of a source, with the caller's rights, unless there is a whole one. */
 void
 OutboxCreateTruncateTrigger(const OutboxContractConfig *config, Oid table)
 {
@@ -166,7 +166,7 @@ OutboxCreateTruncateTrigger(const OutboxContractConfig *config, Oid table)
 		create_trigger(config, table, &truncate_trigger);
 }
 
-/* The source's tables that have no TRUNCATE trigger as it should be: statement triggers are not copied to partitions. */
+/* The source's tables without a whole TRUNCATE trigger: statement triggers are not copied to partitions. */
 static List *
 lacking_truncate(const OutboxContractConfig *config, Oid source)
 {
@@ -182,7 +182,10 @@ lacking_truncate(const OutboxContractConfig *config, Oid source)
 	return lacking;
 }
 
-/* Drops those that are ours, on the same terms (ACCESS EXCLUSIVE). */
+/*
+ * Drops the contract's triggers on its sources, if they are ours. Locks the sources in ACCESS EXCLUSIVE, as
+ * OutboxCreateTriggers() does. Raises when a lock cannot be had.
+ */
 void
 OutboxDropTriggers(const OutboxContractConfig *config)
 {
@@ -234,7 +237,8 @@ drop_trigger(const OutboxContractConfig *config, Oid table, const TriggerKind *k
 }
 
 /*
- * Removes it from a table that is no part of a source any more, whoever the user is; under the lock of the command that detached it.
+ * Drops the TRUNCATE trigger of a table that is not part of a source any more.
+ * Needs no rights. The command that detached the table has it locked.
  */
 void
 OutboxRemoveTruncateTrigger(const OutboxContractConfig *config, Oid table)
@@ -247,7 +251,7 @@ OutboxRemoveTruncateTrigger(const OutboxContractConfig *config, Oid table)
 	performDeletion(&trigger, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
 }
 
-/* The trigger, with a dependency that lets DROP EXTENSION take it along. */
+/* Creates a trigger that depends on the extension: DROP EXTENSION then drops it, too. */
 static void
 create_trigger(const OutboxContractConfig *config, Oid table, const TriggerKind *kind)
 {
@@ -271,7 +275,7 @@ trigger_name(const OutboxContractConfig *config, const TriggerKind *kind)
 	return psprintf("%s%s", kind->prefix, config->name);
 }
 
-/* Looks at the trigger of that name. *is_constraint (may be NULL): it can be dropped only. */
+/* The state of the trigger of that kind on a table. *is_constraint (may be NULL): it can only be dropped. */
 static TriggerState
 trigger_state(const OutboxContractConfig *config, Oid table, const TriggerKind *kind, bool *is_constraint)
 {
@@ -314,7 +318,7 @@ is_whole(Relation triggers, HeapTuple tuple, const TriggerKind *kind)
 		(form->tgenabled == TRIGGER_FIRES_ON_ORIGIN || form->tgenabled == TRIGGER_FIRES_ALWAYS);
 }
 
-/* Without arguments; raises when it is not there. */
+/* The oid of our trigger function of that name; raises when there is none. */
 static Oid
 trigger_function(const TriggerKind *kind)
 {
@@ -328,7 +332,7 @@ trigger_function(const TriggerKind *kind)
 	return function;
 }
 
-/* DDL on the source is the caller's, with the caller's rights. */
+/* Runs a command with the caller's rights: DDL on a source needs them. */
 static void
 execute_as_caller(const char *command)
 {

@@ -3,12 +3,12 @@
  * code_map.c
  *	  Code maps: legacy codes to canonical words.
  *
- * outbox.decode() runs inside contracts, once per row and column, so each map
- * is a hash table of this backend, read with a fresh snapshot (a writer's may
- * be older than the map) and thrown away when outbox_internal.code_map changes.
+ * outbox.decode() runs inside contracts, once per row and column. So each map is a
+ * hash table of this backend. It is read with a fresh snapshot, because a writer's
+ * may be older than the map, and thrown away when outbox_internal.code_map changes.
  *
- * An unknown code is NULL, not an error: `required` decides whether that
- * matters, and the dead letter then names the codes remembered here.
+ * An unknown code becomes NULL and is no error. `required` decides whether that
+ * matters. The dead letter then names the unknown codes, which are remembered here.
  *
  *-------------------------------------------------------------------------
  */
@@ -103,6 +103,7 @@ outbox_decode_bigint(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(word);
 }
 
+/* Forgets the unknown codes of the row before. Never raises. */
 void
 OutboxForgetUnknownCodes(void)
 {
@@ -111,8 +112,8 @@ OutboxForgetUnknownCodes(void)
 }
 
 /*
- * The codes that outbox.decode() did not know since OutboxForgetUnknownCodes(),
- * as a list for people; NULL: none. Valid until the next decode().
+ * The codes that outbox.decode() did not know since OutboxForgetUnknownCodes(), as
+ * a text for people; NULL: none. The text is valid until the next decode().
  */
 const char *
 OutboxUnknownCodes(void)
@@ -120,7 +121,7 @@ OutboxUnknownCodes(void)
 	return unknown && unknown->len > 0 ? unknown->data : NULL;
 }
 
-/* The word, copied; NULL when the map or the code does not exist. */
+/* A copy of the word for a code; NULL when the map or the code does not exist. */
 static text *
 decode(text *map_name, text *code)
 {
@@ -153,7 +154,7 @@ find_map(text *name)
 	return load_map(text_to_cstring(name));
 }
 
-/* Reads a map; it joins the list only when it is whole and nothing changed meanwhile. */
+/* Reads a map. It joins the list only when it is whole and nothing changed meanwhile. */
 static CodeMap *
 load_map(const char *name)
 {
@@ -227,7 +228,7 @@ relation_changed(Datum arg, Oid relation)
 		maps_valid = false;
 }
 
-/* Appends '"Q" of code map "x"'; a row that is all unknown does not grow a message without end. */
+/* Appends '"Q" of code map "x"' to the list of unknown codes. The list has a limit. */
 static void
 remember_unknown(const CodeMap *map, text *code)
 {

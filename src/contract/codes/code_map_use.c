@@ -3,13 +3,13 @@
  * code_map_use.c
  *	  A code map that an enabled contract uses cannot be dropped.
  *
- * To change a map it is dropped and created again in one transaction, so only
- * the end of the transaction tells a drop from a change: a constraint trigger
- * of outbox_internal.code_map, deferred to the commit, looks whether the map is there
- * again. If not, it looks for calls of outbox.decode() that name it by a
- * constant: in the contracts' views, those of their key queries, and the views behind
- * them, detached ones too, and in conditions and checks. What functions of a user
- * call is not seen, nor are names that are computed.
+ * To change a map it is dropped and created again in one transaction. So only the
+ * end of the transaction tells a drop from a change. A constraint trigger of
+ * outbox_internal.code_map, deferred to the commit, looks whether the map exists
+ * again. If not, it looks for calls of outbox.decode() that name the map by a
+ * constant: in the contracts' views, in the views of their key queries, in all
+ * views behind these, also detached ones, and in conditions and checks. Calls
+ * inside users' functions are not seen, and neither are computed names.
  *
  *-------------------------------------------------------------------------
  */
@@ -45,7 +45,7 @@ typedef struct MapSearch
 	List *maps;      /* of String: those that were found when looking for any */
 	List *views;     /* that were looked at */
 	List *detached;  /* rows (view, command) of those that are away */
-	List *names;     /* of String: those of them that were looked at */
+	List *names;     /* of String: the detached views that were looked at */
 } MapSearch;
 
 /* The trigger is called for every code of a map; the answer is the same as long as nothing was written. */
@@ -183,7 +183,7 @@ refuse_if_views_use(MapSearch *search)
 	}
 }
 
-/* Of contracts whose views are away: the commands that bring them back. */
+/* Searches the detached views of contracts, in the commands that create them again. */
 static void
 refuse_if_detached_use(MapSearch *search)
 {
@@ -206,7 +206,7 @@ refuse_if_detached_use(MapSearch *search)
 	search->detached = NIL;
 }
 
-/* What a contract consists of beside its view. */
+/* Searches the conditions and checks of contracts. */
 static void
 refuse_if_texts_use(MapSearch *search)
 {
@@ -230,7 +230,7 @@ refuse_if_texts_use(MapSearch *search)
 	}
 }
 
-/* Whether it, or a view behind it, calls decode() with the map. A view that is gone does not. */
+/* Does the view, or a view behind it, call decode() with the map? A view that does not exist any more does not. */
 static bool
 view_uses(MapSearch *search, Oid view)
 {
@@ -277,7 +277,7 @@ query_walker(Node *node, void *context)
 	return expression_tree_walker(node, query_walker, context);
 }
 
-/* An expression as a user wrote it, or CREATE VIEW; names outside pg_catalog are qualified there. */
+/* Does a text call decode() with the map? It is an expression of a user, or CREATE VIEW with all names outside pg_catalog qualified. */
 static bool
 text_uses(MapSearch *search, const char *text)
 {
@@ -286,7 +286,7 @@ text_uses(MapSearch *search, const char *text)
 	List *statements;
 	ListCell *lc;
 
-	/* what its strings are does not depend on the session */
+	/* the session's settings must not change how string literals are read */
 	OutboxEvaluationBegin(&evaluation, GetUserId(), OUTBOX_COMPILING);
 	statements = raw_parser(text, creates_view ? RAW_PARSE_DEFAULT : RAW_PARSE_PLPGSQL_EXPR);
 	OutboxEvaluationEnd(&evaluation);
@@ -334,7 +334,7 @@ raw_walker(Node *node, void *context)
 	return raw_expression_tree_walker(node, raw_walker, context);
 }
 
-/* Ends the search when it is for this map. */
+/* Notes a call of decode(). True, which ends the search, when it names the map that is searched. */
 static bool
 is_sought(MapSearch *search, const char *map)
 {
@@ -352,7 +352,7 @@ is_decode_call(const FuncCall *call)
 		strcmp(strVal(lsecond(call->funcname)), "decode") == 0;
 }
 
-/* The argument `map`, the first one or by name, when it is a constant; else NULL. */
+/* The argument `map`, given first or by name, when it is a constant; otherwise NULL. */
 static const char *
 constant_argument(const List *args, bool raw)
 {
@@ -389,6 +389,6 @@ refuse(const char *map, const char *contract, const char *user)
 			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 			 errmsg("cannot drop code map \"%s\" because contract \"%s\" uses it", map, contract),
 			 errdetail("The %s calls outbox.decode() with it.", user),
-			 errhint("To change the map, create it again in the same transaction. To do without it, change what uses it, "
+			 errhint("To change the map, create it again in the same transaction. To do without it, remove the call, "
 					 "or disable or drop the contract.")));
 }

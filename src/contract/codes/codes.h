@@ -12,7 +12,7 @@
 
 #include "catalog/outbox_catalog.h"
 
-/* ---- code_map.c: Code maps: legacy codes to canonical words. ---- */
+/* ---- code_map.c: outbox.decode(), and the codes that it did not know. ---- */
 
 extern const char *OutboxUnknownCodes(void);
 extern void OutboxForgetUnknownCodes(void);

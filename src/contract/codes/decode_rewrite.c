@@ -3,10 +3,10 @@
  * decode_rewrite.c
  *	  outbox_internal.view_without_decode(): a view that can outlive the extension.
  *
- * outbox.decode(map, code) becomes a CASE over the map's codes as they are
- * now. It compares byte by byte, as decode() does, gives NULL for NULL and for
- * an unknown code, and has the type and collation of the call, so that CREATE
- * OR REPLACE VIEW takes the result.
+ * outbox.decode(map, code) becomes a CASE over the map's present codes. The CASE
+ * compares byte by byte, as decode() does. It gives NULL for NULL and for an unknown
+ * code. It has the type and collation of the call, so that CREATE OR REPLACE VIEW
+ * takes the result.
  *
  *-------------------------------------------------------------------------
  */
@@ -46,7 +46,7 @@ outbox_view_without_decode(PG_FUNCTION_ARGS)
 	Query *query;
 	bool unknown_map = false;
 
-	/* dropped since it was listed */
+	/* the view was dropped after it was listed */
 	if (view == NULL)
 		PG_RETURN_NULL();
 	query = view_query(view);
@@ -57,7 +57,7 @@ outbox_view_without_decode(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(pg_get_querydef(query, false)));
 }
 
-/* A copy of its SELECT, with the columns' names as they are now. */
+/* A copy of the view's SELECT, with the present names of the columns. */
 static Query *
 view_query(Relation view)
 {
@@ -141,7 +141,7 @@ case_of(FuncExpr *call, bool *unknown_map)
 	return (Node *) result;
 }
 
-/* Compared in collation C: other collations may hold different codes to be equal. */
+/* The CASE for one call. It compares in collation C: other collations may take different codes for equal. */
 static CaseExpr *
 case_over(const char *map, Expr *code)
 {

@@ -3,15 +3,14 @@
  * definer.c
  *	  Functions that may be called because they are SECURITY DEFINER.
  *
- * Such a function runs as its own owner, so it may be anybody's (trust.c).
- * Whoever owns it can make it SECURITY INVOKER at any time, such as between the
- * question whose functions a view calls and the call: planning runs other
- * functions, which take their time, and so does each row. A call would then run
- * with the rights of the view's owner.
+ * Such a function runs as its own owner, so anybody may own it (trust.c). The owner
+ * can make it SECURITY INVOKER at any time, also between the check of the view's
+ * functions and the call: planning runs other functions, which take their time, and
+ * so does each row. The call would then run with the rights of the view's owner.
  *
- * So what such a function is is asked again when it is made ready, and when it
- * is called: the server looks up whether it switches the user only at the first
- * call. Both hooks cost nothing outside of evaluations, but for a call of
+ * So the function is checked again when an expression with it is made ready, and
+ * when it is called: only at the first call the server looks up whether it switches
+ * the user. Outside of evaluations the hooks cost nothing, except for calls of
  * functions that the server wraps anyway.
  *
  *-------------------------------------------------------------------------
@@ -42,17 +41,18 @@ OutboxDefinerInit(void)
 }
 
 /*
- * Raises when a function that was taken for harmless because it runs as its own owner is about to be made ready and runs as its caller by now.
+ * Raises when a function that was accepted because it runs as its own owner runs as
+ * its caller by now. Called when the function is about to be made ready.
  */
 void
 OutboxCheckDefiner(Oid function)
 {
-	/* last of all: the server reads the same row next */
+	/* the last check before the server itself reads the function's row */
 	if (OutboxTookForDefiner(function) && !is_of(function, GetUserId()) && !runs_as_owner(function))
 		refuse(function);
 }
 
-/* Hook: a function with SECURITY DEFINER or SET is called, the user is switched already. */
+/* A hook: a function with SECURITY DEFINER or SET is called, and the user has been switched already. */
 static void
 meet_call(FmgrHookEventType event, FmgrInfo *function, Datum *arg)
 {
@@ -63,7 +63,7 @@ meet_call(FmgrHookEventType event, FmgrInfo *function, Datum *arg)
 		next_hook(event, function, arg);
 }
 
-/* May it run with the role's rights? */
+/* May the function run with the role's rights? */
 static bool
 is_of(Oid function, Oid role)
 {
@@ -87,8 +87,8 @@ refuse(Oid function)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("the function %s is SECURITY DEFINER no more", format_procedure_qualified(function)),
-			 errdetail("It was when a contract was judged, and would now run with the rights of %s.",
+			 errmsg("the function %s is not SECURITY DEFINER any more", format_procedure_qualified(function)),
+			 errdetail("It was when the contract was checked. It would now run with the rights of %s.",
 					   quote_identifier(GetUserNameFromId(GetUserId(), false))),
 			 errhint("Make it SECURITY DEFINER again, or let it belong to the owner of the view.")));
 }

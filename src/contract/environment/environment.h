@@ -14,7 +14,7 @@
 #include "contract/reach/reach.h"
 #include "util/util.h"
 
-/* ---- evaluation.c: The one way in and out for whatever is parsed, planned, folded or run for a contract. ---- */
+/* ---- evaluation.c: The one way in and out for code that is parsed, planned or run for a contract. ---- */
 
 typedef struct OutboxEvaluation
 {
@@ -31,7 +31,7 @@ extern int OutboxEvaluationDepth(void);
 
 /* ---- guard.c: Running what may raise inside a customer's transaction. ---- */
 
-/* A cancel that comes now is our own timer's: not the user's wish, so ours to swallow. */
+/* True: a cancel comes from our own timer and not from the user, so it may be swallowed. */
 extern volatile bool OutboxOwnCancel;
 
 extern ErrorData *OutboxRunGuarded(OutboxGuardedStep step, void *arg, MemoryContext context);

@@ -16,7 +16,7 @@
 extern void OutboxDefinerInit(void);
 extern void OutboxCheckDefiner(Oid function);
 
-/* ---- evaluation.c: The one way in and out for whatever is parsed, planned, folded or run for a contract. ---- */
+/* ---- evaluation.c: The one way in and out for code that is parsed, planned or run for a contract. ---- */
 
 extern bool OutboxEvaluatesForeignCode(void);
 extern bool OutboxRunsCommands(void);
@@ -43,7 +43,7 @@ extern void OutboxRefuseOperatorsInit(void);
 
 /* ---- settings.c: The settings under which contracts are evaluated, whatever the session has set. ---- */
 
-/* Those that are changed without the server's machinery for settings, as they were. */
+/* The former values of the settings that are changed as variables, without the server's machinery for settings. */
 #define OUTBOX_DIRECT_SETTINGS 5
 typedef struct OutboxDirectSettings
 {

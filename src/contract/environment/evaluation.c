@@ -1,19 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * evaluation.c
- *	  The one way in and out for whatever is parsed, planned, folded or run for
- *	  a contract.
+ *	  The one way in and out for code that is parsed, planned or run for a
+ *	  contract.
  *
- * Code behind a contract runs in the session of whoever writes to its source,
- * who does not know it. It must get neither his rights nor his settings, and
- * leave nothing behind: it runs as the view's owner in a security-restricted
- * operation, under settings of ours, on a nest level of settings that is
- * rolled back. Whoever plans it is in the same danger: constants are folded and
+ * Code behind a contract runs in the sessions of all roles that write to its
+ * source, and they do not know it. It must get neither a writer's rights nor his
+ * settings, and must leave nothing behind. So it runs as the view's owner in a
+ * security-restricted operation, under our settings, on a nest level of settings
+ * that is rolled back. Planning is in the same danger: constants are folded and
  * literals of types are read while a text is parsed and planned.
  *
- * The server puts user and settings back when a (sub)transaction aborts. What
- * it does not know of is kept here on a stack and put back by a callback of the
- * abort.
+ * When a (sub)transaction aborts, the server restores user and settings. A stack
+ * here has the rest, which a callback of the abort restores.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +26,7 @@
 
 #include "contract/environment/environment_private.h"
 
-/* The traits that make it necessary to do anything at all. */
+/* The traits for which there is anything to do. */
 #define OUTBOX_ENTERS (OUTBOX_READS_ALL | OUTBOX_SPEAKS | OUTBOX_FOREIGN)
 
 /* The session as it was when an evaluation was entered. */
@@ -35,10 +34,10 @@ typedef struct Session
 {
 	int transaction_level;
 	const char *statement;
-	int guc_nest_level; /* opened since: whatever is set goes on top of our values */
+	int guc_nest_level; /* opened after our values were set: code sets its own on top of them */
 	OutboxDirectSettings settings;
-	bool foreign;  /* that evaluation, or one around it */
-	bool commands; /* and all of these run commands of ours */
+	bool foreign;  /* that evaluation, or one around it, runs code of users */
+	bool commands; /* and all of these run commands of ours (OUTBOX_COMMANDS) */
 	int portals;   /* a mark of portals.c; -1: none */
 	bool watched;  /* calls of PL/pgSQL are, instead of by: */
 	void *plugin;
@@ -55,7 +54,7 @@ static void pop_aborted(int transaction_level);
 static void on_transaction(XactEvent event, void *arg);
 static void on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg);
 
-/* from _PG_init */
+/* Installs hooks and callbacks; called by _PG_init(). */
 void
 OutboxEvaluationInit(void)
 {
@@ -67,16 +66,16 @@ OutboxEvaluationInit(void)
 }
 
 /*
- * Enters evaluation for what has these traits: nothing to do for PostgreSQL's
- * own functions that read no setting; what they can read is pinned for others;
- * and for everything else all settings are pinned, the statement and the functions around it are hidden, the
- * session's cursors are out of reach (portals.c), and what could not be taken
- * back is refused (evaluation_refuse.c).
- * Anything runs as `owner`, in a security-restricted operation, and says
- * nothing to the client but errors.
+ * Enters the evaluation of code with these traits. For functions of PostgreSQL
+ * that read no setting there is nothing to do. For functions of PostgreSQL that
+ * read settings these are pinned. For all other code, all settings are pinned; the
+ * statement and the functions around it are hidden; the session's cursors are out
+ * of reach (portals.c); and actions that no rollback takes back are refused
+ * (evaluation_refuse.c). Such code runs as `owner`, in a security-restricted
+ * operation, and sends nothing but errors to the client.
  *
- * An error in between is undone by the abort of the (sub)transaction: whoever
- * catches it rolls one back (util/catch.h), as everywhere.
+ * After an error the abort of the (sub)transaction leaves the evaluation: catch
+ * errors with util/catch.c alone, which rolls a subtransaction back.
  */
 void
 OutboxEvaluationBegin(OutboxEvaluation *evaluation, Oid owner, OutboxTraits traits)
@@ -86,7 +85,7 @@ OutboxEvaluationBegin(OutboxEvaluation *evaluation, Oid owner, OutboxTraits trai
 	evaluation->entered = (traits & OUTBOX_ENTERS) != 0;
 	if (!evaluation->entered)
 		return;
-	/* it may read anything */
+	/* code of users may read any setting */
 	if (foreign)
 		traits |= OUTBOX_ANYTHING;
 	push(traits);
@@ -112,27 +111,25 @@ OutboxEvaluationEnd(const OutboxEvaluation *evaluation)
 	if (stack[depth - 1].portals >= 0)
 		OutboxDropNewPortals(stack[depth - 1].portals);
 	SetUserIdAndSecContext(evaluation->user, evaluation->sec_context);
-	error_context_stack = evaluation->error_context; /* whoever catches an error puts back what he had */
+	error_context_stack = evaluation->error_context; /* after an error PG_CATCH restores it */
 	pop();
 }
 
-/*
- * How many evaluations that were entered have not ended: functions behind a view may write to sources of contracts.
- */
+/* The number of nested evaluations: functions behind a view may write to sources of contracts. */
 int
 OutboxEvaluationDepth(void)
 {
 	return depth;
 }
 
-/* Is code running now that is not PostgreSQL's own and not ours? */
+/* Is code of users running now, neither PostgreSQL's own nor ours? */
 bool
 OutboxEvaluatesForeignCode(void)
 {
 	return depth > 0 && stack[depth - 1].foreign;
 }
 
-/* And is that nothing but what a command of ours runs (OUTBOX_COMMANDS)? */
+/* Is the code that is running now run by commands of ours alone (OUTBOX_COMMANDS)? */
 bool
 OutboxRunsCommands(void)
 {
@@ -165,7 +162,7 @@ push(OutboxTraits traits)
 	depth++;
 }
 
-/* Whatever such code evaluates itself, it may execute no command there. */
+/* Do all evaluations around this one run commands of ours? Code that these run may execute no commands in its own evaluations. */
 static bool
 is_strict(OutboxTraits traits)
 {
@@ -177,7 +174,7 @@ pop(void)
 {
 	Session *session = &stack[--depth];
 
-	/* after this whatever code did to the settings below is what it found there */
+	/* this undoes all changes of settings by the code, so the ones below have our values again */
 	AtEOXact_GUC(false, session->guc_nest_level);
 	if (session->watched)
 		OutboxUnwatchPlpgsql(session->plugin);
@@ -187,7 +184,7 @@ pop(void)
 	debug_query_string = session->statement;
 }
 
-/* Evaluations that an error has left. */
+/* A callback of aborts: leaves the evaluations that an error has ended. */
 static void
 pop_aborted(int transaction_level)
 {

@@ -3,22 +3,22 @@
  * evaluation_refuse.c
  *	  What code behind a contract must not do to a writer's session.
  *
- * Locks of the session, sequences, random seeds, what a prepared transaction
- * must not have done: no rollback takes them back. Cursors and prepared
- * statements show what the writer does, and open large objects are his. Rows that such code writes are part of
- * the writer's transaction and go with it, so they are no concern here.
- * They are refused where the server lets us: utility statements when they are
- * executed, identity columns when a statement is about to be, functions when an
- * expression with them is made ready. A procedural
- * language keeps such an expression for the rest of the transaction, so a
- * function that the application called before may slip through;
- * docs/security.md lists what is left.
+ * No rollback takes back locks of the session, numbers of sequences, random seeds,
+ * or actions that forbid PREPARE TRANSACTION. Cursors and prepared statements show
+ * what the writer does, and open large objects are his. All of that is refused.
+ * Rows that such code writes are part of the writer's transaction and end with it,
+ * so they are allowed.
  *
- * A command of ours, such as CREATE VIEW, runs code of the view's owner while
- * it is parsed, and event triggers of the database, which may well execute
- * commands and draw numbers for a log. These two are left to it: the
- * server itself refuses in a security-restricted operation what would stay in
- * the session.
+ * Utility statements are refused when they are executed, identity columns when a
+ * statement is about to be executed, functions when an expression with them is made
+ * ready. A procedural language keeps such an expression for the rest of the
+ * transaction, so a function that the application called before may slip through;
+ * docs/security.md lists such cases.
+ *
+ * A command of ours, such as CREATE VIEW, runs code of the view's owner while it is
+ * parsed. It also fires event triggers of the database, which may execute commands
+ * and draw numbers for a log. Both are allowed then: in a security-restricted
+ * operation the server itself refuses changes that would stay in the session.
  *
  *-------------------------------------------------------------------------
  */
@@ -58,7 +58,7 @@ static bool check_timer(int *value, void **extra, GucSource source);
 static bool is_taken_back(const Node *statement);
 static bool is_refused(Oid function);
 
-/* from OutboxEvaluationInit: installs hooks */
+/* Installs hooks; called by OutboxEvaluationInit(). */
 void
 OutboxRefuseInit(void)
 {
@@ -76,7 +76,7 @@ OutboxRefuseInit(void)
 	}
 }
 
-/* The one setting that acts at once: it starts or stops the clock that ends the writer's session. */
+/* A check hook: this setting acts at once. It starts or stops the timer that ends the writer's session. */
 static bool
 check_timer(int *value, void **extra, GucSource source)
 {
@@ -108,7 +108,7 @@ start_executor(QueryDesc *query, int flags)
 		standard_ExecutorStart(query, flags);
 }
 
-/* An identity column takes its number without calling a function. */
+/* Raises for a statement that would draw the number of an identity column, which calls no function. */
 static void
 refuse_identity(const PlannedStmt *statement, const Plan *plan)
 {
@@ -135,7 +135,7 @@ draws_number(Node *node, void *context)
 static void
 refuse_identity_of(Oid relation)
 {
-	Relation rel = relation_open(relation, NoLock); /* whoever planned it locked it */
+	Relation rel = relation_open(relation, NoLock); /* the planner has locked it */
 
 	for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
 	{
@@ -145,7 +145,7 @@ refuse_identity_of(Oid relation)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("rows of \"%s\" cannot be written while a contract is evaluated", RelationGetRelationName(rel)),
-					 errdetail("The number of its identity column \"%s\" would become what lastval() gives in the sessions of others.",
+					 errdetail("lastval() in the sessions of others would return the number of its identity column \"%s\".",
 							   NameStr(attribute->attname)),
 					 errhint("Compute the value from rows and arguments alone.")));
 	}
@@ -160,7 +160,7 @@ process_utility(PlannedStmt *statement, const char *text, bool read_only_tree, P
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("%s cannot be executed while a contract is evaluated", GetCommandTagName(CreateCommandTag(statement->utilityStmt))),
-				 errdetail("A function behind the contract tried to. It runs in the transactions of others."),
+				 errdetail("A function behind the contract tried to. Such functions run in the transactions of others."),
 				 errhint("Compute the value from rows and arguments alone.")));
 	if (previous_utility)
 		previous_utility(statement, text, read_only_tree, context, params, environment, dest, completion);
@@ -168,7 +168,7 @@ process_utility(PlannedStmt *statement, const char *text, bool read_only_tree, P
 		standard_ProcessUtility(statement, text, read_only_tree, context, params, environment, dest, completion);
 }
 
-/* Settings are: what the transaction is cannot be set by then. */
+/* May the utility statement be executed? Settings may be changed: the transaction's own cannot be set any more by then. */
 static bool
 is_taken_back(const Node *statement)
 {
@@ -188,7 +188,7 @@ access_object(ObjectAccessType access, Oid class, Oid object, int part, void *ar
 		OutboxCheckDefiner(object);
 }
 
-/* Raises when the function is refused during an evaluation. */
+/* Raises when a function that is about to be made ready is refused during an evaluation. */
 void
 OutboxRefuseFunction(Oid function)
 {
@@ -196,7 +196,7 @@ OutboxRefuseFunction(Oid function)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("%s() cannot be called while a contract is evaluated", get_func_name(function)),
-				 errdetail("A function behind the contract tried to. It runs in the sessions of others."),
+				 errdetail("A function behind the contract tried to. Such functions run in the sessions of others."),
 				 errhint("Compute the value from rows and arguments alone.")));
 }
 
@@ -213,13 +213,13 @@ is_refused(Oid function)
 		case F_SETVAL_REGCLASS_INT8_BOOL:
 		case F_SETSEED:
 		case F_PG_EXPORT_SNAPSHOT:
-		/* what the session is doing */
+		/* these show what the session is doing */
 		case F_PG_CURSOR:
 		case F_CURSOR_TO_XML:
 		case F_CURSOR_TO_XMLSCHEMA:
 		case F_PG_PREPARED_STATEMENT:
 		case F_PG_LISTENING_CHANNELS:
-		/* its open large objects: rights were asked for when they were opened, and they are numbered from 0 */
+		/* open large objects of the session: rights were checked when they were opened, and they are numbered from 0 */
 		case F_LO_OPEN:
 		case F_LO_CLOSE:
 		case F_LOREAD:
@@ -231,7 +231,7 @@ is_refused(Oid function)
 		case F_LO_TRUNCATE:
 		case F_LO_TRUNCATE64:
 			return true;
-		case F_PG_NOTIFY: /* forbids PREPARE TRANSACTION; at commit it is rolled back, like all that is done there */
+		case F_PG_NOTIFY: /* forbids PREPARE TRANSACTION; during COMMIT it is rolled back with everything else */
 			return !XactReadOnly && !OutboxRunsCommands();
 		default:
 			/* advisory locks, which stand in two rows of the catalog */

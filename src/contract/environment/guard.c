@@ -3,9 +3,8 @@
  * guard.c
  *	  Running what may raise inside a customer's transaction.
  *
- * Which errors are ours to swallow, and the rights and settings with which
- * expressions of a contract run. What is guarded writes nothing, so that its
- * subtransaction (util/catch.c) never gets a transaction id.
+ * This decides which errors are ours to swallow. Guarded steps write nothing of
+ * ours, so their subtransactions (util/catch.c) get no transaction id.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,8 +22,9 @@ static bool ends_transaction(const ErrorData *error);
 volatile bool OutboxOwnCancel = false;
 
 /*
- * OutboxCatch() that rethrows errors which are not ours to swallow: a cancel,
- * a serialization failure, a full disk, corruption; each if the server raised
+ * Runs a step in a subtransaction. Returns the error that it raised, in `context`,
+ * or NULL. Errors that are not ours to swallow are rethrown: a cancel, a
+ * serialization failure, a full disk, corruption; each only if the server raised
  * it. A function's RAISE with such an SQLSTATE is an error like any other.
  */
 ErrorData *
@@ -34,9 +34,9 @@ OutboxRunGuarded(OutboxGuardedStep step, void *arg, MemoryContext context)
 }
 
 /*
- * The same for work of which each piece may fail on its own, though storage
- * cannot be read: only errors after which the transaction cannot go on, or
- * shall not, are rethrown.
+ * As OutboxRunGuarded(), for work whose pieces may each fail on their own, even when
+ * storage cannot be read. Only errors are rethrown after which the transaction
+ * cannot, or shall not, go on.
  */
 ErrorData *
 OutboxRunIsolated(OutboxGuardedStep step, void *arg, MemoryContext context)
@@ -45,8 +45,9 @@ OutboxRunIsolated(OutboxGuardedStep step, void *arg, MemoryContext context)
 }
 
 /*
- * Going on would be of no use, or is not wished.  A serialization failure of a transaction whose snapshots are new
- * with each command would not go away when the whole transaction is tried again.
+ * Is it useless to go on after the error, or against somebody's wish? A
+ * serialization failure counts only in a transaction with one snapshot: otherwise
+ * trying the whole transaction again would not help.
  */
 static bool
 ends_transaction(const ErrorData *error)
@@ -58,9 +59,11 @@ ends_transaction(const ErrorData *error)
 /*
  * Is this an error that is not ours to swallow?
  *
- * The writer asked for it (cancel, shutdown), must retry it (serialization),
- * or the server is in trouble that hiding would make worse. What is guarded writes nothing of ours, so rows that somebody
- * changed meanwhile are those of code behind the contract, and its own trouble.
+ * Somebody asked for it (cancel, shutdown), or the writer must retry the
+ * transaction (serialization), or the server is in trouble that hiding would make
+ * worse. A row that somebody changed meanwhile is a row of code behind the contract,
+ * because guarded steps write nothing of ours. So that is the contract's own
+ * trouble.
  */
 bool
 OutboxMustRethrow(const ErrorData *error)

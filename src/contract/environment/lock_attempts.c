@@ -3,16 +3,15 @@
  * lock_attempts.c
  *	  Strong locks on tables that an application is writing to.
  *
- * A lock request that waits makes every later writer wait behind it. So the
- * locks are asked for with a short lock_timeout, several times, with a pause
- * in between in which the application runs; then the caller is told who holds
- * them. An attempt keeps all of its locks or none.
+ * A lock request that waits makes every later writer wait behind it. So the locks
+ * are requested several times with a short lock_timeout, and with pauses in between
+ * in which the application runs. Then an error names the table. An attempt keeps all
+ * of its locks or none.
  *
- * Only the first lock is waited for in the server's queue. With a lock in hand
- * we would be part of a cycle: a writer who has the next table may be waiting
- * for ours, perhaps long since, for somebody else's sake, and look for a
- * deadlock just now. So all others are tried again and again, which nobody
- * takes for waiting.
+ * Only the first lock is waited for in the server's queue. With that lock taken we
+ * could become part of a cycle: a writer with a lock on the next table may be
+ * waiting for ours, and may run the deadlock check just then. So the other locks
+ * are tried again and again without waiting, which no deadlock check sees.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,19 +35,22 @@
 #include "contract/environment/environment_private.h"
 #include "util/util.h"
 
-/* No further attempt after this time. */
+/* There is no further attempt after this time. */
 #define LIMIT_MS 10000
 
 #define FIRST_TIMEOUT_MS 2000
 #define PAUSE_MS 300
 
-/* Who ends at all while we have the first lock ends soon; who waits for it does not, and another attempt may meet fewer. */
+/*
+ * The time for all locks. While we have the first one, transactions that wait for it cannot end, and the others end
+ * soon or not at all. Another attempt may meet fewer.
+ */
 #define OTHERS_TIMEOUT_MS 200
 
-/* The time for all locks when others are there from before, and so do not become free in between. */
+/* The time for all locks when this transaction has others from before, which it keeps between the attempts. */
 #define FURTHER_TIMEOUT_MS 100
 
-/* What one call asks for, and how far an attempt has come. */
+/* The locks of one call, and the state of its attempts. */
 typedef struct LockRequest
 {
 	LOCKMODE mode;
@@ -62,7 +64,7 @@ typedef struct LockRequest
 	Oid busy;          /* the relation that is being locked, or was in the last attempt; InvalidOid: the extension */
 } LockRequest;
 
-/* The last one that got its locks. */
+/* The last transaction that got its locks. */
 static LocalTransactionId locking_transaction = InvalidLocalTransactionId;
 
 static void lock_in_attempts(LockRequest *request);
@@ -79,10 +81,10 @@ static void pause_for(int ms);
 static void raise_busy(const LockRequest *request);
 
 /*
- * Locks relations (OIDs) until the end of the transaction, all of them or
- * none, partitions included. Whoever has locks on some of them in another
- * order never ends as the victim of a deadlock. Raises lock_not_available when
- * they cannot be had.
+ * Locks relations (OIDs) with their partitions until the end of the transaction,
+ * all of them or none. A transaction that locks some of them in another order never
+ * becomes the victim of a deadlock. Raises lock_not_available when the locks cannot
+ * be had.
  */
 void
 OutboxLockInAttempts(const List *relations, LOCKMODE mode)
@@ -93,8 +95,9 @@ OutboxLockInAttempts(const List *relations, LOCKMODE mode)
 }
 
 /*
- * The same in ACCESS EXCLUSIVE for an extension and then all relations that
- * list() names, which is asked again until it names none that is not locked.
+ * Locks an extension and then all relations that list() names, in ACCESS EXCLUSIVE
+ * and as OutboxLockInAttempts() does. list() is called again until it names no
+ * relation that is not locked.
  */
 void
 OutboxLockExtensionInAttempts(Oid extension, List *(*list)(void) )
@@ -118,7 +121,7 @@ lock_in_attempts(LockRequest *request)
 	locking_transaction = OutboxLocalTransactionId();
 }
 
-/* PostgreSQL locks the partitions with their table, and would wait for each as long as it takes. */
+/* Adds the partitions: PostgreSQL locks them with their table, and would wait for each without limit. */
 static List *
 with_partitions(const List *relations)
 {
@@ -135,7 +138,7 @@ with_partitions(const List *relations)
 	return all;
 }
 
-/* Keeps all locks or none; false with request->busy set when one was not to be had. */
+/* One attempt: keeps all locks or none. False: a lock could not be had, and request->busy says on what. */
 static bool
 try_lock(LockRequest *request)
 {
@@ -148,7 +151,7 @@ is_not_busy(const ErrorData *error)
 	return error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE;
 }
 
-/* The one that was in use in the last attempt comes first: for that it can wait. */
+/* Takes the locks. The relation that was in use in the last attempt comes first: for the first lock it can wait. */
 static void
 lock_all(void *arg)
 {
@@ -157,7 +160,7 @@ lock_all(void *arg)
 	List *locked = NIL;
 	List *lacking;
 
-	/* what this transaction has locked before stays locked when an attempt fails */
+	/* locks from before the call stay when an attempt fails */
 	request->until = request->may_wait ? 0 : TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FURTHER_TIMEOUT_MS);
 	if (!OidIsValid(request->extension))
 	{
@@ -180,7 +183,7 @@ with_first(Oid first, const List *relations)
 	return list_member_oid(result, first) ? lcons_oid(first, list_delete_oid(result, first)) : result;
 }
 
-/* No session of an application ever asks for this lock. */
+/* Locks the extension. No session of an application ever requests this lock. */
 static void
 lock_extension(LockRequest *request)
 {
@@ -212,7 +215,7 @@ lock_relations(LockRequest *request, const List *relations)
 	}
 }
 
-/* Everybody who needs one of the locks that are there waits meanwhile, so the time for all is short. */
+/* Tries one lock until the attempt ends. Everybody who needs one of our locks waits meanwhile, so the time is short. */
 static void
 lock_when_free(const LockRequest *request)
 {
@@ -236,7 +239,7 @@ push_timeout(int ms)
 	return nest_level;
 }
 
-/* The latch alone does not tell that it is over: the timer of a lock_timeout sets it, too. */
+/* Pauses between two attempts. The latch alone does not end a pause: the timer of a lock_timeout sets it, too. */
 static void
 pause_for(int ms)
 {
@@ -260,15 +263,15 @@ raise_busy(const LockRequest *request)
 	if (name == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-				 errmsg("could not lock what belongs to extension outbox_ext"),
+				 errmsg("could not lock extension outbox_ext"),
 				 errdetail("%d attempts within %.1f s found it in use.", request->attempts, seconds),
-				 errhint("A relay is in the middle of something, or another session alters it; try again.")));
+				 errhint("A relay is using the extension, or another session is altering it; try again.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 			 errmsg("could not lock \"%s\"", name),
 			 errdetail("%d attempts within %.1f s found it in use.", request->attempts, seconds),
 			 OidIsValid(request->extension)
-				 ? errhint("Long transactions on it stand in pg_locks (relation = '%s'::regclass), prepared ones without a pid; try again when they are over. outbox.drop_contract(), one contract per transaction, needs fewer tables at a time; outbox.uninstall() names what else there is to do before.",
+				 ? errhint("Long transactions on it stand in pg_locks (relation = '%s'::regclass), prepared ones without a pid; try again when they are over. outbox.drop_contract(), one contract per transaction, needs fewer tables at a time; outbox.uninstall() names other steps to take before.",
 						   OutboxQualifiedName(request->busy))
 				 : errhint("Long transactions on it stand in pg_locks (relation = '%s'::regclass); try again when they are over, and with one contract per transaction.",
 						   OutboxQualifiedName(request->busy))));

@@ -3,22 +3,22 @@
  * plpgsql_types.c
  *	  Functions in PL/pgSQL that were compiled for somebody else.
  *
- * PL/pgSQL compiles a function at its first call in a session and keeps it. It
- * looks for the types of its variables then, under the search_path of that
- * moment. So a writer who calls a helper of a view first, or a view's owner who
- * calls a function of the application from behind his view, may have it
- * compiled with a type of his own of the same name, with a check or a cast, and
- * the other side runs that.
+ * PL/pgSQL compiles a function at its first call in a session and keeps it. At that
+ * time it looks up the types of the variables, under the present search_path. A
+ * writer may call a helper of a view first, and so have it compiled with a type of
+ * his own that has the same name and a check or a cast. A view's owner may do the
+ * same with a function of the application that his view calls. The other side would
+ * then run that code.
  *
- * Whoever writes a function answers for the types that he names. So while
- * foreign code is evaluated, the code of the types of a function's variables must
- * be code that may run with the rights of the function's owner. Otherwise it is
- * refused, and compiled again at the next call. A type without code may still
- * be the wrong one: a function with a type that belongs to a stranger is used
- * once, with all its calls of itself, and compiled again, too.
+ * The owner of a function is responsible for the types that it names. So while code
+ * of users is evaluated, the code behind the types of a function's variables must
+ * be allowed to run with the rights of the function's owner. Otherwise the function
+ * is refused, and compiled again at the next call. A type without code may still be
+ * the wrong one. A function with a type of another owner is used once, with all its
+ * recursive calls, and is then compiled again, too.
  *
- * A debugger or profiler may sit where PL/pgSQL reports its calls. It is called
- * as ever: we take its place only during evaluations.
+ * A debugger or profiler may be installed where PL/pgSQL reports its calls. It is
+ * called as before: we take its place only during evaluations.
  *
  *-------------------------------------------------------------------------
  */
@@ -46,7 +46,7 @@
 #include "contract/environment/environment_private.h"
 #include "contract/reach/reach.h"
 
-/* A function that was judged, as it was compiled then. */
+/* A compiled function that was judged. */
 typedef struct Verdict
 {
 	PLpgSQL_function *function; /* hash key; PL/pgSQL never frees the struct */
@@ -58,7 +58,7 @@ typedef struct Verdict
 static void **place = NULL; /* where PL/pgSQL looks for a plugin */
 static PLpgSQL_plugin ours;
 static PLpgSQL_plugin *theirs = NULL;
-static bool in_theirs = false; /* one that was loaded during an evaluation calls us in turn */
+static bool in_theirs = false; /* a plugin that was loaded during an evaluation calls us in turn */
 static HTAB *verdicts = NULL;
 static List *used_once = NIL; /* of PLpgSQL_function *, to be compiled again when their use ends */
 static uint64 changes = 0;    /* of types, functions and roles */
@@ -82,8 +82,8 @@ static bool is_trusted(Oid owner, Oid type);
 OUTBOX_NORETURN static void refuse(const PLpgSQL_function *function, Oid owner, Oid type);
 
 /*
- * From now on the types of the variables of each function that is called are
- * judged. Returns what OutboxUnwatchPlpgsql() wants.
+ * From now on the types of the variables are judged of each function that is
+ * called. Returns the argument of OutboxUnwatchPlpgsql().
  */
 void *
 OutboxWatchPlpgsql(void)
@@ -107,10 +107,10 @@ OutboxWatchPlpgsql(void)
 void
 OutboxUnwatchPlpgsql(void *caller)
 {
-	/* unless one was loaded meanwhile */
+	/* unless a plugin was loaded meanwhile */
 	if (*place == &ours)
 		*place = caller;
-	/* an error has ended their use */
+	/* an error may have ended the use of these functions */
 	for (int i = list_length(used_once) - 1; i >= 0; i--)
 	{
 		PLpgSQL_function *function = list_nth(used_once, i);
@@ -144,14 +144,14 @@ catalog_changed(Datum arg, int cacheid, uint32 hashvalue)
 	changes++;
 }
 
-/* A row type has new columns. */
+/* A relation changed: its row type may have new columns. */
 static void
 relation_changed(Datum arg, Oid relation)
 {
 	changes++;
 }
 
-/* PL/pgSQL is about to run the function. */
+/* PL/pgSQL calls this before it runs a function. Raises when the function is refused. */
 static void
 set_up(PLpgSQL_execstate *estate, PLpgSQL_function *function)
 {
@@ -169,7 +169,7 @@ set_up(PLpgSQL_execstate *estate, PLpgSQL_function *function)
 	in_theirs = false;
 }
 
-/* PL/pgSQL has run the function. */
+/* PL/pgSQL calls this after it has run a function. */
 static void
 end(PLpgSQL_execstate *estate, PLpgSQL_function *function)
 {
@@ -183,8 +183,10 @@ end(PLpgSQL_execstate *estate, PLpgSQL_function *function)
 }
 
 /*
- * PL/pgSQL compiles a function anew that changed while it runs, and never frees the former one. So a recursive function
- * goes on as it is to the end of its outermost call. Where that is not one of ours, the next call must not find it.
+ * Notes a function to be compiled again after its use. When a function changes
+ * while it runs, PL/pgSQL compiles it again and never frees the former one. So a
+ * recursive function stays as it is until its outermost call ends. If that call is
+ * outside of the evaluation, the next call must not find the function.
  */
 static void
 use_once(PLpgSQL_function *function)
@@ -240,7 +242,7 @@ judge(PLpgSQL_function *function)
 	bool theirs_all = true;
 	ListCell *lc;
 
-	/* of an anonymous block: whoever runs it */
+	/* an anonymous block has no owner: it runs as the present user */
 	(void) OutboxFunctionOwner(function->fn_oid, &owner, &as_owner);
 	for (int i = 0; i < function->ndatums; i++)
 	{
@@ -260,7 +262,7 @@ judge(PLpgSQL_function *function)
 		cast->resulttype = lfirst_oid(lc);
 		if (OutboxMayRunAll(owner, (Node *) cast) && may_cast(owner, lfirst_oid(lc)))
 			continue;
-		/* compiled again at the next call */
+		/* it is compiled again at the next call */
 		OUTBOX_PLPGSQL_VERSION(function)->fn_xmin = InvalidTransactionId;
 		refuse(function, owner, lfirst_oid(lc));
 	}
@@ -271,7 +273,7 @@ judge(PLpgSQL_function *function)
 	list_free(types);
 }
 
-/* Its type comes from the function's declaration, whatever the search_path was when it was compiled. */
+/* Does the variable's type come from the function's declaration? Then the search_path does not matter. */
 static bool
 is_argument(const PLpgSQL_function *function, int number)
 {
@@ -298,7 +300,7 @@ type_of(const PLpgSQL_datum *variable)
 	}
 }
 
-/* The type, and those in it, but for PostgreSQL's own. */
+/* The type and the types in it, without PostgreSQL's own. */
 static List *
 add_types(List *types, Oid type)
 {
@@ -332,7 +334,7 @@ add_attributes(List *types, Oid relation)
 	return types;
 }
 
-/* An assignment casts to the type of the variable, and a use of it to another one. */
+/* May the code of casts from and to the type run? An assignment casts to the variable's type, and a use of it to another one. */
 static bool
 may_cast(Oid owner, Oid type)
 {
@@ -353,7 +355,7 @@ may_cast(Oid owner, Oid type)
 	return result;
 }
 
-/* Does the type belong to somebody whose functions the owner may run? */
+/* Does the type belong to a role whose functions may run with the owner's rights? */
 static bool
 is_trusted(Oid owner, Oid type)
 {
@@ -373,7 +375,7 @@ refuse(const PLpgSQL_function *function, Oid owner, Oid type)
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("the function %s has a variable of the type %s, which runs code of another owner", function->fn_signature,
 					format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY)),
-			 errdetail("PL/pgSQL found the type when the function was compiled in this session, under the search_path of whoever called it first. It would run with the rights of %s.",
+			 errdetail("PL/pgSQL looked up the type at the function's first call in this session, under the search_path of that call. The type's code would run with the rights of %s.",
 					   quote_identifier(GetUserNameFromId(owner, true) ? GetUserNameFromId(owner, true) : "nobody")),
 			 errhint("Write the type with its schema where the variable is declared, or set search_path of the function itself: ALTER FUNCTION ... SET search_path.")));
 }

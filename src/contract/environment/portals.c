@@ -3,14 +3,14 @@
  * portals.c
  *	  The cursors of a session, kept from code behind a contract.
  *
- * A procedural language reads, moves and closes any cursor whose name it can
- * guess, without a utility statement: rows that the application is to get next
- * would be gone. So while such code runs every portal of the session has the
- * state of one that has failed, which cannot be run, and is pinned, so that it
- * cannot be dropped. What is running already is safe from both.
+ * A procedural language can read, move and close any cursor whose name it guesses,
+ * without a utility statement. The application would miss the rows that it was about
+ * to read. So while code of users runs, every portal of the session has the state of
+ * a failed one, which cannot be run. It is also pinned, so that it cannot be dropped.
+ * Portals that are running already are safe from both.
  *
- * The server has no list of portals for others. But each has a memory context
- * that is named after it, and these are children of one.
+ * The server offers no list of portals. But each portal has a memory context that is
+ * named after it, and all of these have the same parent.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,7 +31,7 @@ typedef struct FrozenPortal
 	SubTransactionId active_subid;
 } FrozenPortal;
 
-/* A stack of them, in TopMemoryContext: evaluations are nested. */
+/* A stack of frozen portals, in TopMemoryContext: evaluations are nested. */
 static FrozenPortal *frozen = NULL;
 static int nfrozen = 0;
 static int capacity = 0;
@@ -43,8 +43,9 @@ static void freeze(FrozenPortal *entry, Portal portal);
 static bool is_new(Portal portal, int mark);
 
 /*
- * From here on nothing can be read from the session's cursors, nor can they be
- * moved or closed. Returns a mark for the others; may raise, with nothing done.
+ * From here on the session's cursors cannot be read, moved or closed. Returns a
+ * mark for OutboxDropNewPortals() and OutboxThawPortals(). If it raises, nothing is
+ * done.
  */
 int
 OutboxFreezePortals(void)
@@ -65,7 +66,7 @@ OutboxFreezePortals(void)
 	return mark;
 }
 
-/* Of the child contexts of all portals' parent, which is there for as long as the session. */
+/* The first of the portals' memory contexts. Their parent exists as long as the session. */
 static MemoryContext
 first_context(void)
 {
@@ -79,7 +80,7 @@ first_context(void)
 	return parent ? parent->firstchild : NULL;
 }
 
-/* NULL: the context is of something else. */
+/* The portal of a memory context; NULL: the context belongs to something else. */
 static Portal
 portal_of(MemoryContext context)
 {
@@ -116,7 +117,7 @@ freeze(FrozenPortal *entry, Portal portal)
 	}
 }
 
-/* Drops those that were made since. May raise, as closing a cursor may. */
+/* Drops the portals that were made since the mark. May raise, as closing a cursor may. */
 void
 OutboxDropNewPortals(int mark)
 {
@@ -133,7 +134,7 @@ OutboxDropNewPortals(int mark)
 		}
 		portal->portalPinned = false;
 		PortalDrop(portal, false);
-		/* others may have gone with it */
+		/* other portals may have been dropped with it */
 		context = first_context();
 	}
 }
@@ -150,9 +151,9 @@ is_new(Portal portal, int mark)
 }
 
 /*
- * Gives the session's own back; also after an abort. Never raises.
- *
- * The abort of the (sub)transaction that made a portal has released what it held, and its cleanup: it stays failed.
+ * Restores the session's portals down to the mark, also after an abort. Never
+ * raises. A portal of an aborted (sub)transaction stays failed: the abort has
+ * released its resources and run its cleanup.
  */
 void
 OutboxThawPortals(int mark)

@@ -3,12 +3,11 @@
  * refuse_operators.c
  *	  Estimates call no functions that are refused to code behind a contract.
  *
- * The planner estimates a condition by calling its operator on statistics,
- * without making an expression ready, where evaluation_refuse.c would see it.
- * An operator over a function that is refused, or one with such a negator or
- * commutator, is therefore refused here: when the planner, during an evaluation,
- * comes to a table, and when it asks for statistics. By then SQL functions are
- * inlined.
+ * The planner estimates a condition by calling its operator on statistics. It makes
+ * no expression ready, so evaluation_refuse.c does not see the call. An operator
+ * over a refused function, or with such a negator or commutator, is therefore
+ * refused here: when the planner comes to a table during an evaluation, and when it
+ * asks for statistics. By then SQL functions are inlined.
  *
  *-------------------------------------------------------------------------
  */
@@ -62,7 +61,7 @@ ask_statistics(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attno, Variable
 	return next_stats && next_stats(root, rte, attno, data);
 }
 
-/* Statistics of a subquery's table are those of its column outside. */
+/* A hook: statistics of a column of a subquery's table are used for the subquery's column, too. */
 static void
 check_levels(const PlannerInfo *root)
 {

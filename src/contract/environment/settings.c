@@ -4,19 +4,20 @@
  *	  The settings under which contracts are evaluated, whatever the session
  *	  has set.
  *
- * Events must not depend on who writes: everything that changes a value is
- * pinned. Most sessions have most of these values already, so each is compared
- * first, as the server keeps it; setting one costs a hundred times as much.
+ * Events must not depend on the writer's session: every setting that changes a value
+ * is pinned. Most sessions have most of our values already. So each setting is
+ * compared first, in the form in which the server keeps it; setting one costs a
+ * hundred times as much.
  *
- * Some differ in almost every session and are expensive to set, because the
- * server checks the value. These are changed as variables, with the function
- * that the server calls for a new value. That is safe on a nest level of settings
- * that is opened before any code runs, and only there: the server takes what
- * it finds in a variable for its own, and frees it when nothing saved it. It is
- * rolled back first, so that what code does in between ends with our value; then
- * ours is taken back. A parallel worker would not get ours, so there are none.
+ * Some settings differ in almost every session and are expensive to set, because
+ * the server checks the value. These are changed as variables, with the function
+ * that the server calls for a new value. That is safe only if a nest level of
+ * settings is opened before any code runs: the server takes the value of a variable
+ * for its own, and frees it unless it was saved. The nest level is rolled back
+ * first, so that changes by the code end with our value. Then the former value is
+ * put back. A parallel worker would not get our values, so there are none.
  *
- * test/sql/evaluation_settings.sql knows why every other setting is harmless.
+ * test/sql/evaluation_settings.sql says why every other setting is harmless.
  *
  *-------------------------------------------------------------------------
  */
@@ -44,12 +45,12 @@ typedef struct PinnedSetting
 {
 	const char *name;
 	const char *value;
-	OutboxTraits traits; /* one of these pins it */
+	OutboxTraits traits; /* it is pinned for code with one of these */
 
-	/* found at the first use; a server of another version may not have it */
+	/* looked up at the first use; a server of another version may not have the setting */
 	bool looked_up;
 	struct config_generic *record;
-	bool learned; /* below is what the server makes of our value */
+	bool learned; /* the members below have our value as the server keeps it */
 	union
 	{
 		bool boolean;
@@ -107,8 +108,9 @@ static bool is_pinned(const PinnedSetting *setting);
 static void learn(PinnedSetting *setting);
 
 /*
- * Pins those that something of these traits may read, or saves them with traits of 0; neither raises. Open a nest level of
- * settings before any code runs, and take it back before these.
+ * Saves the settings that are changed as variables, and pins those that code with
+ * these traits may read. Never raises. After this open a nest level of settings
+ * before any code runs, and roll it back before OutboxRestoreDirectSettings().
  */
 void
 OutboxPinDirectSettings(OutboxTraits traits, OutboxDirectSettings *saved)
@@ -143,7 +145,7 @@ assign(const DirectSetting *setting, char *value)
 	setting->assign(value, NULL);
 }
 
-/* Pins the other settings that something of these traits may read, on the nest level that is open. */
+/* Pins the other settings that code with these traits may read, on the open nest level. May raise. */
 void
 OutboxPinSettings(OutboxTraits traits)
 {
@@ -153,14 +155,14 @@ OutboxPinSettings(OutboxTraits traits)
 
 		if ((setting->traits & traits) == 0 || (!setting->record && !look_up(setting)) || is_pinned(setting))
 			continue;
-		/* some of them only a superuser may change, which is what was done to protect him */
+		/* as a superuser, because some of them only a superuser may change; here they protect him */
 		(void) set_config_option(setting->name, setting->value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 		if (!setting->learned)
 			learn(setting);
 	}
 }
 
-/* The name of the n-th of them and the traits that pin it; NULL beyond the last. */
+/* The name of the n-th pinned setting and the traits that pin it; NULL after the last. */
 const char *
 OutboxPinnedSetting(int n, const char **value, OutboxTraits *traits)
 {

@@ -4,15 +4,15 @@
  *	  Temporary objects of a session hide nothing from code behind a contract.
  *
  * A search_path that does not name pg_temp has it first, for tables, views and
- * types. A function with SET search_path = app, as one is told to write it, so
- * finds a temporary view of the session under a name of its own. In a session
- * of the function's owner that is his affair. Here it is the writer's session,
- * and the function runs as the view's owner: a view or a domain of the writer
- * would run the writer's code with the owner's rights.
+ * types. So a function with the recommended SET search_path = app finds a temporary
+ * view of the session under the name of its own view. In a session of the function's
+ * owner that is the owner's affair. Here it is the writer's session, and the function
+ * runs as the view's owner: a temporary view or domain would run the writer's code
+ * with the owner's rights.
  *
- * So a search_path that is set during an evaluation gets pg_temp as its last
- * schema, unless it names it. RESET gives the session's own, which was checked
- * before; docs/security.md lists it.
+ * So a search_path that is set during an evaluation gets pg_temp as its last schema,
+ * unless it names pg_temp. RESET restores the session's own search_path without a
+ * new check; docs/security.md lists that.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,7 +30,7 @@ static GucStringCheckHook previous_check = NULL;
 static bool check_path(char **value, void **extra, GucSource source);
 static bool names_temp(const char *path, bool *empty);
 
-/* when the library is loaded */
+/* Installs the hook when the library is loaded. */
 void
 OutboxTempLastInit(void)
 {
@@ -52,7 +52,7 @@ check_path(char **value, void **extra, GucSource source)
 	return OutboxAppendToSetting(value, empty ? "pg_temp" : ", pg_temp");
 }
 
-/* Also true of what is no list of names. */
+/* Does the search_path name pg_temp? True also for a text that is no list of names. */
 static bool
 names_temp(const char *path, bool *empty)
 {

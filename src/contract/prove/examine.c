@@ -3,8 +3,8 @@
  * examine.c
  *	  What capture would make of a row, without making it.
  *
- * preview() and validate() run the code that capture runs, and have libavro
- * read what our encoder wrote.
+ * preview() and validate() run the code that capture runs. libavro reads the
+ * payload that our encoder wrote.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,7 +28,7 @@ typedef struct Examination
 	TupleTableSlot *source;
 	bool conditions;
 	bool in_view;
-	const char *stage; /* of an error raised now */
+	const char *stage; /* of an error that is raised now */
 	OutboxFinding *finding;
 } Examination;
 
@@ -45,10 +45,10 @@ static void check_size(Examination *examination, const bytea *payload);
 static void trouble(OutboxFinding *finding, const char *stage, int sqlerrcode, const char *message, const char *class);
 
 /*
- * Maps a source row into contract->after. True when it is in the view; false
- * with finding->stage set when it cannot be mapped (then contract->key_row holds
- * the key if that can be computed). Never raises for the row's
- * faults; everything is allocated in contract->row_context.
+ * Maps a row of the source into contract->after. True: the row is in the view.
+ * False with finding->stage set: the row cannot be mapped, and contract->key_row
+ * holds its key if that can be computed. Never raises for faults of the row.
+ * Everything is allocated in contract->row_context.
  */
 bool
 OutboxExamineRow(OutboxCompiledContract *contract, TupleTableSlot *source, OutboxFinding *finding)
@@ -64,10 +64,10 @@ OutboxExamineRow(OutboxCompiledContract *contract, TupleTableSlot *source, Outbo
 }
 
 /*
- * What an event type would publish of the row that OutboxExamineRow mapped: as
- * a created row, or for emit = deleted as the row before. Of emit = changed
- * the row before is not known, so its condition and checks are left out, as
- * all conditions are unless `conditions`. libavro reads what was encoded.
+ * What an event type would publish of the row that OutboxExamineRow() mapped. The
+ * row counts as created, or for emit = deleted as the row before. With emit =
+ * changed the row before is not known, so condition and checks are left out. All
+ * conditions are left out unless `conditions`. Never raises for faults of the row.
  */
 void
 OutboxExamineEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
@@ -79,7 +79,7 @@ OutboxExamineEvent(OutboxCompiledContract *contract, OutboxCompiledEventType *ty
 	run(&examination, event_step);
 }
 
-/* Guarded only when something may raise, as in capture. */
+/* Runs a step. It is guarded only when something may raise, as in capture. */
 static void
 run(Examination *examination, OutboxGuardedStep step)
 {
@@ -107,7 +107,7 @@ map_step(void *arg)
 	OutboxEvaluationStop(examination->contract, &evaluation);
 }
 
-/* The key may be computable when the row is not; trouble with it changes nothing in the finding. */
+/* Computes the key of a row that cannot be mapped. Trouble with the key does not change the finding. */
 static void
 key_step(void *arg)
 {
@@ -149,9 +149,9 @@ examine_event(Examination *examination)
 		trouble(finding, "map", type->mismatch.sqlerrcode, type->mismatch.message, NULL);
 		return;
 	}
-	/* as in capture: a NULL in aggregate_id is found as that of a required column, which is named */
+	/* as in capture: encoding finds a NULL in aggregate_id first, as one of a required column, and names it */
 	payload = OutboxEncodeEvent(contract, type, contract->after, NULL, NULL, &error);
-	/* a null value is published, whatever the row */
+	/* a tombstone needs no payload */
 	if (payload == NULL && (type->flags & OUTBOX_EVENT_TOMBSTONE_ONLY) != 0 && finding->key)
 		return;
 	if (payload == NULL)
@@ -162,7 +162,7 @@ examine_event(Examination *examination)
 		examine_bytes(examination, payload);
 }
 
-/* What a missing value may come from belongs to the message: every unknown code is a trouble of its own. */
+/* The error's message, with the unknown codes in the row: a required value may be missing because of them. */
 static const char *
 with_unknown_codes(const OutboxAvroError *error)
 {
@@ -173,7 +173,7 @@ with_unknown_codes(const OutboxAvroError *error)
 	return psprintf("%s; unknown codes in the row: %s", error->message, codes);
 }
 
-/* Condition and checks, where the row before is known to be absent or to be this row. */
+/* Is the event type concerned, and are its checks true? Only when the row before is known: it is absent, or this row. */
 static bool
 rules_allow(Examination *examination)
 {
@@ -197,7 +197,7 @@ rules_allow(Examination *examination)
 	return true;
 }
 
-/* For all rows to come: parsing costs more than reading hundreds of records. */
+/* Makes the decoder once for all rows: parsing the schema costs more than reading hundreds of records. */
 static void
 read_schema_once(OutboxCompiledContract *contract, OutboxCompiledEventType *type)
 {
@@ -230,7 +230,7 @@ examine_bytes(Examination *examination, bytea *payload)
 		check_size(examination, payload);
 }
 
-/* A writer may add correlation ids. */
+/* Is the message too large? A writer's correlation ids may make it larger still. */
 static void
 check_size(Examination *examination, const bytea *payload)
 {
@@ -242,7 +242,7 @@ check_size(Examination *examination, const bytea *payload)
 				"size");
 }
 
-/* The first trouble counts. */
+/* Notes a trouble in the finding. The first one counts. */
 static void
 trouble(OutboxFinding *finding, const char *stage, int sqlerrcode, const char *message, const char *class)
 {

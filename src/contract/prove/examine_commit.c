@@ -3,10 +3,9 @@
  * examine_commit.c
  *	  A contract that is evaluated at commit, tried on the rows of its root.
  *
- * The root is scanned for its keys, and the query that the flush runs is run
- * for some of them at a time. When it raises, or when codes turn up that no map
- * knows, the same keys are read one by one, so that every trouble is told of
- * the row that has it.
+ * The root is scanned for its keys. The query of the flush is run for a batch of
+ * keys at a time. When it raises, or meets codes that no map knows, the same keys
+ * are read one by one, so that every trouble is reported for the row that has it.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,7 +34,7 @@
 
 #define BATCH_KEYS 100
 
-/* A key of the root, and what the query gave for it. */
+/* A key of the root, and the query's rows for it. */
 typedef struct TrialKey
 {
 	Datum *values;
@@ -147,9 +146,9 @@ scan_table(KeyTrial *trial, Oid table)
 }
 
 /*
- * A partial index proves the key of the rows in it. Another row may have the
- * same key, but is not in the view. (An index has evaluated its condition on
- * every row, so it does not raise here.)
+ * The condition of the rows whose key is proven, when a partial index proves it;
+ * NULL: all rows. Another row may have the same key, but is not in the view. The
+ * condition does not raise: the index has evaluated it on every row.
  */
 static ExprState *
 keyed_rows(KeyTrial *trial, Oid table)
@@ -169,7 +168,7 @@ keyed_rows(KeyTrial *trial, Oid table)
 	return state;
 }
 
-/* The condition proved the key with the rights of the view's owner, and is evaluated with these. */
+/* Is the condition true of the row? It is evaluated with the rights of the view's owner, with which it proved the key. */
 static bool
 has_proven_key(const KeyTrial *trial, ExprState *has_key, ExprContext *econtext)
 {
@@ -182,7 +181,7 @@ has_proven_key(const KeyTrial *trial, ExprState *has_key, ExprContext *econtext)
 	return result;
 }
 
-/* By name: a partition numbers its columns in its own way. A key with a NULL has no row. */
+/* Adds the key of a row to the batch. Columns are found by name, because a partition numbers them in its own way. A key with a NULL has no row. */
 static void
 add_key(KeyTrial *trial, TupleTableSlot *row)
 {
@@ -208,7 +207,7 @@ add_key(KeyTrial *trial, TupleTableSlot *row)
 	MemoryContextSwitchTo(caller);
 }
 
-/* A history may be long: whatever is made of a key goes with its batch. */
+/* Reads the batch and delivers its keys. All that was allocated for them is freed with the batch. */
 static void
 try_batch(KeyTrial *trial)
 {
@@ -226,7 +225,7 @@ try_batch(KeyTrial *trial)
 	MemoryContextReset(trial->context);
 }
 
-/* Fills the keys' rows; returns the error that it raised. */
+/* Reads the rows of some keys. Returns the error that the query raised, or NULL. */
 static ErrorData *
 read_keys(KeyTrial *trial, int first, int count)
 {
@@ -241,7 +240,7 @@ read_keys(KeyTrial *trial, int first, int count)
 	return OutboxRunGuarded(read_step, trial, trial->context);
 }
 
-/* As the contract's owner; the guard restores everything after an error. */
+/* An OutboxGuardedStep: runs the query with the rights of the contract's owner. */
 static void
 read_step(void *arg)
 {
@@ -311,7 +310,7 @@ ignore_end(DestReceiver *self)
 {
 }
 
-/* Both are values of the root's own columns, so the same row has the same bytes. */
+/* Does a row of the query belong to the key? Both have values of the root's own columns, so their bytes are the same. */
 static bool
 same_key(KeyTrial *trial, const TrialKey *key, TupleTableSlot *slot)
 {
@@ -364,7 +363,7 @@ too_many_rows(KeyTrial *trial, const TrialKey *key, OutboxFinding *finding)
 	finding->class = "rows";
 }
 
-/* The lookup columns' values; NULL when a type's output function refuses one. */
+/* The values of the lookup columns; NULL when the output function of a type raises. */
 static Jsonb *
 key_text(KeyTrial *trial, TrialKey *key)
 {

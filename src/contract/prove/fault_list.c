@@ -3,8 +3,8 @@
  * fault_list.c
  *	  All faults of something that is checked, in one error.
  *
- * Whoever writes a view wants to hear of everything that is wrong with it, and
- * not of one thing at a time. Each check runs in a subtransaction of its own.
+ * The author of a view wants to hear everything that is wrong with it at once.
+ * Each check runs in a subtransaction of its own.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,7 +16,7 @@
 
 static void append_line(StringInfo lines, int number, const char *text, const char *more);
 
-/* Runs a check, and keeps what it raises in the current memory context. False: it raised. */
+/* Runs a check. False: it raised, and the error is in the list, in the current memory context. */
 bool
 OutboxTryCheck(OutboxFaultList *faults, OutboxGuardedStep check, void *arg)
 {
@@ -34,7 +34,7 @@ OutboxTryCheck(OutboxFaultList *faults, OutboxGuardedStep check, void *arg)
 	return false;
 }
 
-/* Raises the faults, if there are any: one as it is, several as one error about the subject ("the view \"x\""). */
+/* Raises the faults, if there are any: a single one as it is, several as one error about the subject ("the view \"x\""). */
 void
 OutboxRaiseFaults(const OutboxFaultList *faults, const char *subject)
 {

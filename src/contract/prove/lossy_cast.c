@@ -3,12 +3,12 @@
  * lossy_cast.c
  *	  Casts from real to numeric, which keep six digits.
  *
- * 12345.67::real::numeric(10,2) is 12345.70, although the real knows better:
- * amounts that are a little wrong are found by customers. So a contract that
- * does it is refused; double precision on the way keeps them right.
+ * 12345.67::real::numeric(10,2) is 12345.70, although the real is more exact.
+ * Customers would find such amounts to be a little wrong. So a contract with that
+ * cast is refused. A cast through double precision keeps the amounts right.
  *
- * Looked at is what the planner left: functions are inlined, columns that
- * nobody shows are gone. A condition may compare as it likes.
+ * The planned expression is checked: functions are inlined, and unused columns are
+ * gone. Conditions may compare in any way.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +26,7 @@ static bool computes_lossy(const Plan *node);
 static bool any_computes_lossy(const List *plans);
 static void refuse(const char *subject);
 
-/* Raises when a column of the view, whose planned expression this is, makes a numeric of a real. */
+/* Raises when the planned expression of a column of the view casts real to numeric. */
 void
 OutboxRefuseLossyColumn(Node *planned, Oid view, const char *column)
 {
@@ -34,14 +34,14 @@ OutboxRefuseLossyColumn(Node *planned, Oid view, const char *column)
 		refuse(psprintf("column \"%s\" of view \"%s\"", column, get_rel_name(view)));
 }
 
-/* The same for all columns of a view that is read by this plan. */
+/* Raises when a column of a view that is read by this plan casts real to numeric. */
 void
 OutboxRefuseLossyPlan(const PlannedStmt *plan, Oid view)
 {
 	AttrNumber column = 0;
 	ListCell *lc;
 
-	/* what is computed last has the column's name */
+	/* the top of the plan has the names of the columns */
 	foreach (lc, plan->planTree->targetlist)
 	{
 		char *name = get_attname(view, ++column, true);

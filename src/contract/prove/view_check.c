@@ -3,8 +3,9 @@
  * view_check.c
  *	  May this view be a contract?
  *
- * Each thing that capture relies on is a step of its own, so that one error
- * tells of all that are wrong. What only follows from another fault is not told.
+ * Capture relies on several properties of a view. Each is checked in a step of its
+ * own, so that one error names all faults. A fault that only follows from another
+ * one is left out.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,10 +33,10 @@ typedef struct ViewCheck
 	OutboxViewExpansion *expansion;
 	OutboxFaultList faults;
 	bool key_exists;
-	char *partitions; /* of which tables all are read, and they are many; NULL: of none */
+	char *partitions; /* tables whose partitions are many and are all read; NULL: none */
 	List *key_columns;
 	int ncolumns;
-	int column; /* the one that a step is about, from 0 */
+	int column; /* the one that a step checks, from 0 */
 } ViewCheck;
 
 static void mixture_step(void *arg);
@@ -60,10 +61,10 @@ static void type_step(void *arg);
 static void schema_step(void *arg);
 
 /*
- * Checks everything that capture relies on, and raises one error with all that
- * is wrong. *evaluate: 'row' or 'commit', decided here when it is NULL;
- * config->at_commit follows. *key_columns (of char *): the source's columns
- * that prove the key.
+ * Checks everything that capture relies on, and raises one error with all faults.
+ * *evaluate is 'row' or 'commit'; when it is NULL, this decides, and sets
+ * config->at_commit. *key_columns (of char *) are the source's columns that prove
+ * the key. Locks the view until the end of the transaction, and may wait for it.
  */
 void
 OutboxCheckContractView(OutboxContractConfig *config, const char **evaluate, List **key_columns)
@@ -71,7 +72,7 @@ OutboxCheckContractView(OutboxContractConfig *config, const char **evaluate, Lis
 	ViewCheck check = {.config = config};
 	OutboxEvaluation evaluation;
 
-	/* who creates a contract waits, unlike capture */
+	/* create_contract() may wait, unlike capture */
 	LockRelationOid(config->view, AccessShareLock);
 	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
 	check.expansion = OutboxExpandView(config->view);
@@ -93,8 +94,8 @@ OutboxCheckContractView(OutboxContractConfig *config, const char **evaluate, Lis
 	if (check.partitions)
 		ereport(NOTICE,
 				(errmsg("contract \"%s\" reads all partitions of %s for every key", config->name, check.partitions),
-				 errdetail("No key prunes them: each reading opens and locks them all. Few commits can do that at a time; the others wait for them, and become late after outbox.flush_timeout."),
-				 errhint("Fewer partitions, or a table that is not partitioned, make its commits faster.")));
+				 errdetail("The key does not prune them: each reading opens and locks all of them. Only few commits can do that at a time. The others wait, and their keys become late after outbox.flush_timeout."),
+				 errhint("Commits are faster with fewer partitions, or with a table that is not partitioned.")));
 }
 
 static void
@@ -124,12 +125,11 @@ required_names_step(void *arg)
 {
 	const OutboxContractConfig *config = ((ViewCheck *) arg)->config;
 
-	/* it has been completed by the other two */
+	/* `required` contains the columns of key and aggregate_id, which were checked */
 	check_columns(config, "required", other_names(config->required, config->key, config->aggregate_id), true);
 }
 
-/* Two orders of events, by row locks and by commits, cannot make one order per aggregate. */
-/* Those that were not looked at before. */
+/* The names that are in neither of the other lists. */
 static List *
 other_names(const List *names, const List *key, const List *aggregate_id)
 {
@@ -146,6 +146,10 @@ other_names(const List *names, const List *key, const List *aggregate_id)
 	return others;
 }
 
+/*
+ * Raises when another contract with the same aggregate type is evaluated in the other way: an order by row locks and
+ * one by commits do not make one order per aggregate.
+ */
 static void
 check_mixture(const OutboxContractConfig *config)
 {
@@ -157,7 +161,7 @@ check_mixture(const OutboxContractConfig *config)
 	if (other)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("contract \"%s\" would be evaluated another way than contract \"%s\"",
+				 errmsg("contract \"%s\" would be evaluated in another way than contract \"%s\"",
 						config->name, other),
 				 errdetail("Both have the aggregate type \"%s\", and the order of its events is kept either by row or by commit.",
 						   config->aggregate_type),
@@ -171,7 +175,7 @@ check_at_commit(ViewCheck *check)
 
 	if (!check->key_exists || OutboxTryCheck(&check->faults, commit_query_step, check) || proven)
 		return;
-	/* without an index of the key the root is scanned: that is the same fault */
+	/* without an index on the key the root is scanned, which is the same fault */
 	if (scans_root_only(check, llast(check->faults.errors)))
 		check->faults.errors = list_delete_last(check->faults.errors);
 }
@@ -188,7 +192,7 @@ commit_key_step(void *arg)
 	OutboxProveCommitKey(((ViewCheck *) arg)->config);
 }
 
-/* What else is wrong with the query is told of a key that is not unique, too: here it counts as proven. */
+/* Finds other faults of the query although the key is not unique: here it counts as proven. */
 static void
 commit_query_step(void *arg)
 {
@@ -251,7 +255,7 @@ row_key_step(void *arg)
 	check->key_columns = OutboxProveKey(check->expansion, check->config->key);
 }
 
-/* The column part of a name that may go on into a nested type: "items" of "items.sku". */
+/* The column in a name that may name a field of a nested type: "items" of "items.sku". */
 static char *
 column_of(const char *name)
 {
@@ -261,8 +265,9 @@ column_of(const char *name)
 }
 
 /*
- * Every name is a column of the view, or where `nested` a field inside one
- * (which is checked with the types), and none stands twice.
+ * Raises unless every name is a column of the view and none stands twice. With
+ * `nested`, a name may be that of a field in a column; fields are checked with the
+ * types.
  */
 static void
 check_columns(const OutboxContractConfig *config, const char *argument, const List *names, bool nested)
@@ -291,8 +296,8 @@ check_columns(const OutboxContractConfig *config, const char *argument, const Li
 }
 
 /*
- * Of a column (-1: of the WHERE clause): no volatile function, no cast that
- * loses digits, no SQL function that would run as a query.
+ * Checks the expression of a column (-1: the WHERE clause): no volatile function,
+ * no cast that loses digits, no SQL function that would run as a query.
  */
 static void
 expression_step(void *arg)
@@ -321,7 +326,7 @@ expression_step(void *arg)
 				 errhint("%s", OutboxInlineHint(function))));
 }
 
-/* The columns have Avro types, each for itself and all of them in one schema. */
+/* Checks that the columns have Avro types, each by itself and all of them in one schema. */
 static void
 check_types(ViewCheck *check)
 {

@@ -3,14 +3,14 @@
  * function_traits.c
  *	  What one of PostgreSQL's functions may do that concerns its caller.
  *
- * Nothing in the catalog answers that. "Leakproof" says that a function's errors
- * tell nothing of its arguments, not that there are none: comparing circles
- * overflows, starts_with() refuses some collations, md5() fails under FIPS,
- * and char(n) becomes text by steps over its characters, which may be cut off.
- * "Immutable" does not say that no setting is read: quote_ident(), the texts of
- * float8, bytea and interval, to_tsvector(). So what is known to do nothing
- * stands here, read function by function; everything else is taken for capable
- * of it. Out of memory and corrupt storage do not count.
+ * Nothing in the catalog answers that. "Leakproof" means that a function's errors
+ * tell nothing about its arguments, and not that there are none: comparing circles
+ * overflows, starts_with() refuses some collations, md5() fails under FIPS, and the
+ * cast of char(n) to text steps over characters, which may be cut off. "Immutable"
+ * does not mean that no setting is read: quote_ident(), the texts of float8, bytea
+ * and interval, to_tsvector(). So the functions that are known to do nothing of the
+ * kind are listed here, after reading each of them. All others count as capable of
+ * it. Lack of memory and corrupt storage do not count.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +27,7 @@
 #include "compat.h"
 #include "contract/reach/reach_private.h"
 
-/* Functions that never raise, for no arguments; they read no setting either. */
+/* Functions that never raise, whatever their arguments, and that read no setting. */
 static const Oid never_raise[] = {
 	/* booleans, characters and object ids are compared */
 	F_BOOLEQ, F_BOOLGE, F_BOOLGT, F_BOOLLE, F_BOOLLT, F_BOOLNE, F_BTBOOLCMP, F_BTCHARCMP, F_BTOIDCMP, F_BTTIDCMP,
@@ -86,7 +86,7 @@ static const Oid never_raise[] = {
 	F_RANGE_OUT, F_TEXTOUT, F_TIDOUT, F_TIMETZ_OUT, F_TIME_OUT, F_UUID_OUT, F_VARBIT_OUT, F_VARCHAROUT, F_XID8OUT,
 	F_XIDOUT};
 
-/* Functions that read a setting although they are immutable, or fewer than their being stable suggests. */
+/* Functions that read a setting although they are immutable, or that read fewer than a stable one may. */
 static const struct
 {
 	Oid function;
@@ -195,8 +195,8 @@ static const struct
 };
 
 /*
- * PostgreSQL's own functions that run code of others: a query or a table's, which a text, a name or an oid tells, or the
- * input of a type, with its checks.
+ * PostgreSQL's own functions that run code of others, which only a value tells: a
+ * query as text, a table by name or oid, or the input of a type with its checks.
  */
 static const Oid unseen[] = {
 	/* queries */
@@ -211,13 +211,13 @@ static const Oid unseen[] = {
 
 static bool never_raises(Oid function);
 
-/* InvalidOid: of code that nothing names. */
+/* The traits of a function. InvalidOid stands for code that nothing names. Takes no lock. */
 OutboxTraits
 OutboxFunctionTraits(Oid function)
 {
 	if (!OidIsValid(function))
 		return OUTBOX_ANYTHING;
-	/* declared stable because maps change; no setting changes its result, and it raises nothing */
+	/* decode() is stable only because maps change: no setting changes its result, and it never raises */
 	if (OutboxIsDecode(function))
 		return 0;
 	if (function >= FirstUnpinnedObjectId)
@@ -234,7 +234,7 @@ OutboxFunctionTraits(Oid function)
 	return OUTBOX_READS_ALL | OUTBOX_SPEAKS | OUTBOX_RAISES;
 }
 
-/* Does it run code of others that only its arguments' values tell? */
+/* Does the function run code of others that only the values of its arguments tell? */
 bool
 OutboxRunsUnseen(Oid function)
 {
@@ -258,10 +258,11 @@ never_raises(Oid function)
 }
 
 /*
- * Of a call under this collation; `collatable`: an argument is a text.
+ * The traits of a call under this collation. `collatable`: an argument is a text.
  *
- * The database's own collation is open already. Any other must be found, and may be gone with the library that had
- * it; its version may have changed, which is a warning; and ICU reads nothing but Unicode.
+ * The database's own collation is open already. Any other must be looked up, and may
+ * have gone with its library. A change of its version causes a warning. ICU reads
+ * nothing but Unicode.
  */
 OutboxTraits
 OutboxCollationTraits(Oid collation, bool collatable)

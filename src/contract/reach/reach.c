@@ -4,21 +4,21 @@
  *	  Which functions evaluating an expression, or planning and running a
  *	  query, may call.
  *
- * Errs on the side of too many: a built-in function that takes values of any
- * type may print, compare or hash them, so it reaches what these types have for
- * that. A column that is only handed on reaches nothing of its type.
+ * In doubt it finds too many. A built-in function that takes values of any type may
+ * print, compare or hash them, so it reaches the functions of these types that do
+ * so. A column that is only passed on reaches no function of its type.
  *
- * The one place that answers this. May it raise, is it volatile, which settings
- * does it read, whose is it: all of these ask here, and judge one function at a
- * time.
+ * This is the one place that answers the question. Others ask here and then judge
+ * one function at a time: may it raise, is it volatile, which settings does it read,
+ * who owns it?
  *
- * What is found: functions, operators with their negators and commutators, casts (explicit, implicit, and through
- * text: then the output and input functions of the types, of their elements
- * and of their attributes), checks of domains, aggregates with all their
- * parts, window functions, comparison and hash functions of the types where
- * something compares them, defaults of arguments that a call leaves out, and the
- * same for fields of anonymous records and of column definition lists. What a
- * function's own body calls is not found: that is the function's business.
+ * It finds functions; operators with their negators and commutators; casts, explicit
+ * and implicit; casts through text, with the output and input functions of the
+ * types, of their elements and of their attributes; checks of domains; aggregates
+ * with all their parts; window functions; comparison and hash functions of types
+ * whose values are compared; and defaults of arguments that a call leaves out. It
+ * finds the same for fields of anonymous records and of column definition lists. It
+ * does not look into the bodies of functions: their owners are responsible for them.
  *
  *-------------------------------------------------------------------------
  */
@@ -57,9 +57,9 @@ static bool reach_sort(OutboxReach *reach, const SortGroupClause *clause);
 static bool takes_any(Oid type);
 
 /*
- * Walks an expression, a list of them, or a Query with its views expanded
- * (OutboxRewrittenView); planned or not. Returns whether a call of the
- * callback said true. Takes no lock.
+ * Calls the callback for all functions behind an expression, a list of expressions,
+ * or a Query with its views expanded (OutboxRewrittenView). All of these may be
+ * planned or not. True: a call of the callback returned true. Takes no lock.
  */
 bool
 OutboxReachFunctions(Node *node, OutboxReachedFunction callback, void *arg)
@@ -68,9 +68,9 @@ OutboxReachFunctions(Node *node, OutboxReachedFunction callback, void *arg)
 }
 
 /*
- * The same, and what planning evaluates beside the query: expressions and
- * predicates of indexes, checks, partition keys and extended statistics of the
- * tables that the query reads, and of their partitions.
+ * As OutboxReachFunctions() for a query, and also for the expressions that planning
+ * evaluates: those of indexes, their predicates, checks, partition keys and extended
+ * statistics of the tables that the query reads, and of their partitions.
  */
 bool
 OutboxReachFunctionsPlanned(Query *query, OutboxReachedFunction callback, void *arg)
@@ -78,7 +78,10 @@ OutboxReachFunctionsPlanned(Query *query, OutboxReachedFunction callback, void *
 	return run(&(OutboxReach){.callback = callback, .arg = arg, .planning = true}, (Node *) query);
 }
 
-/* What turning a value of the type into text calls: its output function, and those of its elements. */
+/*
+ * As OutboxReachFunctions(), for the functions that turn a value of the type into text: its output function and those
+ * of its elements.
+ */
 bool
 OutboxReachOutput(Oid type, OutboxReachedFunction callback, void *arg)
 {
@@ -98,7 +101,7 @@ run(OutboxReach *reach, Node *node)
 	return result;
 }
 
-/* All of these return true when the callback said so. */
+/* Reaches one function. This and all functions below return true when the callback did. */
 bool
 OutboxReachWalker(Node *node, void *context)
 {
@@ -115,7 +118,7 @@ OutboxReachWalker(Node *node, void *context)
 		reach->queries = list_delete_last(reach->queries);
 		return result;
 	}
-	/* its parts come by themselves */
+	/* the walker comes to its parts by itself */
 	if (IsA(node, RangeTblEntry))
 	{
 		RangeTblEntry *entry = (RangeTblEntry *) node;
@@ -134,14 +137,14 @@ OutboxReachFunction(OutboxReach *reach, Oid function)
 	return OidIsValid(function) && reach->callback(function, reach->node, reach->arg);
 }
 
-/* code that nothing names */
+/* Reports code that nothing names. */
 bool
 OutboxReachUnseen(OutboxReach *reach)
 {
 	return reach->callback(InvalidOid, reach->node, reach->arg);
 }
 
-/* an expression that a function or planning evaluates */
+/* Walks an expression that a function or planning evaluates. */
 bool
 OutboxReachInside(OutboxReach *reach, Node *node)
 {
@@ -152,7 +155,7 @@ OutboxReachInside(OutboxReach *reach, Node *node)
 	return result;
 }
 
-/* Called by its name. Types call their input functions with nothing but their own name. */
+/* Reaches a function that is called by its name. A type calls its input function with its own name only. */
 static bool
 report(Oid function, void *arg)
 {
@@ -163,7 +166,7 @@ report(Oid function, void *arg)
 	return !IsA(reach->node, CoerceViaIO) && OutboxRunsUnseen(function) && OutboxReachUnseen(reach);
 }
 
-/* What a node calls beside the functions that it names. */
+/* Reaches what a node calls beside the functions that it names. */
 static bool
 reach_parts(OutboxReach *reach, Node *node)
 {
@@ -229,7 +232,7 @@ reach_json(OutboxReach *reach, Node *node)
 		reach_types_of(reach, values, OUTBOX_REACH_OUTPUT | OUTBOX_REACH_JSON);
 }
 
-/* A function that takes any type may do anything with the values, and one that returns any type make them of text. */
+/* A function that takes any type may do anything with the values. One that returns any type may make them from text. */
 static bool
 reach_call(OutboxReach *reach, Oid function, List *args, Oid result)
 {
@@ -237,7 +240,7 @@ reach_call(OutboxReach *reach, Oid function, List *args, Oid result)
 	int ndeclared;
 	Oid returned = get_func_signature(function, &declared, &ndeclared);
 	bool any = false;
-	/* a record is made of what the call's column definition list says */
+	/* the call's column definition list has the fields of a record */
 	bool stop = takes_any(returned) && returned != RECORDOID && OidIsValid(result) && OutboxReachType(reach, result, OUTBOX_REACH_INPUT);
 
 	for (int i = 0; i < ndeclared; i++)
@@ -251,7 +254,7 @@ reach_call(OutboxReach *reach, Oid function, List *args, Oid result)
 	return stop;
 }
 
-/* Before planning a call has only the arguments that are written there. */
+/* Reaches the defaults of missing arguments. Before planning a call has only the arguments that are written there. */
 static bool
 reach_defaults(OutboxReach *reach, Oid function, int nargs)
 {
@@ -269,7 +272,7 @@ reach_defaults(OutboxReach *reach, Oid function, int nargs)
 	return result;
 }
 
-/* In a query an operator may become a hash or merge join, or a scan of an index. */
+/* Reaches the families of an operator: in a query it may become a hash or merge join, or a scan of an index. */
 static bool
 reach_operator(OutboxReach *reach, Oid opno, Oid function, List *args)
 {
@@ -331,21 +334,21 @@ reach_types_of(OutboxReach *reach, List *args, int use)
 
 	foreach (lc, args)
 	{
-		/* an aggregate's are columns of the rows that it reads */
+		/* arguments of an aggregate are columns of the rows that it reads */
 		if (OutboxReachType(reach, OutboxReachedType(lfirst(lc)), use))
 			return true;
 	}
 	return false;
 }
 
-/* Of an expression, which may be a target's. */
+/* The type of an expression, or of the one in a TargetEntry. */
 Oid
 OutboxReachedType(Node *expression)
 {
 	return exprType(IsA(expression, TargetEntry) ? (Node *) ((TargetEntry *) expression)->expr : expression);
 }
 
-/* A column definition list: what is in it is made of json. */
+/* The columns of a column definition list are made from json. */
 static bool
 reach_definition(OutboxReach *reach, const RangeTblFunction *function)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * reach.h
- *	  Which functions an expression or a query may call, whose they are and what they may do.
+ *	  The functions that an expression or a query may call: which they are, who owns them, what they may do.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,15 +11,15 @@
 #include "access/tupdesc.h"
 #include "nodes/parsenodes.h"
 
-/* ---- What a function may do that concerns whoever calls it. ---- */
+/* ---- What a function may do that concerns its caller. ---- */
 
 /*
- * A set of these bits, of a function, an expression, or a whole contract. A
- * contract without any but OUTBOX_RAISES is evaluated without further ado.
+ * A set of the bits below, of a function, an expression, or a whole contract. A
+ * contract with no other bit than OUTBOX_RAISES is evaluated without preparations.
  */
 typedef uint32 OutboxTraits;
 
-/* It reads settings of the session, of a group that is pinned together (settings.c). */
+/* It reads settings of the session. Each bit stands for a group that is pinned together (settings.c). */
 #define OUTBOX_READS_NAMES 0x0001  /* search_path, quoting of names */
 #define OUTBOX_READS_TIME 0x0002   /* styles and zones of dates and times */
 #define OUTBOX_READS_FLOAT 0x0004  /* digits of floating-point numbers */
@@ -31,13 +31,13 @@ typedef uint32 OutboxTraits;
 #define OUTBOX_READS_ZONES 0x0800  /* abbreviations of time zones */
 #define OUTBOX_READS_ALL 0x08ff
 
-#define OUTBOX_SPEAKS 0x0100  /* it may send messages that are no errors */
-#define OUTBOX_FOREIGN 0x0200 /* it is not PostgreSQL's own: it reads everything, and may do anything */
+#define OUTBOX_SPEAKS 0x0100  /* it may send messages other than errors */
+#define OUTBOX_FOREIGN 0x0200 /* it is not PostgreSQL's own: it may read and do anything */
 #define OUTBOX_RAISES 0x0400  /* it may raise an error, other than for a lack of memory or corrupt storage */
 
 #define OUTBOX_COMMANDS 0x1000 /* with OUTBOX_FOREIGN: commands of ours whose parsing runs such code; they are no utility to refuse */
 
-/* Whatever is not known; and parsing, planning and folding, which run functions and read literals of any type. */
+/* For unknown code; and for parsing, planning and folding, which run functions and read literals of any type. */
 #define OUTBOX_ANYTHING (OUTBOX_READS_ALL | OUTBOX_SPEAKS | OUTBOX_FOREIGN | OUTBOX_RAISES)
 #define OUTBOX_COMPILING OUTBOX_ANYTHING
 
@@ -49,11 +49,11 @@ extern OutboxTraits OutboxCollationTraits(Oid collation, bool collatable);
 /* ---- reach.c: Which functions evaluating an expression, or planning and running a query, may call. ---- */
 
 /*
- * Called for every function, some of them several times; true ends the walk.
- * `node` is the part of the expression at which the function is called, by
- * itself or by another function. InvalidOid: code runs there that nothing names,
- * of a type or a query that a value tells (OutboxRunsUnseen), or of a field of
- * an anonymous record that was made out of sight.
+ * Called for every function, for some of them several times. True ends the walk.
+ * `node` is the part of the expression at which the function is called, directly
+ * or by another function. InvalidOid stands for code that nothing names: of a type
+ * or a query that only a value tells (OutboxRunsUnseen), or of a field of an
+ * anonymous record whose origin is not seen.
  */
 typedef bool (*OutboxReachedFunction)(Oid function, Node *node, void *arg);
 
@@ -63,7 +63,7 @@ extern List *OutboxRelatedOperators(Oid opno);
 
 /* ---- trust.c: Whose functions may run with the rights of a view's owner. ---- */
 
-/* With whose rights something is evaluated, and what the errors call it. */
+/* The role with whose rights something is evaluated, and the names for errors. */
 typedef struct OutboxRunner
 {
 	Oid role;

@@ -3,13 +3,13 @@
  * reach_operator.c
  *	  Which functions an operator brings along, beside its own.
  *
- * The planner takes NOT (a op b) for the operator's negator, and turns joins
- * and conditions of indexes round by its commutator. Estimates call them on
- * statistics, whatever the query does with them. Whoever owns an operator may
- * have given it a negator and a commutator over functions of his own. In a
- * family, any member may stand in for any other.
+ * The planner replaces NOT (a op b) by the operator's negator, and swaps the sides of
+ * joins and of conditions of indexes by its commutator. Estimates call them on
+ * statistics, even if the query does not. The owner of an operator may have given it
+ * a negator and a commutator over functions of his own. In a family, any member may
+ * replace any other.
  *
- * Those of PostgreSQL's own operators and families are its own.
+ * PostgreSQL's own operators and families have only PostgreSQL's own members.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,7 +29,7 @@ static bool reach_support(OutboxReach *reach, Oid family);
 static bool reach_members(OutboxReach *reach, Oid family);
 static bool is_own(Oid family, Oid left, Oid right);
 
-/* what may stand in for it; InvalidOid: nothing */
+/* Reaches the functions of the operator and of all that may replace it. InvalidOid: none. */
 bool
 OutboxReachOperator(OutboxReach *reach, Oid opno)
 {
@@ -57,16 +57,16 @@ OutboxReachOperator(OutboxReach *reach, Oid opno)
 }
 
 /*
- * The operator, and those that the planner may take for it or ask for
- * estimates: its negator, its commutator, and theirs. Of PostgreSQL's own
- * operators only the operator itself. OIDs, palloc'd.
+ * The operator, and those by which the planner may replace it or make estimates: its
+ * negator, its commutator, and theirs. For one of PostgreSQL's own operators only
+ * the operator itself. OIDs in a palloc'd list.
  */
 List *
 OutboxRelatedOperators(Oid opno)
 {
 	List *related = list_make1_oid(opno);
 
-	/* the list grows */
+	/* the list grows meanwhile */
 	for (int i = 0; i < list_length(related) && opno >= FirstUnpinnedObjectId; i++)
 	{
 		Oid others[] = {get_negator(list_nth_oid(related, i)), get_commutator(list_nth_oid(related, i))};
@@ -80,7 +80,7 @@ OutboxRelatedOperators(Oid opno)
 	return related;
 }
 
-/* that sort, hash or merge by the operator */
+/* Reaches the operator families that sort, hash or merge by the operator. */
 bool
 OutboxReachOperatorFamilies(OutboxReach *reach, Oid opno)
 {
@@ -118,7 +118,7 @@ reach_support(OutboxReach *reach, Oid family)
 	return result;
 }
 
-/* Its operators. */
+/* Reaches the operators of a family. */
 static bool
 reach_members(OutboxReach *reach, Oid family)
 {
@@ -135,7 +135,7 @@ reach_members(OutboxReach *reach, Oid family)
 	return result;
 }
 
-/* PostgreSQL's own? A superuser may add other types to its families. */
+/* Is the member PostgreSQL's own? A superuser may add other types to PostgreSQL's families. */
 static bool
 is_own(Oid family, Oid left, Oid right)
 {

@@ -3,11 +3,11 @@
  * reach_record.c
  *	  Which types are in the anonymous records of an expression or query.
  *
- * Such a record has no type of its own that would name its fields, so whoever
- * prints, compares or reads one does that with fields of types which only the
- * place that made it knows. From there it comes by ways that are not followed
- * here: instead all records that are made anywhere count as one. Where nothing
- * tells the fields, they are taken for anything (OutboxReachUnseen).
+ * Such a record has no type of its own that names its fields. Printing, comparing or
+ * reading it uses the types of its fields, which only the place that made the record
+ * knows. The way from there is not followed here. Instead all records that are made
+ * anywhere count as one. Where nothing tells the fields, they may be anything
+ * (OutboxReachUnseen).
  *
  *-------------------------------------------------------------------------
  */
@@ -31,7 +31,7 @@ static bool reach_types(OutboxReach *reach, const List *types);
 static bool reach_field(OutboxReach *reach, Oid type);
 static bool reach_unknown(OutboxReach *reach);
 
-/* Something is done with a record, of which this does not tell which one. */
+/* Notes that something is done with an anonymous record. Which one is not known. */
 bool
 OutboxReachRecord(OutboxReach *reach, int use)
 {
@@ -46,7 +46,7 @@ OutboxReachRecord(OutboxReach *reach, int use)
 	return false;
 }
 
-/* Does a record come into being at the node? */
+/* Is an anonymous record made at the node? Then notes its fields. */
 bool
 OutboxReachRecordMade(OutboxReach *reach, Node *node)
 {
@@ -68,7 +68,7 @@ OutboxReachRecordMade(OutboxReach *reach, Node *node)
 			return is_record(((Const *) node)->consttype) && !((Const *) node)->constisnull && reach_unknown(reach);
 		case T_Param:
 			return is_record(((Param *) node)->paramtype) && reach_unknown(reach);
-		default: /* hands on what others make */
+		default: /* passes on records that others make */
 			return false;
 	}
 }
@@ -107,7 +107,7 @@ reach_var(OutboxReach *reach, const Var *var)
 
 	if (query == NULL || var->varno < 1 || var->varno > list_length(query->rtable))
 		return reach_unknown(reach);
-	/* a column was made below, where it is looked at by itself */
+	/* a column was made below, where the walk looks at it by itself */
 	return var->varattno == InvalidAttrNumber && reach_columns(reach, rt_fetch(var->varno, query->rtable));
 }
 

@@ -4,9 +4,9 @@
  *	  Which functions planning evaluates of a table that a query reads.
  *
  * The planner simplifies the expressions of indexes, checks, partition keys and
- * statistics, and so runs functions in them, whether the query has anything to
- * do with them or not. They are read from the catalog as they are stored:
- * opening the tables would lock them, and simplify.
+ * statistics, and so runs functions in them, even if the query does not use these.
+ * The expressions are read from the catalog as they are stored: opening the tables
+ * would lock them, and would simplify the expressions, too.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,7 +32,7 @@
 #include "compat.h"
 #include "contract/reach/reach_private.h"
 
-/* Where a catalog keeps expressions of a table. */
+/* The place in a catalog of a table's expressions. */
 typedef struct StoredExpressions
 {
 	Oid catalog;

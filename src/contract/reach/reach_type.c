@@ -40,7 +40,7 @@ OutboxReachType(OutboxReach *reach, Oid type, int use)
 	return reach_own_functions(reach, type, use) || reach_members(reach, type, use);
 }
 
-/* Notes the uses; what is left of them is new. A type may contain itself. */
+/* Notes uses of a type. Returns those that are new. A type may contain itself. */
 static int
 unseen_uses(OutboxReach *reach, Oid type, int use)
 {
@@ -77,7 +77,7 @@ reach_own_functions(OutboxReach *reach, Oid type, int use)
 		if (OutboxReachFunction(reach, function))
 			return true;
 	}
-	/* to_json() and its like look for a cast of what they do not know */
+	/* to_json() and similar functions look for a cast of types that they do not know */
 	if ((use & OUTBOX_REACH_JSON) && type >= FirstUnpinnedObjectId &&
 		find_coercion_pathway(JSONOID, type, COERCION_EXPLICIT, &function) == COERCION_PATH_FUNC &&
 		OutboxReachFunction(reach, function))
@@ -91,7 +91,7 @@ reach_own_functions(OutboxReach *reach, Oid type, int use)
 	return (use & OUTBOX_REACH_COMPARE) && reach_comparison(reach, type);
 }
 
-/* Elements, attributes, bounds; of a domain its base type and its checks. */
+/* Reaches the types in a type: elements, attributes and bounds; of a domain its base type, and its checks. */
 static bool
 reach_members(OutboxReach *reach, Oid type, int use)
 {
@@ -100,7 +100,7 @@ reach_members(OutboxReach *reach, Oid type, int use)
 		case TYPTYPE_DOMAIN:
 			if ((use & (OUTBOX_REACH_INPUT | OUTBOX_REACH_CHECK)) && reach_checks(reach, type))
 				return true;
-			/* the checks of the domains below are among its own */
+			/* its own checks include those of the domains below */
 			return OutboxReachType(reach, getBaseType(type), use & ~OUTBOX_REACH_CHECK);
 		case TYPTYPE_COMPOSITE:
 			return reach_attributes(reach, get_typ_typrelid(type), use);
@@ -119,7 +119,7 @@ reach_members(OutboxReach *reach, Oid type, int use)
 	}
 }
 
-/* From the catalog: a table's row type may be locked by whoever changes it. */
+/* Reaches the attributes of a composite type. From the catalog, because others may have the table locked. */
 static bool
 reach_attributes(OutboxReach *reach, Oid relation, int use)
 {
@@ -148,7 +148,7 @@ reach_range(OutboxReach *reach, Oid type, int use)
 	{
 		Form_pg_range range = (Form_pg_range) GETSTRUCT(tuple);
 
-		/* every range is compared with its like to be built */
+		/* building a range compares its bounds */
 		result = OutboxReachFunction(reach, range->rngcanonical) || OutboxReachFunction(reach, range->rngsubdiff) ||
 			OutboxReachFamily(reach, get_opclass_family(range->rngsubopc)) || OutboxReachType(reach, range->rngsubtype, use);
 	}

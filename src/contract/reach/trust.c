@@ -3,18 +3,18 @@
  * trust.c
  *	  Whose functions may run with the rights of a view's owner.
  *
- * What a view calls runs as its owner, in the transactions of all writers.
- * Whoever owns such a function can replace it, and so do everything that the
- * view's owner may. So the function must belong to the view's owner, to a role
- * that this one is a member of (whose rights it has already), or to a
- * superuser; a superuser's view runs superusers' functions only. A function
- * that is SECURITY DEFINER runs as its own owner and is free.
+ * The functions that a view calls run as the view's owner, in the transactions of
+ * all writers. The owner of such a function can replace it, and so do everything
+ * that the view's owner may. So the function must belong to the view's owner, to a
+ * superuser, or to a role that the view's owner is a member of: he has its rights
+ * already. A superuser's view runs superusers' functions only. A SECURITY DEFINER
+ * function runs as its own owner and is always allowed.
  *
- * Asked before anything is planned or evaluated: planning evaluates, and even
- * parsing does, when a literal's type has a check.
+ * The check comes before anything is planned or evaluated: planning evaluates, and
+ * even parsing does when the type of a literal has a check.
  *
- * What a function calls in its own body is not seen. It runs as the view's
- * owner, too: whoever writes a function answers for what it calls.
+ * Calls inside the body of a function are not seen. They run as the view's owner,
+ * too: the owner of a function is responsible for what it calls.
  *
  *-------------------------------------------------------------------------
  */
@@ -44,10 +44,10 @@
 typedef struct TextWalk
 {
 	const OutboxRunner *runner;
-	bool has_literal; /* of which the type is not written there */
+	bool has_literal; /* there is a literal whose type is not written */
 } TextWalk;
 
-/* OIDs of the functions that were taken for harmless in this session because they run as their own owners */
+/* OIDs of the functions that were accepted in this session because they run as their own owners. */
 static HTAB *definers = NULL;
 
 static void note_definer(Oid function);
@@ -60,6 +60,7 @@ static bool look_at_text(Node *node, void *walk);
 static bool look_at_statement(Node *node, TextWalk *walk);
 static bool is_container(Oid type);
 
+/* Fills *runner for evaluation with the rights of a view's owner. `what` names the thing in errors. */
 void
 OutboxRunnerOfView(OutboxRunner *runner, Oid view, const char *what)
 {
@@ -95,7 +96,8 @@ note_definer(Oid function)
 }
 
 /*
- * Was the function taken for harmless in this session because it runs as its own owner? From then on it must (definer.c).
+ * Was the function accepted in this session because it runs as its own owner? From
+ * then on it must run so (definer.c).
  */
 bool
 OutboxTookForDefiner(Oid function)
@@ -103,7 +105,7 @@ OutboxTookForDefiner(Oid function)
 	return definers && hash_search(definers, &function, HASH_FIND, NULL);
 }
 
-/* Whose a function is, and does it run as that role (SECURITY DEFINER)? False: there is none. */
+/* The owner of a function, and whether the function runs as its owner (SECURITY DEFINER). False: there is no such function. */
 bool
 OutboxFunctionOwner(Oid function, Oid *owner, bool *as_owner)
 {
@@ -117,7 +119,7 @@ OutboxFunctionOwner(Oid function, Oid *owner, bool *as_owner)
 	return true;
 }
 
-/* May what the owner makes run with the role's rights? */
+/* May code of the owner run with the role's rights? */
 bool
 OutboxTrustsRole(Oid role, Oid owner)
 {
@@ -126,7 +128,7 @@ OutboxTrustsRole(Oid role, Oid owner)
 	return !superuser_arg(role) && is_member_of_role_nosuper(role, owner);
 }
 
-/* May all functions behind the expression? */
+/* May all functions behind the expression run with the role's rights? Takes no lock. */
 bool
 OutboxMayRunAll(Oid role, Node *expression)
 {
@@ -139,28 +141,28 @@ may_not_run(Oid function, Node *node, void *role)
 	return !OidIsValid(function) || !OutboxMayRun(*(Oid *) role, function);
 }
 
-/* Raises for a function behind the expression, or the list of them, that may not run. */
+/* Raises for a function behind the expression, or list of expressions, that may not run with the runner's rights. */
 void
 OutboxCheckExpressionTrust(const OutboxRunner *runner, Node *expression)
 {
 	(void) OutboxReachFunctions(expression, check_function, unconstify(OutboxRunner *, runner));
 }
 
-/* The same for a query with its views expanded, and for what planning it evaluates. */
+/* Raises for such a function behind a query with its views expanded, or behind the expressions that planning evaluates. */
 void
 OutboxCheckQueryTrust(const OutboxRunner *runner, Query *query)
 {
 	(void) OutboxReachFunctionsPlanned(query, check_function, unconstify(OutboxRunner *, runner));
 }
 
-/* The same for what makes a text of a value of the type. */
+/* Raises for such a function that turns a value of the type into text. */
 void
 OutboxCheckOutputTrust(const OutboxRunner *runner, Oid type)
 {
 	(void) OutboxReachOutput(type, check_function, unconstify(OutboxRunner *, runner));
 }
 
-/* The same for what makes a value of the type from text: input functions, checks of domains. */
+/* Raises for such a function that makes a value of the type from text: input functions, checks of domains. */
 void
 OutboxCheckInputTrust(const OutboxRunner *runner, Oid type)
 {
@@ -172,9 +174,10 @@ OutboxCheckInputTrust(const OutboxRunner *runner, Oid type)
 }
 
 /*
- * The same for what parsing an SQL text runs: the input functions, and the checks of domains inside arrays and rows, of
- * the types that it names. `raw` is the parser's tree. A literal without a type may get that of a column of `row` (NULL:
- * there are no columns).
+ * Raises for such a function that parsing an SQL text runs: input functions of the
+ * types that the text names, and checks of domains inside arrays and rows. `raw` is
+ * the parser's tree. A literal without a type may get the type of a column of `row`
+ * (NULL: there are no columns).
  */
 void
 OutboxCheckTextTrust(const OutboxRunner *runner, Node *raw, TupleDesc row)
@@ -203,7 +206,7 @@ check_function(Oid function, Node *node, void *arg)
 	return false;
 }
 
-/* Nobody can tell whose code that is, today or tomorrow. */
+/* Refuses code whose owner nobody can tell, now or later. */
 static void
 refuse_unseen(const OutboxRunner *runner, Node *node)
 {
@@ -214,11 +217,11 @@ refuse_unseen(const OutboxRunner *runner, Node *node)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("%s calls the function %s, which runs code that cannot be told from the call", runner->what,
 						format_procedure_qualified(function)),
-				 errdetail("A query, a table or a type that a value names may call functions of any owner."),
-				 errhint("Write the query, the table or the type itself, as in a subquery or a cast.")));
+				 errdetail("It runs a query, or reads a table or type, that only a value names. These may call functions of any owner."),
+				 errhint("Write the query, the table or the type itself, for example in a subquery or a cast.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("%s uses a record of which the types of the fields cannot be told", runner->what),
+			 errmsg("%s uses a record whose fields have unknown types", runner->what),
 			 errdetail("Printing, reading or comparing it may call functions of any owner."),
 			 errhint("Call the function that returns it in FROM, with a column definition list, or declare its columns as OUT parameters.")));
 }
@@ -313,7 +316,7 @@ look_at_statement(Node *node, TextWalk *walk)
 	}
 }
 
-/* Is a literal of the type made by input functions of others, with their checks? */
+/* Do functions of users make a literal of the type: input functions or checks? */
 static bool
 is_container(Oid type)
 {

@@ -3,12 +3,12 @@
  * cached_expression.c
  *	  Planned expressions over a row, which know when they are out of date.
  *
- * The server keeps cached expressions for checks of domains, which have no
- * columns. Ours have, and no range table that says of what. The planner of
- * PostgreSQL 19 looks there whether a column that is tested for NULL can be
- * NULL, unless something above it makes rows of NULLs. That is no fiction: the
- * old row of an INSERT is missing. It also keeps the answer out of
- * the expression, which would not notice that NOT NULL is dropped.
+ * The server makes cached expressions for checks of domains, which have no columns.
+ * Ours have columns, but no range table. The planner of PostgreSQL 19 looks into
+ * the range table whether a column that is tested for NULL can be NULL. It does not
+ * look when an outer join may make rows of NULLs, so we tell it that. It is true:
+ * the old row of an INSERT is missing. And the planned expression would not notice
+ * that a NOT NULL is dropped later.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,9 +24,10 @@ static bool set_missing(Node *node, void *missing);
 static void free_expression(void *cached);
 
 /*
- * Plans expressions, or a list of them, whose Vars are columns of rows. The result's is_valid becomes false when a
- * function or type behind them changes. It is freed with the memory context. Raises what the planner raises: it folds
- * constants.
+ * Plans an expression, or a list of them, whose Vars are columns of rows. The
+ * result's is_valid becomes false when a function or type behind it changes. The
+ * result is freed with `context`. Raises as the planner does, which folds constants
+ * and so runs functions.
  */
 CachedExpression *
 OutboxCacheExpression(const void *expressions, MemoryContext context)
@@ -47,7 +48,7 @@ OutboxCacheExpression(const void *expressions, MemoryContext context)
 	return cached;
 }
 
-/* Whether the rows of all columns may be missing. */
+/* Marks all columns as columns of rows that may be missing. */
 static bool
 set_missing(Node *node, void *missing)
 {
@@ -58,7 +59,7 @@ set_missing(Node *node, void *missing)
 	return expression_tree_walker(node, set_missing, missing);
 }
 
-/* The plan cache keeps a cached expression in memory of its own. */
+/* A callback of the memory context: the plan cache keeps a cached expression in memory of its own. */
 static void
 free_expression(void *cached)
 {

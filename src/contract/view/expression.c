@@ -3,10 +3,10 @@
  * expression.c
  *	  Conditions over a contract's rows, and what expressions may do.
  *
- * Two questions decide what evaluating a row costs: may an expression raise
- * (then it runs in a subtransaction), and what must be done around it
- * (evaluation.h)? Both answers err on the side of too much: a wrong no would
- * break a customer's write or make events depend on who wrote.
+ * Two questions decide the cost of evaluating a row. May an expression raise? Then
+ * it runs in a subtransaction. Which settings must be pinned around it
+ * (evaluation.c)? In doubt both answers are yes: a wrong no would break a customer's
+ * write, or make events depend on the writer.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,7 +38,7 @@
 #include "contract/reach/reach.h"
 #include "contract/view/view_private.h"
 
-/* What is being parsed, for messages. */
+/* The text that is being parsed, for messages. */
 typedef struct ConditionSource
 {
 	const char *owner;
@@ -60,11 +60,12 @@ static OutboxTraits collation_traits(Oid collation, List *args);
 static bool is_volatile(Oid function, Node *node, void *name);
 
 /*
- * Parses a boolean expression over old.<column> and new.<column> of a view.
- * Names are looked up in pg_catalog alone, so that the meaning does not
- * depend on who writes when. `owner` says whose condition it is in messages
- * ("condition of event type \"X\""), and `pinned` that it is kept: then an
- * error comes of a change of the view, and nobody can write it otherwise.
+ * Parses a boolean expression over old.<column> and new.<column> of a view. Names
+ * are looked up in pg_catalog alone, so that the meaning does not depend on the
+ * session. `owner` says in messages whose condition it is ("condition of event type
+ * \"X\""). `pinned`: the condition is kept, so an error comes from a change of the
+ * view, and nobody can write the condition otherwise. Raises errors that point into
+ * the text and name the remedy.
  */
 Node *
 OutboxParseCondition(const char *text, Oid view, const char *owner, bool pinned)
@@ -72,7 +73,7 @@ OutboxParseCondition(const char *text, Oid view, const char *owner, bool pinned)
 	return parse_boolean(&(ConditionSource){.owner = owner, .text = text, .pinned = pinned}, view);
 }
 
-/* The same for a check: unqualified names are columns of the published row. */
+/* Parses a check in the same way. Unqualified names are columns of the published row. */
 Node *
 OutboxParseCheck(const char *text, Oid view, const char *owner, bool pinned)
 {
@@ -101,7 +102,7 @@ parse_boolean(ConditionSource *source, Oid view)
 		add_row(pstate, columns_of(rel), "row", true);
 	raw = parse_expression_text(source->text, owner);
 	OutboxRunnerOfView(&runner, view, owner);
-	error_context_stack = callback.previous; /* its hint is of no use here */
+	error_context_stack = callback.previous; /* the hint about syntax does not fit any more */
 	OutboxCheckTextTrust(&runner, raw, RelationGetDescr(rel));
 	error_context_stack = &callback;
 	expression = transformExpr(pstate, raw, EXPR_KIND_OTHER);
@@ -117,7 +118,7 @@ parse_boolean(ConditionSource *source, Oid view)
 	return expression;
 }
 
-/* The raw tree of an expression: parsed as SELECT's only column, everything else refused. */
+/* The raw tree of an expression. It is parsed as the only column of a SELECT; everything else is refused. */
 static Node *
 parse_expression_text(const char *text, const char *owner)
 {
@@ -135,8 +136,9 @@ parse_expression_text(const char *text, const char *owner)
 }
 
 /*
- * A query of the view's columns. The parser takes a relation only from who has it locked, which is not so while
- * somebody replaces the view: its columns are all that counts here.
+ * A query with the view's columns. It stands for the view, because the parser takes
+ * only relations that the caller has locked. We have no lock while somebody replaces
+ * the view, and need nothing but its columns.
  */
 static Query *
 columns_of(Relation rel)
@@ -156,7 +158,7 @@ columns_of(Relation rel)
 	return query;
 }
 
-/* Makes a row visible, under its alias or by unqualified column names. */
+/* Makes the columns of a row visible, under an alias or by their unqualified names. */
 static void
 add_row(ParseState *pstate, Query *columns, const char *alias, bool unqualified)
 {
@@ -165,7 +167,7 @@ add_row(ParseState *pstate, Query *columns, const char *alias, bool unqualified)
 	addNSItemToQuery(pstate, item, false, !unqualified, unqualified);
 }
 
-/* Points the parser's errors into the condition's text instead of the statement that brought it, and says the remedy. */
+/* Lets the parser's errors point into the text instead of the caller's statement, and adds the remedy. */
 static void
 condition_error_context(void *arg)
 {
@@ -221,8 +223,9 @@ is_whole_row(Node *node, void *context)
 }
 
 /*
- * Sets what a message calls it, refuses what must not run while a row is
- * written: volatile functions, however they are reached. `owner` as above.
+ * Raises for a volatile function, however the expression reaches it: such a
+ * function must not run while a row is written. `owner` says in the message whose
+ * expression it is.
  */
 void
 OutboxRefuseVolatile(Node *expression, const char *owner)
@@ -234,11 +237,11 @@ OutboxRefuseVolatile(Node *expression, const char *owner)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("%s must not use the volatile function \"%s\"", owner, name ? name : "?"),
-			 errdetail("It would give another value at every look, and could write."),
+			 errdetail("It may give another value at each call, and may write."),
 			 errhint("Use an immutable or stable expression, or store the value in the source table.")));
 }
 
-/* What evaluating it, planned, may do. */
+/* What evaluating a planned expression may do that concerns its caller. Takes no lock. */
 OutboxTraits
 OutboxExpressionTraits(Node *expression)
 {
@@ -249,7 +252,7 @@ OutboxExpressionTraits(Node *expression)
 	return traits;
 }
 
-/* The same for turning a value of this type into text. */
+/* What turning a value of this type into text may do that concerns the caller. Takes no lock. */
 OutboxTraits
 OutboxTextTraits(Oid type)
 {
@@ -266,7 +269,7 @@ add_traits(Oid function, Node *node, void *traits)
 	return false;
 }
 
-/* What nodes do by themselves, beside the functions that they call. */
+/* Adds what nodes do by themselves, beside the functions that they call. */
 static bool
 node_traits_walker(Node *node, void *context)
 {
@@ -327,7 +330,7 @@ collation_traits(Oid collation, List *args)
 static bool
 is_volatile(Oid function, Node *node, void *name)
 {
-	/* what is unseen is refused for whose it may be (trust.c) */
+	/* trust.c refuses code that nothing names */
 	if (!OidIsValid(function) || func_volatile(function) != PROVOLATILE_VOLATILE)
 		return false;
 	*(char **) name = get_func_name(function);

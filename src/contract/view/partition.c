@@ -3,11 +3,11 @@
  * partition.c
  *	  Partitioned tables as sources.
  *
- * PostgreSQL copies a row trigger of a partitioned table to every partition,
- * those to come included, and fires the copies with the partition's own
- * tuples. So a contract is compiled once per partition, and a copy is traced
- * back to the trigger that enable() created: whoever makes a trigger of that
- * name on a table of his own gets no events with it.
+ * PostgreSQL copies a row trigger of a partitioned table to every partition, also
+ * to later ones. The copies fire with the partition's own tuples, so a contract is
+ * compiled once per partition. A copy is traced back to the trigger that enable()
+ * created: a trigger of that name that somebody creates on another table makes no
+ * events.
  *
  *-------------------------------------------------------------------------
  */
@@ -43,9 +43,9 @@ static CommandId lives_until(HeapTupleHeader header);
 static bool parent_trigger(Relation triggers, Oid *trigger, Oid *relation);
 
 /*
- * The relation whose trigger this is: of a row trigger that PostgreSQL copied
- * to a partition, the partitioned table that it was created on. No relation is
- * locked or opened.
+ * The relation that a trigger was created on. For a row trigger that PostgreSQL
+ * copied to a partition it is the partitioned table. No relation is locked or
+ * opened.
  */
 Oid
 OutboxTriggerTable(Oid trigger, Oid relation)
@@ -62,8 +62,9 @@ OutboxTriggerTable(Oid trigger, Oid relation)
 }
 
 /*
- * Does it depend on the extension, itself or where it was copied from? Then enable() has created it, or the table's
- * owner may as well have: a role with the right TRIGGER alone cannot make a trigger depend on anything.
+ * Does the trigger, or the one that it was copied from, depend on the extension?
+ * Then enable() or the table's owner has created it: a role with the right TRIGGER
+ * alone cannot make a trigger depend on anything. Locks nothing.
  */
 bool
 OutboxTriggerIsOurs(Oid trigger, Oid relation)
@@ -76,7 +77,7 @@ OutboxTriggerIsOurs(Oid trigger, Oid relation)
 	return list_member_oid(getAutoExtensionsOfObject(TriggerRelationId, trigger), OutboxExtensionOid(true));
 }
 
-/* One step up; false at the top. */
+/* Goes from a copied trigger to its original, one partition level up. False: it is no copy. */
 static bool
 parent_trigger(Relation triggers, Oid *trigger, Oid *relation)
 {
@@ -102,7 +103,7 @@ parent_trigger(Relation triggers, Oid *trigger, Oid *relation)
 	return true;
 }
 
-/* Is the relation that root, or a partition of it at whatever depth? */
+/* Is the relation the root, or a partition of it at any depth? Takes no lock. */
 bool
 OutboxIsWithin(Oid relation, Oid root)
 {
@@ -110,7 +111,7 @@ OutboxIsWithin(Oid relation, Oid root)
 		(get_rel_relispartition(relation) && list_member_oid(get_partition_ancestors(relation), root));
 }
 
-/* Is it one of the contract's sources, or a partition of one? */
+/* Is the relation one of the contract's sources, or a partition of one? Takes no lock. */
 bool
 OutboxIsWithinSource(const OutboxContractConfig *config, Oid relation)
 {
@@ -124,7 +125,7 @@ OutboxIsWithinSource(const OutboxContractConfig *config, Oid relation)
 	return false;
 }
 
-/* Is it a source of any contract, or a partition of one? */
+/* Is the relation a source of any contract, or a partition of one? */
 bool
 OutboxIsWithinAnySource(Oid relation)
 {
@@ -138,7 +139,7 @@ OutboxIsWithinAnySource(Oid relation)
 	return false;
 }
 
-/* The sources of all contracts, read with a snapshot taken now. */
+/* The OIDs of the sources of all contracts, read with a new snapshot. */
 List *
 OutboxAllSources(void)
 {
@@ -161,8 +162,8 @@ OutboxAllSources(void)
 }
 
 /*
- * Whose partition was a table that this transaction has dropped or detached?
- * The partitioned tables, the nearest first; NIL: it was none.
+ * The partitioned tables above a table that this transaction has dropped or
+ * detached, the nearest first. NIL: it was no partition.
  */
 List *
 OutboxFormerAncestors(Oid relation)
@@ -181,8 +182,8 @@ OutboxFormerAncestors(Oid relation)
 }
 
 /*
- * The parent that a relation has, or had last in this transaction. What the
- * transaction has deleted stays in the catalog's table until its end.
+ * The parent that a relation has, or had last in this transaction. Rows that the
+ * transaction has deleted stay in pg_inherits until it ends.
  */
 static Oid
 former_parent(Relation inherits, Oid relation)
@@ -226,8 +227,8 @@ lives_until(HeapTupleHeader header)
 }
 
 /*
- * The tables that hold the rows of a source: its partitions that are no
- * partitioned tables themselves, or the source alone. Takes no locks.
+ * The tables that hold the rows of a source: its partitions that are not
+ * partitioned themselves, or the source alone. Takes no lock.
  */
 List *
 OutboxSourceTables(Oid source)
@@ -262,13 +263,13 @@ OutboxExpansionToPartition(OutboxViewExpansion *expansion, Oid partition)
 	expansion->root_columns = NULL;
 	pull_varattnos((Node *) expansion->columns, OUTBOX_ROOT_VARNO, &expansion->root_columns);
 	pull_varattnos(expansion->qual, OUTBOX_ROOT_VARNO, &expansion->root_columns);
-	/* a change of any level may change what the partition looks like, or whose it is */
+	/* a change at any level may change the partition's columns, or its parent */
 	foreach (lc, get_partition_ancestors(partition))
 		expansion->relations = list_append_unique_oid(expansion->relations, lfirst_oid(lc));
 	expansion->relations = list_append_unique_oid(expansion->relations, partition);
 }
 
-/* Does the table hold a row? Foreign tables count as if they did. */
+/* Does the table hold a row? A foreign table counts as one that does. */
 bool
 OutboxTableHasRows(Oid table)
 {

@@ -3,9 +3,10 @@
  * push_lookup.c
  *	  A condition on the root's rows, put where the view reads them.
  *
- * On the source's own columns and not on the view's: order_id::int = 7 would
- * find no index. One column is compared with = ANY ($1), which an index scan
- * takes as it is; several are joined to the rows of unnest($1, $2, ...).
+ * The condition is on the source's own columns and not on the view's, because
+ * order_id::int = 7 would find no index. One column is compared with = ANY ($1),
+ * which an index scan takes directly. Several are joined to the rows of
+ * unnest($1, $2, ...).
  *
  *-------------------------------------------------------------------------
  */
@@ -45,9 +46,10 @@ static int select_column(Query *query, Node *column, int number, bool top);
 static void append_target(Query *query, Expr *expression, int number);
 
 /*
- * Restricts the root's rows to the keys in $1, $2, ... (arrays of equal length
- * with one element per key, keys distinct), and appends the lookup columns to
- * the view's. *array_types: the parameters' types, palloc'd.
+ * Restricts the root's rows to the keys in $1, $2, ...: arrays of equal length with
+ * one element per key, keys distinct. Appends the lookup columns to the view's
+ * columns. Changes the queries of `path`. *array_types: the parameters' types,
+ * palloc'd. Raises when a column cannot be looked up or selected.
  */
 void
 OutboxPushLookup(const OutboxContractConfig *config, const OutboxRootPath *path, Oid **array_types)
@@ -115,7 +117,7 @@ equals_any(const Var *column, Param *keys)
 	return condition;
 }
 
-/* Adds ROWS FROM (unnest(keys), ...) to FROM; the condition that joins it. */
+/* Adds ROWS FROM (unnest(keys), ...) to FROM, and returns the condition that joins it. */
 static Node *
 join_keys(Query *query, List *columns, List *keys)
 {
@@ -173,7 +175,7 @@ unnest_entry(List *keys)
 	return rte;
 }
 
-/* The qualified name of the type's own "=", wherever it lives. */
+/* The qualified name of the type's own "=", in any schema. */
 static List *
 equality_operator(Oid type)
 {
@@ -191,8 +193,8 @@ equality_operator(Oid type)
 }
 
 /*
- * Lets the query at a depth select the columns; returns the Vars that name
- * them in the query above.
+ * Adds the columns to the query at a depth. Returns the Vars that stand for them in
+ * the query above.
  */
 static List *
 select_columns(const OutboxContractConfig *config, const OutboxRootPath *path, int depth, List *columns)
@@ -224,7 +226,7 @@ select_columns(const OutboxContractConfig *config, const OutboxRootPath *path, i
 	return outside;
 }
 
-/* The entry that a subquery has in the query above knows the names of its columns. */
+/* Adds the names of the columns to the subquery's entry in the query above. */
 static void
 name_column(RangeTblEntry *rte, int resno, int number)
 {
@@ -238,12 +240,12 @@ refuse_grouping(const OutboxContractConfig *config, const Var *column)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("the view \"%s\" cannot be read by its key", get_rel_name(config->view)),
-			 errdetail("It groups rows of the source \"%s\", or takes distinct ones, without \"%s\", a column behind the key.",
+			 errdetail("It uses GROUP BY or DISTINCT on rows of the source \"%s\" without \"%s\", a column behind the key.",
 					   get_rel_name(config->root), get_attname(config->root, column->varattno, false)),
 			 errhint("Add the source's column itself to GROUP BY or DISTINCT, or aggregate in a LATERAL subquery beside the source.")));
 }
 
-/* Is the column itself one of those that GROUP BY or DISTINCT compares? */
+/* Does GROUP BY or DISTINCT compare the column itself? */
 static bool
 keeps_apart(Query *query, List *clauses, Node *column)
 {
@@ -259,7 +261,7 @@ keeps_apart(Query *query, List *clauses, Node *column)
 	return false;
 }
 
-/* The number of the column in the query's result; on top the lookup columns always come last. */
+/* The number of the column in the query's result. In the topmost query the lookup columns always come last. */
 static int
 select_column(Query *query, Node *column, int number, bool top)
 {
@@ -279,7 +281,7 @@ select_column(Query *query, Node *column, int number, bool top)
 	return nvisible + 1;
 }
 
-/* Behind the visible columns and before the junk ones, whose numbers nobody refers to. */
+/* Adds a column after the visible columns and before the junk ones, whose numbers nobody refers to. */
 static void
 append_target(Query *query, Expr *expression, int number)
 {

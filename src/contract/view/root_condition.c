@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * root_condition.c
- *	  What a view demands of the rows of its root.
+ *	  The conditions of a view on the rows of its root.
  *
- * A partial unique index proves a key when the view has no other rows than the
- * index: WHERE deleted_at IS NULL in both. The conditions are looked for where
- * they hold for every row: in WHERE, and in the ON of inner joins, of each
- * query between the view and the root.
+ * A partial unique index proves a key when all rows of the view are in the index:
+ * WHERE deleted_at IS NULL in both. Conditions count where they hold for every row:
+ * in WHERE and in the ON of inner joins, in each query between the view and the
+ * root.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,9 +33,8 @@ static bool is_user_function(Oid function, void *context);
 static List *conditions_of(Node *node);
 
 /*
- * The conditions on columns of the root alone that every row in the view
- * fulfils, as the planner has them, over entry 1. `levels` as of
- * OutboxRootPath.
+ * The conditions on columns of the root alone that every row in the view fulfils,
+ * in the planner's form, over entry 1. `levels` is as in OutboxRootPath.
  */
 List *
 OutboxRootConditions(const List *levels)
@@ -53,7 +52,7 @@ OutboxRootConditions(const List *levels)
 	return conditions;
 }
 
-/* A condition of the query at this depth as one over the root, numbered 1; NULL when it is about something else. */
+/* A condition of the query at this depth as one over the root as entry 1; NULL when it is not one on the root alone. */
 static Node *
 over_root(const List *levels, int depth, Node *condition)
 {
@@ -65,7 +64,7 @@ over_root(const List *levels, int depth, Node *condition)
 		if (checkExprHasSubLink(condition))
 			return NULL;
 		condition = OutboxFlattenVars(level->query, condition);
-		/* HAVING in the words of a query above it is no condition on rows */
+		/* with an aggregate it is a HAVING, and no condition on rows */
 		if (contain_agg_clause(condition) || contain_window_function(condition) || contain_vars_of_level(condition, 1) ||
 			!bms_get_singleton_member(pull_varnos(NULL, condition), &varno) || varno != level->varno)
 			return NULL;
@@ -79,14 +78,14 @@ over_root(const List *levels, int depth, Node *condition)
 	}
 }
 
-/* Conditions over entry 1 in the same form, from a WHERE clause; NULL: none. */
+/* The conditions of a WHERE clause over entry 1, in the planner's form. `qual` may be NULL. */
 List *
 OutboxConditionList(Node *qual)
 {
 	if (qual == NULL)
 		return NIL;
 	qual = copyObject(qual);
-	/* functions of users are not run for that, nor what stands behind types and operators: nobody has judged them yet */
+	/* nothing of users is run for that, neither functions nor code behind types and operators: nobody has judged it yet */
 	if (!calls_user_function(qual, NULL) && OutboxMayRunAll(GetUserId(), qual))
 		qual = eval_const_expressions(NULL, qual);
 	return make_ands_implicit(canonicalize_qual((Expr *) qual, false));
@@ -106,7 +105,7 @@ is_user_function(Oid function, void *context)
 	return function >= FirstNormalObjectId;
 }
 
-/* Do the conditions exclude NULL in a column (its number) of the root? */
+/* Do the conditions exclude NULL in a column of the root? */
 bool
 OutboxExcludesNull(Oid root, AttrNumber column, const List *conditions)
 {
@@ -122,7 +121,7 @@ OutboxExcludesNull(Oid root, AttrNumber column, const List *conditions)
 	return predicate_implied_by(list_make1(test), unconstify(List *, conditions), false);
 }
 
-/* Those that no outer join above makes optional. */
+/* The conditions in a join tree that hold for every row: no outer join above makes them optional. */
 static List *
 conditions_of(Node *node)
 {

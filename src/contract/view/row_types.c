@@ -3,12 +3,12 @@
  * row_types.c
  *	  The types behind a contract's columns and expressions.
  *
- * ALTER TYPE ... ADD ATTRIBUTE changes neither the view nor any expression, so
- * nothing but the type's own relation tells that the encoder is outdated. A
- * check that a domain gets inside an array or a row changes what printing and
- * reading it runs, of which the plan cache knows nothing: it tells of domains
- * that an expression casts to. So the types are kept with all that they
- * contain, from the catalog alone: their tables may be locked by others.
+ * ALTER TYPE ... ADD ATTRIBUTE changes neither the view nor any expression. Only an
+ * invalidation of the type's own relation shows that the encoder is outdated. When
+ * a domain inside an array or a row gets a check, printing and reading its values
+ * runs other code. The plan cache does not notice that: it follows only domains that
+ * an expression casts to. So all types are noted with all types that they contain.
+ * They are read from the catalog alone, because others may have their tables locked.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,7 +36,7 @@ static void add_members(OutboxRowTypes *types, Form_pg_type type);
 static void add_attributes(OutboxRowTypes *types, Oid relation);
 static Oid range_subtype(Oid range);
 
-/* Types of the columns, or of all parts of an expression, planned; with all that they contain. Takes no lock. */
+/* Adds the types of all columns, with all types that they contain. Takes no lock. */
 void
 OutboxAddRowTypes(OutboxRowTypes *types, TupleDesc desc)
 {
@@ -49,6 +49,7 @@ OutboxAddRowTypes(OutboxRowTypes *types, TupleDesc desc)
 	}
 }
 
+/* Adds the types of all parts of a planned expression, with all types that they contain. Takes no lock. */
 void
 OutboxAddExpressionTypes(OutboxRowTypes *types, Node *expression)
 {
@@ -65,7 +66,7 @@ add_types(Node *node, void *types)
 	return expression_tree_walker(node, add_types, types);
 }
 
-/* exprType() raises for others. What is left out has a type of PostgreSQL's own, or that of an argument. */
+/* Has the node a type? exprType() raises for others. Nodes that are left out have a type of PostgreSQL's own, or that of an argument. */
 static bool
 has_type(Node *node)
 {
@@ -100,7 +101,7 @@ has_type(Node *node)
 	}
 }
 
-/* PostgreSQL's own contain nothing but their like. */
+/* Adds a type and those that it contains. PostgreSQL's own types contain only such types. */
 static void
 add_type(OutboxRowTypes *types, Oid type)
 {

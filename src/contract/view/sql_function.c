@@ -3,11 +3,10 @@
  * sql_function.c
  *	  Functions in SQL that the planner does not replace by their bodies.
  *
- * PostgreSQL inlines a function that is one SELECT of one expression, unless
- * its declaration says more than its body: IMMUTABLE although it calls
- * something that is STABLE, STRICT although the body is not, SECURITY DEFINER,
- * SET. What the declaration says is found in the catalog, so the hint can be
- * the statement that changes it.
+ * PostgreSQL inlines a function that is one SELECT of one expression, unless its
+ * declaration promises more than its body: IMMUTABLE although it calls a STABLE
+ * function, STRICT although the body is not, SECURITY DEFINER, SET. The declaration
+ * is in the catalog, so the hint can be the statement that changes it.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,7 +27,7 @@ static bool is_sql_function(Oid function, void *found);
 static bool sql_function_walker(Node *node, void *found);
 static char *other_declaration(HeapTuple tuple);
 
-/* A function in SQL that was not inlined (it would cost 10 µs per row), or InvalidOid. */
+/* A function in SQL that the planner has not inlined, or InvalidOid. It would cost 10 µs per row. */
 Oid
 OutboxFindSqlFunction(Node *planned)
 {
@@ -38,7 +37,7 @@ OutboxFindSqlFunction(Node *planned)
 	return found;
 }
 
-/* What to do about it, palloc'd. */
+/* The hint how to get the function inlined, palloc'd. */
 char *
 OutboxInlineHint(Oid function)
 {
@@ -80,7 +79,7 @@ is_sql_function(Oid function, void *found)
 	return result;
 }
 
-/* The options of ALTER FUNCTION that take back what may stand in the way; NULL: nothing does. */
+/* The options of ALTER FUNCTION that remove what prevents inlining; NULL: the declaration does not prevent it. */
 static char *
 other_declaration(HeapTuple tuple)
 {

@@ -3,13 +3,13 @@
  * stored_view.c
  *	  Creating a dropped view again as it was.
  *
- * The commands come from outbox_internal.view_commands(), each with the role that runs
- * it: the view's owner, or whoever had granted a right.
+ * The commands come from outbox_internal.view_commands(), each with the role that
+ * runs it: the view's owner, or the role that had granted a right.
  *
- * A command runs code of the view's owner: a literal of a type with checks runs
- * them when it is parsed. So whoever calls us lends no rights. The owner creates
- * the view, with what this role may; where that is not enough the error names
- * the GRANT. And whoever else owns such code is refused (trust.c).
+ * A command runs code of the view's owner: a literal of a type with checks runs them
+ * when it is parsed. So the caller lends no rights. The view is created with the
+ * owner's rights; where these are not enough, the error names the GRANT. Code of
+ * other owners is refused (trust.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -49,7 +49,7 @@ static const char *hint(const OutboxStoredView *view, const ErrorData *error);
 static void revoke_all(const OutboxStoredView *view);
 static void execute(const char *command);
 
-/* Adds a command to the list's last view, or to a new one when the name is another; returns the list. */
+/* Adds a command to the last view of the list, or to a new view when the name is another. Returns the list. */
 List *
 OutboxStoredViewAdd(List *views, char *name, char *owner, char *role, char *command)
 {
@@ -81,7 +81,7 @@ OutboxCheckViewOwner(const char *view, const char *owner)
 			 errhint("Become a member of that role, or let it call the function.")));
 }
 
-/* Creates the view with everything that belongs to it; raises, naming view and command, when it cannot. */
+/* Creates the view with its comments, options and grants. Raises, naming the view and the command, when that fails. */
 void
 OutboxCreateStoredView(OutboxStoredView *view)
 {
@@ -98,7 +98,7 @@ OutboxCreateStoredView(OutboxStoredView *view)
 				 errhint("%s", hint(view, error))));
 }
 
-/* The right that the owner may not need otherwise: that of creating views. */
+/* Raises unless the owner may create views in the schema, which it may need for nothing else. */
 static void
 check_schema(const OutboxStoredView *view)
 {
@@ -110,7 +110,7 @@ check_schema(const OutboxStoredView *view)
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("role \"%s\" may not create its view %s again", view->owner, view->name),
-			 errdetail("A view is created with the rights of its owner, because creating it may run code of this role."),
+			 errdetail("A view is created with the rights of its owner, because creating it may run the owner's code."),
 			 errhint("GRANT USAGE, CREATE ON SCHEMA %s TO %s; REVOKE it when the view is there.", quote_identifier(name),
 					 quote_identifier(view->owner))));
 }
@@ -138,7 +138,7 @@ create_view_step(void *arg)
 	}
 }
 
-/* Is it that of a key_query, in our schema? */
+/* Is it the view of a key_query, in our schema? */
 static bool
 is_key_view(const OutboxStoredView *view)
 {
@@ -147,7 +147,7 @@ is_key_view(const OutboxStoredView *view)
 	return schema && strcmp(schema, OUTBOX_INTERNAL_SCHEMA) == 0;
 }
 
-/* Its owner may not create it, nor name it to comment on it: the commands are carried out without being run. */
+/* Creates the view of a key_query. Its owner may not even name our schema, so the commands are carried out here without being run. */
 static void
 create_key_view(OutboxStoredView *view)
 {
@@ -178,7 +178,7 @@ create_key_view(OutboxStoredView *view)
 	}
 }
 
-/* Before it is parsed for good: whose code would that run? With the rights of the owner, who may not see every type. */
+/* Raises when parsing the command would run code of others. Looks with the rights of the owner, who may not see every type. */
 static void
 check_command(const OutboxStoredView *view, const char *command)
 {
@@ -203,7 +203,7 @@ hint(const OutboxStoredView *view, const ErrorData *error)
 	return "Create the view by hand as the changed tables need it, with the columns that its contracts know, then try again: outbox.reattach() leaves views that exist as they are.";
 }
 
-/* Default privileges may have granted what the view did not have. */
+/* Revokes all grants: default privileges may have added some that the view did not have. */
 static void
 revoke_all(const OutboxStoredView *view)
 {
@@ -223,8 +223,10 @@ revoke_all(const OutboxStoredView *view)
 }
 
 /*
- * With the rights of a role, restricted, and with the settings under which constants in the commands are printed, and read
- * again.
+ * From here to OutboxCommandScopeEnd() commands run with the rights of a role, in a
+ * security-restricted operation, and with the settings under which constants in the
+ * commands are printed and read again. The abort of the (sub)transaction ends it,
+ * too.
  */
 void
 OutboxCommandScopeBegin(OutboxEvaluation *scope, Oid role)
@@ -239,8 +241,8 @@ OutboxCommandScopeEnd(const OutboxEvaluation *scope)
 }
 
 /*
- * Runs a command with the rights of a role and nothing else of the session:
- * restricted, and with pinned settings.
+ * Runs a command with the rights of a role, in a security-restricted operation and
+ * with pinned settings: nothing of the session has an influence.
  */
 void
 OutboxRunAs(const char *role, const char *command)
@@ -248,13 +250,13 @@ OutboxRunAs(const char *role, const char *command)
 	OutboxEvaluation scope;
 
 	OutboxCommandScopeBegin(&scope, get_role_oid(role, false));
-	/* what an event trigger writes down; not the caller's statement */
+	/* an event trigger that logs statements sees this command, and not the caller's */
 	debug_query_string = command;
 	execute(command);
 	OutboxCommandScopeEnd(&scope);
 }
 
-/* Runs a command that runs no code of others: with the caller's rights and search_path = pg_catalog, pg_temp. */
+/* Runs a command with the caller's rights and search_path = pg_catalog, pg_temp. It must not run code of others. */
 void
 OutboxRunAsCaller(const char *command)
 {

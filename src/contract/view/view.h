@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * view.h
- *	  A contract's view as a query tree: expanded, followed to its source, its expressions compiled.
+ *	  A contract's view as a query tree: expanded, surveyed, followed to its source.
  *
  *-------------------------------------------------------------------------
  */
@@ -74,7 +74,7 @@ extern List *OutboxKeyViewColumns(const OutboxSourceConfig *source, bool *alone)
 /* The root's number in the Vars of an expansion. */
 #define OUTBOX_ROOT_VARNO 1
 
-/* Who reads which columns of which relation, as the views' permission checks have it. */
+/* A role reads columns of a relation: from the permission records of views. */
 typedef struct OutboxViewAccess
 {
 	Oid relation;
@@ -110,7 +110,7 @@ extern List *OutboxSourceTables(Oid source);
 extern void OutboxExpansionToPartition(OutboxViewExpansion *expansion, Oid partition);
 extern bool OutboxTableHasRows(Oid table);
 
-/* ---- root_condition.c: What a view demands of the rows of its root. ---- */
+/* ---- root_condition.c: The conditions of a view on the rows of its root. ---- */
 
 extern List *OutboxRootConditions(const List *levels);
 extern List *OutboxConditionList(Node *qual);
@@ -141,7 +141,7 @@ extern void OutboxPushLookup(const OutboxContractConfig *config, const OutboxRoo
 
 /* ---- row_types.c: The types behind a contract's columns and expressions. ---- */
 
-/* What outdates whatever was proven about them; begin with zeros. All in the current memory context. */
+/* Types whose changes outdate what was proven about them. Begin with zeros. All lists are in the current memory context. */
 typedef struct OutboxRowTypes
 {
 	List *types;     /* OIDs of those that were looked at */
@@ -159,13 +159,13 @@ extern char *OutboxInlineHint(Oid function);
 
 /* ---- stored_view.c: Creating a dropped view again as it was. ---- */
 
-/* What outbox_internal.view_commands() gave for a view before it was dropped. */
+/* The commands of outbox_internal.view_commands() for a view that was dropped. */
 typedef struct OutboxStoredView
 {
 	char *name; /* qualified and quoted */
 	char *owner;
 	List *commands;      /* CREATE VIEW first */
-	bool replaces;       /* a view that is there, and keeps its grants */
+	bool replaces;       /* the view exists and keeps its grants */
 	const char *running; /* the command that is being run */
 } OutboxStoredView;
 

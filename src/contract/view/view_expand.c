@@ -78,8 +78,8 @@ OutboxExpandView(Oid view)
 }
 
 /*
- * Raises when one of the views' owners may not read what its view reads, or
- * when row level security would apply to it (access: of OutboxViewAccess *).
+ * Raises when the owner of one of the views may not read what its view reads, or
+ * when row level security applies to the owner. `access` is of OutboxViewAccess *.
  * Evaluation per row bypasses the executor's own checks.
  */
 void
@@ -126,7 +126,7 @@ report_unreadable(Oid view, const OutboxViewAccess *access)
 					 OutboxQualifiedName(access->relation), quote_identifier(role))));
 }
 
-/* Expands a view's query. False: blocker is set. */
+/* Expands the query of a view. False: `blocker` is set. */
 static bool
 expand_view(OutboxViewExpansion *expansion, Relation rel, List **columns, Node **qual)
 {
@@ -184,7 +184,7 @@ expand_query(OutboxViewExpansion *expansion, Query *query, List **columns, Node 
 	return true;
 }
 
-/* A table (columns stays NIL) or a further view. */
+/* Expands the relation that a view reads: a table, and then `columns` stays NIL, or a further view. */
 static bool
 expand_relation(OutboxViewExpansion *expansion, Query *query, RangeTblEntry *rte,
 				List **columns, Node **qual)
@@ -211,7 +211,7 @@ expand_relation(OutboxViewExpansion *expansion, Query *query, RangeTblEntry *rte
 	return ok;
 }
 
-/* The construct of a query that needs more than one row of one table, or NULL. */
+/* The construct for which one row of one table is not enough, or NULL. */
 static const char *
 query_blocker(const Query *query)
 {
@@ -270,14 +270,14 @@ root_blocker(Relation rel, const RangeTblEntry *rte)
 	}
 }
 
-/* Renumbers the root's Vars and refuses those that a tuple alone does not answer. */
+/* Renumbers the root's Vars. Refuses those whose value is not in a tuple alone. */
 static bool
 resolve_root_vars(OutboxViewExpansion *expansion, Node **node, int varno)
 {
 	if (*node == NULL)
 		return true;
 	ChangeVarNodes(*node, varno, OUTBOX_ROOT_VARNO, 0);
-	/* of a partitioned table it is the partition's */
+	/* a row of a partitioned table has the tableoid of its partition */
 	if (get_rel_relkind(expansion->root) != RELKIND_PARTITIONED_TABLE)
 		*node = replace_tableoid(*node, &expansion->root);
 	return !find_bad_root_var(*node, expansion);
@@ -318,7 +318,7 @@ find_bad_root_var(Node *node, void *context)
 	return expression_tree_walker(node, find_bad_root_var, context);
 }
 
-/* Joins two WHERE clauses so that the inner view's is evaluated first. */
+/* Joins two WHERE clauses. The inner view's is evaluated first. */
 static Node *
 and_quals(Node *inner, Node *outer)
 {

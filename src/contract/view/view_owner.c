@@ -3,15 +3,16 @@
  * view_owner.c
  *	  Whose rights a contract is evaluated with: the owner of its view.
  *
- * Whoever enables a contract agrees that its view's owner runs what the view
- * calls in the transactions of all writers. REASSIGN OWNED and ALTER VIEW OWNER
- * change that owner without a word: functions of a role that has left would run
- * with the rights of its heir, a superuser perhaps. So enable() remembers the
- * owner, and another one evaluates nothing until somebody enables again.
+ * A role that enables a contract agrees that the functions of its view run with the
+ * rights of the view's owner, in the transactions of all writers. REASSIGN OWNED and ALTER VIEW OWNER
+ * silently change that owner: functions of a role that has left would run with the
+ * rights of its successor, perhaps a superuser. So enable() remembers the owner. A
+ * contract whose view has another owner is not evaluated until somebody enables it
+ * again.
  *
  * A role is remembered by its name and by its oid. The name survives a dump and
- * restore; the oid, which means something in its own cluster only, survives
- * ALTER ROLE RENAME. Either of them is proof.
+ * restore. The oid is meaningful in its own cluster only, and survives ALTER ROLE
+ * RENAME. Either of them is proof.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +28,7 @@
 #include "contract/view/view_private.h"
 
 
-/* What finds the role again in this cluster, whatever it is called by then; palloc'd. */
+/* An id by which OutboxRoleName() finds the role again in this cluster, even after it was renamed; palloc'd. */
 char *
 OutboxRoleId(Oid role)
 {
@@ -35,9 +36,9 @@ OutboxRoleId(Oid role)
 }
 
 /*
- * The present name of a role that was remembered by name and id (either may be
- * NULL): the name, unless the id is of this cluster and its role is called
- * otherwise by now. NULL when neither is a role.
+ * The present name of a role that was remembered by name and id; either may be
+ * NULL. It is the remembered name, unless the id is of this cluster and its role
+ * has another name by now. NULL when there is no such role.
  */
 char *
 OutboxRoleName(const char *name, const char *id)
@@ -52,7 +53,7 @@ OutboxRoleName(const char *name, const char *id)
 	return name && OidIsValid(get_role_oid(name, true)) ? pstrdup(name) : NULL;
 }
 
-/* False for a contract that was never enabled, and for one whose view is not there. */
+/* Has the view another owner than when the contract was enabled? False for a contract that was never enabled, or whose view is gone. */
 bool
 OutboxViewOwnerChanged(const OutboxContractConfig *config)
 {
@@ -68,7 +69,7 @@ OutboxViewOwnerChanged(const OutboxContractConfig *config)
 	return config->owner_id == NULL || strcmp(OutboxRoleId(owner), config->owner_id) != 0;
 }
 
-/* Raises when it did. */
+/* Raises when the view has another owner than when the contract was enabled. */
 void
 OutboxCheckViewOwnerUnchanged(const OutboxContractConfig *config)
 {
@@ -81,7 +82,7 @@ OutboxCheckViewOwnerUnchanged(const OutboxContractConfig *config)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("the view of contract \"%s\" belongs to role \"%s\" now", config->name,
 					GetUserNameFromId(OutboxRelationOwner(config->view), false)),
-			 errdetail("It was enabled while \"%s\" owned the view. Everything that the view calls runs with the rights of its owner.", config->owner),
+			 errdetail("When it was enabled, \"%s\" owned the view. All functions that the view calls run with the rights of its owner.", config->owner),
 			 former ? errhint("ALTER VIEW %s OWNER TO %s; or see what the view calls, and let the present owner evaluate it: SELECT outbox.enable('%s').",
 							  OutboxQualifiedName(config->view), quote_identifier(former), config->name)
 					: errhint("See what the view calls, and let the present owner evaluate it: SELECT outbox.enable('%s').", config->name)));

@@ -3,11 +3,11 @@
  * view_survey.c
  *	  Everything a query reads, through views over views.
  *
- * A contract that joins is outdated by a change of any relation behind its
- * view, is read with the rights of the views' owners, and skips updates of
- * columns that it does not read. All three follow from the views' own range
- * tables and permission records, which are walked here before the rewriter
- * merges them.
+ * A change of any relation behind its view outdates a contract that joins. Such a
+ * contract is read with the rights of the views' owners, and skips updates of
+ * columns that it does not read. All of this follows from the views' own range
+ * tables and permission records. They are walked here, before the rewriter merges
+ * them.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,7 +35,7 @@
 typedef struct SurveyContext
 {
 	OutboxViewSurvey *survey;
-	Oid view; /* the one whose query is walked; InvalidOid: a query of its own */
+	Oid view; /* the one whose query is walked; InvalidOid: a query that is no view's */
 } SurveyContext;
 
 static void check_readable(Oid relation, const char *subject);
@@ -70,10 +70,10 @@ OutboxRewrittenView(Oid view)
 }
 
 /*
- * Surveys a view, locking what it reads in AccessShareLock until the end of
- * the transaction where that takes no waiting. Raises, naming construct and remedy, for what must not be
- * read at commit: foreign and temporary tables, views with security_invoker,
- * row locks, samples.
+ * Surveys a view. Where that takes no waiting, the relations that it reads are
+ * locked in AccessShareLock until the end of the transaction. Raises, naming the
+ * construct and the remedy, for constructs that must not be read at commit: foreign
+ * and temporary tables, views with security_invoker, row locks, samples.
  */
 OutboxViewSurvey *
 OutboxSurveyView(Oid view)
@@ -93,7 +93,7 @@ OutboxSurveyView(Oid view)
 	return survey;
 }
 
-/* The same for an analysed query that is not a view's; survey->subject is set by the caller. */
+/* Surveys an analysed query that is not a view's, in the same way. The caller has set survey->subject. */
 void
 OutboxSurveyQuery(OutboxViewSurvey *survey, Query *query)
 {
@@ -103,8 +103,8 @@ OutboxSurveyQuery(OutboxViewSurvey *survey, Query *query)
 }
 
 /*
- * The columns of a relation that the query reads (attno -
- * FirstLowInvalidHeapAttributeNumber); a member for attribute 0 means all.
+ * The columns of a relation that the query reads: attno -
+ * FirstLowInvalidHeapAttributeNumber. A member for attribute 0 means all columns.
  */
 Bitmapset *
 OutboxSurveyColumns(const OutboxViewSurvey *survey, Oid relation)
@@ -122,7 +122,7 @@ OutboxSurveyColumns(const OutboxViewSurvey *survey, Oid relation)
 	return columns;
 }
 
-/* Raises for a kind of table that must not be read, or that has such a table as partition. */
+/* Raises for a table of a kind that must not be read, or with such a table as partition. */
 static void
 check_readable(Oid relation, const char *subject)
 {
@@ -215,7 +215,7 @@ survey_relation(SurveyContext *context, Query *query, RangeTblEntry *rte)
 	relation_close(rel, NoLock);
 }
 
-/* Functions in SQL or a procedural language, other than those declared immutable, may read a source. */
+/* May the function read tables? Functions in SQL or a procedural language may, unless they are declared immutable. */
 static bool
 reads_by_itself(Oid function, void *arg)
 {
