@@ -20,7 +20,7 @@ extern bool OutboxRunsUnseen(Oid function);
 
 extern bool OutboxReachFunctionsPlanned(Query *query, OutboxReachedFunction callback, void *arg);
 
-/* ---- Private to reach*.c: the walk under way. ---- */
+/* ---- The walk under way, for reach.c and reach_*.c. ---- */
 
 /* What is done with values of a type. */
 #define OUTBOX_REACH_OUTPUT 0x1  /* made into text or xml */
@@ -33,9 +33,9 @@ typedef struct OutboxReach
 {
 	OutboxReachedFunction callback;
 	void *arg;
-	Node *node;    /* at which what is found now is called */
-	bool planning; /* what planning evaluates, too */
-	List *queries; /* Query nodes around, the outermost first */
+	Node *node;    /* the part of the expression at which the functions found now are called */
+	bool planning; /* also look at expressions that planning evaluates */
+	List *queries; /* the Query nodes around the present node, the outermost first */
 	List *seen;    /* OIDs of types that were looked at, and for which uses */
 	List *seen_uses;
 	List *families;  /* OIDs of operator families that were looked at */
@@ -43,8 +43,8 @@ typedef struct OutboxReach
 	/* anonymous records, all of them together */
 	List *record_fields; /* OIDs of their fields' types */
 	int record_use;      /* what is done with them */
-	bool record_unknown; /* nothing tells the fields of one */
-	Node *defined;       /* a call of which a column definition list tells them */
+	bool record_unknown; /* nothing tells the fields of one of them */
+	Node *defined;       /* a call with a column definition list, which tells the fields of its result */
 } OutboxReach;
 
 extern bool OutboxReachWalker(Node *node, void *reach);

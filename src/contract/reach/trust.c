@@ -280,7 +280,7 @@ look_at_text(Node *node, void *arg)
 	return look_at_statement(node, walk) || raw_expression_tree_walker(node, look_at_text, walk);
 }
 
-/* Statements that the server's walker does not know. True: nothing else is in it. */
+/* Looks at statements that the server's walker does not know. True: the statement needs no other walk. */
 static bool
 look_at_statement(Node *node, TextWalk *walk)
 {
