@@ -55,7 +55,13 @@ forbid 'leaf_generation or slot_generation, never plain generation' '(^|[^_a-zA-
 forbid 'version tests belong to src/compat.h' 'PG_VERSION_NUM' "${not_compat[@]}"
 
 # Capture of a row contract runs no query.
-forbid 'no SPI in capture' '\bSPI_|executor/spi\.h' "${capture[@]}"
+forbid 'no SPI in capture' '\bSPI_|executor/spi\.h|\bOutbox(Select|Run|RunPlanned)\b' "${capture[@]}"
+
+# Statements and their rows go through one place; SPI_connect and SPI_finish say who asks.
+mapfile -t not_query < <(sources | grep -v '^src/util/query\.c$')
+forbid 'statements are OutboxSelect() and OutboxRun() (src/util/query.c)' '\bSPI_(execute\w*|getbinval|processed|tuptable)\b' "${not_query[@]}"
+forbid 'a setting for a while is OutboxSetInScope() or OutboxSetInTransaction() (src/util/setting.c)' \
+    '\bset_config_option\(' $(sources | grep -vE '^src/(util/setting|contract/environment/settings)\.c$')
 
 # Errors are caught in one way.
 mapfile -t not_catch < <(sources | grep -v '^src/util/catch\.c$')
@@ -68,6 +74,24 @@ forbid 'wait on a latch or poll, never sleep' \
     '\bpg_sleep *\((0\.[1-9]|[1-9][0-9]?(\.[0-9]+)?\))|\bpg_usleep\b|\busleep *\(|\bnanosleep *\(|[^_.a-zA-Z]sleep *\([0-9]' "${scripts[@]}"
 forbid 'no leftovers' '\b(TODO|FIXME|XXX|HACK)\b' "${scripts[@]}"
 forbid 'no elog(WARNING/NOTICE) and no text to a legacy session' '\b(elog|ereport)\((WARNING|NOTICE|INFO)\b' "${capture[@]}" "${letters[@]}"
+
+# The relay's page names each file of its rooms, and no other.
+check_relay_page()
+{
+    rules=$((rules + 1))
+    local page=src/relay/README.md found
+    found=$(for file in src/relay/*/*.c; do
+        name=$(basename "$file")
+        grep -q "[|,] $name[ ,]" "$page" || [[ $name == keeper_*.c ]] || echo "$page does not name $name"
+    done
+    sed -n '/^| room/,/^$/p' "$page" | grep -oE '[a-z_]+\.c' | while read -r name; do
+        ls src/relay/*/"$name" >/dev/null 2>&1 || echo "$page names $name, which is not there"
+    done)
+    [ -n "$found" ] || return 0
+    breaches=$((breaches + 1))
+    printf 'lint: the table of %s is not true\n%s\n' "$page" "$found"
+}
+check_relay_page
 
 # Every error carries an SQLSTATE: errcode, or one of the functions that set it.
 check_errcode()
@@ -109,8 +133,9 @@ check_rooms()
         BEGIN { while ((getline line < "test/rooms") > 0) if (line !~ /^#/) level[line] = ++rooms }
         FNR == 1 { room = FILENAME; sub(/^src\//, "", room); sub(/\/[^\/]*$/, "", room)
             if (!(room in level)) print FILENAME ": its room is not in test/rooms" }
-        /^#include "[a-z_\/]*\// { target = $2; gsub(/"/, "", target); sub(/\/[^\/]*$/, "", target)
-            if (target in level && level[target] > level[room]) print FILENAME ":" FNR ": " room "/ must not use " target "/" }')
+        /^#include "[a-z_\/]*\// { target = header = $2; gsub(/"/, "", target); gsub(/"/, "", header); sub(/\/[^\/]*$/, "", target)
+            # PostgreSQL has a folder catalog/, too
+            if (target in level && level[target] > level[room] && (getline line < ("src/" header)) >= 0) print FILENAME ":" FNR ": " room "/ must not use " target "/" }')
     [ -z "$found" ] || { breaches=$((breaches + 1)); printf 'lint: rooms use rooms below them only (test/rooms)\n%s\n' "$found"; }
 }
 

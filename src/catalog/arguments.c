@@ -125,10 +125,3 @@ OutboxResolveRelation(const char *argument, const char *name)
 				 errhint("Qualify the name with its schema, or set search_path.")));
 	return relation;
 }
-
-/* The name of a relation that exists, qualified and quoted; palloc'd. Takes no lock. */
-char *
-OutboxQualifiedName(Oid relation)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation));
-}

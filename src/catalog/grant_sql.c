@@ -25,6 +25,7 @@
 #include "utils/builtins.h"
 
 #include "catalog/catalog_private.h"
+#include "util/util.h"
 
 typedef struct AccessLevel
 {
@@ -120,7 +121,6 @@ static int find_level(const char *name);
 static void check_rights(void);
 static void grant_level(const AccessLevel *level, const char *role);
 static char *existing_functions(const AccessLevel *level);
-static void execute(const char *command);
 
 /*
  * grant_access(role text, level text): level is reader, operator or admin.
@@ -191,31 +191,23 @@ grant_level(const AccessLevel *level, const char *role)
 	char *functions = existing_functions(level);
 
 	for (int i = 0; i < level->nrelations; i++)
-		execute(psprintf("GRANT SELECT ON %s TO %s", level->relations[i], quoted));
+		(void) OutboxRun(psprintf("GRANT SELECT ON %s TO %s", level->relations[i], quoted), OUTBOX_NO_ARGS);
 	if (functions != NULL)
-		execute(psprintf("GRANT EXECUTE ON FUNCTION %s TO %s", functions, quoted));
+		(void) OutboxRun(psprintf("GRANT EXECUTE ON FUNCTION %s TO %s", functions, quoted), OUTBOX_NO_ARGS);
 }
 
 /* Those that there are, separated by commas; NULL for none. */
 static char *
 existing_functions(const AccessLevel *level)
 {
-	Oid types[] = {TEXTARRAYOID};
 	Datum *signatures = palloc(sizeof(Datum) * level->nfunctions);
-	Datum values[1];
+	ArrayType *array;
+	OutboxRows rows;
 
 	for (int i = 0; i < level->nfunctions; i++)
 		signatures[i] = CStringGetTextDatum(level->functions[i]);
-	values[0] = PointerGetDatum(construct_array(signatures, level->nfunctions, TEXTOID, -1, false, TYPALIGN_INT));
-	if (SPI_execute_with_args("SELECT string_agg(f, ', ') FROM unnest($1) f WHERE to_regprocedure(f) IS NOT NULL",
-							  1, types, values, NULL, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not look up functions");
-	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-}
-
-static void
-execute(const char *command)
-{
-	if (SPI_execute(command, false, 0) != SPI_OK_UTILITY)
-		elog(ERROR, "could not execute \"%s\"", command);
+	array = construct_array(signatures, level->nfunctions, TEXTOID, -1, false, TYPALIGN_INT);
+	rows = OutboxSelect("SELECT string_agg(f, ', ') FROM unnest($1) f WHERE to_regprocedure(f) IS NOT NULL",
+						OUTBOX_ARGS(OUTBOX_DATUM(TEXTARRAYOID, PointerGetDatum(array))));
+	return OutboxRowText(&rows, 0, 1);
 }

@@ -24,6 +24,7 @@
 #include "utils/syscache.h"
 
 #include "catalog/catalog_private.h"
+#include "util/util.h"
 
 bool OutboxOwnDdl = false;
 
@@ -217,8 +218,7 @@ OutboxOwnerBegin(OutboxOwnerScope *scope)
 	GetUserIdAndSecContext(&scope->user, &scope->sec_context);
 	scope->guc_nest_level = NewGUCNestLevel();
 	SetUserIdAndSecContext(OutboxOwner(), scope->sec_context | SECURITY_LOCAL_USERID_CHANGE);
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	OutboxSetInScope("search_path", "pg_catalog, pg_temp");
 }
 
 /* The same for functions that users call: raises when the library and the SQL objects are of different versions. */

@@ -111,7 +111,6 @@ extern OutboxContractConfig *OutboxContractArg(FunctionCallInfo fcinfo, int arg,
 extern char *OutboxEventTypeContract(const char *event_type);
 extern void OutboxCheckName(const char *kind, const char *name, int max_bytes);
 extern Oid OutboxResolveRelation(const char *argument, const char *name);
-extern char *OutboxQualifiedName(Oid relation);
 
 /* ---- outbox_catalog.c: Our own tables: names, object ids, attribute numbers. ---- */
 

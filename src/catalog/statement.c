@@ -7,14 +7,13 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "catalog/catalog_private.h"
+#include "util/util.h"
 
-static List *copy_rows(MemoryContext context);
+static List *copy_rows(const OutboxRows *rows);
 
 /*
  * Runs one statement on our own tables as the extension's owner. Arguments are
@@ -34,48 +33,37 @@ List *
 OutboxExecuteRows(const char *query, int nargs, const char *const *args)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Oid *types = palloc(sizeof(Oid) * Max(nargs, 1));
-	Datum *values = palloc0(sizeof(Datum) * Max(nargs, 1));
-	char *nulls = palloc(nargs + 1);
-	List *rows = NIL;
+	OutboxArg *texts = palloc(sizeof(OutboxArg) * Max(nargs, 1));
+	List *copies = NIL;
 	OutboxOwnerScope scope;
-	int rc;
+	OutboxRows rows;
 
 	for (int i = 0; i < nargs; i++)
-	{
-		types[i] = TEXTOID;
-		nulls[i] = args[i] ? ' ' : 'n';
-		if (args[i])
-			values[i] = CStringGetTextDatum(args[i]);
-	}
+		texts[i] = OUTBOX_TEXT(args[i]);
 	OutboxApiBegin(&scope);
 	SPI_connect();
-	rc = SPI_execute_with_args(query, nargs, types, values, nulls, false, 0);
-	if (rc < 0)
-		elog(ERROR, "SPI_execute_with_args failed: %s", SPI_result_code_string(rc));
-	if (SPI_tuptable)
-		rows = copy_rows(caller);
+	rows = OutboxRun(query, nargs, texts);
+	MemoryContextSwitchTo(caller);
+	if (rows.table)
+		copies = copy_rows(&rows);
 	SPI_finish();
 	OutboxOwnerEnd(&scope);
-	return rows;
+	return copies;
 }
 
-/* SPI's result as texts that outlive it. */
 static List *
-copy_rows(MemoryContext context)
+copy_rows(const OutboxRows *rows)
 {
-	MemoryContext spi = MemoryContextSwitchTo(context);
-	int ncolumns = SPI_tuptable->tupdesc->natts;
-	List *rows = NIL;
+	int ncolumns = rows->table->tupdesc->natts;
+	List *copies = NIL;
 
-	for (uint64 i = 0; i < SPI_processed; i++)
+	for (uint64 i = 0; i < rows->n; i++)
 	{
 		char **row = palloc(sizeof(char *) * ncolumns);
 
 		for (int column = 0; column < ncolumns; column++)
-			row[column] = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, column + 1);
-		rows = lappend(rows, row);
+			row[column] = OutboxRowText(rows, i, column + 1);
+		copies = lappend(copies, row);
 	}
-	MemoryContextSwitchTo(spi);
-	return rows;
+	return copies;
 }

@@ -33,6 +33,7 @@
 #include "contract/prove/prove.h"
 #include "contract/view/view.h"
 #include "letters/letters.h"
+#include "util/util.h"
 
 PG_FUNCTION_INFO_V1(outbox_detach);
 PG_FUNCTION_INFO_V1(outbox_reattach);

@@ -42,6 +42,7 @@
 #include "catalog/outbox_catalog.h"
 #include "contract/environment/environment.h"
 #include "contract/view/view.h"
+#include "util/util.h"
 
 PG_FUNCTION_INFO_V1(outbox_lock_before_drop);
 PG_FUNCTION_INFO_V1(outbox_lock_tables);
@@ -189,22 +190,16 @@ select_relations(const char *query)
 	MemoryContext caller = CurrentMemoryContext;
 	List *relations = NIL;
 	OutboxOwnerScope scope;
+	OutboxRows rows;
 
 	OutboxOwnerBegin(&scope);
 	/* the transaction's own snapshot may be older than the last partition */
 	PushActiveSnapshot(GetLatestSnapshot());
 	SPI_connect();
-	if (SPI_execute(query, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not look for relations");
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool isnull;
-		Oid relation = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
-		MemoryContext spi = MemoryContextSwitchTo(caller);
-
-		relations = lappend_oid(relations, relation);
-		MemoryContextSwitchTo(spi);
-	}
+	rows = OutboxSelect(query, OUTBOX_NO_ARGS);
+	MemoryContextSwitchTo(caller);
+	for (uint64 i = 0; i < rows.n; i++)
+		relations = lappend_oid(relations, (Oid) OutboxRowInt(&rows, i, 1, InvalidOid));
 	SPI_finish();
 	PopActiveSnapshot();
 	OutboxOwnerEnd(&scope);

@@ -37,6 +37,7 @@
 #include "contract/view/view.h"
 #include "guc.h"
 #include "letters/letters.h"
+#include "util/util.h"
 
 PG_FUNCTION_INFO_V1(outbox_partitions_changed);
 PG_FUNCTION_INFO_V1(outbox_tables_dropped);
@@ -62,7 +63,7 @@ static bool any_partitioned_source(void);
 static void look_at_drops(void *arg);
 static void dropped(Watch *watch, const char *trigger, Oid table, const char *name);
 static void report(Watch *watch, const OutboxContractConfig *config, Oid source, const char *reason, const char *table);
-static List *select_texts(const char *query, int nargs, const char *const *args);
+static List *select_texts(const char *query, int nargs, const OutboxArg *args);
 
 /* outbox_internal.partitions_changed(): ON ddl_command_end. */
 Datum
@@ -261,10 +262,9 @@ contracts_over(const List *tables)
 
 	foreach (lc, tables)
 	{
-		const char *args[] = {psprintf("%u", lfirst_oid(lc))};
 		List *names = select_texts("SELECT c.name FROM outbox_internal.contract c JOIN outbox_internal.source s ON s.contract_id = c.id"
-								   " WHERE s.relation = $1::oid",
-								   lengthof(args), args);
+								   " WHERE s.relation = $1",
+								   OUTBOX_ARGS(OUTBOX_OID(lfirst_oid(lc))));
 		ListCell *name;
 
 		foreach (name, names)
@@ -310,7 +310,7 @@ look_at_drops(void *arg)
 						 " AND r.object_type = 'table' AND r.schema_name = t.address_names[1] AND r.object_name = t.address_names[2]"
 						 " WHERE t.object_type = 'trigger' AND NOT t.original"
 						 " AND pg_catalog.starts_with(t.address_names[3], '" OUTBOX_TRUNCATE_TRIGGER_PREFIX "')",
-						 0, NULL);
+						 OUTBOX_NO_ARGS);
 	for (lc = list_head(drops); lc != NULL; lc = lnext(drops, lc))
 	{
 		const char *trigger = lfirst(lc);
@@ -360,31 +360,21 @@ report(Watch *watch, const OutboxContractConfig *config, Oid source, const char 
 
 /* All columns of all rows in one list, in CurrentMemoryContext. Runs as the extension's owner. */
 static List *
-select_texts(const char *query, int nargs, const char *const *args)
+select_texts(const char *query, int nargs, const OutboxArg *args)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Oid types[] = {TEXTOID};
-	Datum values[1];
 	List *texts = NIL;
 	OutboxOwnerScope scope;
+	OutboxRows rows;
 
-	Assert(nargs <= 1);
-	if (nargs == 1)
-		values[0] = CStringGetTextDatum(args[0]);
 	OutboxOwnerBegin(&scope);
 	SPI_connect();
-	if (SPI_execute_with_args(query, nargs, types, values, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not look for partitions of sources");
-	for (uint64 i = 0; i < SPI_processed; i++)
+	rows = OutboxSelect(query, nargs, args);
+	MemoryContextSwitchTo(caller);
+	for (uint64 i = 0; i < rows.n; i++)
 	{
-		for (int column = 1; column <= SPI_tuptable->tupdesc->natts; column++)
-		{
-			char *text = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, column);
-			MemoryContext spi = MemoryContextSwitchTo(caller);
-
-			texts = lappend(texts, pstrdup(text));
-			MemoryContextSwitchTo(spi);
-		}
+		for (int column = 1; column <= rows.table->tupdesc->natts; column++)
+			texts = lappend(texts, OutboxRowText(&rows, i, column));
 	}
 	SPI_finish();
 	OutboxOwnerEnd(&scope);

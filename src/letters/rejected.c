@@ -11,26 +11,27 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
 
 #include "catalog/outbox_catalog.h"
 #include "letters/letters_private.h"
+#include "util/util.h"
 
-static uint64 execute(const char *query, int nargs, int64 letter);
+static uint64 execute(const char *query, int nargs, const OutboxArg *args);
 
 /* The relay shall offer the event of a dead letter again. False: it is not kept any more. */
 bool
 OutboxRedriveRejected(int64 letter)
 {
-	return execute("UPDATE outbox_internal.held_event SET state = 'redrive' WHERE letter = $1 AND state = 'rejected'", 1, letter) > 0;
+	return execute("UPDATE outbox_internal.held_event SET state = 'redrive' WHERE letter = $1 AND state = 'rejected'",
+				   OUTBOX_ARGS(OUTBOX_INT8(letter))) > 0;
 }
 
 /* The event of a dead letter is not wanted any more; whatever waits behind it may go. False: it is not kept. */
 bool
 OutboxDropRejected(int64 letter)
 {
-	return execute("DELETE FROM outbox_internal.held_event WHERE letter = $1", 1, letter) > 0;
+	return execute("DELETE FROM outbox_internal.held_event WHERE letter = $1", OUTBOX_ARGS(OUTBOX_INT8(letter))) > 0;
 }
 
 /*
@@ -44,25 +45,19 @@ OutboxTellSinks(void)
 {
 	(void) execute("UPDATE outbox_internal.sink SET resolved = resolved + 1"
 				   " WHERE id IN (SELECT id FROM outbox_internal.sink ORDER BY id FOR NO KEY UPDATE)",
-				   0, 0);
+				   OUTBOX_NO_ARGS);
 }
 
 static uint64
-execute(const char *query, int nargs, int64 letter)
+execute(const char *query, int nargs, const OutboxArg *args)
 {
-	Oid types[] = {INT8OID};
-	Datum values[] = {Int64GetDatum(letter)};
-	uint64 processed;
 	OutboxOwnerScope scope;
-	int rc;
+	uint64 n;
 
 	OutboxOwnerBegin(&scope);
 	SPI_connect();
-	rc = SPI_execute_with_args(query, nargs, types, values, NULL, false, 0);
-	if (rc < 0)
-		elog(ERROR, "SPI_execute_with_args failed: %s", SPI_result_code_string(rc));
-	processed = SPI_processed;
+	n = OutboxRun(query, nargs, args).n;
 	SPI_finish();
 	OutboxOwnerEnd(&scope);
-	return processed;
+	return n;
 }

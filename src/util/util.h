@@ -9,6 +9,7 @@
 #define OUTBOX_UTIL_UTIL_H
 
 #include "access/xact.h"
+#include "catalog/pg_type_d.h"
 #include "datatype/timestamp.h"
 #include "utils/elog.h"
 #include "utils/palloc.h"
@@ -55,9 +56,62 @@ extern void OutboxLookClose(OutboxLook *look);
 extern bool OutboxLookHasRoom(int ntables);
 extern void OutboxLookAwaitRoom(int ntables, int timeout_ms);
 
+/* ---- names.c: Names as they are written in SQL. ---- */
+
+extern char *OutboxQualifiedName(Oid relation);
+
 /* ---- pause.c: A short wait between two looks at something. ---- */
 
 extern void OutboxPause(long ms, uint32 wait_event);
+
+/* ---- query.c: Statements of SQL with typed arguments, and the rows that they return. ---- */
+
+typedef struct OutboxArg
+{
+	Oid type;
+	Datum value;
+	bool isnull;
+} OutboxArg;
+
+/* The last two parameters of OutboxSelect() and OutboxRun(). */
+#define OUTBOX_ARGS(...) lengthof(((OutboxArg[]){__VA_ARGS__})), ((OutboxArg[]){__VA_ARGS__})
+#define OUTBOX_NO_ARGS 0, NULL
+
+#define OUTBOX_DATUM(type, value) ((OutboxArg){(type), (value), false})
+#define OUTBOX_BOOL(value) OUTBOX_DATUM(BOOLOID, BoolGetDatum(value))
+#define OUTBOX_INT2(value) OUTBOX_DATUM(INT2OID, Int16GetDatum(value))
+#define OUTBOX_INT4(value) OUTBOX_DATUM(INT4OID, Int32GetDatum(value))
+#define OUTBOX_INT8(value) OUTBOX_DATUM(INT8OID, Int64GetDatum(value))
+#define OUTBOX_OID(value) OUTBOX_DATUM(OIDOID, ObjectIdGetDatum(value))
+#define OUTBOX_FLOAT8(value) OUTBOX_DATUM(FLOAT8OID, Float8GetDatum(value))
+#define OUTBOX_TIME(value) OUTBOX_DATUM(TIMESTAMPTZOID, TimestampTzGetDatum(value))
+#define OUTBOX_TEXT(string) OutboxTextValue(string)
+#define OUTBOX_UTF8(string) OutboxUtf8Value(string)
+
+/* The rows of a statement, in SPI's memory. */
+typedef struct OutboxRows
+{
+	struct SPITupleTable *table; /* NULL: the statement returned none */
+	uint64 n;                    /* that it returned, or else changed */
+} OutboxRows;
+
+typedef struct _SPI_plan OutboxPlan;
+
+typedef enum OutboxPlanLife
+{
+	OUTBOX_PLAN_TO_END,  /* SPI_finish frees it */
+	OUTBOX_PLAN_FOR_GOOD /* as long as the process */
+} OutboxPlanLife;
+
+extern OutboxArg OutboxTextValue(const char *text);
+extern OutboxArg OutboxUtf8Value(const char *utf8);
+extern OutboxRows OutboxSelect(const char *query, int nargs, const OutboxArg *args);
+extern OutboxRows OutboxRun(const char *query, int nargs, const OutboxArg *args);
+extern OutboxRows OutboxRunPlanned(OutboxPlan **plan, OutboxPlanLife life, const char *query, int nargs, const OutboxArg *args);
+extern Datum OutboxRowDatum(const OutboxRows *rows, uint64 row, int column, bool *isnull);
+extern char *OutboxRowText(const OutboxRows *rows, uint64 row, int column);
+extern int64 OutboxRowInt(const OutboxRows *rows, uint64 row, int column, int64 missing);
+extern bool OutboxRowBool(const OutboxRows *rows, uint64 row, int column);
 
 /* ---- server_error.c: Which errors the server itself has raised. ---- */
 
@@ -68,6 +122,11 @@ extern bool OutboxIsDoomed(const ErrorData *error);
 extern bool OutboxIsStorageTrouble(const ErrorData *error);
 extern bool OutboxIsDiskFull(const ErrorData *error);
 extern bool OutboxIsShortage(const ErrorData *error);
+
+/* ---- setting.c: A setting that has another value for a while. ---- */
+
+extern void OutboxSetInScope(const char *name, const char *value);
+extern void OutboxSetInTransaction(const char *name, const char *value);
 
 /* ---- A snapshot where the server has none. ---- */
 

@@ -13,7 +13,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -24,6 +23,7 @@
 #include "avro/decode/jsonb_decode.h"
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
+#include "util/util.h"
 
 /* When so many decoders are kept, all are dropped: far more than schemas in use. */
 #define MAX_DECODERS 512
@@ -67,17 +67,15 @@ read_schema(int32 schema_id)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	OutboxOwnerScope scope;
-	Oid types[1] = {INT4OID};
-	Datum values[1] = {Int32GetDatum(schema_id)};
 	char *schema = NULL;
+	OutboxRows rows;
 
 	OutboxOwnerBegin(&scope);
 	SPI_connect();
-	if (SPI_execute_with_args("SELECT schema FROM outbox_internal.event_schema WHERE id OPERATOR(pg_catalog.=) $1",
-							  1, types, values, NULL, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox_internal.event_schema");
-	if (SPI_processed == 1)
-		schema = MemoryContextStrdup(caller, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+	rows = OutboxSelect("SELECT schema FROM outbox_internal.event_schema WHERE id OPERATOR(pg_catalog.=) $1",
+						OUTBOX_ARGS(OUTBOX_INT4(schema_id)));
+	if (rows.n == 1)
+		schema = MemoryContextStrdup(caller, OutboxRowText(&rows, 0, 1));
 	SPI_finish();
 	OutboxOwnerEnd(&scope);
 	return schema;

@@ -24,6 +24,7 @@
 
 #include "capture/transition/transition_private.h"
 #include "compat.h"
+#include "util/util.h"
 
 /* Milliseconds a function may wait for a lock: hardly enough for anybody's deadlock check to see it. */
 #define SHORT_LOCK_TIMEOUT 1
@@ -54,7 +55,6 @@ static void start_timer(int timeout_ms);
 static void handle_timeout(void);
 static void send_cancel(void);
 static void run_armed(void *arg);
-static void pin(const char *name, const char *value);
 
 /* from _PG_init */
 void
@@ -76,9 +76,9 @@ OutboxCommitGuardBegin(int timeout_ms)
 	memset(&guard, 0, sizeof(guard));
 	guard.read_only = XactReadOnly;
 	guard.guc_nest_level = NewGUCNestLevel();
-	pin("row_security", "on");
-	pin("max_parallel_workers_per_gather", "0");
-	pin("jit", "off"); /* compiling takes longer than a commit may */
+	OutboxSetInScope("row_security", "on");
+	OutboxSetInScope("max_parallel_workers_per_gather", "0");
+	OutboxSetInScope("jit", "off"); /* compiling takes longer than a commit may */
 	XactReadOnly = true;
 	guard.active = true;
 	if (timeout_ms > 0)
@@ -232,10 +232,4 @@ check_relations(OUTBOX_CHECK_PERMS_ARGS)
 		}
 	}
 	return previous_hook ? previous_hook(OUTBOX_CHECK_PERMS_CALL) : true;
-}
-
-static void
-pin(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }

@@ -34,6 +34,7 @@
 #include "contract/api/api_private.h"
 #include "contract/environment/environment.h"
 #include "contract/view/view.h"
+#include "util/util.h"
 
 /* A kind of trigger: its name is the prefix and the contract's name. */
 typedef struct TriggerKind
@@ -336,11 +337,7 @@ trigger_function(const TriggerKind *kind)
 static void
 execute_as_caller(const char *command)
 {
-	int rc;
-
 	SPI_connect();
-	rc = SPI_execute(command, false, 0);
-	if (rc < 0)
-		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(rc));
+	(void) OutboxRun(command, OUTBOX_NO_ARGS);
 	SPI_finish();
 }

@@ -234,8 +234,7 @@ push_timeout(int ms)
 {
 	int nest_level = NewGUCNestLevel();
 
-	(void) set_config_option("lock_timeout", psprintf("%dms", ms), PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	OutboxSetInScope("lock_timeout", psprintf("%dms", ms));
 	return nest_level;
 }
 

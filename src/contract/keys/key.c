@@ -34,6 +34,7 @@
 #include "contract/keys/keys_private.h"
 #include "contract/plan/plan.h"
 #include "contract/view/view.h"
+#include "util/util.h"
 
 /* How close an index came, for the message. */
 typedef enum IndexVerdict

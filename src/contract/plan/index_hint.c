@@ -23,6 +23,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "contract/plan/plan_private.h"
+#include "util/util.h"
 
 /* What was found out for the hint. */
 typedef struct IndexSearch

@@ -37,6 +37,7 @@
 #include "compat.h"
 #include "contract/plan/plan_private.h"
 #include "contract/view/view.h"
+#include "util/util.h"
 
 #define ASSUMED_ROWS 1000000.0
 #define ASSUMED_ROWS_PER_PAGE 50.0
@@ -129,13 +130,10 @@ pin_planner(const OutboxPlannerWorld *world)
 	for (int i = 0; i < lengthof(settings); i++)
 	{
 		if (GetConfigOption(settings[i][0], true, false) != NULL)
-			(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
-									 GUC_ACTION_SAVE, true, 0, false);
+			OutboxSetInScope(settings[i][0], settings[i][1]);
 	}
-	(void) set_config_option("from_collapse_limit", world->join_limit, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("join_collapse_limit", world->join_limit, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	OutboxSetInScope("from_collapse_limit", world->join_limit);
+	OutboxSetInScope("join_collapse_limit", world->join_limit);
 }
 
 static void

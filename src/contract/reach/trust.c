@@ -39,6 +39,7 @@
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/reach/reach_private.h"
+#include "util/util.h"
 
 /* A walk over the raw tree of a text. */
 typedef struct TextWalk

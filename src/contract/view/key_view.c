@@ -50,6 +50,7 @@
 #include "contract/environment/environment.h"
 #include "contract/reach/reach.h"
 #include "contract/view/view_private.h"
+#include "util/util.h"
 
 /* What the names of these views end with, and maybe a number. */
 #define LABEL "key_query"
@@ -94,7 +95,7 @@ OutboxCreateKeyView(const OutboxContractConfig *config, Oid source, const char *
 	OutboxEvaluationEnd(&evaluation);
 	CreateComments(view, RelationRelationId, 0,
 				   psprintf("key_query of source %s of contract \"%s\": which rows of the contract a changed row touches. outbox.detach() lets it step aside, outbox.drop_contract() drops it",
-							quote_qualified_identifier(get_namespace_name(get_rel_namespace(source)), get_rel_name(source)), config->name));
+							OutboxQualifiedName(source), config->name));
 	return view;
 }
 

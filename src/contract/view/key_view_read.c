@@ -34,6 +34,7 @@
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/view/view_private.h"
+#include "util/util.h"
 
 PG_FUNCTION_INFO_V1(outbox_key_query_text);
 
@@ -99,8 +100,7 @@ refuse_missing(const OutboxContractConfig *config, const OutboxSourceConfig *sou
 			 errmsg("the key_query of source \"%s\" does not exist any more", get_rel_name(source->relation)),
 			 errdetail("The view that it was kept as is gone, maybe with something that it read."),
 			 errhint("Give the source another one: SELECT outbox.add_source('%s', %s, key_query => '...').", config->name,
-					 quote_literal_cstr(quote_qualified_identifier(get_namespace_name(get_rel_namespace(source->relation)),
-																   get_rel_name(source->relation))))));
+					 quote_literal_cstr(OutboxQualifiedName(source->relation)))));
 }
 
 /* Is it a select list over the row and nothing else, so that expressions on the tuple give the key? */

@@ -33,6 +33,7 @@
 #include "contract/environment/environment.h"
 #include "contract/reach/reach.h"
 #include "contract/view/view_private.h"
+#include "util/util.h"
 
 typedef struct StoredCommand
 {
@@ -262,8 +263,7 @@ OutboxRunAsCaller(const char *command)
 {
 	int nest_level = NewGUCNestLevel();
 
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	OutboxSetInScope("search_path", "pg_catalog, pg_temp");
 	execute(command);
 	AtEOXact_GUC(false, nest_level);
 }
@@ -271,11 +271,7 @@ OutboxRunAsCaller(const char *command)
 static void
 execute(const char *command)
 {
-	int rc;
-
 	SPI_connect();
-	rc = SPI_execute(command, false, 0);
-	if (rc < 0)
-		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(rc));
+	(void) OutboxRun(command, OUTBOX_NO_ARGS);
 	SPI_finish();
 }

@@ -36,6 +36,7 @@
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "contract/view/view_private.h"
+#include "util/util.h"
 
 static bool expand_query(OutboxViewExpansion *expansion, Query *query, List **columns, Node **qual);
 static bool expand_relation(OutboxViewExpansion *expansion, Query *query, RangeTblEntry *rte,

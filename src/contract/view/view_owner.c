@@ -26,6 +26,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "contract/view/view_private.h"
+#include "util/util.h"
 
 
 /* An id by which OutboxRoleName() finds the role again in this cluster, even after it was renamed; palloc'd. */

@@ -31,7 +31,6 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "utils/builtins.h"
@@ -199,21 +198,18 @@ void
 OutboxSearchLeaves(const char *snapshot, bool read)
 {
 	OutboxOwnerScope scope;
-	Oid types[] = {TEXTOID};
-	Datum values[] = {snapshot ? CStringGetTextDatum(snapshot) : (Datum) 0};
+	OutboxRows rows;
 
 	OutboxOwnerBegin(&scope);
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetLatestSnapshot());
 	SPI_connect();
-	if (SPI_execute_with_args(LEAVES_QUERY, lengthof(types), types, values, snapshot ? NULL : "n", true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox_internal.leaf");
+	rows = OutboxSelect(LEAVES_QUERY, OUTBOX_ARGS(OUTBOX_TEXT(snapshot)));
 	if (OutboxSearch.leaves == NULL)
 		OutboxSearch.leaves = MemoryContextAlloc(OutboxSearch.context, sizeof(OutboxSearchLeaf) * OUTBOX_MAX_LEAVES);
-	for (uint64 i = 0; i < SPI_processed && OutboxSearch.nleaves < OUTBOX_MAX_LEAVES; i++)
+	for (uint64 i = 0; i < rows.n && OutboxSearch.nleaves < OUTBOX_MAX_LEAVES; i++)
 	{
-		bool isnull;
-		Oid relid = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+		Oid relid = (Oid) OutboxRowInt(&rows, i, 1, InvalidOid);
 		OutboxSearchLeaf *known = known_leaf(relid);
 		Relation rel;
 

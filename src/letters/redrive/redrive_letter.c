@@ -11,11 +11,11 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
 
 #include "catalog/outbox_catalog.h"
 #include "letters/letters.h"
 #include "letters/redrive/redrive_private.h"
+#include "util/util.h"
 
 #define LETTER_COLUMNS \
 	"id, contract, event_type, emit, key, before, source_columns, stage, attempts, before_snapshot::pg_catalog.text"
@@ -28,11 +28,10 @@
 /* Between two attempts of the relay at a late key, of which there is no last one. */
 #define LONGEST_PAUSE_S "3600"
 
-static List *take(const char *query, int nargs, Oid *types, Datum *values, const char *nulls);
-static List *read_letters(MemoryContext context);
-static OutboxLetter *read_letter(HeapTuple tuple, TupleDesc desc);
-static char *column_text(HeapTuple tuple, TupleDesc desc, int column);
-static Jsonb *column_jsonb(HeapTuple tuple, TupleDesc desc, int column);
+static List *take(const char *query, int nargs, const OutboxArg *args);
+static List *read_letters(const OutboxRows *rows, MemoryContext context);
+static OutboxLetter *read_letter(const OutboxRows *rows, uint64 i);
+static Jsonb *column_jsonb(const OutboxRows *rows, uint64 i, int column);
 
 /*
  * Locks and reads them until the end of the transaction: a list of
@@ -49,12 +48,8 @@ OutboxTakeLetters(const OutboxLetterChoice *choice)
 		" WHERE state = 'open' AND ($1 IS NULL OR id = $1)"
 		" AND ($2 IS NULL OR contract = $2) ORDER BY attempts, id LIMIT $3 FOR UPDATE SKIP LOCKED)"
 		" SELECT * FROM taken ORDER BY id";
-	Oid types[] = {INT8OID, TEXTOID, INT4OID};
-	Datum values[] = {choice->id ? Int64GetDatum(*choice->id) : (Datum) 0,
-					  choice->contract ? CStringGetTextDatum(choice->contract) : (Datum) 0, Int32GetDatum(choice->max_rows)};
-	char nulls[] = {choice->id ? ' ' : 'n', choice->contract ? ' ' : 'n', ' ', '\0'};
 
-	return take(query, lengthof(types), types, values, nulls);
+	return take(query, OUTBOX_ARGS({INT8OID, choice->id ? Int64GetDatum(*choice->id) : (Datum) 0, choice->id == NULL}, OUTBOX_TEXT(choice->contract), OUTBOX_INT4(choice->max_rows)));
 }
 
 /* Those whose turn it is. */
@@ -73,10 +68,8 @@ List *
 OutboxTakeLateLetters(int max_rows)
 {
 	static const char query[] = "SELECT " LETTER_COLUMNS LATE_ROWS " FOR UPDATE SKIP LOCKED";
-	Oid types[] = {INT4OID};
-	Datum values[] = {Int32GetDatum(max_rows)};
 
-	return take(query, lengthof(types), types, values, NULL);
+	return take(query, OUTBOX_ARGS(OUTBOX_INT4(max_rows)));
 }
 
 /*
@@ -86,24 +79,22 @@ List *
 OutboxSeeLateLetters(int max_rows)
 {
 	static const char query[] = "SELECT " LETTER_COLUMNS_SHORT LATE_ROWS;
-	Oid types[] = {INT4OID};
-	Datum values[] = {Int32GetDatum(max_rows)};
 
-	return take(query, lengthof(types), types, values, NULL);
+	return take(query, OUTBOX_ARGS(OUTBOX_INT4(max_rows)));
 }
 
 static List *
-take(const char *query, int nargs, Oid *types, Datum *values, const char *nulls)
+take(const char *query, int nargs, const OutboxArg *args)
 {
 	MemoryContext caller = CurrentMemoryContext;
+	OutboxRows rows;
 	List *letters;
 	OutboxOwnerScope scope;
 
 	OutboxOwnerBegin(&scope);
 	SPI_connect();
-	if (SPI_execute_with_args(query, nargs, types, values, nulls, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox_internal.dead_letter_entry");
-	letters = read_letters(caller);
+	rows = OutboxRun(query, nargs, args);
+	letters = read_letters(&rows, caller);
 	SPI_finish();
 	OutboxOwnerEnd(&scope);
 	return letters;
@@ -111,51 +102,42 @@ take(const char *query, int nargs, Oid *types, Datum *values, const char *nulls)
 
 /* What the query returned, outside of SPI's memory. */
 static List *
-read_letters(MemoryContext context)
+read_letters(const OutboxRows *rows, MemoryContext context)
 {
 	MemoryContext spi = MemoryContextSwitchTo(context);
 	List *letters = NIL;
 
-	for (uint64 i = 0; i < SPI_processed; i++)
-		letters = lappend(letters, read_letter(SPI_tuptable->vals[i], SPI_tuptable->tupdesc));
+	for (uint64 i = 0; i < rows->n; i++)
+		letters = lappend(letters, read_letter(rows, i));
 	MemoryContextSwitchTo(spi);
 	return letters;
 }
 
 static OutboxLetter *
-read_letter(HeapTuple tuple, TupleDesc desc)
+read_letter(const OutboxRows *rows, uint64 i)
 {
 	OutboxLetter *letter = palloc0(sizeof(OutboxLetter));
-	bool isnull;
+	const char *stage = OutboxRowText(rows, i, 8);
 
-	letter->id = DatumGetInt64(heap_getattr(tuple, 1, desc, &isnull));
-	letter->contract = column_text(tuple, desc, 2);
-	letter->event_type = column_text(tuple, desc, 3);
-	letter->emit = column_text(tuple, desc, 4);
-	letter->key = column_jsonb(tuple, desc, 5);
-	letter->before = column_jsonb(tuple, desc, 6);
-	letter->source_columns = column_jsonb(tuple, desc, 7);
-	letter->late = strcmp(column_text(tuple, desc, 8), "flush") == 0;
-	letter->publish = strcmp(column_text(tuple, desc, 8), "publish") == 0;
-	letter->attempts = DatumGetInt32(heap_getattr(tuple, 9, desc, &isnull));
-	letter->snapshot = column_text(tuple, desc, 10);
+	letter->id = OutboxRowInt(rows, i, 1, 0);
+	letter->contract = OutboxRowText(rows, i, 2);
+	letter->event_type = OutboxRowText(rows, i, 3);
+	letter->emit = OutboxRowText(rows, i, 4);
+	letter->key = column_jsonb(rows, i, 5);
+	letter->before = column_jsonb(rows, i, 6);
+	letter->source_columns = column_jsonb(rows, i, 7);
+	letter->late = strcmp(stage, "flush") == 0;
+	letter->publish = strcmp(stage, "publish") == 0;
+	letter->attempts = (int32) OutboxRowInt(rows, i, 9, 0);
+	letter->snapshot = OutboxRowText(rows, i, 10);
 	return letter;
 }
 
-static char *
-column_text(HeapTuple tuple, TupleDesc desc, int column)
-{
-	bool isnull;
-	Datum value = heap_getattr(tuple, column, desc, &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
-}
-
 static Jsonb *
-column_jsonb(HeapTuple tuple, TupleDesc desc, int column)
+column_jsonb(const OutboxRows *rows, uint64 i, int column)
 {
 	bool isnull;
-	Datum value = heap_getattr(tuple, column, desc, &isnull);
+	Datum value = OutboxRowDatum(rows, i, column, &isnull);
 
 	return isnull ? NULL : DatumGetJsonbPCopy(value);
 }

@@ -26,6 +26,7 @@
 #include "contract/reach/reach.h"
 #include "letters/letters.h"
 #include "letters/redrive/redrive_private.h"
+#include "util/util.h"
 
 typedef struct FirstRow
 {

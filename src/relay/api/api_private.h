@@ -12,7 +12,7 @@
 
 /* ---- sink_api.c: What the SQL functions on sinks and relays share. ---- */
 
-extern int OutboxFindSinks(const char *name, OutboxSinkEntry **rows);
+extern int OutboxFindSinks(const char *name, OutboxSinkEntry **sinks);
 extern void OutboxPokeLauncherAtCommit(void);
 
 #endif /* OUTBOX_RELAY_API_API_PRIVATE_H */

@@ -29,6 +29,7 @@
 #include "relay/api/api_private.h"
 #include "relay/launch/launch.h"
 #include "shared/outbox_shared.h"
+#include "util/util.h"
 
 PG_FUNCTION_INFO_V1(outbox_start_relay);
 PG_FUNCTION_INFO_V1(outbox_stop_relay);
@@ -112,15 +113,11 @@ preload_line(void)
 static void
 start_sink(const OutboxSinkEntry *sink)
 {
-	Oid types[] = {INT4OID, INT8OID, OIDOID, TEXTOID};
-	bool has_site = outbox_site != NULL && outbox_site[0] != '\0';
-	Datum values[] = {
-		Int32GetDatum(sink->id), Int64GetDatum((int64) GetSystemIdentifier()),
-		ObjectIdGetDatum(MyDatabaseId), has_site ? CStringGetTextDatum(outbox_site) : (Datum) 0};
+	const char *site = outbox_site != NULL && outbox_site[0] != '\0' ? outbox_site : NULL;
 
-	if (SPI_execute_with_args("UPDATE outbox_internal.sink SET desired_state = 'running', system_identifier = $2, database_oid = $3, site = $4 WHERE id = $1",
-							  4, types, values, has_site ? "    " : "   n", false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not update outbox_internal.sink");
+	(void) OutboxRun("UPDATE outbox_internal.sink SET desired_state = 'running', system_identifier = $2, database_oid = $3, site = $4 WHERE id = $1",
+					 OUTBOX_ARGS(OUTBOX_INT4(sink->id), OUTBOX_INT8((int64) GetSystemIdentifier()), OUTBOX_OID(MyDatabaseId),
+								 OUTBOX_TEXT(site)));
 	start_on_trial(sink);
 }
 
@@ -219,12 +216,8 @@ outbox_resume(PG_FUNCTION_ARGS)
 static void
 set_desired_state(int32 sink_id, const char *state)
 {
-	Oid types[] = {INT4OID, TEXTOID};
-	Datum values[] = {Int32GetDatum(sink_id), CStringGetTextDatum(state)};
-
-	if (SPI_execute_with_args("UPDATE outbox_internal.sink SET desired_state = $2 WHERE id = $1 AND desired_state <> $2",
-							  2, types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not update outbox_internal.sink");
+	(void) OutboxRun("UPDATE outbox_internal.sink SET desired_state = $2 WHERE id = $1 AND desired_state <> $2",
+					 OUTBOX_ARGS(OUTBOX_INT4(sink_id), OUTBOX_TEXT(state)));
 }
 
 static void

@@ -22,6 +22,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "shared/outbox_shared.h"
+#include "util/util.h"
 
 PG_FUNCTION_INFO_V1(outbox_counters);
 
@@ -48,8 +49,6 @@ static void put_captured(ReturnSetInfo *result);
 static void put_relays(ReturnSetInfo *result);
 static void put_meter(ReturnSetInfo *result, int32 sink_id, const OutboxMeter *meter);
 static void put(ReturnSetInfo *result, const char *name, CounterLabels labels, float8 value);
-static uint64 read_ids(const char *query);
-static int32 get_id(uint64 row);
 
 /* counters(): no rows when the library is not preloaded. */
 Datum
@@ -73,11 +72,11 @@ outbox_counters(PG_FUNCTION_ARGS)
 static void
 put_captured(ReturnSetInfo *result)
 {
-	uint64 n = read_ids("SELECT id FROM outbox_internal.event_schema");
+	OutboxRows rows = OutboxSelect("SELECT id FROM outbox_internal.event_schema", OUTBOX_NO_ARGS);
 
-	for (uint64 i = 0; i < n; i++)
+	for (uint64 i = 0; i < rows.n; i++)
 	{
-		int32 schema_id = get_id(i);
+		int32 schema_id = (int32) OutboxRowInt(&rows, i, 1, 0);
 		uint64 events;
 
 		if (OutboxGetSchemaCounter(schema_id, &events))
@@ -88,11 +87,11 @@ put_captured(ReturnSetInfo *result)
 static void
 put_relays(ReturnSetInfo *result)
 {
-	uint64 n = read_ids("SELECT id FROM outbox_internal.sink");
+	OutboxRows rows = OutboxSelect("SELECT id FROM outbox_internal.sink", OUTBOX_NO_ARGS);
 
-	for (uint64 i = 0; i < n; i++)
+	for (uint64 i = 0; i < rows.n; i++)
 	{
-		int32 sink_id = get_id(i);
+		int32 sink_id = (int32) OutboxRowInt(&rows, i, 1, 0);
 		OutboxMeter meter;
 
 		if (OutboxRelayLookupMeter(sink_id, &meter))
@@ -133,21 +132,4 @@ put(ReturnSetInfo *result, const char *name, CounterLabels labels, float8 value)
 	bool nulls[COUNTER_COLUMNS] = {false, labels.sink_id == 0, labels.schema_id == 0, labels.le == 0, false};
 
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-}
-
-/* Within SPI. */
-static uint64
-read_ids(const char *query)
-{
-	if (SPI_execute(query, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not execute \"%s\"", query);
-	return SPI_processed;
-}
-
-static int32
-get_id(uint64 row)
-{
-	bool isnull;
-
-	return DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 1, &isnull));
 }

@@ -24,6 +24,7 @@
 #include "compat.h"
 #include "relay/launch/launch.h"
 #include "shared/outbox_shared.h"
+#include "util/util.h"
 
 PG_FUNCTION_INFO_V1(outbox_relay_report);
 PG_FUNCTION_INFO_V1(outbox_contract_counters);
@@ -141,38 +142,31 @@ Datum
 outbox_relay_report(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	SPITupleTable *sinks;
-	uint64 nsinks;
 	OutboxOwnerScope scope;
+	OutboxRows sinks;
 
 	InitMaterializedSRF(fcinfo, 0);
 	OutboxOwnerBegin(&scope);
 	SPI_connect();
-	if (SPI_execute("SELECT id, name, desired_state FROM outbox_internal.sink ORDER BY id", true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox_internal.sink");
-	sinks = SPI_tuptable;
-	nsinks = SPI_processed;
-	for (uint64 i = 0; i < nsinks; i++)
+	sinks = OutboxSelect("SELECT id, name, desired_state FROM outbox_internal.sink ORDER BY id", OUTBOX_NO_ARGS);
+	for (uint64 i = 0; i < sinks.n; i++)
 	{
-		HeapTuple tuple = sinks->vals[i];
-		TupleDesc desc = sinks->tupdesc;
+		const char *desired_state = OutboxRowText(&sinks, i, 3);
 		Datum values[REPORT_COLUMNS] = {0};
 		bool nulls[REPORT_COLUMNS];
 		OutboxRelayInfo info;
-		bool isnull;
 		bool known;
 
 		memset(nulls, true, sizeof(nulls));
-		values[REPORT_SINK_ID] = SPI_getbinval(tuple, desc, 1, &isnull);
-		values[REPORT_SINK] = SPI_getbinval(tuple, desc, 2, &isnull);
+		values[REPORT_SINK_ID] = OutboxRowDatum(&sinks, i, 1, &nulls[REPORT_SINK_ID]);
+		values[REPORT_SINK] = OutboxRowDatum(&sinks, i, 2, &nulls[REPORT_SINK]);
 		known = OutboxRelayLookup(DatumGetInt32(values[REPORT_SINK_ID]), &info);
-		values[REPORT_STATE] = CStringGetTextDatum(relay_state(SPI_getvalue(tuple, desc, 3),
-															   known ? &info : NULL));
-		nulls[REPORT_SINK_ID] = nulls[REPORT_SINK] = nulls[REPORT_STATE] = false;
+		values[REPORT_STATE] = CStringGetTextDatum(relay_state(desired_state, known ? &info : NULL));
+		nulls[REPORT_STATE] = false;
 		if (known)
 			fill_from_relay(&info, values, nulls);
 		else if (!OutboxSharedAvailable())
-			fill_on_trial(SPI_getvalue(tuple, desc, 3), values, nulls);
+			fill_on_trial(desired_state, values, nulls);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	SPI_finish();
@@ -189,20 +183,20 @@ outbox_contract_counters(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	OutboxOwnerScope scope;
+	OutboxRows contracts;
 
 	InitMaterializedSRF(fcinfo, 0);
 	OutboxOwnerBegin(&scope);
 	SPI_connect();
-	if (SPI_execute("SELECT id FROM outbox_internal.contract ORDER BY id", true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox_internal.contract");
-	for (uint64 i = 0; i < SPI_processed; i++)
+	contracts = OutboxSelect("SELECT id FROM outbox_internal.contract ORDER BY id", OUTBOX_NO_ARGS);
+	for (uint64 i = 0; i < contracts.n; i++)
 	{
 		OutboxContractCounters counters;
 		OutboxCost *cost = &counters.cost;
 		Datum values[12];
 		bool nulls[12] = {0};
 
-		values[0] = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &nulls[0]);
+		values[0] = OutboxRowDatum(&contracts, i, 1, &nulls[0]);
 		if (!OutboxGetCounters(DatumGetInt32(values[0]), &counters))
 			continue;
 		values[1] = Int64GetDatum((int64) counters.events);

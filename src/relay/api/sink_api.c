@@ -8,13 +8,11 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
 
 #include "relay/api/api_private.h"
 #include "shared/outbox_shared.h"
+#include "util/util.h"
 
 static bool poke_at_commit = false;
 static bool wake_at_commit = false;
@@ -27,41 +25,31 @@ static void register_callback(void);
  * is in. Returns how many.
  */
 int
-OutboxFindSinks(const char *name, OutboxSinkEntry **rows)
+OutboxFindSinks(const char *name, OutboxSinkEntry **sinks)
 {
-	Oid types[] = {TEXTOID};
-	Datum values[] = {name ? CStringGetTextDatum(name) : (Datum) 0};
-	int n;
+	OutboxRows rows = OutboxRun("SELECT id, name, desired_state FROM outbox_internal.sink WHERE name = $1 OR $1 IS NULL ORDER BY id FOR UPDATE",
+								OUTBOX_ARGS(OUTBOX_TEXT(name)));
 
-	if (SPI_execute_with_args("SELECT id, name, desired_state FROM outbox_internal.sink WHERE name = $1 OR $1 IS NULL ORDER BY id FOR UPDATE",
-							  1, types, values, name ? " " : "n", false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox_internal.sink");
-	n = (int) SPI_processed;
-	*rows = palloc(sizeof(OutboxSinkEntry) * Max(n, 1));
-	for (int i = 0; i < n; i++)
-	{
-		HeapTuple tuple = SPI_tuptable->vals[i];
-		bool isnull;
-
-		(*rows)[i].id = DatumGetInt32(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &isnull));
-		(*rows)[i].name = SPI_getvalue(tuple, SPI_tuptable->tupdesc, 2);
-		(*rows)[i].desired_state = SPI_getvalue(tuple, SPI_tuptable->tupdesc, 3);
-	}
-	return n;
+	*sinks = palloc(sizeof(OutboxSinkEntry) * Max(rows.n, 1));
+	for (uint64 i = 0; i < rows.n; i++)
+		(*sinks)[i] = (OutboxSinkEntry){.id = (int32) OutboxRowInt(&rows, i, 1, 0),
+										.name = OutboxRowText(&rows, i, 2),
+										.desired_state = OutboxRowText(&rows, i, 3)};
+	return (int) rows.n;
 }
 
 /* The sink of this name; raises when there is none. Within SPI. */
 OutboxSinkEntry
 OutboxFindSink(const char *name)
 {
-	OutboxSinkEntry *rows;
+	OutboxSinkEntry *sinks;
 
-	if (OutboxFindSinks(name, &rows) == 0)
+	if (OutboxFindSinks(name, &sinks) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("sink \"%s\" does not exist", name),
 				 errhint("Create it with outbox.create_sink(), or see outbox.status for the sinks there are.")));
-	return rows[0];
+	return sinks[0];
 }
 
 /* ---- the launcher follows what is committed ---------------------------------- */

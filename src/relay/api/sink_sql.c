@@ -121,23 +121,19 @@ guard_options(const char *library, Jsonb *options)
 static int32
 insert_sink(const char *name, const char *library, Jsonb *options, const char *start_at, const char *on_reject)
 {
-	Oid types[] = {TEXTOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID};
-	Datum values[] = {
-		CStringGetTextDatum(name), CStringGetTextDatum(library),
-		JsonbPGetDatum(options), CStringGetTextDatum(start_at), CStringGetTextDatum(on_reject)};
-	bool isnull;
-	OutboxSinkEntry *rows;
+	OutboxSinkEntry *sinks;
+	OutboxRows rows;
 
-	if (OutboxFindSinks(name, &rows) > 0)
+	if (OutboxFindSinks(name, &sinks) > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("sink \"%s\" already exists", name),
 				 errhint("Choose another name, or drop it first with outbox.drop_sink().")));
-	if (SPI_execute_with_args("INSERT INTO outbox_internal.sink (name, library, options, start_at, on_reject)"
-							  " VALUES ($1, $2, $3, $4, $5) RETURNING id",
-							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_INSERT_RETURNING)
-		elog(ERROR, "could not insert into outbox_internal.sink");
-	return DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	rows = OutboxRun("INSERT INTO outbox_internal.sink (name, library, options, start_at, on_reject)"
+					 " VALUES ($1, $2, $3, $4, $5) RETURNING id",
+					 OUTBOX_ARGS(OUTBOX_TEXT(name), OUTBOX_TEXT(library), OUTBOX_DATUM(JSONBOID, JsonbPGetDatum(options)),
+								 OUTBOX_TEXT(start_at), OUTBOX_TEXT(on_reject)));
+	return (int32) OutboxRowInt(&rows, 0, 1, 0);
 }
 
 /*
@@ -148,16 +144,11 @@ insert_sink(const char *name, const char *library, Jsonb *options, const char *s
 static void
 insert_position(int32 sink_id)
 {
-	Oid types[] = {INT4OID, INT8OID, OIDOID, PG_SNAPSHOTOID};
-	Datum values[] = {
-		Int32GetDatum(sink_id), Int64GetDatum((int64) GetSystemIdentifier()),
-		ObjectIdGetDatum(MyDatabaseId), PointerGetDatum(OutboxSnapshotOfOthers())};
-
-	if (SPI_execute_with_args("INSERT INTO outbox_internal.relay_progress (sink_id, snap_last, start_snap, seq_seen, system_identifier, database_oid, written_by)"
-							  " SELECT $1, $4, $4, CASE WHEN s.is_called THEN s.last_value ELSE 0 END, $2, $3, pg_current_xact_id()"
-							  " FROM outbox_internal.event_seq s",
-							  4, types, values, NULL, false, 0) != SPI_OK_INSERT)
-		elog(ERROR, "could not insert into outbox_internal.relay_progress");
+	(void) OutboxRun("INSERT INTO outbox_internal.relay_progress (sink_id, snap_last, start_snap, seq_seen, system_identifier, database_oid, written_by)"
+					 " SELECT $1, $4, $4, CASE WHEN s.is_called THEN s.last_value ELSE 0 END, $2, $3, pg_current_xact_id()"
+					 " FROM outbox_internal.event_seq s",
+					 OUTBOX_ARGS(OUTBOX_INT4(sink_id), OUTBOX_INT8((int64) GetSystemIdentifier()), OUTBOX_OID(MyDatabaseId),
+								 OUTBOX_DATUM(PG_SNAPSHOTOID, PointerGetDatum(OutboxSnapshotOfOthers()))));
 }
 
 /*
@@ -218,21 +209,15 @@ outbox_forget_schema_ids(PG_FUNCTION_ARGS)
 {
 	char *name = OutboxRequiredTextArg(fcinfo, 0, "sink");
 	OutboxOwnerScope scope;
-	Oid types[] = {INT4OID};
-	Datum values[1];
+	int32 id;
 	uint64 n;
 
 	OutboxApiBegin(&scope);
 	SPI_connect();
-	values[0] = Int32GetDatum(OutboxFindSink(name).id);
+	id = OutboxFindSink(name).id;
 	/* before the rows: a relay that stores one is behind this, or finds that it is void */
-	if (SPI_execute_with_args("UPDATE outbox_internal.sink SET forgotten = forgotten + 1 WHERE id = $1",
-							  1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not update outbox_internal.sink");
-	if (SPI_execute_with_args("DELETE FROM outbox_internal.schema_registration WHERE sink_id = $1",
-							  1, types, values, NULL, false, 0) != SPI_OK_DELETE)
-		elog(ERROR, "could not delete from outbox_internal.schema_registration");
-	n = SPI_processed;
+	(void) OutboxRun("UPDATE outbox_internal.sink SET forgotten = forgotten + 1 WHERE id = $1", OUTBOX_ARGS(OUTBOX_INT4(id)));
+	n = OutboxRun("DELETE FROM outbox_internal.schema_registration WHERE sink_id = $1", OUTBOX_ARGS(OUTBOX_INT4(id))).n;
 	SPI_finish();
 	OutboxOwnerEnd(&scope);
 	PG_RETURN_INT64((int64) n);
@@ -246,8 +231,6 @@ outbox_drop_sink(PG_FUNCTION_ARGS)
 	OutboxOwnerScope scope;
 	OutboxRelayInfo info;
 	OutboxSinkEntry sink;
-	Oid types[] = {INT4OID};
-	Datum values[1];
 
 	OutboxApiBegin(&scope);
 	SPI_connect();
@@ -264,10 +247,7 @@ outbox_drop_sink(PG_FUNCTION_ARGS)
 				 errmsg("cannot drop sink \"%s\" while its relay is stopping", name),
 				 errdetail("Process %d waits for outstanding acknowledgements.", info.pid),
 				 errhint("Try again in a moment; outbox.drain_timeout limits how long it takes.")));
-	values[0] = Int32GetDatum(sink.id);
-	if (SPI_execute_with_args("DELETE FROM outbox_internal.sink WHERE id = $1",
-							  1, types, values, NULL, false, 0) != SPI_OK_DELETE)
-		elog(ERROR, "could not delete from outbox_internal.sink");
+	(void) OutboxRun("DELETE FROM outbox_internal.sink WHERE id = $1", OUTBOX_ARGS(OUTBOX_INT4(sink.id)));
 	SPI_finish();
 	OutboxOwnerEnd(&scope);
 	PG_RETURN_VOID();

@@ -13,24 +13,21 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type_d.h"
 #include "common/pg_prng.h"
-#include "executor/spi.h"
 #include "mb/pg_wchar.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "relay/hold/hold_private.h"
 #include "relay/session/session.h"
 #include "sink/sink.h"
+#include "util/util.h"
 
 #define RETRY_FIRST_MS 500
 #define RETRY_LONGEST_MS 60000
 
 static OutboxRoute *exact_route(OutboxHold *hold, const char *topic, int32 schema_id);
 static void schedule(OutboxRoute *route);
-static Datum server_text(const char *text);
 static void delete_route(int32 sink_id, const OutboxRoute *route);
 static void write_route(int32 sink_id, const OutboxRoute *route);
 
@@ -182,22 +179,13 @@ OutboxRoutesSave(OutboxHold *hold)
 	}
 }
 
-static Datum
-server_text(const char *text)
-{
-	return CStringGetTextDatum(pg_any_to_server(text, strlen(text), PG_UTF8));
-}
-
 static void
 delete_route(int32 sink_id, const OutboxRoute *route)
 {
 	static const char query[] =
 		"DELETE FROM outbox_internal.blocked_route WHERE sink_id = $1 AND topic = $2 AND schema_id = $3";
-	Oid types[] = {INT4OID, TEXTOID, INT4OID};
-	Datum values[] = {Int32GetDatum(sink_id), server_text(route->topic), Int32GetDatum(route->schema_id)};
 
-	if (SPI_execute_with_args(query, lengthof(types), types, values, NULL, false, 0) != SPI_OK_DELETE)
-		elog(ERROR, "could not delete from outbox_internal.blocked_route");
+	(void) OutboxRun(query, OUTBOX_ARGS(OUTBOX_INT4(sink_id), OUTBOX_UTF8(route->topic), OUTBOX_INT4(route->schema_id)));
 }
 
 static void
@@ -207,11 +195,6 @@ write_route(int32 sink_id, const OutboxRoute *route)
 		"INSERT INTO outbox_internal.blocked_route (sink_id, topic, schema_id, reason, tries, tried_at, next_try)"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (sink_id, topic, schema_id)"
 		" DO UPDATE SET reason = $4, tries = $5, tried_at = $6, next_try = $7";
-	Oid types[] = {INT4OID, TEXTOID, INT4OID, TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID};
-	Datum values[] = {Int32GetDatum(sink_id), server_text(route->topic), Int32GetDatum(route->schema_id),
-					  CStringGetTextDatum(OutboxPrintable(route->reason)), Int32GetDatum(route->tries),
-					  TimestampTzGetDatum(route->tried_at), TimestampTzGetDatum(route->next_try)};
 
-	if (SPI_execute_with_args(query, lengthof(types), types, values, NULL, false, 0) != SPI_OK_INSERT)
-		elog(ERROR, "could not write outbox_internal.blocked_route");
+	(void) OutboxRun(query, OUTBOX_ARGS(OUTBOX_INT4(sink_id), OUTBOX_UTF8(route->topic), OUTBOX_INT4(route->schema_id), OUTBOX_TEXT(OutboxPrintable(route->reason)), OUTBOX_INT4(route->tries), OUTBOX_TIME(route->tried_at), OUTBOX_TIME(route->next_try)));
 }

@@ -18,8 +18,6 @@
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -29,6 +27,7 @@
 #include "relay/session/session.h"
 #include "shared/outbox_shared.h"
 #include "sink/sink.h"
+#include "util/util.h"
 
 /* Rows of outbox_internal.held_event fetched at a time while loading. */
 #define LOAD_ROWS 5000
@@ -42,19 +41,19 @@
 typedef struct LeafPlan
 {
 	uint16 leaf;
-	SPIPlanPtr prepared;
+	const char *query;
+	OutboxPlan *prepared;
 } LeafPlan;
 
 static void reset_memory(OutboxHold *hold);
 static void load_routes(OutboxHold *hold);
 static void load_rows(OutboxHold *hold, OutboxSchemaCache *schemas);
-static void load_row(OutboxHold *hold, OutboxSchemaCache *schemas, HeapTuple row, TupleDesc desc);
-static OutboxSlice get_slice(HeapTuple row, TupleDesc desc, int column);
+static void load_row(OutboxHold *hold, OutboxSchemaCache *schemas, const OutboxRows *rows, uint64 i);
 static int compare_aside(const void *a, const void *b);
 static void store(OutboxHold *hold, OutboxKeptAside *aside, const char *sink_name, LeafPlan *plan);
 static bool copy_event(const OutboxHold *hold, const OutboxKeptAside *aside, LeafPlan *plan);
 static bool copy_event_at(const OutboxHold *hold, const OutboxKeptAside *aside, LeafPlan *plan);
-static bool execute_kept(SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values, int expected);
+static const char *copy_state(const OutboxKeptAside *aside);
 static bool copy_event_anywhere(const OutboxHold *hold, const OutboxKeptAside *aside);
 static const char *copy_query(const char *leaf, const char *also);
 static const char *leaf_name(int number);
@@ -93,7 +92,7 @@ OutboxHoldWalkByKey(void)
 	static const char *const settings[] = {"enable_seqscan", "enable_bitmapscan", "enable_sort"};
 
 	for (int i = 0; i < lengthof(settings); i++)
-		(void) set_config_option(settings[i], "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+		OutboxSetInTransaction(settings[i], "off");
 }
 
 static void
@@ -121,25 +120,17 @@ load_routes(OutboxHold *hold)
 {
 	static const char query[] =
 		"SELECT topic, schema_id, reason, tries, tried_at, next_try FROM outbox_internal.blocked_route WHERE sink_id = $1";
-	Oid types[] = {INT4OID};
-	Datum values[] = {Int32GetDatum(hold->sink_id)};
+	OutboxRows rows = OutboxSelect(query, OUTBOX_ARGS(OUTBOX_INT4(hold->sink_id)));
 
-	if (SPI_execute_with_args(query, lengthof(types), types, values, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox_internal.blocked_route");
-	for (uint64 i = 0; i < SPI_processed; i++)
+	for (uint64 i = 0; i < rows.n; i++)
 	{
-		HeapTuple row = SPI_tuptable->vals[i];
-		TupleDesc desc = SPI_tuptable->tupdesc;
-		bool isnull;
-		char *topic = TextDatumGetCString(SPI_getbinval(row, desc, 1, &isnull));
-		char *reason = TextDatumGetCString(SPI_getbinval(row, desc, 3, &isnull));
-		OutboxRoute *route = OutboxRouteAdd(hold, pg_server_to_any(topic, strlen(topic), PG_UTF8),
-											DatumGetInt32(SPI_getbinval(row, desc, 2, &isnull)));
+		char *topic = OutboxRowText(&rows, i, 1);
+		OutboxRoute *route = OutboxRouteAdd(hold, pg_server_to_any(topic, strlen(topic), PG_UTF8), (int32) OutboxRowInt(&rows, i, 2, 0));
 
-		route->reason = MemoryContextStrdup(hold->context, reason);
-		route->tries = DatumGetInt32(SPI_getbinval(row, desc, 4, &isnull));
-		route->tried_at = DatumGetTimestampTz(SPI_getbinval(row, desc, 5, &isnull));
-		route->next_try = DatumGetTimestampTz(SPI_getbinval(row, desc, 6, &isnull));
+		route->reason = MemoryContextStrdup(hold->context, OutboxRowText(&rows, i, 3));
+		route->tries = (int) OutboxRowInt(&rows, i, 4, 0);
+		route->tried_at = OutboxRowInt(&rows, i, 5, 0);
+		route->next_try = OutboxRowInt(&rows, i, 6, 0);
 	}
 }
 
@@ -150,52 +141,33 @@ load_rows(OutboxHold *hold, OutboxSchemaCache *schemas)
 	static const char query[] =
 		"SELECT seq, schema_id, aggregate_type, message_key, state FROM outbox_internal.held_event WHERE sink_id = $1 AND seq > $2"
 		" AND (state = 'held' OR $3) ORDER BY seq LIMIT $4";
-	Oid types[] = {INT4OID, INT8OID, BOOLOID, INT4OID};
-	Datum values[] = {Int32GetDatum(hold->sink_id), Int64GetDatum(PG_INT64_MIN),
-					  BoolGetDatum(hold->on_reject != OUTBOX_ON_REJECT_SKIP), Int32GetDatum(LOAD_ROWS)};
-	int64 last = 0;
-	uint64 n;
+	bool all = hold->on_reject != OUTBOX_ON_REJECT_SKIP;
+	int64 last = PG_INT64_MIN;
+	OutboxRows rows;
 
 	do
 	{
-		SPITupleTable *rows;
-		bool isnull;
-
-		if (SPI_execute_with_args(query, lengthof(types), types, values, NULL, true, 0) != SPI_OK_SELECT)
-			elog(ERROR, "could not read outbox_internal.held_event");
-		n = SPI_processed;
-		rows = SPI_tuptable;
-		for (uint64 i = 0; i < n; i++)
-			load_row(hold, schemas, rows->vals[i], rows->tupdesc);
-		if (n > 0)
-			last = DatumGetInt64(SPI_getbinval(rows->vals[n - 1], rows->tupdesc, 1, &isnull));
-		values[1] = Int64GetDatum(last);
-		SPI_freetuptable(rows);
+		rows = OutboxSelect(query, OUTBOX_ARGS(OUTBOX_INT4(hold->sink_id), OUTBOX_INT8(last), OUTBOX_BOOL(all), OUTBOX_INT4(LOAD_ROWS)));
+		for (uint64 i = 0; i < rows.n; i++)
+			load_row(hold, schemas, &rows, i);
+		if (rows.n > 0)
+			last = OutboxRowInt(&rows, rows.n - 1, 1, 0);
+		SPI_freetuptable(rows.table);
 		CHECK_FOR_INTERRUPTS();
-	} while (n == LOAD_ROWS);
+	} while (rows.n == LOAD_ROWS);
 }
 
 static void
-load_row(OutboxHold *hold, OutboxSchemaCache *schemas, HeapTuple row, TupleDesc desc)
+load_row(OutboxHold *hold, OutboxSchemaCache *schemas, const OutboxRows *rows, uint64 i)
 {
-	bool isnull;
-	int64 seq = DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull));
-	const OutboxCachedSchema *schema = OutboxSchemaGet(schemas, DatumGetInt32(SPI_getbinval(row, desc, 2, &isnull)));
-	uint64 aggregate = OutboxAggregateHash(get_slice(row, desc, 3), get_slice(row, desc, 4));
-	OutboxSlice state = get_slice(row, desc, 5);
+	int64 seq = OutboxRowInt(rows, i, 1, 0);
+	const OutboxCachedSchema *schema = OutboxSchemaGet(schemas, (int32) OutboxRowInt(rows, i, 2, 0));
+	uint64 aggregate = OutboxAggregateHash(OutboxRowSlice(rows, i, 3), OutboxRowSlice(rows, i, 4));
+	OutboxSlice state = OutboxRowSlice(rows, i, 5);
 
 	OutboxHoldCount(hold, seq, OutboxHoldLane(aggregate, schema));
 	if (state.len != strlen("held") || memcmp(state.data, "held", state.len) != 0)
 		OutboxHoldAddRejected(hold, seq, aggregate);
-}
-
-static OutboxSlice
-get_slice(HeapTuple row, TupleDesc desc, int column)
-{
-	bool isnull;
-	text *value = DatumGetTextPP(SPI_getbinval(row, desc, column, &isnull));
-
-	return (OutboxSlice){.data = VARDATA_ANY(value), .len = VARSIZE_ANY_EXHDR(value)};
 }
 
 /*
@@ -287,59 +259,36 @@ copy_event(const OutboxHold *hold, const OutboxKeptAside *aside, LeafPlan *plan)
 static bool
 copy_event_at(const OutboxHold *hold, const OutboxKeptAside *aside, LeafPlan *plan)
 {
-	Datum values[] = {Int32GetDatum(hold->sink_id), CStringGetTextDatum(aside->rejection ? "rejected" : "held"),
-					  Int64GetDatum(aside->seq), PointerGetDatum(&aside->tid)};
-
 	if (plan->leaf != aside->leaf)
 	{
-		Oid types[] = {INT4OID, TEXTOID, INT8OID, TIDOID};
 		const char *leaf = leaf_name(aside->leaf);
 
 		if (leaf == NULL)
 			return false;
-		plan->prepared = SPI_prepare(copy_query(leaf, " AND ctid = $4"), lengthof(types), types);
-		if (plan->prepared == NULL)
-			elog(ERROR, "could not prepare the copy of an event: %s", SPI_result_code_string(SPI_result));
-		plan->leaf = aside->leaf;
+		*plan = (LeafPlan){.leaf = aside->leaf, .query = copy_query(leaf, " AND ctid = $4")};
 	}
-	if (SPI_execute_plan(plan->prepared, values, NULL, false, 0) != SPI_OK_INSERT)
-		elog(ERROR, "could not write outbox_internal.held_event");
-	return SPI_processed > 0;
+	return OutboxRunPlanned(&plan->prepared, OUTBOX_PLAN_TO_END, plan->query,
+							OUTBOX_ARGS(OUTBOX_INT4(hold->sink_id), OUTBOX_TEXT(copy_state(aside)), OUTBOX_INT8(aside->seq),
+										OUTBOX_DATUM(TIDOID, PointerGetDatum(&aside->tid))))
+			   .n > 0;
 }
 
-/* Thousands of events may be rejected in a row: statements are planned once. True: it had rows. */
-static bool
-execute_kept(SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values, int expected)
+static const char *
+copy_state(const OutboxKeptAside *aside)
 {
-	if (*plan == NULL)
-	{
-		SPIPlanPtr prepared = SPI_prepare(query, nargs, types);
-
-		if (prepared == NULL || SPI_keepplan(prepared) != 0)
-			elog(ERROR, "could not prepare what keeps an event aside: %s", SPI_result_code_string(SPI_result));
-		*plan = prepared;
-	}
-	if (SPI_execute_plan(*plan, values, NULL, false, 0) != expected)
-		elog(ERROR, "could not keep an event aside: %s", SPI_result_code_string(SPI_result));
-	return SPI_processed > 0;
+	return aside->rejection ? "rejected" : "held";
 }
 
 static bool
 copy_event_anywhere(const OutboxHold *hold, const OutboxKeptAside *aside)
 {
-	Oid types[] = {INT4OID, TEXTOID, INT8OID};
-	Datum values[] = {Int32GetDatum(hold->sink_id), CStringGetTextDatum(aside->rejection ? "rejected" : "held"),
-					  Int64GetDatum(aside->seq)};
-
 	for (int number = 1; number <= OUTBOX_MAX_LEAVES; number++)
 	{
 		const char *leaf = leaf_name(number);
 
 		if (leaf == NULL)
 			continue;
-		if (SPI_execute_with_args(copy_query(leaf, ""), lengthof(types), types, values, NULL, false, 0) != SPI_OK_INSERT)
-			elog(ERROR, "could not write outbox_internal.held_event");
-		if (SPI_processed > 0)
+		if (OutboxRun(copy_query(leaf, ""), OUTBOX_ARGS(OUTBOX_INT4(hold->sink_id), OUTBOX_TEXT(copy_state(aside)), OUTBOX_INT8(aside->seq))).n > 0)
 			return true;
 	}
 	return false;
@@ -358,32 +307,19 @@ copy_query(const char *leaf, const char *also)
 static const char *
 leaf_name(int number)
 {
-	Oid types[] = {INT4OID};
-	Datum values[] = {Int32GetDatum(number)};
-	bool isnull;
-	Oid leaf;
+	OutboxRows rows = OutboxRun("SELECT relation::oid FROM outbox_internal.leaf WHERE leaf = $1", OUTBOX_ARGS(OUTBOX_INT4(number)));
+	Oid leaf = rows.n > 0 ? (Oid) OutboxRowInt(&rows, 0, 1, InvalidOid) : InvalidOid;
 
-	if (SPI_execute_with_args("SELECT relation FROM outbox_internal.leaf WHERE leaf = $1", lengthof(types), types, values, NULL, false, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox_internal.leaf");
-	if (SPI_processed == 0)
-		return NULL;
-	leaf = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	SPI_freetuptable(SPI_tuptable);
-	if (get_rel_name(leaf) == NULL)
-		return NULL;
-	return OutboxQualifiedName(leaf);
+	SPI_freetuptable(rows.table);
+	return get_rel_name(leaf) == NULL ? NULL : OutboxQualifiedName(leaf);
 }
 
 static bool
 has_copy(const OutboxHold *hold, int64 seq)
 {
-	Oid types[] = {INT4OID, INT8OID};
-	Datum values[] = {Int32GetDatum(hold->sink_id), Int64GetDatum(seq)};
-
-	if (SPI_execute_with_args("SELECT FROM outbox_internal.held_event WHERE sink_id = $1 AND seq = $2",
-							  lengthof(types), types, values, NULL, false, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox_internal.held_event");
-	return SPI_processed > 0;
+	return OutboxRun("SELECT FROM outbox_internal.held_event WHERE sink_id = $1 AND seq = $2",
+					 OUTBOX_ARGS(OUTBOX_INT4(hold->sink_id), OUTBOX_INT8(seq)))
+			   .n > 0;
 }
 
 /* A dead letter of stage publish for a row of outbox_internal.held_event, or the one it has open again. */
@@ -402,14 +338,12 @@ write_letter(int32 sink_id, int64 seq, const char *sink_name, const char *words)
 		" FROM outbox_internal.held_event h LEFT JOIN outbox_internal.event_schema s ON s.id = h.schema_id"
 		" WHERE h.sink_id = $1 AND h.seq = $2 RETURNING id)"
 		" UPDATE outbox_internal.held_event h SET letter = l.id FROM letter l WHERE h.sink_id = $1 AND h.seq = $2";
-	static SPIPlanPtr plan_again = NULL;
-	static SPIPlanPtr plan_first = NULL;
-	Oid types[] = {INT4OID, INT8OID, TEXTOID, TEXTOID};
-	Datum values[] = {Int32GetDatum(sink_id), Int64GetDatum(seq), CStringGetTextDatum(OutboxPrintable(words)),
-					  CStringGetTextDatum(sink_name)};
+	static OutboxPlan *plan_again = NULL;
+	static OutboxPlan *plan_first = NULL;
+	const OutboxArg args[] = {OUTBOX_INT4(sink_id), OUTBOX_INT8(seq), OUTBOX_TEXT(OutboxPrintable(words)), OUTBOX_TEXT(sink_name)};
 
-	if (!execute_kept(&plan_again, again, lengthof(types), types, values, SPI_OK_UPDATE))
-		(void) execute_kept(&plan_first, first, lengthof(types), types, values, SPI_OK_UPDATE);
+	if (OutboxRunPlanned(&plan_again, OUTBOX_PLAN_FOR_GOOD, again, lengthof(args), args).n == 0)
+		(void) OutboxRunPlanned(&plan_first, OUTBOX_PLAN_FOR_GOOD, first, lengthof(args), args);
 }
 
 /* An event that waited was rejected: so says its row, and a dead letter; within a query. */
@@ -417,10 +351,8 @@ void
 OutboxHoldReject(int32 sink_id, int64 seq, const char *sink_name, const char *words)
 {
 	static const char query[] = "UPDATE outbox_internal.held_event SET state = 'rejected' WHERE sink_id = $1 AND seq = $2";
-	static SPIPlanPtr plan = NULL;
-	Oid types[] = {INT4OID, INT8OID};
-	Datum values[] = {Int32GetDatum(sink_id), Int64GetDatum(seq)};
+	static OutboxPlan *plan = NULL;
 
-	(void) execute_kept(&plan, query, lengthof(types), types, values, SPI_OK_UPDATE);
+	(void) OutboxRunPlanned(&plan, OUTBOX_PLAN_FOR_GOOD, query, OUTBOX_ARGS(OUTBOX_INT4(sink_id), OUTBOX_INT8(seq)));
 	write_letter(sink_id, seq, sink_name, words);
 }

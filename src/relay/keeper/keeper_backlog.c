@@ -18,11 +18,10 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type_d.h"
-#include "executor/spi.h"
 
 #include "guc.h"
 #include "relay/keeper/keeper_private.h"
+#include "util/util.h"
 
 /* A backlog is dropped, and measured, in pieces of at most this part of the limit. */
 #define LEAVES_PER_BACKLOG 4
@@ -102,8 +101,6 @@ drop_leaf(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
 		" opened_at = NULL, frozen_snapshot = NULL, bytes = NULL, events = NULL, min_xid = NULL,"
 		" first_at = NULL, last_at = NULL, acked_at = NULL, republished = 0"
 		" WHERE leaf = $1 AND leaf_generation = $2 AND state = 'frozen'";
-	static const Oid types[] = {INT2OID, INT8OID};
-	Datum values[] = {Int16GetDatum(leaf->number), Int64GetDatum(leaf->leaf_generation)};
 	OutboxOwnerScope scope;
 	uint64 lost = 0;
 	bool dropped = false;
@@ -112,7 +109,7 @@ drop_leaf(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
 	if (OutboxLeafLockAway(leaf->relid))
 	{
 		lost = record_gaps(leaf);
-		dropped = OutboxKeeperExecute(query, lengthof(types), types, values, NULL) == 1;
+		dropped = OutboxRun(query, OUTBOX_ARGS(OUTBOX_INT2(leaf->number), OUTBOX_INT8(leaf->leaf_generation))).n == 1;
 		if (!dropped)
 			elog(ERROR, "leaf %d is not frozen any more", leaf->number);
 		OutboxLeafEmpty(leaf->relid);
@@ -150,8 +147,7 @@ record_gaps(const OutboxKeptLeaf *leaf)
 		" SELECT contract, 'backlog', sink,"
 		"  format('%%s events, seq %%s to %%s, from %%s to %%s', n, first, last, since, until) FROM lost ORDER BY contract, sink"
 		") SELECT coalesce(sum(n), 0)::bigint FROM lost";
-	bool isnull;
+	OutboxRows rows = OutboxRun(psprintf(query, leaf->number), OUTBOX_NO_ARGS);
 
-	(void) OutboxKeeperExecute(psprintf(query, leaf->number), 0, NULL, NULL, NULL);
-	return (uint64) DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	return (uint64) OutboxRowInt(&rows, 0, 1, 0);
 }

@@ -19,13 +19,13 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/pg_type_d.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "relay/keeper/keeper_private.h"
+#include "util/util.h"
 
 /* 32 MB */
 #define SLICE_BLOCKS 4096
@@ -126,14 +126,10 @@ save_census(const OutboxKeptLeaf *leaf, const OutboxLeafCensus *census)
 	static const char query[] =
 		"UPDATE outbox_internal.leaf SET events = $3, min_xid = $4, first_at = $5, last_at = $6"
 		" WHERE leaf = $1 AND leaf_generation = $2 AND state = 'frozen' AND $7 < pg_snapshot_xmax(frozen_snapshot)";
-	static const Oid types[] = {INT2OID, INT8OID, INT8OID, XID8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, XID8OID};
-	Datum values[] = {
-		Int16GetDatum(leaf->number), Int64GetDatum(leaf->leaf_generation), Int64GetDatum(census->events),
-		UInt64GetDatum(census->min_xid), TimestampTzGetDatum(census->first_at), TimestampTzGetDatum(census->last_at),
-		UInt64GetDatum(census->max_xid)};
-	const char *nulls = census->events == 0 ? "   nnn " : NULL;
+	bool none = census->events == 0;
+	OutboxRows rows = OutboxRun(query, OUTBOX_ARGS(OUTBOX_INT2(leaf->number), OUTBOX_INT8(leaf->leaf_generation), OUTBOX_INT8(census->events), {XID8OID, UInt64GetDatum(census->min_xid), none}, {TIMESTAMPTZOID, TimestampTzGetDatum(census->first_at), none}, {TIMESTAMPTZOID, TimestampTzGetDatum(census->last_at), none}, OUTBOX_DATUM(XID8OID, UInt64GetDatum(census->max_xid))));
 
-	if (OutboxKeeperExecute(query, lengthof(types), types, values, nulls) != 1)
+	if (rows.n != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("leaf %d was written to after it had been frozen", leaf->number),
@@ -155,19 +151,18 @@ OutboxKeeperCompare(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
 		" AND (SELECT count(*) > 0 AND bool_and(passed) FROM outbox_internal.leaf_sink WHERE leaf = $1)";
 	static const char retained[] =
 		"UPDATE outbox_internal.leaf SET state = 'retained' WHERE leaf = $1 AND leaf_generation = $2 AND state = 'acked'";
-	static const Oid types[] = {INT2OID, INT8OID};
-	Datum values[] = {Int16GetDatum(leaf->number), Int64GetDatum(leaf->leaf_generation)};
+	const OutboxArg use[] = {OUTBOX_INT2(leaf->number), OUTBOX_INT8(leaf->leaf_generation)};
 	OutboxOwnerScope scope;
 	char *missing = NULL;
 	bool moved = false;
 
 	OutboxKeeperBegin(&scope);
-	if (OutboxKeeperExecute(acked, lengthof(types), types, values, NULL) == 1)
+	if (OutboxRun(acked, lengthof(use), use).n == 1)
 	{
 		missing = find_missing(leaf, keeper->context);
 		moved = missing == NULL || !leaf->suspected;
 		if (missing == NULL)
-			(void) OutboxKeeperExecute(retained, lengthof(types), types, values, NULL);
+			(void) OutboxRun(retained, lengthof(use), use);
 		else if (!leaf->suspected)
 			publish_again(leaf);
 	}
@@ -196,12 +191,9 @@ find_missing(const OutboxKeptLeaf *leaf, MemoryContext context)
 		"SELECT string_agg(format('%s %s of %s', s.sink, s.acked, l.events), ', ')"
 		" FROM outbox_internal.leaf l JOIN outbox_internal.leaf_sink s ON s.leaf = l.leaf"
 		" WHERE l.leaf = $1 AND s.gets_all AND s.acked <> l.events";
-	static const Oid types[] = {INT2OID};
-	Datum values[] = {Int16GetDatum(leaf->number)};
-	char *missing;
+	OutboxRows rows = OutboxRun(query, OUTBOX_ARGS(OUTBOX_INT2(leaf->number)));
+	char *missing = OutboxRowText(&rows, 0, 1);
 
-	(void) OutboxKeeperExecute(query, lengthof(types), types, values, NULL);
-	missing = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	return missing == NULL ? NULL : MemoryContextStrdup(context, missing);
 }
 
@@ -220,9 +212,7 @@ publish_again(const OutboxKeptLeaf *leaf)
 		" WHERE l.leaf = $1 AND s.gets_all AND s.acked <> l.events AND p.sink_id = s.sink_id";
 	static const char frozen[] =
 		"UPDATE outbox_internal.leaf SET state = 'frozen', acked_at = NULL, republished = republished + 1 WHERE leaf = $1";
-	static const Oid types[] = {INT2OID};
-	Datum values[] = {Int16GetDatum(leaf->number)};
 
-	(void) OutboxKeeperExecute(rewind, lengthof(types), types, values, NULL);
-	(void) OutboxKeeperExecute(frozen, lengthof(types), types, values, NULL);
+	(void) OutboxRun(rewind, OUTBOX_ARGS(OUTBOX_INT2(leaf->number)));
+	(void) OutboxRun(frozen, OUTBOX_ARGS(OUTBOX_INT2(leaf->number)));
 }

@@ -12,13 +12,11 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type_d.h"
-#include "executor/spi.h"
 #include "storage/lmgr.h"
-#include "utils/guc.h"
 
 #include "guc.h"
 #include "relay/keeper/keeper_private.h"
+#include "util/util.h"
 
 static int free_number(void);
 static void create_leaf(int number);
@@ -64,19 +62,15 @@ free_number(void)
 	static const char query[] =
 		"SELECT min(n)::int2 FROM generate_series(1, $1 + 1) n"
 		" WHERE NOT EXISTS (SELECT FROM outbox_internal.leaf WHERE leaf = n) AND to_regclass('outbox_internal.event_' || n) IS NULL";
-	static const Oid types[] = {INT4OID};
-	Datum values[] = {Int32GetDatum(OUTBOX_MAX_LEAVES - 1)};
-	Datum number;
-	bool isnull;
+	OutboxRows rows = OutboxRun(query, OUTBOX_ARGS(OUTBOX_INT4(OUTBOX_MAX_LEAVES - 1)));
+	int number = (int) OutboxRowInt(&rows, 0, 1, 0);
 
-	(void) OutboxKeeperExecute(query, lengthof(types), types, values, NULL);
-	number = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-	if (isnull)
+	if (number == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("no number is free for a further leaf of outbox.event"),
 				 errhint("Drop or rename tables named outbox_internal.event_<n> that are no leaves.")));
-	return DatumGetInt16(number);
+	return number;
 }
 
 static void
@@ -96,12 +90,12 @@ create_leaf(int number)
 	};
 
 	/* what a database or role may set must not decide where it is */
-	(void) set_config_option("default_tablespace", "", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	OutboxSetInTransaction("default_tablespace", "");
 	OutboxOwnDdl = true;
 	PG_TRY();
 	{
 		for (int i = 0; i < lengthof(commands); i++)
-			(void) OutboxKeeperExecute(psprintf(commands[i], number, number), 0, NULL, NULL, NULL);
+			(void) OutboxRun(psprintf(commands[i], number, number), OUTBOX_NO_ARGS);
 	}
 	PG_FINALLY();
 	{

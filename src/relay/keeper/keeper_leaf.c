@@ -14,17 +14,16 @@
 #include "postgres.h"
 
 #include "access/table.h"
-#include "catalog/pg_type_d.h"
-#include "executor/spi.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 
 #include "guc.h"
 #include "relay/keeper/keeper_private.h"
+#include "util/util.h"
 
 static int16 find_empty(void);
 static bool has_rows(Oid relid);
-static void expect_row(uint64 processed, int16 number, const char *state);
+static void expect_row(OutboxRows changed, int16 number, const char *state);
 
 /*
  * ---- keeper_leaf.c: a leaf's way from state to state. True: it took a step. ----
@@ -34,24 +33,20 @@ static void expect_row(uint64 processed, int16 number, const char *state);
 bool
 OutboxKeeperSwitch(OutboxKeeper *keeper, const OutboxKeptLeaf *current)
 {
-	static const Oid types[] = {INT2OID};
 	OutboxOwnerScope scope;
 	int16 next;
-	Datum values[1];
 
 	OutboxKeeperBegin(&scope);
 	next = find_empty();
 	if (next != 0)
 	{
-		values[0] = Int16GetDatum(current->number);
-		expect_row(OutboxKeeperExecute("UPDATE outbox_internal.leaf SET state = 'closing', changed_at = clock_timestamp(),"
-									   " bytes = outbox_internal.leaf_bytes(relation) WHERE leaf = $1 AND state = 'current'",
-									   1, types, values, NULL),
+		expect_row(OutboxRun("UPDATE outbox_internal.leaf SET state = 'closing', changed_at = clock_timestamp(),"
+							 " bytes = outbox_internal.leaf_bytes(relation) WHERE leaf = $1 AND state = 'current'",
+							 OUTBOX_ARGS(OUTBOX_INT2(current->number))),
 				   current->number, "current");
-		values[0] = Int16GetDatum(next);
-		expect_row(OutboxKeeperExecute("UPDATE outbox_internal.leaf SET state = 'current', changed_at = clock_timestamp(),"
-									   " opened_at = clock_timestamp() WHERE leaf = $1 AND state = 'empty'",
-									   1, types, values, NULL),
+		expect_row(OutboxRun("UPDATE outbox_internal.leaf SET state = 'current', changed_at = clock_timestamp(),"
+							 " opened_at = clock_timestamp() WHERE leaf = $1 AND state = 'empty'",
+							 OUTBOX_ARGS(OUTBOX_INT2(next))),
 				   next, "empty");
 	}
 	OutboxKeeperEnd(&scope);
@@ -67,14 +62,12 @@ OutboxKeeperSwitch(OutboxKeeper *keeper, const OutboxKeptLeaf *current)
 static int16
 find_empty(void)
 {
-	uint64 n = OutboxKeeperExecute("SELECT leaf, relation::oid FROM outbox_internal.leaf WHERE state = 'empty' ORDER BY leaf", 0, NULL, NULL, NULL);
-	SPITupleTable *rows = SPI_tuptable;
-	bool isnull;
+	OutboxRows rows = OutboxRun("SELECT leaf, relation::oid FROM outbox_internal.leaf WHERE state = 'empty' ORDER BY leaf", OUTBOX_NO_ARGS);
 
-	for (uint64 i = 0; i < n; i++)
+	for (uint64 i = 0; i < rows.n; i++)
 	{
-		if (!has_rows(DatumGetObjectId(SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &isnull))))
-			return DatumGetInt16(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull));
+		if (!has_rows((Oid) OutboxRowInt(&rows, i, 2, InvalidOid)))
+			return (int16) OutboxRowInt(&rows, i, 1, 0);
 	}
 	return 0;
 }
@@ -97,9 +90,9 @@ has_rows(Oid relid)
 }
 
 static void
-expect_row(uint64 processed, int16 number, const char *state)
+expect_row(OutboxRows changed, int16 number, const char *state)
 {
-	if (processed != 1)
+	if (changed.n != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("leaf %d is not in state \"%s\" any more", number, state),
@@ -115,8 +108,6 @@ expect_row(uint64 processed, int16 number, const char *state)
 bool
 OutboxKeeperFreeze(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
 {
-	static const Oid types[] = {INT2OID, INT8OID};
-	Datum values[] = {Int16GetDatum(leaf->number), Int64GetDatum(leaf->leaf_generation)};
 	OutboxOwnerScope scope;
 	bool granted;
 
@@ -125,10 +116,10 @@ OutboxKeeperFreeze(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
 	if (granted)
 	{
 		/* the command's snapshot is taken now, so it sees all that had written as ended */
-		expect_row(OutboxKeeperExecute("UPDATE outbox_internal.leaf SET state = 'frozen', changed_at = clock_timestamp(),"
-									   " frozen_snapshot = pg_current_snapshot(), bytes = outbox_internal.leaf_bytes(relation)"
-									   " WHERE leaf = $1 AND leaf_generation = $2 AND state = 'closing'",
-									   lengthof(types), types, values, NULL),
+		expect_row(OutboxRun("UPDATE outbox_internal.leaf SET state = 'frozen', changed_at = clock_timestamp(),"
+							 " frozen_snapshot = pg_current_snapshot(), bytes = outbox_internal.leaf_bytes(relation)"
+							 " WHERE leaf = $1 AND leaf_generation = $2 AND state = 'closing'",
+							 OUTBOX_ARGS(OUTBOX_INT2(leaf->number), OUTBOX_INT8(leaf->leaf_generation))),
 				   leaf->number, "closing");
 	}
 	OutboxKeeperEnd(&scope);
@@ -153,15 +144,14 @@ OutboxKeeperRecycle(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
 		" WHERE leaf = $1 AND leaf_generation = $2 AND state = 'retained'"
 		" AND $3 >= 0 AND acked_at < clock_timestamp() - make_interval(secs => $3)"
 		" AND (SELECT count(*) > 0 AND bool_and(passed) FROM outbox_internal.leaf_sink WHERE leaf = $1)";
-	static const Oid types[] = {INT2OID, INT8OID, FLOAT8OID};
-	Datum values[] = {Int16GetDatum(leaf->number), Int64GetDatum(leaf->leaf_generation), Float8GetDatum(outbox_retention)};
 	OutboxOwnerScope scope;
 	bool emptied = false;
 
 	OutboxKeeperBegin(&scope);
 	if (OutboxLeafLockAway(leaf->relid))
 	{
-		emptied = OutboxKeeperExecute(query, lengthof(types), types, values, NULL) == 1;
+		emptied = OutboxRun(query, OUTBOX_ARGS(OUTBOX_INT2(leaf->number), OUTBOX_INT8(leaf->leaf_generation), OUTBOX_FLOAT8(outbox_retention)))
+					  .n == 1;
 		if (emptied)
 			OutboxLeafEmpty(leaf->relid);
 	}

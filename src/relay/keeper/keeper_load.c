@@ -11,18 +11,16 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type_d.h"
-#include "executor/spi.h"
-#include "utils/builtins.h"
 
 #include "compat.h"
 #include "guc.h"
 #include "relay/keeper/keeper_private.h"
 #include "shared/outbox_shared.h"
+#include "util/util.h"
 
 static const char *const state_names[] = {"empty", "current", "closing", "frozen", "acked", "retained"};
 
-static void take_row(OutboxKeeper *keeper, HeapTuple tuple, TupleDesc desc, OutboxLeafSummary *summary);
+static void take_row(OutboxKeeper *keeper, const OutboxRows *rows, uint64 i, OutboxLeafSummary *summary);
 static OutboxLeafState parse_state(const char *name);
 
 /* ---- keeper_load.c: what outbox_internal.leaf says ---- */
@@ -42,19 +40,17 @@ OutboxKeeperLoad(OutboxKeeper *keeper)
 		" (SELECT count(*) > 0 AND bool_and(s.passed) AS passed FROM outbox_internal.leaf_sink s WHERE s.leaf = l.leaf) k"
 		" ON l.state = 'frozen' OR (l.state = 'retained' AND $2 >= 0 AND l.acked_at < clock_timestamp() - make_interval(secs => $2))"
 		" ORDER BY l.opened_at NULLS FIRST, l.leaf";
-	static const Oid types[] = {FLOAT8OID, FLOAT8OID};
-	Datum values[] = {Float8GetDatum(outbox_leaf_age), Float8GetDatum(outbox_retention)};
 	OutboxOwnerScope scope;
 	OutboxLeafSummary summary = {.changed = keeper->changed};
-	uint64 n;
+	OutboxRows rows;
 
 	OutboxKeeperBegin(&scope);
-	n = OutboxKeeperExecute(query, lengthof(types), types, values, NULL);
-	keeper->leaves = MemoryContextAlloc(keeper->context, sizeof(OutboxKeptLeaf) * Max(n, 1));
+	rows = OutboxRun(query, OUTBOX_ARGS(OUTBOX_FLOAT8(outbox_leaf_age), OUTBOX_FLOAT8(outbox_retention)));
+	keeper->leaves = MemoryContextAlloc(keeper->context, sizeof(OutboxKeptLeaf) * Max(rows.n, 1));
 	keeper->n = 0;
 	keeper->backlog = 0;
-	for (uint64 i = 0; i < n; i++)
-		take_row(keeper, SPI_tuptable->vals[i], SPI_tuptable->tupdesc, &summary);
+	for (uint64 i = 0; i < rows.n; i++)
+		take_row(keeper, &rows, i, &summary);
 	if (summary.current == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -67,28 +63,23 @@ OutboxKeeperLoad(OutboxKeeper *keeper)
 }
 
 static void
-take_row(OutboxKeeper *keeper, HeapTuple tuple, TupleDesc desc, OutboxLeafSummary *summary)
+take_row(OutboxKeeper *keeper, const OutboxRows *rows, uint64 i, OutboxLeafSummary *summary)
 {
 	OutboxKeptLeaf *leaf = &keeper->leaves[keeper->n++];
-	bool isnull;
-	Datum xmax;
 
-#define COLUMN(n) SPI_getbinval(tuple, desc, n, &isnull)
 	*leaf = (OutboxKeptLeaf){
-		.number = DatumGetInt16(COLUMN(1)),
-		.relid = DatumGetObjectId(COLUMN(2)),
-		.state = parse_state(SPI_getvalue(tuple, desc, 3)),
-		.leaf_generation = DatumGetInt64(COLUMN(4)),
-		.bytes = DatumGetInt64(COLUMN(5)),
-		.counted = DatumGetBool(COLUMN(6)),
-		.old = DatumGetBool(COLUMN(7)),
+		.number = (int16) OutboxRowInt(rows, i, 1, 0),
+		.relid = (Oid) OutboxRowInt(rows, i, 2, InvalidOid),
+		.state = parse_state(OutboxRowText(rows, i, 3)),
+		.leaf_generation = OutboxRowInt(rows, i, 4, 0),
+		.bytes = OutboxRowInt(rows, i, 5, 0),
+		.counted = OutboxRowBool(rows, i, 6),
+		.old = OutboxRowBool(rows, i, 7),
+		/* null in states in which they say nothing */
+		.passed = OutboxRowBool(rows, i, 8),
+		.due = OutboxRowBool(rows, i, 9),
+		.suspected = OutboxRowBool(rows, i, 10),
 	};
-	/* null for states in which they say nothing */
-	leaf->passed = DatumGetBool(COLUMN(8)) && !isnull;
-	leaf->due = DatumGetBool(COLUMN(9)) && !isnull;
-	leaf->suspected = DatumGetBool(COLUMN(10));
-	xmax = COLUMN(11);
-#undef COLUMN
 
 	switch (leaf->state)
 	{
@@ -97,8 +88,7 @@ take_row(OutboxKeeper *keeper, HeapTuple tuple, TupleDesc desc, OutboxLeafSummar
 			keeper->backlog += leaf->bytes;
 			break;
 		case OUTBOX_LEAF_FROZEN:
-			if (!isnull)
-				summary->freeze_xmax = Max(summary->freeze_xmax, DatumGetUInt64(xmax));
+			summary->freeze_xmax = Max(summary->freeze_xmax, (uint64) OutboxRowInt(rows, i, 11, 0));
 			/* every sink has it: it is no backlog, only not counted yet */
 			if (leaf->passed)
 				break;

@@ -19,13 +19,13 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type_d.h"
-#include "executor/spi.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "guc.h"
 #include "relay/keeper/keeper_private.h"
 #include "shared/outbox_shared.h"
+#include "util/util.h"
 
 static bool is_open(const OutboxKeptLeaf *leaf);
 static OutboxLeafMark *find_mark(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf);
@@ -90,12 +90,9 @@ all_passed(const OutboxSnapshot *snapshot)
 		" FROM outbox_internal.sink s LEFT JOIN outbox_internal.relay_progress p ON p.sink_id = s.id"
 		" AND p.database_oid = (SELECT oid FROM pg_database WHERE datname = current_database())"
 		" AND p.system_identifier = (SELECT system_identifier FROM pg_control_system())";
-	static const Oid types[] = {PG_SNAPSHOTOID};
-	Datum values[] = {PointerGetDatum(snapshot)};
-	bool isnull;
+	OutboxRows rows = OutboxRun(query, OUTBOX_ARGS(OUTBOX_DATUM(PG_SNAPSHOTOID, PointerGetDatum(snapshot))));
 
-	(void) OutboxKeeperExecute(query, lengthof(types), types, values, NULL);
-	return DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	return OutboxRowBool(&rows, 0, 1);
 }
 
 static void

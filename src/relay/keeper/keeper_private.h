@@ -15,7 +15,6 @@
 extern void OutboxKeeperBegin(OutboxOwnerScope *scope);
 extern void OutboxKeeperEnd(const OutboxOwnerScope *scope);
 extern void OutboxKeeperAbort(void);
-extern uint64 OutboxKeeperExecute(const char *query, int nargs, const Oid *types, const Datum *values, const char *nulls);
 extern bool OutboxKeeperHeldOff(const OutboxKeeper *keeper, int number);
 extern void OutboxKeeperHoldOff(OutboxKeeper *keeper, int number);
 extern void OutboxKeeperLeaveAlone(OutboxKeeper *keeper, int number);

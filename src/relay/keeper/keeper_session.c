@@ -15,13 +15,13 @@
 
 #include "executor/spi.h"
 #include "tcop/tcopprot.h"
-#include "utils/guc.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
 #include "relay/keeper/keeper_private.h"
 #include "relay/session/session.h"
+#include "util/util.h"
 
 #define LOCK_TIMEOUT "100ms"
 
@@ -29,12 +29,6 @@
 #define HOLD_OFF_FIRST_MS 100
 #define HOLD_OFF_LONGEST_MS 10000
 #define LEAVE_ALONE_MS 60000
-
-static void
-set_local(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
-}
 
 /*
  * ---- keeper_session.c: transactions that wait for no lock ----
@@ -46,8 +40,8 @@ OutboxKeeperBegin(OutboxOwnerScope *scope)
 {
 	pqsignal(SIGINT, StatementCancelHandler);
 	OutboxSessionBegin();
-	set_local("lock_timeout", LOCK_TIMEOUT);
-	set_local("synchronous_commit", "local");
+	OutboxSetInTransaction("lock_timeout", LOCK_TIMEOUT);
+	OutboxSetInTransaction("synchronous_commit", "local");
 	PushActiveSnapshot(GetTransactionSnapshot());
 	OutboxOwnerBegin(scope);
 	SPI_connect();
@@ -65,15 +59,6 @@ OutboxKeeperAbort(void)
 {
 	pqsignal(SIGINT, OUTBOX_SIG_IGN);
 	OutboxSessionAbort();
-}
-
-/* Runs a command; returns the number of rows. Within OutboxKeeperBegin. */
-uint64
-OutboxKeeperExecute(const char *query, int nargs, const Oid *types, const Datum *values, const char *nulls)
-{
-	if (SPI_execute_with_args(query, nargs, (Oid *) types, (Datum *) values, nulls, false, 0) < 0)
-		elog(ERROR, "could not execute \"%s\"", query);
-	return SPI_processed;
 }
 
 /* True while a leaf is to be left alone after a failed try. */

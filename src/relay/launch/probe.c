@@ -21,7 +21,6 @@
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
-#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
@@ -30,6 +29,7 @@
 #include "relay/launch/launch_private.h"
 #include "relay/session/session.h"
 #include "shared/outbox_shared.h"
+#include "util/util.h"
 
 extern PGDLLEXPORT void OutboxProbeMain(Datum main_arg);
 
@@ -42,15 +42,12 @@ static int read_wanted(int32 *sink_ids, int max);
 static bool
 installed(void)
 {
-	bool isnull;
-	char *version = NULL;
+	OutboxRows rows = OutboxSelect("SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'outbox_ext'", OUTBOX_NO_ARGS);
+	char *version;
 
-	if (SPI_execute("SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'outbox_ext'",
-					true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read pg_extension");
-	if (SPI_processed == 0)
+	if (rows.n == 0)
 		return false;
-	version = TextDatumGetCString(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	version = OutboxRowText(&rows, 0, 1);
 	if (strcmp(version, OUTBOX_VERSION) == 0)
 		return true;
 	ereport(LOG,
@@ -66,19 +63,12 @@ installed(void)
 static int
 read_wanted(int32 *sink_ids, int max)
 {
-	int n = 0;
+	OutboxRows rows = OutboxSelect("SELECT id FROM outbox_internal.sink WHERE desired_state OPERATOR(pg_catalog.=) 'running' ORDER BY id LIMIT $1",
+								   OUTBOX_ARGS(OUTBOX_INT4(max)));
 
-	if (SPI_execute("SELECT id FROM outbox_internal.sink WHERE desired_state OPERATOR(pg_catalog.=) 'running' ORDER BY id",
-					true, max) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox_internal.sink");
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool isnull;
-
-		sink_ids[n++] = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
-													1, &isnull));
-	}
-	return n;
+	for (uint64 i = 0; i < rows.n; i++)
+		sink_ids[i] = (int32) OutboxRowInt(&rows, i, 1, 0);
+	return (int) rows.n;
 }
 
 static void

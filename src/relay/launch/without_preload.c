@@ -13,7 +13,6 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "storage/procarray.h"
@@ -61,18 +60,12 @@ OutboxTrialStart(int32 sink_id, const char *sink_name)
 int
 OutboxTrialRelay(int32 sink_id)
 {
-	Oid types[] = {OIDOID, OIDOID};
-	Datum values[] = {ObjectIdGetDatum(OutboxRelationOid("sink")), ObjectIdGetDatum((Oid) sink_id)};
-	bool isnull;
+	OutboxRows rows = OutboxSelect("SELECT pid FROM pg_locks WHERE locktype = 'object' AND classid = $1 AND objid = $2"
+								   " AND objsubid = 0 AND mode = 'ExclusiveLock' AND granted"
+								   " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+								   OUTBOX_ARGS(OUTBOX_OID(OutboxRelationOid("sink")), OUTBOX_OID((Oid) sink_id)));
 
-	if (SPI_execute_with_args("SELECT pid FROM pg_locks WHERE locktype = 'object' AND classid = $1 AND objid = $2"
-							  " AND objsubid = 0 AND mode = 'ExclusiveLock' AND granted"
-							  " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-							  lengthof(types), types, values, NULL, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read pg_locks");
-	if (SPI_processed == 0)
-		return 0;
-	return DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	return rows.n == 0 ? 0 : (int) OutboxRowInt(&rows, 0, 1, 0);
 }
 
 /*

@@ -22,19 +22,18 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
-#include "utils/builtins.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "catalog/outbox_catalog.h"
 #include "relay/session/session.h"
+#include "util/util.h"
 
 /* Blocks without a row of a committed transaction that a probe passes over. */
 #define PROBE_BLOCKS 16
@@ -61,7 +60,7 @@ typedef struct Finding
 PG_FUNCTION_INFO_V1(outbox_oldest_pending);
 
 static void read_position(int32 sink_id, Position *position);
-static OutboxSnapshot *snapshot_column(int column);
+static OutboxSnapshot *snapshot_column(const OutboxRows *rows, int column);
 static Finding search_leaf(Oid relid, const Position *position);
 static BlockNumber find_boundary(Relation rel, BlockNumber nblocks, const Position *position);
 static Finding read_blocks(Relation rel, BlockNumber first, BlockNumber n, const Position *position);
@@ -79,27 +78,17 @@ outbox_oldest_pending(PG_FUNCTION_ARGS)
 		"SELECT l.relation::oid FROM outbox_internal.leaf l"
 		" JOIN outbox_internal.leaf_sink k ON k.leaf = l.leaf AND k.sink_id = $1"
 		" WHERE l.state <> 'empty' AND NOT k.passed ORDER BY l.opened_at, l.leaf";
-	Oid types[1] = {INT4OID};
-	Datum values[1] = {Int32GetDatum(PG_GETARG_INT32(0))};
 	OutboxOwnerScope scope;
 	Finding finding = {0};
 	Position position;
-	SPITupleTable *leaves;
-	uint64 n;
+	OutboxRows leaves;
 
 	OutboxOwnerBegin(&scope);
 	SPI_connect();
 	read_position(PG_GETARG_INT32(0), &position);
-	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox_internal.leaf");
-	leaves = SPI_tuptable;
-	n = SPI_processed;
-	for (uint64 i = 0; i < n && !finding.pending; i++)
-	{
-		bool isnull;
-
-		finding = search_leaf(DatumGetObjectId(SPI_getbinval(leaves->vals[i], leaves->tupdesc, 1, &isnull)), &position);
-	}
+	leaves = OutboxSelect(query, OUTBOX_ARGS(OUTBOX_INT4(PG_GETARG_INT32(0))));
+	for (uint64 i = 0; i < leaves.n && !finding.pending; i++)
+		finding = search_leaf((Oid) OutboxRowInt(&leaves, i, 1, InvalidOid), &position);
 	SPI_finish();
 	OutboxOwnerEnd(&scope);
 	if (!finding.pending)
@@ -117,25 +106,21 @@ read_position(int32 sink_id, Position *position)
 		" AND p.database_oid = (SELECT oid FROM pg_database WHERE datname = current_database())"
 		" AND p.system_identifier = (SELECT system_identifier FROM pg_control_system())"
 		" AND pg_snapshot_xmax(p.snap_last) <= pg_snapshot_xmax(pg_current_snapshot())";
-	Oid types[1] = {INT4OID};
-	Datum values[1] = {Int32GetDatum(sink_id)};
-	bool isnull;
+	OutboxRows rows = OutboxSelect(query, OUTBOX_ARGS(OUTBOX_INT4(sink_id)));
 
 	*position = (Position){0};
-	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox_internal.relay_progress");
-	if (SPI_processed == 0)
+	if (rows.n == 0)
 		return;
-	position->last = snapshot_column(1);
-	position->cur = snapshot_column(2);
-	position->cursor = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &isnull));
+	position->last = snapshot_column(&rows, 1);
+	position->cur = snapshot_column(&rows, 2);
+	position->cursor = OutboxRowInt(&rows, 0, 3, 0);
 }
 
 static OutboxSnapshot *
-snapshot_column(int column)
+snapshot_column(const OutboxRows *rows, int column)
 {
 	bool isnull;
-	Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
+	Datum value = OutboxRowDatum(rows, 0, column, &isnull);
 
 	return isnull ? NULL : OutboxSnapshotFromDatum(value);
 }

@@ -23,6 +23,7 @@
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "relay/read/read_private.h"
+#include "util/util.h"
 
 #define SLICE_LITERAL(text) ((OutboxSlice){.data = (text), .len = sizeof(text) - 1})
 
@@ -187,6 +188,16 @@ static OutboxSlice
 get_text_slice(OutboxChunk *chunk, Datum value, bool isnull)
 {
 	return to_utf8(chunk, get_slice(chunk, value, isnull));
+}
+
+/* The bytes of a column of type text that is not NULL, in SPI's memory. */
+OutboxSlice
+OutboxRowSlice(const OutboxRows *rows, uint64 row, int column)
+{
+	bool isnull;
+	text *value = DatumGetTextPP(OutboxRowDatum(rows, row, column, &isnull));
+
+	return (OutboxSlice){.data = VARDATA_ANY(value), .len = VARSIZE_ANY_EXHDR(value)};
 }
 
 /*

@@ -14,15 +14,13 @@
 #include "access/transam.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/xid8.h"
 
 #include "catalog/outbox_catalog.h"
 #include "relay/read/read_private.h"
 #include "relay/session/session.h"
-
-#define NPARAMS 14
+#include "util/util.h"
 
 /* What the timelines of former database systems add to ours. */
 static int64 timeline_base = 0;
@@ -31,10 +29,9 @@ static void go_back(const OutboxProgressRow *row);
 static void forget_start(const OutboxProgressRow *row);
 static void load_timeline_base(void);
 static bool read_row(OutboxProgressRow *row, OutboxProgress *progress, MemoryContext context);
-static const char *why_void(const OutboxProgress *progress);
-static bool upgraded(void);
-static OutboxSnapshot *get_snapshot(int column, MemoryContext context);
-static Datum get_value(int column, bool *isnull);
+static const char *why_void(const OutboxProgress *progress, const OutboxRows *rows);
+static bool upgraded(const OutboxRows *rows);
+static OutboxSnapshot *get_snapshot(const OutboxRows *rows, int column, MemoryContext context);
 static bool write_row(OutboxProgressRow *row, const char *query, const OutboxProgress *progress);
 
 /*
@@ -80,12 +77,8 @@ go_back(const OutboxProgressRow *row)
 		" rewind_to = NULL, leaves = '{}', leaf_uses = '{}', leaf_acked = '{}',"
 		" written_by = CASE WHEN written_by::xid = xmin THEN pg_current_xact_id() END"
 		" WHERE sink_id = $1 AND rewind_to IS NOT NULL";
-	Oid types[1] = {INT4OID};
-	Datum values[1] = {Int32GetDatum(row->sink_id)};
 
-	if (SPI_execute_with_args(query, 1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not write outbox_internal.relay_progress");
-	if (SPI_processed > 0)
+	if (OutboxRun(query, OUTBOX_ARGS(OUTBOX_INT4(row->sink_id))).n > 0)
 		ereport(LOG, (errmsg("sink %d goes back to publish a leaf again", row->sink_id)));
 }
 
@@ -93,12 +86,8 @@ go_back(const OutboxProgressRow *row)
 static void
 forget_start(const OutboxProgressRow *row)
 {
-	Oid types[1] = {INT4OID};
-	Datum values[1] = {Int32GetDatum(row->sink_id)};
-
-	if (SPI_execute_with_args("UPDATE outbox_internal.relay_progress SET start_snap = NULL WHERE sink_id = $1 AND start_snap IS NOT NULL",
-							  1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not write outbox_internal.relay_progress");
+	(void) OutboxRun("UPDATE outbox_internal.relay_progress SET start_snap = NULL WHERE sink_id = $1 AND start_snap IS NOT NULL",
+					 OUTBOX_ARGS(OUTBOX_INT4(row->sink_id)));
 }
 
 /*
@@ -112,13 +101,9 @@ load_timeline_base(void)
 	static const char query[] =
 		"SELECT coalesce(max(timeline_base + CASE WHEN system_identifier = $1 THEN 0 ELSE timeline END), 0)"
 		" FROM outbox_internal.relay_progress";
-	Oid types[1] = {INT8OID};
-	Datum values[1] = {Int64GetDatum((int64) GetSystemIdentifier())};
-	bool isnull;
+	OutboxRows rows = OutboxSelect(query, OUTBOX_ARGS(OUTBOX_INT8((int64) GetSystemIdentifier())));
 
-	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT || SPI_processed != 1)
-		elog(ERROR, "could not read outbox_internal.relay_progress");
-	timeline_base = DatumGetInt64(get_value(1, &isnull));
+	timeline_base = OutboxRowInt(&rows, 0, 1, 0);
 }
 
 /* The timeline that messages carry: grows with every promotion, and with pg_upgrade. Loaded with the position. */
@@ -136,31 +121,28 @@ read_row(OutboxProgressRow *row, OutboxProgress *progress, MemoryContext context
 		"SELECT ctid, snap_last, snap_cur, cursor, acked, seq_seen, system_identifier, database_oid,"
 		" leaves, leaf_uses, leaf_acked, written_by, xmin"
 		" FROM outbox_internal.relay_progress WHERE sink_id = $1";
-	Oid types[1] = {INT4OID};
-	Datum values[1] = {Int32GetDatum(row->sink_id)};
+	OutboxRows rows = OutboxSelect(query, OUTBOX_ARGS(OUTBOX_INT4(row->sink_id)));
 	const char *reason;
 	bool foreign;
 	bool isnull;
 
-	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox_internal.relay_progress");
-	if (SPI_processed == 0)
+	if (rows.n == 0)
 		return false;
 
-	row->tid = *(ItemPointer) DatumGetPointer(get_value(1, &isnull));
+	row->tid = *(ItemPointer) DatumGetPointer(OutboxRowDatum(&rows, 0, 1, &isnull));
 	row->known = true;
-	progress->last = get_snapshot(2, context);
-	progress->cur = get_snapshot(3, context);
-	progress->cursor = DatumGetInt64(get_value(4, &isnull));
-	progress->acked = (uint64) DatumGetInt64(get_value(5, &isnull));
-	progress->seq_seen = DatumGetInt64(get_value(6, &isnull));
+	progress->last = get_snapshot(&rows, 2, context);
+	progress->cur = get_snapshot(&rows, 3, context);
+	progress->cursor = OutboxRowInt(&rows, 0, 4, 0);
+	progress->acked = (uint64) OutboxRowInt(&rows, 0, 5, 0);
+	progress->seq_seen = OutboxRowInt(&rows, 0, 6, 0);
 	if (progress->cur == NULL)
 		progress->cursor = 0;
 
-	OutboxTallyFromArrays(&progress->tally, get_value(9, &isnull), get_value(10, &isnull), get_value(11, &isnull));
+	OutboxTallyFromArrays(&progress->tally, OutboxRowDatum(&rows, 0, 9, &isnull), OutboxRowDatum(&rows, 0, 10, &isnull), OutboxRowDatum(&rows, 0, 11, &isnull));
 
-	foreign = (uint64) DatumGetInt64(get_value(7, &isnull)) != GetSystemIdentifier();
-	reason = why_void(progress);
+	foreign = (uint64) OutboxRowInt(&rows, 0, 7, 0) != GetSystemIdentifier();
+	reason = why_void(progress, &rows);
 	if (reason != NULL)
 	{
 		ereport(LOG,
@@ -179,14 +161,13 @@ read_row(OutboxProgressRow *row, OutboxProgress *progress, MemoryContext context
 
 /* Why the position that was read cannot be meant for this copy of the data; NULL: it can. */
 static const char *
-why_void(const OutboxProgress *progress)
+why_void(const OutboxProgress *progress, const OutboxRows *rows)
 {
 	uint64 next = U64FromFullTransactionId(ReadNextFullTransactionId());
-	bool isnull;
 
-	if ((uint64) DatumGetInt64(get_value(7, &isnull)) != GetSystemIdentifier() && !upgraded())
+	if ((uint64) OutboxRowInt(rows, 0, 7, 0) != GetSystemIdentifier() && !upgraded(rows))
 		return "It was recorded by another database system.";
-	if (DatumGetObjectId(get_value(8, &isnull)) != MyDatabaseId)
+	if ((Oid) OutboxRowInt(rows, 0, 8, InvalidOid) != MyDatabaseId)
 		return "It was recorded in another database.";
 	if ((progress->last != NULL && progress->last->xmax > next) ||
 		(progress->cur != NULL && progress->cur->xmax > next))
@@ -202,29 +183,23 @@ why_void(const OutboxProgress *progress)
  * writes them by a transaction of its own, which the row does not name.
  */
 static bool
-upgraded(void)
+upgraded(const OutboxRows *rows)
 {
 	bool isnull;
-	Datum written_by = get_value(12, &isnull);
+	Datum written_by = OutboxRowDatum(rows, 0, 12, &isnull);
 	TransactionId xmin;
 
 	if (isnull)
 		return false;
-	xmin = DatumGetTransactionId(get_value(13, &isnull));
+	xmin = DatumGetTransactionId(OutboxRowDatum(rows, 0, 13, &isnull));
 	return XidFromFullTransactionId(DatumGetFullTransactionId(written_by)) == xmin;
 }
 
-static Datum
-get_value(int column, bool *isnull)
-{
-	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, isnull);
-}
-
 static OutboxSnapshot *
-get_snapshot(int column, MemoryContext context)
+get_snapshot(const OutboxRows *rows, int column, MemoryContext context)
 {
 	bool isnull;
-	Datum value = get_value(column, &isnull);
+	Datum value = OutboxRowDatum(rows, 0, column, &isnull);
 	MemoryContext old;
 	OutboxSnapshot *snapshot;
 
@@ -265,31 +240,16 @@ OutboxProgressSave(OutboxProgressRow *row, const OutboxProgress *progress)
 static bool
 write_row(OutboxProgressRow *row, const char *query, const OutboxProgress *progress)
 {
-	Oid types[NPARAMS] = {INT4OID, TIDOID, PG_SNAPSHOTOID, PG_SNAPSHOTOID, INT8OID,
-						  INT8OID, INT8OID, INT8OID, OIDOID, INT8OID,
-						  INT2ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, INT8OID};
-	Datum values[NPARAMS] = {
-		Int32GetDatum(row->sink_id), PointerGetDatum(&row->tid),
-		PointerGetDatum(progress->last), PointerGetDatum(progress->cur), Int64GetDatum(progress->cursor),
-		Int64GetDatum((int64) progress->acked), Int64GetDatum(progress->seq_seen),
-		Int64GetDatum((int64) GetSystemIdentifier()), ObjectIdGetDatum(MyDatabaseId),
-		Int64GetDatum((int64) GetWALInsertionTimeLine())};
-	char nulls[NPARAMS + 1] = "              ";
+	Datum leaves;
+	Datum uses;
+	Datum acked;
+	OutboxRows rows;
 	bool isnull;
 
-	OutboxTallyToArrays(&progress->tally, &values[10], &values[11], &values[12]);
-	values[13] = Int64GetDatum(timeline_base);
-
-	if (!row->known)
-		nulls[1] = 'n';
-	if (progress->last == NULL)
-		nulls[2] = 'n';
-	if (progress->cur == NULL)
-		nulls[3] = 'n';
-	if (SPI_execute_with_args(query, NPARAMS, types, values, nulls, false, 0) < 0)
-		elog(ERROR, "could not write outbox_internal.relay_progress");
-	row->known = SPI_processed == 1;
+	OutboxTallyToArrays(&progress->tally, &leaves, &uses, &acked);
+	rows = OutboxRun(query, OUTBOX_ARGS(OUTBOX_INT4(row->sink_id), {TIDOID, PointerGetDatum(&row->tid), !row->known}, {PG_SNAPSHOTOID, PointerGetDatum(progress->last), progress->last == NULL}, {PG_SNAPSHOTOID, PointerGetDatum(progress->cur), progress->cur == NULL}, OUTBOX_INT8(progress->cursor), OUTBOX_INT8((int64) progress->acked), OUTBOX_INT8(progress->seq_seen), OUTBOX_INT8((int64) GetSystemIdentifier()), OUTBOX_OID(MyDatabaseId), OUTBOX_INT8((int64) GetWALInsertionTimeLine()), OUTBOX_DATUM(INT2ARRAYOID, leaves), OUTBOX_DATUM(INT4ARRAYOID, uses), OUTBOX_DATUM(INT8ARRAYOID, acked), OUTBOX_INT8(timeline_base)));
+	row->known = rows.n == 1;
 	if (row->known)
-		row->tid = *(ItemPointer) DatumGetPointer(get_value(1, &isnull));
+		row->tid = *(ItemPointer) DatumGetPointer(OutboxRowDatum(&rows, 0, 1, &isnull));
 	return row->known;
 }

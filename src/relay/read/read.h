@@ -19,6 +19,7 @@
 #include "relay/session/session.h"
 #include "shared/outbox_shared.h"
 #include "sink/outbox_sink.h"
+#include "util/util.h"
 
 /* ----
  * arena.c: Memory for one chunk of messages: handed out in sequence, taken back whole, kept for the next chunk.
@@ -264,6 +265,7 @@ typedef struct OutboxChunk
 
 extern void OutboxChunkInit(OutboxChunk *chunk, MemoryContext context, int capacity);
 extern void OutboxChunkReset(OutboxChunk *chunk);
+extern OutboxSlice OutboxRowSlice(const OutboxRows *rows, uint64 row, int column);
 extern uint64 OutboxAggregateHash(OutboxSlice aggregate_type, OutboxSlice aggregate_id);
 extern void OutboxChunkAdd(OutboxChunk *chunk, OutboxSchemaCache *schemas, uint32 timeline,
 						   const OutboxEntry *entry, HeapTuple tuple, TupleDesc desc);

@@ -8,23 +8,21 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type_d.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
-#include "utils/builtins.h"
 
 #include "catalog/outbox_catalog.h"
 #include "relay/read/read_private.h"
+#include "util/util.h"
 
 static bool load_schema(OutboxSchemaCache *cache, OutboxCachedSchema *entry);
 static void load_registrations(OutboxSchemaCache *cache, OutboxCachedSchema *entry);
-static const char *get_text(uint64 row, int column);
+static const char *get_text(const OutboxRows *rows, uint64 row, int column);
 static OutboxRegistration *find_or_add(OutboxSchema *schema, const OutboxRegistration *wanted);
 static void add_unsaved(OutboxSchemaCache *cache, int32 schema_id, const OutboxRegistration *registration);
-static Datum text_datum(const char *utf8);
 
 void
 OutboxSchemaCacheInit(OutboxSchemaCache *cache, int32 sink_id, int64 forgotten, MemoryContext context)
@@ -67,28 +65,25 @@ load_schema(OutboxSchemaCache *cache, OutboxCachedSchema *entry)
 		"SELECT s.topic, s.ce_type, s.schema, s.fingerprint,"
 		" concat_ws('.', s.schema::json ->> 'namespace', s.schema::json ->> 'name')"
 		" FROM outbox_internal.event_schema s WHERE s.id = $1";
-	Oid types[1] = {INT4OID};
-	Datum values[1] = {Int32GetDatum(entry->id)};
 	OutboxOwnerScope scope;
+	OutboxRows rows;
 	bool found;
-	bool isnull;
 
 	OutboxOwnerBegin(&scope);
 	SPI_connect();
-	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox_internal.event_schema");
-	found = SPI_processed == 1;
+	rows = OutboxSelect(query, OUTBOX_ARGS(OUTBOX_INT4(entry->id)));
+	found = rows.n == 1;
 	if (found)
 	{
 		MemoryContext old = MemoryContextSwitchTo(cache->context);
 
-		entry->topic = get_text(0, 1);
+		entry->topic = get_text(&rows, 0, 1);
 		entry->topic_hash = hash_bytes_extended((const unsigned char *) entry->topic, strlen(entry->topic), 0);
-		entry->ce_type = get_text(0, 2);
+		entry->ce_type = get_text(&rows, 0, 2);
 		entry->schema.id = entry->id;
-		entry->schema.text = get_text(0, 3);
-		entry->schema.fingerprint = (uint64) DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 4, &isnull));
-		entry->schema.full_name = get_text(0, 5);
+		entry->schema.text = get_text(&rows, 0, 3);
+		entry->schema.fingerprint = (uint64) OutboxRowInt(&rows, 0, 4, 0);
+		entry->schema.full_name = get_text(&rows, 0, 5);
 		MemoryContextSwitchTo(old);
 		load_registrations(cache, entry);
 	}
@@ -105,38 +100,25 @@ load_registrations(OutboxSchemaCache *cache, OutboxCachedSchema *entry)
 {
 	static const char query[] =
 		"SELECT registry, subject, registered_id FROM outbox_internal.schema_registration WHERE sink_id = $1 AND schema_id = $2";
-	Oid types[2] = {INT4OID, INT4OID};
-	Datum values[2] = {Int32GetDatum(cache->sink_id), Int32GetDatum(entry->id)};
-	OutboxRegistration *registrations;
-	MemoryContext caller;
-	bool isnull;
+	OutboxRows rows = OutboxSelect(query, OUTBOX_ARGS(OUTBOX_INT4(cache->sink_id), OUTBOX_INT4(entry->id)));
+	MemoryContext caller = MemoryContextSwitchTo(cache->context);
+	OutboxRegistration *registrations = palloc(sizeof(OutboxRegistration) * Max(1, rows.n));
 
-	if (SPI_execute_with_args(query, 2, types, values, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox_internal.schema_registration");
-	caller = MemoryContextSwitchTo(cache->context);
-	registrations = palloc(sizeof(OutboxRegistration) * Max(1, SPI_processed));
-	for (uint64 i = 0; i < SPI_processed; i++)
+	for (uint64 i = 0; i < rows.n; i++)
 		registrations[i] = (OutboxRegistration){
-			.registry = get_text(i, 1),
-			.subject = get_text(i, 2),
-			.id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 3, &isnull))};
+			.registry = get_text(&rows, i, 1), .subject = get_text(&rows, i, 2), .id = (int32) OutboxRowInt(&rows, i, 3, 0)};
 	entry->schema.registrations = registrations;
-	entry->schema.nregistrations = (int) SPI_processed;
+	entry->schema.nregistrations = (int) rows.n;
 	MemoryContextSwitchTo(caller);
 }
 
 /* A column of a row, in UTF-8, in the current memory context. */
 static const char *
-get_text(uint64 row, int column)
+get_text(const OutboxRows *rows, uint64 row, int column)
 {
-	bool isnull;
-	Datum value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
-	char *string;
+	char *string = OutboxRowText(rows, row, column);
 
-	if (isnull)
-		return "";
-	string = TextDatumGetCString(value);
-	return pg_server_to_any(string, strlen(string), PG_UTF8);
+	return string == NULL ? "" : pg_server_to_any(string, strlen(string), PG_UTF8);
 }
 
 /* The sink reports an id that a registry assigned. */
@@ -203,26 +185,11 @@ OutboxSchemaSaveRegistrations(OutboxSchemaCache *cache)
 		" WHERE k.id = $1 AND s.id = $4 AND k.forgotten = $6"
 		" ON CONFLICT (sink_id, registry, subject, schema_id)"
 		" DO UPDATE SET registered_id = excluded.registered_id, registered_at = clock_timestamp()";
-	Oid types[6] = {INT4OID, TEXTOID, TEXTOID, INT4OID, INT4OID, INT8OID};
 
 	for (int i = 0; i < cache->nunsaved; i++)
 	{
 		const OutboxRegistration *registration = &cache->unsaved[i].registration;
-		Datum values[6] = {Int32GetDatum(cache->sink_id),
-						   text_datum(registration->registry),
-						   text_datum(registration->subject),
-						   Int32GetDatum(cache->unsaved[i].schema_id),
-						   Int32GetDatum(registration->id),
-						   Int64GetDatum(cache->forgotten)};
 
-		if (SPI_execute_with_args(query, 6, types, values, NULL, false, 0) != SPI_OK_INSERT)
-			elog(ERROR, "could not write outbox_internal.schema_registration");
+		(void) OutboxRun(query, OUTBOX_ARGS(OUTBOX_INT4(cache->sink_id), OUTBOX_UTF8(registration->registry), OUTBOX_UTF8(registration->subject), OUTBOX_INT4(cache->unsaved[i].schema_id), OUTBOX_INT4(registration->id), OUTBOX_INT8(cache->forgotten)));
 	}
-}
-
-/* From UTF-8, in which sinks speak. */
-static Datum
-text_datum(const char *utf8)
-{
-	return CStringGetTextDatum(pg_any_to_server(utf8, strlen(utf8), PG_UTF8));
 }

@@ -15,15 +15,14 @@
 #include "access/transam.h"
 #include "access/xlog.h"
 #include "catalog/pg_type_d.h"
-#include "executor/spi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "relay/replay/replay_private.h"
 #include "relay/session/session.h"
+#include "util/util.h"
 
 /* Columns of the query below. */
 enum
@@ -50,14 +49,11 @@ enum
 };
 
 static bool read_row(OutboxReplayRequest *request, MemoryContext context);
-static void read_columns(OutboxReplayRequest *request);
-static void read_excluded(OutboxReplayRequest *request);
-static bool is_foreign(const OutboxReplayRequest *request);
+static void read_columns(OutboxReplayRequest *request, const OutboxRows *row);
+static void read_excluded(OutboxReplayRequest *request, const OutboxRows *row);
+static bool is_foreign(const OutboxReplayRequest *request, const OutboxRows *row);
 static void close_foreign(int64 id);
-static Datum get_value(int column, bool *isnull);
-static int64 get_int64(int column, int64 missing);
-static char *get_text(int column);
-static OutboxSnapshot *get_snapshot(int column);
+static OutboxSnapshot *get_snapshot(const OutboxRows *row, int column);
 
 /*
  * Reads the request into the current memory context, in a transaction of its
@@ -88,53 +84,49 @@ read_row(OutboxReplayRequest *request, MemoryContext context)
 		" snap_last, snap_cur, snap_cursor, topic, rate, events, cursor, published, rejected,"
 		" system_identifier, database_oid, excluded"
 		" FROM outbox_internal.replay_request WHERE id = $1 AND state IN ('waiting', 'running')";
-	Oid types[1] = {INT8OID};
-	Datum values[1] = {Int64GetDatum(request->id)};
+	OutboxRows row = OutboxSelect(query, OUTBOX_ARGS(OUTBOX_INT8(request->id)));
 	MemoryContext old;
 
-	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox_internal.replay_request");
-	if (SPI_processed == 0)
+	if (row.n == 0)
 		return false;
 	old = MemoryContextSwitchTo(context);
-	read_columns(request);
+	read_columns(request, &row);
 	MemoryContextSwitchTo(old);
-	if (!is_foreign(request))
+	if (!is_foreign(request, &row))
 		return true;
 	close_foreign(request->id);
 	return false;
 }
 
 static void
-read_columns(OutboxReplayRequest *request)
+read_columns(OutboxReplayRequest *request, const OutboxRows *row)
 {
-	char *topic = get_text(REQUEST_TOPIC);
-	bool isnull;
+	char *topic = OutboxRowText(row, 0, REQUEST_TOPIC);
 
-	request->from_time = get_int64(REQUEST_FROM_TIME, DT_NOBEGIN);
-	request->to_time = get_int64(REQUEST_TO_TIME, DT_NOEND);
-	request->from_seq = get_int64(REQUEST_FROM_SEQ, 0);
-	request->to_seq = get_int64(REQUEST_TO_SEQ, PG_INT64_MAX);
-	request->event_type = get_text(REQUEST_EVENT_TYPE);
-	request->aggregate_type = get_text(REQUEST_AGGREGATE_TYPE);
-	request->message_key = get_text(REQUEST_MESSAGE_KEY);
-	request->last = get_snapshot(REQUEST_SNAP_LAST);
-	request->cur = get_snapshot(REQUEST_SNAP_CUR);
-	request->cur_cursor = get_int64(REQUEST_SNAP_CURSOR, 0);
+	request->from_time = OutboxRowInt(row, 0, REQUEST_FROM_TIME, DT_NOBEGIN);
+	request->to_time = OutboxRowInt(row, 0, REQUEST_TO_TIME, DT_NOEND);
+	request->from_seq = OutboxRowInt(row, 0, REQUEST_FROM_SEQ, 0);
+	request->to_seq = OutboxRowInt(row, 0, REQUEST_TO_SEQ, PG_INT64_MAX);
+	request->event_type = OutboxRowText(row, 0, REQUEST_EVENT_TYPE);
+	request->aggregate_type = OutboxRowText(row, 0, REQUEST_AGGREGATE_TYPE);
+	request->message_key = OutboxRowText(row, 0, REQUEST_MESSAGE_KEY);
+	request->last = get_snapshot(row, REQUEST_SNAP_LAST);
+	request->cur = get_snapshot(row, REQUEST_SNAP_CUR);
+	request->cur_cursor = OutboxRowInt(row, 0, REQUEST_SNAP_CURSOR, 0);
 	request->topic = topic != NULL ? pg_server_to_any(topic, strlen(topic), PG_UTF8) : NULL;
-	request->rate = DatumGetInt32(get_value(REQUEST_RATE, &isnull));
-	request->events = get_int64(REQUEST_EVENTS, 0);
-	request->cursor = get_int64(REQUEST_CURSOR, 0);
-	request->published = get_int64(REQUEST_PUBLISHED, 0);
-	request->rejected = get_int64(REQUEST_REJECTED, 0);
-	read_excluded(request);
+	request->rate = (int32) OutboxRowInt(row, 0, REQUEST_RATE, 0);
+	request->events = OutboxRowInt(row, 0, REQUEST_EVENTS, 0);
+	request->cursor = OutboxRowInt(row, 0, REQUEST_CURSOR, 0);
+	request->published = OutboxRowInt(row, 0, REQUEST_PUBLISHED, 0);
+	request->rejected = OutboxRowInt(row, 0, REQUEST_REJECTED, 0);
+	read_excluded(request, row);
 }
 
 static void
-read_excluded(OutboxReplayRequest *request)
+read_excluded(OutboxReplayRequest *request, const OutboxRows *row)
 {
 	bool isnull;
-	ArrayType *array = DatumGetArrayTypeP(get_value(REQUEST_EXCLUDED, &isnull));
+	ArrayType *array = DatumGetArrayTypeP(OutboxRowDatum(row, 0, REQUEST_EXCLUDED, &isnull));
 	Datum *values;
 
 	deconstruct_array(array, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &values, NULL, &request->nexcluded);
@@ -167,13 +159,12 @@ OutboxReplayExcludes(const OutboxReplayRequest *request, int64 seq)
 
 /* Asked for in a database that this one is a copy of, or in a future that a failover has lost? */
 static bool
-is_foreign(const OutboxReplayRequest *request)
+is_foreign(const OutboxReplayRequest *request, const OutboxRows *row)
 {
 	uint64 next = U64FromFullTransactionId(ReadNextFullTransactionId());
-	bool isnull;
 
-	return (uint64) get_int64(REQUEST_SYSTEM_IDENTIFIER, 0) != GetSystemIdentifier() ||
-		DatumGetObjectId(get_value(REQUEST_DATABASE_OID, &isnull)) != MyDatabaseId ||
+	return (uint64) OutboxRowInt(row, 0, REQUEST_SYSTEM_IDENTIFIER, 0) != GetSystemIdentifier() ||
+		(Oid) OutboxRowInt(row, 0, REQUEST_DATABASE_OID, InvalidOid) != MyDatabaseId ||
 		(request->last != NULL && request->last->xmax > next) ||
 		(request->cur != NULL && request->cur->xmax > next);
 }
@@ -184,43 +175,15 @@ close_foreign(int64 id)
 	static const char query[] =
 		"UPDATE outbox_internal.replay_request SET state = 'cancelled', finished_at = clock_timestamp(),"
 		" error = 'It was asked for in another copy of the data.' WHERE id = $1";
-	Oid types[1] = {INT8OID};
-	Datum values[1] = {Int64GetDatum(id)};
 
-	if (SPI_execute_with_args(query, 1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not write outbox_internal.replay_request");
-}
-
-static Datum
-get_value(int column, bool *isnull)
-{
-	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, isnull);
-}
-
-/* Of a bigint or timestamptz. */
-static int64
-get_int64(int column, int64 missing)
-{
-	bool isnull;
-	Datum value = get_value(column, &isnull);
-
-	return isnull ? missing : DatumGetInt64(value);
-}
-
-static char *
-get_text(int column)
-{
-	bool isnull;
-	Datum value = get_value(column, &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
+	(void) OutboxRun(query, OUTBOX_ARGS(OUTBOX_INT8(id)));
 }
 
 static OutboxSnapshot *
-get_snapshot(int column)
+get_snapshot(const OutboxRows *row, int column)
 {
 	bool isnull;
-	Datum value = get_value(column, &isnull);
+	Datum value = OutboxRowDatum(row, 0, column, &isnull);
 
 	return isnull ? NULL : OutboxSnapshotFromDatum(value);
 }
@@ -240,20 +203,13 @@ OutboxReplayRequestSave(const OutboxReplayRequest *request, bool finished, const
 		" state = CASE WHEN r.state NOT IN ('waiting', 'running') THEN r.state WHEN $6 THEN 'done' ELSE 'running' END,"
 		" finished_at = CASE WHEN r.state IN ('waiting', 'running') AND $6 THEN clock_timestamp() ELSE r.finished_at END"
 		" WHERE r.id = $1 RETURNING r.state IN ('running', 'done')";
-	Oid types[6] = {INT8OID, INT8OID, INT8OID, INT8OID, TEXTOID, BOOLOID};
-	Datum values[6] = {Int64GetDatum(request->id), Int64GetDatum(request->cursor),
-					   Int64GetDatum(request->published), Int64GetDatum(request->rejected),
-					   (Datum) 0, BoolGetDatum(finished)};
 	OutboxOwnerScope scope;
-	bool isnull;
+	OutboxRows row;
 	bool goes_on;
 
 	OutboxSessionBeginQuery(&scope);
-	if (error != NULL)
-		values[4] = CStringGetTextDatum(error);
-	if (SPI_execute_with_args(query, 6, types, values, error != NULL ? NULL : "    n ", false, 0) != SPI_OK_UPDATE_RETURNING)
-		elog(ERROR, "could not write outbox_internal.replay_request");
-	goes_on = SPI_processed == 1 && DatumGetBool(get_value(1, &isnull));
+	row = OutboxRun(query, OUTBOX_ARGS(OUTBOX_INT8(request->id), OUTBOX_INT8(request->cursor), OUTBOX_INT8(request->published), OUTBOX_INT8(request->rejected), OUTBOX_TEXT(error), OUTBOX_BOOL(finished)));
+	goes_on = row.n == 1 && OutboxRowBool(&row, 0, 1);
 	OutboxSessionEndQuery(&scope);
 	return goes_on;
 }

@@ -19,12 +19,12 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "catalog/outbox_catalog.h"
 #include "relay/api/api.h"
 #include "shared/outbox_shared.h"
+#include "util/util.h"
 
 PG_FUNCTION_INFO_V1(outbox_replay);
 PG_FUNCTION_INFO_V1(outbox_cancel_replay);
@@ -133,19 +133,14 @@ check_order(FunctionCallInfo fcinfo)
 static void
 check_event_type(FunctionCallInfo fcinfo)
 {
-	Oid types[] = {TEXTOID};
-	Datum values[1];
+	char *type = OutboxTextArg(fcinfo, ARG_EVENT_TYPE);
 
-	if (PG_ARGISNULL(ARG_EVENT_TYPE))
+	if (type == NULL)
 		return;
-	values[0] = PG_GETARG_DATUM(ARG_EVENT_TYPE);
-	if (SPI_execute_with_args("SELECT FROM outbox_internal.event_schema WHERE event_type = $1 LIMIT 1",
-							  1, types, values, NULL, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox_internal.event_schema");
-	if (SPI_processed == 0)
+	if (OutboxSelect("SELECT FROM outbox_internal.event_schema WHERE event_type = $1 LIMIT 1", OUTBOX_ARGS(OUTBOX_TEXT(type))).n == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("there are no events of type \"%s\"", TextDatumGetCString(values[0])),
+				 errmsg("there are no events of type \"%s\"", type),
 				 errhint("SELECT DISTINCT event_type FROM outbox.event_schemas lists the types that there were.")));
 }
 
@@ -182,37 +177,30 @@ ask(FunctionCallInfo fcinfo, int32 sink_id, Datum *result, bool *nulls)
 		" SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, p.snap_last, p.snap_cur, p.cursor, n.excluded, n.events, $11, $12"
 		" FROM n, p WHERE n.events > 0 RETURNING id)"
 		" SELECT r.id, events, first_at, last_at FROM n LEFT JOIN r ON true";
-	Oid types[NPARAMS] = {INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID,
-						  INT8OID, INT8OID, TEXTOID, INT4OID, INT8OID, OIDOID};
+	static const Oid types[] = {INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID,
+								INT8OID, INT8OID, TEXTOID, INT4OID};
 	bool dry_run = !PG_ARGISNULL(ARG_DRY_RUN) && PG_GETARG_BOOL(ARG_DRY_RUN);
-	Datum values[NPARAMS];
-	char missing[NPARAMS + 1] = "            ";
+	OutboxArg args[NPARAMS];
+	OutboxRows rows;
 
 	for (int i = ARG_FROM_TIME; i <= ARG_RATE; i++)
-	{
-		values[i] = PG_GETARG_DATUM(i);
-		missing[i] = PG_ARGISNULL(i) ? 'n' : ' ';
-	}
-	values[ARG_SINK] = Int32GetDatum(sink_id);
+		args[i] = (OutboxArg){types[i], PG_GETARG_DATUM(i), PG_ARGISNULL(i)};
+	args[ARG_SINK] = OUTBOX_INT4(sink_id);
 	if (PG_ARGISNULL(ARG_RATE))
-		values[ARG_RATE] = Int32GetDatum(DEFAULT_RATE);
-	missing[ARG_RATE] = ' ';
-	values[PARAM_SYSTEM_IDENTIFIER] = Int64GetDatum((int64) GetSystemIdentifier());
-	values[PARAM_DATABASE_OID] = ObjectIdGetDatum(MyDatabaseId);
-	if (SPI_execute_with_args(psprintf("%s%s", matching, dry_run ? count : insert), NPARAMS, types, values, missing, false, 1) != SPI_OK_SELECT ||
-		SPI_processed != 1)
-		elog(ERROR, "could not count the events of a replay");
+		args[ARG_RATE] = OUTBOX_INT4(DEFAULT_RATE);
+	args[PARAM_SYSTEM_IDENTIFIER] = OUTBOX_INT8((int64) GetSystemIdentifier());
+	args[PARAM_DATABASE_OID] = OUTBOX_OID(MyDatabaseId);
+	rows = OutboxRun(psprintf("%s%s", matching, dry_run ? count : insert), NPARAMS, args);
 	for (int i = 0; i < RESULT_COLUMNS; i++)
-		result[i] = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &nulls[i]);
+		result[i] = OutboxRowDatum(&rows, 0, i + 1, &nulls[i]);
 }
 
 /* Rows of replays that ended long ago. Within SPI. */
 static void
 forget_finished(void)
 {
-	if (SPI_execute("DELETE FROM outbox_internal.replay_request WHERE finished_at < clock_timestamp() - interval '" FINISHED_DAYS " days'",
-					false, 0) != SPI_OK_DELETE)
-		elog(ERROR, "could not remove finished replays");
+	(void) OutboxRun("DELETE FROM outbox_internal.replay_request WHERE finished_at < clock_timestamp() - interval '" FINISHED_DAYS " days'",
+					 OUTBOX_NO_ARGS);
 }
 
 /*
@@ -222,33 +210,29 @@ forget_finished(void)
 Datum
 outbox_cancel_replay(PG_FUNCTION_ARGS)
 {
-	Oid types[] = {INT8OID};
-	Datum values[1];
 	OutboxOwnerScope scope;
+	OutboxRows rows;
 	char *state;
 
 	OutboxRequireArg(fcinfo, 0, "request");
 	OutboxApiBegin(&scope);
 	SPI_connect();
-	values[0] = PG_GETARG_DATUM(0);
-	if (SPI_execute_with_args("SELECT state FROM outbox_internal.replay_request WHERE id = $1 FOR UPDATE",
-							  1, types, values, NULL, false, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox_internal.replay_request");
-	if (SPI_processed == 0)
+	rows = OutboxRun("SELECT state FROM outbox_internal.replay_request WHERE id = $1 FOR UPDATE",
+					 OUTBOX_ARGS(OUTBOX_INT8(PG_GETARG_INT64(0))));
+	if (rows.n == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("replay %lld does not exist", (long long) PG_GETARG_INT64(0)),
 				 errhint("SELECT * FROM outbox.replays lists the replays.")));
-	state = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	state = OutboxRowText(&rows, 0, 1);
 	if (strcmp(state, "waiting") != 0 && strcmp(state, "running") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("replay %lld cannot be cancelled", (long long) PG_GETARG_INT64(0)),
 				 errdetail("Its state is \"%s\".", state),
 				 errhint("Only a replay that is waiting or running can be cancelled.")));
-	if (SPI_execute_with_args("UPDATE outbox_internal.replay_request SET state = 'cancelled', finished_at = clock_timestamp() WHERE id = $1",
-							  1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not write outbox_internal.replay_request");
+	(void) OutboxRun("UPDATE outbox_internal.replay_request SET state = 'cancelled', finished_at = clock_timestamp() WHERE id = $1",
+					 OUTBOX_ARGS(OUTBOX_INT8(PG_GETARG_INT64(0))));
 	SPI_finish();
 	OutboxOwnerEnd(&scope);
 	OutboxWakeRelaysAtCommit();

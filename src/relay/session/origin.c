@@ -21,12 +21,11 @@
 
 #include "access/xlog.h"
 #include "catalog/pg_type_d.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
 
 #include "guc.h"
 #include "relay/session/session_private.h"
+#include "util/util.h"
 
 static void claim_origin(void);
 static char *read_name(MemoryContext context);
@@ -59,18 +58,16 @@ claim_origin(void)
 		"  AND (o.site IS NULL OR o.site = $3) THEN o.database ELSE excluded.database END,"
 		" system_identifier = excluded.system_identifier, database_oid = excluded.database_oid,"
 		" site = excluded.site, written_by = excluded.written_by";
-	Oid types[3] = {INT8OID, OIDOID, TEXTOID};
-	Datum values[3] = {Int64GetDatum((int64) GetSystemIdentifier()), ObjectIdGetDatum(MyDatabaseId),
-					   CStringGetTextDatum(outbox_site)};
 
-	if (SPI_execute_with_args(query, 3, types, values, NULL, false, 0) != SPI_OK_INSERT)
-		elog(ERROR, "could not write outbox_internal.origin");
+	(void) OutboxRun(query, OUTBOX_ARGS(OUTBOX_INT8((int64) GetSystemIdentifier()), OUTBOX_OID(MyDatabaseId), OUTBOX_TEXT(outbox_site)));
 }
 
 static char *
 read_name(MemoryContext context)
 {
-	if (SPI_execute("SELECT database FROM outbox_internal.origin", false, 1) != SPI_OK_SELECT || SPI_processed != 1)
-		elog(ERROR, "could not read outbox_internal.origin");
-	return MemoryContextStrdup(context, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+	OutboxRows rows = OutboxRun("SELECT database FROM outbox_internal.origin", OUTBOX_NO_ARGS);
+
+	if (rows.n != 1)
+		elog(ERROR, "outbox_internal.origin has " UINT64_FORMAT " rows", rows.n);
+	return MemoryContextStrdup(context, OutboxRowText(&rows, 0, 1));
 }

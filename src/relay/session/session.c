@@ -282,8 +282,7 @@ void
 OutboxSessionEnterQuery(OutboxOwnerScope *scope)
 {
 	/* a lost position is only a repetition */
-	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_LOCAL, true, 0, false);
+	OutboxSetInTransaction("synchronous_commit", "off");
 	PushActiveSnapshot(GetTransactionSnapshot());
 	OutboxOwnerBegin(scope);
 	SPI_connect();

@@ -14,22 +14,21 @@
 
 #include "access/xlog.h"
 #include "catalog/pg_type_d.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "catalog/outbox_catalog.h"
 #include "guc.h"
 #include "relay/session/session_private.h"
+#include "util/util.h"
 
 static OutboxSinkWish read_row(OutboxSinkRow *row);
+static Jsonb *copy_jsonb(const Jsonb *json);
 static bool same_target(const OutboxSinkRow *row, const char *name, const char *library, const Jsonb *options, OutboxOnReject on_reject);
 static OutboxOnReject parse_on_reject(const char *text);
-static void check_copy(OutboxSinkRow *row);
-static void claim_copy(const OutboxSinkRow *row);
-static Datum get_value(int column, bool *isnull);
+static void check_copy(OutboxSinkRow *row, const OutboxRows *rows);
+static void claim_copy(const OutboxSinkRow *row, const OutboxRows *rows);
 
 void
 OutboxSinkRowInit(OutboxSinkRow *row, int32 id, MemoryContext context)
@@ -73,8 +72,7 @@ read_row(OutboxSinkRow *row)
 		" EXISTS (SELECT FROM outbox_internal.relay_progress WHERE sink_id = $1 AND rewind_to IS NOT NULL),"
 		" on_reject, resolved, forgotten"
 		" FROM outbox_internal.sink WHERE id = $1";
-	Oid types[1] = {INT4OID};
-	Datum values[1] = {Int32GetDatum(row->id)};
+	OutboxRows rows = OutboxSelect(query, OUTBOX_ARGS(OUTBOX_INT4(row->id)));
 	bool isnull;
 	bool changed;
 	char *name;
@@ -84,39 +82,40 @@ read_row(OutboxSinkRow *row)
 	int64 forgotten;
 	MemoryContext old;
 
-	if (SPI_execute_with_args(query, 1, types, values, NULL, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox_internal.sink");
-	if (SPI_processed == 0 || !DatumGetBool(get_value(4, &isnull)))
+	if (rows.n == 0 || !OutboxRowBool(&rows, 0, 4))
 		return OUTBOX_SINK_STOP;
 
-	name = TextDatumGetCString(get_value(1, &isnull));
-	library = TextDatumGetCString(get_value(2, &isnull));
-	options = DatumGetJsonbP(get_value(3, &isnull));
-	on_reject = parse_on_reject(TextDatumGetCString(get_value(10, &isnull)));
-	forgotten = DatumGetInt64(get_value(12, &isnull));
+	name = OutboxRowText(&rows, 0, 1);
+	library = OutboxRowText(&rows, 0, 2);
+	options = DatumGetJsonbP(OutboxRowDatum(&rows, 0, 3, &isnull));
+	on_reject = parse_on_reject(OutboxRowText(&rows, 0, 10));
+	forgotten = OutboxRowInt(&rows, 0, 12, 0);
 	/* asked to go back, or to ask the registry: the way to do that is to start over */
-	changed = row->loaded && (!same_target(row, name, library, options, on_reject) || forgotten != row->forgotten || DatumGetBool(get_value(9, &isnull)));
+	changed = row->loaded && (!same_target(row, name, library, options, on_reject) || forgotten != row->forgotten || OutboxRowBool(&rows, 0, 9));
 
 	MemoryContextReset(row->context);
 	old = MemoryContextSwitchTo(row->context);
 	row->name = pstrdup(name);
 	row->library = pstrdup(library);
-	row->options = palloc(VARSIZE(options));
-	memcpy(row->options, options, VARSIZE(options));
-	row->replay_id = DatumGetInt64(get_value(8, &isnull));
-	if (isnull)
-		row->replay_id = 0;
+	row->options = copy_jsonb(options);
+	row->replay_id = OutboxRowInt(&rows, 0, 8, 0);
 	row->on_reject = on_reject;
 	row->forgotten = forgotten;
-	row->resolved = DatumGetInt64(get_value(11, &isnull));
+	row->resolved = OutboxRowInt(&rows, 0, 11, 0);
 	row->copy_error = NULL;
 	row->copy_hint = NULL;
-	check_copy(row);
+	check_copy(row, &rows);
 	MemoryContextSwitchTo(old);
 	row->loaded = true;
 	if (row->copy_error == NULL)
-		claim_copy(row);
+		claim_copy(row, &rows);
 	return changed ? OUTBOX_SINK_CHANGED : OUTBOX_SINK_RUN;
+}
+
+static Jsonb *
+copy_jsonb(const Jsonb *json)
+{
+	return memcpy(palloc(VARSIZE(json)), json, VARSIZE(json));
 }
 
 static bool
@@ -136,33 +135,24 @@ parse_on_reject(const char *text)
 	return strcmp(text, "stop") == 0 ? OUTBOX_ON_REJECT_STOP : OUTBOX_ON_REJECT_BLOCK_KEY;
 }
 
-static Datum
-get_value(int column, bool *isnull)
-{
-	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, isnull);
-}
-
 /* Is this the copy of the data that the sink was started from? Marks that are NULL are not set yet. */
 static void
-check_copy(OutboxSinkRow *row)
+check_copy(OutboxSinkRow *row, const OutboxRows *rows)
 {
-	bool no_system;
-	bool no_database;
-	bool no_site;
-	uint64 system_identifier = (uint64) DatumGetInt64(get_value(5, &no_system));
-	Oid database = DatumGetObjectId(get_value(6, &no_database));
-	Datum site = get_value(7, &no_site);
+	uint64 system_identifier = (uint64) OutboxRowInt(rows, 0, 5, (int64) GetSystemIdentifier());
+	Oid database = (Oid) OutboxRowInt(rows, 0, 6, MyDatabaseId);
+	const char *site = OutboxRowText(rows, 0, 7);
 
-	if (!no_system && system_identifier != GetSystemIdentifier())
+	if (system_identifier != GetSystemIdentifier())
 		row->copy_error = psprintf("sink \"%s\" was started in another database system (%llu, this one is %llu)",
 								   row->name, (unsigned long long) system_identifier,
 								   (unsigned long long) GetSystemIdentifier());
-	else if (!no_database && database != MyDatabaseId)
+	else if (database != MyDatabaseId)
 		row->copy_error = psprintf("sink \"%s\" was started in another database (with the object id %u, this one has %u)",
 								   row->name, database, MyDatabaseId);
-	else if (!no_site && strcmp(TextDatumGetCString(site), outbox_site) != 0)
+	else if (site != NULL && strcmp(site, outbox_site) != 0)
 		row->copy_error = psprintf("sink \"%s\" was started at site \"%s\", but outbox.site is \"%s\"",
-								   row->name, TextDatumGetCString(site), outbox_site);
+								   row->name, site, outbox_site);
 	if (row->copy_error != NULL)
 		row->copy_hint = psprintf("This looks like a copy of the data. If it shall publish, confirm it: SELECT outbox.start_relay('%s');",
 								  row->name);
@@ -170,25 +160,21 @@ check_copy(OutboxSinkRow *row)
 
 /* The first start marks the row; a site that is named later is added. */
 static void
-claim_copy(const OutboxSinkRow *row)
+claim_copy(const OutboxSinkRow *row, const OutboxRows *rows)
 {
 	static const char query[] =
 		"UPDATE outbox_internal.sink SET system_identifier = $2, database_oid = $3, site = nullif($4, '')"
 		" WHERE id = $1 AND (system_identifier IS NULL OR database_oid IS NULL OR site IS DISTINCT FROM nullif($4, ''))";
-	Oid types[4] = {INT4OID, INT8OID, OIDOID, TEXTOID};
-	Datum values[4] = {Int32GetDatum(row->id), Int64GetDatum((int64) GetSystemIdentifier()),
-					   ObjectIdGetDatum(MyDatabaseId), CStringGetTextDatum(outbox_site)};
 	bool no_system;
 	bool no_database;
 	bool no_site;
 
-	(void) get_value(5, &no_system);
-	(void) get_value(6, &no_database);
-	(void) get_value(7, &no_site);
+	(void) OutboxRowDatum(rows, 0, 5, &no_system);
+	(void) OutboxRowDatum(rows, 0, 6, &no_database);
+	(void) OutboxRowDatum(rows, 0, 7, &no_site);
 	if (!no_system && !no_database && (!no_site || outbox_site[0] == '\0'))
 		return;
-	if (SPI_execute_with_args(query, 4, types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not write outbox_internal.sink");
+	(void) OutboxRun(query, OUTBOX_ARGS(OUTBOX_INT4(row->id), OUTBOX_INT8((int64) GetSystemIdentifier()), OUTBOX_OID(MyDatabaseId), OUTBOX_TEXT(outbox_site)));
 }
 
 /*

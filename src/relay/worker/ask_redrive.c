@@ -13,7 +13,6 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "nodes/makefuncs.h"
 #include "parser/parse_func.h"
 #include "utils/timestamp.h"
@@ -21,6 +20,7 @@
 #include "catalog/outbox_catalog.h"
 #include "relay/session/session.h"
 #include "relay/worker/worker_private.h"
+#include "util/util.h"
 
 #define LATE_INTERVAL_MS 1000
 
@@ -73,11 +73,7 @@ is_installed(void)
 static int64
 redrive_late(void)
 {
-	Oid types[] = {INT4OID};
-	Datum values[] = {Int32GetDatum(LATE_ROWS)};
-	bool isnull;
+	OutboxRows rows = OutboxRun("SELECT outbox_internal.redrive_late($1)", OUTBOX_ARGS(OUTBOX_INT4(LATE_ROWS)));
 
-	if (SPI_execute_with_args("SELECT outbox_internal.redrive_late($1)", lengthof(types), types, values, NULL, false, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not take up late dead letters");
-	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	return OutboxRowInt(&rows, 0, 1, 0);
 }

@@ -19,13 +19,13 @@
 #include "pgstat.h"
 #include "storage/lwlock.h"
 #include "tcop/tcopprot.h"
-#include "utils/guc.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #include "compat.h"
 #include "relay/session/session.h"
 #include "relay/worker/worker_private.h"
+#include "util/util.h"
 
 #define RETRY_FIRST_MS 1000
 #define RETRY_LONGEST_MS 60000
@@ -72,7 +72,7 @@ void
 OutboxChoreBegin(OutboxOwnerScope *scope)
 {
 	OutboxSessionBeginQuery(scope);
-	(void) set_config_option("lock_timeout", LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	OutboxSetInTransaction("lock_timeout", LOCK_TIMEOUT);
 }
 
 static bool

@@ -12,13 +12,12 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "utils/timestamp.h"
 
 #include "guc.h"
 #include "relay/session/session.h"
 #include "relay/worker/worker_private.h"
+#include "util/util.h"
 
 /* How often, and how many at a time: the relay has better things to do. */
 #define PURGE_INTERVAL_MS (10 * 60 * 1000)
@@ -57,9 +56,6 @@ purge(void)
 		" (SELECT id FROM outbox_internal.dead_letter_entry WHERE state <> 'open'"
 		" AND resolved_at < clock_timestamp() - make_interval(secs => $1)"
 		" LIMIT $2 FOR UPDATE SKIP LOCKED)";
-	Oid types[] = {FLOAT8OID, INT4OID};
-	Datum values[] = {Float8GetDatum(outbox_dead_letter_retention), Int32GetDatum(PURGE_ROWS)};
 
-	if (SPI_execute_with_args(query, lengthof(types), types, values, NULL, false, 0) != SPI_OK_DELETE)
-		elog(ERROR, "could not remove resolved dead letters");
+	(void) OutboxRun(query, OUTBOX_ARGS(OUTBOX_FLOAT8(outbox_dead_letter_retention), OUTBOX_INT4(PURGE_ROWS)));
 }

@@ -23,7 +23,6 @@
 #include "catalog/pg_type_d.h"
 #include "executor/spi.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
@@ -32,6 +31,7 @@
 #include "compat.h"
 #include "relay/session/session.h"
 #include "relay/worker/worker_private.h"
+#include "util/util.h"
 
 #define FETCH_ROWS 500
 #define CHUNK_MESSAGES (2 * FETCH_ROWS)
@@ -49,10 +49,9 @@
 
 static bool start_pass(OutboxRelay *relay);
 static void fetch(OutboxRelay *relay);
-static bool consider(OutboxRelay *relay, HeapTuple row, TupleDesc desc, uint64 next_xid);
-static void add_row(OutboxRelay *relay, HeapTuple row, TupleDesc desc, int64 seq, OutboxRoute *probe);
+static bool consider(OutboxRelay *relay, const OutboxRows *rows, uint64 i, uint64 next_xid);
+static void add_row(OutboxRelay *relay, const OutboxRows *rows, uint64 i, int64 seq, OutboxRoute *probe);
 static bool is_passed(const OutboxRelay *relay, uint64 xid, int64 seq, uint64 next_xid);
-static OutboxSlice get_slice(HeapTuple row, TupleDesc desc, int column);
 static void hand_over(OutboxRelay *relay);
 static bool lacks_first(const OutboxRelease *release);
 static void stay(OutboxRelay *relay, OutboxReleaseItem *item);
@@ -141,40 +140,31 @@ fetch(OutboxRelay *relay)
 		" aggregate_type, message_key, event_type, payload, tracingspancontext, headers, state"
 		" FROM outbox_internal.held_event WHERE sink_id = $1 AND seq > $2 AND state <> 'rejected' ORDER BY seq LIMIT $3";
 	OutboxRelease *release = &relay->release;
-	Oid types[] = {INT4OID, INT8OID, INT4OID, INT4OID};
-	Datum values[] = {Int32GetDatum(relay->row.id), Int64GetDatum(release->cursor), Int32GetDatum(FETCH_ROWS),
-					  Int32GetDatum(OUTBOX_EVENT_REDRIVEN)};
 	uint64 next_xid = U64FromFullTransactionId(ReadNextFullTransactionId());
 	OutboxOwnerScope scope;
-	SPITupleTable *rows;
-	uint64 n;
+	OutboxRows rows;
 	uint64 i = 0;
 
 	OutboxSessionBeginQuery(&scope);
 	OutboxHoldWalkByKey();
-	if (SPI_execute_with_args(query, lengthof(types), types, values, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read outbox_internal.held_event");
-	n = SPI_processed;
-	rows = SPI_tuptable;
-	while (i < n && consider(relay, rows->vals[i], rows->tupdesc, next_xid))
+	rows = OutboxSelect(query, OUTBOX_ARGS(OUTBOX_INT4(relay->row.id), OUTBOX_INT8(release->cursor), OUTBOX_INT4(FETCH_ROWS), OUTBOX_INT4(OUTBOX_EVENT_REDRIVEN)));
+	while (i < rows.n && consider(relay, &rows, i, next_xid))
 		i++;
-	release->complete = i == n && n < FETCH_ROWS;
+	release->complete = i == rows.n && rows.n < FETCH_ROWS;
 	OutboxSessionEndQuery(&scope);
 }
 
 /* False: the chunk has no room for it. */
 static bool
-consider(OutboxRelay *relay, HeapTuple row, TupleDesc desc, uint64 next_xid)
+consider(OutboxRelay *relay, const OutboxRows *rows, uint64 i, uint64 next_xid)
 {
 	OutboxRelease *release = &relay->release;
 	OutboxHold *hold = &relay->hold;
-	bool isnull;
-	int64 seq = DatumGetInt64(SPI_getbinval(row, desc, Anum_event_seq, &isnull));
-	uint64 xid = U64FromFullTransactionId(DatumGetFullTransactionId(SPI_getbinval(row, desc, Anum_event_xid, &isnull)));
-	const OutboxCachedSchema *schema =
-		OutboxSchemaGet(&relay->schemas, DatumGetInt32(SPI_getbinval(row, desc, Anum_event_schema_id, &isnull)));
-	uint64 aggregate = OutboxAggregateHash(get_slice(row, desc, Anum_event_aggregatetype),
-										   get_slice(row, desc, Anum_event_aggregateid));
+	int64 seq = OutboxRowInt(rows, i, Anum_event_seq, 0);
+	uint64 xid = (uint64) OutboxRowInt(rows, i, Anum_event_xid, 0);
+	const OutboxCachedSchema *schema = OutboxSchemaGet(&relay->schemas, (int32) OutboxRowInt(rows, i, Anum_event_schema_id, 0));
+	uint64 aggregate = OutboxAggregateHash(OutboxRowSlice(rows, i, Anum_event_aggregatetype),
+										   OutboxRowSlice(rows, i, Anum_event_aggregateid));
 	OutboxRoute *route = OutboxRouteFind(hold, schema);
 
 	if (!OutboxChunkHasRoom(&release->chunk) || release->chunk.held >= CHUNK_BYTES)
@@ -186,7 +176,7 @@ consider(OutboxRelay *relay, HeapTuple row, TupleDesc desc, uint64 next_xid)
 		release->again_at = TimestampTzPlusMilliseconds(relay->now, Min(AGAIN_MS + hold->total / 100, AGAIN_LONGEST_MS));
 	else if (OutboxHoldStays(hold, seq, aggregate, schema, route != NULL) == OUTBOX_HOLD_NOT)
 	{
-		add_row(relay, row, desc, seq, route);
+		add_row(relay, rows, i, seq, route);
 		return true;
 	}
 	OutboxHoldStuck(hold, seq, OutboxHoldLane(aggregate, schema));
@@ -194,20 +184,21 @@ consider(OutboxRelay *relay, HeapTuple row, TupleDesc desc, uint64 next_xid)
 }
 
 static void
-add_row(OutboxRelay *relay, HeapTuple row, TupleDesc desc, int64 seq, OutboxRoute *probe)
+add_row(OutboxRelay *relay, const OutboxRows *rows, uint64 i, int64 seq, OutboxRoute *probe)
 {
 	OutboxRelease *release = &relay->release;
 	OutboxChunk *chunk = &release->chunk;
-	OutboxSlice state = get_slice(row, desc, COLUMN_STATE);
+	OutboxSlice state = OutboxRowSlice(rows, i, COLUMN_STATE);
 	OutboxEntry entry = {.seq = seq};
+	HeapTuple row = rows->table->vals[i];
 	HeapTupleData copy = *row;
 	int first = chunk->n;
 
 	copy.t_data = OutboxArenaAlloc(&chunk->arena, row->t_len);
 	memcpy(copy.t_data, row->t_data, row->t_len);
-	OutboxChunkAdd(chunk, &relay->schemas, OutboxProgressTimeline(), &entry, &copy, desc);
-	for (int i = first; i < chunk->n; i++)
-		release->items[i] = (OutboxReleaseItem){.redrive = state.data[0] == 'r', .probe = probe};
+	OutboxChunkAdd(chunk, &relay->schemas, OutboxProgressTimeline(), &entry, &copy, rows->table->tupdesc);
+	for (int m = first; m < chunk->n; m++)
+		release->items[m] = (OutboxReleaseItem){.redrive = state.data[0] == 'r', .probe = probe};
 	if (probe != NULL)
 		OutboxRouteProbe(probe);
 }
@@ -220,15 +211,6 @@ is_passed(const OutboxRelay *relay, uint64 xid, int64 seq, uint64 next_xid)
 
 	return xid >= next_xid || OutboxSnapshotSees(progress->last, xid) ||
 		(seq <= progress->cursor && OutboxSnapshotSees(progress->cur, xid));
-}
-
-static OutboxSlice
-get_slice(HeapTuple row, TupleDesc desc, int column)
-{
-	bool isnull;
-	text *value = DatumGetTextPP(SPI_getbinval(row, desc, column, &isnull));
-
-	return (OutboxSlice){.data = VARDATA_ANY(value), .len = VARSIZE_ANY_EXHDR(value)};
 }
 
 /* ---- publishing -------------------------------------------------------------- */
@@ -497,16 +479,13 @@ event_result(const OutboxRelease *release, int *i, const char **words)
 static void
 delete_rows(int32 sink_id, Datum *seqs, int n)
 {
-	Oid types[] = {INT4OID, INT8ARRAYOID};
-	Datum values[2];
+	ArrayType *array;
 
 	if (n == 0)
 		return;
-	values[0] = Int32GetDatum(sink_id);
-	values[1] = PointerGetDatum(construct_array(seqs, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	if (SPI_execute_with_args("DELETE FROM outbox_internal.held_event WHERE sink_id = $1 AND seq = ANY ($2)",
-							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_DELETE)
-		elog(ERROR, "could not delete from outbox_internal.held_event");
+	array = construct_array(seqs, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
+	(void) OutboxRun("DELETE FROM outbox_internal.held_event WHERE sink_id = $1 AND seq = ANY ($2)",
+					 OUTBOX_ARGS(OUTBOX_INT4(sink_id), OUTBOX_DATUM(INT8ARRAYOID, PointerGetDatum(array))));
 }
 
 /* A route that no waiting event can try is tried by the next new one. */
