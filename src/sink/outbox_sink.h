@@ -116,7 +116,7 @@ typedef enum OutboxAckStatus
 	OUTBOX_ACK_OK,      /* the broker has it for good */
 	OUTBOX_ACK_RETRY,   /* not sent, nor any later message of its key: the relay hands them over again, in order */
 	OUTBOX_ACK_BLOCKED, /* the same, because its destination, or its schema there, takes nothing at present: the relay
-						 * keeps such messages aside, hands over those of others, and tries one of them now and then */
+						 * holds such messages, hands over those of others, and tries one of them now and then */
 	OUTBOX_ACK_REJECT   /* the broker will never take this record */
 } OutboxAckStatus;
 

@@ -1,4 +1,4 @@
-# Events are kept aside from the leaves themselves: the relay does not wait for outbox.event.
+# Events are held from the leaves themselves: the relay does not wait for outbox.event.
 use strict;
 use warnings;
 
@@ -23,7 +23,7 @@ $fault->append('bad', 3);
 $fault->append('good', 2);
 held(3);
 is($node->sql("SELECT count(*) FROM outbox.dead_letter WHERE stage = 'publish' AND state = 'open'"), 1,
-	'a rejected event and those behind it are kept aside while outbox.event is locked');
+	'a rejected event and those behind it are held while outbox.event is locked');
 $owner->query_safe('COMMIT');
 $owner->quit;
 

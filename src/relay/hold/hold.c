@@ -34,7 +34,7 @@ OutboxHoldInit(OutboxHold *hold, MemoryContext context, const OutboxSinkRow *row
 	hold->on_reject = row->on_reject;
 	hold->resolved = row->resolved;
 	hold->parent = context;
-	hold->aside_context = AllocSetContextCreate(context, "outbox rejections", ALLOCSET_SMALL_SIZES);
+	hold->marks_context = AllocSetContextCreate(context, "outbox rejections", ALLOCSET_SMALL_SIZES);
 }
 
 uint64
@@ -70,7 +70,7 @@ OutboxHoldStays(OutboxHold *hold, int64 seq, uint64 aggregate, const OutboxCache
 		return reason;
 	key = OutboxHoldLane(aggregate, schema);
 	lane = hash_search(hold->lanes, &key, HASH_FIND, NULL);
-	return lane != NULL && lane->stuck == hold->pass && seq > lane->stuck_from ? OUTBOX_HOLD_LANE : OUTBOX_HOLD_NOT;
+	return lane != NULL && lane->stuck == hold->round && seq > lane->stuck_from ? OUTBOX_HOLD_LANE : OUTBOX_HOLD_NOT;
 }
 
 /* A rejected event waits for nothing but a person: it blocks what follows, and, until it is redriven, itself. */
@@ -86,7 +86,7 @@ why(OutboxHold *hold, int64 seq, uint64 aggregate, const OutboxRoute *route)
 	return route != NULL ? OUTBOX_HOLD_ROUTE : OUTBOX_HOLD_NOT;
 }
 
-/* In the present pass nothing behind this event of its aggregate and topic may be published. */
+/* In the present round nothing behind this event of its aggregate and topic may be published. */
 void
 OutboxHoldStuck(OutboxHold *hold, int64 seq, uint64 lane)
 {
@@ -94,8 +94,8 @@ OutboxHoldStuck(OutboxHold *hold, int64 seq, uint64 lane)
 
 	if (entry == NULL)
 		return;
-	entry->stuck_from = entry->stuck == hold->pass ? Min(entry->stuck_from, seq) : seq;
-	entry->stuck = hold->pass;
+	entry->stuck_from = entry->stuck == hold->round ? Min(entry->stuck_from, seq) : seq;
+	entry->stuck = hold->round;
 }
 
 /* An event waits (again), or not any more. */
@@ -180,41 +180,41 @@ OutboxHoldRemoveRejected(OutboxHold *hold, int64 seq)
 }
 
 /*
- * Marks a message under way as kept aside; rejection: the broker's words, or NULL.
+ * Marks the event of a message under way as held; rejection: the broker's words, or NULL.
  *
  * It counts at once: what comes behind it in the same turn must see it.  Under
  * on_reject = skip a rejected event holds up nothing and is not counted.
  */
 void
-OutboxHoldAside(OutboxHold *hold, uint64 index, OutboxPlace *place, const char *rejection)
+OutboxHoldKeep(OutboxHold *hold, uint64 index, OutboxPlace *place, const char *rejection)
 {
-	OutboxKeptAside *aside;
+	OutboxHoldMark *mark;
 
-	if (hold->naside == hold->aside_capacity)
+	if (hold->nmarks == hold->marks_capacity)
 	{
-		int capacity = Max(256, hold->aside_capacity * 2);
-		Size size = mul_size(sizeof(OutboxKeptAside), capacity);
+		int capacity = Max(256, hold->marks_capacity * 2);
+		Size size = mul_size(sizeof(OutboxHoldMark), capacity);
 
-		hold->aside = hold->aside == NULL ? MemoryContextAllocHuge(hold->parent, size)
-										  : repalloc_huge(hold->aside, size);
-		hold->aside_capacity = capacity;
+		hold->marks = hold->marks == NULL ? MemoryContextAllocHuge(hold->parent, size)
+										  : repalloc_huge(hold->marks, size);
+		hold->marks_capacity = capacity;
 	}
-	aside = &hold->aside[hold->naside++];
-	*aside = (OutboxKeptAside){
+	mark = &hold->marks[hold->nmarks++];
+	*mark = (OutboxHoldMark){
 		.index = index,
 		.seq = place->seq,
 		.tid = place->tid,
 		.leaf = place->leaf,
 		.aggregate = place->aggregate,
 		.lane = OutboxHoldLane(place->aggregate, place->schema),
-		.rejection = rejection == NULL ? NULL : MemoryContextStrdup(hold->aside_context, rejection)};
-	place->kept_aside = true;
+		.rejection = rejection == NULL ? NULL : MemoryContextStrdup(hold->marks_context, rejection)};
+	place->waits = true;
 	if (rejection != NULL && hold->on_reject == OUTBOX_ON_REJECT_SKIP)
 	{
-		note_skipped(hold, aside->lane);
+		note_skipped(hold, mark->lane);
 		return;
 	}
-	OutboxHoldCount(hold, place->seq, aside->lane);
+	OutboxHoldCount(hold, place->seq, mark->lane);
 	if (rejection != NULL)
 		OutboxHoldAddRejected(hold, place->seq, place->aggregate);
 }
@@ -234,7 +234,7 @@ note_skipped(OutboxHold *hold, uint64 lane)
 /*
  * Was an event of its aggregate and topic rejected, and what is behind that one
  * does not have to wait?  What the sink gives back of them need not end the
- * attempt: it is kept aside and published from there.
+ * attempt: it is held, and published from outbox_internal.held_event.
  */
 bool
 OutboxHoldSkipped(OutboxHold *hold, const OutboxPlace *place)

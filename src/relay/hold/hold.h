@@ -29,7 +29,7 @@ typedef struct OutboxLane
 {
 	uint64 key;       /* hash key */
 	int64 min_seq;    /* no event below it waits */
-	int64 stuck_from; /* in the pass `stuck` (release.c) this one could not be published */
+	int64 stuck_from; /* in the round `stuck` (release.c) this one could not be published */
 	uint32 stuck;
 	uint32 count; /* how many wait */
 } OutboxLane;
@@ -64,7 +64,7 @@ typedef struct OutboxRoute
 } OutboxRoute;
 
 /* A message under way that is to be written to outbox_internal.held_event. */
-typedef struct OutboxKeptAside
+typedef struct OutboxHoldMark
 {
 	uint64 index;
 	int64 seq;
@@ -73,7 +73,7 @@ typedef struct OutboxKeptAside
 	uint64 aggregate;
 	uint64 lane;
 	char *rejection; /* the broker's words; NULL: it merely waits */
-} OutboxKeptAside;
+} OutboxHoldMark;
 
 typedef struct OutboxHold
 {
@@ -88,19 +88,19 @@ typedef struct OutboxHold
 	int rejected_capacity;
 	OutboxRoute *routes;
 	uint64 total;   /* events that wait */
-	uint32 pass;    /* number of the present pass, for OutboxLane.stuck */
+	uint32 round;   /* number of the present round, for OutboxLane.stuck */
 	bool stale;     /* a dead letter was redriven or discarded: load again */
 	bool full;      /* outbox.max_held_events is reached: the relay stops */
-	bool release;   /* something may be publishable: make a pass */
+	bool release;   /* something may be publishable: make a round */
 	int64 resolved; /* outbox_internal.sink.resolved as of the last load */
 
 	HTAB *skipped; /* under on_reject = skip: lanes of which an event was rejected in this attempt; NULL: none */
 
 	/* marked, not written yet */
-	MemoryContext aside_context; /* of the words */
-	OutboxKeptAside *aside;
-	int naside;
-	int aside_capacity;
+	MemoryContext marks_context; /* of the words */
+	OutboxHoldMark *marks;
+	int nmarks;
+	int marks_capacity;
 } OutboxHold;
 
 /* ---- hold.c: the state in memory ---- */
@@ -118,7 +118,7 @@ extern void OutboxHoldStuck(OutboxHold *hold, int64 seq, uint64 lane);
 extern void OutboxHoldUncount(OutboxHold *hold, uint64 lane);
 extern void OutboxHoldAddRejected(OutboxHold *hold, int64 seq, uint64 aggregate);
 extern void OutboxHoldRemoveRejected(OutboxHold *hold, int64 seq);
-extern void OutboxHoldAside(OutboxHold *hold, uint64 index, OutboxPlace *place, const char *rejection);
+extern void OutboxHoldKeep(OutboxHold *hold, uint64 index, OutboxPlace *place, const char *rejection);
 extern bool OutboxHoldSkipped(OutboxHold *hold, const OutboxPlace *place);
 extern OutboxRoute *OutboxRouteFind(OutboxHold *hold, const OutboxCachedSchema *schema);
 extern bool OutboxRouteBlock(OutboxHold *hold, const OutboxCachedSchema *schema, bool only_schema, const char *reason);

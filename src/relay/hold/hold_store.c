@@ -49,12 +49,12 @@ static void reset_memory(OutboxHold *hold);
 static void load_routes(OutboxHold *hold);
 static void load_rows(OutboxHold *hold, OutboxSchemaCache *schemas);
 static void load_row(OutboxHold *hold, OutboxSchemaCache *schemas, const OutboxRows *rows, uint64 i);
-static int compare_aside(const void *a, const void *b);
-static void store(OutboxHold *hold, OutboxKeptAside *aside, const char *sink_name, LeafPlan *plan);
-static bool copy_event(const OutboxHold *hold, const OutboxKeptAside *aside, LeafPlan *plan);
-static bool copy_event_at(const OutboxHold *hold, const OutboxKeptAside *aside, LeafPlan *plan);
-static const char *copy_state(const OutboxKeptAside *aside);
-static bool copy_event_anywhere(const OutboxHold *hold, const OutboxKeptAside *aside);
+static int compare_marks(const void *a, const void *b);
+static void store(OutboxHold *hold, OutboxHoldMark *mark, const char *sink_name, LeafPlan *plan);
+static bool copy_event(const OutboxHold *hold, const OutboxHoldMark *mark, LeafPlan *plan);
+static bool copy_event_at(const OutboxHold *hold, const OutboxHoldMark *mark, LeafPlan *plan);
+static const char *copy_state(const OutboxHoldMark *mark);
+static bool copy_event_anywhere(const OutboxHold *hold, const OutboxHoldMark *mark);
 static const char *copy_query(const char *leaf, const char *also);
 static const char *leaf_name(int number);
 static void write_letter(int32 sink_id, int64 seq, const char *sink_name, const char *words);
@@ -77,7 +77,7 @@ OutboxHoldLoad(OutboxHold *hold, OutboxSchemaCache *schemas)
 	load_rows(hold, schemas);
 	OutboxSessionEndQuery(&scope);
 	hold->stale = false;
-	/* a pass finds nothing to do soon enough */
+	/* a round finds soon enough that there is nothing to do */
 	hold->release = true;
 }
 
@@ -186,101 +186,101 @@ OutboxHoldStore(OutboxHold *hold, OutboxDispatch *dispatch, const char *sink_nam
 
 	for (const OutboxRoute *route = hold->routes; route != NULL; route = route->next)
 		routes_changed |= route->changed || route->open;
-	if (hold->naside == 0 && !routes_changed)
+	if (hold->nmarks == 0 && !routes_changed)
 		return false;
 
 	/* acknowledgements come in any order */
-	if (hold->naside > 1)
-		qsort(hold->aside, hold->naside, sizeof(OutboxKeptAside), compare_aside);
+	if (hold->nmarks > 1)
+		qsort(hold->marks, hold->nmarks, sizeof(OutboxHoldMark), compare_marks);
 	OutboxSessionBeginQuery(&scope);
 	OutboxHoldWalkByKey();
-	for (int i = 0; i < hold->naside; i++)
-		store(hold, &hold->aside[i], sink_name, &plan);
+	for (int i = 0; i < hold->nmarks; i++)
+		store(hold, &hold->marks[i], sink_name, &plan);
 	OutboxRoutesSave(hold);
 	OutboxSessionEndQuery(&scope);
 
-	for (int i = 0; i < hold->naside; i++)
+	for (int i = 0; i < hold->nmarks; i++)
 	{
-		OutboxPlace *place = OutboxDispatchFind(dispatch, hold->aside[i].index);
+		OutboxPlace *place = OutboxDispatchFind(dispatch, hold->marks[i].index);
 
 		if (place != NULL)
 			place->acked = true;
 	}
-	hold->naside = 0;
-	MemoryContextReset(hold->aside_context);
+	hold->nmarks = 0;
+	MemoryContextReset(hold->marks_context);
 	return true;
 }
 
 static int
-compare_aside(const void *a, const void *b)
+compare_marks(const void *a, const void *b)
 {
-	uint64 x = ((const OutboxKeptAside *) a)->index;
-	uint64 y = ((const OutboxKeptAside *) b)->index;
+	uint64 x = ((const OutboxHoldMark *) a)->index;
+	uint64 y = ((const OutboxHoldMark *) b)->index;
 
 	return x < y ? -1 : x > y;
 }
 
 /* One that has a copy already was counted when that was loaded. */
 static void
-store(OutboxHold *hold, OutboxKeptAside *aside, const char *sink_name, LeafPlan *plan)
+store(OutboxHold *hold, OutboxHoldMark *mark, const char *sink_name, LeafPlan *plan)
 {
-	bool counts = aside->rejection == NULL || hold->on_reject != OUTBOX_ON_REJECT_SKIP;
+	bool counts = mark->rejection == NULL || hold->on_reject != OUTBOX_ON_REJECT_SKIP;
 
-	if (!copy_event(hold, aside, plan))
+	if (!copy_event(hold, mark, plan))
 	{
 		if (counts)
-			OutboxHoldUncount(hold, aside->lane);
+			OutboxHoldUncount(hold, mark->lane);
 		return;
 	}
-	if (aside->rejection != NULL)
-		write_letter(hold->sink_id, aside->seq, sink_name, aside->rejection);
+	if (mark->rejection != NULL)
+		write_letter(hold->sink_id, mark->seq, sink_name, mark->rejection);
 }
 
 /* False: there is a copy already. */
 static bool
-copy_event(const OutboxHold *hold, const OutboxKeptAside *aside, LeafPlan *plan)
+copy_event(const OutboxHold *hold, const OutboxHoldMark *mark, LeafPlan *plan)
 {
-	if (copy_event_at(hold, aside, plan))
+	if (copy_event_at(hold, mark, plan))
 		return true;
-	if (has_copy(hold, aside->seq))
+	if (has_copy(hold, mark->seq))
 		return false;
 	/* its leaf was rewritten since it was read */
-	if (copy_event_anywhere(hold, aside))
+	if (copy_event_anywhere(hold, mark))
 		return true;
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("event %lld is not in the outbox any more", (long long) aside->seq),
-			 errdetail("It is not published yet, and could not be kept aside."),
+			 errmsg("event %lld is not in the outbox any more", (long long) mark->seq),
+			 errdetail("It is not published yet, and could not be held."),
 			 errhint("The relay looks for it again; if this repeats, somebody removed rows of outbox.event.")));
 	return false;
 }
 
 /* Where it was read; ten thousands may be copied in a row, most of them from one leaf. */
 static bool
-copy_event_at(const OutboxHold *hold, const OutboxKeptAside *aside, LeafPlan *plan)
+copy_event_at(const OutboxHold *hold, const OutboxHoldMark *mark, LeafPlan *plan)
 {
-	if (plan->leaf != aside->leaf)
+	if (plan->leaf != mark->leaf)
 	{
-		const char *leaf = leaf_name(aside->leaf);
+		const char *leaf = leaf_name(mark->leaf);
 
 		if (leaf == NULL)
 			return false;
-		*plan = (LeafPlan){.leaf = aside->leaf, .query = copy_query(leaf, " AND ctid = $4")};
+		*plan = (LeafPlan){.leaf = mark->leaf, .query = copy_query(leaf, " AND ctid = $4")};
 	}
 	return OutboxRunPlanned(&plan->prepared, OUTBOX_PLAN_TO_END, plan->query,
-							OUTBOX_ARGS(OUTBOX_INT4(hold->sink_id), OUTBOX_TEXT(copy_state(aside)), OUTBOX_INT8(aside->seq),
-										OUTBOX_DATUM(TIDOID, PointerGetDatum(&aside->tid))))
+							OUTBOX_ARGS(OUTBOX_INT4(hold->sink_id), OUTBOX_TEXT(copy_state(mark)), OUTBOX_INT8(mark->seq),
+										OUTBOX_DATUM(TIDOID, PointerGetDatum(&mark->tid))))
 			   .n > 0;
 }
 
 static const char *
-copy_state(const OutboxKeptAside *aside)
+copy_state(const OutboxHoldMark *mark)
 {
-	return aside->rejection ? "rejected" : "held";
+	return mark->rejection ? "rejected" : "held";
 }
 
 static bool
-copy_event_anywhere(const OutboxHold *hold, const OutboxKeptAside *aside)
+copy_event_anywhere(const OutboxHold *hold, const OutboxHoldMark *mark)
 {
 	for (int number = 1; number <= OUTBOX_MAX_LEAVES; number++)
 	{
@@ -288,7 +288,7 @@ copy_event_anywhere(const OutboxHold *hold, const OutboxKeptAside *aside)
 
 		if (leaf == NULL)
 			continue;
-		if (OutboxRun(copy_query(leaf, ""), OUTBOX_ARGS(OUTBOX_INT4(hold->sink_id), OUTBOX_TEXT(copy_state(aside)), OUTBOX_INT8(aside->seq))).n > 0)
+		if (OutboxRun(copy_query(leaf, ""), OUTBOX_ARGS(OUTBOX_INT4(hold->sink_id), OUTBOX_TEXT(copy_state(mark)), OUTBOX_INT8(mark->seq))).n > 0)
 			return true;
 	}
 	return false;

@@ -4,7 +4,7 @@
  *	  What the sink says of its messages, and what becomes of each.
  *
  * An acknowledgement moves the position; a rejected, blocked or returned
- * message is kept aside or ends the attempt.  Nothing here reads or hands over.
+ * message is held or ends the attempt.  Nothing here reads or hands over.
  *
  *-------------------------------------------------------------------------
  */
@@ -78,7 +78,7 @@ take_ack(OutboxRelay *relay, const OutboxAck *ack)
 		return;
 	}
 	place = OutboxDispatchFind(&relay->dispatch, ack->position.index);
-	if (place == NULL || place->kept_aside)
+	if (place == NULL || place->waits)
 		return;
 	switch (ack->status)
 	{
@@ -87,7 +87,7 @@ take_ack(OutboxRelay *relay, const OutboxAck *ack)
 			return;
 		case OUTBOX_ACK_BLOCKED:
 			OutboxRelayNoteBlocked(relay, place, ack);
-			OutboxHoldAside(&relay->hold, ack->position.index, place, NULL);
+			OutboxHoldKeep(&relay->hold, ack->position.index, place, NULL);
 			return;
 		case OUTBOX_ACK_REJECT:
 			if (relay->hold.on_reject == OUTBOX_ON_REJECT_STOP)
@@ -99,7 +99,7 @@ take_ack(OutboxRelay *relay, const OutboxAck *ack)
 			if (!OutboxHoldSkipped(&relay->hold, place) &&
 				(!OutboxHoldActive(&relay->hold) || OutboxHoldWhy(&relay->hold, place) == OUTBOX_HOLD_NOT))
 				break;
-			OutboxHoldAside(&relay->hold, ack->position.index, place, NULL);
+			OutboxHoldKeep(&relay->hold, ack->position.index, place, NULL);
 			return;
 	}
 	fail(relay, ack);
@@ -116,7 +116,7 @@ keep_rejected(OutboxRelay *relay, const OutboxAck *ack, OutboxPlace *place)
 		words = NULL;
 	else
 		OutboxRelayNoteRejection(relay, words);
-	OutboxHoldAside(hold, ack->position.index, place, words);
+	OutboxHoldKeep(hold, ack->position.index, place, words);
 }
 
 /* The attempt ends. A rejection outranks a retry; of several the first message counts. */
@@ -134,7 +134,7 @@ fail(OutboxRelay *relay, const OutboxAck *ack)
 
 /* Writes events that wait, and moves the position past them. */
 void
-OutboxRelayKeepAside(OutboxRelay *relay)
+OutboxRelayStoreHeld(OutboxRelay *relay)
 {
 	if (OutboxHoldStore(&relay->hold, &relay->dispatch, relay->row.name))
 		OutboxDispatchAdvance(&relay->dispatch);
@@ -164,7 +164,7 @@ OutboxRelayDrain(OutboxRelay *relay)
 			ResetLatch(MyLatch);
 		}
 		OutboxRelayTakeAcks(relay);
-		OutboxRelayKeepAside(relay);
+		OutboxRelayStoreHeld(relay);
 		CHECK_FOR_INTERRUPTS();
 	}
 }

@@ -42,7 +42,7 @@ static OutboxAttemptEnd publish(OutboxRelay *relay, bool *busy);
 static bool read_some(OutboxRelay *relay);
 static bool hand_over(OutboxRelay *relay);
 static int same_fate(OutboxRelay *relay, int n, bool *waits);
-static bool keep_aside(OutboxRelay *relay, int n);
+static bool hold_back(OutboxRelay *relay, int n);
 static int batch_size(OutboxRelay *relay);
 static bool is_idle(const OutboxRelay *relay);
 static void wait_for_work(OutboxRelay *relay, bool busy);
@@ -76,7 +76,7 @@ OutboxRelayLoop(OutboxRelay *relay)
 				busy = OutboxReplayTurn(relay);
 		}
 		OutboxRelaySave(relay, false);
-		OutboxRelayChores(relay);
+		OutboxRelayTendLetters(relay);
 		OutboxKeeperTurn(relay);
 		OutboxRelayCheckTrouble(relay);
 		/* between taking acknowledgements and handing over again nothing seems to be under way */
@@ -123,7 +123,7 @@ publish(OutboxRelay *relay, bool *busy)
 	*busy |= OutboxReleaseStep(relay);
 	acknowledged = relay->dispatch.tail;
 	OutboxRelayTakeAcks(relay);
-	OutboxRelayKeepAside(relay);
+	OutboxRelayStoreHeld(relay);
 	/* there is room for what the bounds held back */
 	if (relay->dispatch.tail != acknowledged && relay->chunk.next < relay->chunk.n)
 		*busy = true;
@@ -218,7 +218,7 @@ hand_over(OutboxRelay *relay)
 			bool waits = false;
 
 			n = same_fate(relay, n, &waits);
-			if (waits && !keep_aside(relay, n))
+			if (waits && !hold_back(relay, n))
 				return false;
 			if (waits)
 				continue;
@@ -269,7 +269,7 @@ same_fate(OutboxRelay *relay, int n, bool *waits)
 
 /* The next n messages wait, and are passed. False: too many wait already. */
 static bool
-keep_aside(OutboxRelay *relay, int n)
+hold_back(OutboxRelay *relay, int n)
 {
 	OutboxDispatch *dispatch = &relay->dispatch;
 	uint64 first = dispatch->head;
@@ -281,7 +281,7 @@ keep_aside(OutboxRelay *relay, int n)
 	}
 	(void) OutboxDispatchTook(dispatch, &relay->chunk, n);
 	for (int i = 0; i < n; i++)
-		OutboxHoldAside(&relay->hold, first + i, OutboxDispatchFind(dispatch, first + i), NULL);
+		OutboxHoldKeep(&relay->hold, first + i, OutboxDispatchFind(dispatch, first + i), NULL);
 	return true;
 }
 

@@ -16,7 +16,7 @@
 extern PGDLLEXPORT void OutboxRelayMain(Datum main_arg);
 extern OutboxAttemptEnd OutboxRelayLoop(OutboxRelay *relay);
 extern void OutboxRelayTakeAcks(OutboxRelay *relay);
-extern void OutboxRelayKeepAside(OutboxRelay *relay);
+extern void OutboxRelayStoreHeld(OutboxRelay *relay);
 extern void OutboxRelayDrain(OutboxRelay *relay);
 extern void OutboxRelayCheckTrouble(OutboxRelay *relay);
 extern bool OutboxRelayPause(OutboxRelay *relay, OutboxAttemptEnd end, int failures);

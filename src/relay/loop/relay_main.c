@@ -316,7 +316,7 @@ save_position(OutboxRelay *relay)
 	{
 		relay->now = GetCurrentTimestamp();
 		OutboxReleaseFinish(relay);
-		OutboxRelayKeepAside(relay);
+		OutboxRelayStoreHeld(relay);
 		OutboxRelaySave(relay, true);
 	}
 	PG_CATCH();

@@ -163,20 +163,20 @@ OutboxDispatchAdvance(OutboxDispatch *dispatch)
 		/* windows that end here end before this message's own window begins */
 		if (dispatch->first->closed && dispatch->first->end == dispatch->tail)
 			pass_windows(dispatch);
-		dispatch->half_aside |= place->kept_aside;
+		dispatch->half_held |= place->waits;
 		if (place->completes)
 		{
 			dispatch->progress.cursor = place->seq;
 			OutboxTallyCount(&dispatch->progress.tally, (int16) place->leaf, place->leaf_use);
-			if (!dispatch->half_aside)
+			if (!dispatch->half_held)
 			{
 				dispatch->progress.acked++;
 				dispatch->acked++;
 				OutboxMeterEvent(dispatch->meter, place->type, place->occurred_at, dispatch->now);
 			}
-			dispatch->half_aside = false;
+			dispatch->half_held = false;
 		}
-		if (!place->kept_aside)
+		if (!place->waits)
 			dispatch->meter->bytes += place->bytes;
 		dispatch->held -= place->held;
 		dispatch->tail++;

@@ -36,7 +36,7 @@ typedef struct OutboxDispatch
 	uint64 acked;            /* events, in this attempt */
 	OutboxMeter *meter;      /* of the relay */
 	TimestampTz now;         /* when the acknowledgements were taken that are marked now */
-	bool half_aside;         /* the first message of the event at tail was kept aside */
+	bool half_held;          /* the first message of the event at tail is held */
 	OutboxSentWindow *first; /* windows, oldest first */
 	OutboxSentWindow *newest;
 	OutboxProgress progress; /* what may be persisted */

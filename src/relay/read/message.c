@@ -146,7 +146,7 @@ add_place(OutboxChunk *chunk, const OutboxEntry *entry, const OutboxCachedSchema
 	place->held = held_bytes(message);
 	place->acked = false;
 	place->completes = completes;
-	place->kept_aside = false;
+	place->waits = false;
 	place->aggregate = aggregate;
 	place->schema = schema;
 	chunk->held += place->held;

@@ -232,7 +232,7 @@ typedef struct OutboxPlace
 	uint32 held;  /* what the sink probably keeps of it */
 	bool acked;
 	bool completes;   /* the last message of its event */
-	bool kept_aside;  /* in outbox_internal.held_event, or about to be (hold.h) */
+	bool waits;       /* in outbox_internal.held_event, or about to be (hold.h) */
 	uint16 type;      /* what the meter counts it as; set when it is handed over */
 	uint64 aggregate; /* hash of aggregatetype and aggregateid */
 	const OutboxCachedSchema *schema;

@@ -49,6 +49,12 @@ extern bool OutboxCollectConcerns(OutboxCollection *c, const OutboxRange *range)
 extern void OutboxCollectRange(OutboxCollection *c, const OutboxLeaf *leaf, OutboxRange *range, OutboxPending *pending);
 extern void OutboxCollectFinish(OutboxCollection *c);
 
+/* ---- reader_window.c: Opens a window of new events and makes passes over it. ---- */
+
+extern const OutboxSnapshot *OutboxReaderPassed(const OutboxReader *reader);
+extern void OutboxReaderOpenWindow(OutboxReader *reader, int64 seq_seen);
+extern void OutboxReaderPass(OutboxReader *reader);
+
 /* ---- tally.c: How many events of each leaf a sink has acknowledged. ---- */
 
 extern void OutboxTallyToArrays(const OutboxTally *tally, Datum *leaves, Datum *uses, Datum *acked);

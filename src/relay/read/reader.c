@@ -36,14 +36,7 @@
 #define CHUNK_BYTES ((Size) 8 * 1024 * 1024)
 
 static void reload_leaves(OutboxReader *reader);
-static const OutboxSnapshot *passed(const OutboxReader *reader);
-static void abandon_window(OutboxReader *reader);
-static bool drain_hints(OutboxReader *reader);
 static int64 read_sequence(void);
-static void open_window(OutboxReader *reader, int64 seq_seen);
-static void collect(OutboxReader *reader, OutboxPending *pending);
-static bool list_whole(OutboxReader *reader);
-static void collect_ranges(OutboxReader *reader, OutboxPending *pending);
 static void fill_chunk(OutboxReader *reader, OutboxSchemaCache *schemas, OutboxChunk *chunk);
 static void fetch_row(OutboxReader *reader, const OutboxEntry *entry, OutboxArena *arena, HeapTuple copy);
 static OutboxReadResult finish_chunk(OutboxReader *reader, OutboxChunk *chunk);
@@ -143,9 +136,9 @@ OutboxReaderRead(OutboxReader *reader, OutboxSchemaCache *schemas, OutboxChunk *
 
 		PushActiveSnapshot(GetTransactionSnapshot());
 		if (!window->open)
-			open_window(reader, seq_seen);
+			OutboxReaderOpenWindow(reader, seq_seen);
 		else if (window->next >= window->pass.n)
-			collect(reader, NULL);
+			OutboxReaderPass(reader);
 		if (window->open && !reader->leaves_stale)
 			fill_chunk(reader, schemas, chunk);
 		PopActiveSnapshot();
@@ -171,20 +164,13 @@ reload_leaves(OutboxReader *reader)
 	/* a change that comes while we read may be missed by the list, but not by the count */
 	reader->leaf_changes = OutboxLeafChanges();
 	OutboxSessionBegin();
-	if (OutboxLeavesLoad(&reader->leaves, passed(reader)))
+	if (OutboxLeavesLoad(&reader->leaves, OutboxReaderPassed(reader)))
 		reader->scan_needed = true;
 	OutboxSessionCommit();
 	reader->leaves_stale = false;
 	window->whole = true;
 	window->pass.n = 0;
 	window->next = 0;
-}
-
-/* What need not be looked at any more. */
-static const OutboxSnapshot *
-passed(const OutboxReader *reader)
-{
-	return reader->position != NULL ? reader->position->last : NULL;
 }
 
 /* The last value that was handed out by the sequence of events, 0 = none yet. */
@@ -201,164 +187,6 @@ read_sequence(void)
 	fcinfo->args[0].isnull = false;
 	result = FunctionCallInvoke(fcinfo);
 	return fcinfo->isnull ? 0 : DatumGetInt64(result);
-}
-
-/*
- * A resumed window is read with the end that it had before the restart. The
- * ring is left alone then: the next window looks at everything anyway, and a
- * hint drained now would be judged by the wrong snapshot.  When the list of
- * leaves turns out to be stale no window is opened.
- */
-static void
-open_window(OutboxReader *reader, int64 seq_seen)
-{
-	OutboxReadWindow *window = &reader->window;
-	bool resumed = reader->resume_cur != NULL;
-
-	if (resumed)
-	{
-		window->cur = reader->resume_cur;
-		window->cursor = reader->resume_cursor;
-		window->whole = true;
-		reader->resume_cur = NULL;
-	}
-	else
-	{
-		MemoryContext old = MemoryContextSwitchTo(reader->context);
-
-		window->cur = OutboxSnapshotActive();
-		MemoryContextSwitchTo(old);
-		window->seq_seen = seq_seen;
-		window->cursor = 0;
-		if (!drain_hints(reader))
-		{
-			abandon_window(reader);
-			return;
-		}
-		window->whole = reader->scan_needed;
-	}
-	window->open = true;
-	window->announced = false;
-	reader->windows++;
-	if (window->whole)
-		reader->scans++;
-	collect(reader, resumed ? NULL : &reader->pending);
-	if (!resumed)
-		reader->scan_needed = false;
-}
-
-/* The list of leaves turned out to be stale; hints that were drained are kept. */
-static void
-abandon_window(OutboxReader *reader)
-{
-	reader->leaves_stale = true;
-	pfree(reader->window.cur);
-	reader->window.cur = NULL;
-}
-
-/*
- * Turns the hints of ended transactions into ranges, or finds that hints do
- * not tell all and a scan is needed.  False: there are leaves that are not in
- * the list, and a hint is for one of them or may have been lost.
- */
-static bool
-drain_hints(OutboxReader *reader)
-{
-	OutboxReadWindow *window = &reader->window;
-	MemoryContext old = MemoryContextSwitchTo(reader->context);
-	int n = OutboxHintsDrain(&reader->ring, &reader->drained, &reader->ndrained_capacity);
-	bool known;
-
-	MemoryContextSwitchTo(old);
-	if (n < 0)
-		reader->scan_needed = true;
-	for (int i = 0; i < n; i++)
-		OutboxPendingAdd(&reader->pending, &reader->drained[i]);
-	known = OutboxPendingKnown(&reader->pending, window->cur, &reader->leaves);
-	if ((reader->scan_needed || !known) && !OutboxLeavesComplete(&reader->leaves, passed(reader)))
-		return false;
-	if (!known)
-		reader->scan_needed = true;
-	OutboxPendingTakeEnded(&reader->pending, window->cur, &reader->leaves, &window->ranges);
-	return true;
-}
-
-/*
- * A pass over the window, from its cursor on. With pending, a pass over whole
- * leaves makes hints of the rows of open transactions. Nothing is collected
- * when the list of leaves turns out to be stale.
- */
-static void
-collect(OutboxReader *reader, OutboxPending *pending)
-{
-	OutboxReadWindow *window = &reader->window;
-	OutboxCollection *pass = &window->pass;
-
-	pass->last = reader->base;
-	pass->cur = window->cur;
-	pass->cursor = window->cursor;
-	pass->limit = outbox_max_sorted_events;
-	OutboxCollectStart(pass);
-	window->next = 0;
-	if (!window->whole)
-		collect_ranges(reader, NULL);
-	else if (list_whole(reader))
-	{
-		collect_ranges(reader, pending);
-		if (pending != NULL)
-			OutboxPendingCompact(pending);
-	}
-	OutboxCollectFinish(pass);
-	if (pass->beyond > 0)
-		OutboxRangesSort(&window->ranges);
-}
-
-/* False: the list of leaves is stale. */
-static bool
-list_whole(OutboxReader *reader)
-{
-	OutboxReadWindow *window = &reader->window;
-
-	window->ranges.n = 0;
-	for (int i = 0; i < reader->leaves.n; i++)
-	{
-		Relation rel = OutboxLeavesOpenOne(&reader->leaves, i);
-		BlockNumber nblocks;
-
-		if (rel == NULL)
-		{
-			reader->leaves_stale = true;
-			return false;
-		}
-		nblocks = RelationGetNumberOfBlocks(rel);
-		if (nblocks > 0)
-			OutboxRangesAdd(&window->ranges, i, 0, nblocks - 1);
-	}
-	OutboxRangesArrange(&window->ranges);
-	window->whole = false;
-	return true;
-}
-
-static void
-collect_ranges(OutboxReader *reader, OutboxPending *pending)
-{
-	OutboxRanges *ranges = &reader->window.ranges;
-	OutboxCollection *pass = &reader->window.pass;
-
-	for (int i = 0; i < ranges->n; i++)
-	{
-		OutboxRange *range = &ranges->range[i];
-
-		if (!OutboxCollectConcerns(pass, range))
-			continue;
-		if (OutboxLeavesOpenOne(&reader->leaves, range->leaf) == NULL)
-		{
-			reader->leaves_stale = true;
-			pass->n = 0;
-			return;
-		}
-		OutboxCollectRange(pass, &reader->leaves.leaf[range->leaf], range, pending);
-	}
 }
 
 /* Ends early when the list of leaves turns out to be stale. */

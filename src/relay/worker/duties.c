@@ -21,7 +21,7 @@
 
 #include "avro/outbox_avro.h"
 #include "relay/session/session.h"
-#include "relay/worker/worker_private.h"
+#include "relay/worker/worker.h"
 #include "sink/sink.h"
 
 #define BUSY_INTERVAL_MS 100

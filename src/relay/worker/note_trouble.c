@@ -15,7 +15,7 @@
 #include "utils/wait_event.h"
 
 #include "relay/session/session.h"
-#include "relay/worker/worker_private.h"
+#include "relay/worker/worker.h"
 #include "sink/sink.h"
 
 /* Of events rejected in a row the log names one in this time. */
@@ -95,7 +95,7 @@ OutboxRelaySetBarrier(OutboxRelay *relay)
 }
 
 /*
- * Ends the barrier when its event is not there any more: dropped with its leaf, or kept aside.
+ * Ends the barrier when its event is not there any more: dropped with its leaf, or held.
  *
  * The event was read before, so the window that an attempt resumes has it, or
  * the one after that.

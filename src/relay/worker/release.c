@@ -3,10 +3,10 @@
  * release.c
  *	  Publishes events that waited, as soon as they need not wait any more.
  *
- * A pass looks at outbox_internal.held_event in the order of seq, which is the order of
+ * A round looks at outbox_internal.held_event in the order of seq, which is the order of
  * the changes of a key, and publishes what waits for nothing any more; an
  * event that stays keeps everything behind it of its aggregate and topic.  A
- * pass is made when a reason has gone: a dead letter was redriven or
+ * round is made when a reason has gone: a dead letter was redriven or
  * discarded, a topic works again.  While a topic does not work, one of its
  * events is offered from time to time (hold_route.c).
  *
@@ -20,9 +20,7 @@
 #include "access/htup_details.h"
 #include "access/transam.h"
 #include "access/xact.h"
-#include "catalog/pg_type_d.h"
 #include "executor/spi.h"
-#include "utils/array.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
@@ -30,7 +28,7 @@
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "relay/session/session.h"
-#include "relay/worker/worker_private.h"
+#include "relay/worker/worker.h"
 #include "util/util.h"
 
 #define FETCH_ROWS 500
@@ -47,7 +45,7 @@
 /* Column of the query in fetch(), behind those of outbox.event. */
 #define COLUMN_STATE (Natts_event + 1)
 
-static bool start_pass(OutboxRelay *relay);
+static bool start_round(OutboxRelay *relay);
 static void fetch(OutboxRelay *relay);
 static bool consider(OutboxRelay *relay, const OutboxRows *rows, uint64 i, uint64 next_xid);
 static void add_row(OutboxRelay *relay, const OutboxRows *rows, uint64 i, int64 seq, OutboxRoute *probe);
@@ -59,12 +57,6 @@ static int publishable(OutboxRelay *relay);
 static void settle(OutboxRelease *release, OutboxReleaseItem *item, OutboxReleaseResult result);
 static void settle_rejected(OutboxRelay *relay, OutboxReleaseItem *item, const OutboxPlace *place, const char *words);
 static void settle_probe(OutboxHold *hold, OutboxReleaseItem *item, bool works);
-static void write_results(OutboxRelay *relay);
-static void note_results(OutboxRelay *relay);
-static void count_published(OutboxRelay *relay, const OutboxPlace *place);
-static OutboxReleaseResult event_result(const OutboxRelease *release, int *i, const char **words);
-static void delete_rows(int32 sink_id, Datum *seqs, int n);
-static void end_pass(OutboxRelay *relay);
 
 void
 OutboxReleaseInit(OutboxRelease *release, MemoryContext context)
@@ -93,12 +85,12 @@ OutboxReleaseStep(OutboxRelay *relay)
 
 	if (release->chunk.n == 0)
 	{
-		if (hold->stale && hold->naside == 0)
+		if (hold->stale && hold->nmarks == 0)
 		{
 			OutboxHoldLoad(hold, &relay->schemas);
 			release->running = false;
 		}
-		if (!release->running && !start_pass(relay))
+		if (!release->running && !start_round(relay))
 			return false;
 		fetch(relay);
 	}
@@ -111,7 +103,7 @@ OutboxReleaseStep(OutboxRelay *relay)
 
 /* False: there is no reason for one. */
 static bool
-start_pass(OutboxRelay *relay)
+start_round(OutboxRelay *relay)
 {
 	OutboxRelease *release = &relay->release;
 	OutboxHold *hold = &relay->hold;
@@ -126,7 +118,7 @@ start_pass(OutboxRelay *relay)
 	release->cursor = PG_INT64_MIN;
 	release->again_at = 0;
 	hold->release = false;
-	hold->pass++;
+	hold->round++;
 	return true;
 }
 
@@ -359,150 +351,6 @@ settle_probe(OutboxHold *hold, OutboxReleaseItem *item, bool works)
 	item->probe->changed = true;
 	item->probe = NULL;
 	hold->release |= works;
-}
-
-/*
- * Writes what is known of the chunk, when all of it is, or at the end of an attempt.
- *
- * ---- what came of it ---------------------------------------------------------
- */
-void
-OutboxReleaseFinish(OutboxRelay *relay)
-{
-	OutboxRelease *release = &relay->release;
-
-	if (release->chunk.n > 0)
-	{
-		write_results(relay);
-		note_results(relay);
-		release->first_index += release->chunk.n;
-		release->settled = 0;
-		OutboxChunkReset(&release->chunk);
-	}
-	if (release->complete || (release->for_routes && !OutboxRouteDue(&relay->hold, DT_NOBEGIN)))
-		end_pass(relay);
-}
-
-static void
-write_results(OutboxRelay *relay)
-{
-	OutboxRelease *release = &relay->release;
-	Datum *published = palloc(sizeof(Datum) * release->chunk.n);
-	OutboxOwnerScope scope;
-	int n = 0;
-
-	OutboxSessionBeginQuery(&scope);
-	OutboxHoldWalkByKey();
-	for (int i = 0; i < release->chunk.n; i++)
-	{
-		const OutboxPlace *place = &release->chunk.places[i];
-		const char *words;
-
-		switch (event_result(release, &i, &words))
-		{
-			case OUTBOX_RELEASE_PUBLISHED:
-				published[n++] = Int64GetDatum(place->seq);
-				break;
-			case OUTBOX_RELEASE_REJECTED:
-				OutboxHoldReject(relay->row.id, place->seq, relay->row.name, words);
-				break;
-			default:
-				break;
-		}
-	}
-	delete_rows(relay->row.id, published, n);
-	OutboxRoutesSave(&relay->hold);
-	OutboxSessionEndQuery(&scope);
-	pfree(published);
-}
-
-static void
-note_results(OutboxRelay *relay)
-{
-	OutboxRelease *release = &relay->release;
-	OutboxHold *hold = &relay->hold;
-	bool skip = hold->on_reject == OUTBOX_ON_REJECT_SKIP;
-
-	for (int i = 0; i < release->chunk.n; i++)
-	{
-		const OutboxPlace *place = &release->chunk.places[i];
-		bool redrive = release->items[i].redrive;
-		const char *words;
-		OutboxReleaseResult result = event_result(release, &i, &words);
-		/* under skip neither a rejected event nor one that is redriven is counted */
-		bool counted = !(skip && redrive);
-		bool gone = result == OUTBOX_RELEASE_PUBLISHED || (skip && result == OUTBOX_RELEASE_REJECTED);
-
-		if (gone && counted)
-			OutboxHoldUncount(hold, OutboxHoldLane(place->aggregate, place->schema));
-		if (result != OUTBOX_RELEASE_PUBLISHED)
-			continue;
-		count_published(relay, place);
-		if (redrive && counted)
-		{
-			OutboxHoldRemoveRejected(hold, place->seq);
-			hold->release = true;
-		}
-	}
-}
-
-static void
-count_published(OutboxRelay *relay, const OutboxPlace *place)
-{
-	relay->dispatch.progress.acked++;
-	relay->report.acked++;
-	relay->report_changed = true;
-	relay->meter.bytes += place->bytes;
-	OutboxMeterEvent(&relay->meter, OutboxMeterFindType(&relay->meter, place->schema->id), place->occurred_at, relay->now);
-}
-
-/* Of the event at *i, which may have two messages; *i is its last one then. */
-static OutboxReleaseResult
-event_result(const OutboxRelease *release, int *i, const char **words)
-{
-	OutboxReleaseResult result = release->items[*i].result;
-
-	*words = release->items[*i].words;
-	if (!release->chunk.places[*i].completes)
-	{
-		const OutboxReleaseItem *second = &release->items[++*i];
-
-		if (second->result == OUTBOX_RELEASE_REJECTED)
-			*words = second->words;
-		/* published only when both are */
-		if (second->result == OUTBOX_RELEASE_REJECTED || result == OUTBOX_RELEASE_PUBLISHED)
-			result = second->result;
-	}
-	return result;
-}
-
-static void
-delete_rows(int32 sink_id, Datum *seqs, int n)
-{
-	ArrayType *array;
-
-	if (n == 0)
-		return;
-	array = construct_array(seqs, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
-	(void) OutboxRun("DELETE FROM outbox_internal.held_event WHERE sink_id = $1 AND seq = ANY ($2)",
-					 OUTBOX_ARGS(OUTBOX_INT4(sink_id), OUTBOX_DATUM(INT8ARRAYOID, PointerGetDatum(array))));
-}
-
-/* A route that no waiting event can try is tried by the next new one. */
-static void
-end_pass(OutboxRelay *relay)
-{
-	OutboxRelease *release = &relay->release;
-
-	release->running = false;
-	for (OutboxRoute *route = relay->hold.routes; route != NULL; route = route->next)
-	{
-		if (!route->due || route->probing || !release->complete || release->again_at != 0)
-			continue;
-		route->due = false;
-		route->open = true;
-		route->changed = true;
-	}
 }
 
 /* Milliseconds until the next step is due, at most `limit`. */

@@ -14,7 +14,7 @@
 #include "storage/latch.h"
 
 #include "compat.h"
-#include "relay/worker/worker_private.h"
+#include "relay/worker/worker.h"
 
 typedef struct LoopWait
 {

@@ -45,7 +45,7 @@ typedef struct OutboxRelease
 	uint64 first_index; /* position of the chunk's first message */
 	int settled;        /* messages whose result is known */
 
-	/* a pass over outbox_internal.held_event, in the order of seq */
+	/* a round over outbox_internal.held_event, in the order of seq */
 	bool running;
 	bool for_routes;      /* only to try routes: ends when each was tried */
 	bool complete;        /* the chunk holds the last of it */
@@ -59,8 +59,10 @@ extern void OutboxReleaseInit(OutboxRelease *release, MemoryContext context);
 extern void OutboxReleaseReset(OutboxRelease *release);
 extern bool OutboxReleaseStep(struct OutboxRelay *relay);
 extern void OutboxReleaseAck(struct OutboxRelay *relay, const OutboxAck *ack);
-extern void OutboxReleaseFinish(struct OutboxRelay *relay);
 extern long OutboxReleaseWait(const struct OutboxRelay *relay, long limit);
+
+/* release_results.c: what came of them */
+extern void OutboxReleaseFinish(struct OutboxRelay *relay);
 
 /* Messages handed over and not reported yet. */
 static inline int
@@ -109,12 +111,12 @@ typedef enum OutboxActivity
 
 struct OutboxReplay;
 
-/* Work that is not publishing, and that failed so often in a row. */
-typedef struct OutboxChore
+/* A duty for dead letters, and how often it failed in a row. */
+typedef struct OutboxLetterDuty
 {
 	int failures;
 	TimestampTz failed_at;
-} OutboxChore;
+} OutboxLetterDuty;
 
 typedef struct OutboxRelay
 {
@@ -168,8 +170,8 @@ typedef struct OutboxRelay
 	TimestampTz purged_at; /* resolved dead letters were removed */
 	TimestampTz late_at;   /* late keys were asked for, */
 	long late_pause;       /* milliseconds until they are again */
-	OutboxChore purging;
-	OutboxChore redriving;
+	OutboxLetterDuty purging;
+	OutboxLetterDuty redriving;
 	bool report_changed;
 	bool retry_routes; /* what took nothing may be another topic, with other options */
 	uint64 saved_tail; /* what the written position covers */
@@ -183,6 +185,8 @@ typedef struct OutboxRelay
 	uint64 rejected; /* events, since the process started */
 } OutboxRelay;
 
+/* ---- duties.c: A relay's position on disk, its report in shared memory, its configuration. ---- */
+
 extern void OutboxRelayPrepareSink(const OutboxRelay *relay, OutboxSinkState *sink, MemoryContext context, uint32 attempt);
 extern void OutboxRelaySave(OutboxRelay *relay, bool force);
 extern long OutboxRelaySaveDue(const OutboxRelay *relay, long limit);
@@ -192,10 +196,19 @@ extern void OutboxRelayNoteError(OutboxRelay *relay, const char *text);
 extern void OutboxRelaySetState(OutboxRelay *relay, OutboxRelayState state);
 extern void OutboxRelayShow(OutboxRelay *relay, OutboxActivity activity);
 extern OutboxAttemptEnd OutboxRelayConfigure(OutboxRelay *relay, long every_ms);
-extern void OutboxRelayChores(OutboxRelay *relay);
+
+/* ---- dead_letters.c: Forgets resolved dead letters and retries late keys. ---- */
+
+extern void OutboxRelayTendLetters(OutboxRelay *relay);
+
+/* ---- waiting.c: How a relay waits: for its latch, its sink's descriptor, or the time. ---- */
+
 extern bool OutboxRelayWait(OutboxRelay *relay, long timeout);
 extern bool OutboxRelayHasSocket(void);
 extern void OutboxRelayForgetWait(void);
+
+/* ---- note_trouble.c: What status and the log say of errors and of rejected events. ---- */
+
 extern void OutboxRelayNoteCaught(OutboxRelay *relay);
 extern void OutboxRelaySetBarrier(OutboxRelay *relay);
 extern void OutboxRelayCheckBarrier(OutboxRelay *relay);

@@ -351,7 +351,7 @@ block_too_long(KafkaSink *sink, const KafkaRoute *route, const OutboxMessage *me
 	pfree(reason);
 }
 
-/* The registry answers in a moment, or the events of this schema have to wait aside. */
+/* The registry answers in a moment, or the events of this schema have to wait. */
 static bool
 take_unregistered(KafkaSink *sink, KafkaRoute *route, const OutboxMessage *message)
 {
