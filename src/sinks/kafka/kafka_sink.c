@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include "fmgr.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
@@ -46,17 +45,11 @@ PG_MODULE_MAGIC;
 /* Between two looks for partitions that acknowledged nothing for very long. */
 #define LOOK_MS 10000
 
-/* Bytes of a name that an error shows: one that cannot be used may be longer than what status has room for. */
-#define SHOWN_NAME 100
-
 /* Acks that wait for poll_cb; more are not collected while publishing. */
 #define UNREPORTED_MAX 65536
 
 static void open_descriptors(KafkaSink *sink);
 static bool watch(KafkaSink *sink, int fd);
-static bool take_message(KafkaSink *sink, const OutboxMessage *message);
-static void block_too_long(KafkaSink *sink, const KafkaRoute *route, const OutboxMessage *message);
-static bool take_unregistered(KafkaSink *sink, KafkaRoute *route, const OutboxMessage *message);
 static void serve(KafkaSink *sink, int enough);
 static void check_forgotten(KafkaSink *sink);
 static void raise_failure(KafkaSink *sink);
@@ -131,7 +124,7 @@ kafka_publish(OutboxSinkState *state, const OutboxMessage *messages, int n)
 		if (taken % PRODUCE_SLICE == 0)
 			KafkaServeEvents(sink, UNREPORTED_MAX);
 		if (sink->failed || sink->unheard || sink->acks.tail - sink->acks.head >= UNREPORTED_MAX ||
-			!take_message(sink, &messages[taken]))
+			!KafkaTakeMessage(sink, &messages[taken]))
 			break;
 	}
 	if (sink->acks.head < sink->acks.tail)
@@ -306,71 +299,6 @@ watch(KafkaSink *sink, int fd)
 	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
 
 	return epoll_ctl(sink->wait_fd, EPOLL_CTL_ADD, fd, &event) == 0;
-}
-
-/* False: not taken, offer it again. */
-static bool
-take_message(KafkaSink *sink, const OutboxMessage *message)
-{
-	KafkaRoute *route = KafkaFindRoute(sink, message);
-	KafkaRecord record = {.key = message->key.data, .key_len = message->key.len};
-	rd_kafka_resp_err_t err;
-
-	if (unlikely(route->topic == NULL))
-	{
-		block_too_long(sink, route, message);
-		return true;
-	}
-	if (unlikely(route->frame_len == 0))
-		return take_unregistered(sink, route, message);
-
-	record.opaque = KafkaOpaque(message->position);
-	record.headers = KafkaBuildHeaders(sink, route, message);
-	KafkaFrameValue(sink, route, &message->payload, &record.value, &record.value_len);
-	err = KafkaOffer(sink, route->topic, &record);
-	if (likely(err == RD_KAFKA_RESP_ERR_NO_ERROR))
-		return true;
-	if (err != RD_KAFKA_RESP_ERR__QUEUE_FULL)
-		KafkaNotProduced(sink, route->topic, &record, err);
-	if (record.headers != NULL)
-		rd_kafka_headers_destroy(record.headers);
-	return err != RD_KAFKA_RESP_ERR__QUEUE_FULL;
-}
-
-/* Its topic's events wait until the topic, or the option topic.prefix, has another name. */
-static void
-block_too_long(KafkaSink *sink, const KafkaRoute *route, const OutboxMessage *message)
-{
-	const char *name = route->topic_name;
-	Size len = strlen(name);
-	char *reason = psprintf("could not use topic \"%.*s...\": its name has %zu bytes. "
-							"Topic names have up to 249 letters, digits, dots, underscores and hyphens.",
-							pg_encoding_mbcliplen(PG_UTF8, name, len, SHOWN_NAME), name, len);
-
-	KafkaBlock(sink, message, false, reason);
-	pfree(reason);
-}
-
-/* The registry answers in a moment, or the events of this schema have to wait. */
-static bool
-take_unregistered(KafkaSink *sink, KafkaRoute *route, const OutboxMessage *message)
-{
-	if (route->obstacle != NULL)
-	{
-		KafkaBlock(sink, message, true, route->obstacle);
-		pfree(route->obstacle);
-		route->obstacle = NULL; /* the next one asks again */
-		route->asked_at = 0;
-		return true;
-	}
-	if (route->asked_at == 0)
-		route->asked_at = GetCurrentTimestamp();
-	if (!older_than(route->asked_at, KAFKA_REGISTRY_PATIENCE_MS))
-		return false;
-	KafkaBlock(sink, message, true, psprintf("the schema registry at %s does not answer", sink->config.registry_url));
-	KafkaRegistryGaveUp(sink->registry, route);
-	route->asked_at = 0;
-	return true;
 }
 
 /* Reads whatever has arrived, until `enough` acks wait to be handed over. */

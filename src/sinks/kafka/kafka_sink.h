@@ -310,7 +310,7 @@ extern const KafkaErrorRule *KafkaFindRule(int code);
 extern KafkaVerdict KafkaJudge(rd_kafka_resp_err_t err);
 extern void KafkaDescribe(char *reason, Size size, const char *topic, rd_kafka_resp_err_t err);
 
-/* ---- kafka_report.c ---- */
+/* ---- kafka_acks.c ---- */
 
 extern void *KafkaOpaque(OutboxPosition position);
 extern void KafkaReserveAcks(KafkaSink *sink, int n);
@@ -326,11 +326,15 @@ extern void KafkaNotProduced(KafkaSink *sink, KafkaTopic *topic, const KafkaReco
 extern void KafkaReturn(KafkaSink *sink, void *opaque, const char *reason);
 
 extern int KafkaTakeAcks(KafkaSink *sink, OutboxAck *acks, int max);
+extern void KafkaSignalSelf(KafkaSink *sink);
+extern OutboxPosition KafkaPositionOf(const KafkaSink *sink, const void *opaque);
+extern const char *KafkaAckText(KafkaSink *sink, const char *text);
+
+/* ---- kafka_report.c ---- */
 
 /* Reads librdkafka's queue until it is empty or `enough` reports wait to be handed over. */
 extern void KafkaServeEvents(KafkaSink *sink, int enough);
 extern void KafkaServeCareful(KafkaSink *sink, int enough);
-extern void KafkaSignalSelf(KafkaSink *sink);
 extern void KafkaPurgeQueue(KafkaSink *sink);
 extern void KafkaFail(KafkaSink *sink, const char *reason);
 
@@ -342,12 +346,11 @@ extern void KafkaForgetRoutes(KafkaSink *sink);
 /* Reads back an id of the registry, when one is due. */
 extern void KafkaCheckRoutes(KafkaSink *sink);
 
-/* ---- kafka_frame.c ---- */
+/* ---- kafka_record.c ---- */
+
+extern bool KafkaTakeMessage(KafkaSink *sink, const OutboxMessage *message);
 
 extern void KafkaPrepareFrame(KafkaRoute *route, bool with_registry);
-
-/* Frame and payload in sink->value; *value is NULL for a tombstone. Valid until the next call. */
-extern void KafkaFrameValue(KafkaSink *sink, const KafkaRoute *route, const OutboxSlice *payload, void **value, size_t *len);
 
 /* ---- kafka_headers.c ---- */
 
