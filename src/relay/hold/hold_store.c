@@ -60,11 +60,9 @@ static const char *leaf_name(int number);
 static void write_letter(int32 sink_id, int64 seq, const char *sink_name, const char *words);
 static bool has_copy(const OutboxHold *hold, int64 seq);
 
-/*
- * Reads what waits. Runs a transaction.
- *
- * ---- loading -----------------------------------------------------------------
- */
+/* ---- loading ----------------------------------------------------------------- */
+
+/* Reads what waits. Runs a transaction. */
 void
 OutboxHoldLoad(OutboxHold *hold, OutboxSchemaCache *schemas)
 {
@@ -170,12 +168,12 @@ load_row(OutboxHold *hold, OutboxSchemaCache *schemas, const OutboxRows *rows, u
 		OutboxHoldAddRejected(hold, seq, aggregate);
 }
 
+/* ---- storing ----------------------------------------------------------------- */
+
 /*
  * Writes what was marked, and routes that changed, in one transaction: with or
  * before the position that passes the events. True: the marked messages count
  * as acknowledged now.
- *
- * ---- storing -----------------------------------------------------------------
  */
 bool
 OutboxHoldStore(OutboxHold *hold, OutboxDispatch *dispatch, const char *sink_name)

@@ -32,7 +32,7 @@ static const OutboxKeptLeaf *find_leaf(const OutboxKeeper *keeper, OutboxLeafSta
 static bool drop_leaf(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf);
 static uint64 record_gaps(const OutboxKeptLeaf *leaf);
 
-/* ---- keeper_backlog.c: what is done when too much is not acknowledged ---- */
+/* Bytes at which the current leaf is full. */
 int64
 OutboxKeeperLeafSize(void)
 {

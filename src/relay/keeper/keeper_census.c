@@ -37,11 +37,7 @@ static void save_census(const OutboxKeptLeaf *leaf, const OutboxLeafCensus *cens
 static char *find_missing(const OutboxKeptLeaf *leaf, MemoryContext context);
 static void publish_again(const OutboxKeptLeaf *leaf);
 
-/*
- * ---- keeper_census.c: what a frozen leaf holds, and whether the sinks have it all ----
- *
- * A slice. True: the leaf is counted.
- */
+/* Counts a slice of a frozen leaf, in a transaction of its own. True: the whole leaf is counted now. */
 bool
 OutboxKeeperCount(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
 {

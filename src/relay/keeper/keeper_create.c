@@ -22,9 +22,8 @@ static int free_number(void);
 static void create_leaf(int number);
 
 /*
- * ---- keeper_create.c: a further leaf ----
- *
- * False: there are as many as may be, or somebody changes the parent just now.
+ * Creates a further leaf, in a transaction of its own. False: there are as many
+ * as may be, or somebody changes outbox.event just now.
  */
 bool
 OutboxKeeperCreate(OutboxKeeper *keeper)

@@ -26,9 +26,8 @@ static bool has_rows(Oid relid);
 static void expect_row(OutboxRows changed, int16 number, const char *state);
 
 /*
- * ---- keeper_leaf.c: a leaf's way from state to state. True: it took a step. ----
- *
- * True also when a leaf was created, which is the next one to switch to.
+ * Makes an empty leaf the current one. True: it did, or it created a leaf, to
+ * which the next call switches.
  */
 bool
 OutboxKeeperSwitch(OutboxKeeper *keeper, const OutboxKeptLeaf *current)

@@ -23,7 +23,7 @@ static const char *const state_names[] = {"empty", "current", "closing", "frozen
 static void take_row(OutboxKeeper *keeper, const OutboxRows *rows, uint64 i, OutboxLeafSummary *summary);
 static OutboxLeafState parse_state(const char *name);
 
-/* ---- keeper_load.c: what outbox_internal.leaf says ---- */
+/* Reads the leaves and stores their summary in shared memory. Raises when no leaf is current. */
 void
 OutboxKeeperLoad(OutboxKeeper *keeper)
 {

@@ -34,9 +34,8 @@ static void take_over(OutboxKeeper *keeper);
 static void make_marks(OutboxKeeper *keeper);
 
 /*
- * ---- keeper_mark.c: what is acknowledged of leaves that are not complete ----
- *
- * Within a query that has read the leaves.
+ * Takes off the backlog what every sink has acknowledged of leaves that are not
+ * complete. Within OutboxKeeperBegin; after the leaves were read.
  */
 void
 OutboxKeeperSubtractPassed(OutboxKeeper *keeper, OutboxLeafSummary *summary)

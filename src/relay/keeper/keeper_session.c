@@ -31,9 +31,8 @@
 #define LEAVE_ALONE_MS 60000
 
 /*
- * ---- keeper_session.c: transactions that wait for no lock ----
- *
- * A switch must be on disk before writers follow it, but nobody waits for a standby here.
+ * Begins a transaction with SPI as the extension's owner. Its commit is on the
+ * local disk before writers follow it; it waits for no standby.
  */
 void
 OutboxKeeperBegin(OutboxOwnerScope *scope)
@@ -80,7 +79,7 @@ OutboxKeeperHoldOff(OutboxKeeper *keeper, int number)
 	retry->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), retry->delay_ms);
 }
 
-/* for longer: it raised an error */
+/* A step on this leaf has raised an error: the keeper leaves it alone for a minute. */
 void
 OutboxKeeperLeaveAlone(OutboxKeeper *keeper, int number)
 {

@@ -92,11 +92,7 @@ OutboxLauncherMain(Datum main_arg)
 	proc_exit(1);
 }
 
-/*
- * ---- within the launcher process ----
- *
- * Brings the moment of the next wake-up forward.
- */
+/* Within the launcher process: brings the moment of the next wake-up forward. */
 void
 OutboxLauncherWakeAt(TimestampTz *next, TimestampTz when)
 {

@@ -48,7 +48,7 @@ static bool is_idle(const OutboxRelay *relay);
 static void wait_for_work(OutboxRelay *relay, bool busy);
 static long wait_time(OutboxRelay *relay);
 
-/* ---- loop.c: publishes until something ends the attempt ---- */
+/* Publishes until something ends the attempt, and says what. */
 OutboxAttemptEnd
 OutboxRelayLoop(OutboxRelay *relay)
 {

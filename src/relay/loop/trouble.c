@@ -14,7 +14,7 @@
 
 static void note_full(OutboxRelay *relay);
 
-/* ---- trouble.c: tells status, the log and pg_stat_activity whether the sink can publish ---- */
+/* Tells status, the log and pg_stat_activity whether the sink can publish. */
 void
 OutboxRelayCheckTrouble(OutboxRelay *relay)
 {

@@ -155,11 +155,9 @@ compare_leaves(const void *a, const void *b)
 	return x->lowest < y->lowest ? -1 : x->lowest > y->lowest;
 }
 
-/*
- * Looks through a small number of blocks, in a transaction of its own.
- *
- * ---- collecting ---------------------------------------------------------------
- */
+/* ---- collecting --------------------------------------------------------------- */
+
+/* Looks through a small number of blocks, in a transaction of its own. */
 void
 OutboxReplayPassStep(OutboxReplayPass *pass)
 {
@@ -326,12 +324,12 @@ keep_smallest(OutboxReplayPass *pass)
 	pass->threshold = pass->entries[pass->n - 1].seq;
 }
 
+/* ---- reading ------------------------------------------------------------------ */
+
 /*
  * Fills an empty chunk with up to max events of a complete pass, in a
  * transaction of its own. False: a leaf has changed its storage; start again
  * behind what the chunk has.
- *
- * ---- reading ------------------------------------------------------------------
  */
 bool
 OutboxReplayPassRead(OutboxReplayPass *pass, OutboxSchemaCache *schemas, OutboxChunk *chunk, int max)

@@ -97,11 +97,9 @@ OutboxReplayCheckTrouble(OutboxReplay *replay)
 	}
 }
 
-/*
- * Takes acknowledgements, and moves the position over what is done without a gap.
- *
- * ---- acknowledgements ------------------------------------------------------------
- */
+/* ---- acknowledgements ------------------------------------------------------------ */
+
+/* Takes acknowledgements, and moves the position over what is done without a gap. */
 void
 OutboxReplayTakeAcks(OutboxReplay *replay)
 {
@@ -174,11 +172,9 @@ advance(OutboxReplay *replay)
 	}
 }
 
-/*
- * One step each: what the rate allows, reading, handing over. True: there is more to do at once.
- *
- * ---- publishing ------------------------------------------------------------------
- */
+/* ---- publishing ------------------------------------------------------------------ */
+
+/* One step each: what the rate allows, reading, handing over. True: there is more to do at once. */
 void
 OutboxReplayRefill(OutboxRelay *relay, OutboxReplay *replay)
 {

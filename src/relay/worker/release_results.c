@@ -25,9 +25,7 @@ static OutboxReleaseResult event_result(const OutboxRelease *release, int *i, co
 static void delete_rows(int32 sink_id, Datum *seqs, int n);
 static void end_round(OutboxRelay *relay);
 
-/*
- * Writes what is known of the chunk, when all of it is, or at the end of an attempt.
- */
+/* Writes what is known of the chunk, when all of it is, or at the end of an attempt. */
 void
 OutboxReleaseFinish(OutboxRelay *relay)
 {
