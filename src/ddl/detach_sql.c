@@ -105,10 +105,7 @@ lock_relations(const char *views)
 	OutboxLockInAttempts(relations, AccessExclusiveLock);
 }
 
-/*
- * The views to drop: rows (name, oid, owner, obstacle), in an order in which they can be created. Raises when one of
- * them cannot be dropped, or is not the caller's to drop.
- */
+/* The views to drop: rows (name, oid, owner, obstacle) in order of creation. Raises when one cannot be dropped. */
 static List *
 views_to_drop(Oid source, const char *source_name)
 {
@@ -163,10 +160,7 @@ keep_commands(const char *source_name, Oid source, const char *views)
 	OutboxCommandScopeEnd(&scope);
 }
 
-/*
- * Marks the contracts of these views as detached, and leaves a gap for each: its source may change without any
- * trigger. A contract is detached with its key_query, too.
- */
+/* Marks the contracts of the views, or of their key queries, as detached, and leaves a gap for each. */
 static void
 mark_detached(Oid source, const char *views)
 {
@@ -323,10 +317,7 @@ view_is_there(const OutboxStoredView *view)
 	return true;
 }
 
-/*
- * Gives the contracts their views again, and the present source if that was created anew. Enabled contracts must
- * compile, and get their triggers.
- */
+/* Gives the contracts their views again, and a source that was created anew. Enabled ones must compile. */
 static void
 attach_contracts(const char *source_name, Oid source)
 {
