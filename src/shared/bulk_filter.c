@@ -114,12 +114,12 @@ OutboxBulkFiltersStartup(void)
 	area = ShmemInitStruct("outbox_ext bulk filter area", Max(mul_size(CHUNK_BYTES, shared->nchunks), 1), &found);
 }
 
+/* ---- the transaction with very many keys -------------------------------------- */
+
 /*
  * Claims an empty filter at the present nest level; -1 when none is free, there
  * is no room, or no shared memory. Its owner fills it before anybody else asks
  * it, and it does not change any more then. Never raises.
- *
- * ---- the transaction with very many keys --------------------------------------
  */
 int
 OutboxBulkFilterCreate(uint64 nkeys)
@@ -238,11 +238,11 @@ bit_of(uint64 mixed, int word)
 	return (uint32) 1 << (((uint32) mixed * factors[word]) >> 27);
 }
 
+/* ---- the end ------------------------------------------------------------------- */
+
 /*
  * The end of a subtransaction at this nest level, and of the transaction: when
  * nobody asks the filters any more. Never raise.
- *
- * ---- the end -------------------------------------------------------------------
  */
 void
 OutboxBulkFiltersPromote(int nest_level)
@@ -285,11 +285,9 @@ withdraw(uint64 which)
 	mine &= ~which;
 }
 
-/*
- * One of the keys, rarely by mistake; false: none of them, certainly.
- *
- * ---- the others ----------------------------------------------------------------
- */
+/* ---- the others ---------------------------------------------------------------- */
+
+/* One of the keys, rarely by mistake; false: none of them, certainly. */
 bool
 OutboxBulkFilterMayHave(int filter, const uint64 *keys, int nkeys)
 {

@@ -149,13 +149,13 @@ is_held(int index)
 	return index % PER_SESSION == HELD;
 }
 
+/* ---- drawing, and waiting ------------------------------------------------------ */
+
 /*
  * Draws a ticket for these keys of MyDatabaseId, behind all tickets that have
  * one of them, or `ahead` of all who wait, behind those that are held; so it is,
  * too, when this transaction holds a ticket already. True when it is its turn at once. The ticket belongs
  * to the present subtransaction. May raise before it is drawn, not after.
- *
- * ---- drawing, and waiting ------------------------------------------------------
  */
 bool
 OutboxTicketDraw(const OutboxTicketPart *parts, int nparts, bool ahead)
@@ -368,11 +368,11 @@ wake_those_behind(int index)
 	}
 }
 
+/* ---- the end ---------------------------------------------------------------------- */
+
 /*
  * The end of a subtransaction at this nest level, and of the transaction, when
  * everybody sees what it did: before the filters of the tickets go. Never raise.
- *
- * ---- the end ----------------------------------------------------------------------
  */
 void
 OutboxTicketsPromote(int nest_level)
@@ -417,11 +417,9 @@ OutboxTicketsForget(void)
 	LWLockRelease(shared->lock);
 }
 
-/*
- * All of them in the order in which they were drawn, in CurrentMemoryContext.
- *
- * ---- for those who look --------------------------------------------------------------
- */
+/* ---- for those who look -------------------------------------------------------------- */
+
+/* All of them in the order in which they were drawn, in CurrentMemoryContext. */
 OutboxTicketInfo *
 OutboxTicketsList(int *n)
 {

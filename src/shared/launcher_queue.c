@@ -113,11 +113,8 @@ OutboxLauncherLacksWorkers(void)
 	return no_worker;
 }
 
-/*
- * ---- the launcher's probe ----
- *
- * ---- the probe says whether it came to its end ------------------------------
- */
+/* ---- the probe says whether it came to its end ------------------------------ */
+
 uint32
 OutboxProbeBegin(void)
 {

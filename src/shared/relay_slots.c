@@ -144,11 +144,9 @@ throttle(OutboxRelaySlot *slot)
 												   Min(delay, THROTTLE_MAX_MS));
 }
 
-/*
- * Claims the slot that the launcher reserved and registers MyLatch; false if it is gone. Detaches at exit.
- *
- * ---- the relay ------------------------------------------------------------
- */
+/* ---- the relay ------------------------------------------------------------ */
+
+/* Claims the slot that the launcher reserved and registers MyLatch; false if it is gone. Detaches at exit. */
 bool
 OutboxRelayAttach(int slot_number, uint32 slot_generation)
 {
@@ -228,11 +226,8 @@ OutboxRelayGetMeter(OutboxMeter *meter)
 	LWLockRelease(outbox_shared->relays_lock);
 }
 
-/*
- * ---- the launcher's side, and status ----
- *
- * ---- launcher, probe, status ----------------------------------------------
- */
+/* ---- launcher, probe, status ---------------------------------------------- */
+
 void
 OutboxRelayRelease(int slot_number, uint32 slot_generation)
 {

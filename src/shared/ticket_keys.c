@@ -105,11 +105,9 @@ key_in_common(const uint64 *left, int nleft, const uint64 *right, int nright)
 	return false;
 }
 
-/*
- * A copy of the parts, at the present nest level, in front of the others.
- *
- * ---- what a transaction asked for -----------------------------------------------
- */
+/* ---- what a transaction asked for ----------------------------------------------- */
+
+/* A copy of the parts, at the present nest level, in front of the others. */
 Claim *
 OutboxClaimMake(const OutboxTicketPart *parts, int nparts, Claim *next)
 {

@@ -75,11 +75,9 @@ OutboxLockKey(uint64 lock_class, uint64 hash)
 	return hash_combine64(lock_class, hash);
 }
 
-/*
- * In CurrentMemoryContext.
- *
- * ---- which keys ----------------------------------------------------------------
- */
+/* ---- which keys ---------------------------------------------------------------- */
+
+/* In CurrentMemoryContext. */
 OutboxLockSet *
 OutboxLockSetCreate(uint64 lock_class)
 {
@@ -195,12 +193,12 @@ compare_parts(const void *a, const void *b)
 	return right->whole - left->whole;
 }
 
+/* ---- until they are ours --------------------------------------------------------- */
+
 /*
  * Waits until the keys are ours, to the end of the transaction or the present
  * subtransaction. False: our patience ended, and nothing of it is ours. Never
  * waits in the server's lock queue. May raise: a cancel, or no memory.
- *
- * ---- until they are ours ---------------------------------------------------------
  */
 bool
 OutboxLockTake(OutboxLockRequest *request, const OutboxLockPatience *patience)

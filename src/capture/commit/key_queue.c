@@ -261,12 +261,12 @@ forget_table(void)
 	queue.forgetful = true;
 }
 
+/* ---- the walk --------------------------------------------------------------- */
+
 /*
  * Walks through the keys in the order of their first touch, every one once.
  * Several walks may follow each other; nothing is queued during one. `Scan`
  * starts a walk that may show a key twice and costs no sort.
- *
- * ---- the walk ---------------------------------------------------------------
  */
 void
 OutboxKeyQueueStart(void)

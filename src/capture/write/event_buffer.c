@@ -233,11 +233,9 @@ OutboxEventBufferAdd(int nest_level, Datum *values, bool *isnull)
 	}
 }
 
-/*
- * True when a subtransaction should write its rows before it is released.
- *
- * ---- levels -----------------------------------------------------------------
- */
+/* ---- levels ----------------------------------------------------------------- */
+
+/* True when a subtransaction should write its rows before it is released. */
 bool
 OutboxEventBufferCrowded(void)
 {

@@ -74,11 +74,9 @@ row_slot_tuple(TupleTableSlot *slot)
 	return &((RowSlot *) slot)->tuple;
 }
 
-/*
- * The next transaction, or another installation, locks its leaf anew.
- *
- * ---- the current leaf ---------------------------------------------------------
- */
+/* ---- the current leaf --------------------------------------------------------- */
+
+/* The next transaction, or another installation, locks its leaf anew. */
 void
 OutboxLeafForget(void)
 {

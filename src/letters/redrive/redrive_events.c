@@ -94,11 +94,9 @@ on_transaction(XactEvent event, void *arg)
 		OutboxSearch.outdated = true;
 }
 
-/*
- * Forgets what was found; begins to look for these keys, of OutboxWantedKey. The list is copied.
- *
- * ---- what is looked for ------------------------------------------------------------
- */
+/* ---- what is looked for ------------------------------------------------------------ */
+
+/* Forgets what was found; begins to look for these keys, of OutboxWantedKey. The list is copied. */
 void
 OutboxKeyEventsStart(const List *wanted)
 {
@@ -265,12 +263,12 @@ OutboxKeyEventsBusy(void)
 	return OutboxSearch.context && !OutboxSearch.complete && !OutboxSearch.outdated;
 }
 
+/* ---- reading ------------------------------------------------------------------------ */
+
 /*
  * Goes on with it. False: the time is over before all leaves were read; call it
  * again, also in another transaction. ms = 0: no limit. No lock of a key is needed,
  * and none should be held. May raise, and goes on from there when it is called again.
- *
- * ---- reading ------------------------------------------------------------------------
  */
 bool
 OutboxKeyEventsRead(int ms)
@@ -301,12 +299,12 @@ read_step(OutboxKeyReading *reading)
 	OutboxReadingCatchUp(reading);
 }
 
+/* ---- what was found -------------------------------------------------------------------- */
+
 /*
  * The events of the key that are committed now, with those of this transaction
  * that are in a leaf. Reads what was written since the last time. Whoever holds
  * the lock of the key knows that there are no others. NULL: it is not known.
- *
- * ---- what was found --------------------------------------------------------------------
  */
 const OutboxKeyEvents *
 OutboxKeyEventsNow(uint64 key)

@@ -156,11 +156,9 @@ OutboxTakeMissedKey(void)
 	return wanted;
 }
 
-/*
- * Do all events of one key of the contract have one message key, and no other key has it?
- *
- * ---- what tells keys apart --------------------------------------------------------------
- */
+/* ---- what tells keys apart -------------------------------------------------------------- */
+
+/* Do all events of one key of the contract have one message key, and no other key has it? */
 bool
 OutboxMessageKeyIsKey(const OutboxCompiledContract *contract)
 {
