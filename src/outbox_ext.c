@@ -36,7 +36,7 @@ _PG_init(void)
 	OutboxLeafRightsInit();
 	OutboxTempLastInit();
 	OutboxRefuseDdlInit();
-	OutboxCostInit();
+	OutboxWriterCountersInit();
 	OutboxEventWriterInit();
 	/* callbacks run in reverse: what is captured at commit still gets written */
 	OutboxFlushInit();

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * arguments.c
- *	  Arguments of the SQL functions.
+ *	  Arguments of the SQL functions, and lists of names.
  *
- * None of them is strict: a NULL that makes no sense is an error that names
- * the argument, not a result that says nothing.
+ * No function is strict: a NULL without a meaning is an error that names the
+ * argument, not a NULL result that explains nothing.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,7 +38,7 @@ OutboxTextArg(FunctionCallInfo fcinfo, int arg)
 	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
 }
 
-/* The same, where NULL is refused. */
+/* A text argument, palloc'd; raises, naming the argument, when it is NULL. */
 char *
 OutboxRequiredTextArg(FunctionCallInfo fcinfo, int arg, const char *argument)
 {
@@ -124,4 +124,44 @@ OutboxResolveRelation(const char *argument, const char *name)
 				 errmsg("the %s \"%s\" does not exist", argument, name),
 				 errhint("Qualify the name with its schema, or set search_path.")));
 	return relation;
+}
+
+/* Is this a member of a list of names? */
+bool
+OutboxNameListMember(const List *names, const char *name)
+{
+	ListCell *lc;
+
+	foreach (lc, names)
+	{
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A text[] without NULLs as a list of char *; raises, naming `argument`, for anything else. */
+List *
+OutboxNameList(Datum array, const char *argument)
+{
+	ArrayType *arr = DatumGetArrayTypeP(array);
+	Datum *elements;
+	bool *nulls;
+	int count;
+	List *names = NIL;
+
+	if (ARR_NDIM(arr) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("\"%s\" must be a one-dimensional array of column names", argument)));
+	deconstruct_array(arr, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
+	for (int i = 0; i < count; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("\"%s\" must not contain NULL", argument)));
+		names = lappend(names, TextDatumGetCString(elements[i]));
+	}
+	return names;
 }

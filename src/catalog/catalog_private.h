@@ -13,7 +13,7 @@
 
 #include "catalog/outbox_catalog.h"
 
-/* ---- contract_config.c: The configuration of a contract as plain structs. ---- */
+/* ---- arguments.c: arguments of the SQL functions, and lists of names ---- */
 
 extern List *OutboxNameList(Datum array, const char *argument);
 

@@ -148,7 +148,7 @@ OutboxContractLoad(const char *name)
 	return config;
 }
 
-/* The same for API functions: raises with a hint when there is none. */
+/* Reads a contract's configuration for a function that users call: raises with a hint when there is none. */
 OutboxContractConfig *
 OutboxContractGet(const char *name)
 {
@@ -209,46 +209,6 @@ OutboxEmitName(OutboxEmit emit)
 			return "always";
 	}
 	return NULL;
-}
-
-/* Is this a member of a list of names? */
-bool
-OutboxNameListMember(const List *names, const char *name)
-{
-	ListCell *lc;
-
-	foreach (lc, names)
-	{
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* A text[] without NULLs as a list of char *; raises, naming `argument`, for anything else. */
-List *
-OutboxNameList(Datum array, const char *argument)
-{
-	ArrayType *arr = DatumGetArrayTypeP(array);
-	Datum *elements;
-	bool *nulls;
-	int count;
-	List *names = NIL;
-
-	if (ARR_NDIM(arr) > 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("\"%s\" must be a one-dimensional array of column names", argument)));
-	deconstruct_array(arr, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
-	for (int i = 0; i < count; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("\"%s\" must not contain NULL", argument)));
-		names = lappend(names, TextDatumGetCString(elements[i]));
-	}
-	return names;
 }
 
 static List *

@@ -98,13 +98,13 @@ extern OutboxContractConfig *OutboxContractGet(const char *name);
 extern OutboxEventTypeConfig *OutboxContractEventType(const OutboxContractConfig *config, const char *name);
 extern OutboxSourceConfig *OutboxContractSource(const OutboxContractConfig *config, Oid relation);
 extern const char *OutboxEmitName(OutboxEmit emit);
-extern bool OutboxNameListMember(const List *names, const char *name);
 
-/* ---- arguments.c: Arguments of the SQL functions, and names of relations. ---- */
+/* ---- arguments.c: arguments of the SQL functions, and lists of names ---- */
 
 extern void OutboxRequireArg(FunctionCallInfo fcinfo, int arg, const char *argument);
 extern char *OutboxTextArg(FunctionCallInfo fcinfo, int arg);
 extern char *OutboxRequiredTextArg(FunctionCallInfo fcinfo, int arg, const char *argument);
+extern bool OutboxNameListMember(const List *names, const char *name);
 extern List *OutboxNameListArg(FunctionCallInfo fcinfo, int arg, const char *argument);
 extern char *OutboxNamesToArray(const List *names);
 extern OutboxContractConfig *OutboxContractArg(FunctionCallInfo fcinfo, int arg, const char *argument);

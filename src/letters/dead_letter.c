@@ -1,10 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * dead_letter.c
- *	  Keeping aside what could not become an event, and recording gaps.
+ *	  Dead letters and gaps: recorded; events that a broker rejected: decided.
  *
- * Written from inside a customer's write, without a statement: the writer has no
- * rights on our tables and must not pay for a planner.
+ * A dead letter or a gap is recorded inside a customer's write, without a
+ * statement: the writer has no rights on our tables and must not pay for a
+ * planner.
+ *
+ * An event that a broker rejected is held in outbox_internal.held_event. A
+ * person decides about it; the relay of the sink publishes and removes it. The
+ * relay notices by a number in the sink's row, which it reads every second.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,7 +25,7 @@
 #include "catalog/outbox_catalog.h"
 #include "letters/letters_private.h"
 
-/* What a message says of a value may be as long as the value. */
+/* A message can quote a value, which can be large. */
 #define MAX_TEXT_BYTES 8192
 
 enum
@@ -71,8 +76,8 @@ static void set_cut_text(Datum *values, bool *nulls, AttrNumber column, const ch
 static void set_jsonb(Datum *values, bool *nulls, AttrNumber column, Jsonb *value);
 
 /*
- * Inserts the dead letter with the present (sub)transaction, whoever the user
- * is: no permission is needed and no query runs.
+ * Inserts the dead letter with the present (sub)transaction. The user needs no
+ * right for it, and no query runs. May raise.
  */
 void
 OutboxDeadLetterInsert(const OutboxDeadLetter *letter)
@@ -102,7 +107,10 @@ OutboxDeadLetterInsert(const OutboxDeadLetter *letter)
 	insert_row("dead_letter_entry", "dead_letter_entry_id_seq", values, nulls, Natts_letter);
 }
 
-/* Records that changes of a source produced no events; detail, for a person, may be NULL. The same terms. */
+/*
+ * Records that changes of a source produced no events, with the present (sub)transaction; detail, for a person, may be
+ * NULL. The user needs no right for it, and no query runs. May raise.
+ */
 void
 OutboxGapInsert(const char *contract, Oid source, const char *reason, const char *detail)
 {
@@ -164,4 +172,41 @@ set_jsonb(Datum *values, bool *nulls, AttrNumber column, Jsonb *value)
 	nulls[column - 1] = value == NULL;
 	if (value)
 		values[column - 1] = JsonbPGetDatum(value);
+}
+
+/* ---- events that a broker rejected ------------------------------------------------ */
+
+/* Asks the relay to offer the dead letter's event again. False: the event is not held any more. May raise. */
+bool
+OutboxRedriveRejected(int64 letter)
+{
+	const char *args[] = {psprintf(INT64_FORMAT, letter)};
+
+	return OutboxExecute("UPDATE outbox_internal.held_event SET state = 'redrive'"
+						 " WHERE letter = $1::pg_catalog.int8 AND state = 'rejected' RETURNING letter",
+						 lengthof(args), args) != NULL;
+}
+
+/* Drops the dead letter's event, so that events held behind it can go. False: it is not held any more. May raise. */
+bool
+OutboxDropRejected(int64 letter)
+{
+	const char *args[] = {psprintf(INT64_FORMAT, letter)};
+
+	return OutboxExecute("DELETE FROM outbox_internal.held_event WHERE letter = $1::pg_catalog.int8 RETURNING letter",
+						 lengthof(args), args) != NULL;
+}
+
+/*
+ * Makes the relays look, once after any number of the calls above. May raise.
+ *
+ * All rows of sinks are locked in one order, so two callers never wait for each other in a circle. A relay stores rows
+ * that refer to its sink; with this lock it does not wait for a caller who leaves his transaction open.
+ */
+void
+OutboxTellSinks(void)
+{
+	(void) OutboxExecute("UPDATE outbox_internal.sink SET resolved = resolved + 1"
+						 " WHERE id IN (SELECT id FROM outbox_internal.sink ORDER BY id FOR NO KEY UPDATE)",
+						 0, NULL);
 }

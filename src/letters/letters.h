@@ -11,7 +11,7 @@
 #include "executor/tuptable.h"
 #include "utils/jsonb.h"
 
-/* ---- dead_letter.c: Keeping aside what could not become an event, and recording gaps. ---- */
+/* ---- dead_letter.c: dead letters and gaps recorded; events that a broker rejected ---- */
 
 typedef struct OutboxDeadLetter
 {
@@ -31,6 +31,9 @@ typedef struct OutboxDeadLetter
 
 extern void OutboxDeadLetterInsert(const OutboxDeadLetter *letter);
 extern void OutboxGapInsert(const char *contract, Oid source, const char *reason, const char *detail);
+extern bool OutboxRedriveRejected(int64 letter);
+extern bool OutboxDropRejected(int64 letter);
+extern void OutboxTellSinks(void);
 
 /* ---- letter_json.c: Rows as JSON that a person can read, and back. ---- */
 
@@ -45,11 +48,5 @@ extern Jsonb *OutboxRowToJsonb(TupleDesc desc, const Datum *values, const bool *
 extern void OutboxRowFromJsonb(TupleDesc desc, Jsonb *object, Datum *values, bool *isnull);
 extern Oid OutboxReadBackType(Oid type, int32 *typmod);
 extern const char *OutboxCutText(const char *text, int max_bytes);
-
-/* ---- rejected.c: Events that a broker rejected, worked by a person. ---- */
-
-extern bool OutboxRedriveRejected(int64 letter);
-extern bool OutboxDropRejected(int64 letter);
-extern void OutboxTellSinks(void);
 
 #endif /* OUTBOX_LETTERS_LETTERS_H */

@@ -2,11 +2,11 @@
  *
  * counters.c
  *	  What was captured per contract and per schema since the server started, and
- *	  what it cost.
+ *	  the time that it took the writers.
  *
- * Small open-addressing tables per database.  Entries are only added while a
- * slot keeps its owner, so that they can be found without a lock.  What finds
- * its table full is not counted.
+ * Small open-addressing tables per database.  While a database's entry keeps its
+ * owner, counters are added and never removed, so they are found without a lock.
+ * When a table is full, further contracts or schemas are not counted.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,28 +16,45 @@
 
 #include "shared/shared_private.h"
 
-static OutboxCounter *
-find_counter(OutboxDatabase *db, int32 contract_id, bool add)
+/*
+ * The counter of this id in an open-addressing table of OUTBOX_COUNTERS counters, which begin with their id and are
+ * `size` bytes apart; added if need be. NULL: there is none, or the table is full. Needs no lock.
+ */
+static void *
+find_id(void *table, Size size, int32 id, bool add)
 {
-	uint32 start = murmurhash32((uint32) contract_id);
+	uint32 start = murmurhash32((uint32) id);
 
 	for (uint32 probe = 0; probe < OUTBOX_COUNTERS; probe++)
 	{
-		OutboxCounter *counter = &db->counters[(start + probe) & (OUTBOX_COUNTERS - 1)];
-		uint32 present = pg_atomic_read_u32(&counter->contract_id);
+		pg_atomic_uint32 *place = (pg_atomic_uint32 *) ((char *) table + size * ((start + probe) & (OUTBOX_COUNTERS - 1)));
+		uint32 present = pg_atomic_read_u32(place);
 
-		if (present == 0 && add &&
-			pg_atomic_compare_exchange_u32(&counter->contract_id, &present, (uint32) contract_id))
-			present = (uint32) contract_id;
-		if (present == (uint32) contract_id)
-			return counter;
+		if (present == 0 && add && pg_atomic_compare_exchange_u32(place, &present, (uint32) id))
+			present = (uint32) id;
+		if (present == (uint32) id)
+			return place;
 		if (present == 0)
 			break;
 	}
 	return NULL;
 }
 
-/* This contract's counters in this database; NULL: they are not counted. */
+static OutboxCounter *
+find_counter(OutboxDatabase *db, int32 contract_id, bool add)
+{
+	StaticAssertStmt(offsetof(OutboxCounter, contract_id) == 0, "a counter begins with its id");
+	return find_id(db->counters, sizeof(OutboxCounter), contract_id, add);
+}
+
+static OutboxSchemaCounter *
+find_schema(OutboxDatabase *db, int32 schema_id, bool add)
+{
+	StaticAssertStmt(offsetof(OutboxSchemaCounter, schema_id) == 0, "a counter begins with its id");
+	return find_id(db->schema_counters, sizeof(OutboxSchemaCounter), schema_id, add);
+}
+
+/* The contract's counter in this database; NULL: it is not counted. */
 static OutboxCounter *
 my_counter(int32 contract_id)
 {
@@ -76,27 +93,28 @@ OutboxCountCaptured(int32 contract_id, uint64 events, uint64 dead_letters)
 }
 
 /*
- * Adds to a contract's cost. The same terms; OutboxCountersFind in the same transaction makes sure that it is heard.
+ * Adds what the writers did for a contract, and their time. Never raises; no-op without shared memory, and in a commit
+ * callback unless OutboxCountersFind was called in the same transaction.
  */
 void
-OutboxCountCost(int32 contract_id, const OutboxCost *cost)
+OutboxCountWriters(int32 contract_id, const OutboxWriterCounters *writers)
 {
 	OutboxCounter *counter = my_counter(contract_id);
 
 	if (counter == NULL)
 		return;
-	add(counter, COUNTER_CALLS, cost->calls);
-	add(counter, COUNTER_SKIPS, cost->skips);
-	add(counter, COUNTER_TRANSITIONS, cost->transitions);
-	add(counter, COUNTER_CALL_NS, cost->call_ns);
-	raise_to(counter, COUNTER_MAX_CALL_NS, cost->max_call_ns);
-	add(counter, COUNTER_FLUSHES, cost->flushes);
-	add(counter, COUNTER_FLUSH_KEYS, cost->flush_keys);
-	add(counter, COUNTER_FLUSH_NS, cost->flush_ns);
-	raise_to(counter, COUNTER_MAX_FLUSH_NS, cost->max_flush_ns);
+	add(counter, COUNTER_CALLS, writers->calls);
+	add(counter, COUNTER_SKIPS, writers->skips);
+	add(counter, COUNTER_TRANSITIONS, writers->transitions);
+	add(counter, COUNTER_CALL_NS, writers->call_ns);
+	raise_to(counter, COUNTER_MAX_CALL_NS, writers->max_call_ns);
+	add(counter, COUNTER_FLUSHES, writers->flushes);
+	add(counter, COUNTER_FLUSH_KEYS, writers->flush_keys);
+	add(counter, COUNTER_FLUSH_NS, writers->flush_ns);
+	raise_to(counter, COUNTER_MAX_FLUSH_NS, writers->max_flush_ns);
 }
 
-/* A commit callback can only use a slot that is known by then. */
+/* Looks up the database's entry, since a commit callback cannot. Needs a transaction; may raise. */
 void
 OutboxCountersFind(void)
 {
@@ -104,6 +122,7 @@ OutboxCountersFind(void)
 		(void) OutboxMyDatabase();
 }
 
+/* False without shared memory; zeros for a contract that is not counted. Needs a transaction. */
 bool
 OutboxGetCounters(int32 contract_id, OutboxContractCounters *counters)
 {
@@ -119,7 +138,7 @@ OutboxGetCounters(int32 contract_id, OutboxContractCounters *counters)
 	*counters = (OutboxContractCounters){
 		.events = values[COUNTER_EVENTS],
 		.dead_letters = values[COUNTER_DEAD_LETTERS],
-		.cost = {
+		.writers = {
 			.calls = values[COUNTER_CALLS],
 			.skips = values[COUNTER_SKIPS],
 			.transitions = values[COUNTER_TRANSITIONS],
@@ -133,28 +152,7 @@ OutboxGetCounters(int32 contract_id, OutboxContractCounters *counters)
 	return true;
 }
 
-static OutboxSchemaCounter *
-find_schema(OutboxDatabase *db, int32 schema_id, bool add)
-{
-	uint32 start = murmurhash32((uint32) schema_id);
-
-	for (uint32 probe = 0; probe < OUTBOX_COUNTERS; probe++)
-	{
-		OutboxSchemaCounter *counter = &db->schema_counters[(start + probe) & (OUTBOX_COUNTERS - 1)];
-		uint32 present = pg_atomic_read_u32(&counter->schema_id);
-
-		if (present == 0 && add &&
-			pg_atomic_compare_exchange_u32(&counter->schema_id, &present, (uint32) schema_id))
-			present = (uint32) schema_id;
-		if (present == (uint32) schema_id)
-			return counter;
-		if (present == 0)
-			break;
-	}
-	return NULL;
-}
-
-/* The same for events by pinned schema, which tells the event type. */
+/* Adds to the events of a pinned schema, which tells the event type. Never raises; no-op without shared memory. */
 void
 OutboxCountSchema(int32 schema_id, uint64 events)
 {
@@ -168,6 +166,7 @@ OutboxCountSchema(int32 schema_id, uint64 events)
 		pg_atomic_fetch_add_u64(&counter->events, (int64) events);
 }
 
+/* False without shared memory; zero for a schema that is not counted. Needs a transaction. */
 bool
 OutboxGetSchemaCounter(int32 schema_id, uint64 *events)
 {

@@ -44,7 +44,7 @@ OutboxHintsPush(const OutboxHint *hints, int n)
 		return;
 
 	LWLockAcquire(db->ring_lock, LW_EXCLUSIVE);
-	/* a slot that changed hands means that every cursor of ours scans anyway */
+	/* when the entry has changed hands, every cursor of ours scans anyway */
 	if (OutboxMyDatabaseCached() == db)
 	{
 		head = pg_atomic_read_u64(&db->head);

@@ -43,16 +43,6 @@ typedef struct OutboxTicketPart
 	uint64 *keys; /* sorted, without duplicates */
 } OutboxTicketPart;
 
-/* A ticket of MyDatabaseId. */
-typedef struct OutboxTicketInfo
-{
-	int pid;
-	bool waits;
-	bool reads;       /* else, when it does not wait, it commits */
-	int nkeys;        /* -1: very many */
-	int blocking_pid; /* 0: nobody is known to be in the way */
-} OutboxTicketInfo;
-
 extern int OutboxSortKeys(uint64 *keys, int nkeys);
 extern bool OutboxTicketsAvailable(void);
 extern bool OutboxTicketDraw(const OutboxTicketPart *parts, int nparts, bool ahead);
@@ -73,8 +63,8 @@ extern void OutboxTicketsForget(void);
  */
 
 /* Pinned schemas that are counted apart; a power of two. */
-#define OUTBOX_METER_TYPES 256
-#define OUTBOX_METER_NO_TYPE 0xFFFF
+#define OUTBOX_COUNTED_TYPES 256
+#define OUTBOX_TYPE_UNCOUNTED 0xFFFF
 
 /* Upper bounds in microseconds, as Prometheus has them; the last bucket has none. */
 #define OUTBOX_LATENCY_BOUNDS                                                                               \
@@ -84,44 +74,44 @@ extern void OutboxTicketsForget(void);
 	}
 #define OUTBOX_LATENCY_BUCKETS 20
 
-typedef struct OutboxMeterType
+typedef struct OutboxTypeCounter
 {
 	int32 schema_id; /* 0 = unused */
 	uint64 events;
-} OutboxMeterType;
+} OutboxTypeCounter;
 
-typedef struct OutboxMeter
+typedef struct OutboxRelayCounters
 {
 	uint64 events;                          /* acknowledged */
 	uint64 bytes;                           /* key and payload of their messages */
 	uint64 retries;                         /* lives of the sink that ended early */
 	uint64 latency_sum;                     /* microseconds from occurred_at to the acknowledgement */
 	uint64 latency[OUTBOX_LATENCY_BUCKETS]; /* events per bucket, not cumulated */
-	OutboxMeterType types[OUTBOX_METER_TYPES];
-} OutboxMeter;
+	OutboxTypeCounter types[OUTBOX_COUNTED_TYPES];
+} OutboxRelayCounters;
 
-/* Index of a schema in types, added if need be; OUTBOX_METER_NO_TYPE when they are full. */
+/* Index of a schema in types, added if need be; OUTBOX_TYPE_UNCOUNTED when they are full. */
 static inline uint16
-OutboxMeterFindType(OutboxMeter *meter, int32 schema_id)
+OutboxCountedType(OutboxRelayCounters *counters, int32 schema_id)
 {
-	for (uint32 probe = 0; probe < OUTBOX_METER_TYPES; probe++)
+	for (uint32 probe = 0; probe < OUTBOX_COUNTED_TYPES; probe++)
 	{
-		uint32 i = ((uint32) schema_id + probe) & (OUTBOX_METER_TYPES - 1);
+		uint32 i = ((uint32) schema_id + probe) & (OUTBOX_COUNTED_TYPES - 1);
 
-		if (meter->types[i].schema_id == schema_id)
+		if (counters->types[i].schema_id == schema_id)
 			return (uint16) i;
-		if (meter->types[i].schema_id == 0)
+		if (counters->types[i].schema_id == 0)
 		{
-			meter->types[i].schema_id = schema_id;
+			counters->types[i].schema_id = schema_id;
 			return (uint16) i;
 		}
 	}
-	return OUTBOX_METER_NO_TYPE;
+	return OUTBOX_TYPE_UNCOUNTED;
 }
 
 /* An event was acknowledged. */
 static inline void
-OutboxMeterEvent(OutboxMeter *meter, uint16 type, TimestampTz occurred_at, TimestampTz now)
+OutboxCountPublished(OutboxRelayCounters *counters, uint16 type, TimestampTz occurred_at, TimestampTz now)
 {
 	static const int64 bounds[OUTBOX_LATENCY_BUCKETS - 1] = OUTBOX_LATENCY_BOUNDS;
 	int64 latency = now > occurred_at ? now - occurred_at : 0;
@@ -129,11 +119,11 @@ OutboxMeterEvent(OutboxMeter *meter, uint16 type, TimestampTz occurred_at, Times
 
 	while (bucket < OUTBOX_LATENCY_BUCKETS - 1 && latency > bounds[bucket])
 		bucket++;
-	meter->events++;
-	meter->latency_sum += (uint64) latency;
-	meter->latency[bucket]++;
-	if (type != OUTBOX_METER_NO_TYPE)
-		meter->types[type].events++;
+	counters->events++;
+	counters->latency_sum += (uint64) latency;
+	counters->latency[bucket]++;
+	if (type != OUTBOX_TYPE_UNCOUNTED)
+		counters->types[type].events++;
 }
 
 /* ----
@@ -225,7 +215,7 @@ typedef struct OutboxLeafSummary
 } OutboxLeafSummary;
 
 /* What capture did for a contract, and the time that writers spent on it. */
-typedef struct OutboxCost
+typedef struct OutboxWriterCounters
 {
 	uint64 calls; /* of the trigger function */
 	uint64 skips; /* calls that found nothing published to differ */
@@ -236,13 +226,13 @@ typedef struct OutboxCost
 	uint64 flush_keys;
 	uint64 flush_ns;
 	uint64 max_flush_ns;
-} OutboxCost;
+} OutboxWriterCounters;
 
 typedef struct OutboxContractCounters
 {
 	uint64 events;
 	uint64 dead_letters;
-	OutboxCost cost;
+	OutboxWriterCounters writers;
 } OutboxContractCounters;
 
 /* ---- the relay's side ---- */
@@ -261,19 +251,19 @@ extern void OutboxStoreLeaves(const OutboxLeafSummary *summary);
 extern uint32 OutboxLeafChanges(void);
 extern uint64 OutboxFreezeXmax(void);
 extern void OutboxCountCaptured(int32 contract_id, uint64 events, uint64 dead_letters);
-extern void OutboxCountCost(int32 contract_id, const OutboxCost *cost);
+extern void OutboxCountWriters(int32 contract_id, const OutboxWriterCounters *cost);
 extern void OutboxCountersFind(void);
 extern bool OutboxGetCounters(int32 contract_id, OutboxContractCounters *counters);
 extern void OutboxCountSchema(int32 schema_id, uint64 events);
 extern bool OutboxGetSchemaCounter(int32 schema_id, uint64 *events);
 extern bool OutboxRelayAttach(int slot, uint32 slot_generation);
-extern void OutboxRelaySetReport(const OutboxRelayReport *report, const OutboxMeter *meter);
-extern void OutboxRelayGetMeter(OutboxMeter *meter);
+extern void OutboxRelaySetReport(const OutboxRelayReport *report, const OutboxRelayCounters *counters);
+extern void OutboxRelayGetCounters(OutboxRelayCounters *counters);
 extern int OutboxHintsDrain(OutboxRingCursor *cursor, OutboxHint **hints, int *capacity);
 extern bool OutboxHintsWaiting(const OutboxRingCursor *cursor);
 extern void OutboxRelayRelease(int slot, uint32 slot_generation);
 extern bool OutboxRelayLookup(int32 sink_id, OutboxRelayInfo *info);
-extern bool OutboxRelayLookupMeter(int32 sink_id, OutboxMeter *meter);
+extern bool OutboxRelayLookupCounters(int32 sink_id, OutboxRelayCounters *counters);
 extern void OutboxLauncherAttach(void);
 extern void OutboxLauncherPoke(Oid dboid);
 extern bool OutboxLauncherNextPoked(Oid *dboid);
@@ -281,7 +271,7 @@ extern bool OutboxLauncherLacksWorkers(void);
 
 /* ---- shared_state.c: Layout of the shared memory; private to src/shared/ and the launcher. ---- */
 
-/* Relays of one server; a database slot refers to them by a 64-bit mask. */
+/* Relays of one server; a database entry refers to them by a 64-bit mask. */
 #define OUTBOX_MAX_RELAYS 64
 #define OUTBOX_COUNTERS 512 /* contracts, and schemas, per database that are counted; a power of two */
 #define OUTBOX_POKES 64
@@ -322,7 +312,7 @@ typedef struct OutboxSchemaCounter
  * changes when the extension is dropped and created again.  It is written
  * under registry and ring lock and read without.
  *
- * head counts the hints ever pushed; each claim of the slot starts it 2^40
+ * head counts the hints ever pushed; each claim of the entry starts it 2^40
  * further, so that a cursor of a former owner is always "too far behind".
  */
 typedef struct OutboxDatabase
@@ -330,7 +320,7 @@ typedef struct OutboxDatabase
 	pg_atomic_uint64 owner; /* 0 = free */
 	pg_atomic_uint64 head;
 	pg_atomic_uint64 relays;       /* mask of the relay slots to wake */
-	pg_atomic_uint32 current_leaf; /* 0 = not loaded since the slot was claimed */
+	pg_atomic_uint32 current_leaf; /* 0 = not loaded since the entry was claimed */
 	pg_atomic_uint32 leaf_changes; /* counts the keeper's changes of outbox_internal.leaf */
 	pg_atomic_uint64 freeze_xmax;  /* a position beyond it lets every frozen leaf pass */
 	pg_atomic_uint64 closed_bytes; /* an int64: see OutboxClosedBytes */
@@ -362,14 +352,14 @@ typedef struct OutboxRelaySlot
 	TimestampTz not_before; /* throttle: no start before */
 	int failures;           /* starts in a row that did not last */
 	OutboxRelayReport report;
-	OutboxMeter meter; /* last: it outlives the use of the slot */
+	OutboxRelayCounters counters; /* last: it outlives the use of the slot */
 } OutboxRelaySlot;
 
 typedef struct OutboxShared
 {
 	LWLock *registry_lock;
 	LWLock *relays_lock;
-	uint64 claims; /* database slots claimed so far */
+	uint64 claims; /* database entries claimed so far */
 	OutboxRelaySlot relays[OUTBOX_MAX_RELAYS];
 
 	slock_t launcher_lock; /* the rest of the struct */

@@ -110,9 +110,9 @@ take_slot(Oid dboid, Oid installation, int32 sink_id)
 		return -1;
 	slot = &outbox_shared->relays[i];
 	slot_generation = slot->slot_generation + 1;
-	memset(slot, 0, offsetof(OutboxRelaySlot, meter));
+	memset(slot, 0, offsetof(OutboxRelaySlot, counters));
 	if (!former)
-		memset(&slot->meter, 0, sizeof(slot->meter));
+		memset(&slot->counters, 0, sizeof(slot->counters));
 	slot->in_use = true;
 	slot->wanted = true;
 	slot->slot_generation = slot_generation;
@@ -205,24 +205,24 @@ detach(int code, Datum arg)
 }
 
 void
-OutboxRelaySetReport(const OutboxRelayReport *report, const OutboxMeter *meter)
+OutboxRelaySetReport(const OutboxRelayReport *report, const OutboxRelayCounters *counters)
 {
 	if (my_slot < 0)
 		return;
 	LWLockAcquire(outbox_shared->relays_lock, LW_EXCLUSIVE);
 	outbox_shared->relays[my_slot].report = *report;
-	outbox_shared->relays[my_slot].meter = *meter;
+	outbox_shared->relays[my_slot].counters = *counters;
 	LWLockRelease(outbox_shared->relays_lock);
 }
 
 /* What the processes before this one have counted. */
 void
-OutboxRelayGetMeter(OutboxMeter *meter)
+OutboxRelayGetCounters(OutboxRelayCounters *counters)
 {
 	if (my_slot < 0)
 		return;
 	LWLockAcquire(outbox_shared->relays_lock, LW_SHARED);
-	*meter = outbox_shared->relays[my_slot].meter;
+	*counters = outbox_shared->relays[my_slot].counters;
 	LWLockRelease(outbox_shared->relays_lock);
 }
 
@@ -295,7 +295,7 @@ OutboxRelayLookup(int32 sink_id, OutboxRelayInfo *info)
 
 /* What the sink's relays have counted, also when none runs now. */
 bool
-OutboxRelayLookupMeter(int32 sink_id, OutboxMeter *meter)
+OutboxRelayLookupCounters(int32 sink_id, OutboxRelayCounters *counters)
 {
 	Oid installation;
 	int i;
@@ -306,7 +306,7 @@ OutboxRelayLookupMeter(int32 sink_id, OutboxMeter *meter)
 	LWLockAcquire(outbox_shared->relays_lock, LW_SHARED);
 	i = find_slot_of(MyDatabaseId, installation, sink_id);
 	if (i >= 0)
-		*meter = outbox_shared->relays[i].meter;
+		*counters = outbox_shared->relays[i].counters;
 	LWLockRelease(outbox_shared->relays_lock);
 	return i >= 0;
 }

@@ -10,28 +10,20 @@
 
 #include "shared/outbox_shared.h"
 
-/* ---- bulk_filter.c: Which keys a transaction with very many of them has locked. ---- */
+/* ---- bulk_filter.c: the keys of transactions with very many of them ---- */
 
 extern void OutboxBulkFiltersRequest(void);
 extern void OutboxBulkFiltersStartup(void);
 extern bool OutboxBulkFilterMayHave(int filter, const uint64 *keys, int nkeys);
 
-/* ---- key_ticket.c: Who reads which keys at commit, and who is next. ---- */
+/* ---- shared_state.c, database_entry.c, relay_slots.c: the entries of databases and relays ---- */
 
-extern void OutboxTicketsRequest(void);
-extern void OutboxTicketsStartup(void);
-extern OutboxTicketInfo *OutboxTicketsList(int *n);
-
-/* ---- shared_state.c: Layout of the shared memory; private to src/shared/ and the launcher. ---- */
-
-extern OutboxDatabase *OutboxDatabaseSlot(int i);
+extern OutboxDatabase *OutboxDatabaseEntry(int i);
 extern OutboxDatabase *OutboxMyDatabase(void);
 extern OutboxDatabase *OutboxMyDatabaseCached(void);
 extern int OutboxMyRelaySlot(void);
 
-/* ----
- * ticket_keys.c: Which keys a ticket stands for, and what a transaction asked for; private to key_ticket.c.
- * ---- */
+/* ---- ticket_keys.c: which keys a ticket stands for, and what a transaction asked for ---- */
 
 typedef struct TicketPart
 {
@@ -70,5 +62,44 @@ extern void OutboxTicketKeysAdd(TicketKeys *keys, const OutboxTicketPart *part);
 extern bool OutboxTicketKeysInCommon(const TicketKeys *a, const TicketKeys *b);
 extern Claim *OutboxClaimMake(const OutboxTicketPart *parts, int nparts, Claim *next);
 extern Claim *OutboxClaimsMerge(Claim *claims);
+
+/* ---- ticket_queue.c: the tickets of all sessions, in the order of drawing ---- */
+
+/* A session has room for the ticket that it holds, and for the one that it waits with. */
+#define TICKET_HELD 0
+#define TICKET_WAITING 1
+#define TICKETS_PER_SESSION 2
+
+#define TICKET_NOBODY (-1)
+
+/* All of it under the lock, but `reading`, which only its owner sets. */
+typedef struct Ticket
+{
+	uint64 number; /* 0: not in the queue */
+	int pid;
+	bool ahead;  /* of all who wait: only held tickets are in its way */
+	int blocker; /* a ticket that is in its way, or TICKET_NOBODY: look again */
+	pg_atomic_uint32 reading;
+	TicketKeys keys;
+} Ticket;
+
+typedef struct Tickets
+{
+	LWLock *lock;
+	uint64 drawn;
+	int nqueued;
+	int queue[FLEXIBLE_ARRAY_MEMBER]; /* indexes of tickets in the order of drawing */
+} Tickets;
+
+extern Tickets *outbox_tickets;     /* NULL without preloading */
+extern Ticket *outbox_ticket_areas; /* TICKETS_PER_SESSION of each session */
+
+extern void OutboxTicketsRequest(void);
+extern void OutboxTicketsStartup(void);
+extern bool OutboxTicketIsHeld(int index);
+extern int OutboxTicketBlocker(int index);
+extern void OutboxTicketReplace(int index, int by);
+extern void OutboxTicketLeaveQueue(int index);
+extern void OutboxTicketWakeBehind(int index);
 
 #endif /* OUTBOX_SHARED_SHARED_PRIVATE_H */

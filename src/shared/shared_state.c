@@ -8,8 +8,8 @@
  * leaf.  Nothing here is ever the only copy of something.
  *
  * Locks, never nested in another order than this one:
- *	 registry   which database owns which slot
- *	 ring       one per database slot: its hints, and changes of its owner
+ *	 registry   which database owns which entry
+ *	 ring       one per database entry: its hints, and changes of its owner
  *	 relays     all relay slots
  * and one spinlock for the launcher's queue.  No catalog access, palloc or
  * ereport happens under any of them.
@@ -18,9 +18,11 @@
  */
 #include "postgres.h"
 
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
+#include "utils/builtins.h"
 
 #include "guc.h"
 #include "shared/shared_private.h"
@@ -28,6 +30,9 @@
 #define REGISTRY_TRANCHE "outbox_registry"
 #define RELAYS_TRANCHE "outbox_relays"
 #define RING_TRANCHE "outbox_ring"
+
+PG_FUNCTION_INFO_V1(outbox_preloaded);
+PG_FUNCTION_INFO_V1(outbox_library_version);
 
 OutboxShared *outbox_shared = NULL;
 
@@ -62,9 +67,9 @@ database_size(void)
 								   mul_size(sizeof(OutboxHint), outbox_ring_size)));
 }
 
-/* Address of a database slot. */
+/* Address of a database entry. */
 OutboxDatabase *
-OutboxDatabaseSlot(int i)
+OutboxDatabaseEntry(int i)
 {
 	return (OutboxDatabase *) (databases + i * database_size());
 }
@@ -91,7 +96,7 @@ initialise_databases(void)
 
 	for (int i = 0; i < outbox_max_databases; i++)
 	{
-		OutboxDatabase *db = OutboxDatabaseSlot(i);
+		OutboxDatabase *db = OutboxDatabaseEntry(i);
 
 		pg_atomic_init_u64(&db->owner, 0);
 		pg_atomic_init_u64(&db->head, 0);
@@ -136,4 +141,20 @@ shared_startup(void)
 	OutboxBulkFiltersStartup();
 	OutboxTicketsStartup();
 	LWLockRelease(AddinShmemInitLock);
+}
+
+/* ---- for those who look ----------------------------------------------------------- */
+
+/* outbox_internal.preloaded(): was the library loaded with the server? */
+Datum
+outbox_preloaded(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(OutboxSharedAvailable());
+}
+
+/* outbox_internal.library_version() */
+Datum
+outbox_library_version(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(OUTBOX_VERSION));
 }

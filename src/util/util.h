@@ -26,7 +26,7 @@ typedef bool (*OutboxRethrowRule)(const ErrorData *error);
 extern ErrorData *OutboxCatch(OutboxGuardedStep step, void *arg, MemoryContext context, OutboxRethrowRule must_rethrow);
 extern ErrorData *OutboxCatchAndUndo(OutboxGuardedStep step, void *arg, MemoryContext context);
 
-/* ---- held_timers.c: The application's timeouts stand still while it waits for us. ---- */
+/* ---- pause.c: short waits, and timeouts that stand still meanwhile ---- */
 
 /* statement_timeout, and transaction_timeout where there is one. */
 #define OUTBOX_HELD_TIMERS 2
@@ -37,6 +37,7 @@ typedef struct OutboxHeldTimers
 	TimestampTz ends[OUTBOX_HELD_TIMERS]; /* 0: it does not run */
 } OutboxHeldTimers;
 
+extern void OutboxPause(long ms, uint32 wait_event);
 extern void OutboxHoldTimers(OutboxHeldTimers *held);
 extern void OutboxReleaseTimers(const OutboxHeldTimers *held);
 
@@ -59,10 +60,6 @@ extern void OutboxLookAwaitRoom(int ntables, int timeout_ms);
 /* ---- names.c: Names as they are written in SQL. ---- */
 
 extern char *OutboxQualifiedName(Oid relation);
-
-/* ---- pause.c: A short wait between two looks at something. ---- */
-
-extern void OutboxPause(long ms, uint32 wait_event);
 
 /* ---- query.c: Statements of SQL with typed arguments, and the rows that they return. ---- */
 

@@ -114,7 +114,7 @@ extern ErrorData *OutboxReadKeysAfter(OutboxCommitRead *read, OutboxReadKey **ke
 /* ---- flush.c: Contracts evaluated at commit: from queued keys to events. ---- */
 
 extern void OutboxFlushInit(void);
-extern void OutboxFlushStraggler(void);
+extern void OutboxFlushIfOver(void);
 
 /* ---- key_queue.c: The lookup keys that this transaction touched, of contracts evaluated at commit. ---- */
 

@@ -114,15 +114,28 @@ typedef struct OutboxFlush
 	instr_time lap; /* up to which the time has been shared out */
 } OutboxFlush;
 
-/* ---- flush_late.c ---- */
+/* ---- flush_late.c: keys that a commit could not evaluate in time ---- */
+
+typedef struct OutboxLateKey
+{
+	const OutboxQueuedContract *contract;
+	const Datum *lookup;
+	bool before_known;
+	Datum snapshot;   /* a pg_snapshot: which transactions it has seen */
+	HeapTuple before; /* a row of row_desc; NULL: none */
+	TupleDesc row_desc;
+	const ErrorData *reason;
+} OutboxLateKey;
+
+extern void OutboxLateLetter(const OutboxLateKey *key);
+extern void OutboxFlushOpenLate(OutboxFlush *flush);
+extern void OutboxFlushReadLate(OutboxFlush *flush, OutboxFlushContract *contract, OutboxCommitRead *read);
+extern Datum OutboxFlushSeen(OutboxFlush *flush);
 
 /* ---- flush_portion.c ---- */
 
 extern void OutboxFlushTakeLocks(OutboxFlush *flush);
 extern void OutboxFlushGiveUp(OutboxFlush *flush, const ErrorData *reason);
-extern void OutboxFlushOpenLate(OutboxFlush *flush);
-extern void OutboxFlushReadLate(OutboxFlush *flush, OutboxFlushContract *contract, OutboxCommitRead *read);
-extern Datum OutboxFlushSeen(OutboxFlush *flush);
 extern bool OutboxFlushWantsBefore(const OutboxPortionKey *key);
 extern void OutboxFlushNoteBefore(OutboxFlushContract *contract, OutboxReadKey **keys, int nkeys);
 extern void OutboxFlushPortions(OutboxFlush *flush);
@@ -178,21 +191,6 @@ typedef struct OutboxKeySort OutboxKeySort;
 extern OutboxKeySort *OutboxKeySortStart(OutboxKeyLog *log, uint64 from, OutboxQueuedContract **contracts);
 extern const OutboxKeyRecord *OutboxKeySortNext(OutboxKeySort *sort);
 extern void OutboxKeySortEnd(OutboxKeySort *sort);
-
-/* ---- late.c: Keys that could not be evaluated at commit. ---- */
-
-typedef struct OutboxLateKey
-{
-	const OutboxQueuedContract *contract;
-	const Datum *lookup;
-	bool before_known;
-	Datum snapshot;   /* a pg_snapshot: which transactions it has seen */
-	HeapTuple before; /* a row of row_desc; NULL: none */
-	TupleDesc row_desc;
-	const ErrorData *reason;
-} OutboxLateKey;
-
-extern void OutboxLateLetter(const OutboxLateKey *key);
 
 /* ---- table_lock.c: Keys locked in the server's lock table, where there is no shared memory of ours. ---- */
 

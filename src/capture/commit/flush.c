@@ -158,7 +158,7 @@ flush_keys(OutboxFlush *flush)
 	for (int i = 0; i < flush->ncontracts; i++)
 	{
 		if (flush->contracts[i].nkeys > 0)
-			OutboxCostFlush(flush->contracts[i].queued->id, flush->contracts[i].nkeys, flush->contracts[i].spent_ns);
+			OutboxCountFlush(flush->contracts[i].queued->id, flush->contracts[i].nkeys, flush->contracts[i].spent_ns);
 		OutboxFlushContractUnlock(&flush->contracts[i]);
 	}
 	/* a prepared transaction may stay for days */
@@ -261,7 +261,7 @@ executor_finish(QueryDesc *query)
  * flush is over already, it is evaluated now.
  */
 void
-OutboxFlushStraggler(void)
+OutboxFlushIfOver(void)
 {
 	if (state.finished && state.executing == 0)
 		flush_queue(true, true);

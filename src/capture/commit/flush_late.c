@@ -1,28 +1,39 @@
 /*-------------------------------------------------------------------------
  *
  * flush_late.c
- *	  A flush that gives up: the rows before are kept with its keys.
+ *	  Keys that a commit could not evaluate in time.
  *
- * A key is late because its lock was not to be had or because the time is over.
- * What the row was before is then read without the lock, from what others had
- * committed by then, and goes into the letter, with the snapshot that says who
- * these were. Whoever takes the letter up finds the events of the key that
- * were committed since (redrive_history.c) and so knows what consumers know: no
- * person is needed to decide what happened. This reading has a time of its own.
+ * A commit does not wait: not for a lock, not for a slow view. A key is late
+ * when its lock was not free or when the time is over. It is kept as a dead
+ * letter of stage flush, in the same transaction, and the relay tries it again
+ * when the transaction has ended.
+ *
+ * The row before is then read without the lock, from what others had committed
+ * by then. It goes into the letter, with the snapshot that tells which
+ * transactions these were. When the letter is tried again, the events of the key
+ * that were committed since are found (redrive_history.c). So it is known what
+ * consumers know, and no person has to decide what happened. This reading has a
+ * time of its own.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/snapmgr.h"
 
 #include "capture/commit/commit_private.h"
 #include "capture/transition/transition.h"
+#include "capture/write/write.h"
+#include "catalog/outbox_catalog.h"
 #include "compat.h"
+#include "contract/environment/environment.h"
 #include "guc.h"
+#include "letters/letters.h"
 
 /* The time for it is this part of a commit's. */
 #define SHARE 2
@@ -35,9 +46,18 @@ typedef struct OpenRequest
 	bool opened;
 } OpenRequest;
 
+/* The letter of a late key in the making. */
+typedef struct LateLetter
+{
+	const OutboxLateKey *key;
+	OutboxDeadLetter letter;
+} LateLetter;
+
 static bool has_time(OutboxFlush *flush);
 static void open_late(OutboxFlush *flush, OutboxFlushContract *contract);
 static void open_step(void *arg);
+static char *next_step(const OutboxLateKey *key);
+static void describe(void *arg);
 
 /* Not all locks were to be had: opens the contracts without those of the keys, as far as that goes at once. */
 void
@@ -127,4 +147,74 @@ OutboxFlushSeen(OutboxFlush *flush)
 	seen = DirectFunctionCall1(pg_current_snapshot, (Datum) 0);
 	PopActiveSnapshot();
 	return seen;
+}
+
+/* ---- the letter ------------------------------------------------------------------ */
+
+/* A dead letter of stage flush in the present transaction; raises instead with on_invalid = abort. */
+void
+OutboxLateLetter(const OutboxLateKey *key)
+{
+	LateLetter late = {.key = key};
+	OutboxDeadLetter *letter = &late.letter;
+
+	if (key->contract->abort_on_invalid)
+		ereport(ERROR,
+				(errcode(key->reason->sqlerrcode),
+				 errmsg("contract \"%s\" refuses the change: %s", key->contract->name, key->reason->message),
+				 key->reason->detail ? errdetail("%s", key->reason->detail) : 0,
+				 errhint("%s%sThe contract was created with on_invalid => 'abort'; run the transaction again.",
+						 key->reason->hint ? key->reason->hint : "", key->reason->hint ? " " : "")));
+	if (OutboxRunGuarded(describe, &late, CurrentMemoryContext))
+	{
+		letter->key = NULL;
+		letter->source_columns = NULL;
+		letter->before = NULL;
+	}
+	letter->contract = key->contract->name;
+	letter->stage = "flush";
+	letter->sqlerrcode = key->reason->sqlerrcode;
+	letter->message = key->reason->message ? key->reason->message : "unknown error";
+	letter->detail = key->reason->detail;
+	letter->hint = next_step(key);
+	if (key->before_known && (key->before == NULL || letter->before))
+		letter->snapshot = key->snapshot;
+	if (key->before_known && key->before == NULL)
+		letter->emit = OutboxEmitName(OUTBOX_EMIT_CREATED);
+	else if (letter->before)
+		letter->emit = OutboxEmitName(OUTBOX_EMIT_CHANGED);
+	OutboxDeadLetterInsert(letter);
+	OutboxEventCountDeadLetter(key->contract->id);
+}
+
+/* Where time alone does not mend it, as a scan for want of an index, the reason says what does. */
+static char *
+next_step(const OutboxLateKey *key)
+{
+	if (key->reason->hint == NULL)
+		return pstrdup("The relay tries it again by itself.");
+	return psprintf("%s The relay tries it again by itself; SELECT outbox.redrive(contract => %s) does so at once.",
+					key->reason->hint, quote_literal_cstr(key->contract->name));
+}
+
+/* The key and the row before, as JSON. Output functions run as the contract's owner, so it may raise. */
+static void
+describe(void *arg)
+{
+	LateLetter *late = arg;
+	const OutboxLateKey *key = late->key;
+	OutboxEvaluation evaluation;
+
+	OutboxEvaluationBegin(&evaluation, OidIsValid(key->contract->owner) ? key->contract->owner : GetUserId(), OUTBOX_ANYTHING);
+	late->letter.key = OutboxLookupToJsonb(key->contract->shape->desc, key->lookup);
+	late->letter.source_columns = late->letter.key;
+	if (key->before)
+	{
+		Datum *values = palloc(sizeof(Datum) * key->row_desc->natts);
+		bool *isnull = palloc(sizeof(bool) * key->row_desc->natts);
+
+		heap_deform_tuple(key->before, key->row_desc, values, isnull);
+		late->letter.before = OutboxRowToJsonb(key->row_desc, values, isnull);
+	}
+	OutboxEvaluationEnd(&evaluation);
 }

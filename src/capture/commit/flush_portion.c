@@ -94,7 +94,7 @@ read_portion(OutboxFlush *flush)
 		flush->contracts[i].portion_keys = 0;
 		if (flush->contracts[i].compiled)
 			read_contract(flush, &flush->contracts[i], snapshot);
-		flush->contracts[i].spent_ns += OutboxCostLap(&flush->lap);
+		flush->contracts[i].spent_ns += OutboxClockLap(&flush->lap);
 	}
 	for (int i = 0; i < flush->nkeys; i++)
 	{
@@ -253,7 +253,7 @@ copy_error(const ErrorData *error)
 void
 OutboxFlushShareTime(OutboxFlush *flush, bool by_keys)
 {
-	uint64 ns = OutboxCostLap(&flush->lap);
+	uint64 ns = OutboxClockLap(&flush->lap);
 
 	for (int i = 0; i < flush->ncontracts; i++)
 	{

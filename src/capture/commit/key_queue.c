@@ -32,12 +32,12 @@
 #define NOWHERE PG_UINT64_MAX
 
 /* A record in the buffer, by its distance from the log's base. */
-typedef struct KeySlot
+typedef struct KeyPlace
 {
 	uint64 place;
 	uint32 hash;
 	char status;
-} KeySlot;
+} KeyPlace;
 
 /* What a subtransaction's rollback goes back to. */
 typedef struct Level
@@ -77,7 +77,7 @@ static struct
 static bool same_key(uint64 a, uint64 b);
 
 #define SH_PREFIX keytab
-#define SH_ELEMENT_TYPE KeySlot
+#define SH_ELEMENT_TYPE KeyPlace
 #define SH_KEY_TYPE uint64
 #define SH_KEY place
 #define SH_HASH_KEY(tb, key) ((uint32) OutboxKeyLogAt(&queue.log, queue.log.base + (key))->hash)
@@ -187,7 +187,7 @@ OutboxKeyQueueAdd(OutboxQueuedContract *contract, const Datum *values, int flags
 	OutboxKeyRecord *record;
 	Size size;
 	uint64 hash = OutboxKeyHash(contract->shape, values);
-	KeySlot *slot;
+	KeyPlace *known;
 	bool spilled;
 	bool found;
 
@@ -204,8 +204,8 @@ OutboxKeyQueueAdd(OutboxQueuedContract *contract, const Datum *values, int flags
 	OutboxKeyWriteImage(contract->shape, flat, OUTBOX_KEY_IMAGE(record));
 	if (is_last_key(record))
 		return;
-	slot = keytab_insert_hash(queue.table, queue.log.used, (uint32) hash, &found);
-	queue.last = slot->place;
+	known = keytab_insert_hash(queue.table, queue.log.used, (uint32) hash, &found);
+	queue.last = known->place;
 	if (found)
 		return;
 	OutboxKeyLogPush(&queue.log, record);

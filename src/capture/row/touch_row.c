@@ -75,7 +75,7 @@ OutboxTouchRow(OutboxCachedContract *contract, const OutboxRowChange *change)
 		keys_failed(contract, &row, error);
 	else if (row.after && OutboxTouchMissingColumn(row.touch, row.after))
 		key_missing(contract, &row, OutboxTouchMissingColumn(row.touch, row.after));
-	OutboxFlushStraggler();
+	OutboxFlushIfOver();
 	return true;
 }
 

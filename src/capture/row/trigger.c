@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * trigger.c
- *	  The trigger functions on a contract's source.
+ *	  The trigger functions: on a contract's sources, on our configuration, on outbox.event.
  *
- * They run in every write of a legacy application: whatever is wrong with a
+ * Those on sources run in every write of a legacy application: whatever is wrong with a
  * contract becomes a dead letter or a gap, never an error of that write
  * (unless the contract asked for it with on_invalid = abort).
  *
@@ -16,6 +16,7 @@
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "replication/logicalworker.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/inval.h"
@@ -35,6 +36,7 @@
 PG_FUNCTION_INFO_V1(outbox_capture_row);
 PG_FUNCTION_INFO_V1(outbox_capture_truncate);
 PG_FUNCTION_INFO_V1(outbox_config_changed);
+PG_FUNCTION_INFO_V1(outbox_refuse_write);
 
 /* What judge_emptied finds out about a truncated table. */
 typedef struct EmptiedTable
@@ -179,10 +181,10 @@ bool
 OutboxCaptureRowChange(OutboxRowChange *change)
 {
 	OutboxCachedContract *contract;
-	OutboxCostMark cost;
+	OutboxCallMark mark;
 	volatile bool captures = false;
 
-	OutboxCostBegin(&cost);
+	OutboxCountCallBegin(&mark);
 	contract = OutboxContractAcquire(change->trigger, change->rel);
 
 	PG_TRY();
@@ -193,16 +195,16 @@ OutboxCaptureRowChange(OutboxRowChange *change)
 				/* a row that moves touches the same keys twice, which is once */
 				if (contract->touch)
 				{
-					OutboxCostEnd(&cost, contract->config->id,
-								  OutboxTouchRow(contract, change) ? OUTBOX_COST_QUEUED : 0);
+					OutboxCountCallEnd(&mark, contract->config->id,
+									   OutboxTouchRow(contract, change) ? OUTBOX_CALL_QUEUED : 0);
 					break;
 				}
 				captures = true;
 				if (change->departs || contract->compiled == NULL)
 					break;
 				read_commands(change);
-				OutboxCostEnd(&cost, contract->config->id,
-							  OutboxCaptureChange(contract->compiled, change));
+				OutboxCountCallEnd(&mark, contract->config->id,
+								   OutboxCaptureChange(contract->compiled, change));
 				break;
 			case OUTBOX_CONTRACT_DISABLED:
 			case OUTBOX_CONTRACT_FOREIGN:
@@ -221,7 +223,7 @@ OutboxCaptureRowChange(OutboxRowChange *change)
 				if (!change->departs)
 					OutboxBrokenContract(contract, change);
 				if (contract->config)
-					OutboxCostEnd(&cost, contract->config->id, 1);
+					OutboxCountCallEnd(&mark, contract->config->id, 1);
 				break;
 		}
 	}
@@ -296,4 +298,28 @@ is_superseded(HeapTuple tuple)
 	if ((header->t_infomask & HEAP_XMAX_INVALID) || HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask))
 		return false;
 	return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(header));
+}
+
+/*
+ * outbox_internal.refuse_write(), the trigger of outbox.event and its leaves: capture alone writes them. Capture and the
+ * keeper use the heap interface, which fires no triggers. A row that came in by SQL would carry a foreign transaction
+ * id, and be published in the wrong order or never; so INSERT, UPDATE, DELETE and TRUNCATE raise. A logical replication
+ * worker skips them instead: an error there would stop the subscription of a publication FOR ALL TABLES.
+ */
+Datum
+outbox_refuse_write(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("outbox_internal.refuse_write() was not called as a trigger")));
+	if (!IsLogicalWorker())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("\"%s\" is written by capture alone", RelationGetRelationName(trigger->tg_relation)),
+				 errdetail("A row written by SQL could not be published in order."),
+				 errhint("Change a source of an enabled contract instead.")));
+	return PointerGetDatum(NULL);
 }

@@ -141,7 +141,7 @@ OutboxCaptureKey(OutboxCompiledContract *contract, const OutboxKeyRows *rows)
 	run_within_time(&change);
 	if (!change.interrupted)
 	{
-		OutboxCostTransitions(contract->config->id, count_differing(&change));
+		OutboxCountTransitions(contract->config->id, count_differing(&change));
 		OutboxChangeInsertResults(&change);
 	}
 	MemoryContextSwitchTo(caller);

@@ -28,14 +28,14 @@
 #include "shared/outbox_shared.h"
 
 /* What one nest level did for one contract and schema (0: dead letters); a stack, as the buffer is. */
-typedef struct Tally
+typedef struct LevelCount
 {
 	int32 contract_id;
 	int32 schema_id;
 	int nest_level;
 	uint64 events;
 	uint64 dead_letters;
-} Tally;
+} LevelCount;
 
 /* This transaction. */
 static struct
@@ -45,9 +45,9 @@ static struct
 	bool finishing;          /* our pre-commit callback has run */
 	CommandId bound_command; /* the command in which the installation was looked up */
 	Oid installation;
-	uint64 xid;     /* 0 = nothing appended */
-	Tally *tallies; /* in TopTransactionContext */
-	int ntallies;
+	uint64 xid;         /* 0 = nothing appended */
+	LevelCount *counts; /* in TopTransactionContext */
+	int ncounts;
 	int capacity;
 } writer;
 
@@ -191,75 +191,75 @@ static void
 count(int32 contract_id, int32 schema_id, uint64 events, uint64 dead_letters)
 {
 	int nest_level = GetCurrentTransactionNestLevel();
-	Tally *tally;
+	LevelCount *level;
 
-	for (int i = writer.ntallies - 1; i >= 0 && writer.tallies[i].nest_level == nest_level; i--)
+	for (int i = writer.ncounts - 1; i >= 0 && writer.counts[i].nest_level == nest_level; i--)
 	{
-		tally = &writer.tallies[i];
-		if (tally->contract_id == contract_id && tally->schema_id == schema_id)
+		level = &writer.counts[i];
+		if (level->contract_id == contract_id && level->schema_id == schema_id)
 		{
-			tally->events += events;
-			tally->dead_letters += dead_letters;
+			level->events += events;
+			level->dead_letters += dead_letters;
 			return;
 		}
 	}
-	if (writer.ntallies == writer.capacity)
+	if (writer.ncounts == writer.capacity)
 	{
 		int capacity = Max(writer.capacity * 2, 8);
 
-		if (writer.tallies == NULL)
-			writer.tallies = MemoryContextAlloc(TopTransactionContext, capacity * sizeof(Tally));
+		if (writer.counts == NULL)
+			writer.counts = MemoryContextAlloc(TopTransactionContext, capacity * sizeof(LevelCount));
 		else
-			writer.tallies = repalloc(writer.tallies, capacity * sizeof(Tally));
+			writer.counts = repalloc(writer.counts, capacity * sizeof(LevelCount));
 		writer.capacity = capacity;
 	}
-	writer.tallies[writer.ntallies++] = (Tally){
+	writer.counts[writer.ncounts++] = (LevelCount){
 		.contract_id = contract_id, .schema_id = schema_id, .nest_level = nest_level, .events = events, .dead_letters = dead_letters};
 }
 
 /* Merges the level into its parent, so that the stack stays as small as schemas times depth. */
 static void
-promote_tallies(int nest_level)
+promote_counts(int nest_level)
 {
-	int first = writer.ntallies;
+	int first = writer.ncounts;
 	int parent;
 	int kept;
 
-	while (first > 0 && writer.tallies[first - 1].nest_level >= nest_level)
+	while (first > 0 && writer.counts[first - 1].nest_level >= nest_level)
 		first--;
 	parent = first;
-	while (parent > 0 && writer.tallies[parent - 1].nest_level == nest_level - 1)
+	while (parent > 0 && writer.counts[parent - 1].nest_level == nest_level - 1)
 		parent--;
 	kept = first;
-	for (int i = first; i < writer.ntallies; i++)
+	for (int i = first; i < writer.ncounts; i++)
 	{
-		Tally tally = writer.tallies[i];
+		LevelCount level = writer.counts[i];
 		int j;
 
 		for (j = parent; j < kept; j++)
 		{
-			if (writer.tallies[j].contract_id == tally.contract_id && writer.tallies[j].schema_id == tally.schema_id)
+			if (writer.counts[j].contract_id == level.contract_id && writer.counts[j].schema_id == level.schema_id)
 				break;
 		}
 		if (j == kept)
 		{
-			tally.nest_level = nest_level - 1;
-			writer.tallies[kept++] = tally;
+			level.nest_level = nest_level - 1;
+			writer.counts[kept++] = level;
 		}
 		else
 		{
-			writer.tallies[j].events += tally.events;
-			writer.tallies[j].dead_letters += tally.dead_letters;
+			writer.counts[j].events += level.events;
+			writer.counts[j].dead_letters += level.dead_letters;
 		}
 	}
-	writer.ntallies = kept;
+	writer.ncounts = kept;
 }
 
 static void
-drop_tallies(int nest_level)
+drop_counts(int nest_level)
 {
-	while (writer.ntallies > 0 && writer.tallies[writer.ntallies - 1].nest_level >= nest_level)
-		writer.ntallies--;
+	while (writer.ncounts > 0 && writer.counts[writer.ncounts - 1].nest_level >= nest_level)
+		writer.ncounts--;
 }
 
 /* ---- transactions ----------------------------------------------------------- */
@@ -268,12 +268,12 @@ drop_tallies(int nest_level)
 static void
 announce(void)
 {
-	for (int i = 0; i < writer.ntallies; i++)
+	for (int i = 0; i < writer.ncounts; i++)
 	{
-		const Tally *tally = &writer.tallies[i];
+		const LevelCount *level = &writer.counts[i];
 
-		OutboxCountCaptured(tally->contract_id, tally->events, tally->dead_letters);
-		OutboxCountSchema(tally->schema_id, tally->events);
+		OutboxCountCaptured(level->contract_id, level->events, level->dead_letters);
+		OutboxCountSchema(level->schema_id, level->events);
 	}
 	if (writer.xid != 0)
 		OutboxWakeRelays();
@@ -332,11 +332,11 @@ on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId pa
 			break;
 		case SUBXACT_EVENT_COMMIT_SUB:
 			OutboxEventBufferPromote(nest_level);
-			promote_tallies(nest_level);
+			promote_counts(nest_level);
 			break;
 		case SUBXACT_EVENT_ABORT_SUB:
 			OutboxEventBufferDrop(nest_level);
-			drop_tallies(nest_level);
+			drop_counts(nest_level);
 			/* it may have undone a change of the installation */
 			writer.bound = false;
 			break;

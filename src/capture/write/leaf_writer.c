@@ -11,6 +11,9 @@
  * Leaves have no index and fire no trigger: the heap interface is all that is
  * needed.
  *
+ * The blocks become hints for the relays.  The blocks of a subtransaction that
+ * is rolled back stay among them: a hint only says where to look.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -48,11 +51,17 @@ static struct
 	int n;
 } staged;
 
+#define MAX_RUNS 256
+
+static OutboxHint runs[MAX_RUNS];
+static int nruns = 0;
+
 /* The leaf that this transaction locked last; 0 = none. */
 static int locked_leaf = 0;
 static Oid locked_relid = InvalidOid;
 
 static bool lock_leaf(int leaf);
+static void add_run(Oid relfilenumber, BlockNumber block);
 static void check_backlog(void);
 static void row_slot_noop(TupleTableSlot *slot);
 static HeapTuple row_slot_tuple(TupleTableSlot *slot);
@@ -235,10 +244,78 @@ OutboxLeafWrite(Relation rel, const OutboxLeafRow *rows, int n)
 	if (n == 1)
 	{
 		heap_insert(rel, &staged.slots[0].tuple, cid, 0, NULL);
-		OutboxHintRunAdd(relfilenumber, ItemPointerGetBlockNumber(&staged.slots[0].tuple.t_self));
+		add_run(relfilenumber, ItemPointerGetBlockNumber(&staged.slots[0].tuple.t_self));
 		return;
 	}
 	heap_multi_insert(rel, staged.pointers, n, cid, 0, NULL);
 	for (int i = 0; i < n; i++)
-		OutboxHintRunAdd(relfilenumber, ItemPointerGetBlockNumber(&staged.slots[i].base.tts_tid));
+		add_run(relfilenumber, ItemPointerGetBlockNumber(&staged.slots[i].base.tts_tid));
+}
+
+/* ---- hints: consecutive blocks are one run --------------------------------------- */
+
+/* The runs of blocks that this transaction wrote events into, in static memory; the caller fills in xid. */
+int
+OutboxHintRuns(OutboxHint **hints)
+{
+	*hints = runs;
+	return nruns;
+}
+
+void
+OutboxHintRunsForget(void)
+{
+	nruns = 0;
+}
+
+/*
+ * Too many runs: one covering range per leaf. A hint only says where to look, so
+ * a wide range takes reading and never loses an event.
+ */
+static void
+collapse(void)
+{
+	int n = 0;
+
+	for (int i = 0; i < nruns; i++)
+	{
+		OutboxHint hint = runs[i];
+		int j;
+
+		for (j = 0; j < n && runs[j].relfilenumber != hint.relfilenumber; j++)
+			;
+		if (j == n)
+			runs[n++] = hint;
+		else
+		{
+			runs[j].first = Min(runs[j].first, hint.first);
+			runs[j].last = Max(runs[j].last, hint.last);
+		}
+	}
+	nruns = n;
+}
+
+static void
+add_run(Oid relfilenumber, BlockNumber block)
+{
+	if (nruns > 0)
+	{
+		OutboxHint *hint = &runs[nruns - 1];
+
+		if (hint->relfilenumber == relfilenumber && block >= hint->first && block <= hint->last + 1)
+		{
+			hint->last = Max(hint->last, block);
+			return;
+		}
+	}
+	if (nruns == MAX_RUNS)
+		collapse();
+	if (nruns == MAX_RUNS)
+	{
+		/* more leaves than runs: storage that no leaf has makes the relay scan */
+		runs[MAX_RUNS - 1].relfilenumber = InvalidOid;
+		return;
+	}
+	runs[nruns++] = (OutboxHint){
+		.relfilenumber = relfilenumber, .first = block, .last = block};
 }

@@ -14,29 +14,29 @@
 #include "catalog/outbox_catalog.h"
 #include "shared/outbox_shared.h"
 
-/* ---- cost.c: What capture costs the writers, per contract. ---- */
+/* ---- writer_counters.c: what capture did per contract, and the time that it took ---- */
 
 /* A call of the trigger function that is being measured. */
-typedef struct OutboxCostMark
+typedef struct OutboxCallMark
 {
 	instr_time start;
 	uint32 weight; /* calls that this one stands for; 0: it is not timed */
-} OutboxCostMark;
+} OutboxCallMark;
 
 /*
  * Around one call; a call that raises is not counted. `transitions` are the
  * pairs of contract rows in which something published differs; 0 is a skip,
- * OUTBOX_COST_QUEUED a row whose contract is evaluated at commit.
+ * OUTBOX_CALL_QUEUED a row whose contract is evaluated at commit.
  * Nothing here raises.
  */
-#define OUTBOX_COST_QUEUED (-1)
-extern void OutboxCostBegin(OutboxCostMark *mark);
-extern void OutboxCostEnd(const OutboxCostMark *mark, int32 contract_id, int transitions);
+#define OUTBOX_CALL_QUEUED (-1)
+extern void OutboxCountCallBegin(OutboxCallMark *mark);
+extern void OutboxCountCallEnd(const OutboxCallMark *mark, int32 contract_id, int transitions);
 
-extern void OutboxCostTransitions(int32 contract_id, uint64 transitions);
-extern void OutboxCostFlush(int32 contract_id, uint64 keys, uint64 ns);
-extern uint64 OutboxCostLap(instr_time *since);
-extern void OutboxCostInit(void);
+extern void OutboxCountTransitions(int32 contract_id, uint64 transitions);
+extern void OutboxCountFlush(int32 contract_id, uint64 keys, uint64 ns);
+extern uint64 OutboxClockLap(instr_time *since);
+extern void OutboxWriterCountersInit(void);
 
 /* ---- event_writer.c: Appends events to the current leaf of outbox.event. ---- */
 
@@ -59,7 +59,7 @@ extern void OutboxEventWriteRows(void);
 extern void OutboxEventCountDeadLetter(int32 contract_id);
 extern void OutboxEventWriterInit(void);
 
-/* ---- hint_runs.c: The blocks that this transaction wrote events into. ---- */
+/* ---- leaf_writer.c: where this transaction wrote events ---- */
 
 extern int OutboxHintRuns(OutboxHint **hints);
 

@@ -29,11 +29,6 @@ extern void OutboxEventBufferReset(void);
 
 extern void OutboxEventId(pg_uuid_t *id, TimestampTz now);
 
-/* ---- hint_runs.c: The blocks that this transaction wrote events into. ---- */
-
-extern void OutboxHintRunAdd(Oid relfilenumber, BlockNumber block);
-extern void OutboxHintRunsForget(void);
-
 /* ---- leaf_writer.c: Writes rows into the current leaf, and remembers where they went. ---- */
 
 #define OUTBOX_LEAF_BATCH 512
@@ -47,5 +42,6 @@ typedef struct OutboxLeafRow
 extern Relation OutboxLeafOpen(int16 *leaf);
 extern void OutboxLeafWrite(Relation rel, const OutboxLeafRow *rows, int n);
 extern void OutboxLeafForget(void);
+extern void OutboxHintRunsForget(void);
 
 #endif /* OUTBOX_CAPTURE_WRITE_WRITE_PRIVATE_H */

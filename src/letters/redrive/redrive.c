@@ -4,7 +4,7 @@
  *	  An open dead letter, tried again.
  *
  * An event that a broker rejected is published again as it is, by the relay of
- * that sink (letters/rejected.c). Everything else is captured again:
+ * that sink (letters/dead_letter.c). Everything else is captured again:
  * a redriven event describes the row as it is now, read through the contract's
  * view by the dead letter's key; what it was before, and that it was created,
  * changed or deleted, comes from the dead letter.

@@ -47,7 +47,7 @@ typedef struct CounterLabels
 
 static void put_captured(ReturnSetInfo *result);
 static void put_relays(ReturnSetInfo *result);
-static void put_meter(ReturnSetInfo *result, int32 sink_id, const OutboxMeter *meter);
+static void put_relay_counters(ReturnSetInfo *result, int32 sink_id, const OutboxRelayCounters *counters);
 static void put(ReturnSetInfo *result, const char *name, CounterLabels labels, float8 value);
 
 /* counters(): no rows when the library is not preloaded. */
@@ -92,35 +92,35 @@ put_relays(ReturnSetInfo *result)
 	for (uint64 i = 0; i < rows.n; i++)
 	{
 		int32 sink_id = (int32) OutboxRowInt(&rows, i, 1, 0);
-		OutboxMeter meter;
+		OutboxRelayCounters counters;
 
-		if (OutboxRelayLookupMeter(sink_id, &meter))
-			put_meter(result, sink_id, &meter);
+		if (OutboxRelayLookupCounters(sink_id, &counters))
+			put_relay_counters(result, sink_id, &counters);
 	}
 }
 
 static void
-put_meter(ReturnSetInfo *result, int32 sink_id, const OutboxMeter *meter)
+put_relay_counters(ReturnSetInfo *result, int32 sink_id, const OutboxRelayCounters *counters)
 {
 	static const int64 bounds[OUTBOX_LATENCY_BUCKETS - 1] = OUTBOX_LATENCY_BOUNDS;
 	uint64 cumulated = 0;
 
-	put(result, "bytes", (CounterLabels){.sink_id = sink_id}, (float8) meter->bytes);
-	put(result, "retries", (CounterLabels){.sink_id = sink_id}, (float8) meter->retries);
-	put(result, "latency_sum", (CounterLabels){.sink_id = sink_id}, (float8) meter->latency_sum / 1000000.0);
-	put(result, "latency_count", (CounterLabels){.sink_id = sink_id}, (float8) meter->events);
+	put(result, "bytes", (CounterLabels){.sink_id = sink_id}, (float8) counters->bytes);
+	put(result, "retries", (CounterLabels){.sink_id = sink_id}, (float8) counters->retries);
+	put(result, "latency_sum", (CounterLabels){.sink_id = sink_id}, (float8) counters->latency_sum / 1000000.0);
+	put(result, "latency_count", (CounterLabels){.sink_id = sink_id}, (float8) counters->events);
 	for (int b = 0; b < OUTBOX_LATENCY_BUCKETS; b++)
 	{
 		float8 le = b < OUTBOX_LATENCY_BUCKETS - 1 ? (float8) bounds[b] / 1000000.0 : get_float8_infinity();
 
-		cumulated += meter->latency[b];
+		cumulated += counters->latency[b];
 		put(result, "latency_bucket", (CounterLabels){.sink_id = sink_id, .le = le}, (float8) cumulated);
 	}
-	for (int t = 0; t < OUTBOX_METER_TYPES; t++)
+	for (int t = 0; t < OUTBOX_COUNTED_TYPES; t++)
 	{
-		if (meter->types[t].schema_id != 0)
-			put(result, "published", (CounterLabels){.sink_id = sink_id, .schema_id = meter->types[t].schema_id},
-				(float8) meter->types[t].events);
+		if (counters->types[t].schema_id != 0)
+			put(result, "published", (CounterLabels){.sink_id = sink_id, .schema_id = counters->types[t].schema_id},
+				(float8) counters->types[t].events);
 	}
 }
 

@@ -192,7 +192,7 @@ outbox_contract_counters(PG_FUNCTION_ARGS)
 	for (uint64 i = 0; i < contracts.n; i++)
 	{
 		OutboxContractCounters counters;
-		OutboxCost *cost = &counters.cost;
+		OutboxWriterCounters *writers = &counters.writers;
 		Datum values[12];
 		bool nulls[12] = {0};
 
@@ -201,15 +201,15 @@ outbox_contract_counters(PG_FUNCTION_ARGS)
 			continue;
 		values[1] = Int64GetDatum((int64) counters.events);
 		values[2] = Int64GetDatum((int64) counters.dead_letters);
-		values[3] = Int64GetDatum((int64) cost->calls);
-		values[4] = Int64GetDatum((int64) cost->skips);
-		values[5] = Int64GetDatum((int64) cost->transitions);
-		values[6] = Int64GetDatum((int64) (cost->call_ns / 1000));
-		values[7] = Int64GetDatum((int64) (cost->max_call_ns / 1000));
-		values[8] = Int64GetDatum((int64) cost->flushes);
-		values[9] = Int64GetDatum((int64) cost->flush_keys);
-		values[10] = Int64GetDatum((int64) (cost->flush_ns / 1000));
-		values[11] = Int64GetDatum((int64) (cost->max_flush_ns / 1000));
+		values[3] = Int64GetDatum((int64) writers->calls);
+		values[4] = Int64GetDatum((int64) writers->skips);
+		values[5] = Int64GetDatum((int64) writers->transitions);
+		values[6] = Int64GetDatum((int64) (writers->call_ns / 1000));
+		values[7] = Int64GetDatum((int64) (writers->max_call_ns / 1000));
+		values[8] = Int64GetDatum((int64) writers->flushes);
+		values[9] = Int64GetDatum((int64) writers->flush_keys);
+		values[10] = Int64GetDatum((int64) (writers->flush_ns / 1000));
+		values[11] = Int64GetDatum((int64) (writers->max_flush_ns / 1000));
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	SPI_finish();

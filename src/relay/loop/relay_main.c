@@ -81,7 +81,7 @@ OutboxRelayMain(Datum main_arg)
 
 		end = run_attempt(relay);
 		if (end == OUTBOX_ATTEMPT_FAILED || end == OUTBOX_ATTEMPT_RETRY || end == OUTBOX_ATTEMPT_REJECTED)
-			relay->meter.retries++;
+			relay->counters.retries++;
 		/* attempts that fail at once must not keep storage from being looked after */
 		if (end != OUTBOX_ATTEMPT_STOP && relay->row.copy_error == NULL)
 			OutboxKeeperTurn(relay);
@@ -177,7 +177,7 @@ new_relay(const OutboxRelayArgs *args)
 	OutboxReleaseInit(&relay->release, context);
 	relay->report.state = OUTBOX_RELAY_STARTING;
 	relay->report.since = GetCurrentTimestamp();
-	OutboxRelayGetMeter(&relay->meter);
+	OutboxRelayGetCounters(&relay->counters);
 	name_session(relay);
 	return relay;
 }
@@ -259,7 +259,7 @@ start_attempt(OutboxRelay *relay)
 	OutboxProgressLoad(&relay->progress_row, &position);
 	OutboxReaderReset(&relay->reader, &position);
 	OutboxSchemaCacheInit(&relay->schemas, relay->row.id, relay->row.forgotten, relay->attempt_context);
-	OutboxDispatchInit(&relay->dispatch, relay->attempt_context, &position, &relay->meter);
+	OutboxDispatchInit(&relay->dispatch, relay->attempt_context, &position, &relay->counters);
 	relay->reader.position = &relay->dispatch.progress;
 	OutboxHoldInit(&relay->hold, relay->attempt_context, &relay->row);
 	OutboxHoldLoad(&relay->hold, &relay->schemas);

@@ -22,7 +22,7 @@ static void replace_snapshot(OutboxDispatch *dispatch, OutboxSnapshot **where, c
 static void pass_windows(OutboxDispatch *dispatch);
 
 void
-OutboxDispatchInit(OutboxDispatch *dispatch, MemoryContext context, const OutboxProgress *start, OutboxMeter *meter)
+OutboxDispatchInit(OutboxDispatch *dispatch, MemoryContext context, const OutboxProgress *start, OutboxRelayCounters *counters)
 {
 	uint64 size = pg_nextpower2_64(outbox_max_in_flight);
 
@@ -30,7 +30,7 @@ OutboxDispatchInit(OutboxDispatch *dispatch, MemoryContext context, const Outbox
 	dispatch->context = context;
 	dispatch->places = MemoryContextAllocHuge(context, sizeof(OutboxPlace) * size);
 	dispatch->mask = size - 1;
-	dispatch->meter = meter;
+	dispatch->counters = counters;
 	dispatch->max_messages = outbox_max_in_flight;
 	dispatch->max_bytes = (Size) outbox_max_in_flight_size * 1024;
 	dispatch->progress = *start;
@@ -126,7 +126,7 @@ OutboxDispatchTook(OutboxDispatch *dispatch, OutboxChunk *chunk, int n)
 	{
 		OutboxPlace *place = &chunk->places[chunk->next];
 
-		place->type = OutboxMeterFindType(dispatch->meter, chunk->messages[chunk->next].schema->id);
+		place->type = OutboxCountedType(dispatch->counters, chunk->messages[chunk->next].schema->id);
 		chunk->next++;
 		dispatch->places[dispatch->head++ & dispatch->mask] = *place;
 		dispatch->held += place->held;
@@ -172,12 +172,12 @@ OutboxDispatchAdvance(OutboxDispatch *dispatch)
 			{
 				dispatch->progress.acked++;
 				dispatch->acked++;
-				OutboxMeterEvent(dispatch->meter, place->type, place->occurred_at, dispatch->now);
+				OutboxCountPublished(dispatch->counters, place->type, place->occurred_at, dispatch->now);
 			}
 			dispatch->half_held = false;
 		}
 		if (!place->waits)
-			dispatch->meter->bytes += place->bytes;
+			dispatch->counters->bytes += place->bytes;
 		dispatch->held -= place->held;
 		dispatch->tail++;
 	}

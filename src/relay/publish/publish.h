@@ -33,16 +33,16 @@ typedef struct OutboxDispatch
 	Size held;   /* by the messages in between */
 	uint64 max_messages;
 	Size max_bytes;
-	uint64 acked;            /* events, in this attempt */
-	OutboxMeter *meter;      /* of the relay */
-	TimestampTz now;         /* when the acknowledgements were taken that are marked now */
-	bool half_held;          /* the first message of the event at tail is held */
-	OutboxSentWindow *first; /* windows, oldest first */
+	uint64 acked;                  /* events, in this attempt */
+	OutboxRelayCounters *counters; /* of the relay */
+	TimestampTz now;               /* when the acknowledgements were taken that are marked now */
+	bool half_held;                /* the first message of the event at tail is held */
+	OutboxSentWindow *first;       /* windows, oldest first */
 	OutboxSentWindow *newest;
 	OutboxProgress progress; /* what may be persisted */
 } OutboxDispatch;
 
-extern void OutboxDispatchInit(OutboxDispatch *dispatch, MemoryContext context, const OutboxProgress *start, OutboxMeter *meter);
+extern void OutboxDispatchInit(OutboxDispatch *dispatch, MemoryContext context, const OutboxProgress *start, OutboxRelayCounters *counters);
 extern void OutboxDispatchOpen(OutboxDispatch *dispatch, const OutboxSnapshot *cur, int64 seq_seen);
 extern void OutboxDispatchClose(OutboxDispatch *dispatch);
 extern void OutboxDispatchExtend(OutboxDispatch *dispatch, const OutboxSnapshot *cur, int64 seq_seen);

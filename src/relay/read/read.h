@@ -233,7 +233,7 @@ typedef struct OutboxPlace
 	bool acked;
 	bool completes;   /* the last message of its event */
 	bool waits;       /* in outbox_internal.held_event, or about to be (hold.h) */
-	uint16 type;      /* what the meter counts it as; set when it is handed over */
+	uint16 type;      /* its place in the counters by type; set when it is handed over */
 	uint64 aggregate; /* hash of aggregatetype and aggregateid */
 	const OutboxCachedSchema *schema;
 } OutboxPlace;

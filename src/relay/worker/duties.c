@@ -124,8 +124,8 @@ OutboxRelayReportNow(OutboxRelay *relay, bool force)
 		return;
 	if (relay->prepared)
 		fill_report(relay);
-	relay->report.retries = relay->meter.retries;
-	OutboxRelaySetReport(&relay->report, &relay->meter);
+	relay->report.retries = relay->counters.retries;
+	OutboxRelaySetReport(&relay->report, &relay->counters);
 	relay->reported_at = relay->now;
 	relay->report_changed = false;
 }

@@ -112,8 +112,8 @@ count_published(OutboxRelay *relay, const OutboxPlace *place)
 	relay->dispatch.progress.acked++;
 	relay->report.acked++;
 	relay->report_changed = true;
-	relay->meter.bytes += place->bytes;
-	OutboxMeterEvent(&relay->meter, OutboxMeterFindType(&relay->meter, place->schema->id), place->occurred_at, relay->now);
+	relay->counters.bytes += place->bytes;
+	OutboxCountPublished(&relay->counters, OutboxCountedType(&relay->counters, place->schema->id), place->occurred_at, relay->now);
 }
 
 /* Of the event at *i, which may have two messages; *i is its last one then. */

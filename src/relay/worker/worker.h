@@ -128,7 +128,7 @@ typedef struct OutboxRelay
 	OutboxReader reader;
 	OutboxRelease release;
 	OutboxRelayReport report;
-	OutboxMeter meter;
+	OutboxRelayCounters counters;
 	struct OutboxKeeper *keeper; /* NULL: no turn yet */
 
 	/* the present attempt */

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
- * database_slot.c
- *	  Which slot of the shared memory belongs to this database.
+ * database_entry.c
+ *	  Which entry of the shared memory belongs to this database.
  *
- * The first writer or relay of a database claims a slot.  A slot is claimed
+ * The first writer or relay of a database claims an entry.  An entry is claimed
  * for an installation that is committed: one that this transaction created
- * itself works without shared memory until then, so that a slot whose
- * installation cannot be found in the catalog is certainly dead.  Slots of
+ * itself works without shared memory until then, so that an entry whose
+ * installation cannot be found in the catalog is certainly dead.  Entries of
  * dropped databases are taken over when no free one is left; those of a
  * dropped extension by its successor in the same database, or freed by the
  * launcher's probe.
@@ -31,7 +31,7 @@
 /* Head values of different claims are this far apart: no ring is as large. */
 #define CLAIM_DISTANCE (UINT64CONST(1) << 40)
 
-/* While all slots are taken, how often the launcher is asked to look for dead ones. */
+/* While all entries are taken, how often the launcher is asked to look for dead ones. */
 #define SWEEP_INTERVAL_MS 60000
 
 static OutboxDatabase *my_database = NULL;
@@ -41,7 +41,7 @@ static OutboxDatabase *find_or_claim(uint64 owner);
 static OutboxDatabase *claim(uint64 owner);
 static bool evict_dropped_databases(void);
 
-/* The slot that OutboxMyDatabase found last if it is still ours, else NULL. Never raises. */
+/* The entry that OutboxMyDatabase found last if it is still ours, else NULL. Never raises. */
 OutboxDatabase *
 OutboxMyDatabaseCached(void)
 {
@@ -61,8 +61,8 @@ created_by_this_transaction(Oid installation)
 }
 
 /*
- * The slot of this database's installation, claimed when there is none yet.
- * NULL: no shared memory, no extension, all slots taken, or the extension was
+ * The entry of this database's installation, claimed when there is none yet.
+ * NULL: no shared memory, no extension, all entries taken, or the extension was
  * created by this very transaction.  Needs a transaction; may read catalogs.
  */
 OutboxDatabase *
@@ -130,7 +130,7 @@ change_owner(OutboxDatabase *db, uint64 owner)
 }
 
 /*
- * Finds the owner's slot, else takes that of a former installation in the
+ * Finds the owner's entry, else takes that of a former installation in the
  * same database, else a free one; NULL when there is none.
  */
 static OutboxDatabase *
@@ -142,7 +142,7 @@ claim(uint64 owner)
 	LWLockAcquire(outbox_shared->registry_lock, LW_EXCLUSIVE);
 	for (int i = 0; i < outbox_max_databases; i++)
 	{
-		OutboxDatabase *db = OutboxDatabaseSlot(i);
+		OutboxDatabase *db = OutboxDatabaseEntry(i);
 		uint64 present = pg_atomic_read_u64(&db->owner);
 
 		if (present == owner)
@@ -164,7 +164,7 @@ claim(uint64 owner)
 	return candidate;
 }
 
-/* Frees the slot if it still belongs to this owner. */
+/* Frees the entry if it still belongs to this owner. */
 static bool
 release(OutboxDatabase *db, uint64 owner)
 {
@@ -180,7 +180,7 @@ release(OutboxDatabase *db, uint64 owner)
 	return released;
 }
 
-/* The owner is read before the catalog: a database in a slot was there when it was claimed. */
+/* The owner is read before the catalog: a database in an entry was there when it was claimed. */
 static bool
 evict_dropped_databases(void)
 {
@@ -188,7 +188,7 @@ evict_dropped_databases(void)
 
 	for (int i = 0; i < outbox_max_databases; i++)
 	{
-		OutboxDatabase *db = OutboxDatabaseSlot(i);
+		OutboxDatabase *db = OutboxDatabaseEntry(i);
 		uint64 owner = pg_atomic_read_u64(&db->owner);
 
 		if (owner != 0 &&
@@ -198,7 +198,7 @@ evict_dropped_databases(void)
 	return evicted;
 }
 
-/* Frees this database's slot when its installation is gone; for the probe. */
+/* Frees this database's entry when its installation is gone; for the probe. */
 void
 OutboxDatabaseSweep(void)
 {
@@ -206,7 +206,7 @@ OutboxDatabaseSweep(void)
 		return;
 	for (int i = 0; i < outbox_max_databases; i++)
 	{
-		OutboxDatabase *db = OutboxDatabaseSlot(i);
+		OutboxDatabase *db = OutboxDatabaseEntry(i);
 		uint64 owner = pg_atomic_read_u64(&db->owner);
 
 		if (owner != 0 && OWNER_DATABASE(owner) == MyDatabaseId &&

@@ -1,14 +1,15 @@
 /*-------------------------------------------------------------------------
  *
- * cost.c
- *	  What capture costs the writers, per contract.
+ * writer_counters.c
+ *	  What capture did per contract, and the time that it took the writers.
  *
- * Summed up in this backend and added to shared memory when the transaction
- * ends, however it ends: the time was spent. Reading the clock twice costs
- * 50 ns, a sixth of what a row costs that changes nothing; so a transaction's
- * first calls are all timed, and afterwards one of SAMPLE, which counts for
- * as many. SAMPLE is odd and prime: several contracts on a table take turns,
- * and each must come up.
+ * Summed up in this backend, and added to the counters in shared memory when
+ * the transaction ends. A rollback counts too: the time was spent.
+ *
+ * Reading the clock twice takes 50 ns, a sixth of the time for a row that
+ * changes nothing. So the first calls of a transaction are all timed, and then
+ * one of SAMPLE, which counts SAMPLE times. SAMPLE is a prime: several contracts
+ * on a table take turns, and each must be timed now and then.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,33 +22,33 @@
 
 #define TIMED_FIRST 16
 #define SAMPLE 17
-#define MAX_CONTRACTS 32 /* whose costs are held back until the transaction ends */
+#define MAX_CONTRACTS 32 /* counted here until the transaction ends */
 
-typedef struct CostEntry
+typedef struct Entry
 {
 	int32 contract_id;
-	OutboxCost cost;
-} CostEntry;
+	OutboxWriterCounters counters;
+} Entry;
 
 /* This transaction. */
 static uint64 calls = 0;
-static CostEntry entries[MAX_CONTRACTS];
+static Entry entries[MAX_CONTRACTS];
 static int nentries = 0;
-static CostEntry *last = NULL;
+static Entry *last = NULL;
 
-static OutboxCost *cost_of(int32 contract_id);
+static OutboxWriterCounters *counters_of(int32 contract_id);
 static void publish(void);
 static void on_transaction(XactEvent event, void *arg);
 
 /* from _PG_init */
 void
-OutboxCostInit(void)
+OutboxWriterCountersInit(void)
 {
 	RegisterXactCallback(on_transaction, NULL);
 }
 
 void
-OutboxCostBegin(OutboxCostMark *mark)
+OutboxCountCallBegin(OutboxCallMark *mark)
 {
 	mark->weight = 0;
 	if (!OutboxSharedAvailable())
@@ -62,54 +63,54 @@ OutboxCostBegin(OutboxCostMark *mark)
 }
 
 void
-OutboxCostEnd(const OutboxCostMark *mark, int32 contract_id, int transitions)
+OutboxCountCallEnd(const OutboxCallMark *mark, int32 contract_id, int transitions)
 {
-	OutboxCost *cost;
+	OutboxWriterCounters *counters;
 
 	if (!OutboxSharedAvailable())
 		return;
-	cost = cost_of(contract_id);
-	cost->calls++;
+	counters = counters_of(contract_id);
+	counters->calls++;
 	if (transitions == 0)
-		cost->skips++;
-	else if (transitions != OUTBOX_COST_QUEUED)
-		cost->transitions += transitions;
+		counters->skips++;
+	else if (transitions != OUTBOX_CALL_QUEUED)
+		counters->transitions += transitions;
 	if (mark->weight > 0)
 	{
 		instr_time start = mark->start;
-		uint64 ns = OutboxCostLap(&start);
+		uint64 ns = OutboxClockLap(&start);
 
-		cost->call_ns += ns * mark->weight;
-		cost->max_call_ns = Max(cost->max_call_ns, ns);
+		counters->call_ns += ns * mark->weight;
+		counters->max_call_ns = Max(counters->max_call_ns, ns);
 	}
 }
 
 /* Adds the transitions that an evaluation at commit found for a contract's queued keys. */
 void
-OutboxCostTransitions(int32 contract_id, uint64 transitions)
+OutboxCountTransitions(int32 contract_id, uint64 transitions)
 {
 	if (OutboxSharedAvailable())
-		cost_of(contract_id)->transitions += transitions;
+		counters_of(contract_id)->transitions += transitions;
 }
 
 /* Adds one flush: the contract's keys of a transaction, and the nanoseconds spent on them at commit. */
 void
-OutboxCostFlush(int32 contract_id, uint64 keys, uint64 ns)
+OutboxCountFlush(int32 contract_id, uint64 keys, uint64 ns)
 {
-	OutboxCost *cost;
+	OutboxWriterCounters *counters;
 
 	if (!OutboxSharedAvailable())
 		return;
-	cost = cost_of(contract_id);
-	cost->flushes++;
-	cost->flush_keys += keys;
-	cost->flush_ns += ns;
-	cost->max_flush_ns = Max(cost->max_flush_ns, ns);
+	counters = counters_of(contract_id);
+	counters->flushes++;
+	counters->flush_keys += keys;
+	counters->flush_ns += ns;
+	counters->max_flush_ns = Max(counters->max_flush_ns, ns);
 }
 
 /* Nanoseconds since *since, which becomes now. */
 uint64
-OutboxCostLap(instr_time *since)
+OutboxClockLap(instr_time *since)
 {
 	instr_time now;
 	instr_time elapsed;
@@ -121,32 +122,32 @@ OutboxCostLap(instr_time *since)
 	return (uint64) (INSTR_TIME_GET_DOUBLE(elapsed) * 1e9);
 }
 
-static OutboxCost *
-cost_of(int32 contract_id)
+static OutboxWriterCounters *
+counters_of(int32 contract_id)
 {
 	if (likely(last != NULL && last->contract_id == contract_id))
-		return &last->cost;
+		return &last->counters;
 	for (int i = 0; i < nentries; i++)
 	{
 		if (entries[i].contract_id == contract_id)
 		{
 			last = &entries[i];
-			return &last->cost;
+			return &last->counters;
 		}
 	}
 	if (nentries == MAX_CONTRACTS)
 		publish();
 	last = &entries[nentries++];
-	memset(last, 0, sizeof(CostEntry));
+	memset(last, 0, sizeof(Entry));
 	last->contract_id = contract_id;
-	return &last->cost;
+	return &last->counters;
 }
 
 static void
 publish(void)
 {
 	for (int i = 0; i < nentries; i++)
-		OutboxCountCost(entries[i].contract_id, &entries[i].cost);
+		OutboxCountWriters(entries[i].contract_id, &entries[i].counters);
 	nentries = 0;
 	last = NULL;
 }
