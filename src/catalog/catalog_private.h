@@ -17,7 +17,7 @@
 
 extern List *OutboxNameList(Datum array, const char *argument);
 
-/* ---- config_scan.c: Rows of our own configuration tables, by index, without SPI. ---- */
+/* ---- config_scan.c: rows of our own configuration tables, by index, without SPI ---- */
 
 /* By what a table is scanned: the leading column of an index. */
 typedef struct ConfigKey
@@ -43,7 +43,7 @@ extern Datum OutboxConfigDatum(ConfigScan *scan, AttrNumber column);
 extern Oid OutboxConfigOid(ConfigScan *scan, AttrNumber column);
 extern char *OutboxConfigText(ConfigScan *scan, AttrNumber column);
 
-/* ---- sequence.c: Numbers from our sequences, without the session noticing. ---- */
+/* ---- sequence.c: numbers from our sequences, without the session noticing ---- */
 
 extern int64 OutboxSequenceLast(Oid relid);
 

@@ -54,7 +54,7 @@ get_column(ConfigScan *scan, AttrNumber column, bool *isnull)
 	return column > desc->natts ? (Datum) 0 : heap_getattr(scan->tuple, column, desc, isnull);
 }
 
-/* A column of the row at hand: one that is declared NOT NULL; an oid, InvalidOid for NULL; a text, NULL for NULL. */
+/* A column of the row at hand that is declared NOT NULL. */
 Datum
 OutboxConfigDatum(ConfigScan *scan, AttrNumber column)
 {
@@ -66,6 +66,7 @@ OutboxConfigDatum(ConfigScan *scan, AttrNumber column)
 	return value;
 }
 
+/* An oid of the row at hand; InvalidOid for NULL. */
 Oid
 OutboxConfigOid(ConfigScan *scan, AttrNumber column)
 {
@@ -75,6 +76,7 @@ OutboxConfigOid(ConfigScan *scan, AttrNumber column)
 	return isnull ? InvalidOid : DatumGetObjectId(value);
 }
 
+/* A text of the row at hand, palloc'd; NULL for NULL. */
 char *
 OutboxConfigText(ConfigScan *scan, AttrNumber column)
 {

@@ -168,7 +168,7 @@ find_level(const char *name)
 			 errhint("Use \"reader\", \"operator\" or \"admin\".")));
 }
 
-/* Whoever has the rights of the extension's owner could grant all this himself. */
+/* A caller with the rights of the extension's owner could grant all this himself; others may not. */
 static void
 check_rights(void)
 {
@@ -196,7 +196,7 @@ grant_level(const AccessLevel *level, const char *role)
 		(void) OutboxRun(psprintf("GRANT EXECUTE ON FUNCTION %s TO %s", functions, quoted), OUTBOX_NO_ARGS);
 }
 
-/* Those that there are, separated by commas; NULL for none. */
+/* The level's functions that exist, separated by commas; NULL for none. */
 static char *
 existing_functions(const AccessLevel *level)
 {

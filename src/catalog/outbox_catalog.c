@@ -3,6 +3,10 @@
  * outbox_catalog.c
  *	  Our own tables: names and object ids.
  *
+ * Lookups go to the system catalogs (a cached syscache probe) and so need a
+ * transaction. They follow DROP and CREATE EXTENSION: nothing is remembered
+ * beyond the syscache.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -28,11 +32,6 @@
 
 bool OutboxOwnDdl = false;
 
-/*
- * All of these look in the system catalogs (a cached syscache probe) and so
- * need a transaction. They follow DROP and CREATE EXTENSION: nothing is
- * remembered beyond the syscache.
- */
 Oid
 OutboxExtensionOid(bool missing_ok)
 {
@@ -64,7 +63,7 @@ extension_tuple(Relation rel)
 	return tuple;
 }
 
-/* owner of the extension: reads and writes our tables */
+/* The extension's owner, who reads and writes our tables; raises when there is no extension. */
 Oid
 OutboxOwner(void)
 {
@@ -104,9 +103,8 @@ OutboxRequireVersion(void)
 }
 
 /*
- * oid of outbox_internal.event_seq: changes when the extension is created anew; InvalidOid: not there
- *
- * Two syscache probes: cheap enough for every transaction, which pg_extension is not.
+ * The oid of outbox_internal.event_seq, which changes when the extension is created anew; InvalidOid: it is not there.
+ * Two syscache probes: cheap enough for every transaction, which a look into pg_extension is not.
  */
 Oid
 OutboxInstallation(void)
@@ -116,7 +114,7 @@ OutboxInstallation(void)
 	return OidIsValid(schema) ? get_relname_relid("event_seq", schema) : InvalidOid;
 }
 
-/* of functions and views; raises when it is not there */
+/* The schema of our functions and views; raises when it is not there. */
 Oid
 OutboxSchemaOid(void)
 {
@@ -146,21 +144,21 @@ OutboxIsDecode(Oid function)
 		get_func_namespace(function) == OutboxSchemaOid();
 }
 
-/* outbox.event, the parent of the leaves; raises when it is not there */
+/* outbox.event, the parent of the leaves; raises when it is not there. */
 Oid
 OutboxEventOid(void)
 {
 	return relation_oid(OUTBOX_SCHEMA, "event");
 }
 
-/* of our tables, indexes, sequences; raises when it is not there */
+/* One of our tables, indexes or sequences; raises when it is not there. */
 Oid
 OutboxRelationOid(const char *relname)
 {
 	return relation_oid(OUTBOX_INTERNAL_SCHEMA, relname);
 }
 
-/* raises when it is not there */
+/* The owner of any relation; raises when it is not there. */
 Oid
 OutboxRelationOwner(Oid relation)
 {
@@ -179,9 +177,9 @@ OutboxRelationOwner(Oid relation)
 /*
  * Opens a relation to look at its definition, in AccessShareLock when that is
  * free and without a lock when it is not: a writer must not queue behind DDL on
- * a view or table that its own statement does not touch. Whoever keeps what he
- * saw listens for invalidations. Raises when it is not there; relation_close()
- * with NoLock.
+ * a view or table that its own statement does not touch. A caller who remembers
+ * the definition listens for invalidations. Raises when it is not there. Close it
+ * with relation_close() and NoLock.
  */
 Relation
 OutboxOpenWithoutWait(Oid relation)
@@ -198,7 +196,7 @@ OutboxOpenWithoutWait(Oid relation)
 	return rel;
 }
 
-/* AccessShareLock on all, or false at the first that is not to be had at once; what was taken stays. */
+/* Takes AccessShareLock on all, without waiting; false at the first that is not free. Locks that were taken stay. */
 bool
 OutboxLockWithoutWait(const List *relations)
 {
@@ -212,6 +210,10 @@ OutboxLockWithoutWait(const List *relations)
 	return true;
 }
 
+/*
+ * From here to OutboxOwnerEnd code runs as the extension's owner, with our
+ * search_path. After an error the abort of the (sub)transaction restores both.
+ */
 void
 OutboxOwnerBegin(OutboxOwnerScope *scope)
 {
@@ -221,7 +223,10 @@ OutboxOwnerBegin(OutboxOwnerScope *scope)
 	OutboxSetInScope("search_path", "pg_catalog, pg_temp");
 }
 
-/* The same for functions that users call: raises when the library and the SQL objects are of different versions. */
+/*
+ * OutboxOwnerBegin for functions that users call: raises when the library and the
+ * SQL objects are of different versions.
+ */
 void
 OutboxApiBegin(OutboxOwnerScope *scope)
 {

@@ -15,7 +15,7 @@
 
 #include "compat.h"
 
-/* ---- contract_config.c: The configuration of a contract as plain structs. ---- */
+/* ---- contract_config.c: the configuration of a contract as plain structs ---- */
 
 /* The trigger that watches a source is this prefix and the contract's name. */
 #define OUTBOX_TRIGGER_PREFIX "!outbox_"
@@ -112,7 +112,7 @@ extern char *OutboxEventTypeContract(const char *event_type);
 extern void OutboxCheckName(const char *kind, const char *name, int max_bytes);
 extern Oid OutboxResolveRelation(const char *argument, const char *name);
 
-/* ---- outbox_catalog.c: Our own tables: names, object ids, attribute numbers. ---- */
+/* ---- outbox_catalog.c: our own tables: names, object ids, attribute numbers ---- */
 
 /*
  * What users call and read is in one schema, our tables in another one, in
@@ -192,7 +192,7 @@ extern void OutboxRequireVersion(void);
 extern void OutboxApiBegin(OutboxOwnerScope *scope);
 extern void OutboxOwnerEnd(const OutboxOwnerScope *scope);
 
-/* ---- sequence.c: Numbers from our sequences, without the session noticing. ---- */
+/* ---- sequence.c: numbers from our sequences, without the session noticing ---- */
 
 /* A sequence as this backend knows it; starts zeroed, lives in static memory. */
 typedef struct OutboxSequence
@@ -206,7 +206,7 @@ typedef struct OutboxSequence
 extern void OutboxSequenceBind(OutboxSequence *sequence, Oid relid, bool lock);
 extern int64 OutboxSequenceNext(OutboxSequence *sequence);
 
-/* ---- statement.c: Statements of SQL on our own tables. ---- */
+/* ---- statement.c: statements of SQL on our own tables ---- */
 
 extern char *OutboxExecute(const char *query, int nargs, const char *const *args);
 extern List *OutboxExecuteRows(const char *query, int nargs, const char *const *args);

@@ -28,7 +28,10 @@ OutboxExecute(const char *query, int nargs, const char *const *args)
 	return row ? row[0] : NULL;
 }
 
-/* The same, all rows: a list of char *[] (NULL for NULL), in CurrentMemoryContext. */
+/*
+ * Runs one statement on the terms of OutboxExecute, and returns all rows: a list of char *[] (NULL for NULL), in
+ * CurrentMemoryContext.
+ */
 List *
 OutboxExecuteRows(const char *query, int nargs, const char *const *args)
 {

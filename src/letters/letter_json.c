@@ -3,10 +3,9 @@
  * letter_json.c
  *	  Rows as JSON that a person can read, and back.
  *
- * A dead letter keeps the row before, from which it is redriven: what is read
- * back is what was captured, to the byte. So json is kept as its text, which
- * jsonb would change or refuse, and texts are cut only where they are shown
- * and never read back.
+ * A dead letter keeps the row before, from which it is redriven, to the byte. So
+ * json is kept as its text, which jsonb would change or refuse. Texts are cut only
+ * where they are shown and never read back.
  *
  *-------------------------------------------------------------------------
  */
@@ -56,7 +55,7 @@ OutboxColumnsToJsonb(TupleDesc desc, const Datum *values, const bool *isnull,
 	return JsonbValueToJsonb(state.result);
 }
 
-/* The same, whole, under the names table.column; the columns are deformed. */
+/* Columns of a table's row, whole, under the names table.column. The row's columns are deformed. May raise. */
 Jsonb *
 OutboxTableColumnsToJsonb(const char *table, TupleTableSlot *row, const int *columns, int ncolumns)
 {
@@ -74,7 +73,7 @@ OutboxTableColumnsToJsonb(const char *table, TupleTableSlot *row, const int *col
 	return JsonbValueToJsonb(state.result);
 }
 
-/* A lookup key: a row without NULLs. The same terms. */
+/* A lookup key, a row without NULLs, whole. May raise. */
 Jsonb *
 OutboxLookupToJsonb(TupleDesc desc, const Datum *values)
 {
@@ -84,7 +83,7 @@ OutboxLookupToJsonb(TupleDesc desc, const Datum *values)
 	return OutboxRowToJsonb(desc, values, isnull);
 }
 
-/* A whole row. The same terms. */
+/* A whole row, as OutboxRowFromJsonb reads it back. May raise. */
 Jsonb *
 OutboxRowToJsonb(TupleDesc desc, const Datum *values, const bool *isnull)
 {
@@ -193,7 +192,7 @@ jsonb_to_json(JsonbValue *json, Jsonb *value)
 	json->val.binary.len = VARSIZE(value) - VARHDRSZ;
 }
 
-/* Alone, a JSON null could not be told from NULL, nor a string from text. */
+/* Is it an object or an array? Alone, a JSON null could not be told from NULL, nor a string from text. */
 static bool
 is_nested(const Jsonb *value)
 {
@@ -201,11 +200,11 @@ is_nested(const Jsonb *value)
 }
 
 /*
- * Reads back what these wrote, by the names of the columns; one that is not
- * there is NULL. Raises when a value does not fit its type any more. Domains
- * are not checked: their values have been. So no code of their owners runs,
- * but where they are inside rows and ranges; whoever calls this with the rights
- * of a role asks first whether the input functions may run with them.
+ * Reads a whole row or a lookup key back, by the names of the columns; a column
+ * that is not there is NULL. Raises when a value does not fit its type any more.
+ * Domains are not checked again. So no code of their owners runs, unless a domain
+ * is inside a row or range. A caller with the rights of a role first asks whether
+ * the input functions may run with them.
  */
 void
 OutboxRowFromJsonb(TupleDesc desc, Jsonb *object, Datum *values, bool *isnull)
@@ -224,7 +223,7 @@ OutboxRowFromJsonb(TupleDesc desc, Jsonb *object, Datum *values, bool *isnull)
 	}
 }
 
-/* The type by whose input function it reads a value of this type, and the modifier that it passes. */
+/* The type whose input function reads a value of this type back, and the modifier for it. */
 Oid
 OutboxReadBackType(Oid type, int32 *typmod)
 {

@@ -35,7 +35,7 @@ extern bool OutboxRedriveRejected(int64 letter);
 extern bool OutboxDropRejected(int64 letter);
 extern void OutboxTellSinks(void);
 
-/* ---- letter_json.c: Rows as JSON that a person can read, and back. ---- */
+/* ---- letter_json.c: rows as JSON that a person can read, and back ---- */
 
 /* How much of a value is shown where nobody needs the whole. */
 #define OUTBOX_SHOWN_BYTES 8192

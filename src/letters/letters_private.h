@@ -12,7 +12,7 @@
 
 #include "letters/letters.h"
 
-/* ---- own_row.c: A row for dead letters or gaps, from inside a customer's write. ---- */
+/* ---- own_row.c: a row for dead letters or gaps, from inside a customer's write ---- */
 
 extern void OutboxInsertOwnRow(Relation rel, Datum *values, bool *nulls);
 

@@ -5,14 +5,14 @@
  *
  * A DBA may have indexes and triggers on these tables, also partial indexes
  * and those on expressions. So a row is inserted as the executor does it, as
- * the extension's owner, like every other write of ours. What belongs to the
- * DBA may raise, and must fail neither the customer's write nor the row: it is
- * tried in a subtransaction, then without the triggers, then without the
- * indexes that did not come with the extension. The last one leaves an index
- * without the row, and the log says so; losing the row would be worse.
+ * the extension's owner, like every other write of ours. The DBA's triggers and
+ * indexes may raise; neither the customer's write nor the row may fail for it. So
+ * the insert is tried in a subtransaction, then without the triggers, then without
+ * the indexes that did not come with the extension. The last attempt leaves an
+ * index without the row, and the log says so; losing the row would be worse.
  *
- * Where there is nothing of the DBA's, which is usual, nothing is caught.
- * AFTER triggers fire here, not when the customer's command ends.
+ * Usually the DBA has none, and then nothing is caught. AFTER triggers fire here,
+ * not when the customer's command ends.
  *
  *-------------------------------------------------------------------------
  */
@@ -53,10 +53,9 @@ static bool must_rethrow(const ErrorData *error);
 static void report(const OwnRow *row, const ErrorData *error);
 
 /*
- * Inserts a row that has all columns of the relation, which is locked for it,
- * with indexes and triggers, those of the DBA included. What theirs raise is
- * logged and does not fail the write. Raises what the server itself is in
- * trouble with.
+ * Inserts a row that has all columns of the relation, which the caller has locked.
+ * Indexes and triggers of the DBA are served, too; their errors are logged and do
+ * not fail the write. Raises when the server itself is in trouble.
  */
 void
 OutboxInsertOwnRow(Relation rel, Datum *values, bool *nulls)
@@ -166,7 +165,7 @@ create_state(Relation rel)
 	return state;
 }
 
-/* Returns how many are left out, still open. */
+/* Leaves out indexes that did not come with the extension; returns how many. They stay open. */
 static int
 leave_out_foreign_indexes(ResultRelInfo *target, Relation *left_out)
 {

@@ -3,14 +3,14 @@
  * bulk_filter.c
  *	  Which keys a transaction with very many of them has locked.
  *
- * Such a transaction has a ticket (shared/key_ticket.c) for a whole aggregate
- * type and says here which keys it means, so that others need not wait for it.
- * A filter may take a key for another one, never the other way round; a wrong
- * answer costs a wait.
+ * Such a transaction has a ticket (key_ticket.c) for a whole aggregate type. A
+ * filter says which keys it means, so that others need not wait for it. A filter
+ * never denies a key that is in it. It may wrongly claim a key that is not; then
+ * somebody waits in vain.
  *
  * A filter is a Bloom filter whose bits for one key lie in one block, half a
  * cache line, one bit in each of its words. All filters of the server share
- * one area (outbox.bulk_filter_memory), of which each takes a contiguous part:
+ * one area (outbox.bulk_filter_memory), and each takes a contiguous part of it:
  * 16 bits per key where there is room, 8 where there is less. Exact hashes
  * would take 64, and a segment of their own, whose creation can fail.
  *
@@ -38,7 +38,7 @@
 #define FILTERS 64
 
 #define BLOCK_WORDS 8
-/* Room is given out in pieces of so many. */
+/* Room is given out in pieces of so many blocks. */
 #define CHUNK_BLOCKS 256
 #define CHUNK_BYTES ((Size) CHUNK_BLOCKS * sizeof(Block))
 
@@ -206,7 +206,7 @@ OutboxBulkFilterAdd(int filter, uint64 key)
 		block->words[i] |= bit_of(mixed, i);
 }
 
-/* A type's own hash function may be a poor one. */
+/* Mixes the hash: a type's own hash function may be a poor one. */
 static uint64
 mix(uint64 hash)
 {

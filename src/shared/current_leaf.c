@@ -4,9 +4,9 @@
  *	  The leaf that writers use now.
  *
  * outbox_internal.leaf decides; the shared atomic is its copy for writers.  A switch
- * is committed first and stored in the atomic afterwards, unconditionally; the
- * keeper stores what it has read from the table before it freezes anything, so
- * that a store which an error has prevented is made up for in time.
+ * is committed first and stored in the atomic afterwards, unconditionally.  An
+ * error may prevent that store; so the keeper stores the number that it has read
+ * from the table again before it freezes anything.
  * A writer that finds the atomic empty reads the table with a fresh snapshot
  * (its transaction's may be older than the last switch) and stores what it
  * read only if the atomic is still empty: a switch that overtook it wins.
@@ -112,10 +112,10 @@ OutboxCurrentLeaf(void)
 }
 
 /*
- * What the current leaf's size is to be added to for the bytes that are not
- * acknowledged, as the keeper said last: those of full leaves, less what is
- * acknowledged of the current one. The first caller after a start loads them
- * with the current leaf.
+ * The bytes of full leaves, less the acknowledged bytes of the current leaf, as the
+ * keeper stored them last. With the size of the current leaf this makes the bytes
+ * that are not acknowledged. The first caller after a start loads them with the
+ * current leaf. Needs a transaction.
  */
 int64
 OutboxClosedBytes(void)
@@ -161,7 +161,7 @@ OutboxLeafChanges(void)
 	return db == NULL ? 0 : pg_atomic_read_u32(&db->leaf_changes);
 }
 
-/* A recorded position is asked for that is newer than this. Never raises. */
+/* A relay's recorded position must be newer than this to let every frozen leaf pass. Never raises. */
 uint64
 OutboxFreezeXmax(void)
 {

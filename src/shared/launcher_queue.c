@@ -23,7 +23,7 @@ launcher_detach(int code, Datum arg)
 	SpinLockRelease(&outbox_shared->launcher_lock);
 }
 
-/* the launcher registers its latch */
+/* Registers the launcher's latch, until it exits. */
 void
 OutboxLauncherAttach(void)
 {
@@ -33,11 +33,7 @@ OutboxLauncherAttach(void)
 	before_shmem_exit(launcher_detach, 0);
 }
 
-/*
- * "look at this database again", InvalidOid: at all; safe in a commit callback
- *
- * InvalidOid: all databases.
- */
+/* Asks the launcher to look at this database again (InvalidOid: at all databases). Safe in a commit callback. */
 void
 OutboxLauncherPoke(Oid dboid)
 {
@@ -99,7 +95,7 @@ OutboxLauncherSetNoWorker(bool no_worker)
 	return before;
 }
 
-/* no background worker was free the last time it asked for one */
+/* Was no background worker free when the launcher last asked for one? */
 bool
 OutboxLauncherLacksWorkers(void)
 {

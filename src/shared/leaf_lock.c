@@ -3,7 +3,7 @@
  * leaf_lock.c
  *	  Which relation a leaf is, and the lock that tells who writes to it.
  *
- * The lock on the relation does not tell: any role can have ROW EXCLUSIVE on
+ * The lock on the relation does not tell it: any role can have ROW EXCLUSIVE on
  * any relation whose oid it knows (nextval() locks first, until the end of the
  * transaction, and then asks what it is). So a writer also takes a lock on the
  * leaf as an object of outbox_internal.leaf, which no command takes. A leaf
@@ -85,7 +85,8 @@ set_tag(LOCKTAG *tag, Oid relid)
 }
 
 /*
- * The writer's lock on a leaf, for CurrentResourceOwner; false: not to be had without waiting. Comes before that on the relation.
+ * Takes the writer's lock on a leaf, for CurrentResourceOwner; false: it is not free, and `wait` is false. It is taken
+ * before the lock on the relation. May raise.
  */
 bool
 OutboxLeafLockToWrite(Oid relid, bool wait)
@@ -96,7 +97,7 @@ OutboxLeafLockToWrite(Oid relid, bool wait)
 	return LockAcquire(&tag, RowExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
 }
 
-/* No open or prepared transaction has the writer's lock. Never waits. */
+/* Has no open or prepared transaction the writer's lock? Never waits. */
 bool
 OutboxLeafHasNoWriters(Oid relid)
 {

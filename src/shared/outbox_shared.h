@@ -3,6 +3,11 @@
  * outbox_shared.h
  *	  Shared memory of all sessions and relays.
  *
+ * Capture and the relay meet here. Everything is an accelerator or a display.
+ * Nothing is lost when the shared memory is empty (after a start or a crash),
+ * when a ring overflows, or when the library was not preloaded: the relay then
+ * scans the leaves.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef OUTBOX_SHARED_H
@@ -15,11 +20,7 @@
 #include "storage/lwlock.h"
 #include "storage/spin.h"
 
-/* ---- bulk_filter.c: Which keys a transaction with very many of them has locked. ---- */
-
-/* ---- the transaction with very many keys ---- */
-
-/* ---- the others ---- */
+/* ---- bulk_filter.c: the keys of transactions with very many of them ---- */
 
 extern int OutboxBulkFilterCreate(uint64 nkeys);
 extern void OutboxBulkFilterAdd(int filter, uint64 key);
@@ -27,7 +28,7 @@ extern void OutboxBulkFiltersPromote(int nest_level);
 extern void OutboxBulkFiltersDrop(int nest_level);
 extern void OutboxBulkFiltersForget(void);
 
-/* ---- key_ticket.c: Who reads which keys at commit, and who is next. ---- */
+/* ---- key_ticket.c, ticket_queue.c, ticket_keys.c: who reads which keys at commit, and who is next ---- */
 
 /* What a ticket has room for; keys beyond it stand for their whole classes, classes beyond it for everything. */
 #define OUTBOX_TICKET_KEYS 512
@@ -38,7 +39,7 @@ typedef struct OutboxTicketPart
 {
 	uint64 lock_class;
 	bool whole; /* very many keys */
-	int filter; /* which they are (shared/bulk_filter.h), or -1: unknown */
+	int filter; /* which they are (bulk_filter.c), or -1: unknown */
 	int nkeys;
 	uint64 *keys; /* sorted, without duplicates */
 } OutboxTicketPart;
@@ -54,12 +55,91 @@ extern void OutboxTicketsPromote(int nest_level);
 extern void OutboxTicketsDrop(int nest_level);
 extern void OutboxTicketsForget(void);
 
-/* ---- What a sink's relay has counted since the server started. ---- */
+/* ---- hint_ring.c: where writers wrote events, and whom they wake ---- */
 
 /*
- * Kept in the relay's slot over any number of its processes, so that a
- * monitoring system sees counters that only grow. The relay counts in a copy
- * of its own and stores it along with its report.
+ * "Transaction xid wrote events into blocks first..last of this leaf's storage."
+ * A hint only says where to look; the reader's snapshots decide what is new.
+ */
+typedef struct OutboxHint
+{
+	uint64 xid;        /* top-level, 64 bits */
+	Oid relfilenumber; /* the leaf's storage when the rows were written */
+	BlockNumber first;
+	BlockNumber last;
+} OutboxHint;
+
+/* A relay's own place in the ring of its database. */
+typedef struct OutboxRingCursor
+{
+	uint64 tail;
+	bool attached;
+} OutboxRingCursor;
+
+extern void OutboxHintsPush(const OutboxHint *hints, int n);
+extern void OutboxWakePrepare(void);
+extern void OutboxWakeRelays(void);
+extern int OutboxHintsDrain(OutboxRingCursor *cursor, OutboxHint **hints, int *capacity);
+extern bool OutboxHintsWaiting(const OutboxRingCursor *cursor);
+
+/* ---- current_leaf.c, leaf_lock.c: which leaf is written, which relation it is, and who writes to it ---- */
+
+#define OUTBOX_MAX_LEAVES 1024
+
+/* What outbox_internal.leaf says, for those who do not read it. */
+typedef struct OutboxLeafSummary
+{
+	int current;
+	uint64 freeze_xmax; /* largest xmax among the snapshots of frozen leaves; 0 = there is none */
+	int64 closed_bytes;
+	bool changed; /* since the keeper stored it last */
+} OutboxLeafSummary;
+
+extern int OutboxCurrentLeaf(void);
+extern int64 OutboxClosedBytes(void);
+extern Oid OutboxLeafRelation(int leaf);
+extern bool OutboxLeafLockToWrite(Oid relid, bool wait);
+extern bool OutboxLeafHasNoWriters(Oid relid);
+extern void OutboxStoreLeaves(const OutboxLeafSummary *summary);
+extern uint32 OutboxLeafChanges(void);
+extern uint64 OutboxFreezeXmax(void);
+
+/* ---- counters.c: what was captured since the server started ---- */
+
+/* What capture did for a contract, and the time that writers spent on it. */
+typedef struct OutboxWriterCounters
+{
+	uint64 calls; /* of the trigger function */
+	uint64 skips; /* calls that found nothing published to differ */
+	uint64 transitions;
+	uint64 call_ns; /* extrapolated from the calls that were timed */
+	uint64 max_call_ns;
+	uint64 flushes; /* readings at commit */
+	uint64 flush_keys;
+	uint64 flush_ns;
+	uint64 max_flush_ns;
+} OutboxWriterCounters;
+
+typedef struct OutboxContractCounters
+{
+	uint64 events;
+	uint64 dead_letters;
+	OutboxWriterCounters writers;
+} OutboxContractCounters;
+
+extern void OutboxCountCaptured(int32 contract_id, uint64 events, uint64 dead_letters);
+extern void OutboxCountWriters(int32 contract_id, const OutboxWriterCounters *cost);
+extern void OutboxCountersFind(void);
+extern bool OutboxGetCounters(int32 contract_id, OutboxContractCounters *counters);
+extern void OutboxCountSchema(int32 schema_id, uint64 events);
+extern bool OutboxGetSchemaCounter(int32 schema_id, uint64 *events);
+
+/* ---- relay_slots.c: who relays which sink, and what it says about itself ---- */
+
+/*
+ * The counters of a sink stay in its relay slot over any number of processes, so
+ * that a monitoring system sees counters that only grow. The relay counts in a
+ * copy of its own and stores it with its report.
  */
 
 /* Pinned schemas that are counted apart; a power of two. */
@@ -126,35 +206,6 @@ OutboxCountPublished(OutboxRelayCounters *counters, uint16 type, TimestampTz occ
 		counters->types[type].events++;
 }
 
-/* ----
- * Where capture and the relay meet in shared memory: hints, wake-up, the current leaf, relay slots, counters.
- * ---- */
-
-/*
- * Everything here is an accelerator or a display.  Nothing is lost when the
- * shared memory is empty (after a start or a crash), when a ring overflows,
- * or when the library was not preloaded: the relay then scans the leaves.
- */
-
-/*
- * "Transaction xid wrote events into blocks first..last of this leaf's storage."
- * A hint only says where to look; the reader's snapshots decide what is new.
- */
-typedef struct OutboxHint
-{
-	uint64 xid;        /* top-level, 64 bits */
-	Oid relfilenumber; /* the leaf's storage when the rows were written */
-	BlockNumber first;
-	BlockNumber last;
-} OutboxHint;
-
-/* A relay's own place in the ring of its database. */
-typedef struct OutboxRingCursor
-{
-	uint64 tail;
-	bool attached;
-} OutboxRingCursor;
-
 #define OUTBOX_ERROR_LEN 512
 
 typedef enum OutboxRelayState
@@ -197,79 +248,14 @@ typedef struct OutboxRelayInfo
 	OutboxRelayReport report;
 } OutboxRelayInfo;
 
-/* ---- the writer's side ---- */
-
-/* ---- leaf_lock.c: which relation a leaf is, and who writes to it ---- */
-
-#define OUTBOX_MAX_LEAVES 1024
-
-/* ---- the keeper's side: which leaf is written ---- */
-
-/* What outbox_internal.leaf says, for those who do not read it. */
-typedef struct OutboxLeafSummary
-{
-	int current;
-	uint64 freeze_xmax; /* largest xmax among the snapshots of frozen leaves; 0 = there is none */
-	int64 closed_bytes;
-	bool changed; /* since the keeper stored it last */
-} OutboxLeafSummary;
-
-/* What capture did for a contract, and the time that writers spent on it. */
-typedef struct OutboxWriterCounters
-{
-	uint64 calls; /* of the trigger function */
-	uint64 skips; /* calls that found nothing published to differ */
-	uint64 transitions;
-	uint64 call_ns; /* extrapolated from the calls that were timed */
-	uint64 max_call_ns;
-	uint64 flushes; /* readings at commit */
-	uint64 flush_keys;
-	uint64 flush_ns;
-	uint64 max_flush_ns;
-} OutboxWriterCounters;
-
-typedef struct OutboxContractCounters
-{
-	uint64 events;
-	uint64 dead_letters;
-	OutboxWriterCounters writers;
-} OutboxContractCounters;
-
-/* ---- the relay's side ---- */
-
-extern void OutboxSharedInit(void);
-extern bool OutboxSharedAvailable(void);
-extern void OutboxHintsPush(const OutboxHint *hints, int n);
-extern void OutboxWakePrepare(void);
-extern void OutboxWakeRelays(void);
-extern int OutboxCurrentLeaf(void);
-extern int64 OutboxClosedBytes(void);
-extern Oid OutboxLeafRelation(int leaf);
-extern bool OutboxLeafLockToWrite(Oid relid, bool wait);
-extern bool OutboxLeafHasNoWriters(Oid relid);
-extern void OutboxStoreLeaves(const OutboxLeafSummary *summary);
-extern uint32 OutboxLeafChanges(void);
-extern uint64 OutboxFreezeXmax(void);
-extern void OutboxCountCaptured(int32 contract_id, uint64 events, uint64 dead_letters);
-extern void OutboxCountWriters(int32 contract_id, const OutboxWriterCounters *cost);
-extern void OutboxCountersFind(void);
-extern bool OutboxGetCounters(int32 contract_id, OutboxContractCounters *counters);
-extern void OutboxCountSchema(int32 schema_id, uint64 events);
-extern bool OutboxGetSchemaCounter(int32 schema_id, uint64 *events);
 extern bool OutboxRelayAttach(int slot, uint32 slot_generation);
 extern void OutboxRelaySetReport(const OutboxRelayReport *report, const OutboxRelayCounters *counters);
 extern void OutboxRelayGetCounters(OutboxRelayCounters *counters);
-extern int OutboxHintsDrain(OutboxRingCursor *cursor, OutboxHint **hints, int *capacity);
-extern bool OutboxHintsWaiting(const OutboxRingCursor *cursor);
 extern void OutboxRelayRelease(int slot, uint32 slot_generation);
 extern bool OutboxRelayLookup(int32 sink_id, OutboxRelayInfo *info);
 extern bool OutboxRelayLookupCounters(int32 sink_id, OutboxRelayCounters *counters);
-extern void OutboxLauncherAttach(void);
-extern void OutboxLauncherPoke(Oid dboid);
-extern bool OutboxLauncherNextPoked(Oid *dboid);
-extern bool OutboxLauncherLacksWorkers(void);
 
-/* ---- shared_state.c: Layout of the shared memory; private to src/shared/ and the launcher. ---- */
+/* ---- shared_state.c: the layout; for src/shared/ and the launcher alone ---- */
 
 /* Relays of one server; a database entry refers to them by a 64-bit mask. */
 #define OUTBOX_MAX_RELAYS 64
@@ -373,11 +359,12 @@ typedef struct OutboxShared
 } OutboxShared;
 
 /* NULL without preloading */
+extern void OutboxSharedInit(void);
+extern bool OutboxSharedAvailable(void);
 extern OutboxShared *outbox_shared;
-
 extern void OutboxDatabaseSweep(void);
 
-/* ---- relay_slots.c: Relay slots as the launcher and its probe handle them. ---- */
+/* ---- relay_slots.c: for the launcher and its probe ---- */
 
 /* A relay slot without its report. */
 typedef struct OutboxRelayView
@@ -397,6 +384,13 @@ extern void OutboxRelayGet(int slot, OutboxRelayView *view);
 extern uint32 OutboxRelayBeginStart(int slot);
 extern void OutboxRelayAbandonStart(int slot, uint32 slot_generation, bool counts, TimestampTz not_before);
 extern void OutboxRelayTerminate(int slot, uint32 slot_generation);
+
+/* ---- launcher_queue.c: which databases the launcher looks at, and how its probe ended ---- */
+
+extern void OutboxLauncherAttach(void);
+extern void OutboxLauncherPoke(Oid dboid);
+extern bool OutboxLauncherNextPoked(Oid *dboid);
+extern bool OutboxLauncherLacksWorkers(void);
 extern bool OutboxLauncherSetNoWorker(bool no_worker);
 extern uint32 OutboxProbeBegin(void);
 extern void OutboxProbeDone(uint32 token);

@@ -6,10 +6,10 @@
  * One lock guards all slots: they change at the pace of process starts, and
  * reports are copied whole.
  *
- * A slot belongs to (database, installation, sink) for as long as the sink is wanted, over
- * any number of workers: it keeps the throttle and the last report between
- * them.  Each worker gets a new slot_generation, so that one that comes too late
- * cannot attach.
+ * A relay slot belongs to (database, installation, sink) for as long as the sink is
+ * wanted, over any number of workers: it keeps the throttle and the last report
+ * between them.  Each worker gets a new slot_generation, so that a worker that comes
+ * too late cannot attach.
  *
  *-------------------------------------------------------------------------
  */
@@ -79,7 +79,7 @@ find_slot_of(Oid dboid, Oid installation, int32 sink_id)
 	return -1;
 }
 
-/* Lock held. One that was never used before one that has counted; -1 when all are taken. */
+/* Lock held. A slot that was never used comes before one that has counters; -1 when all are taken. */
 static int
 find_free_slot(void)
 {
@@ -204,6 +204,7 @@ detach(int code, Datum arg)
 	OutboxLauncherPoke(dboid);
 }
 
+/* Stores this relay's report and counters; no-op in other processes. Never raises. */
 void
 OutboxRelaySetReport(const OutboxRelayReport *report, const OutboxRelayCounters *counters)
 {
@@ -228,6 +229,7 @@ OutboxRelayGetCounters(OutboxRelayCounters *counters)
 
 /* ---- launcher, probe, status ---------------------------------------------- */
 
+/* Frees the slot, unless its relay runs. */
 void
 OutboxRelayRelease(int slot_number, uint32 slot_generation)
 {
@@ -268,6 +270,7 @@ OutboxRelayWant(Oid dboid, Oid installation, const int32 *sink_ids, int n)
 	return refused;
 }
 
+/* Copies out what is known of the sink's relay, in this database; false: it has no slot. Needs a transaction. */
 bool
 OutboxRelayLookup(int32 sink_id, OutboxRelayInfo *info)
 {
@@ -311,6 +314,7 @@ OutboxRelayLookupCounters(int32 sink_id, OutboxRelayCounters *counters)
 	return i >= 0;
 }
 
+/* Copies out the slot without its report. */
 void
 OutboxRelayGet(int slot_number, OutboxRelayView *view)
 {

@@ -3,9 +3,9 @@
  * ticket_keys.c
  *	  Which keys a ticket stands for, and what a transaction asked for.
  *
- *
- * A ticket has room for a certain number of keys and parts. What has no room
- * stands for more than it is, never for less: its class, or everything.
+ * A ticket has room for a certain number of keys and parts. Keys without room
+ * stand for their whole class, and classes without room for everything: a ticket
+ * may stand for more than it means, never for less.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,7 +22,7 @@ static bool key_in_common(const uint64 *left, int nleft, const uint64 *right, in
 static void merge_part(Claim *into, const OutboxTicketPart *part);
 static int compare_keys(const void *a, const void *b);
 
-/* Of MyDatabaseId, none yet. */
+/* No keys, of MyDatabaseId. */
 void
 OutboxTicketKeysClear(TicketKeys *keys)
 {
@@ -32,7 +32,7 @@ OutboxTicketKeysClear(TicketKeys *keys)
 	keys->nparts = keys->nkeys = 0;
 }
 
-/* Where there is no room, more than the part. */
+/* Adds a part; without room for it, more than the part. */
 void
 OutboxTicketKeysAdd(TicketKeys *keys, const OutboxTicketPart *part)
 {
@@ -77,7 +77,7 @@ OutboxTicketKeysInCommon(const TicketKeys *a, const TicketKeys *b)
 	return false;
 }
 
-/* Two filters cannot be compared. */
+/* Do parts of one class have a key in common? Two filters cannot be compared: then yes. */
 static bool
 parts_in_common(const TicketKeys *a, const TicketPart *left, const TicketKeys *b, const TicketPart *right)
 {
@@ -130,9 +130,8 @@ OutboxClaimMake(const OutboxTicketPart *parts, int nparts, Claim *next)
 }
 
 /*
- * Claims of one nest level made one; returns the first that is left.
- *
- * A transaction may come again very often, and a ticket has few parts.
+ * Makes claims of one nest level one; returns the first that is left. A transaction may draw again very often, and a
+ * ticket has few parts. May raise, when there is no memory.
  */
 Claim *
 OutboxClaimsMerge(Claim *claims)

@@ -30,8 +30,8 @@ static bool transaction_may_be_ending(void);
 
 /*
  * Runs step(arg) in an internal subtransaction. Returns NULL when it ended
- * well; otherwise its effects are rolled back and the error is returned,
- * allocated in `context`, or rethrown where must_rethrow says so.
+ * well. Otherwise its effects are rolled back, and the error is returned,
+ * allocated in `context`, or rethrown when must_rethrow says so.
  */
 ErrorData *
 OutboxCatch(OutboxGuardedStep step, void *arg, MemoryContext context, OutboxRethrowRule must_rethrow)
@@ -44,7 +44,7 @@ OutboxCatch(OutboxGuardedStep step, void *arg, MemoryContext context, OutboxReth
 	return error;
 }
 
-/* The same for what never shall have happened: rolled back however it ends. Rethrows nothing. */
+/* Runs step(arg) in an internal subtransaction that is always rolled back. Returns the error, or NULL; rethrows nothing. */
 ErrorData *
 OutboxCatchAndUndo(OutboxGuardedStep step, void *arg, MemoryContext context)
 {
@@ -104,9 +104,9 @@ run_inner(OutboxGuardedStep step, void *arg, MemoryContext context, bool undo)
 }
 
 /*
- * PostgreSQL does not tell a transaction at its end from one in the middle. But only in the middle a statement is
- * being run, and only in a transaction block the two are different states; a subtransaction is always running.
- * Too often true costs a microsecond: in workers that open a block without running statements.
+ * PostgreSQL does not tell a transaction at its end from one in the middle. But a statement is run in the middle only,
+ * and the two are different states in a transaction block only; a subtransaction is always running. A wrong "true", in
+ * workers that open a block without running statements, takes a microsecond.
  */
 static bool
 transaction_may_be_ending(void)

@@ -8,20 +8,20 @@
  * use: an application that locks or truncates such a table would meet a writer
  * that has been there, and a prepared transaction would keep the lock for days.
  * And a table with a thousand partitions has two thousand locks, which the lock
- * table of the server does not hold for a hundred sessions. So what is locked
- * only to look at it has a resource owner of its own, which goes as soon as we
- * have seen enough.
+ * table of the server does not hold for a hundred sessions. So locks that serve
+ * only to look at a relation have a resource owner of their own, which is released
+ * as soon as we have seen enough.
  *
- * What was learned is true only until then: whoever keeps it listens for
+ * What was learned is certain only until then. A caller who remembers it listens for
  * invalidations, and locks and looks again before he relies on it.
  *
- * Short as they are, many such looks at a time would still fill the lock
- * table. Who needs more locks than a transaction usually has takes a permit
- * first. There are few, numbered; the one with number n is for looks that take at
+ * Short as they are, many such looks at a time would still fill the lock table. A
+ * look that needs more locks than a transaction usually has takes a permit first.
+ * There are few permits, and they are numbered: permit n is for looks that take at
  * most 1/(n + 1) of a budget. A permit is a lock itself, never waited for in the
- * server's queue. It stands for the other locks of its look, and so goes with
- * them: at once, or with the transaction where these must stay. Then others make
- * do without, and their keys are late; but the lock table does not fill up.
+ * server's queue. It stands for the other locks of its look, and ends with them: at
+ * once, or with the transaction when these must stay. Meanwhile others get no
+ * permit, and their keys are late; but the lock table does not fill up.
  *
  *-------------------------------------------------------------------------
  */
@@ -52,15 +52,15 @@
 static int budget(void);
 
 /*
- * What is locked between Enter and Leave is given back by Close; what the
- * transaction had locked before stays. A look that is closed, or zero, is
- * opened by Enter. `parent` is the owner that an error leaves the rest to: the
- * CurrentResourceOwner, unless the look outlives a subtransaction. An error
- * while a look is open needs no Close: the abort of the (sub)transaction does it.
+ * Locks taken between Enter and Leave are given back by Close; locks that the
+ * transaction had before stay. Enter opens a look that is closed, or zero. After an
+ * error the locks are left to the owner `parent`: the CurrentResourceOwner, unless
+ * the look outlives a subtransaction. An error while a look is open needs no Close:
+ * the abort of the (sub)transaction does it.
  *
- * Code of users may run meanwhile. When it has written anything, which
- * functions declared STABLE should not, Close leaves all locks to the
- * transaction: what is not committed yet needs them.
+ * Code of users may run meanwhile. Functions declared STABLE should not write; when
+ * they have written anything, Close leaves all locks to the transaction, because
+ * changes that are not committed yet need them.
  */
 void
 OutboxLookEnter(OutboxLook *look, ResourceOwner parent)
@@ -98,9 +98,9 @@ OutboxLookClose(OutboxLook *look)
 }
 
 /*
- * For a look that is entered, and will lock that many tables and an index of
- * each: true when the server's lock table has room for them. False: others are
- * looking at many tables; try again.
+ * Has the server's lock table room for a look at that many tables, and an index of
+ * each? Called when the look is entered. False: others are looking at many tables;
+ * try again. Never waits.
  */
 bool
 OutboxLookHasRoom(int ntables)
@@ -124,13 +124,14 @@ OutboxLookHasRoom(int ntables)
 }
 
 /*
- * The same with attempts until the transaction has waited for that long in all,
- * and then on its own risk. Not for a transaction that commits. May raise.
+ * Waits until there is room, at most until the transaction has waited for that
+ * long in all; then it goes on at its own risk. Not for a transaction that commits.
+ * May raise.
  *
- * The time has an end because who has a permit may wait in the server's queue
- * for somebody who waits for us, which no deadlock check would see. A statement
- * may look for each of a million rows: so it is the time of the transaction, which
- * without us would not have waited, and whose timeouts stand still meanwhile.
+ * The time has an end because a session with a permit may wait in the server's queue
+ * for a session that waits for us, which no deadlock check would see. A statement
+ * may look for each of a million rows: so the time is counted per transaction. The
+ * timeouts of the session stand still meanwhile: without us it would not have waited.
  */
 void
 OutboxLookAwaitRoom(int ntables, int timeout_ms)

@@ -4,10 +4,10 @@
  *	  Which errors the server itself has raised.
  *
  * A cancel, a serialization failure, a full disk and a corrupted page must
- * reach the writer. An SQLSTATE does not prove one of them: any function can
- * RAISE any SQLSTATE, and whoever owns a view could so make the writes of
- * others fail. The source file where the error was raised does prove it: only
- * C code can name it, and C code is installed by a superuser.
+ * reach the writer. An SQLSTATE is no proof of them: any function can RAISE any
+ * SQLSTATE, so the owner of a view could make the writes of others fail. The source
+ * file where the error was raised is a proof: only C code can name it, and C code
+ * is installed by a superuser.
  *
  * So each kind of error has a list of the server's files that raise it. The
  * lists hold for PostgreSQL 15 to 18. A file is left out when a role without
@@ -15,7 +15,7 @@
  * (LOAD) with the SQLSTATE of a missing file, as md.c does for a missing table.
  * Errors that come from a parallel worker keep the file where they were raised.
  *
- * What is not on a list is an error like any other, and becomes a dead letter.
+ * Any other error becomes a dead letter.
  * That includes the errors of extensions in C (of a foreign server, say), and
  * those that PL/Python, PL/Perl and PL/Tcl raise again after they caught them.
  *
@@ -28,7 +28,7 @@
 /* ProcessInterrupts(), and what ends a background worker. */
 static const char *const intervention_files[] = {"postgres.c", "bgworker.c", NULL};
 
-/* Of reads and writes that depend on each other: the transaction fails, whatever is rolled back of it. */
+/* Reads and writes that depend on each other: the transaction fails even if a part of it is rolled back. */
 static const char *const doom_files[] = {"predicate.c", "postgres.c", NULL};
 
 static const char *const serialization_files[] = {
@@ -49,8 +49,8 @@ static const char *const storage_files[] = {
 	NULL};
 
 /*
- * Where a file that is missing is one of a table, an index or the status of transactions. Elsewhere it may be any that
- * a function asks for: pg_ls_logdir() opens a directory through fd.c, pg_walinspect a segment through xlogutils.c.
+ * Here a missing file belongs to a table, an index or the status of transactions. Elsewhere a function may have asked
+ * for it: pg_ls_logdir() opens a directory through fd.c, pg_walinspect a segment through xlogutils.c.
  */
 static const char *const relation_files[] = {"md.c", "smgr.c", "storage.c", "relmapper.c", "slru.c", NULL};
 
@@ -83,8 +83,9 @@ OutboxIsSerializationFailure(const ErrorData *error)
 }
 
 /*
- * The same, and no rollback of a part of the transaction mends it. A row that somebody changed meanwhile is no such
- * failure: who writes or locks it may do without. Code of a view's owner could meet one at will, in a table of his own.
+ * The transaction must be tried again, and no rollback of a part of it helps. A row that somebody changed meanwhile is
+ * no such failure: the transaction can go on without writing or locking it. Code of a view's owner could provoke that
+ * at will, in a table of his own.
  */
 bool
 OutboxIsDoomed(const ErrorData *error)

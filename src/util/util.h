@@ -16,7 +16,7 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
-/* ---- catch.c: Catching an error, and going on in the same transaction. ---- */
+/* ---- catch.c: catching an error, and going on in the same transaction ---- */
 
 typedef void (*OutboxGuardedStep)(void *arg);
 
@@ -41,7 +41,7 @@ extern void OutboxPause(long ms, uint32 wait_event);
 extern void OutboxHoldTimers(OutboxHeldTimers *held);
 extern void OutboxReleaseTimers(const OutboxHeldTimers *held);
 
-/* ---- look.c: Locks that end before the transaction does. ---- */
+/* ---- look.c: locks that end before the transaction does ---- */
 
 typedef struct OutboxLook
 {
@@ -110,7 +110,7 @@ extern char *OutboxRowText(const OutboxRows *rows, uint64 row, int column);
 extern int64 OutboxRowInt(const OutboxRows *rows, uint64 row, int column, int64 missing);
 extern bool OutboxRowBool(const OutboxRows *rows, uint64 row, int column);
 
-/* ---- server_error.c: Which errors the server itself has raised. ---- */
+/* ---- server_error.c: which errors the server itself has raised ---- */
 
 extern bool OutboxIsCancel(const ErrorData *error);
 extern bool OutboxIsIntervention(const ErrorData *error);

@@ -20,7 +20,7 @@
 #include "utils/tuplestore.h"
 
 #include "avro/compatible/compatible.h"
-#include "avro/schema/schema_load.h"
+#include "avro/schema/schema.h"
 
 /* Some checks of the parser look at all pairs of names, and it cannot be interrupted: this keeps it below a second. */
 #define MAX_SCHEMA_SIZE (256 * 1024)

@@ -23,8 +23,7 @@
 
 #include "avro/decode/jsonb_decode.h"
 #include "avro/decode/wire_decode.h"
-#include "avro/schema/schema_load.h"
-#include "avro/schema/text_utf8.h"
+#include "avro/schema/schema.h"
 #include "avro/values/calendar.h"
 #include "avro/values/decimal.h"
 #include "compat.h"

@@ -17,8 +17,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
-#include "avro/encode/encoder_ops.h"
-#include "avro/encode/encoder_state.h"
+#include "avro/encode/encoder_private.h"
 #include "avro/values/calendar.h"
 #include "compat.h"
 

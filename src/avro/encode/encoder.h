@@ -16,7 +16,7 @@
 #include "utils/typcache.h"
 
 #include "avro/outbox_avro.h"
-#include "avro/schema/text_utf8.h"
+#include "avro/schema/schema.h"
 
 typedef enum OutboxOpCode
 {

@@ -16,8 +16,8 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-#include "avro/encode/encoder_ops.h"
-#include "avro/schema/schema_load.h"
+#include "avro/encode/encoder_private.h"
+#include "avro/schema/schema.h"
 #include "avro/types/type_shape.h"
 #include "avro/values/decimal.h"
 #include "avro/values/numeric_digits.h"

@@ -16,7 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
-#include "avro/encode/encoder_state.h"
+#include "avro/encode/encoder_private.h"
 #include "avro/values/numeric_digits.h"
 #include "compat.h"
 
@@ -253,6 +253,7 @@ put_array(OutboxEncodeState *state, const OutboxOp *op, char *p, Datum value, Si
 	return p;
 }
 
+/* Runs an operation that calls functions of the server: it may raise. Returns the cursor, or NULL with the error set. */
 char *
 OutboxPutNested(OutboxEncodeState *state, const OutboxOp *op, char *p, Datum value, Size reserve)
 {

@@ -9,10 +9,11 @@
 
 #include "utils/lsyscache.h"
 
-#include "avro/encode/encoder_ops.h"
+#include "avro/encode/encoder_private.h"
 #include "avro/values/decimal.h"
 #include "avro/values/wire.h"
 
+/* The code of the op for a scalar that needs nothing beside it; false when there is none. */
 bool
 OutboxFindScalarOp(const AvroNode *node, const OutboxShape *shape, uint8 *code)
 {
@@ -55,6 +56,7 @@ OutboxFindScalarOp(const AvroNode *node, const OutboxShape *shape, uint8 *code)
 	return false;
 }
 
+/* Completes an op that calls a type's output function. Looks in the catalogs. */
 void
 OutboxCompileOutput(OutboxAvroEncoder *encoder, OutboxOp *op, Oid type)
 {
@@ -67,6 +69,7 @@ OutboxCompileOutput(OutboxAvroEncoder *encoder, OutboxOp *op, Oid type)
 	encoder->printed = list_append_unique_oid(encoder->printed, type);
 }
 
+/* Bytes that an op writes at most, without the part whose length the value decides. */
 Size
 OutboxOpReserve(const OutboxOp *op)
 {

@@ -24,11 +24,12 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
-#include "avro/encode/encoder_state.h"
+#include "avro/encode/encoder_private.h"
 #include "avro/values/calendar.h"
 #include "avro/values/decimal.h"
 #include "compat.h"
 
+/* Sets the error and returns NULL. `message` has one %s, for the field. */
 char *
 OutboxEncodeFail(OutboxEncodeState *state, const OutboxOp *op, int sqlerrcode, const char *message, char *detail)
 {
@@ -274,6 +275,7 @@ put_value(OutboxEncodeState *state, const OutboxOp *op, char *p, Datum value, Si
 	}
 }
 
+/* Runs all operations of a record, or the one of an array's item. */
 char *
 OutboxRunProgram(OutboxEncodeState *state, char *p, const OutboxProgram *program,
 				 const Datum *values, const bool *isnull, Size reserve)
@@ -307,6 +309,7 @@ OutboxRunProgram(OutboxEncodeState *state, char *p, const OutboxProgram *program
 	return p;
 }
 
+/* Encodes a row by any program of the encoder, on the terms of OutboxAvroEncode. */
 bool
 OutboxEncodeProgram(const OutboxAvroEncoder *encoder, const OutboxProgram *program,
 					const Datum *values, const bool *isnull, StringInfo out, OutboxAvroError *error)

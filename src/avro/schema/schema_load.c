@@ -10,8 +10,7 @@
 #include "utils/memutils.h"
 
 #include "avro/outbox_avro.h"
-#include "avro/schema/schema_load.h"
-#include "avro/schema/text_utf8.h"
+#include "avro/schema/schema.h"
 
 /* NULL instead of an error: the parser holds foreign memory while it allocates. */
 static void *
@@ -22,6 +21,7 @@ arena_alloc(void *context, size_t size)
 	return MemoryContextAllocExtended((MemoryContext) context, size, MCXT_ALLOC_NO_OOM);
 }
 
+/* An arena in a memory context; its memory goes with the context. */
 AvroArena
 OutboxSchemaArena(MemoryContext context)
 {
@@ -30,6 +30,7 @@ OutboxSchemaArena(MemoryContext context)
 	return arena;
 }
 
+/* A schema text in the server's encoding, parsed into CurrentMemoryContext. NULL with *fault. */
 AvroNode *
 OutboxLoadSchema(const char *schema_text, AvroFault *fault)
 {

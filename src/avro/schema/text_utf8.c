@@ -14,9 +14,10 @@
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 
+#include "avro/schema/schema.h"
 #include "avro/schema/schema_model.h"
-#include "avro/schema/text_utf8.h"
 
+/* Looks in the system catalogs unless the server's encoding is UTF-8. */
 OutboxTextRule
 OutboxTextRuleOfDatabase(void)
 {
@@ -73,6 +74,11 @@ convert(Oid procedure, int from, int to, const char *text, Size *length)
 	return result;
 }
 
+/*
+ * The text in UTF-8: the input itself when nothing has to change, else palloc'd;
+ * *length is updated. NULL when a character has no counterpart or the input is
+ * not valid.
+ */
 const char *
 OutboxTextToUtf8(const OutboxTextRule *rule, const char *text, Size *length)
 {
@@ -83,6 +89,7 @@ OutboxTextToUtf8(const OutboxTextRule *rule, const char *text, Size *length)
 	return convert(rule->to_utf8, GetDatabaseEncoding(), PG_UTF8, text, length);
 }
 
+/* The text in the server's encoding, on the terms of OutboxTextToUtf8. */
 const char *
 OutboxTextFromUtf8(const OutboxTextRule *rule, const char *text, Size *length)
 {

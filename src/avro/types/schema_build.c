@@ -16,9 +16,7 @@
 #include "utils/memutils.h"
 
 #include "avro/outbox_avro.h"
-#include "avro/schema/schema_load.h"
-#include "avro/schema/text_utf8.h"
-#include "avro/types/second_opinion.h"
+#include "avro/schema/schema.h"
 #include "avro/types/type_shape.h"
 
 /* A record or enum that has a name in the schema, and the type it stands for. */
@@ -183,9 +181,8 @@ check_required(const SchemaBuild *build, const char *path, const OutboxShape *sh
 		const char *name = lfirst(lc);
 		Size length = strcspn(name, ".");
 		bool found = false;
-		int i;
 
-		for (i = 0; shape != NULL && i < shape->nfields; i++)
+		for (int i = 0; shape != NULL && i < shape->nfields; i++)
 			found |= strlen(shape->fields[i].name) == length && strncmp(shape->fields[i].name, name, length) == 0;
 		if (!found)
 			ereport(ERROR,
@@ -201,9 +198,8 @@ static void
 check_same_required(SchemaBuild *build, const char *path, const OutboxShape *shape,
 					const AvroNode *node, const List *required)
 {
-	int i;
 
-	for (i = 0; i < node->count; i++)
+	for (int i = 0; i < node->count; i++)
 	{
 		const OutboxShapeField *field = &shape->fields[i];
 		List *inner;
@@ -225,7 +221,6 @@ node_of_composite(SchemaBuild *build, const char *path, const OutboxShape *shape
 {
 	bool found;
 	AvroNode *node = named_node(build, path, shape, AVRO_KIND_RECORD, &found);
-	int i;
 
 	check_required(build, path, shape, required);
 	if (found)
@@ -234,7 +229,7 @@ node_of_composite(SchemaBuild *build, const char *path, const OutboxShape *shape
 		return node;
 	}
 	node->fields = palloc0(sizeof(AvroField) * Max(shape->nfields, 1));
-	for (i = 0; i < shape->nfields; i++)
+	for (int i = 0; i < shape->nfields; i++)
 	{
 		const OutboxShapeField *field = &shape->fields[i];
 		char *field_path = psprintf("%s.%s", path, field->name);
@@ -253,13 +248,12 @@ node_of_enum(SchemaBuild *build, const char *path, const OutboxShape *shape)
 {
 	bool found;
 	AvroNode *node = named_node(build, path, shape, AVRO_KIND_ENUM, &found);
-	int i;
 
 	if (found)
 		return node;
 	node->symbols = palloc0(sizeof(const char *) * shape->nlabels);
 	node->count = shape->nlabels;
-	for (i = 0; i < shape->nlabels; i++)
+	for (int i = 0; i < shape->nlabels; i++)
 		node->symbols[i] = shape->labels[i].name;
 	return node;
 }
@@ -352,7 +346,6 @@ build_record(SchemaBuild *build, const char *record, const char *doc,
 {
 	NamedType *own = palloc0(sizeof(NamedType));
 	AvroNode *node = make_node(AVRO_KIND_RECORD, AVRO_LOGICAL_NONE);
-	int i;
 
 	node->name = qualified_name(build, record);
 	node->doc = utf8_doc(build, build->relation, doc);
@@ -360,7 +353,7 @@ build_record(SchemaBuild *build, const char *record, const char *doc,
 	node->count = ncolumns;
 	own->node = node;
 	build->named = list_make1(own);
-	for (i = 0; i < ncolumns; i++)
+	for (int i = 0; i < ncolumns; i++)
 	{
 		const OutboxAvroColumn *column = &columns[i];
 		OutboxRefusal refusal;

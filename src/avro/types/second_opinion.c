@@ -25,8 +25,8 @@
 
 #include "avro/decode/wire_decode.h"
 #include "avro/outbox_avro.h"
-#include "avro/schema/schema_load.h"
-#include "avro/types/second_opinion.h"
+#include "avro/schema/schema.h"
+#include "avro/types/type_shape.h"
 
 /* A record, array or map of libavro that is being walked through. */
 typedef struct Level
@@ -278,6 +278,10 @@ read_by_libavro(avro_value_t *value, const char *bytes, Size len, AvroFault *fau
 	return well;
 }
 
+/*
+ * NULL when libavro reads the schema (UTF-8), else its reason, palloc'd. Only for
+ * texts that AvroParseSchema has accepted: others may crash libavro.
+ */
 char *
 OutboxLibavroRefuses(const char *schema_utf8)
 {

@@ -102,4 +102,8 @@ extern OutboxShape *OutboxShapeOfPinned(const char *column, Oid type, int32 typm
 /* False with *refusal filled when a column cannot be a field because of its name. */
 extern bool OutboxShapeCheckName(const char *relation, const char *column, OutboxRefusal *refusal);
 
+/* ---- second_opinion.c: does libavro read the schema? ---- */
+
+extern char *OutboxLibavroRefuses(const char *schema_utf8);
+
 #endif /* OUTBOX_AVRO_TYPE_SHAPE_H */

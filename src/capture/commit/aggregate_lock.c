@@ -4,7 +4,7 @@
  *	  One transaction at a time reads an aggregate at commit.
  *
  * Two transactions that change different lines of one order would each miss
- * the other's line; so whoever commits second reads when the first has ended.
+ * the other's line. So the one that commits second reads when the first has ended.
  *
  * A transaction asks for all its keys at once, and waits with a ticket of the
  * shared memory (shared/key_ticket.c), in the order of coming. Without
@@ -14,9 +14,9 @@
  * whether they need to wait. README.md says why no two transactions read one
  * key at the same time.
  *
- * The time of waiting: what counts is the time that one other transaction
- * reads. One that has read and commits, however long, is waited for; to be late
- * would not help, as its rows are not to be seen before.
+ * How long it waits: only the time in which another transaction reads counts. A
+ * transaction that has read and commits is waited for, however long that takes:
+ * its rows cannot be seen before, so being late would not help.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,13 +31,13 @@
 #include "shared/outbox_shared.h"
 #include "util/util.h"
 
-/* Of one class, before it is locked as a whole. */
+/* Keys of one class; with more, the class is locked as a whole. */
 #define MAX_KEYS 256
 
 /* Hashes collected before duplicates are looked for. */
 #define MAX_HASHES (4 * MAX_KEYS)
 
-/* How often who waits looks what the other one does. */
+/* So often during its time a waiting session looks at what the other one does. */
 #define LOOKS 10
 #define MAX_LOOK_MS 100
 
@@ -77,7 +77,7 @@ OutboxLockKey(uint64 lock_class, uint64 hash)
 
 /* ---- which keys ---------------------------------------------------------------- */
 
-/* In CurrentMemoryContext. */
+/* An empty set for keys of this class, in CurrentMemoryContext. */
 OutboxLockSet *
 OutboxLockSetCreate(uint64 lock_class)
 {
@@ -111,7 +111,7 @@ OutboxLockSetAdd(OutboxLockSet *set, uint64 hash)
 	set->hashes[set->nhashes++] = hash;
 }
 
-/* In CurrentMemoryContext; the sets may be of one class, and live as long as the request. */
+/* Makes the request for these sets, in CurrentMemoryContext. Several sets may be of one class; the sets live as long as the request. */
 void
 OutboxLockRequestMake(OutboxLockRequest *request, OutboxLockSet **sets, int nsets)
 {
@@ -132,7 +132,7 @@ OutboxLockRequestMake(OutboxLockRequest *request, OutboxLockSet **sets, int nset
 	qsort(request->parts, request->nparts, sizeof(OutboxTicketPart), compare_parts);
 }
 
-/* The largest sets, until what is left of the keys has room. */
+/* Makes the largest sets coarse, until the other keys have room. */
 static void
 make_coarse(OutboxLockSet **sets, int nsets, int room)
 {
@@ -161,7 +161,7 @@ make_coarse(OutboxLockSet **sets, int nsets, int room)
 	} while (left > room);
 }
 
-/* Of all sets of the class that are coarse, or that are not. */
+/* Adds one part for all coarse sets of the class, or for all others. */
 static void
 add_part(OutboxLockRequest *request, uint64 lock_class, bool whole)
 {
@@ -217,7 +217,7 @@ OutboxLockTake(OutboxLockRequest *request, const OutboxLockPatience *patience)
 	return wait_for_turn(&wait);
 }
 
-/* Nobody else sees them before the ticket is drawn. */
+/* Fills filters for coarse parts. Nobody else sees them before the ticket is drawn. */
 static void
 make_filters(OutboxLockRequest *request)
 {
@@ -303,7 +303,7 @@ rest(int ms)
 	OutboxPause(ms, wait_event);
 }
 
-/* The pause of whoever tries again for a lock of a flush; the next one is longer, up to 10 ms. May raise. */
+/* Pauses before a lock of a flush is tried again; the next pause is longer, up to 10 ms. May raise. */
 void
 OutboxLockPause(int *ms)
 {
@@ -312,9 +312,8 @@ OutboxLockPause(int *ms)
 }
 
 /*
- * An error rolled back the subtransaction in which it was taken: nothing is left to be given back. Never raises.
- *
- * Tickets and filters see the end of a subtransaction themselves.
+ * Forgets a request after an error rolled back the subtransaction in which it was granted. Nothing is left to be given
+ * back: tickets and filters see the end of a subtransaction themselves. Never raises.
  */
 void
 OutboxLockForget(OutboxLockRequest *request)
@@ -322,7 +321,7 @@ OutboxLockForget(OutboxLockRequest *request)
 	request->table = NULL;
 }
 
-/* Gives back what was taken: a prepared transaction must not keep it. */
+/* Gives the keys back: a prepared transaction must not keep them. */
 void
 OutboxLockRelease(OutboxLockRequest *request)
 {

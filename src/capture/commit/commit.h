@@ -17,7 +17,7 @@
 #include "contract/compile/compile.h"
 #include "shared/outbox_shared.h"
 
-/* ---- aggregate_lock.c: One transaction at a time reads an aggregate at commit. ---- */
+/* ---- aggregate_lock.c: one transaction at a time reads an aggregate at commit ---- */
 
 /* The keys of one lock class that a flush wants to lock. */
 typedef struct OutboxLockSet
@@ -59,7 +59,7 @@ extern void OutboxLockSetAdd(OutboxLockSet *set, uint64 hash);
 extern void OutboxLockRequestMake(OutboxLockRequest *request, OutboxLockSet **sets, int nsets);
 extern bool OutboxLockTake(OutboxLockRequest *request, const OutboxLockPatience *patience);
 
-/* ---- lookup_key.c: Lookup keys: their hash, their equality, and their image in memory. ---- */
+/* ---- lookup_key.c: lookup keys: their hash, their equality, and their image in memory ---- */
 
 typedef struct OutboxKeyColumn
 {
@@ -81,7 +81,7 @@ extern OutboxKeyShape *OutboxKeyShapeCreate(TupleDesc desc);
 extern bool OutboxKeyShapeMayRaise(const OutboxKeyShape *shape);
 extern uint64 OutboxKeyHash(const OutboxKeyShape *shape, const Datum *values);
 
-/* ---- commit_read.c: Reading the rows of a contract by their lookup keys at commit. ---- */
+/* ---- commit_read.c: reading the rows of a contract by their lookup keys at commit ---- */
 
 /* What the contract's view shows for a key in one snapshot. */
 typedef struct OutboxKeySide
@@ -111,12 +111,12 @@ typedef struct OutboxCommitRead
 
 extern ErrorData *OutboxReadKeysAfter(OutboxCommitRead *read, OutboxReadKey **keys, int nkeys);
 
-/* ---- flush.c: Contracts evaluated at commit: from queued keys to events. ---- */
+/* ---- flush.c: contracts evaluated at commit: from queued keys to events ---- */
 
 extern void OutboxFlushInit(void);
 extern void OutboxFlushIfOver(void);
 
-/* ---- key_queue.c: The lookup keys that this transaction touched, of contracts evaluated at commit. ---- */
+/* ---- key_queue.c: the lookup keys that this transaction touched, of contracts evaluated at commit ---- */
 
 /* A contract with keys in the queue; lives as long as the transaction. */
 typedef struct OutboxQueuedContract

@@ -16,14 +16,14 @@
 #include "contract/compile/compile.h"
 #include "util/util.h"
 
-/* ---- aggregate_lock.c: One transaction at a time reads an aggregate at commit. ---- */
+/* ---- aggregate_lock.c: one transaction at a time reads an aggregate at commit ---- */
 
 extern uint64 OutboxLockKey(uint64 lock_class, uint64 hash);
 extern void OutboxLockPause(int *ms);
 extern void OutboxLockForget(OutboxLockRequest *request);
 extern void OutboxLockRelease(OutboxLockRequest *request);
 
-/* ---- lookup_key.c: Lookup keys: their hash, their equality, and their image in memory. ---- */
+/* ---- lookup_key.c: lookup keys: their hash, their equality, and their image in memory ---- */
 
 extern bool OutboxKeyShapeFits(const OutboxKeyShape *shape, TupleDesc desc);
 extern bool OutboxKeyEqual(const OutboxKeyShape *shape, const Datum *a, const Datum *b);
@@ -32,16 +32,16 @@ extern Size OutboxKeyImageSize(const OutboxKeyShape *shape, const Datum *values)
 extern void OutboxKeyWriteImage(const OutboxKeyShape *shape, const Datum *values, char *image);
 extern void OutboxKeyReadImage(const OutboxKeyShape *shape, const char *image, Datum *values);
 
-/* ---- commit_read.c: Reading the rows of a contract by their lookup keys at commit. ---- */
+/* ---- commit_read.c: reading the rows of a contract by their lookup keys at commit ---- */
 
 extern ErrorData *OutboxReadKeysBefore(OutboxCommitRead *read, OutboxReadKey **keys, int nkeys);
 extern void OutboxReadFormerKey(OutboxCommitRead *read, OutboxReadKey *key);
 
-/* ---- flush.c: Contracts evaluated at commit: from queued keys to events. ---- */
+/* ---- flush.c: contracts evaluated at commit: from queued keys to events ---- */
 
 extern void OutboxFlushRegister(void);
 
-/* ---- key_queue.c: The lookup keys that this transaction touched, of contracts evaluated at commit. ---- */
+/* ---- key_queue.c: the lookup keys that this transaction touched, of contracts evaluated at commit ---- */
 
 extern bool OutboxKeyQueueIsEmpty(void);
 extern uint64 OutboxKeyQueueCount(void);
@@ -57,7 +57,7 @@ extern void OutboxKeyQueueDrop(int nest_level);
 extern void OutboxKeyQueueCloseFile(void);
 extern void OutboxKeyQueueForget(void);
 
-/* ---- flush_contract.c: A contract during a flush: compiled, locked, or the reason why not. ---- */
+/* ---- flush_contract.c: a contract during a flush: compiled, locked, or the reason why not ---- */
 
 typedef struct OutboxFlushContract
 {
@@ -132,7 +132,7 @@ extern void OutboxFlushOpenLate(OutboxFlush *flush);
 extern void OutboxFlushReadLate(OutboxFlush *flush, OutboxFlushContract *contract, OutboxCommitRead *read);
 extern Datum OutboxFlushSeen(OutboxFlush *flush);
 
-/* ---- flush_portion.c ---- */
+/* ---- flush_portion.c: the keys of a flush, portion by portion ---- */
 
 extern void OutboxFlushTakeLocks(OutboxFlush *flush);
 extern void OutboxFlushGiveUp(OutboxFlush *flush, const ErrorData *reason);
@@ -142,7 +142,7 @@ extern void OutboxFlushPortions(OutboxFlush *flush);
 extern void OutboxFlushShareTime(OutboxFlush *flush, bool by_keys);
 extern ErrorData *OutboxFlushError(int sqlerrcode, char *message, char *hint);
 
-/* ---- key_log.c: A stack of records that goes to a temporary file when it grows large. ---- */
+/* ---- key_log.c: a stack of records that goes to a temporary file when it grows large ---- */
 
 /* A record: this header, then the image of a lookup key. */
 typedef struct OutboxKeyRecord
@@ -167,12 +167,12 @@ typedef struct OutboxKeyLog
 	Size capacity;
 	Size used;
 	uint64 base;
-	File file;    /* 0: nothing was spilled */
-	char *window; /* what was read last from the file, */
-	Size window_capacity;
-	Size window_size;
-	uint64 window_start; /* and from where on */
-	bool said;           /* that a file cannot be written */
+	File file;   /* 0: nothing was spilled */
+	char *piece; /* what was read last from the file, */
+	Size piece_capacity;
+	Size piece_size;
+	uint64 piece_start; /* and from where on */
+	bool said;          /* that a file cannot be written */
 } OutboxKeyLog;
 
 extern bool OutboxNoFileError(const ErrorData *error);
@@ -184,7 +184,31 @@ extern void OutboxKeyLogTruncate(OutboxKeyLog *log, uint64 end);
 extern void OutboxKeyLogReset(OutboxKeyLog *log);
 extern const OutboxKeyRecord *OutboxKeyLogRead(OutboxKeyLog *log, uint64 *position);
 
-/* ---- key_sort.c: The distinct keys of a key log, in the order of their first record. ---- */
+/* ---- key_level.c: what the rollback of a subtransaction does to the queue ---- */
+
+/* What the rollback goes back to. */
+typedef struct OutboxKeyLevel
+{
+	int nest_level;
+	uint64 end; /* of the records of the levels around it */
+	uint64 count;
+	bool flushed; /* the next three are what a flush in here replaced */
+	uint64 head;
+	uint64 head_count;
+	CommandId before;
+} OutboxKeyLevel;
+
+typedef struct OutboxKeyLevels
+{
+	OutboxKeyLevel *level;
+	int n;
+	int max;
+} OutboxKeyLevels;
+
+extern OutboxKeyLevel *OutboxKeyLevelNow(OutboxKeyLevels *levels, MemoryContext context, uint64 end, uint64 count);
+extern void OutboxKeyLevelsPromote(OutboxKeyLevels *levels, int nest_level);
+
+/* ---- key_sort.c: the distinct keys of a key log, in the order of their first record ---- */
 
 typedef struct OutboxKeySort OutboxKeySort;
 
@@ -192,7 +216,7 @@ extern OutboxKeySort *OutboxKeySortStart(OutboxKeyLog *log, uint64 from, OutboxQ
 extern const OutboxKeyRecord *OutboxKeySortNext(OutboxKeySort *sort);
 extern void OutboxKeySortEnd(OutboxKeySort *sort);
 
-/* ---- table_lock.c: Keys locked in the server's lock table, where there is no shared memory of ours. ---- */
+/* ---- table_lock.c: keys locked in the server's lock table, where there is no shared memory of ours ---- */
 
 typedef struct OutboxTableLocks OutboxTableLocks;
 

@@ -5,8 +5,8 @@
  *
  * The planned query runs directly on the executor, with arrays of keys as its
  * parameters: SPI would choose snapshots of its own. "After" is a fresh
- * snapshot that sees our own changes; "before" is the same one with our
- * commands hidden: what all others committed, and nothing that we did since.
+ * snapshot that sees our own changes. "Before" is the same snapshot with our
+ * commands hidden: it sees what all others have committed, and nothing of ours.
  *
  *-------------------------------------------------------------------------
  */
@@ -57,10 +57,10 @@ static OutboxReadKey *find_key(const ReadRequest *request, const Datum *values);
 static OutboxKeySide *side_of(const ReadRequest *request, OutboxReadKey *key);
 
 /*
- * Fills the before or after side of the keys, in one query; a key that makes
- * the query raise gets its error, the others are read without it. Returns NULL,
- * or the error that no key is to blame for (the timer's, a lock's):
- * then sides that are not filled stay empty.
+ * Fills the before side of the keys, in one query. A key that makes the query
+ * raise gets its error, and the others are read without it. Returns NULL, or the
+ * error for which no key is to blame (the timer's, a lock's); then some sides
+ * stay empty.
  */
 ErrorData *
 OutboxReadKeysBefore(OutboxCommitRead *read, OutboxReadKey **keys, int nkeys)
@@ -68,6 +68,7 @@ OutboxReadKeysBefore(OutboxCommitRead *read, OutboxReadKey **keys, int nkeys)
 	return read_keys(read, true, keys, nkeys);
 }
 
+/* Fills the after side of the keys, on the terms of OutboxReadKeysBefore. */
 ErrorData *
 OutboxReadKeysAfter(OutboxCommitRead *read, OutboxReadKey **keys, int nkeys)
 {
@@ -102,7 +103,8 @@ read_keys(OutboxCommitRead *read, bool is_before, OutboxReadKey **keys, int nkey
 }
 
 /*
- * Fills before.key of a key whose row before could not be read, if the columns of the key can; where the contract has a key_query.
+ * For a contract with a key_query: when the row before could not be read, fills before.key if the columns of the key
+ * can be read.
  */
 void
 OutboxReadFormerKey(OutboxCommitRead *read, OutboxReadKey *key)
@@ -117,8 +119,8 @@ OutboxReadFormerKey(OutboxCommitRead *read, OutboxReadKey *key)
 }
 
 /*
- * Would the halves fare no better: has the time run out, a lock not been granted, the server no room? A function that
- * raises such an SQLSTATE spoils its own row alone.
+ * Is it useless to read the halves apart, because the time has run out, a lock was not granted, or the server has no
+ * room? A function that raises such an SQLSTATE itself spoils its own row alone.
  */
 static bool
 is_hopeless(const ErrorData *error)
@@ -126,7 +128,7 @@ is_hopeless(const ErrorData *error)
 	return OutboxIsIntervention(error) || OutboxIsDoomed(error) || OutboxIsShortage(error);
 }
 
-/* As the contract's owner. The subtransaction around it restores everything. */
+/* Runs the query as the contract's owner. The subtransaction around it restores user and settings after an error. */
 static void
 read_step(void *arg)
 {

@@ -5,10 +5,10 @@
  *
  * Once per transaction, before it commits or is prepared, the contract's view
  * is read for all touched keys, after and before our changes, and the pairs of
- * rows go the way that rows computed by the trigger go. The order is: locks,
- * none of which is waited for in the server's queue; then, portion by portion, snapshots, the query
- * in a guarded subtransaction, and outside of it the events in the order in
- * which keys were first touched. What is not done in time becomes late.
+ * rows are treated as those that the trigger computes. First come the locks; none
+ * is waited for in the server's queue. Then, portion by portion: the snapshots,
+ * the query in a guarded subtransaction, and outside of it the events, in the
+ * order in which keys were first touched. Keys that are not done in time are late.
  *
  * Our callback is registered before those of libraries loaded after us and so
  * runs after theirs. A library that came before us may still change sources in
@@ -166,7 +166,7 @@ flush_keys(OutboxFlush *flush)
 		OutboxLockRelease(&flush->locks);
 }
 
-/* A share per key comes on top: a thousandth. */
+/* outbox.flush_timeout, and a thousandth of it for each key. */
 static int
 flush_timeout_ms(void)
 {
@@ -257,8 +257,8 @@ executor_finish(QueryDesc *query)
 }
 
 /*
- * After a key was queued outside of any executor run: when the transaction's
- * flush is over already, it is evaluated now.
+ * Called after a key was queued outside of any executor run: evaluates it at
+ * once when the transaction's flush is over. May raise.
  */
 void
 OutboxFlushIfOver(void)

@@ -8,11 +8,10 @@
  * that was remembered when the contract was compiled for the trigger.
  *
  * These locks end with the flush, and not with the transaction: rows that were
- * read are written as events by then, values out of line included. What the
- * events say stays true, because nobody commits a change of these keys before
- * us. DDL may come between the flush and the end of the commit. Where it makes
- * rows come or go (TRUNCATE, partitions) it leaves a gap of its own, as it would
- * have done after our commit.
+ * read are written as events by then, values out of line included. The events
+ * stay true, because nobody commits a change of these keys before us. DDL may
+ * come between the flush and the end of the commit. DDL that makes rows come or
+ * go (TRUNCATE, partitions) leaves a gap of its own, as after our commit.
  *
  *-------------------------------------------------------------------------
  */
@@ -39,10 +38,10 @@ static ErrorData *key_changed_error(const char *contract);
 static ErrorData *rewrite_error(Oid relation);
 
 /*
- * Locks what the contract reads, never waiting, and reserves it compiled.
- * False: a lock was not to be had, and none is kept; try again. Needs an active
- * snapshot. The locks belong to a child of `parent`, whatever becomes of the
- * present subtransaction.
+ * Locks the relations that the contract reads, without waiting, and keeps the
+ * contract compiled. False: a lock was not free, and none is kept; try again.
+ * Needs an active snapshot. The locks belong to a child of `parent`, also when the
+ * present subtransaction ends. May raise.
  */
 bool
 OutboxFlushContractOpen(OutboxFlushContract *contract, ResourceOwner parent)
@@ -115,7 +114,7 @@ take(OutboxFlushContract *contract)
 	return list_difference_oid(compiled->query->relations, contract->queued->relations) == NIL;
 }
 
-/* As text the key still finds its row: for whoever tries it again. */
+/* Why the keys are late. The letter has the key as text, which still finds the row. */
 static ErrorData *
 key_changed_error(const char *contract)
 {
@@ -126,7 +125,7 @@ key_changed_error(const char *contract)
 	return error;
 }
 
-/* Looks for tables that this transaction rewrote: what they held before is gone. */
+/* Looks for tables that this transaction rewrote: their rows before are gone. */
 void
 OutboxFlushContractCheckRewritten(OutboxFlushContract *contract)
 {
@@ -161,8 +160,8 @@ OutboxFlushContractRecordGaps(OutboxFlushContract *contract)
 }
 
 /*
- * Created counts too: rows that were loaded frozen show in every snapshot. A
- * test that makes its tables in its own transaction knows what it does.
+ * Did this transaction give the table new storage? A table that it created counts,
+ * too: rows that were loaded frozen show in every snapshot.
  */
 static bool
 is_rewritten(Oid relation, bool *replaced)
@@ -191,7 +190,7 @@ rewrite_error(Oid relation)
 	return error;
 }
 
-/* Gives it back; on an error's way. */
+/* Gives the compiled contract back, also after an error. Never raises. */
 void
 OutboxFlushContractClose(OutboxFlushContract *contract)
 {
@@ -201,7 +200,7 @@ OutboxFlushContractClose(OutboxFlushContract *contract)
 	contract->compiled = NULL;
 }
 
-/* The flush has read everything, and has written what it read: gives the locks back. */
+/* Gives the locks back, when the flush has read everything and has written the events. */
 void
 OutboxFlushContractUnlock(OutboxFlushContract *contract)
 {

@@ -5,9 +5,9 @@
  *
  * A transaction that commits must not wait in the server's lock queue. It waits
  * for all its keys at once, in a queue of ours and with a time of its own
- * (aggregate_lock.c). Then the tables are tried, and tried again after a short
- * pause, until the timer of the flush runs out. Where either is not to be had in
- * time, the keys are late.
+ * (aggregate_lock.c). Then it tries to lock the tables, and tries again after a
+ * short pause, until the timer of the flush runs out. Keys are late when they, or
+ * the tables, could not be locked in time.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,8 +27,9 @@ static void lock_step(void *arg);
 static bool lock_keys(OutboxFlush *flush);
 
 /*
- * Finds the contracts that have keys and takes all locks before anything is
- * read, trying again until the timer says that it is late: then contracts say so.
+ * Finds the contracts that have keys, and takes all locks before anything is read.
+ * Tries again until the timer runs out; then contracts without their locks are
+ * late. May raise.
  */
 void
 OutboxFlushTakeLocks(OutboxFlush *flush)
@@ -62,9 +63,7 @@ OutboxFlushTakeLocks(OutboxFlush *flush)
 	}
 }
 
-/*
- * The place where a flush gives up on keys for a lock: contracts that are not late for another reason are for this one.
- */
+/* Gives up on the locks: all contracts that are not late yet are late for this reason. */
 void
 OutboxFlushGiveUp(OutboxFlush *flush, const ErrorData *reason)
 {
@@ -124,9 +123,9 @@ fill_filter(void *arg, uint64 lock_class, int filter)
 }
 
 /*
- * In a subtransaction because the lock table may be full; what it took stays
- * with the transaction. Keys come first: who waits for one has no table that
- * others need.
+ * Runs in a subtransaction because the lock table may be full; the locks stay with
+ * the transaction. Keys come first: a session that waits for a key has locked no
+ * table that others need.
  */
 static void
 lock_step(void *arg)
@@ -145,8 +144,8 @@ lock_step(void *arg)
 }
 
 /*
- * Their time is apart; that of tables and reading begins when they are ours. Where they are refused it is over, and the
- * rows before are read in a time of their own (flush_late.c).
+ * Locks the keys, in a time apart. The time for tables and reading begins when the keys are ours. When the keys are
+ * refused it is over, and the rows before are read in a time of their own (flush_late.c).
  */
 static bool
 lock_keys(OutboxFlush *flush)

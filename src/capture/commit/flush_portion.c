@@ -55,7 +55,7 @@ OutboxFlushPortions(OutboxFlush *flush)
 	OutboxKeyQueueStop();
 }
 
-/* The next keys of the queue, whichever contracts they belong to; false at its end. */
+/* Takes the next keys of the queue, of all contracts; false at its end. */
 static bool
 fill_portion(OutboxFlush *flush)
 {
@@ -196,7 +196,7 @@ capture_key(OutboxFlush *flush, OutboxPortionKey *key)
 	OutboxLateLetter(&late);
 }
 
-/* False: the timer ran out. */
+/* Adds the events of a key, from its rows before and after. False: the timer ran out. */
 static bool
 capture_rows(OutboxPortionKey *key)
 {
@@ -249,7 +249,7 @@ copy_error(const ErrorData *error)
 	return copy;
 }
 
-/* The time since the last lap is that of all contracts: of each an equal part, or by its keys in the portion. */
+/* Shares the time since the last lap among the contracts: in equal parts, or by their keys in the portion. */
 void
 OutboxFlushShareTime(OutboxFlush *flush, bool by_keys)
 {

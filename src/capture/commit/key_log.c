@@ -8,10 +8,10 @@
  * is overwritten later. The file belongs to the top transaction, because a
  * savepoint's rollback must not take it along.
  *
- * A customer's write does not fail because our file cannot be written: what
- * does not go there stays where it is, in memory. That is why the file is read
- * and written without a buffer of its own, which would have to be written out
- * before it can be read again.
+ * A customer's write does not fail because our file cannot be written: then the
+ * records stay in memory. That is why the file is read and written without a
+ * buffer of its own, which would have to be written out before it can be read
+ * again.
  *
  *-------------------------------------------------------------------------
  */
@@ -44,9 +44,9 @@ OutboxKeyLogEnd(const OutboxKeyLog *log)
 }
 
 /*
- * Room for a record of that size at the end; it counts once it is pushed.
- * *spilled is set when the records so far went to the file for it. When they
- * cannot, for want of space say, they stay in memory.
+ * Room for a record of that size at the end; the record counts once it is pushed.
+ * *spilled is set when the records so far went to the file. When the file cannot
+ * be written, they stay in memory. May raise: no memory, or a cancel.
  */
 OutboxKeyRecord *
 OutboxKeyLogReserve(OutboxKeyLog *log, Size size, bool *spilled)
@@ -111,7 +111,7 @@ OutboxKeyLogReset(OutboxKeyLog *log)
 	if (log->file != 0)
 		FileClose(log->file);
 	log->file = 0;
-	log->window_size = 0;
+	log->piece_size = 0;
 	log->base = 0;
 	log->used = 0;
 }
@@ -125,7 +125,7 @@ spill(OutboxKeyLog *log)
 		return false;
 	log->base += log->used;
 	log->used = 0;
-	log->window_size = 0;
+	log->piece_size = 0;
 	return true;
 }
 
@@ -153,8 +153,9 @@ open_step(void *arg)
 }
 
 /*
- * Is this an error for which memory would be no remedy? Of a temporary file it
- * may be any: a size limit or a quota has no SQLSTATE of its own.
+ * Is this an error that has nothing to do with a temporary file, so that taking
+ * memory is no remedy? Errors of a file cannot be listed: a size limit or a quota
+ * has no SQLSTATE of its own.
  */
 bool
 OutboxNoFileError(const ErrorData *error)
@@ -164,7 +165,7 @@ OutboxNoFileError(const ErrorData *error)
 		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK;
 }
 
-/* Behind what is in the file; what was written when it fails is overwritten by the next attempt. */
+/* Writes behind the end of the file. When it fails, the next attempt overwrites what was written. */
 static bool
 write_buffer(OutboxKeyLog *log)
 {
@@ -223,28 +224,28 @@ OutboxKeyLogRead(OutboxKeyLog *log, uint64 *position)
 	return record;
 }
 
-/* So many bytes of the file, aligned as they are there; until the next call. */
+/* `size` bytes of the file, aligned as they are there; valid until the next call. Raises when the file cannot be read. */
 static const char *
 fetch(OutboxKeyLog *log, uint64 position, Size size)
 {
-	if (position < log->window_start || position + size > log->window_start + log->window_size)
+	if (position < log->piece_start || position + size > log->piece_start + log->piece_size)
 	{
 		Size wanted = Min(Max(size, READ_SIZE), log->base - position);
 		Size done = 0;
 
-		if (log->window_capacity < wanted)
+		if (log->piece_capacity < wanted)
 		{
-			if (log->window)
-				pfree(log->window);
-			log->window = NULL;
-			log->window_capacity = 0;
-			log->window = MemoryContextAllocHuge(log->context, wanted);
-			log->window_capacity = wanted;
+			if (log->piece)
+				pfree(log->piece);
+			log->piece = NULL;
+			log->piece_capacity = 0;
+			log->piece = MemoryContextAllocHuge(log->context, wanted);
+			log->piece_capacity = wanted;
 		}
-		log->window_size = 0;
+		log->piece_size = 0;
 		while (done < wanted)
 		{
-			int got = FileRead(log->file, log->window + done, wanted - done, (off_t) (position + done), WAIT_EVENT_BUFFILE_READ);
+			int got = FileRead(log->file, log->piece + done, wanted - done, (off_t) (position + done), WAIT_EVENT_BUFFILE_READ);
 
 			if (got <= 0)
 				ereport(ERROR,
@@ -252,8 +253,8 @@ fetch(OutboxKeyLog *log, uint64 position, Size size)
 						 errmsg("could not read the temporary file of the key queue, \"%s\"", FilePathName(log->file))));
 			done += got;
 		}
-		log->window_start = position;
-		log->window_size = wanted;
+		log->piece_start = position;
+		log->piece_size = wanted;
 	}
-	return log->window + (position - log->window_start);
+	return log->piece + (position - log->piece_start);
 }

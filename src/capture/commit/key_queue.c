@@ -4,19 +4,26 @@
  *	  The lookup keys that this transaction touched, of contracts evaluated
  *	  at commit.
  *
- * A stack of records in the order of first touch, and a hash table that finds
- * the ones already there. A subtransaction's records stand at the end, so its
- * rollback cuts them off; its release costs nothing.
+ * A stack of records in the order of first touch (key_log.c), and a hash table
+ * that finds the records already there. A subtransaction's records stand at the
+ * end, so its rollback cuts them off; its release costs nothing (key_level.c).
  *
  * Memory is bounded: beyond outbox.queue_memory the records go to a temporary
  * file and the table starts anew. A key touched both before and after that
- * stands there twice; the walk sorts the duplicates out, keeping the first.
+ * stands there twice; then the walk sorts (key_sort.c) and shows the first.
  * A record takes at least 24 bytes and its place in the table 16, of which half
  * may be free, and again as much while the table grows: together at most two
  * and a half times outbox.queue_memory.
  *
  * A flush inside a subtransaction keeps the records, since a rollback of the
  * subtransaction must bring them back, with the command that "before" means.
+ *
+ * A tuplestore or a logical tape instead of our own log would break two
+ * promises. Both raise when their file cannot be written: a full temporary disk
+ * or temp_file_limit would fail the customer's write, while the log keeps its
+ * records in memory. And neither can be cut off at its end: ROLLBACK TO SAVEPOINT
+ * would have to mark records one by one, in a callback that must not raise. The
+ * server's tuplesort does the sorting, as soon as the records are complete.
  *
  *-------------------------------------------------------------------------
  */
@@ -39,18 +46,6 @@ typedef struct KeyPlace
 	char status;
 } KeyPlace;
 
-/* What a subtransaction's rollback goes back to. */
-typedef struct Level
-{
-	int nest_level;
-	uint64 end; /* of the records of the levels around it */
-	uint64 count;
-	bool flushed; /* the next two are what a flush in here replaced */
-	uint64 head;
-	uint64 head_count;
-	CommandId before;
-} Level;
-
 static struct
 {
 	MemoryContext context; /* NULL: nothing queued in this transaction */
@@ -65,12 +60,8 @@ static struct
 	CommandId before;
 	OutboxQueuedContract **contracts;
 	int ncontracts;
-	Level *levels;
-	int nlevels;
-	int max_levels;
-
-	/* the walk */
-	uint64 position;
+	OutboxKeyLevels levels;
+	uint64 position; /* of the walk, unless it sorts */
 	OutboxKeySort *sort;
 } queue;
 
@@ -92,9 +83,7 @@ static bool same_key(uint64 a, uint64 b);
 static void start_queue(void);
 static bool is_last_key(const OutboxKeyRecord *record);
 static void forget_table(void);
-static Level *current_level(void);
 static void cut_off(uint64 end);
-static bool next_record(const OutboxKeyRecord **record);
 
 static bool
 same_key(uint64 a, uint64 b)
@@ -127,7 +116,7 @@ start_queue(void)
 	queue.table = keytab_create(queue.context, 64, NULL);
 }
 
-/* The contract's place in the queue of this transaction. */
+/* The contract's place in the queue of this transaction, made if need be; it lives until the transaction ends. */
 OutboxQueuedContract *
 OutboxKeyQueueContract(const OutboxContractConfig *config, TupleDesc lookup_desc)
 {
@@ -163,7 +152,7 @@ OutboxKeyQueueContract(const OutboxContractConfig *config, TupleDesc lookup_desc
 	return contract;
 }
 
-/* Remembers of the compiled contract what the flush needs to know before it can compile again. */
+/* Remembers what the flush needs to know of the compiled contract before it can compile again. */
 void
 OutboxKeyQueueNoteRelations(OutboxQueuedContract *contract, Oid owner, const List *relations)
 {
@@ -177,8 +166,8 @@ OutboxKeyQueueNoteRelations(OutboxQueuedContract *contract, Oid owner, const Lis
 }
 
 /*
- * Queues a key, unless it is there already, with the present subtransaction.
- * No query, no snapshot. Detoasts in CurrentMemoryContext.
+ * Queues a key with the present subtransaction, unless it is there already.
+ * Needs no query and no snapshot. Detoasts in CurrentMemoryContext. May raise.
  */
 void
 OutboxKeyQueueAdd(OutboxQueuedContract *contract, const Datum *values, int flags)
@@ -193,7 +182,7 @@ OutboxKeyQueueAdd(OutboxQueuedContract *contract, const Datum *values, int flags
 
 	OutboxKeyDetoast(contract->shape, values, flat);
 	size = MAXALIGN(sizeof(OutboxKeyRecord)) + OutboxKeyImageSize(contract->shape, flat);
-	(void) current_level();
+	(void) OutboxKeyLevelNow(&queue.levels, queue.context, OutboxKeyLogEnd(&queue.log), queue.count);
 	record = OutboxKeyLogReserve(&queue.log, size, &spilled);
 	if (spilled)
 		forget_table();
@@ -246,7 +235,7 @@ OutboxKeyQueueContracts(OutboxQueuedContract ***contracts)
 	return queue.ncontracts;
 }
 
-/* What our own commands before this one did counts as done before: see flush.c. */
+/* The row "before" includes what our own commands before this one did: see flush.c. */
 CommandId
 OutboxKeyQueueBefore(void)
 {
@@ -264,9 +253,9 @@ forget_table(void)
 /* ---- the walk --------------------------------------------------------------- */
 
 /*
- * Walks through the keys in the order of their first touch, every one once.
- * Several walks may follow each other; nothing is queued during one. `Scan`
- * starts a walk that may show a key twice and costs no sort.
+ * Starts a walk through the keys in the order of their first touch, each key
+ * once. Several walks may follow each other; nothing is queued during one. May
+ * raise: after a spill it sorts.
  */
 void
 OutboxKeyQueueStart(void)
@@ -276,6 +265,7 @@ OutboxKeyQueueStart(void)
 		queue.sort = OutboxKeySortStart(&queue.log, queue.head, queue.contracts);
 }
 
+/* Starts a walk that does not sort, and may show a key twice. Never raises. */
 void
 OutboxKeyQueueScan(void)
 {
@@ -283,20 +273,15 @@ OutboxKeyQueueScan(void)
 	queue.sort = NULL;
 }
 
-static bool
-next_record(const OutboxKeyRecord **record)
-{
-	*record = queue.sort ? OutboxKeySortNext(queue.sort) : OutboxKeyLogRead(&queue.log, &queue.position);
-	return *record != NULL;
-}
-
+/* The next key of the walk, valid until the next call; false at the end. May raise: it may read the file. */
 bool
 OutboxKeyQueueNext(OutboxQueuedKey *key)
 {
 	const OutboxKeyRecord *record;
 
 	CHECK_FOR_INTERRUPTS();
-	if (!next_record(&record))
+	record = queue.sort ? OutboxKeySortNext(queue.sort) : OutboxKeyLogRead(&queue.log, &queue.position);
+	if (record == NULL)
 		return false;
 	key->contract = queue.contracts[record->contract];
 	key->flags = record->flags;
@@ -318,7 +303,7 @@ OutboxKeyQueueStop(void)
 void
 OutboxKeyQueueFlushed(CommandId before)
 {
-	Level *level = current_level();
+	OutboxKeyLevel *level = OutboxKeyLevelNow(&queue.levels, queue.context, OutboxKeyLogEnd(&queue.log), queue.count);
 
 	if (level == NULL)
 	{
@@ -345,77 +330,23 @@ OutboxKeyQueueFlushed(CommandId before)
 
 /* ---- subtransactions -------------------------------------------------------- */
 
-/* The record of the present subtransaction, made when it first needs one; NULL at the top. */
-static Level *
-current_level(void)
-{
-	int nest_level = GetCurrentTransactionNestLevel();
-	Level *level;
-
-	if (nest_level <= 1)
-		return NULL;
-	if (queue.nlevels > 0 && queue.levels[queue.nlevels - 1].nest_level == nest_level)
-		return &queue.levels[queue.nlevels - 1];
-	if (queue.nlevels == queue.max_levels)
-	{
-		int max_levels = Max(queue.max_levels * 2, 8);
-
-		if (queue.levels == NULL)
-			queue.levels = MemoryContextAlloc(queue.context, sizeof(Level) * max_levels);
-		else
-			queue.levels = repalloc_huge(queue.levels, sizeof(Level) * max_levels);
-		queue.max_levels = max_levels;
-	}
-	level = &queue.levels[queue.nlevels++];
-	memset(level, 0, sizeof(Level));
-	level->nest_level = nest_level;
-	level->end = OutboxKeyLogEnd(&queue.log);
-	level->count = queue.count;
-	return level;
-}
-
-/* The end of a subtransaction at this nest level. */
+/* The subtransaction at this nest level commits: its keys belong to the level around it. Never raises. */
 void
 OutboxKeyQueuePromote(int nest_level)
 {
-	Level *level;
-	Level *parent;
-
-	if (queue.context == NULL || queue.nlevels == 0)
-		return;
-	level = &queue.levels[queue.nlevels - 1];
-	if (level->nest_level < nest_level)
-		return;
-	level->nest_level = nest_level - 1;
-	if (level->nest_level == 1)
-	{
-		queue.nlevels--;
-		return;
-	}
-	if (queue.nlevels == 1)
-		return;
-	parent = level - 1;
-	if (parent->nest_level < level->nest_level)
-		return;
-	/* the parent goes back further than we do; what a flush of ours replaced was the parent's too */
-	if (level->flushed && !parent->flushed)
-	{
-		parent->flushed = true;
-		parent->head = level->head;
-		parent->head_count = level->head_count;
-		parent->before = level->before;
-	}
-	queue.nlevels--;
+	if (queue.context != NULL)
+		OutboxKeyLevelsPromote(&queue.levels, nest_level);
 }
 
+/* The subtransaction at this nest level is rolled back, and so are its keys and its flushes. Never raises. */
 void
 OutboxKeyQueueDrop(int nest_level)
 {
 	if (queue.context == NULL)
 		return;
-	while (queue.nlevels > 0 && queue.levels[queue.nlevels - 1].nest_level >= nest_level)
+	while (queue.levels.n > 0 && queue.levels.level[queue.levels.n - 1].nest_level >= nest_level)
 	{
-		Level *level = &queue.levels[--queue.nlevels];
+		OutboxKeyLevel *level = &queue.levels.level[--queue.levels.n];
 
 		cut_off(level->end);
 		queue.count = level->count;

@@ -4,10 +4,12 @@
  *	  The distinct keys of a key log, in the order of their first record.
  *
  * The first sort brings equal keys together, by contract and hash; the first
- * record of each goes into the second sort, by position. Both go to temporary
- * files beyond work_mem. Where there is no space for these the customer's
- * commit does not fail for it: memory is taken instead. The files of an attempt
- * that failed cannot be closed in order, so they have an owner of their own.
+ * record of each goes into the second sort, by position. The second sort is
+ * there for the order of events: keys are told in the order in which the
+ * transaction touched them first. Both sorts go to temporary files beyond
+ * work_mem. When these cannot be written, the customer's commit does not fail:
+ * memory is taken instead. The files of an attempt that failed cannot be closed
+ * in order, so they have an owner of their own.
  *
  *-------------------------------------------------------------------------
  */
@@ -67,7 +69,11 @@ static void keep_first_records(OutboxKeySort *sort, Tuplesortstate *out, OutboxQ
 static bool seen_in_group(List **group, const OutboxKeyRecord *record, const OutboxKeyShape *shape);
 static const OutboxKeyRecord *take_record(OutboxKeySort *sort);
 
-/* Reads the log from that position on; sorts within work_mem, twice. Ended by OutboxKeySortEnd, or an abort. */
+/*
+ * Sorts the records from that position on. Each of the two sorts stays within
+ * work_mem unless temporary files cannot be written. Ended by OutboxKeySortEnd, or
+ * an abort. May raise: a cancel, no memory, or a log that cannot be read.
+ */
 OutboxKeySort *
 OutboxKeySortStart(OutboxKeyLog *log, uint64 from, OutboxQueuedContract **contracts)
 {

@@ -21,7 +21,7 @@
 #include "compat.h"
 #include "contract/reach/reach.h"
 
-/* In CurrentMemoryContext; raises for a type that no unique index can have. */
+/* The shape of keys with these columns, in CurrentMemoryContext; raises for a type that no unique index can have. */
 OutboxKeyShape *
 OutboxKeyShapeCreate(TupleDesc desc)
 {
@@ -109,10 +109,7 @@ OutboxKeyEqual(const OutboxKeyShape *shape, const Datum *a, const Datum *b)
 	return true;
 }
 
-/*
- * The image of a key, a multiple of MAXALIGN bytes; its padding is zero. Values
- * must not be toasted: OutboxKeyDetoast sees to it, in CurrentMemoryContext.
- */
+/* The values as an image needs them: not toasted. Detoasts in CurrentMemoryContext; may raise. */
 void
 OutboxKeyDetoast(const OutboxKeyShape *shape, const Datum *values, Datum *flat)
 {
@@ -124,6 +121,7 @@ OutboxKeyDetoast(const OutboxKeyShape *shape, const Datum *values, Datum *flat)
 	}
 }
 
+/* Bytes of the image of a key, a multiple of MAXALIGN. The values are not toasted. */
 Size
 OutboxKeyImageSize(const OutboxKeyShape *shape, const Datum *values)
 {
@@ -138,6 +136,7 @@ OutboxKeyImageSize(const OutboxKeyShape *shape, const Datum *values)
 	return size;
 }
 
+/* Writes the image of a key; padding is zero. The values are not toasted. */
 void
 OutboxKeyWriteImage(const OutboxKeyShape *shape, const Datum *values, char *image)
 {

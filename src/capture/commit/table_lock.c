@@ -4,15 +4,16 @@
  *	  Keys locked in the server's lock table, where there is no shared memory
  *	  of ours.
  *
- * A lock is an entry of a kind that nothing else uses: of the database, of a
- * class, of a key. Who has a key has the intention to use it on its class and
- * on the database. Very many keys are their whole class, very many classes the
- * whole database, so that a transaction keeps few entries whatever it changes.
+ * A lock is on the database, a class or a key, with a tag that nothing else uses.
+ * A transaction that locks a key also locks its class and the database in a mode
+ * of intention. Very many keys become their whole class, and very many classes the
+ * whole database, so that a transaction keeps few locks whatever it changes.
  *
  * Requests never wait in the server's queue, where they would make an innocent
- * ALTER TABLE die of a deadlock. All sessions take them in the same order. So
- * that who wants a whole class gets it from those who come and go, each class
- * has a door, which everybody passes on the way to it: it keeps the door.
+ * ALTER TABLE die of a deadlock. All sessions take the locks in the same order.
+ * Each class has a door, a lock that everybody takes for a moment on the way to the
+ * class. A transaction that wants the whole class keeps the door: so it gets the
+ * class although others come and go.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,7 +25,7 @@
 #include "capture/commit/commit_private.h"
 #include "compat.h"
 
-/* Entries of one transaction, but for a door that it has for a moment. */
+/* Locks of one transaction, besides a door that it has for a moment. */
 #define MAX_ENTRIES 31
 
 /* The last field of our lock tags; contrib/userlock, which had this kind of tag before, is long gone. */
@@ -50,7 +51,7 @@ struct OutboxTableLocks
 	TableLock locks[FLEXIBLE_ARRAY_MEMBER];
 };
 
-/* Entries that this transaction has taken, not less. */
+/* Locks that this transaction has taken, or more than that. */
 static int kept = 0;
 static LocalTransactionId kept_by = InvalidLocalTransactionId;
 
@@ -80,7 +81,7 @@ OutboxTableRoom(OutboxLockSet **sets, int nsets)
 	return Max(room, 0);
 }
 
-/* In CurrentMemoryContext; parts in the order of their classes. */
+/* Locks for these parts, which are in the order of their classes; in CurrentMemoryContext. */
 OutboxTableLocks *
 OutboxTableLocksMake(const OutboxTicketPart *parts, int nparts)
 {

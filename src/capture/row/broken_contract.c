@@ -4,10 +4,10 @@
  *	  A changed row of a source whose contract does not work at present.
  *
  * The contract does not compile, or its configuration cannot be read at all.
- * The write goes through; its dead letter must say which row it was, and by
- * names that nobody takes for others: the lookup key as such of the contract's
- * own row, everything else as table.column. A redrive reads by the former, a
- * person finds the row by either.
+ * The write goes through. Its dead letter must say which row it was, by names that
+ * cannot be mistaken: the lookup key of the contract's own row under its own names,
+ * all other columns as table.column. A redrive reads by the lookup key; a person
+ * finds the row by both.
  *
  *-------------------------------------------------------------------------
  */
@@ -54,7 +54,7 @@ static bool names_key(const OutboxContractConfig *config, Relation rel);
 /*
  * Keeps the change as a dead letter that says which row it was, if an event
  * type would have been concerned. The contract's error says why. Raises only
- * for what is not ours to swallow, or with on_invalid = abort.
+ * errors that must reach the writer, or with on_invalid = abort.
  */
 void
 OutboxBrokenContract(OutboxCachedContract *contract, const OutboxRowChange *change)
@@ -105,7 +105,7 @@ emit_of(const OutboxRowChange *change, bool is_child)
 	return change->after ? OUTBOX_EMIT_CHANGED : OUTBOX_EMIT_DELETED;
 }
 
-/* Then it is another row for consumers, and the former one is gone. */
+/* Has the key changed? Then it is another row for consumers, and the former one is gone. */
 static bool
 key_changed(BrokenRow *broken, const OutboxRowChange *change)
 {
@@ -120,7 +120,7 @@ key_changed(BrokenRow *broken, const OutboxRowChange *change)
 	return after && broken->key && compareJsonbContainers(&after->root, &broken->key->root) != 0;
 }
 
-/* By a condition of the view, which cannot be asked now, an update may make a row for consumers, or end one. */
+/* Has the view a condition? It cannot be evaluated now, and by it an update may make a row for consumers, or end one. */
 static bool
 may_come_or_go(const OutboxContractConfig *config, const OutboxRowChange *change)
 {
@@ -136,7 +136,7 @@ refuse_write(const OutboxContractConfig *config, const OutboxDeadLetter *letter)
 			 errhint("The contract was created with on_invalid => 'abort' and does not work any more; mend or disable it.")));
 }
 
-/* Output functions run. */
+/* Fills key and columns of the letter. Output functions run, so it is guarded. */
 static void
 describe(OutboxDeadLetter *letter, BrokenRow *broken)
 {
@@ -147,8 +147,8 @@ describe(OutboxDeadLetter *letter, BrokenRow *broken)
 }
 
 /*
- * A row of a child that belongs to something else now concerns what it
- * belonged to; and of a row with another key, the former one is gone.
+ * A row of a child that has moved to another parent concerns the former parent,
+ * too. When the key of a row has changed, the former row is gone.
  */
 static void
 former_row(OutboxDeadLetter *letter, BrokenRow *broken, TupleTableSlot *before)
@@ -161,7 +161,7 @@ former_row(OutboxDeadLetter *letter, BrokenRow *broken, TupleTableSlot *before)
 		OutboxDeadLetterInsert(letter);
 }
 
-/* The letters are kept: when the contract works, one call publishes what they stand for. */
+/* The hint: when the contract works again, one call publishes the events of all its letters. */
 static const char *
 next_step(const char *contract, const char *remedy)
 {
@@ -194,10 +194,10 @@ emits(const OutboxContractConfig *config, OutboxEmit emit)
 }
 
 /*
- * The columns of the unique index behind the key, as they were when the
- * contract was created. Of a child, whose own id must not be taken for the key
- * of the contract's row that happens to be called the same, and of a table of
- * which nothing is known, under the table's name.
+ * The columns of the unique index behind the key, as they were when the contract
+ * was created. Columns of a child, or of an unknown table, stand under the table's
+ * name: the child's own id must not be taken for a key of the contract's row that
+ * has the same name.
  */
 static void
 describe_key(void *arg)
@@ -238,7 +238,7 @@ key_columns(const BrokenRow *broken)
 	return root_key(broken->config, broken->row->tts_tupleDescriptor);
 }
 
-/* Those of the primary key; without one, of all unique indexes that could be it. */
+/* The columns of the primary key; without one, of all unique indexes that could be it. */
 static Bitmapset *
 own_key(Relation rel)
 {
@@ -268,7 +268,7 @@ root_key(const OutboxContractConfig *config, TupleDesc desc)
 	return keys;
 }
 
-/* Of its primary key, and those that the key_query names: which of its rows it was, and what it belongs to. */
+/* The columns of its primary key, and those that the key_query names: they say which row it was, and what it belongs to. */
 static Bitmapset *
 child_keys(const OutboxContractConfig *config, Relation rel)
 {
@@ -290,8 +290,8 @@ child_keys(const OutboxContractConfig *config, Relation rel)
 }
 
 /*
- * Are the columns that the key_query names the contract's lookup columns, by
- * name and as they are? Then whoever tries the letter again reads by them.
+ * Does the key_query name the contract's lookup columns, and return them as they
+ * are? Then a redrive reads by them.
  */
 static bool
 names_key(const OutboxContractConfig *config, Relation rel)

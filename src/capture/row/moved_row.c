@@ -6,13 +6,14 @@
  * PostgreSQL deletes such a row in its old partition and inserts it into the
  * new one, and fires the triggers of these: a row that was shipped would be
  * reported as deleted and placed. The deleted row is marked as moved, and the
- * inserted one follows as the next row of the same command. So the first is
- * kept until the second comes, and both are one change.
+ * inserted one follows as the next row of the same command. So the deleted row (a
+ * departure) is kept until the inserted one (its arrival) comes, and both are one
+ * change.
  *
- * It may never come: a BEFORE INSERT trigger of the new partition may suppress
- * it. Then the row was deleted, which is captured as soon as it is certain:
- * when a later command changes a row of the contract, or at commit. What was
- * captured inside a savepoint that is rolled back has to be captured again.
+ * The arrival may never come: a BEFORE INSERT trigger of the new partition may
+ * suppress it. Then the row was deleted. That is captured as soon as it is certain:
+ * when a later command changes a row of the contract, or at commit. A departure
+ * captured inside a savepoint that is rolled back is captured again.
  *
  *-------------------------------------------------------------------------
  */
@@ -76,7 +77,7 @@ OutboxRowDeparts(const TriggerData *trigger)
 		HeapTupleHeaderIndicatesMovedPartitions(trigger->tg_trigtuple->t_data);
 }
 
-/* Keeps it until its arrival. */
+/* Keeps the departure until its arrival. */
 void
 OutboxMovedRowKeep(const TriggerData *trigger)
 {
@@ -98,10 +99,10 @@ OutboxMovedRowKeep(const TriggerData *trigger)
 }
 
 /*
- * To be called before anything else is made of a change: captures departures
- * of the same contract whose arrival cannot come any more. Returns, when the
- * change is an arrival, the row as it was, in the form of its new partition;
- * NULL otherwise. The slot is the caller's to drop.
+ * Called first for every change of a partition: captures departures of the same
+ * contract whose arrival cannot come any more. When the change is an arrival,
+ * returns the row as it was, in the form of its new partition; otherwise NULL. The
+ * caller drops the slot. May raise as OutboxCaptureRowChange does.
  */
 TupleTableSlot *
 OutboxMovedRowArrives(const TriggerData *trigger)
@@ -130,8 +131,8 @@ OutboxMovedRowArrives(const TriggerData *trigger)
 }
 
 /*
- * A departure that the change is the arrival of, or the end; NULL: there is none, or none any more. The list is
- * walked anew for each, because capturing one runs functions, and what these write may change the list.
+ * The next departure to which this change is the arrival, or the proof that none will come; NULL: there is none. The
+ * list is walked anew each time: capturing a departure runs functions, and their writes may change the list.
  */
 static Departure *
 next_concerned(const TriggerData *trigger, int depth)
@@ -151,8 +152,8 @@ next_concerned(const TriggerData *trigger, int depth)
 }
 
 /*
- * A copy with every column in it. A tuple from before an ADD COLUMN ... DEFAULT has the value in its partition's
- * descriptor alone, and is read with another one later.
+ * A copy with every column in it. For a tuple from before an ADD COLUMN ... DEFAULT, only the descriptor of its partition
+ * has the new column's value, and the copy is read with another descriptor later.
  */
 static HeapTuple
 whole_tuple(HeapTuple tuple, TupleDesc desc)
@@ -170,10 +171,10 @@ is_over(const Departure *departure, int depth)
 }
 
 /*
- * Of the moving command's rows the next one inserted is the one it deleted
- * last. That a MERGE inserts another row there, where a trigger has suppressed
- * the moved one, does no harm: a row with another key is a deleted and a
- * created row as a pair, too.
+ * The next row that the moving command inserts is the one that it deleted last.
+ * When a trigger has suppressed the moved row, a MERGE may insert another row there.
+ * That does no harm: a pair of rows with different keys counts as a deleted and a
+ * created row.
  */
 static bool
 is_arrival(const Departure *departure, const TriggerData *trigger, int depth)

@@ -10,7 +10,7 @@
 
 #include "commands/trigger.h"
 
-/* ---- moved_row.c: Rows that an UPDATE moves to another partition. ---- */
+/* ---- moved_row.c: rows that an UPDATE moves to another partition ---- */
 
 extern void OutboxMovedRowInit(void);
 

@@ -12,21 +12,21 @@
 #include "capture/transition/transition.h"
 #include "contract/compile/compile.h"
 
-/* ---- broken_contract.c: A changed row of a source whose contract does not work at present. ---- */
+/* ---- broken_contract.c: a changed row of a source whose contract does not work at present ---- */
 
 extern void OutboxBrokenContract(OutboxCachedContract *contract, const OutboxRowChange *change);
 
-/* ---- moved_row.c: Rows that an UPDATE moves to another partition. ---- */
+/* ---- moved_row.c: rows that an UPDATE moves to another partition ---- */
 
 extern bool OutboxRowDeparts(const TriggerData *trigger);
 extern void OutboxMovedRowKeep(const TriggerData *trigger);
 extern TupleTableSlot *OutboxMovedRowArrives(const TriggerData *trigger);
 
-/* ---- touch_row.c: A changed row of a source of a contract evaluated at commit. ---- */
+/* ---- touch_row.c: a changed row of a source of a contract evaluated at commit ---- */
 
 extern bool OutboxTouchRow(OutboxCachedContract *contract, const OutboxRowChange *change);
 
-/* ---- trigger.c: The trigger functions. ---- */
+/* ---- trigger.c: the trigger functions ---- */
 
 extern int OutboxTriggerDepth(void);
 extern bool OutboxCaptureRowChange(OutboxRowChange *change);

@@ -3,9 +3,9 @@
  * touch_row.c
  *	  A changed row of a source of a contract evaluated at commit.
  *
- * Nothing is evaluated here: the keys of the contract's rows that it concerns
- * are queued, those before the change and those after it, because a line that
- * moves concerns both orders and a changed key is a row less and a row more.
+ * Nothing is evaluated here. The keys of the contract's rows that the change
+ * concerns are queued, those before the change and those after it: a line that
+ * moves concerns both orders, and with a changed key one row goes and one comes.
  *
  *-------------------------------------------------------------------------
  */
@@ -51,8 +51,8 @@ static void describe_row(void *arg);
 
 /*
  * Queues the lookup keys of the row, as it was and as it is. A row whose keys
- * cannot be computed becomes a dead letter; raises as OutboxCaptureChange does.
- * False: nothing that the contract reads differs.
+ * cannot be computed becomes a dead letter. Raises as OutboxCaptureChange does.
+ * False: the columns that the contract reads are equal, and nothing is queued.
  */
 bool
 OutboxTouchRow(OutboxCachedContract *contract, const OutboxRowChange *change)
@@ -96,10 +96,10 @@ wants_always(const OutboxContractConfig *config)
 
 /*
  * The first touch in a transaction compiles the contract, which is cheaper now
- * than at the commit, and remembers what the flush will have to lock. When
- * somebody else has a lock on one of the tables, the writer does not wait for a
- * table that his own statement does not use: then it is left to the flush,
- * which tries until its timer ends. So it is when the lock table has no room now.
+ * than at the commit, and remembers the relations that the flush will lock. When
+ * one of them is locked by somebody else, or the lock table has no room, the
+ * writer does not wait for a table that his own statement does not use: compiling
+ * is left to the flush, which tries until its timer ends.
  */
 static OutboxQueuedContract *
 queued_contract(OutboxCachedContract *contract)
@@ -176,7 +176,7 @@ queue_key(void *arg, const Datum *values)
 	OutboxKeyQueueAdd(row->queued, values, row->key_flags);
 }
 
-/* Which rows of the contract are concerned is not known: a person finds the source's row by its primary key. */
+/* It is not known which rows of the contract are concerned: a person finds the source's row by its primary key. */
 static void
 keys_failed(OutboxCachedContract *contract, TouchedRow *row, const ErrorData *error)
 {
@@ -195,7 +195,7 @@ keys_failed(OutboxCachedContract *contract, TouchedRow *row, const ErrorData *er
 	OutboxEventCountDeadLetter(config->id);
 }
 
-/* What the row was before is queued all the same. */
+/* A column of the key is missing in the row after. The keys of the row before are queued all the same. */
 static void
 key_missing(OutboxCachedContract *contract, TouchedRow *row, const char *column)
 {

@@ -3,9 +3,9 @@
  * trigger.c
  *	  The trigger functions: on a contract's sources, on our configuration, on outbox.event.
  *
- * Those on sources run in every write of a legacy application: whatever is wrong with a
- * contract becomes a dead letter or a gap, never an error of that write
- * (unless the contract asked for it with on_invalid = abort).
+ * Those on sources run in every write of a legacy application. A fault of a
+ * contract becomes a dead letter or a gap, never an error of that write, unless
+ * the contract asks for it with on_invalid = abort.
  *
  *-------------------------------------------------------------------------
  */
@@ -146,7 +146,7 @@ read_rows(OutboxRowChange *change, const TriggerData *trigger)
 		change->after = trigger->tg_newslot;
 }
 
-/* Rows of foreign tables bear no command; those of COPY FREEZE are said to be nobody's. */
+/* Which commands made the rows. Rows of foreign tables have no command, and rows of COPY FREEZE do not tell theirs. */
 static void
 read_commands(OutboxRowChange *change)
 {
@@ -175,7 +175,7 @@ read_commands(OutboxRowChange *change)
 
 /*
  * Captures the change. False: its contract captures nothing at present. Raises
- * only for what is not ours to swallow, or with on_invalid = abort.
+ * only errors that must reach the writer, or with on_invalid = abort.
  */
 bool
 OutboxCaptureRowChange(OutboxRowChange *change)
@@ -251,8 +251,8 @@ record_gap(OutboxCachedContract *contract, const OutboxRowChange *change, const 
 }
 
 /*
- * Nothing is captured, as the rows are those of a restore. Somebody may have turned back our sequence, though: the log
- * says it once per session and contract.
+ * Nothing is captured, because the rows are taken for those of a restore. But somebody may have turned our sequence
+ * back: so the log says it once per session and contract.
  */
 static void
 log_restoring(const OutboxContractConfig *config)

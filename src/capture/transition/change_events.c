@@ -21,6 +21,14 @@
 #include "contract/environment/environment.h"
 #include "guc.h"
 
+/* One former value of the event type being applied, inside its guard. */
+typedef struct PreviousRequest
+{
+	OutboxChange *change;
+	int previous;
+	bool fits;
+} PreviousRequest;
+
 static bool concerns(const OutboxChange *change, const OutboxCompiledEventType *type, const OutboxTransition *transition);
 static bool checks_pass(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type);
 static const char *unknown_code_detail(const OutboxAvroError *error);
@@ -31,16 +39,15 @@ static bytea *encode(OutboxChange *change, OutboxTransition *transition, OutboxC
 static void append_event(OutboxChange *change, TupleTableSlot *row, OutboxCompiledEventType *type, int16 flags, text *key, bytea *payload);
 static bool is_overtaken(const OutboxChange *change, TupleTableSlot *row);
 static void message_key_step(void *arg);
+static void previous_step(void *arg);
 static TupleTableSlot *row_before(const OutboxChange *change, const OutboxTransition *transition);
 static TupleTableSlot *row_after(const OutboxChange *change, const OutboxTransition *transition);
 static TupleTableSlot *published_row(const OutboxChange *change, const OutboxTransition *transition);
 
 /*
  * Applies the event types to the change's transitions, from where the last
- * call stopped; adds to events and letters. May raise as evaluation may; stage
- * and type then say what was being done.
- *
- * Goes on where the last run stopped.
+ * call stopped; adds to events and letters. May raise as evaluation may; then
+ * stage and type say what was being done.
  */
 void
 OutboxChangeMakeEvents(OutboxChange *change)
@@ -97,7 +104,7 @@ checks_pass(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEv
 	return false;
 }
 
-/* What a missing value may come from. */
+/* The detail when a value is missing because a code map does not know its code. */
 static const char *
 unknown_code_detail(const OutboxAvroError *error)
 {
@@ -157,8 +164,8 @@ make_event(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEve
 }
 
 /*
- * The payload.  A former value without an Avro form is shown as null: the event tells what is now, and must not be
- * lost for what was.
+ * The payload.  A former value without an Avro form becomes null: the event tells the present state, and must not be
+ * lost for a former value.
  */
 static bytea *
 encode(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type, OutboxAvroError *error)
@@ -212,7 +219,7 @@ is_overtaken(const OutboxChange *change, TupleTableSlot *row)
 	return OutboxOvertaken(change->row, OutboxRowKeyHash(change->contract, row), changed_again);
 }
 
-/* Then it becomes a dead letter. */
+/* Is the message larger than outbox.max_message_bytes? Then it becomes a dead letter. */
 static bool
 too_large(OutboxChange *change, const OutboxCompiledEventType *type, const bytea *payload, const text *key)
 {
@@ -229,7 +236,7 @@ too_large(OutboxChange *change, const OutboxCompiledEventType *type, const bytea
 	return true;
 }
 
-/* A null value for the key. False: the event type asks for none, or the key does not allow it. */
+/* Adds a null value for the key. False: the event type asks for none, or the key does not allow it. */
 bool
 OutboxChangeAddTombstone(OutboxChange *change, OutboxCompiledEventType *type, text *key)
 {
@@ -244,8 +251,8 @@ OutboxChangeAddTombstone(OutboxChange *change, OutboxCompiledEventType *type, te
 }
 
 /*
- * The event type being applied fails at the stage: a dead letter. Of a deleted row the null value that the event type
- * asks for is published all the same, and where it asks for nothing else, that is all.
+ * The event type being applied has failed at this stage: adds a dead letter. For a deleted row, the null value that the
+ * event type asks for is published all the same. If it asks for the null value alone, there is no dead letter.
  */
 void
 OutboxChangeEventFailed(OutboxChange *change, const char *stage, const ErrorData *error)
@@ -270,7 +277,8 @@ typedef struct KeyRequest
 } KeyRequest;
 
 /*
- * The message key of a row of the contract outside of an evaluation; NULL where it is NULL or an output function raises.
+ * The message key of a row of the contract, outside of an evaluation. NULL: the key is NULL, or an output function
+ * raised.
  */
 text *
 OutboxMessageKey(OutboxCompiledContract *contract, TupleTableSlot *row)
@@ -303,9 +311,45 @@ row_after(const OutboxChange *change, const OutboxTransition *transition)
 	return transition->after ? change->contract->after : NULL;
 }
 
-/* What the event carries: the row after, of a deleted one the row before. */
+/* The row that the event shows: the row after, or the row before when it is gone. */
 static TupleTableSlot *
 published_row(const OutboxChange *change, const OutboxTransition *transition)
 {
 	return transition->after ? change->contract->after : change->contract->before;
+}
+
+/*
+ * Encoding raised: is a former value of the row the reason? Then true, and the event type is applied once more without
+ * it. Raises only errors that must reach the writer.
+ */
+bool
+OutboxChangePreviousToBlame(OutboxChange *change)
+{
+	OutboxCompiledEventType *type = &change->contract->types[change->type];
+	bool found = false;
+
+	if (strcmp(change->stage, "encode") != 0 || type->nprevious == 0 || type->encoder == NULL || change->unfit ||
+		!change->transitions[change->transition].before)
+		return false;
+	change->unfit = palloc0(sizeof(bool) * type->nprevious);
+	for (int i = 0; i < type->nprevious; i++)
+	{
+		PreviousRequest request = {.change = change, .previous = i};
+
+		if (OutboxRunGuarded(previous_step, &request, change->contract->row_context) || !request.fits)
+			change->unfit[i] = found = true;
+	}
+	return found;
+}
+
+static void
+previous_step(void *arg)
+{
+	PreviousRequest *request = arg;
+	OutboxCompiledContract *contract = request->change->contract;
+	OutboxEvaluation evaluation;
+
+	OutboxEvaluationBegin(&evaluation, contract->owner, OUTBOX_ANYTHING);
+	request->fits = OutboxPreviousFits(contract, &contract->types[request->change->type], request->previous, contract->before);
+	OutboxEvaluationEnd(&evaluation);
 }

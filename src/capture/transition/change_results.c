@@ -22,7 +22,7 @@
 #include "guc.h"
 #include "letters/letters.h"
 
-/* After so many failures of one contract in one transaction a dead letter carries the key only. */
+/* After so many failures of one contract in one transaction, dead letters have the key alone. */
 #define MAX_DETAILED_FAILURES 1000
 
 static void describe_letters(void *arg);
@@ -31,9 +31,8 @@ static Jsonb *source_columns_of(OutboxChange *change, const OutboxDeadLetter *le
 OUTBOX_NORETURN static void refuse_write(const OutboxDeadLetter *letter);
 
 /*
- * The same, and the dead letters; or refuses the write when the contract says so.
- *
- * Inserts what the change produced, or refuses the write when the contract says so.
+ * Adds the events and the dead letters of the change to the present transaction. With on_invalid = abort, refuses the
+ * write instead when there is a dead letter.
  */
 void
 OutboxChangeInsertResults(OutboxChange *change)
@@ -99,7 +98,7 @@ OutboxChangeAddLetter(OutboxChange *change, const OutboxCompiledEventType *type,
 	change->letters = lappend(change->letters, letter);
 }
 
-/* Adds what helps a person to find and mend the row. Output functions run, so it is guarded. */
+/* Adds the columns that help a person to find and mend the row. Output functions run, so it is guarded. */
 static void
 describe_letters(void *arg)
 {

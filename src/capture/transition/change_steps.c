@@ -31,8 +31,6 @@ static bool former_row_has_no_key(OutboxChange *change);
 static bool same_key(OutboxChange *change);
 static void former_row_gone(OutboxChange *change);
 static void unknown_row_gone(OutboxChange *change);
-static bool previous_to_blame(OutboxChange *change);
-static void previous_step(void *arg);
 static void note_message_key(OutboxChange *change);
 static void message_key_step(void *arg);
 static void step_failed(OutboxChange *change, ErrorData *error);
@@ -40,7 +38,7 @@ static void mapping_failed(OutboxChange *change, ErrorData *error, OutboxEmit em
 static void after_failed(OutboxChange *change, ErrorData *error);
 static bool evaluate_key_guarded(OutboxChange *change, TupleTableSlot *source);
 
-/* Runs the steps that are left. Raises only for what is not ours to swallow. */
+/* Runs the steps that are left. Raises only errors that must reach the writer (OutboxRunGuarded). */
 void
 OutboxChangeRun(OutboxChange *change)
 {
@@ -67,8 +65,8 @@ OutboxChangeRun(OutboxChange *change)
 }
 
 /*
- * A value that is stored out of line or compressed is fetched by whoever looks
- * at it, which may fail: a server may lack the method it was compressed with.
+ * Does evaluating fetch a value that is stored out of line or compressed? That
+ * may fail: a server may lack the method that the value was compressed with.
  */
 static bool
 reads_toast(const OutboxChange *change)
@@ -82,7 +80,7 @@ reads_toast(const OutboxChange *change)
 		holds_toast(contract->after, NULL, contract->ncolumns);
 }
 
-/* Of all columns where none are given. */
+/* Is one of these columns stored so? columns = NULL: all. */
 static bool
 holds_toast(TupleTableSlot *row, const AttrNumber *columns, int ncolumns)
 {
@@ -175,7 +173,7 @@ compare(OutboxChange *change)
 		OutboxChangeAddTransition(change, OUTBOX_EMIT_CREATED, false, false, true);
 }
 
-/* Such a row was a dead letter and is nothing that consumers know. */
+/* A row without a key was a dead letter: consumers do not know it. */
 static bool
 former_row_has_no_key(OutboxChange *change)
 {
@@ -189,7 +187,7 @@ former_row_has_no_key(OutboxChange *change)
 	return false;
 }
 
-/* A row before of which not even the key is known counts as the same. */
+/* When not even the key of the row before is known, it counts as the same. */
 static bool
 same_key(OutboxChange *change)
 {
@@ -207,8 +205,8 @@ former_row_gone(OutboxChange *change)
 }
 
 /*
- * A dead letter, unless null values alone are asked for; a condition on the row cannot be decided. Those need the key
- * and no more.
+ * Adds a dead letter, unless all event types of deleted rows ask for null values alone, without a condition: a null
+ * value needs the key and no more. A condition on the unknown row cannot be decided.
  */
 static void
 unknown_row_gone(OutboxChange *change)
@@ -266,7 +264,7 @@ step_failed(OutboxChange *change, ErrorData *error)
 			change->step = STEP_EVENTS;
 			break;
 		case STEP_EVENTS:
-			if (previous_to_blame(change))
+			if (OutboxChangePreviousToBlame(change))
 				break;
 			OutboxChangeEventFailed(change, change->stage, error);
 			change->type++;
@@ -275,47 +273,6 @@ step_failed(OutboxChange *change, ErrorData *error)
 		case STEP_DONE:
 			break;
 	}
-}
-
-/* One former value of the event type being applied, inside its guard. */
-typedef struct PreviousRequest
-{
-	OutboxChange *change;
-	int previous;
-	bool fits;
-} PreviousRequest;
-
-/* Encoding raised: is a former value the reason?  Then the event type is applied once more, without it. */
-static bool
-previous_to_blame(OutboxChange *change)
-{
-	OutboxCompiledEventType *type = &change->contract->types[change->type];
-	bool found = false;
-
-	if (strcmp(change->stage, "encode") != 0 || type->nprevious == 0 || type->encoder == NULL || change->unfit ||
-		!change->transitions[change->transition].before)
-		return false;
-	change->unfit = palloc0(sizeof(bool) * type->nprevious);
-	for (int i = 0; i < type->nprevious; i++)
-	{
-		PreviousRequest request = {.change = change, .previous = i};
-
-		if (OutboxRunGuarded(previous_step, &request, change->contract->row_context) || !request.fits)
-			change->unfit[i] = found = true;
-	}
-	return found;
-}
-
-static void
-previous_step(void *arg)
-{
-	PreviousRequest *request = arg;
-	OutboxCompiledContract *contract = request->change->contract;
-	OutboxEvaluation evaluation;
-
-	OutboxEvaluationBegin(&evaluation, contract->owner, OUTBOX_ANYTHING);
-	request->fits = OutboxPreviousFits(contract, &contract->types[request->change->type], request->previous, contract->before);
-	OutboxEvaluationEnd(&evaluation);
 }
 
 /*

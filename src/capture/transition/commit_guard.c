@@ -65,7 +65,7 @@ OutboxCommitGuardInit(void)
 }
 
 /*
- * From Begin to End: nothing may be written, foreign and temporary tables are
+ * From here to OutboxCommitGuardEnd nothing may be written, foreign and temporary tables are
  * refused, settings are pinned, and a timer runs (timeout_ms 0: none) that
  * interrupts what runs between Arm and Disarm. An error that leaves in between
  * must call Forget on its way; the abort restores the settings.
@@ -105,6 +105,7 @@ OutboxCommitGuardRestart(int timeout_ms)
 	start_timer(timeout_ms);
 }
 
+/* The bounds end. Never raises. */
 void
 OutboxCommitGuardEnd(void)
 {
@@ -113,6 +114,7 @@ OutboxCommitGuardEnd(void)
 	AtEOXact_GUC(false, guard.guc_nest_level);
 }
 
+/* Stops the timer, on the way of an error; the abort restores the settings. Never raises. */
 void
 OutboxCommitGuardForget(void)
 {

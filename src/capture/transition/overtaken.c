@@ -170,8 +170,8 @@ OutboxAnyOvertaking(void)
 }
 
 /*
- * Was a change of the key by a later command than the change's captured already? changed_again: change->superseded_by
- * is the row's own.
+ * Has a change of the key by a later command already been captured? changed_again: change->superseded_by is of the row
+ * itself.
  *
  * A command whose triggers we have seen speaks for itself: when it has changed the row again, but nothing that the
  * contract shows, the change is not overtaken.  Of others it is enough that the row is another one by now.
@@ -214,7 +214,7 @@ on_transaction(XactEvent event, void *arg)
 	}
 }
 
-/* Subtransactions are numbered as they begin, so what a rolled back one and those inside it noted comes last. */
+/* Subtransactions are numbered as they begin, so the notes of a rolled back one, and of those inside it, come last. */
 static void
 on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
 {

@@ -35,10 +35,9 @@ static void run_within_time(OutboxChange *change);
  * Evaluates the contract on the source row before and after (either may be
  * NULL), and adds the events and dead letters that follow from the pair of
  * contract rows to the present transaction. Events of a key that a later
- * command has changed already are marked as superseded.
- * Returns how many pairs of contract rows differ in something published; one that
- * cannot be mapped does.
- * Raises only for what is not ours to swallow, or with on_invalid = abort.
+ * command has changed already are marked as superseded. Returns how many pairs of
+ * contract rows differ in something published; a pair that cannot be mapped counts.
+ * Raises only errors that must reach the writer, or with on_invalid = abort.
  */
 int
 OutboxCaptureChange(OutboxCompiledContract *contract, const OutboxRowChange *row)
@@ -62,7 +61,7 @@ OutboxCaptureChange(OutboxCompiledContract *contract, const OutboxRowChange *row
 	return differing;
 }
 
-/* Those of the rows that differ; of one that could not be mapped the key that could be told. */
+/* Notes the keys of the rows that differ, and of a row that could not be mapped the key, if that is known. */
 static void
 note_keys(const OutboxChange *change)
 {
@@ -126,8 +125,9 @@ take_attempt(OutboxChange *change, OutboxDeadLetter *failure)
 }
 
 /*
- * The same as OutboxCaptureChange for one key. False: the commit's timer ran
- * out, and nothing was added.
+ * Adds the events and dead letters that follow from the rows of one key before and
+ * after. False: the commit's timer ran out, and nothing was added. Raises as
+ * OutboxCaptureChange does.
  */
 bool
 OutboxCaptureKey(OutboxCompiledContract *contract, const OutboxKeyRows *rows)
@@ -148,7 +148,7 @@ OutboxCaptureKey(OutboxCompiledContract *contract, const OutboxKeyRows *rows)
 	return !change.interrupted;
 }
 
-/* Pairs of rows in which something published differs; a row that cannot be mapped is one, of nobody knows what. */
+/* Pairs of rows in which something published differs; a row that cannot be mapped counts. */
 static int
 count_differing(const OutboxChange *change)
 {
@@ -160,11 +160,11 @@ count_differing(const OutboxChange *change)
 }
 
 /*
- * A key whose evaluation was late: decides anew on the rows. The row after is
- * told even if it equals the one before: consumers may have got another state
- * in between. whole (NULL: the same) has the row before of the late transaction
- * where others told of the key since: event types that this whole way makes tell
- * of it, too, if they have not done so by then. Otherwise as OutboxCaptureRedrive.
+ * Decides anew on the rows of a late key. The row after is told even if it equals
+ * the row before: consumers may have got another state in between. When others
+ * have told of the key since, `whole` (else NULL) has the row before of the late
+ * transaction: event types that follow from this whole way tell of it, too, if
+ * they have not done so yet. Otherwise as OutboxCaptureRedrive.
  */
 int
 OutboxCaptureLate(OutboxCompiledContract *contract, const OutboxKeyRows *rows, const OutboxKeyRows *whole, int16 flags, OutboxDeadLetter *failure)
@@ -174,7 +174,7 @@ OutboxCaptureLate(OutboxCompiledContract *contract, const OutboxKeyRows *rows, c
 	return capture_again(&change, rows, whole, failure);
 }
 
-/* Any other key that is tried again with both rows known: decides anew. Otherwise as OutboxCaptureRedrive. */
+/* Decides anew on the rows of another key that is tried again, both known. Otherwise as OutboxCaptureRedrive. */
 int
 OutboxCaptureAnew(OutboxCompiledContract *contract, const OutboxKeyRows *rows, int16 flags, OutboxDeadLetter *failure)
 {
@@ -202,8 +202,8 @@ capture_again(OutboxChange *change, const OutboxKeyRows *rows, const OutboxKeyRo
 }
 
 /*
- * Of a row that is gone and of which the key alone is known (a row of the view that is otherwise NULL): adds the null values
- * that event types of deleted rows ask for, and returns how many. A condition on the row cannot be decided: then there is none.
+ * For a row that is gone, when its key alone is known (`row` is otherwise NULL): adds the null values that event types of
+ * deleted rows ask for, and returns how many. An event type with a condition on the row adds none.
  */
 int
 OutboxCaptureTombstones(OutboxCompiledContract *contract, HeapTuple key_row, int16 flags)
@@ -228,7 +228,10 @@ OutboxCaptureTombstones(OutboxCompiledContract *contract, HeapTuple key_row, int
 	return list_length(change.events);
 }
 
-/* The same change from another row before. Its events come first: those that tell what differs for consumers are the last word. */
+/*
+ * Makes the events of the change from another row before. They come first, because the events that tell what differs for
+ * consumers must be the last word.
+ */
 static void
 go_whole_way(OutboxChange *change, const OutboxKeyRows *rows)
 {
@@ -300,7 +303,7 @@ take_former_key(OutboxChange *change, HeapTuple row)
 	OutboxBeforeFromKey(contract);
 }
 
-/* Its columns are NULL, but for the key: the lookup key found both rows. */
+/* The row before is unknown except for its key: the lookup key found both rows. */
 static void
 former_row_unknown(OutboxChange *change)
 {
@@ -337,7 +340,7 @@ store_row(OutboxCompiledContract *contract, TupleTableSlot *slot, HeapTuple tupl
 	ExecStoreVirtualTuple(slot);
 }
 
-/* As far as a timer of ours runs: what cannot raise takes no time, and has no subtransaction to be interrupted in. */
+/* Runs the steps under our timer, if it runs. Steps that cannot raise take no time, and have no subtransaction to be interrupted in. */
 static void
 run_within_time(OutboxChange *change)
 {

@@ -106,7 +106,7 @@ typedef struct OutboxChange
 extern bool OutboxEmitIsWanted(const OutboxCompiledContract *contract, OutboxEmit emit);
 extern text *OutboxMessageKey(OutboxCompiledContract *contract, TupleTableSlot *row);
 
-/* ---- commit_guard.c: What keeps user-defined code in bounds while a transaction commits. ---- */
+/* ---- commit_guard.c: what keeps user-defined code in bounds while a transaction commits ---- */
 
 extern void OutboxCommitGuardInit(void);
 extern void OutboxCommitGuardBegin(int timeout_ms);
@@ -118,14 +118,14 @@ extern void OutboxCommitGuardArm(void);
 extern void OutboxCommitGuardDisarm(void);
 extern ErrorData *OutboxCommitGuardRun(OutboxGuardedStep step, void *arg, MemoryContext context);
 
-/* ---- overtaken.c: Changes that are captured after a later change of the same key. ---- */
+/* ---- overtaken.c: changes that are captured after a later change of the same key ---- */
 
 /* A contract's key in a hash of all contracts. */
 typedef uint64 OutboxKeyMark;
 
 extern void OutboxOvertakenInit(void);
 
-/* ---- transition.c: One changed source row -> events and dead letters. ---- */
+/* ---- transition.c: one changed source row -> events and dead letters ---- */
 
 /* What a contract evaluated at commit shows for one lookup key. */
 typedef struct OutboxKeyRows

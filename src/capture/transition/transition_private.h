@@ -10,10 +10,7 @@
 
 #include "capture/transition/transition.h"
 
-/* ----
- * A change of a source row on its way through capture: what transition.c and change_steps.c, _events.c and
- * _results.c work on.
- * ---- */
+/* ---- change_steps.c, change_events.c, change_results.c: a change on its way to events ---- */
 
 extern void OutboxChangeRun(OutboxChange *change);
 extern void OutboxChangeAddTransition(OutboxChange *change, OutboxEmit emit, bool equal, bool before, bool after);
@@ -21,11 +18,12 @@ extern void OutboxChangeMakeEvents(OutboxChange *change);
 extern void OutboxChangeAddLetter(OutboxChange *change, const OutboxCompiledEventType *type, OutboxEmit emit,
 								  const char *stage, const ErrorData *error);
 extern void OutboxChangeEventFailed(OutboxChange *change, const char *stage, const ErrorData *error);
+extern bool OutboxChangePreviousToBlame(OutboxChange *change);
 extern bool OutboxChangeAddTombstone(OutboxChange *change, OutboxCompiledEventType *type, text *key);
 extern void OutboxChangeAppendEvents(OutboxChange *change);
 extern void OutboxChangeInsertResults(OutboxChange *change);
 
-/* ---- overtaken.c: Changes that are captured after a later change of the same key. ---- */
+/* ---- overtaken.c: changes that are captured after a later change of the same key ---- */
 
 extern bool OutboxMayOvertake(const OutboxRowChange *change);
 extern void OutboxNoteOvertaking(OutboxKeyMark key, CommandId command);

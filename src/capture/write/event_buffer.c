@@ -242,7 +242,7 @@ OutboxEventBufferCrowded(void)
 	return buffer.nrows >= TOTAL_ROWS || buffer.arena_used >= TOTAL_BYTES;
 }
 
-/* The rows of this level and deeper belong to the parent now, or are gone. */
+/* The rows of this level and deeper ones belong to the parent now. Never raises. */
 void
 OutboxEventBufferPromote(int nest_level)
 {
@@ -260,6 +260,7 @@ cut(int first)
 	}
 }
 
+/* The rows of this level and deeper ones are gone. Never raises. */
 void
 OutboxEventBufferDrop(int nest_level)
 {
@@ -311,7 +312,7 @@ keep_ours(int first)
 	return kept > first;
 }
 
-/* At most OUTBOX_LEAF_BATCH rows, their leaf column filled in. */
+/* Writes at most OUTBOX_LEAF_BATCH rows, their leaf column filled in. */
 static void
 insert_rows(Relation rel, int16 leaf, int first, int n)
 {

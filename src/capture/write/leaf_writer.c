@@ -125,11 +125,9 @@ lock_leaf(int leaf)
 }
 
 /*
- * The current leaf, opened and locked until the end of the transaction; close it with NoLock.
- *
- * The current leaf, locked until the end of the transaction.  The lock comes
- * before the second look: a leaf that is still current then cannot be frozen
- * before this transaction ends.
+ * Opens the current leaf, locked until the end of the transaction; the caller
+ * closes it with NoLock. The lock comes before the second look: a leaf that is
+ * still current then cannot be frozen before this transaction ends. May raise.
  */
 Relation
 OutboxLeafOpen(int16 *leaf)
@@ -152,7 +150,7 @@ OutboxLeafOpen(int16 *leaf)
 	return table_open(locked_relid, NoLock);
 }
 
-/* A relation and what is stored out of line. */
+/* The bytes of a relation, with its values out of line. */
 static uint64
 stored_bytes(Oid relid)
 {
@@ -165,8 +163,8 @@ stored_bytes(Oid relid)
 }
 
 /*
- * The operator may prefer refused writes to a full disk.  Looked at once per
- * transaction, before its first row is written.
+ * The operator may prefer refused writes to a full disk: then raises beyond
+ * outbox.max_backlog.  Checked once per transaction, before its first row.
  */
 static void
 check_backlog(void)

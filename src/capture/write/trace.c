@@ -42,7 +42,7 @@ typedef struct CachedSetting
 	char *value; /* the setting's text when the cache was filled; NULL = never */
 } CachedSetting;
 
-/* Asked for every event, and nearly always of an empty setting. */
+/* Called for every event, and nearly always for an empty setting. */
 static inline bool
 unchanged(const CachedSetting *cached, const char *setting)
 {
@@ -161,7 +161,7 @@ leading_comment(const char *statement)
 	return (Comment){NULL};
 }
 
-/* Its begin is the last one before its end, so that nothing in a literal can be taken for it. */
+/* A comment at the end. It begins at the last mark before its end, so a mark in a literal is not taken for it. */
 static Comment
 trailing_comment(const char *statement)
 {
@@ -215,8 +215,8 @@ find_in_statement(const char *statement, char *out, Size size)
 }
 
 /*
- * From the client's statement that is running, looked at once. At COMMIT its
- * text is gone; of rows that wait for it the context is kept.
+ * The context in a comment of the client's running statement, looked at once. At
+ * COMMIT the text of the statement is gone, so the context of queued keys is kept.
  */
 static text *
 statement_trace(void)
@@ -271,8 +271,8 @@ static union
 } kept;
 
 /*
- * For events that are made at commit: Keep remembers the comment's context of a
- * statement that touched a key, the last one with any counts.
+ * For events that are made at commit: remembers the comment's context of a
+ * statement that touched a key. The last statement with a context counts.
  */
 void
 OutboxTraceKeep(void)

@@ -38,7 +38,7 @@ extern void OutboxCountFlush(int32 contract_id, uint64 keys, uint64 ns);
 extern uint64 OutboxClockLap(instr_time *since);
 extern void OutboxWriterCountersInit(void);
 
-/* ---- event_writer.c: Appends events to the current leaf of outbox.event. ---- */
+/* ---- event_writer.c: appends events to the current leaf of outbox.event ---- */
 
 /* What capture knows of an event; identity, order and place are the writer's. */
 typedef struct OutboxEvent
@@ -63,7 +63,7 @@ extern void OutboxEventWriterInit(void);
 
 extern int OutboxHintRuns(OutboxHint **hints);
 
-/* ---- trace.c: The trace context and correlation ids of the running transaction. ---- */
+/* ---- trace.c: the trace context and correlation ids of the running transaction ---- */
 
 /*
  * These return memory that is valid until the next call in this backend, so

@@ -15,7 +15,7 @@
 
 #include "capture/write/write.h"
 
-/* ---- event_buffer.c: Events that were appended but are not in the leaf yet. ---- */
+/* ---- event_buffer.c: events that were appended but are not in the leaf yet ---- */
 
 extern void OutboxEventBufferBind(Oid installation);
 extern bool OutboxEventBufferAdd(int nest_level, Datum *values, bool *isnull);
@@ -25,11 +25,11 @@ extern void OutboxEventBufferPromote(int nest_level);
 extern void OutboxEventBufferDrop(int nest_level);
 extern void OutboxEventBufferReset(void);
 
-/* ---- event_id.c: The identity of an event: a UUID version 7. ---- */
+/* ---- event_id.c: the identity of an event: a UUID version 7 ---- */
 
 extern void OutboxEventId(pg_uuid_t *id, TimestampTz now);
 
-/* ---- leaf_writer.c: Writes rows into the current leaf, and remembers where they went. ---- */
+/* ---- leaf_writer.c: writes rows into the current leaf, and remembers where they went ---- */
 
 #define OUTBOX_LEAF_BATCH 512
 

@@ -4,10 +4,10 @@
  *	  An open dead letter, tried again.
  *
  * An event that a broker rejected is published again as it is, by the relay of
- * that sink (letters/dead_letter.c). Everything else is captured again:
- * a redriven event describes the row as it is now, read through the contract's
- * view by the dead letter's key; what it was before, and that it was created,
- * changed or deleted, comes from the dead letter.
+ * that sink (letters/dead_letter.c). Everything else is captured again. A redriven
+ * event describes the row as it is now, read through the contract's view by the
+ * dead letter's key. The dead letter says how the row was before, and whether it
+ * was created, changed or deleted.
  *
  *-------------------------------------------------------------------------
  */
@@ -61,10 +61,11 @@ static void attempt_key(Attempt *attempt, OutboxCompiledContract *contract, cons
 static void fail(Attempt *attempt, int sqlerrcode, const char *message, const char *hint);
 
 /*
- * Tries the letter in a subtransaction and records what became of it; `again`: that it
- * is to be looked for, too. What is wrong with one letter's rows, even a page that cannot be
- * read, is that letter's failure alone; a cancel or a serialization failure is
- * raised. Allocates in CurrentMemoryContext.
+ * Tries the letter in a subtransaction and records the result. The result may be
+ * that its key must be looked for first; with `again` (it was) that is a failure.
+ * Any fault of one letter's rows, even a page that cannot be read, is that letter's
+ * failure alone; a cancel or a serialization failure is raised. Allocates in
+ * CurrentMemoryContext.
  */
 OutboxRedriveResult
 OutboxRedriveLetter(OutboxLetter *letter, bool again)
@@ -92,8 +93,9 @@ OutboxRedriveLetter(OutboxLetter *letter, bool again)
 }
 
 /*
- * So many keys of contracts evaluated at commit may be redriven in one transaction. It
- * holds them until it ends; with more, all commits of their aggregate types would wait for it.
+ * How many keys of contracts evaluated at commit one transaction may redrive. It
+ * holds them until it ends; with more keys, all commits of their aggregate types
+ * would wait for it.
  */
 int
 OutboxRedriveRoom(void)
@@ -102,9 +104,9 @@ OutboxRedriveRoom(void)
 }
 
 /*
- * A person may cancel. A relay is asked to stop; any other cancel is one that a
- * function behind the view raised, and would raise again whenever it is the
- * letter's turn, with no turn for those behind it.
+ * A person may cancel. A relay is asked to stop instead, so a cancel in a relay was
+ * raised by a function behind the view. That function would raise it at each turn
+ * of the letter, and letters behind it would never have theirs: so it is a failure.
  */
 static ErrorData *
 run_attempt(Attempt *attempt)
@@ -150,7 +152,7 @@ capture_again(Attempt *attempt)
 		per_row(attempt, config);
 }
 
-/* What a savepoint's rollback has given back counts all the same. */
+/* Has the transaction room for another key? Keys that a savepoint's rollback gave back count, too. */
 static bool
 has_room(void)
 {
@@ -175,8 +177,8 @@ per_row(Attempt *attempt, OutboxContractConfig *config)
 }
 
 /*
- * As in a commit the key comes before the tables, and nothing is locked while it is waited for: who has the key may want
- * a table, and neither would see that the other one waits.
+ * As in a commit, the key is locked before the tables, and nothing is locked while the key is waited for. The session
+ * that has the key may want a table, and neither would see that the other one waits.
  */
 static void
 at_commit(Attempt *attempt, OutboxContractConfig *config)
@@ -222,8 +224,8 @@ find_lock(Attempt *attempt, OutboxContractConfig *config, OutboxKeyLock *lock, O
 }
 
 /*
- * Compiled once for all letters, as for a commit; where there is no such copy (it is disabled, say), the error says
- * what is wrong or the letter gets one of its own.
+ * Takes the contract compiled for commits, once for all letters. When there is none (the contract is disabled, say), the
+ * letter gets a copy of its own, or the error says why not.
  */
 static void
 read_key(Attempt *attempt, OutboxContractConfig *config, const OutboxKeyLock *lock, OutboxDeadLetter *failure)
@@ -252,7 +254,7 @@ read_key(Attempt *attempt, OutboxContractConfig *config, const OutboxKeyLock *lo
 	PG_END_TRY();
 }
 
-/* What was compiled before the relations were locked may be outdated. */
+/* Compiles anew: a copy that was made before the relations were locked may be outdated. */
 static OutboxCompiledContract *
 compile_apart(OutboxContractConfig *config)
 {
@@ -282,7 +284,7 @@ lock_contract(const char *name)
 	}
 }
 
-/* Nobody waits: a person tries again, a relay by itself. */
+/* Locks without waiting: a person tries again, and so does a relay. */
 static void
 lock_relations(const List *relations)
 {
@@ -292,7 +294,7 @@ lock_relations(const List *relations)
 				 errmsg("could not lock what the contract reads")));
 }
 
-/* Of a contract that is evaluated per row. */
+/* An attempt with a contract that is evaluated per row. */
 static void
 attempt_row(Attempt *attempt, OutboxCompiledContract *contract)
 {
@@ -316,7 +318,7 @@ attempt_row(Attempt *attempt, OutboxCompiledContract *contract)
 		attempt->reason = OUTBOX_REDRIVE_NOTHING;
 }
 
-/* The rows before and after, as the contract's owner may read them. False: the attempt has failed. With a reason there is nothing to tell. */
+/* Finds the rows before and after, as the contract's owner may read them. False: the attempt has failed. With a reason, no event is wanted. */
 static bool
 find_rows(Attempt *attempt, OutboxCompiledContract *contract, OutboxRedrive *redrive)
 {
@@ -343,7 +345,7 @@ find_rows(Attempt *attempt, OutboxCompiledContract *contract, OutboxRedrive *red
 	return attempt->failure.sqlerrcode == 0;
 }
 
-/* Of a contract that is evaluated at commit. */
+/* An attempt with a contract that is evaluated at commit. */
 static void
 attempt_key(Attempt *attempt, OutboxCompiledContract *contract, const OutboxKeyLock *lock, OutboxDeadLetter *failure)
 {

@@ -12,7 +12,7 @@
 
 #include "contract/compile/compile.h"
 
-/* ---- redrive_events.c: Where the newest events of many keys are, found in one reading. ---- */
+/* ---- redrive_events.c: where the newest events of many keys are, found in one reading ---- */
 
 /* A key of which events are looked for. */
 typedef struct OutboxWantedKey

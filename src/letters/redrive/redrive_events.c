@@ -3,21 +3,21 @@
  * redrive_events.c
  *	  Where the newest events of many keys are, found in one reading.
  *
- * The outbox has no index. Who needs the newest event of a key reads its leaves
+ * The outbox has no index. To find the newest event of a key, its leaves are read
  * from end to end, which takes seconds; a bulk that was late leaves hundreds of
- * keys. So all of them are looked for together, before any of them is locked,
- * and places of events are remembered, not events: memory is bounded by the
- * number of keys. A relay has other things to do: its reading goes on, block by
- * block, from one of its transactions to the next.
+ * keys. So all keys are looked for together, before any of them is locked. Places
+ * of events are remembered, not events: memory is bounded by the number of keys. A
+ * relay has other duties: its reading goes on, block by block, from one of its
+ * transactions to the next.
  *
- * What is committed afterwards is found as a relay finds it: the ring of hints
- * says into which blocks somebody wrote who was about to commit. The cursor is
- * placed before the reading starts. So an event is either met by the reading, or
- * it was written later and its hint is still to come; if it is met while its
- * transaction is open, its place is noted as a hint would be. In both cases it is
- * looked at again when its transaction has ended: when the key is locked nothing
- * but those few blocks is left to read. What this transaction writes itself has
- * no hint before its end, but is known here.
+ * Events that are committed afterwards are found as a relay finds them: the ring
+ * of hints says into which blocks transactions wrote before they committed. The
+ * cursor is placed before the reading starts. So an event is either met by the
+ * reading, or it was written later and its hint is still to come. When the reading
+ * meets an event of an open transaction, its place is noted like a hint. In both
+ * cases the event is read again when its transaction has ended. So when the key is
+ * locked, only these few blocks are left to read. Events of this transaction have
+ * no hint before its end, but are known here.
  *
  * Without preloading there is no ring: then the leaves that writers may have
  * used since are read again, for each key. When hints were lost, or a leaf was
@@ -31,7 +31,6 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -55,23 +54,10 @@
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
-/* Leaves that may have events which the snapshot does not see. */
-#define LEAVES_QUERY                                                                                                                         \
-	"SELECT relation::pg_catalog.oid FROM outbox_internal.leaf WHERE state <> 'empty' AND ($1 IS NULL"                                       \
-	" OR frozen_snapshot IS NULL OR pg_catalog.pg_snapshot_xmax(frozen_snapshot) > pg_catalog.pg_snapshot_xmin($1::pg_catalog.pg_snapshot))" \
-	" ORDER BY leaf"
-
-/* Those of the contracts, with the contract's place in the array, by id; behind them the highest of all. */
-#define SCHEMAS_QUERY                                                                                                     \
-	"SELECT id, pg_catalog.array_position($1::text[], contract) - 1, false AS last FROM outbox_internal.event_schema"     \
-	" WHERE contract = ANY ($1::text[]) UNION ALL SELECT coalesce(max(id), 0), 0, true FROM outbox_internal.event_schema" \
-	" ORDER BY last, id"
-
 OutboxKeySearch OutboxSearch;
 
 static void add_contract(const OutboxWantedKey *wanted);
 static void note_oldest(const char *snapshot, bool first);
-static OutboxSearchLeaf *known_leaf(Oid relid);
 static void read_step(OutboxKeyReading *reading);
 static void run(void (*step)(OutboxKeyReading *reading), OutboxKeyReading *reading);
 static void acquire_contracts(void);
@@ -86,7 +72,7 @@ OutboxKeyEventsInit(void)
 	RegisterXactCallback(on_transaction, NULL);
 }
 
-/* Events of ours that were noted are gone. */
+/* After an abort, noted events of this transaction are gone. */
 static void
 on_transaction(XactEvent event, void *arg)
 {
@@ -96,7 +82,7 @@ on_transaction(XactEvent event, void *arg)
 
 /* ---- what is looked for ------------------------------------------------------------ */
 
-/* Forgets what was found; begins to look for these keys, of OutboxWantedKey. The list is copied. */
+/* Forgets the last search and begins one for these keys (a list of OutboxWantedKey *, which is copied). May raise. */
 void
 OutboxKeyEventsStart(const List *wanted)
 {
@@ -165,80 +151,6 @@ note_oldest(const char *snapshot, bool first)
 		OutboxSearch.oldest = pstrdup(snapshot);
 }
 
-/* A schema may be pinned at any time. */
-void
-OutboxSearchSchemas(void)
-{
-	List *names = NIL;
-	const char *args[1];
-	List *rows;
-	OutboxSearchSchema *schemas;
-	ListCell *lc;
-
-	foreach (lc, OutboxSearch.contracts)
-		names = lappend(names, ((OutboxSearchContract *) lfirst(lc))->name);
-	args[0] = OutboxNamesToArray(names);
-	rows = OutboxExecuteRows(SCHEMAS_QUERY, lengthof(args), args);
-	schemas = MemoryContextAlloc(OutboxSearch.context, sizeof(OutboxSearchSchema) * list_length(rows));
-	foreach (lc, rows)
-	{
-		char **row = lfirst(lc);
-
-		schemas[foreach_current_index(lc)] = (OutboxSearchSchema){.id = pg_strtoint32(row[0]), .contract = pg_strtoint32(row[1])};
-	}
-	OutboxSearch.schemas = schemas;
-	OutboxSearch.nschemas = list_length(rows) - 1;
-	OutboxSearch.max_schema = schemas[OutboxSearch.nschemas].id;
-}
-
-/* Those that may have what the snapshot does not see are to be read; read: they have nothing but what hints are about. */
-void
-OutboxSearchLeaves(const char *snapshot, bool read)
-{
-	OutboxOwnerScope scope;
-	OutboxRows rows;
-
-	OutboxOwnerBegin(&scope);
-	CommandCounterIncrement();
-	PushActiveSnapshot(GetLatestSnapshot());
-	SPI_connect();
-	rows = OutboxSelect(LEAVES_QUERY, OUTBOX_ARGS(OUTBOX_TEXT(snapshot)));
-	if (OutboxSearch.leaves == NULL)
-		OutboxSearch.leaves = MemoryContextAlloc(OutboxSearch.context, sizeof(OutboxSearchLeaf) * OUTBOX_MAX_LEAVES);
-	for (uint64 i = 0; i < rows.n && OutboxSearch.nleaves < OUTBOX_MAX_LEAVES; i++)
-	{
-		Oid relid = (Oid) OutboxRowInt(&rows, i, 1, InvalidOid);
-		OutboxSearchLeaf *known = known_leaf(relid);
-		Relation rel;
-
-		if (known)
-		{
-			known->next = read ? known->next : 0;
-			known->read &= read;
-			continue;
-		}
-		rel = try_table_open(relid, AccessShareLock);
-		if (rel == NULL)
-			continue;
-		OutboxSearch.leaves[OutboxSearch.nleaves++] = (OutboxSearchLeaf){.relid = relid, .relfilenumber = OutboxRelFileNumber(rel), .read = read};
-		table_close(rel, NoLock);
-	}
-	SPI_finish();
-	PopActiveSnapshot();
-	OutboxOwnerEnd(&scope);
-}
-
-static OutboxSearchLeaf *
-known_leaf(Oid relid)
-{
-	for (int i = 0; i < OutboxSearch.nleaves; i++)
-	{
-		if (OutboxSearch.leaves[i].relid == relid)
-			return &OutboxSearch.leaves[i];
-	}
-	return NULL;
-}
-
 void
 OutboxKeyEventsForget(void)
 {
@@ -249,14 +161,14 @@ OutboxKeyEventsForget(void)
 		MemoryContextDelete(context);
 }
 
-/* Was the key looked for, and is what was found worth something? */
+/* Was the key looked for, and is the result complete and valid? */
 bool
 OutboxKeyEventsKnown(uint64 key)
 {
 	return OutboxSearch.context && OutboxSearch.complete && !OutboxSearch.outdated && outbox_found_lookup(OutboxSearch.keys, key);
 }
 
-/* Is a reading on its way that has not come to its end? */
+/* Has a reading begun that is not complete? */
 bool
 OutboxKeyEventsBusy(void)
 {
@@ -266,9 +178,9 @@ OutboxKeyEventsBusy(void)
 /* ---- reading ------------------------------------------------------------------------ */
 
 /*
- * Goes on with it. False: the time is over before all leaves were read; call it
- * again, also in another transaction. ms = 0: no limit. No lock of a key is needed,
- * and none should be held. May raise, and goes on from there when it is called again.
+ * Goes on with the reading. False: the time was over before all leaves were read;
+ * call it again, also in another transaction. ms = 0: no limit. The caller should
+ * hold no lock of a key. May raise, and goes on from there at the next call.
  */
 bool
 OutboxKeyEventsRead(int ms)
@@ -303,8 +215,9 @@ read_step(OutboxKeyReading *reading)
 
 /*
  * The events of the key that are committed now, with those of this transaction
- * that are in a leaf. Reads what was written since the last time. Whoever holds
- * the lock of the key knows that there are no others. NULL: it is not known.
+ * that are in a leaf. Reads the blocks that were written since the last call. When
+ * the caller holds the lock of the key, there are no others. NULL: it is not known.
+ * May raise.
  */
 const OutboxKeyEvents *
 OutboxKeyEventsNow(uint64 key)
@@ -319,7 +232,7 @@ OutboxKeyEventsNow(uint64 key)
 	return OutboxKeyEventsKnown(key) ? outbox_found_lookup(OutboxSearch.keys, key) : NULL;
 }
 
-/* With the contracts at hand whose payloads are decoded. */
+/* Runs the step with the contracts at hand whose payloads are decoded. */
 static void
 run(void (*step)(OutboxKeyReading *reading), OutboxKeyReading *reading)
 {

@@ -3,18 +3,17 @@
  * redrive_history.c
  *	  What consumers know of a key: the newest event that is in the outbox.
  *
- * The lock of the key is held by whoever asks, so nobody commits an event of it
- * meanwhile, and the highest number is the newest event. An event belongs to the
- * key when its payload has the key's columns: the message key may be another
- * one. Where the events of the key are was found out before the lock was taken
- * (redrive_events.c); only what was written since is looked at now. A key that
- * nobody has looked for, as that of a row whose key has changed meanwhile, is noted, and
- * the attempt fails: whoever makes it looks for the key and tries again.
+ * The caller holds the lock of the key, so nobody commits an event of it
+ * meanwhile, and the event with the highest number is the newest. An event belongs
+ * to the key when its payload has the key's columns: the message key may be
+ * another one. The places of the key's events were found before the lock was taken
+ * (redrive_events.c); now only newer blocks are read. A key that was not looked
+ * for (the key of a row has changed meanwhile, say) is noted, and the attempt
+ * fails; its caller looks for the key and tries again.
  *
- * A payload is decoded to JSON and that is read as a row of the view. What is
- * JSON or binary inside nested rows does not come back as it was: of such a
- * value only conditions and previous values are made, and the event that is
- * told shows the row as it is now.
+ * A payload is decoded to JSON, which is read as a row of the view. JSON or binary
+ * values inside nested rows do not come back as they were. They are used for
+ * conditions and previous values only: the event shows the row as it is now.
  *
  *-------------------------------------------------------------------------
  */
@@ -69,8 +68,8 @@ static HeapTuple populate(const OutboxCompiledContract *contract, Jsonb *object)
  * Finds the newest committed event of the key, in the order of the key's events,
  * and turns its payload into a row of the view, in CurrentMemoryContext. False:
  * there is none, or its payload does not fit the view any more. Uses the contract's
- * slots. Raises as a query does; and when the key was not looked for before, which
- * OutboxTakeMissedKey() then has.
+ * slots. Raises as a query does, and when the key was not looked for before; then
+ * OutboxTakeMissedKey() returns it.
  */
 bool
 OutboxFindNewestEvent(OutboxKeyHistory *history)
@@ -104,7 +103,7 @@ OutboxFindNewestEvent(OutboxKeyHistory *history)
 	return found && fits;
 }
 
-/* By the snapshot of the letter: it is older than what the letter knows. */
+/* Does the letter's snapshot see the event? Then the letter knows more than the event. */
 static bool
 is_seen(const OutboxKeyHistory *history, uint64 xid)
 {
@@ -112,7 +111,7 @@ is_seen(const OutboxKeyHistory *history, uint64 xid)
 		DatumGetBool(DirectFunctionCall2(pg_visible_in_snapshot, UInt64GetDatum(xid), DirectFunctionCall1(pg_snapshot_in, CStringGetDatum(history->snapshot))));
 }
 
-/* Whoever has the letter looks for it without the lock of the key, and tries again. */
+/* Notes the key and raises: the caller looks for it without the lock of the key, and tries again. */
 static void
 not_looked_for(const OutboxKeyHistory *history)
 {
@@ -165,7 +164,7 @@ OutboxMessageKeyIsKey(const OutboxCompiledContract *contract)
 	return contract->naggregate == contract->nkey && memcmp(contract->aggregate, contract->key, sizeof(int) * contract->nkey) == 0;
 }
 
-/* Of a row of the contract's view that has the key; or of a message key of such a contract. */
+/* What tells the key from others: made from a row of the contract's view that has the key. */
 uint64
 OutboxEventKey(OutboxCompiledContract *contract, HeapTuple row)
 {
@@ -187,6 +186,7 @@ OutboxEventKey(OutboxCompiledContract *contract, HeapTuple row)
 	return key;
 }
 
+/* The same key, made from a message key of a contract whose message keys tell its keys apart. */
 uint64
 OutboxEventKeyOfMessage(const char *contract, const char *message_key, int len)
 {
@@ -194,7 +194,7 @@ OutboxEventKeyOfMessage(const char *contract, const char *message_key, int len)
 						  hash_bytes_extended((const unsigned char *) message_key, len, 1));
 }
 
-/* Of a payload; false: it does not fit the view any more. */
+/* The same key, made from a payload; false: the payload does not fit the view any more. */
 bool
 OutboxEventKeyOfPayload(OutboxCompiledContract *contract, int32 schema_id, bytea *payload, uint64 *key)
 {
@@ -218,7 +218,7 @@ payload_row(OutboxCompiledContract *contract, int32 schema_id, bytea *payload)
 	return read.row;
 }
 
-/* Is it one of the key? Then *fits says whether it could be read. fits = NULL: it is not the newest one. */
+/* Is it an event of the key? Then *fits says whether it could be read. fits = NULL: it is not the newest one. */
 static bool
 take_event(OutboxKeyHistory *history, HeapTuple event, TupleDesc desc, MemoryContext context, bool *fits)
 {
@@ -312,7 +312,7 @@ row_step(void *arg)
 	OutboxEvaluationEnd(&evaluation);
 }
 
-/* The payload's columns with what their types' input functions take: the outbox shows bytes as base64 and JSON as text. */
+/* The payload's columns as their types' input functions take them: the outbox shows bytes as base64 and JSON as text. */
 static Jsonb *
 as_input(const OutboxCompiledContract *contract, Jsonb *payload)
 {

@@ -3,14 +3,16 @@
  * redrive_key.c
  *	  A dead letter of a contract evaluated at commit, tried again.
  *
- * The letter has the lookup key; the row is read by it as a flush reads it,
- * under the aggregate's lock, so that no transaction commits a change of it
- * meanwhile. What it was before comes from the letter; of a late key, from the
- * newest event that was committed since the letter's row was read, if there is
- * one: then what the way from the letter's row makes is told as well. Where neither knows it, the newest event of all tells what consumers
- * have; and where there is none, the row as it is counts as changed, or as created
- * if no event type tells of changed rows. So a late key never needs a person,
- * but for a row that is gone and of which nobody knows what it was.
+ * The letter has the lookup key. The row is read by it as a flush reads it, under
+ * the aggregate's lock, so that no transaction commits a change of it meanwhile.
+ *
+ * The letter says how the row was before. For a late key, the newest event that was
+ * committed since then says it, if there is one; then events that follow from the
+ * whole way, from the letter's row on, are told as well. When neither knows the row
+ * before, the newest event of all tells what consumers have. When there is none,
+ * the row counts as changed, or as created if no event type tells of changed rows.
+ * So a late key needs a person only when the row is gone and nobody knows what it
+ * was.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,7 +39,10 @@
 #define PATIENCE 10
 #define RELAY_HASTE 8
 
-/* The relay, which may hold what the other one waits for, leaves a key for later that it does not get in so many ms. */
+/*
+ * The relay leaves a key for later when it does not get it in so many ms: the other transaction may wait for a lock of
+ * the relay's.
+ */
 #define RELAY_LOCK_MS 100
 
 /* The key of a letter on its way. */
@@ -73,7 +78,7 @@ static int decide(KeyAttempt *attempt, const OutboxKeyRows *rows, const OutboxKe
 static int repeat_emit(KeyAttempt *attempt);
 static void fail(KeyAttempt *attempt, int sqlerrcode, const char *message, const char *hint);
 
-/* Finds out what that is; false: *failure says why it is not known. May raise, as the next ones. */
+/* Finds out what a letter's key is locked by; false: *failure says why it is not known. May raise. */
 bool
 OutboxRedriveLockOf(OutboxCompiledContract *contract, const OutboxKeyLetter *letter, OutboxKeyLock *lock, OutboxDeadLetter *failure)
 {
@@ -93,9 +98,9 @@ lock_of(const KeyAttempt *attempt)
 }
 
 /*
- * Takes the lock, until the end of the (sub)transaction. Nobody should wait for what its caller has locked.
- *
- * Ahead of those who wait, of whom there may be very many all the time; but nobody's commit is waited for.
+ * Takes the lock, until the end of the (sub)transaction. False: *failure says why not. The caller should have locked
+ * nothing that others wait for. Goes ahead of those who wait, since there may always be very many; never waits for a
+ * commit. May raise.
  */
 bool
 OutboxRedriveTakeLock(const OutboxKeyLock *lock, const OutboxKeyLetter *letter, OutboxDeadLetter *failure)
@@ -117,10 +122,10 @@ OutboxRedriveTakeLock(const OutboxKeyLock *lock, const OutboxKeyLetter *letter, 
 }
 
 /*
- * Reads the row of a key that is locked as it is now and adds the events to
- * the present transaction. When it fails nothing
- * is added and *failure says why. May raise, so the caller guards it. Returns
- * why there is no event, NULL when there is one.
+ * Reads the row of a locked key as it is now, and adds the events to the present
+ * transaction. When it fails, nothing is added and *failure says why. Returns why
+ * there is no event; NULL: there is one, or it failed. May raise, so the caller
+ * guards it.
  */
 const char *
 OutboxRedriveKey(OutboxCompiledContract *contract, const OutboxKeyLetter *letter, const OutboxKeyLock *lock, OutboxDeadLetter *failure)
@@ -150,7 +155,7 @@ OutboxRedriveKey(OutboxCompiledContract *contract, const OutboxKeyLetter *letter
 	return OUTBOX_REDRIVE_NOTHING;
 }
 
-/* Milliseconds. */
+/* How long a lock or a reading may take, in milliseconds. */
 static int
 patience(const OutboxKeyLetter *letter)
 {
@@ -241,7 +246,7 @@ make_events(KeyAttempt *attempt)
 	return repeat_emit(attempt);
 }
 
-/* Of what it was the letter, of a contract that did not work, say, knows nothing; perhaps the outbox does. */
+/* The row is gone, and the letter does not know how it was (the contract did not work, say). Perhaps the outbox does. */
 static int
 decide_gone(KeyAttempt *attempt, OutboxKeyRows *rows)
 {
@@ -263,7 +268,7 @@ decide_gone(KeyAttempt *attempt, OutboxKeyRows *rows)
 	return nevents > 0 ? nevents : tell_key(attempt, history.row);
 }
 
-/* A null value needs the key alone, which a row has that is otherwise NULL. */
+/* Adds null values for the key. They need no more than a row that has the key and is otherwise NULL. */
 static int
 tell_key(KeyAttempt *attempt, HeapTuple key_row)
 {
@@ -278,7 +283,7 @@ tell_key(KeyAttempt *attempt, HeapTuple key_row)
 	return nevents;
 }
 
-/* before_known: the letter has the row before, or knows that there was none. */
+/* Decides about a late key. before_known: the letter has the row before, or knows that there was none. */
 static int
 decide_late(KeyAttempt *attempt, OutboxKeyRows *rows, bool before_known)
 {
@@ -314,7 +319,7 @@ decide_late(KeyAttempt *attempt, OutboxKeyRows *rows, bool before_known)
 	return decide(attempt, rows, NULL);
 }
 
-/* Nearly always in no time; but without preloading leaves are read. */
+/* Finds the newest event within the guard's time. It takes long only without preloading, when leaves are read. */
 static bool
 find_newest(KeyAttempt *attempt, OutboxKeyHistory *history)
 {
@@ -341,37 +346,10 @@ find_step(void *arg)
 }
 
 /*
- * The key of the row, in a row of the contract's view that is otherwise NULL;
- * NULL: it does not follow from the lookup key. May raise.
- */
-HeapTuple
-OutboxRedriveKeyRow(OutboxCompiledContract *contract, const Datum *lookup)
-{
-	OutboxRunner runner;
-	Datum *key = palloc(sizeof(Datum) * contract->nkey);
-	bool *key_isnull = palloc(sizeof(bool) * contract->nkey);
-	Datum *values;
-	bool *isnull;
-
-	OutboxRedriveRunner(contract, &runner);
-	if (!OutboxKeyFromLookup(contract->config, contract->query, &runner, lookup, key, key_isnull))
-		return NULL;
-	values = palloc0(sizeof(Datum) * contract->ncolumns);
-	isnull = palloc(sizeof(bool) * contract->ncolumns);
-	memset(isnull, true, sizeof(bool) * contract->ncolumns);
-	for (int i = 0; i < contract->nkey; i++)
-	{
-		values[contract->key[i]] = key[i];
-		isnull[contract->key[i]] = key_isnull[i];
-	}
-	return heap_form_tuple(contract->row_desc, values, isnull);
-}
-
-/*
- * The rows are what counts, not what the letter says that happened. With `whole` the way from the letter's row before
- * counts, too: whoever committed the key in time told the difference to the late transaction's rows, which consumers
- * have not seen, so nobody has told what is true of the whole way alone (a condition on the transition, that the row
- * was created).
+ * Decides by the rows, not by the letter's emit. With `whole`, the way from the letter's row before counts, too. A
+ * transaction that committed the key in time told the difference to the late transaction's rows, which consumers have
+ * not seen. So nobody has told what holds for the whole way alone: a condition on the transition, or that the row was
+ * created.
  */
 static int
 decide(KeyAttempt *attempt, const OutboxKeyRows *rows, const OutboxKeyRows *whole)
@@ -384,7 +362,7 @@ decide(KeyAttempt *attempt, const OutboxKeyRows *rows, const OutboxKeyRows *whol
 								 : OutboxCaptureAnew(attempt->contract, rows, flags, attempt->failure);
 }
 
-/* What the letter says that happened, with the row as it is now. */
+/* Repeats the letter's emit, with the row as it is now. */
 static int
 repeat_emit(KeyAttempt *attempt)
 {

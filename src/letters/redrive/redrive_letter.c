@@ -20,12 +20,12 @@
 #define LETTER_COLUMNS \
 	"id, contract, event_type, emit, key, before, source_columns, stage, attempts, before_snapshot::pg_catalog.text"
 
-/* The same, but large rows stay where they are. */
+/* The columns without the key; large rows before stay where they are. */
 #define LETTER_COLUMNS_SHORT                                                                                                      \
 	"id, contract, event_type, emit, NULL::pg_catalog.jsonb, CASE WHEN pg_catalog.pg_column_size(before) < 2000 THEN before END," \
 	" source_columns, stage, attempts, before_snapshot::pg_catalog.text"
 
-/* Between two attempts of the relay at a late key, of which there is no last one. */
+/* The longest pause between two attempts of the relay at a late key. It never gives up. */
 #define LONGEST_PAUSE_S "3600"
 
 static List *take(const char *query, int nargs, const OutboxArg *args);
@@ -34,11 +34,11 @@ static OutboxLetter *read_letter(const OutboxRows *rows, uint64 i);
 static Jsonb *column_jsonb(const OutboxRows *rows, uint64 i, int column);
 
 /*
- * Locks and reads them until the end of the transaction: a list of
- * OutboxLetter *, by id, in the current memory context. Those that another
- * session works on are skipped. Of more than there may be, those
- * come first that were tried least often: one that fails again and again does
- * not keep others from their turn.
+ * Reads open letters and locks them until the end of the transaction. Returns a
+ * list of OutboxLetter *, by id, in the current memory context. Letters that
+ * another session works on are skipped. When there are more than max_rows, those
+ * that were tried least often come first: a letter that fails again and again does
+ * not keep others from their turn. May raise.
  */
 List *
 OutboxTakeLetters(const OutboxLetterChoice *choice)
@@ -61,8 +61,8 @@ OutboxTakeLetters(const OutboxLetterChoice *choice)
 	" ORDER BY id LIMIT $1"
 
 /*
- * The same of late ones, for the relay. One that fails is left alone for
- * longer and longer, at most an hour.
+ * Takes open letters of late keys, for the relay, on the terms of OutboxTakeLetters.
+ * After a failure a letter is left alone for longer and longer, at most an hour.
  */
 List *
 OutboxTakeLateLetters(int max_rows)
@@ -73,7 +73,8 @@ OutboxTakeLateLetters(int max_rows)
 }
 
 /*
- * The same without a lock, those that others work on included, and only to look: without key, and without a large row before.
+ * Reads the open letters of late keys whose turn it is, without a lock, including those that others work on. They have
+ * no key, and no large row before: they serve to find out which keys to look for.
  */
 List *
 OutboxSeeLateLetters(int max_rows)
@@ -142,7 +143,7 @@ column_jsonb(const OutboxRows *rows, uint64 i, int column)
 	return isnull ? NULL : DatumGetJsonbPCopy(value);
 }
 
-/* What a letter says that happened; one that does not say, or asks for any change, is of a changed row. */
+/* The emit of a letter. A letter without one, or with "always", is of a changed row. */
 OutboxEmit
 OutboxLetterEmit(const char *emit)
 {
@@ -153,7 +154,7 @@ OutboxLetterEmit(const char *emit)
 	return OUTBOX_EMIT_CHANGED;
 }
 
-/* It is resolved; the reason, or NULL, says why there may be no event. */
+/* The letter is resolved; the reason, or NULL, says why there is no event. */
 void
 OutboxLetterResolved(const OutboxLetter *letter, const char *reason)
 {
@@ -165,7 +166,7 @@ OutboxLetterResolved(const OutboxLetter *letter, const char *reason)
 						 lengthof(args), args);
 }
 
-/* It stays open, with why it did beside why it is there. */
+/* The letter stays open. The reason of this failure is stored beside the reason of the letter. */
 void
 OutboxLetterFailed(const OutboxLetter *letter, const OutboxDeadLetter *failure)
 {

@@ -4,13 +4,13 @@
  *	  The newest events of letters' keys are looked for together.
  *
  * Late letters, and letters of a contract that did not work, ask for the newest
- * event of their key, which costs a reading of the outbox (redrive_events.c). So
- * before the first of them is tried, and with no key locked, the keys of all
- * that are to come are found out and looked for in one reading.
+ * event of their key, which takes a reading of the outbox (redrive_events.c). So
+ * before the first letter is tried, and with no key locked, the keys of all letters
+ * to come are found out and looked for in one reading.
  *
- * What key a letter asks for follows from its lookup key or its row before.  Who
- * asks for another one in the end, because the key of the row has changed, says
- * so, and there is another reading with that key.
+ * The key follows from the letter's lookup key or its row before. When an attempt
+ * asks for another key in the end, because the key of the row has changed, the
+ * missed key is noted, and there is another reading with it.
  *
  *-------------------------------------------------------------------------
  */
@@ -44,7 +44,8 @@ static void want(Survey *survey, OutboxCompiledContract *contract, HeapTuple row
 static bool all_known(const List *wanted);
 
 /*
- * For a person, who waits: what the letters from this one on will ask for; and what the last attempt has asked for in vain.
+ * Looks for the keys that the letters from this one on will ask for, and for the key that the last attempt has missed.
+ * For a person, who waits for it. May raise.
  */
 void
 OutboxLookForLetters(List *letters, int first)
@@ -63,8 +64,8 @@ OutboxLookForLetters(List *letters, int first)
 }
 
 /*
- * For a relay: the same of all late letters, as far as there is time. False: it is to go on at the next call, and no letter
- * should be tried before.
+ * Looks for the keys of all late letters, within that time, for a relay. False: the time was over. It goes on at the next
+ * call, and no letter should be tried before. May raise.
  */
 bool
 OutboxLookForLate(List *letters, int first, int ms)
@@ -80,7 +81,7 @@ OutboxLookForLate(List *letters, int first, int ms)
 	return OutboxKeyEventsRead(Max(ms / 2, 1));
 }
 
-/* One that cannot be understood fails when it is tried, and says why. */
+/* Collects the keys. A letter that cannot be understood is left out: it fails when it is tried, and says why. */
 static List *
 survey(List *letters, int first, List *wanted, TimestampTz start, int ms)
 {
@@ -104,7 +105,7 @@ survey(List *letters, int first, List *wanted, TimestampTz start, int ms)
 	return survey.wanted;
 }
 
-/* As far as the letter says. */
+/* Will the letter ask for the newest event, as far as it says? */
 static bool
 asks(const OutboxLetter *letter)
 {

@@ -19,7 +19,7 @@
 #include "letters/letters.h"
 #include "letters/redrive/redrive.h"
 
-/* ---- redrive_letter.c: Open dead letters: which of them are worked on, and what becomes of them. ---- */
+/* ---- redrive_letter.c: open dead letters: which of them are worked on, and what becomes of them ---- */
 
 typedef struct OutboxLetter
 {
@@ -52,7 +52,7 @@ extern OutboxEmit OutboxLetterEmit(const char *emit);
 extern void OutboxLetterResolved(const OutboxLetter *letter, const char *reason);
 extern void OutboxLetterFailed(const OutboxLetter *letter, const OutboxDeadLetter *failure);
 
-/* ---- redrive.c: An open dead letter, tried again. ---- */
+/* ---- redrive.c: an open dead letter, tried again ---- */
 
 typedef enum OutboxRedriveResult
 {
@@ -69,7 +69,7 @@ extern int OutboxRedriveRoom(void);
 
 extern void OutboxRedriveNoteEnd(const OutboxLetter *letter);
 
-/* ---- redrive_events.c: Where the newest events of many keys are, found in one reading. ---- */
+/* ---- redrive_events.c: where the newest events of many keys are, found in one reading ---- */
 
 extern void OutboxKeyEventsStart(const List *wanted);
 extern bool OutboxKeyEventsRead(int ms);
@@ -85,7 +85,7 @@ extern uint64 OutboxEventKey(OutboxCompiledContract *contract, HeapTuple row);
 extern uint64 OutboxEventKeyOfMessage(const char *contract, const char *message_key, int len);
 extern bool OutboxEventKeyOfPayload(OutboxCompiledContract *contract, int32 schema_id, bytea *payload, uint64 *key);
 
-/* ---- redrive_history.c: What consumers know of a key: the newest event that is in the outbox. ---- */
+/* ---- redrive_history.c: what consumers know of a key: the newest event that is in the outbox ---- */
 
 typedef struct OutboxKeyHistory
 {
@@ -99,7 +99,7 @@ typedef struct OutboxKeyHistory
 
 extern bool OutboxFindNewestEvent(OutboxKeyHistory *history);
 
-/* ---- redrive_key.c: A dead letter of a contract evaluated at commit, tried again. ---- */
+/* ---- redrive_key.c: a dead letter of a contract evaluated at commit, tried again ---- */
 
 /* Why a letter is resolved without an event, */
 #define OUTBOX_REDRIVE_NOTHING "No event type wants the row as it is now."
@@ -133,9 +133,8 @@ extern bool OutboxRedriveLockOf(OutboxCompiledContract *contract, const OutboxKe
 extern bool OutboxRedriveTakeLock(const OutboxKeyLock *lock, const OutboxKeyLetter *letter, OutboxDeadLetter *failure);
 extern const char *OutboxRedriveKey(OutboxCompiledContract *contract, const OutboxKeyLetter *letter, const OutboxKeyLock *lock,
 									OutboxDeadLetter *failure);
-extern HeapTuple OutboxRedriveKeyRow(OutboxCompiledContract *contract, const Datum *lookup);
 
-/* ---- redrive_look.c: The newest events of letters' keys are looked for together. ---- */
+/* ---- redrive_look.c: the newest events of letters' keys are looked for together ---- */
 
 /* Letters whose keys are looked for in one reading, by memory. */
 #define OUTBOX_LOOK_LETTERS 1000
@@ -143,7 +142,7 @@ extern HeapTuple OutboxRedriveKeyRow(OutboxCompiledContract *contract, const Dat
 extern void OutboxLookForLetters(List *letters, int first);
 extern bool OutboxLookForLate(List *letters, int first, int ms);
 
-/* ---- redrive_row.c: The contract rows of a dead letter that is tried again. ---- */
+/* ---- redrive_row.c: the contract rows of a dead letter that is tried again ---- */
 
 /* All read as the contract's owner, into the current memory context, and may raise; NULL: there is none. */
 
@@ -151,9 +150,10 @@ extern void OutboxReadLetterRow(OutboxCompiledContract *contract, TupleDesc desc
 extern void OutboxCheckReadBackTrust(const OutboxCompiledContract *contract, TupleDesc desc, Jsonb *object);
 extern void OutboxRedriveRunner(const OutboxCompiledContract *contract, OutboxRunner *runner);
 extern HeapTuple OutboxLetterRowBefore(OutboxCompiledContract *contract, const OutboxLetter *letter);
+extern HeapTuple OutboxRedriveKeyRow(OutboxCompiledContract *contract, const Datum *lookup);
 extern HeapTuple OutboxLetterRowNow(OutboxCompiledContract *contract, const OutboxLetter *letter);
 
-/* ---- redrive_source.c: A dead letter that has the source's key alone, tried again. ---- */
+/* ---- redrive_source.c: a dead letter that has the source's key alone, tried again ---- */
 
 extern const char *OutboxRedriveSource(OutboxCompiledContract *contract, const OutboxLetter *letter,
 									   OutboxDeadLetter *failure);

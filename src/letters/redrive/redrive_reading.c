@@ -24,7 +24,7 @@
 #include "compat.h"
 #include "letters/redrive/redrive_search.h"
 
-/* Read together; so many may be decoded before the time is looked at. */
+/* Blocks that are read before the clock is looked at. */
 #define CHUNK_BLOCKS 16
 
 /* Blocks, and payloads that are decoded: a small outbox is read at once, however busy the machine is. */
@@ -63,7 +63,7 @@ OutboxReadingEnd(OutboxKeyReading *reading)
 	MemoryContextDelete(reading->scratch);
 }
 
-/* As far as there is time; with a snapshot that is newer than those of the readings before. */
+/* Reads on, as far as there is time. The snapshot is newer than those of the readings before. May raise. */
 void
 OutboxReadingGoOn(OutboxKeyReading *reading)
 {
@@ -88,7 +88,7 @@ OutboxReadingIsOver(const OutboxKeyReading *reading)
 		TimestampDifferenceExceeds(reading->start, GetCurrentTimestamp(), reading->ms);
 }
 
-/* The snapshot is older than the hints that are taken: what it does not see waits for the next time. */
+/* Reads new events alone. The snapshot is older than the hints: events that it does not see wait for the next call. May raise. */
 void
 OutboxReadingCatchUp(OutboxKeyReading *reading)
 {
@@ -121,7 +121,7 @@ take_hints(OutboxKeyReading *reading)
 		pfree(hints);
 }
 
-/* Of transactions that have ended; the others' stay. */
+/* Reads the blocks of hints whose transactions have ended; the other hints stay. */
 static void
 read_hints(OutboxKeyReading *reading)
 {
@@ -149,7 +149,7 @@ read_hints(OutboxKeyReading *reading)
 	OutboxSearch.nhints = kept + OutboxSearch.nhints - n;
 }
 
-/* A run grows at its end, and all become one when there are too many. */
+/* Reads the blocks that this transaction wrote. A run grows at its end, and all runs become one when there are too many. */
 static void
 read_own(OutboxKeyReading *reading)
 {
@@ -171,7 +171,7 @@ read_own(OutboxKeyReading *reading)
 	OutboxSearch.nruns = n;
 }
 
-/* Without hints: what writers may have used since. */
+/* Without hints: reads the leaves that writers may have used since. */
 static void
 read_again(OutboxKeyReading *reading)
 {
@@ -266,7 +266,7 @@ has_ended(OutboxKeyReading *reading, uint64 xid)
 	return reading->ended;
 }
 
-/* As a hint: the leaf's blocks between the first and the last that it was seen in. */
+/* Notes an open transaction like a hint: the leaf's blocks from the first to the last in which it was seen. */
 static void
 note_open(const OutboxSearchLeaf *leaf, uint64 xid, BlockNumber block)
 {
@@ -296,7 +296,7 @@ reserve_hints(int n)
 	OutboxSearch.max_hints = size;
 }
 
-/* NULL: the event is of another one. */
+/* The contract of an event; NULL: it is none that is looked for. */
 static OutboxSearchContract *
 contract_of(int32 schema_id)
 {
@@ -320,7 +320,7 @@ contract_of(int32 schema_id)
 	return NULL;
 }
 
-/* NULL: nobody asks for it. */
+/* The found events of the event's key; NULL: the key is not looked for. */
 static OutboxKeyEvents *
 key_of(OutboxKeyReading *reading, OutboxSearchContract *contract, TupleTableSlot *slot)
 {
@@ -347,7 +347,7 @@ key_of(OutboxKeyReading *reading, OutboxSearchContract *contract, TupleTableSlot
 	return events;
 }
 
-/* Unless it is there already, or too old to be kept. */
+/* Adds the event, unless it is there already, or older than the events that are kept. */
 static void
 add_event(OutboxKeyEvents *events, const OutboxEventPlace *place)
 {

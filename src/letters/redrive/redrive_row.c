@@ -3,9 +3,9 @@
  * redrive_row.c
  *	  The contract rows of a dead letter that is tried again.
  *
- * The row as it is now is locked, as whoever changes it locks it: the event
- * then has its place among those of the key. Its owner needs no more than the
- * right to read for that, as foreign keys lock rows without more.
+ * The row as it is now is locked, as a transaction locks it to change it: so the
+ * event has its place among the events of the key. The contract's owner needs only
+ * the right to read the row for that, as with foreign keys.
  *
  *-------------------------------------------------------------------------
  */
@@ -47,7 +47,7 @@ static char *key_condition(const OutboxCompiledContract *contract);
 static ParamListInfo key_parameters(OutboxCompiledContract *contract, Jsonb *key);
 
 /*
- * Reads a letter's JSON back as the contract's owner (letter_json.h). Raises
+ * Reads a letter's JSON back as the contract's owner (letter_json.c). Raises
  * for a type whose input functions may not run with this role's rights.
  */
 void
@@ -62,7 +62,7 @@ OutboxReadLetterRow(OutboxCompiledContract *contract, TupleDesc desc, Jsonb *obj
 	OutboxEvaluationEnd(&evaluation);
 }
 
-/* That check alone, for the columns that the object has. */
+/* Raises when input functions of the object's columns may not run with the contract owner's rights. */
 void
 OutboxCheckReadBackTrust(const OutboxCompiledContract *contract, TupleDesc desc, Jsonb *object)
 {
@@ -81,7 +81,7 @@ OutboxCheckReadBackTrust(const OutboxCompiledContract *contract, TupleDesc desc,
 	}
 }
 
-/* Whose rights whatever runs for a redrive must be fit for. */
+/* The role with whose rights functions run for a redrive. */
 void
 OutboxRedriveRunner(const OutboxCompiledContract *contract, OutboxRunner *runner)
 {
@@ -89,7 +89,7 @@ OutboxRedriveRunner(const OutboxCompiledContract *contract, OutboxRunner *runner
 	runner->role = contract->owner;
 }
 
-/* The row before that the letter keeps. */
+/* The row before that the letter has, in CurrentMemoryContext; NULL: none. May raise. */
 HeapTuple
 OutboxLetterRowBefore(OutboxCompiledContract *contract, const OutboxLetter *letter)
 {
@@ -107,9 +107,9 @@ OutboxLetterRowBefore(OutboxCompiledContract *contract, const OutboxLetter *lett
 
 /*
  * The row with the letter's key as it is now, of a contract evaluated per row.
- * It stays locked against changes until the transaction ends: an event of what
- * it was must not come behind one of what it became. Does not wait for who
- * changes it at present, but raises lock_not_available.
+ * It stays locked against changes until the transaction ends: the event of an older
+ * state must not come behind the event of a newer one. Raises lock_not_available
+ * instead of waiting for a transaction that changes the row. NULL: there is none.
  */
 HeapTuple
 OutboxLetterRowNow(OutboxCompiledContract *contract, const OutboxLetter *letter)
@@ -144,7 +144,7 @@ fetch_row(OutboxCompiledContract *contract, const char *query, ParamListInfo par
 	return row.tuple;
 }
 
-/* Planned from a query that is ours alone: the rewritten one that a plan cache keeps is not to be changed. */
+/* Plans a query that is ours alone, since it is changed here: the rewritten one in a plan cache must stay as it is. */
 static PlannedStmt *
 plan_query(const OutboxCompiledContract *contract, const char *text, ParamListInfo params)
 {
@@ -175,7 +175,7 @@ run_query(PlannedStmt *plan, const char *text, ParamListInfo params, DestReceive
 	FreeQueryDesc(query);
 }
 
-/* A second row is all there is to know about those that follow. */
+/* Keeps the first row and notes that there is a second one; further rows say no more. */
 static bool
 keep_first(TupleTableSlot *slot, DestReceiver *self)
 {
@@ -201,7 +201,7 @@ end_receiver(DestReceiver *self)
 {
 }
 
-/* Whoever may read the rows may lock them here, in the views' own queries too. */
+/* A role that may read the rows may lock them here, in the views' own queries, too. */
 static bool
 allow_locks(Node *node, void *context)
 {
@@ -226,7 +226,7 @@ key_condition(const OutboxCompiledContract *contract)
 	return condition.data;
 }
 
-/* Of the columns' types below domains: nothing is left to be cast, and so to be checked. */
+/* The parameters have the columns' types below domains: then nothing is cast, and no domain is checked. */
 static ParamListInfo
 key_parameters(OutboxCompiledContract *contract, Jsonb *key)
 {
@@ -243,4 +243,31 @@ key_parameters(OutboxCompiledContract *contract, Jsonb *key)
 		params->params[i] = (ParamExternData){.value = values[column], .isnull = isnull[column], .pflags = PARAM_FLAG_CONST, .ptype = getBaseType(TupleDescAttr(desc, column)->atttypid)};
 	}
 	return params;
+}
+
+/*
+ * The key of the row, in a row of the contract's view that is otherwise NULL;
+ * NULL: it does not follow from the lookup key. May raise.
+ */
+HeapTuple
+OutboxRedriveKeyRow(OutboxCompiledContract *contract, const Datum *lookup)
+{
+	OutboxRunner runner;
+	Datum *key = palloc(sizeof(Datum) * contract->nkey);
+	bool *key_isnull = palloc(sizeof(bool) * contract->nkey);
+	Datum *values;
+	bool *isnull;
+
+	OutboxRedriveRunner(contract, &runner);
+	if (!OutboxKeyFromLookup(contract->config, contract->query, &runner, lookup, key, key_isnull))
+		return NULL;
+	values = palloc0(sizeof(Datum) * contract->ncolumns);
+	isnull = palloc(sizeof(bool) * contract->ncolumns);
+	memset(isnull, true, sizeof(bool) * contract->ncolumns);
+	for (int i = 0; i < contract->nkey; i++)
+	{
+		values[contract->key[i]] = key[i];
+		isnull[contract->key[i]] = key_isnull[i];
+	}
+	return heap_form_tuple(contract->row_desc, values, isnull);
 }

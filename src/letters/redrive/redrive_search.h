@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * redrive_search.h
- *	  What redrive_events.c and redrive_reading.c share: the search that is on its way.
+ *	  Shared by redrive_events.c, redrive_search.c and redrive_reading.c: the search on its way.
  *
  *-------------------------------------------------------------------------
  */
@@ -86,11 +86,13 @@ typedef struct OutboxKeyReading
 	bool more; /* the time is over */
 } OutboxKeyReading;
 
-/* redrive_events.c */
-extern void OutboxSearchSchemas(void);                           /* loads those of the contracts */
-extern void OutboxSearchLeaves(const char *snapshot, bool read); /* those that may have what it does not see are to be read; read: they have nothing but what hints are about */
+/* ---- redrive_search.c: where a search looks ---- */
 
-/* redrive_reading.c: a reading with the present snapshot; goes on as far as there is time, or only takes in what is new. */
+extern void OutboxSearchSchemas(void);
+extern void OutboxSearchLeaves(const char *snapshot, bool read);
+
+/* ---- redrive_reading.c: a reading with the present snapshot, on and on within its time, or of new events alone ---- */
+
 extern void OutboxReadingBegin(OutboxKeyReading *reading);
 extern void OutboxReadingGoOn(OutboxKeyReading *reading);
 extern void OutboxReadingCatchUp(OutboxKeyReading *reading);

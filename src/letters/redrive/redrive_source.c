@@ -3,16 +3,17 @@
  * redrive_source.c
  *	  A dead letter that has the source's key alone, tried again.
  *
- * While a contract does not work nothing of its row can be computed, and a dead
- * letter has the columns of the source's unique index. The contract's key is
- * made of them when it works again. The row is read by that key as it is now,
- * and locked; the newest event of the key tells what consumers have. The two
- * decide what is told, not what the letter says that happened: the view may
- * have a condition, and the row may have changed again.
+ * While a contract does not work, nothing of its row can be computed, and a dead
+ * letter has the columns of the source's unique index. When the contract works
+ * again, its key is computed from them. The row is read by that key as it is now,
+ * and locked; the newest event of the key tells what consumers have. These two
+ * decide which events are made, not the letter's emit: the view may have a
+ * condition, and the row may have changed again.
  *
- * Without an event in the outbox a row that is there counts as changed, or as
- * created if nothing tells of that and the view has a condition; of one that is gone the key is told, and
- * NULL for the rest. Where that makes no event the letter stays open.
+ * Without an event in the outbox, a row that is there counts as changed, or as
+ * created if no event type tells of changed rows and the view has a condition. For
+ * a row that is gone, the event has the key, and NULL for the rest. When that makes
+ * no event, the letter stays open.
  *
  *-------------------------------------------------------------------------
  */
@@ -54,9 +55,10 @@ static int tell_gone(SourceAttempt *attempt);
 static void fail(SourceAttempt *attempt, const char *message, const char *hint);
 
 /*
- * Of a contract that is evaluated per row. Finds the row as it is now and adds
- * the events to the present transaction, as OutboxRedriveKey does: the same
- * result, and the same callers' duties.
+ * Finds the row of a contract that is evaluated per row as it is now, and adds the
+ * events to the present transaction. When it fails, nothing is added and *failure
+ * says why. Returns why there is no event; NULL: there is one, or it failed. May
+ * raise, so the caller guards it.
  */
 const char *
 OutboxRedriveSource(OutboxCompiledContract *contract, const OutboxLetter *letter, OutboxDeadLetter *failure)
@@ -77,8 +79,9 @@ OutboxRedriveSource(OutboxCompiledContract *contract, const OutboxLetter *letter
 }
 
 /*
- * The contract's key, in a row of its view that is otherwise NULL, of the columns
- * of the source that a letter has; NULL: it does not follow from them. May raise.
+ * The contract's key, in a row of its view that is otherwise NULL, computed from the
+ * columns of the source that a letter has; NULL: it does not follow from them. May
+ * raise.
  */
 HeapTuple
 OutboxRedriveSourceKey(OutboxCompiledContract *contract, Jsonb *columns)
@@ -102,7 +105,7 @@ OutboxRedriveSourceKey(OutboxCompiledContract *contract, Jsonb *columns)
 	return row;
 }
 
-/* Are these all columns that the key is computed of? */
+/* Are these all columns that the key is computed from? */
 static bool
 knows_key(const OutboxCompiledContract *contract, Jsonb *columns, TupleDesc desc)
 {
@@ -126,7 +129,7 @@ knows_key(const OutboxCompiledContract *contract, Jsonb *columns, TupleDesc desc
 	return true;
 }
 
-/* With the contract's rights. None when it has a NULL: such a row is nothing that consumers know. */
+/* Computes the key with the contract's rights. NULL when a part is NULL: consumers do not know such a row. */
 static HeapTuple
 evaluate_key(OutboxCompiledContract *contract, TupleTableSlot *source)
 {
@@ -176,7 +179,7 @@ make_events(SourceAttempt *attempt)
 	return attempt->after ? tell_unknown(attempt) : tell_gone(attempt);
 }
 
-/* The row after is told even if it equals the one before. */
+/* Makes the events. The row after is told even if it equals the row before. */
 static int
 tell(SourceAttempt *attempt, HeapTuple before)
 {

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * redrive_sql.c
- *	  outbox.redrive() and outbox.discard(): dead letters worked by a person;
- *	  outbox_internal.redrive_late(): late ones, by the relay.
+ *	  outbox.redrive() and outbox.discard(): a person works on dead letters;
+ *	  outbox_internal.redrive_late(): the relay works on late keys.
  *
- * Every dead letter is tried in a subtransaction of its own: one that fails
- * again says why and stays.
+ * Every dead letter is tried in a subtransaction of its own. When it fails
+ * again, it stays, with the reason.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,7 +29,7 @@ PG_FUNCTION_INFO_V1(outbox_redrive_late);
 PG_FUNCTION_INFO_V1(outbox_discard);
 PG_FUNCTION_INFO_V1(outbox_resolve_gap);
 
-/* What a person says about a dead letter or a gap: its id, the reason, who says so. */
+/* How a person resolves a dead letter or a gap: its id, the reason, the person. */
 typedef struct Resolution
 {
 	const char *args[3];
@@ -73,10 +73,10 @@ limit_argument(FunctionCallInfo fcinfo, int arg)
 }
 
 /*
- * redrive_late(max_rows): the relay's; how many letters it took up. The
- * aggregates stay locked until its transaction ends, and commits of the
- * application wait for them: so it stops after a short time, and what takes longer
- * is done before the first one is locked.
+ * redrive_late(max_rows), for the relay: how many letters it tried. The aggregates
+ * stay locked until its transaction ends, and commits of the application wait for
+ * them. So it stops after a short time, and long readings are done before the first
+ * aggregate is locked.
  */
 Datum
 outbox_redrive_late(PG_FUNCTION_ARGS)
@@ -90,7 +90,7 @@ outbox_redrive_late(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(try_late(OutboxTakeLateLetters(max_rows), start));
 }
 
-/* How many were taken up. */
+/* Tries late letters, as far as there is time; returns how many. */
 static int64
 try_late(List *letters, TimestampTz start)
 {
@@ -129,7 +129,7 @@ try_late(List *letters, TimestampTz start)
 	return taken;
 }
 
-/* How many became events. Those for which the transaction has no room are left to the next one. */
+/* Tries letters; returns how many were resolved. Letters for whose keys the transaction has no room are left to the next one. */
 static int64
 try_letters(List *letters, bool only_one)
 {

@@ -1,12 +1,21 @@
 /*-------------------------------------------------------------------------
  *
- * text_utf8.h
- *	  Texts between the server's encoding and UTF-8, without raising.
+ * schema.h
+ *	  Schemas inside the server: in memory contexts, in the database's encoding.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef OUTBOX_AVRO_TEXT_UTF8_H
-#define OUTBOX_AVRO_TEXT_UTF8_H
+#ifndef OUTBOX_AVRO_SCHEMA_H
+#define OUTBOX_AVRO_SCHEMA_H
+
+#include "avro/schema/schema_model.h"
+
+/* ---- schema_load.c: schemas in memory contexts ---- */
+
+extern AvroArena OutboxSchemaArena(MemoryContext context);
+extern AvroNode *OutboxLoadSchema(const char *schema_text, AvroFault *fault);
+
+/* ---- text_utf8.c: texts of the database as UTF-8, and back ---- */
 
 typedef enum OutboxTextAction
 {
@@ -23,15 +32,8 @@ typedef struct OutboxTextRule
 	Oid from_utf8;
 } OutboxTextRule;
 
-/* Looks in the system catalogs unless the server's encoding is UTF-8. */
 extern OutboxTextRule OutboxTextRuleOfDatabase(void);
-
-/*
- * The text in the other encoding: the input itself when nothing has to change,
- * else palloc'd; *length is updated. NULL when a character has no counterpart
- * or the input is not valid.
- */
 extern const char *OutboxTextToUtf8(const OutboxTextRule *rule, const char *text, Size *length);
 extern const char *OutboxTextFromUtf8(const OutboxTextRule *rule, const char *text, Size *length);
 
-#endif /* OUTBOX_AVRO_TEXT_UTF8_H */
+#endif /* OUTBOX_AVRO_SCHEMA_H */

@@ -1,20 +1,25 @@
 /*-------------------------------------------------------------------------
  *
- * encoder_state.h
- *	  What the parts of the encoder share while one record is written.
- *
- * A cursor p runs through space that has been reserved in the output. Every
- * put function takes the cursor, returns the new one or NULL with the error
- * set, and leaves room for `reserve` more bytes behind it.
+ * encoder_private.h
+ *	  Shared by the files of avro/encode/ alone.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef OUTBOX_AVRO_ENCODER_STATE_H
-#define OUTBOX_AVRO_ENCODER_STATE_H
+#ifndef OUTBOX_AVRO_ENCODER_PRIVATE_H
+#define OUTBOX_AVRO_ENCODER_PRIVATE_H
 
 #include "avro/encode/encoder.h"
+#include "avro/schema/schema_model.h"
+#include "avro/types/type_shape.h"
 #include "avro/values/wire.h"
 
+/* ---- encoder_run.c, encoder_nested.c: a row on its way to bytes ---- */
+
+/*
+ * A cursor p runs through space that has been reserved in the output. Every put
+ * function takes the cursor, returns the new one or NULL with the error set, and
+ * leaves room for `reserve` more bytes behind it.
+ */
 typedef struct OutboxEncodeState
 {
 	StringInfo out;
@@ -23,22 +28,15 @@ typedef struct OutboxEncodeState
 	OutboxAvroError *error;
 } OutboxEncodeState;
 
-/* Always NULL. `message` has one %s, for the field. */
 extern char *OutboxEncodeFail(OutboxEncodeState *state, const OutboxOp *op, int sqlerrcode,
 							  const char *message, char *detail);
 extern char *OutboxEncodeGrow(OutboxEncodeState *state, const OutboxOp *op, char *p, Size bytes);
 extern char *OutboxPutConverted(OutboxEncodeState *state, const OutboxOp *op, char *p,
 								const char *bytes, Size length, Size reserve);
-
-/* Runs all operations of a record, or the one of an array's item. */
 extern char *OutboxRunProgram(OutboxEncodeState *state, char *p, const OutboxProgram *program,
 							  const Datum *values, const bool *isnull, Size reserve);
-
-/* As OutboxAvroEncode, for any program of the encoder. */
 extern bool OutboxEncodeProgram(const OutboxAvroEncoder *encoder, const OutboxProgram *program,
 								const Datum *values, const bool *isnull, StringInfo out, OutboxAvroError *error);
-
-/* encoder_nested.c: the operations that call the server's own functions */
 extern char *OutboxPutNested(OutboxEncodeState *state, const OutboxOp *op, char *p, Datum value, Size reserve);
 
 /* The cursor, perhaps moved, with room for so many bytes; NULL when there can be none. */
@@ -69,4 +67,10 @@ OutboxPutText(OutboxEncodeState *state, const OutboxOp *op, char *p, const char 
 	return OutboxPutBytes(state, op, p, bytes, length, reserve);
 }
 
-#endif /* OUTBOX_AVRO_ENCODER_STATE_H */
+/* ---- encoder_ops.c: which operation writes which type, and what it needs ---- */
+
+extern bool OutboxFindScalarOp(const AvroNode *node, const OutboxShape *shape, uint8 *code);
+extern void OutboxCompileOutput(OutboxAvroEncoder *encoder, OutboxOp *op, Oid type);
+extern Size OutboxOpReserve(const OutboxOp *op);
+
+#endif /* OUTBOX_AVRO_ENCODER_PRIVATE_H */
