@@ -98,7 +98,7 @@ typedef struct OutboxAvroDecoder OutboxAvroDecoder;
 extern OutboxAvroDecoder *OutboxAvroDecoderCreate(const char *schema_text);
 extern Jsonb *OutboxAvroDecode(const OutboxAvroDecoder *decoder, const char *bytes, Size len, char **error);
 
-/* The same by the id of a pinned schema, with a decoder that is kept; NULL: there is no such schema, or no such record. */
+/* Decodes by the id of a pinned schema, with a decoder that is kept; NULL: there is no such schema, or the bytes are no such record. */
 extern Jsonb *OutboxDecodePayload(int32 schema_id, const bytea *payload);
 
 /*

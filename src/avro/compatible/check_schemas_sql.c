@@ -4,8 +4,8 @@
  *	  SQL function outbox.check_schemas: where a reader's schema does not fit
  *	  what a writer's schema wrote.
  *
- * The texts may come from anybody: their size is bounded, and so is what a
- * comparison may cost (compatible.h); it can be interrupted.
+ * The texts may come from anybody. So their size is bounded, and so are the steps
+ * of a comparison (compatible.h), which can be interrupted.
  *
  *-------------------------------------------------------------------------
  */

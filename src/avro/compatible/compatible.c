@@ -5,12 +5,12 @@
  *	  do not fit.
  *
  * Two records that are met again while they are compared count as compatible:
- * a recursive schema is, unless something else in it is not (greatest fixed
- * point).  What was found compatible on that assumption is forgotten when it
- * proves wrong, which matters where a union has another branch to try.
+ * a recursive schema is compatible unless something else in it is not (greatest
+ * fixed point).  Pairs found compatible on that assumption are forgotten when it
+ * proves wrong, which matters when a union has another branch to try.
  *
- * A pair of records that is known to fit is not walked again; one that does
- * not is, so that a type that is used in two places is reported in both.
+ * A pair of records that is known to fit is not walked again.  A pair that does not
+ * fit is, so that a type that is used in two places is reported in both.
  *
  * Plain C, see schema_model.h.
  *
@@ -59,10 +59,11 @@ branch_takes(AvroComparison *comparison, const AvroNode *reader, const AvroNode 
 }
 
 /*
- * The branch that a reader takes for what was written, -1 if none.  The type itself, or
- * the type of the same full name, is taken whatever is inside.  Among others that match
- * by a shorter name or a promotion, the first one that takes all is.  *first is the first
- * that matches at all: that is what the specification says, and what some readers take.
+ * The branch that a reader takes for the written type, -1 if none.  The type itself, or
+ * the type of the same full name, is taken without a look inside.  Among branches that
+ * match by a shorter name or a promotion, the first one that takes all values is taken.
+ * *first is the first branch that matches at all: the specification, and some readers,
+ * take that one.
  */
 static int
 choose_branch(AvroComparison *comparison, const AvroNode *reader, const AvroNode *writer, int *first)
@@ -288,7 +289,7 @@ compare_records(AvroComparison *comparison, const AvroNode *reader, const AvroNo
 	return outcome;
 }
 
-/* Of an array or a map. */
+/* Compares the items of an array or a map. */
 static AvroOutcome
 compare_items(AvroComparison *comparison, const AvroNode *reader, const AvroNode *writer)
 {

@@ -77,8 +77,8 @@ AvroFindPair(AvroComparison *comparison, const AvroNode *reader, const AvroNode 
 }
 
 /*
- * Forgets what was found compatible since that time: it rested on an assumption
- * that proved wrong. What breaks, breaks under any assumption.
+ * Forgets pairs that were found compatible since that time: they rested on an
+ * assumption that proved wrong. Pairs that do not fit, do not under any assumption.
  */
 void
 AvroForgetSince(AvroComparison *comparison, uint64_t clock)

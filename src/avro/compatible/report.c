@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * report.c
- *	  Where a comparison is in the reader's schema, what it may cost, and the
- *	  differences that it hands over.
+ *	  Where a comparison is in the reader's schema, how many steps it has left, and
+ *	  the differences that it hands over.
  *
  * Plain C, see schema_model.h.
  *

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * rules.c
- *	  What can be said of two types without looking into them: names,
- *	  promotions, symbols, sizes, and what a logical type makes of the bytes.
+ *	  How two types fit without a look inside: names, promotions, symbols, sizes,
+ *	  and logical types.
  *
  * Plain C, see schema_model.h.
  *
@@ -88,7 +88,7 @@ AvroKindName(AvroKind kind)
 	return kind < AVRO_PRIMITIVE_KINDS ? avro_primitive_names[kind] : names[kind - AVRO_PRIMITIVE_KINDS];
 }
 
-/* Can a reader of one kind read what was written as another one? */
+/* Can a reader of one kind read values that were written as another kind? */
 bool
 AvroPromotes(AvroKind reader, AvroKind writer)
 {
@@ -236,7 +236,7 @@ compare_decimals(AvroComparison *comparison, const AvroNode *reader, const AvroN
 	return outcome;
 }
 
-/* The same bytes with another meaning: Avro's own rules say nothing of it. */
+/* Do logical types give the same bytes another meaning? Avro's own rules do not ask. */
 static AvroOutcome
 compare_logical(AvroComparison *comparison, const AvroNode *reader, const AvroNode *writer)
 {

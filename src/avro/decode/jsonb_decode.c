@@ -4,10 +4,10 @@
  *	  One encoded record as jsonb.
  *
  * A decimal becomes a number, a date or time ISO 8601 text in UTC with
- * microseconds, bytes base64, and what JSON has no number for the text "NaN",
- * "Infinity" or "-Infinity".  Bytes of any origin are safe: what the jsonb code
- * would raise for (a NUL in a text, a text without counterpart in the server's
- * encoding, results of hundreds of megabytes) is found before it is called.
+ * microseconds, bytes base64. Values for which JSON has no number become the text
+ * "NaN", "Infinity" or "-Infinity".  Bytes of any origin are safe: the jsonb code
+ * would raise for a NUL in a text, a text without counterpart in the server's
+ * encoding, or hundreds of megabytes; these are found before it is called.
  *
  *-------------------------------------------------------------------------
  */

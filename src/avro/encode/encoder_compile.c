@@ -102,7 +102,7 @@ symbol_index(const AvroNode *node, const char *label)
 	return -1;
 }
 
-/* A label that the schema does not have is found out when a row has it. */
+/* Compiles an enum. A label that the schema does not have is an error only when a row has it. */
 static bool
 compile_enum(Compile *compile, OutboxOp *op, const char *path,
 			 const AvroNode *node, const OutboxShape *shape)

@@ -7,8 +7,8 @@
  *
  * Two schemas with the same form read the same bytes alike: doc, defaults,
  * aliases and logical types do not take part.  The reading form has logical
- * types, precision and scale as well: 1 is something else as a date, and 100
- * as a decimal of scale 2.
+ * types, precision and scale as well: 1 means something else as a date, and so
+ * does 100 as a decimal of scale 2.
  *
  * Plain C, see schema_model.h.
  *

@@ -160,7 +160,7 @@ extern char *AvroSchemaText(AvroArena *arena, const AvroNode *schema, AvroFault 
 
 /* canonical_form.c: Parsing Canonical Form, and its CRC-64-AVRO. */
 extern char *AvroCanonicalForm(AvroArena *arena, const AvroNode *schema, AvroFault *fault);
-/* The same with logical types, precision and scale: what a reader has to know to get the same values. */
+/* The canonical form with logical types, precision and scale: a reader needs these to get the same values. */
 extern char *AvroReadingForm(AvroArena *arena, const AvroNode *schema, AvroFault *fault);
 extern uint64_t AvroCrc64(const char *bytes, size_t length);
 

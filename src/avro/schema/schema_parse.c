@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * schema_parse.c
- *	  Reads an Avro schema from JSON text and refuses what is not one.
+ *	  Reads an Avro schema from JSON text and refuses any other text.
  *
- * The reader is the lint: what comes out of it can be walked, decoded and
- * handed to other libraries without further checks.  Beyond the specification
+ * The parser is the lint: its result can be walked, decoded with and handed to
+ * other libraries without further checks.  Beyond the specification
  * it refuses logical types of ours with parameters that make no sense (other
  * readers would silently ignore the annotation) and nesting without bound.
  *
@@ -140,7 +140,7 @@ parse_decimal(AvroNode *node, json_t *json, AvroFault *fault)
 	return true;
 }
 
-/* Kept for whoever compares schemas. Of a decimal on a fixed, which we never write, bad numbers make no decimal. */
+/* Kept for the comparison of schemas. A decimal on a fixed, which we never write, with bad numbers is no decimal. */
 static bool
 parse_other_logical(AvroParser *state, AvroNode *node, const char *name, json_t *json)
 {

@@ -60,7 +60,7 @@ AvroFindNamed(AvroParser *state, const char *name)
 
 /*
  * The aliases of a type (in its namespace) or of a field (space is NULL).
- * Only whoever compares schemas uses them.
+ * Only the comparison of schemas uses them.
  */
 static bool
 parse_aliases(AvroParser *state, json_t *json, const char *space, AvroAliases *aliases)

@@ -3,9 +3,9 @@
  * schema_build.c
  *	  Makes the schema of an event from the columns of its contract's view.
  *
- * Shapes of types become nodes of a schema, the nodes become text, and the text
- * is read back by our own parser and by libavro before anybody sees it: what
- * is pinned can be read.
+ * Shapes of types become nodes of a schema, and the nodes become text. Our own
+ * parser and libavro read the text before anybody else sees it: so a pinned schema
+ * can be read.
  *
  *-------------------------------------------------------------------------
  */
@@ -145,8 +145,8 @@ set_field(AvroField *field, const char *name, const char *doc, AvroNode *type, b
 }
 
 /*
- * What of the required paths concerns a field: true when the field itself is
- * among them; *inner gets the paths that lead into it.
+ * Is the field among the required paths? *inner gets the paths that lead into the
+ * field.
  */
 static bool
 split_required(const List *required, const char *field, List **inner)
@@ -315,7 +315,7 @@ node_of_shape(SchemaBuild *build, const char *path, const OutboxShape *shape, co
 	elog(ERROR, "unknown shape %d", (int) shape->kind);
 }
 
-/* Names that come from settings and configuration, not from the view. */
+/* Raises for a bad namespace or record name. They come from settings and configuration, not from the view. */
 static void
 check_names(const char *name_space, const char *record)
 {

@@ -3,7 +3,7 @@
  * type_shape.c
  *	  The type map from PostgreSQL to Avro.
  *
- * Refused is whatever a consumer could misread: a timestamp without a zone, a
+ * Types that a consumer could misread are refused: a timestamp without a zone, a
  * numeric whose precision is unknown, names Avro does not allow.  Each refusal
  * names the view and the column and prints the cast that helps.
  *

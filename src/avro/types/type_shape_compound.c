@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * type_shape_compound.c
- *	  Shapes of types that are made of named or of other things: enums,
- *	  composites, arrays.
+ *	  Shapes of types that consist of named parts or items: enums, composites,
+ *	  arrays.
  *
- * Of a type whose schema is pinned only what the schema has can do harm: a
- * label or an attribute that came later must not cost the events that do
- * without it, and names and comments are the schema's.
+ * When the schema is pinned, only labels and attributes of the schema count: one
+ * that was added later must not fail events that do without it. Names and comments
+ * are the schema's.
  *
  *-------------------------------------------------------------------------
  */

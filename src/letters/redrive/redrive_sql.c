@@ -185,7 +185,7 @@ refuse_more(const OutboxLetter *letter)
 Datum
 outbox_discard(PG_FUNCTION_ARGS)
 {
-	const char *hint = "Say why the event is not needed; whoever asks later finds it in outbox.dead_letter.";
+	const char *hint = "Say why the event is not needed; outbox.dead_letter keeps the reason.";
 	Resolution resolution;
 
 	take_resolution(fcinfo, hint, &resolution);
@@ -206,7 +206,7 @@ outbox_discard(PG_FUNCTION_ARGS)
 Datum
 outbox_resolve_gap(PG_FUNCTION_ARGS)
 {
-	const char *hint = "Say what was done about the gap; whoever asks later finds it in outbox.gap.";
+	const char *hint = "Say what was done about the gap; outbox.gap keeps the reason.";
 	Resolution resolution;
 
 	take_resolution(fcinfo, hint, &resolution);
