@@ -79,7 +79,7 @@ typedef struct OutboxContractConfig
 	char *name_space;
 	bool at_commit;
 	bool abort_on_invalid;
-	bool reject_truncate; /* and whatever else makes rows appear or vanish without triggers */
+	bool reject_truncate; /* and other commands that make rows appear or vanish without triggers */
 	bool enabled;
 	bool restoring;    /* a restore has brought it, but not our sequences yet, which come after all rows */
 	int32 version;     /* of the contract's newest version */

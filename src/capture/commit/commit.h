@@ -30,7 +30,7 @@ typedef struct OutboxLockSet
 	uint64 *hashes;
 } OutboxLockSet;
 
-/* Adds all keys (OutboxLockKey) of the coarse sets of that class to a filter of shared/bulk_filter.h. May raise. */
+/* Adds all keys (OutboxLockKey) of the coarse sets of that class to a filter (bulk_filter.c). May raise. */
 typedef void (*OutboxFillFilter)(void *arg, uint64 lock_class, int filter);
 
 /* What one flush locks, all at once. */
@@ -38,7 +38,7 @@ typedef struct OutboxLockRequest
 {
 	OutboxLockSet **sets;
 	int nsets;
-	OutboxFillFilter fill; /* NULL: what the keys of a coarse set are stays unknown to others */
+	OutboxFillFilter fill; /* NULL: others do not learn the keys of a coarse set */
 	void *fill_arg;
 	int nparts; /* by class */
 	OutboxTicketPart *parts;
@@ -50,7 +50,7 @@ typedef struct OutboxLockRequest
 typedef struct OutboxLockPatience
 {
 	int ms;
-	bool in_a_hurry; /* ahead of others who wait; all time counts, also while whoever holds the keys commits */
+	bool in_a_hurry; /* ahead of others who wait; all time counts, also while the holder of the keys commits */
 } OutboxLockPatience;
 
 extern uint64 OutboxLockClass(const char *aggregate_type);
@@ -89,7 +89,7 @@ typedef struct OutboxKeySide
 	int nrows;
 	HeapTuple row;    /* the first one */
 	ErrorData *error; /* it could not be read */
-	HeapTuple key;    /* then, where it is asked for: a row of which key and aggregate_id alone are known */
+	HeapTuple key;    /* then, when it is asked for: a row that has key and aggregate_id alone */
 } OutboxKeySide;
 
 typedef struct OutboxReadKey
@@ -127,7 +127,7 @@ typedef struct OutboxQueuedContract
 	uint64 lock_class; /* of its aggregate type */
 	OutboxKeyShape *shape;
 	bool abort_on_invalid;
-	Oid owner;       /* as whom it was compiled last; InvalidOid: it never was */
+	Oid owner;       /* the role as which it was compiled last; InvalidOid: it never was */
 	List *relations; /* and the OIDs that it reads */
 } OutboxQueuedContract;
 

@@ -64,10 +64,10 @@ typedef struct OutboxFlushContract
 	OutboxQueuedContract *queued;
 	OutboxLockSet *locks;             /* NULL: no keys */
 	OutboxCachedContract *cached;     /* reserved; NULL: not opened yet */
-	OutboxLook look;                  /* while it is reserved: the locks on what it reads */
+	OutboxLook look;                  /* while it is reserved: the locks on the relations that it reads */
 	OutboxCompiledContract *compiled; /* NULL once opened: nobody wants its keys, or `late` */
 	const ErrorData *late;            /* its keys cannot be evaluated now */
-	const ErrorData *unknown;         /* what was before is not known */
+	const ErrorData *unknown;         /* why its rows before are not known */
 	bool root_rewritten;              /* not even by an INSERT */
 	List *rewritten;                  /* OIDs of the tables */
 	uint64 nkeys;                     /* captured so far, */
@@ -81,7 +81,7 @@ extern void OutboxFlushContractRecordGaps(OutboxFlushContract *contract);
 extern void OutboxFlushContractClose(OutboxFlushContract *contract);
 extern void OutboxFlushContractUnlock(OutboxFlushContract *contract);
 
-/* ---- One flush on its way: what flush.c, flush_lock.c and flush_portion.c work on. ---- */
+/* ---- flush.c, flush_lock.c, flush_portion.c: one flush on its way ---- */
 
 typedef struct OutboxPortionKey
 {
@@ -105,7 +105,7 @@ typedef struct OutboxFlush
 	bool locked;
 	OutboxLockRequest locks;
 	CommandId before;
-	const ErrorData *expired; /* what a key says that the timer left out */
+	const ErrorData *expired; /* why a key is late that the timer left out */
 	bool extended;            /* the time for rows before of late keys has begun */
 	Snapshot snapshot;        /* of the portion */
 	int portion_size;

@@ -19,27 +19,23 @@
 #include "contract/environment/environment.h"
 #include "letters/letters.h"
 
-/* ---- A changed row of a source, as a trigger saw it. ---- */
-
+/* A changed row of a source, as a trigger saw it. */
 typedef struct OutboxRowChange
 {
 	const Trigger *trigger; /* what finds the contract: oid and name */
 	Relation rel;           /* the source, or a partition of it */
 	TupleTableSlot *before; /* NULL: none, as the next */
 	TupleTableSlot *after;
-	bool departs; /* to another partition: nothing is made of it yet */
+	bool departs; /* to another partition: kept until it arrives there */
 
-	/* The next three are read from it for a contract that is evaluated per row; NULL: they are there. */
+	/* For a contract that is evaluated per row, the next three are read from it later; NULL: they are filled in. */
 	const TriggerData *unread;
 	CommandId command;       /* that made the change; InvalidCommandId: not known */
 	CommandId superseded_by; /* that changed the row after again, of this transaction; InvalidCommandId: none */
 	int trigger_depth;       /* 1: fired by a statement that no trigger runs; 0: captured later than its triggers */
 } OutboxRowChange;
 
-/* ----
- * A change of a source row on its way through capture: what transition.c and change_steps.c, _events.c and
- * _results.c work on.
- * ---- */
+/* ---- transition.c, change_steps.c, change_events.c, change_results.c: a change on its way to events ---- */
 
 typedef enum Step
 {
@@ -90,7 +86,7 @@ typedef struct OutboxChange
 	int transition; /* position of STEP_EVENTS */
 	int type;
 	const char *stage;          /* of an error raised now */
-	bool *unfit;                /* of the event type's previous values: has no Avro form; NULL: not looked at */
+	bool *unfit;                /* which previous values of the event type have no Avro form; NULL: not looked at */
 	text *former_message_key;   /* of an unknown row before; NULL: not known, or nobody asks */
 	TupleTableSlot *key_source; /* argument of evaluate_key_step */
 	bool key_only;              /* describe dead letters by their key alone */
@@ -98,10 +94,6 @@ typedef struct OutboxChange
 	List *events;  /* of OutboxEvent * */
 	List *letters; /* of OutboxDeadLetter * */
 } OutboxChange;
-
-/* ---- change_steps.c ---- */
-
-/* ---- change_events.c and change_results.c ---- */
 
 extern bool OutboxEmitIsWanted(const OutboxCompiledContract *contract, OutboxEmit emit);
 extern text *OutboxMessageKey(OutboxCompiledContract *contract, TupleTableSlot *row);
@@ -135,7 +127,7 @@ typedef struct OutboxKeyRows
 	HeapTuple before; /* rows of the contract's view; NULL: none */
 	HeapTuple after;
 	const ErrorData *before_error; /* the row is not known, and why; */
-	HeapTuple before_key;          /* then, if it is not NULL: a row of which key and aggregate_id are known */
+	HeapTuple before_key;          /* then, unless NULL: a row that has key and aggregate_id alone */
 	const ErrorData *after_error;
 	const Bitmapset *told; /* of a whole way: numbers of event types that have told already that the row is gone */
 } OutboxKeyRows;
@@ -147,7 +139,7 @@ typedef struct OutboxRedrive
 	const char *event_type; /* NULL: all that the emit concerns */
 	HeapTuple before;       /* rows of the contract's view; NULL: none */
 	HeapTuple after;
-	bool before_unknown; /* there was a row before, but not what it was */
+	bool before_unknown; /* there was a row before, but its values are not known */
 	int16 flags;         /* OUTBOX_EVENT_*: further marks */
 } OutboxRedrive;
 

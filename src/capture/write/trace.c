@@ -252,7 +252,8 @@ setting_trace(void)
 
 /*
  * "traceparent=<value>" (java.util.Properties text) from outbox.traceparent, else
- * from a comment of the running statement; NULL when none or malformed.
+ * from a comment of the running statement; NULL when none or malformed. Valid until
+ * the next call in this backend. A malformed value is never an error.
  */
 text *
 OutboxTraceContext(void)
@@ -285,6 +286,10 @@ OutboxTraceKeep(void)
 	kept_in = OutboxLocalTransactionId();
 }
 
+/*
+ * OutboxTraceContext for an event that is made at commit: the setting's context, else the one that OutboxTraceKeep kept,
+ * else the running statement's.
+ */
 text *
 OutboxTraceContextAtCommit(void)
 {
@@ -338,7 +343,7 @@ build_headers(const char *correlation_id, const char *causation_id)
 	return headers;
 }
 
-/* {"correlationid": ..., "causationid": ...}, NULL when neither is set. */
+/* {"correlationid": ..., "causationid": ...}, valid until the next call in this backend; NULL when neither is set. */
 Jsonb *
 OutboxCorrelationHeaders(void)
 {

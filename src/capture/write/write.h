@@ -23,16 +23,11 @@ typedef struct OutboxCallMark
 	uint32 weight; /* calls that this one stands for; 0: it is not timed */
 } OutboxCallMark;
 
-/*
- * Around one call; a call that raises is not counted. `transitions` are the
- * pairs of contract rows in which something published differs; 0 is a skip,
- * OUTBOX_CALL_QUEUED a row whose contract is evaluated at commit.
- * Nothing here raises.
- */
+/* In place of a number of transitions: a row whose contract is evaluated at commit. */
 #define OUTBOX_CALL_QUEUED (-1)
+
 extern void OutboxCountCallBegin(OutboxCallMark *mark);
 extern void OutboxCountCallEnd(const OutboxCallMark *mark, int32 contract_id, int transitions);
-
 extern void OutboxCountTransitions(int32 contract_id, uint64 transitions);
 extern void OutboxCountFlush(int32 contract_id, uint64 keys, uint64 ns);
 extern uint64 OutboxClockLap(instr_time *since);
@@ -64,11 +59,6 @@ extern void OutboxEventWriterInit(void);
 extern int OutboxHintRuns(OutboxHint **hints);
 
 /* ---- trace.c: the trace context and correlation ids of the running transaction ---- */
-
-/*
- * These return memory that is valid until the next call in this backend, so
- * the result goes straight into an OutboxEvent; neither is ever an error.
- */
 
 extern text *OutboxTraceContext(void);
 extern void OutboxTraceKeep(void);

@@ -47,6 +47,7 @@ OutboxWriterCountersInit(void)
 	RegisterXactCallback(on_transaction, NULL);
 }
 
+/* Before a call of the trigger function. Never raises. */
 void
 OutboxCountCallBegin(OutboxCallMark *mark)
 {
@@ -62,6 +63,10 @@ OutboxCountCallBegin(OutboxCallMark *mark)
 		INSTR_TIME_SET_CURRENT(mark->start);
 }
 
+/*
+ * After the call; a call that raised is not counted. `transitions` are the pairs of
+ * contract rows in which something published differs; 0 is a skip. Never raises.
+ */
 void
 OutboxCountCallEnd(const OutboxCallMark *mark, int32 contract_id, int transitions)
 {

@@ -14,7 +14,7 @@
 
 /* ---- redrive_events.c: where the newest events of many keys are, found in one reading ---- */
 
-/* A key of which events are looked for. */
+/* A key whose events are looked for. */
 typedef struct OutboxWantedKey
 {
 	const char *contract;
@@ -23,7 +23,7 @@ typedef struct OutboxWantedKey
 	const char *snapshot; /* a pg_snapshot: only events that it does not see are asked for; NULL: all */
 } OutboxWantedKey;
 
-/* Of one key, so many are remembered: those with the highest numbers. */
+/* So many events of one key are remembered, those with the highest numbers. */
 #define OUTBOX_KEY_EVENTS 16
 
 typedef struct OutboxEventPlace
@@ -42,8 +42,6 @@ typedef struct OutboxKeyEvents
 	OutboxEventPlace event[OUTBOX_KEY_EVENTS]; /* the newest first */
 	char status;
 } OutboxKeyEvents;
-
-/* ---- redrive_history.c: what tells keys apart ---- */
 
 extern void OutboxKeyEventsInit(void);
 
