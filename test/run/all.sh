@@ -71,8 +71,8 @@ build()
 # One server for the parts that use SQL only.
 start_shared_server()
 {
-    [ -z "$scratch" ] || return 0
-    scratch=$(scratch_dir)
+    [ -z "$scratch" ] || [ ! -d "$scratch/data" ] || return 0
+    [ -n "$scratch" ] || scratch=$(scratch_dir)
     server_start "$scratch" "shared_preload_libraries = 'outbox_ext'" \
         "max_prepared_transactions = 10" "outbox.ring_size = 64" "outbox.poll_interval = '200ms'"
 }
