@@ -50,20 +50,24 @@ OutboxRelayCheckTrouble(OutboxRelay *relay)
 	OutboxRelaySetState(relay, OUTBOX_RELAY_BACKOFF);
 }
 
-/* Behind events that must wait but have no room to. */
+/* Behind events that must wait but have no room to. Said again after the words of a topic that was tried in vain. */
 static void
 note_full(OutboxRelay *relay)
 {
-	char *text;
+	bool was_blocked = relay->report.state == OUTBOX_RELAY_BLOCKED;
+	char text[160];
 
-	if (relay->report.state == OUTBOX_RELAY_BLOCKED)
+	if (was_blocked && relay->barrier_seq != 0)
 		return;
-	text = psprintf("%llu events wait behind rejected ones or for their topics, as many as outbox.max_held_events allows",
-					(unsigned long long) relay->hold.total);
-	ereport(LOG,
-			(errmsg("sink \"%s\" holds so many events that it publishes nothing any more", relay->row.name),
-			 errdetail_internal("%s.", text),
-			 errhint("Resolve its dead letters and blocked topics, or raise the setting.")));
+	snprintf(text, sizeof(text), "%llu events wait behind rejected ones or for their topics, as many as outbox.max_held_events allows",
+			 (unsigned long long) relay->hold.total);
+	if (was_blocked && strcmp(text, relay->report.last_error) == 0)
+		return;
+	if (!was_blocked)
+		ereport(LOG,
+				(errmsg("sink \"%s\" holds so many events that it publishes nothing any more", relay->row.name),
+				 errdetail_internal("%s.", text),
+				 errhint("Resolve its dead letters and blocked topics, or raise the setting.")));
 	OutboxRelayNoteError(relay, text);
 	OutboxRelaySetState(relay, OUTBOX_RELAY_BLOCKED);
 }
