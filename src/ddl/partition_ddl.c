@@ -249,7 +249,7 @@ table_went(Watch *watch, const OutboxContractConfig *config, Oid table)
 	if (OutboxIsWithinSource(config, table))
 		return;
 	if (config->enabled && OutboxTableHasRows(table))
-		report(watch, config, table, "detached", OutboxQualifiedName(table));
+		report(watch, config, table, "partition_detached", OutboxQualifiedName(table));
 	OutboxRemoveTruncateTrigger(config, table);
 }
 

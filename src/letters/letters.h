@@ -30,6 +30,9 @@ typedef struct OutboxDeadLetter
 } OutboxDeadLetter;
 
 extern void OutboxDeadLetterInsert(const OutboxDeadLetter *letter);
+/* The detail of a gap of reason detached */
+#define OUTBOX_VIEWS_AWAY "a change while the views were away, by outbox.detach()"
+
 extern void OutboxGapInsert(const char *contract, Oid source, const char *reason, const char *detail);
 extern bool OutboxRedriveRejected(int64 letter);
 extern bool OutboxDropRejected(int64 letter);

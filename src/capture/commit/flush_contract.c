@@ -102,7 +102,7 @@ take(OutboxFlushContract *contract)
 			contract->queued->abort_on_invalid = false;
 	}
 	else if (cached->state == OUTBOX_CONTRACT_DETACHED)
-		OutboxGapInsert(contract->queued->name, cached->config->root, "detached", NULL);
+		OutboxGapInsert(contract->queued->name, cached->config->root, "detached", OUTBOX_VIEWS_AWAY);
 	if (cached->state != OUTBOX_CONTRACT_READY || compiled->query == NULL || compiled->ntypes == 0)
 		return true;
 	if (!OutboxKeyShapeFits(contract->queued->shape, compiled->query->lookup_desc))

@@ -51,7 +51,7 @@ typedef struct EmptiedTable
 static void check_call(FunctionCallInfo fcinfo, const char *function, bool row);
 static void read_rows(OutboxRowChange *change, const TriggerData *trigger);
 static void read_commands(OutboxRowChange *change);
-static void record_gap(OutboxCachedContract *contract, const OutboxRowChange *change, const char *reason);
+static void record_gap(OutboxCachedContract *contract, const OutboxRowChange *change, const char *reason, const char *detail);
 static void log_restoring(const OutboxContractConfig *config);
 static void judge_emptied(void *arg);
 static bool is_superseded(HeapTuple tuple);
@@ -213,10 +213,10 @@ OutboxCaptureRowChange(OutboxRowChange *change)
 				log_restoring(contract->config);
 				break;
 			case OUTBOX_CONTRACT_MISSING:
-				record_gap(contract, change, "contract_missing");
+				record_gap(contract, change, "contract_missing", "the contract of the trigger was not found");
 				break;
 			case OUTBOX_CONTRACT_DETACHED:
-				record_gap(contract, change, "detached");
+				record_gap(contract, change, "detached", OUTBOX_VIEWS_AWAY);
 				break;
 			case OUTBOX_CONTRACT_BROKEN:
 				captures = true;
@@ -244,10 +244,10 @@ OutboxTriggerDepth(void)
 
 /* One gap per trigger and transaction. */
 static void
-record_gap(OutboxCachedContract *contract, const OutboxRowChange *change, const char *reason)
+record_gap(OutboxCachedContract *contract, const OutboxRowChange *change, const char *reason, const char *detail)
 {
 	if (OutboxContractFirstGap(contract))
-		OutboxGapInsert(OutboxTriggerContract(change->trigger), RelationGetRelid(change->rel), reason, NULL);
+		OutboxGapInsert(OutboxTriggerContract(change->trigger), RelationGetRelid(change->rel), reason, detail);
 }
 
 /*
