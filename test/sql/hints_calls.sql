@@ -44,12 +44,19 @@ SELECT state FROM outbox.replays ORDER BY request;
 
 \echo == gaps
 TRUNCATE hc.thing;
-SELECT id AS gap FROM outbox.gap WHERE contract = 'hc_thing' \gset
+SELECT advice FROM outbox.status WHERE name = 'hc_thing';
+SELECT id AS gap, reason, detail FROM outbox.gap WHERE contract = 'hc_thing' AND resolved_at IS NULL \gset
 SELECT outbox.resolve_gap(:gap, '');
 SELECT outbox.resolve_gap(:gap, 'loaded again');
 SELECT gaps FROM outbox.status WHERE name = 'hc_thing';
 SELECT outbox.resolve_gap(0, 'once more');
 SELECT count(*) FROM outbox.gap WHERE resolved_at IS NULL AND contract = 'hc_thing';
+
+\echo == names that are not there are no reason to do nothing; the first argument that is wrong is named
+SELECT outbox.redrive(contract => 'hc_thong');
+SELECT name FROM outbox.status WHERE kind = 'contract' AND name LIKE 'hc\_%';
+SELECT outbox.redrive(contract => 'hc_thing');
+SELECT outbox.replay('hints_lug', event_type => 'HcThingMode', rate => -1);
 
 SELECT outbox.drop_contract('hc_thing');
 SELECT outbox.drop_sink('hints_log');

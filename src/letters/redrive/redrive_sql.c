@@ -56,6 +56,8 @@ outbox_redrive(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there is no open dead letter %lld", (long long) id),
 				 errhint("SELECT * FROM outbox.dead_letter WHERE state = 'open' lists them.")));
+	if (letters == NIL && choice.contract)
+		(void) OutboxContractGet(choice.contract);
 	PG_RETURN_INT64(try_letters(letters, choice.id != NULL));
 }
 

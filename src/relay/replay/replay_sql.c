@@ -73,6 +73,7 @@ outbox_replay(PG_FUNCTION_ARGS)
 	char *sink = OutboxRequiredTextArg(fcinfo, ARG_SINK, "sink");
 	bool dry_run = !PG_ARGISNULL(ARG_DRY_RUN) && PG_GETARG_BOOL(ARG_DRY_RUN);
 	Datum result[RESULT_COLUMNS] = {0};
+	int32 sink_id;
 	bool nulls[RESULT_COLUMNS] = {true, true, true, true};
 	OutboxOwnerScope scope;
 	TupleDesc desc;
@@ -80,10 +81,11 @@ outbox_replay(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	OutboxApiBegin(&scope);
-	check_arguments(fcinfo);
 	SPI_connect();
+	sink_id = OutboxFindSink(sink).id;
+	check_arguments(fcinfo);
 	check_event_type(fcinfo);
-	ask(fcinfo, OutboxFindSink(sink).id, result, nulls);
+	ask(fcinfo, sink_id, result, nulls);
 	if (!dry_run)
 		forget_finished();
 	SPI_finish();
