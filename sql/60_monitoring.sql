@@ -260,13 +260,13 @@ SELECT 'extension' AS kind, 'outbox_ext' AS name,
                 || ' begins with the name of this database, so a database of another name publishes other schemas and types. To keep it: ALTER DATABASE '
                 || pg_catalog.quote_ident(pg_catalog.current_database()) || ' SET outbox.namespace = ' || pg_catalog.quote_literal(unsaid.first)
                 || '; to have another one, set that, and create the contracts again.'
-            WHEN NOT EXISTS (SELECT FROM outbox_internal.sink) THEN 'Create a sink: SELECT outbox.create_sink(...).'
+            WHEN NOT EXISTS (SELECT FROM outbox_internal.sink) THEN 'Create a sink: SELECT outbox.create_sink(...);'
             WHEN storage.max_backlog > 0 AND backlog.bytes > storage.max_backlog THEN
                 'Leaves that are not acknowledged have ' || pg_catalog.pg_size_pretty(backlog.bytes) || ', more than outbox.max_backlog; '
                 || CASE pg_catalog.current_setting('outbox.backlog_policy') WHEN 'refuse' THEN 'writes are refused' WHEN 'drop' THEN 'the oldest are dropped' ELSE 'they are kept' END
                 || ': SELECT * FROM outbox.leaf_status says what they wait for.'
             WHEN storage.differs THEN
-                'A sink has not acknowledged all events of a leaf: SELECT * FROM outbox.leaf_status WHERE state = ''acked''.'
+                'A sink has not acknowledged all events of a leaf: SELECT * FROM outbox.leaf_status WHERE state = ''acked'';'
             WHEN storage.no_leaf THEN
                 'All leaves are in use and the current one grows: SELECT * FROM outbox.leaf_status says what they wait for.' END AS advice
 FROM seq CROSS JOIN version CROSS JOIN storage CROSS JOIN backlog LEFT JOIN unsaid ON true
@@ -288,16 +288,16 @@ SELECT 'contract', c.name,
                 || 'SELECT setval(pg_get_serial_sequence(''outbox_internal.'' || t, ''id''), n) FROM (VALUES (''contract'', (SELECT max(id) FROM outbox_internal.contract)), (''event_type'', (SELECT max(id) FROM outbox_internal.event_type)), (''check_rule'', (SELECT max(id) FROM outbox_internal.check_rule)), (''event_schema'', (SELECT max(id) FROM outbox_internal.event_schema)), (''dead_letter_entry'', (SELECT max(id) FROM outbox_internal.dead_letter_entry)), (''gap'', (SELECT max(id) FROM outbox_internal.gap)), (''sink'', (SELECT max(id) FROM outbox_internal.sink))) v (t, n);'
             WHEN c.owner_changed THEN 'Its view belongs to ' || pg_catalog.quote_ident(c.owner) || ' now and was enabled for ' || pg_catalog.quote_ident(c.former_owner) || ': changes become dead letters. '
                 || coalesce('ALTER VIEW ' || c.view || ' OWNER TO ' || pg_catalog.quote_ident(c.former_owner_now) || '; or s', 'S')
-                || 'ee what it calls, and let ' || pg_catalog.quote_ident(c.owner) || ' evaluate it: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ').'
+                || 'ee what it calls, and let ' || pg_catalog.quote_ident(c.owner) || ' evaluate it: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ');'
             WHEN c.keyless IS NOT NULL THEN 'The key_query of its source ' || c.keyless || ' does not exist any more: SELECT outbox.add_source(' || pg_catalog.quote_literal(c.name) || ', '
                 || pg_catalog.quote_literal(c.keyless) || ', key_query => ''...'') gives it another one.'
-            WHEN c.trigger_state = 'missing' THEN 'Its trigger is missing: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ').'
+            WHEN c.trigger_state = 'missing' THEN 'Its trigger is missing: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ');'
             WHEN c.trigger_state = 'differs' THEN 'Its trigger on ' || c.source || ' was replaced by one that does not fire for every change: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ') creates the right one.'
             WHEN c.trigger_state = 'disabled' THEN 'Its trigger on ' || c.source || ' is disabled: ALTER TABLE ' || c.source || ' ENABLE TRIGGER "!outbox_' || c.name || '";'
-            WHEN c.silent_partition IS NOT NULL THEN 'Its trigger on partition ' || c.silent_partition || ' is missing or disabled: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ').'
-            WHEN c.untold_table IS NOT NULL THEN 'TRUNCATE of ' || c.untold_table || ' would go unnoticed: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ').'
-            WHEN c.event_types = 0 THEN 'It has no event types: SELECT outbox.create_event_type(...).'
-            WHEN c.inherited IS NOT NULL THEN 'Changes of rows in tables that inherit from ' || c.inherited || ' are not captured: ALTER TABLE ... NO INHERIT ' || c.inherited || '.'
+            WHEN c.silent_partition IS NOT NULL THEN 'Its trigger on partition ' || c.silent_partition || ' is missing or disabled: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ');'
+            WHEN c.untold_table IS NOT NULL THEN 'TRUNCATE of ' || c.untold_table || ' would go unnoticed: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ');'
+            WHEN c.event_types = 0 THEN 'It has no event types: SELECT outbox.create_event_type(...);'
+            WHEN c.inherited IS NOT NULL THEN 'Changes of rows in tables that inherit from ' || c.inherited || ' are not captured: ALTER TABLE ... NO INHERIT ' || c.inherited || ';'
             WHEN c.dead_letters > 0 THEN 'Changes became dead letters: SELECT * FROM outbox.dead_letter WHERE contract = ' || pg_catalog.quote_literal(c.name) || ' AND state = ''open''; remove the cause and redrive them, or discard them.'
             WHEN c.swapped IS NOT NULL THEN 'Its source was renamed to ' || c.source || ', and another table is ' || c.swapped || ' now, whose changes are not captured: create the contract again over that one; then close the gap: SELECT outbox.resolve_gap(id, ''captured again'') FROM outbox.gap WHERE reason = ''swapped'' AND resolved_at IS NULL AND contract = ' || pg_catalog.quote_literal(c.name) || ';'
             WHEN c.unseen THEN 'Its source was altered while nobody could see whether two rows may have one key now: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ') looks, and says what is missing or closes the gap.'
@@ -343,7 +343,7 @@ SELECT 'topic', t.sink || ': ' || t.topic || CASE WHEN t.event_type <> '' THEN '
        CASE WHEN t.event_type <> '' THEN 'The registry does not give this schema a number: make it compatible, or change the rules of its subject, or wait until the registry works. '
             ELSE 'Create the topic, or allow the sink''s user to write to it. ' END
          || 'Its events are held, others go on; it is tried again by itself, next at ' || pg_catalog.date_trunc('second', t.next_try)
-         || ', or at once with SELECT pg_reload_conf().'
+         || ', or at once with SELECT pg_reload_conf();'
 FROM topics t;
 COMMENT ON VIEW outbox.status IS
 'One row per extension, contract and sink, per topic that takes nothing from a sink, and per trigger of ours that no contract has: what is going on and what to do. captured: events of committed and prepared transactions since the server started; published: events that the broker acknowledged since the sink was created, of the extension the sink with the fewest; these two begin at different moments, what is not published yet is pending, an upper bound (seq values of rolled-back transactions count until a relay has passed them); oldest_age: of the oldest committed event that is not acknowledged, whatever the state';

@@ -355,7 +355,7 @@ report(Watch *watch, const OutboxContractConfig *config, Oid source, const char 
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("contract \"%s\" does not let partition %s come or go with its rows", config->name, table),
 			 errdetail("There would be no events for these rows."),
-			 errhint("Insert or delete the rows instead. Or disable the contract first: SELECT outbox.disable('%s').", config->name)));
+			 errhint("Insert or delete the rows instead. Or disable the contract first: SELECT outbox.disable('%s');", config->name)));
 }
 
 /* All columns of all rows in one list, in CurrentMemoryContext. Runs as the extension's owner. */

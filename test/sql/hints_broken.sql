@@ -110,6 +110,15 @@ SELECT look();
 SELECT outbox.redrive(contract => 'hb_o');
 SELECT events();
 SELECT * FROM letters;
+\echo == the letter of a check shows it
+UPDATE ordr SET a = 10 WHERE id = 2;
+SELECT message, detail, hint FROM outbox.dead_letter WHERE contract = 'hb_o' AND state = 'open';
+SELECT outbox.drop_check('HbIf', 'small');
+SELECT outbox.add_check('HbIf', 'small', 'a < 11');
+SELECT look();
+SELECT outbox.redrive(contract => 'hb_o');
+SELECT events();
+SELECT * FROM letters;
 SELECT outbox.drop_event_type('HbIf');
 
 \echo == an index is gone below one that is evaluated at commit
@@ -140,6 +149,17 @@ SELECT events();
 SELECT * FROM letters;
 SELECT outbox.drop_contract('hb_i');
 UPDATE ordr SET b = 'x' WHERE id = 2;
+
+\echo == writes that are refused are told what mends it, too
+SELECT outbox.create_contract('hb_i', view => 'hb.counts', source => 'hb.ordr', key => '{id}', evaluate => 'commit', on_invalid => 'abort');
+SELECT outbox.create_event_type('HbI', contract => 'hb_i', emit => 'always');
+SELECT outbox.enable('hb_i');
+DROP INDEX part_ordr_id_idx;
+UPDATE ordr SET b = 'w' WHERE id = 2;
+:create_index;
+UPDATE ordr SET b = 'w' WHERE id = 2;
+SELECT outbox.drop_contract('hb_i');
+CALL forget();
 
 \echo == the key reads fewer columns
 CREATE TABLE pair (a int, b int, c int, PRIMARY KEY (a, b));

@@ -25,7 +25,7 @@ sub reaches
 }
 
 # ---- contracts ----
-reaches('extension', 'outbox_ext', 'active', 'Create a sink: SELECT outbox.create_sink(...).');
+reaches('extension', 'outbox_ext', 'active', 'Create a sink: SELECT outbox.create_sink(...);');
 $node->sql("CREATE TABLE t (id int PRIMARY KEY);
 	CREATE VIEW t_v AS SELECT id FROM t;
 	SELECT outbox.create_contract('c', view => 't_v', source => 't', key => '{id}')");
@@ -46,7 +46,7 @@ reaches('contract', 'c', 'enabled', '');
 $node->sql('ALTER TABLE t ENABLE REPLICA TRIGGER "!outbox_c"');
 reaches('contract', 'c', 'not captured', qr/is disabled/);
 $node->sql('DROP TRIGGER "!outbox_c" ON t');
-reaches('contract', 'c', 'not captured', "Its trigger is missing: SELECT outbox.enable('c').");
+reaches('contract', 'c', 'not captured', "Its trigger is missing: SELECT outbox.enable('c');");
 $node->sql("SELECT outbox.enable('c')");
 reaches('contract', 'c', 'enabled', '');
 $node->sql('TRUNCATE t');

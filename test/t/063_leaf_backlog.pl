@@ -133,7 +133,7 @@ for (1 .. 25)
 	$other->wait_acked;
 }
 $node->poll_until("SELECT count(*) > 0 FROM outbox.gap WHERE reason = 'backlog'");
-log_until(qr/dropped leaf \d+ of outbox\.event.*?HINT:  \QSee SELECT * FROM outbox.gap WHERE reason = 'backlog'.\E/s, 'the log says what was dropped');
+log_until(qr/dropped leaf \d+ of outbox\.event.*?HINT:  \QSee SELECT * FROM outbox.gap WHERE reason = 'backlog';\E/s, 'the log says what was dropped');
 $node->poll_until("SELECT coalesce(sum(bytes), 0) <= 2 * 1024 * 1024 FROM outbox.leaf_status WHERE state = 'frozen'");
 $open->query_safe('COMMIT');
 $open->quit;

@@ -34,7 +34,7 @@ until ($cycled eq 't' || time > $deadline)
 }
 is($cycled, 't', 'other leaves are written, emptied and written again');
 is($node->sql('SELECT state FROM outbox.leaf WHERE leaf = 1'), 'frozen', 'the bad one is kept');
-like(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/could not look after the leaves.*leaf 1 was written to after.*?HINT:  \QThe leaf is kept. Report this with SELECT * FROM outbox.leaf.\E/s, 'and the log says which');
+like(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/could not look after the leaves.*leaf 1 was written to after.*?HINT:  \QThe leaf is kept. Report this with SELECT * FROM outbox.leaf;\E/s, 'and the log says which');
 $fault->wait_acked;
 $fault->check_written('beside a bad leaf');
 

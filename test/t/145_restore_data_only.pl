@@ -157,7 +157,7 @@ $node->sql('INSERT INTO aaa.ordr VALUES (32, 1); INSERT INTO aaa.ordr VALUES (33
 is($node->sql('SELECT count(*) FROM outbox.event'), $events + 2, 'the sequence is behind: nothing is captured');
 is($node->sql($states), 'restoring|6', 'status and a metric say so');
 is(skipped(), 1, 'and the log, once per session');
-like(slurp_file($node->logfile), qr/HINT:  \QIf no restore is running, see its advice: SELECT advice FROM outbox.status WHERE state = 'restoring'.\E/,
+like(slurp_file($node->logfile), qr/HINT:  \QIf no restore is running, see its advice: SELECT advice FROM outbox.status WHERE state = 'restoring';\E/,
 	'and where the remedy is');
 $node->sql($command);
 $node->sql('INSERT INTO aaa.ordr VALUES (34, 1)');

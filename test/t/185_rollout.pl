@@ -47,7 +47,7 @@ foreach my $name (sort keys %odd)
 	like(advice($db), qr/ALTER DATABASE \Q@{[ $node->sql("SELECT quote_ident('$name')") ]}\E SET outbox\.namespace = '$odd{$name}';/, 'and how it is said in so many words');
 	my ($command) = advice($db) =~ /(ALTER DATABASE .*?');/;
 	$db->sql($command);
-	is(advice($db), 'Create a sink: SELECT outbox.create_sink(...).', 'after that there is nothing to say');
+	is(advice($db), 'Create a sink: SELECT outbox.create_sink(...);', 'after that there is nothing to say');
 }
 
 # ---- several contracts ----
@@ -57,7 +57,7 @@ $shop->sql("SELECT outbox.create_contract('client', view => 'customer_v', source
 like(advice($shop), qr/^The Avro namespace of contract client and 1 more begins/, 'several contracts are counted');
 $shop->sql("SET outbox.namespace = 'crm'; SELECT outbox.drop_contract('client'), outbox.drop_contract('customer');
 	SELECT outbox.create_contract('client', view => 'customer_v', source => 'cust', key => '{customer_id}')");
-is(advice($shop), 'Create a sink: SELECT outbox.create_sink(...).', 'a contract with another namespace says it by itself');
+is(advice($shop), 'Create a sink: SELECT outbox.create_sink(...);', 'a contract with another namespace says it by itself');
 
 # ---- one setting, one name in every stage ----
 my @stages = qw(staging production);

@@ -145,7 +145,9 @@ fail_decimal(OutboxEncodeState *state, const OutboxOp *op, OutboxDecimalFault fa
 
 	if (fault == DECIMAL_NOT_FINITE)
 		return OutboxEncodeFail(state, op, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
-								"column \"%s\" is NaN or infinite", detail);
+								"column \"%s\" is NaN or infinite",
+								psprintf("The field is a decimal with precision %d and scale %d, which has finite numbers only.",
+										 op->u.decimal.precision, op->u.decimal.scale));
 	if (fault == DECIMAL_TOO_LARGE)
 		return OutboxEncodeFail(state, op, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
 								"column \"%s\" is too large for its field", detail);

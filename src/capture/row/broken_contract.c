@@ -37,7 +37,7 @@ typedef struct BrokenRow
 static OutboxEmit emit_of(const OutboxRowChange *change, bool is_child);
 static bool key_changed(BrokenRow *broken, const OutboxRowChange *change);
 static bool may_come_or_go(const OutboxContractConfig *config, const OutboxRowChange *change);
-static void refuse_write(const OutboxContractConfig *config, const OutboxDeadLetter *letter);
+static void refuse_write(const OutboxContractConfig *config, const ErrorData *error);
 static void describe(OutboxDeadLetter *letter, BrokenRow *broken);
 static void former_row(OutboxDeadLetter *letter, BrokenRow *broken, TupleTableSlot *before);
 static const char *next_step(const char *contract, const char *remedy);
@@ -76,7 +76,7 @@ OutboxBrokenContract(OutboxCachedContract *contract, const OutboxRowChange *chan
 	if (!certain && !(may_come_or_go(config, change) && emits_any(config)))
 		return;
 	if (config && certain && config->abort_on_invalid && !contract->owner_changed)
-		refuse_write(config, &letter);
+		refuse_write(config, contract->error);
 	if (config == NULL)
 	{
 		letter.detail = psprintf("It concerns a row of table \"%s\".", RelationGetRelationName(change->rel));
@@ -128,12 +128,14 @@ may_come_or_go(const OutboxContractConfig *config, const OutboxRowChange *change
 }
 
 static void
-refuse_write(const OutboxContractConfig *config, const OutboxDeadLetter *letter)
+refuse_write(const OutboxContractConfig *config, const ErrorData *error)
 {
 	ereport(ERROR,
-			(errcode(letter->sqlerrcode),
-			 errmsg("contract \"%s\" refuses the change: %s", config->name, letter->message),
-			 errhint("The contract was created with on_invalid => 'abort' and does not work any more; mend or disable it.")));
+			(errcode(error->sqlerrcode),
+			 errmsg("contract \"%s\" refuses the change: %s", config->name, error->message),
+			 error->detail ? errdetail("%s", error->detail) : 0,
+			 errhint("%s%sThe contract was created with on_invalid => 'abort' and does not work any more; mend or disable it.",
+					 error->hint ? error->hint : "", error->hint ? " " : "")));
 }
 
 /* Fills key and columns of the letter. Output functions run, so it is guarded. */
@@ -166,7 +168,7 @@ static const char *
 next_step(const char *contract, const char *remedy)
 {
 	const char *name = quote_literal_cstr(contract);
-	const char *then = psprintf("When SELECT * FROM outbox.preview(%s) works again, SELECT outbox.redrive(contract => %s).", name, name);
+	const char *then = psprintf("When SELECT * FROM outbox.preview(%s) works again: SELECT outbox.redrive(contract => %s);", name, name);
 
 	return remedy ? psprintf("%s %s", remedy, then) : then;
 }

@@ -104,7 +104,7 @@ outbox_capture_truncate(PG_FUNCTION_ARGS)
 				 errmsg("contract \"%s\" refuses TRUNCATE of \"%s\"", emptied.contract,
 						RelationGetRelationName(trigger->tg_relation)),
 				 errdetail("Its rows would be gone without an event."),
-				 errhint("DELETE them; or disable the contract first: SELECT outbox.disable('%s').", emptied.contract)));
+				 errhint("DELETE them; or disable the contract first: SELECT outbox.disable('%s');", emptied.contract)));
 	OutboxGapInsert(emptied.contract, emptied.relation, "truncate", NULL);
 	return PointerGetDatum(NULL);
 }
@@ -268,7 +268,7 @@ log_restoring(const OutboxContractConfig *config)
 	ereport(LOG_SERVER_ONLY,
 			(errmsg("contract \"%s\" captures nothing: it counts as being restored", config->name),
 			 errdetail("Sequence outbox_internal.contract_id_seq is behind its id %d.", config->id),
-			 errhint("If no restore is running, see its advice: SELECT advice FROM outbox.status WHERE state = 'restoring'.")));
+			 errhint("If no restore is running, see its advice: SELECT advice FROM outbox.status WHERE state = 'restoring';")));
 }
 
 static void

@@ -90,7 +90,7 @@ concerns(const OutboxChange *change, const OutboxCompiledEventType *type, const 
 static bool
 checks_pass(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type)
 {
-	const char *failed;
+	const OutboxCheckConfig *failed;
 
 	change->stage = "check";
 	failed = OutboxFailedCheck(change->contract, type, published_row(change, transition),
@@ -99,8 +99,10 @@ checks_pass(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEv
 		return true;
 	OutboxChangeEventFailed(change, "check",
 							&(ErrorData){.sqlerrcode = ERRCODE_CHECK_VIOLATION,
-										 .message = psprintf("check \"%s\" of event type \"%s\" is false", failed, type->config->name),
-										 .hint = "Correct the row, or the check."});
+										 .message = psprintf("check \"%s\" of event type \"%s\" is false", failed->name, type->config->name),
+										 .detail = psprintf("The check: %s", failed->expression),
+										 .hint = psprintf("Correct the row. Or change the check: SELECT outbox.drop_check(%s, %s); and outbox.add_check() with a rule that the row meets.",
+														  quote_literal_cstr(type->config->name), quote_literal_cstr(failed->name))});
 	return false;
 }
 

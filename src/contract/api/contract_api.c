@@ -58,7 +58,7 @@ OutboxCheckSourceRights(Oid source)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for the source \"%s\"", get_rel_name(source)),
 				 errdetail("A contract puts triggers on its source."),
-				 errhint("Ask its owner to GRANT TRIGGER ON %s TO %s.", quote_identifier(get_rel_name(source)),
+				 errhint("Ask its owner to GRANT TRIGGER ON %s TO %s;", quote_identifier(get_rel_name(source)),
 						 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 

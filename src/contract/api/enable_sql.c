@@ -145,8 +145,8 @@ check_code_maps(const OutboxContractConfig *config)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("contract \"%s\" names code maps that do not exist: %s", config->name, names.data),
-				 errdetail("outbox.decode() would make NULL of every code."),
-				 errhint("%s", remedies.data)));
+				 errdetail("outbox.decode() would make NULL of every code that its map does not have."),
+				 errhint("%s Give a word for each code; SELECT * FROM outbox.validate(%s); lists the codes that are missing.", remedies.data, quote_literal_cstr(config->name))));
 }
 
 static void

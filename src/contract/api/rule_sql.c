@@ -136,7 +136,7 @@ check_owner(const char *map, const char *former, const char *id)
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("must be owner of code map \"%s\"", map),
 			 errdetail("It belongs to role \"%s\".", owner ? owner : former),
-			 owner ? errhint("Let a member of that role do it: GRANT %s TO %s.", quote_identifier(owner), quote_identifier(GetUserNameFromId(GetUserId(), false)))
+			 owner ? errhint("Let a member of that role do it: GRANT %s TO %s;", quote_identifier(owner), quote_identifier(GetUserNameFromId(GetUserId(), false)))
 				   : errhint("That role does not exist any more: a superuser can drop and create the map.")));
 }
 

@@ -85,8 +85,8 @@ outbox_validate(PG_FUNCTION_ARGS)
 	OutboxCheckViewOwnerUnchanged(config);
 	InitMaterializedSRF(fcinfo, 0);
 	validation.classes = palloc(sizeof(TroubleClass) * MAX_CLASSES);
+	note_missing_maps(&validation, config); /* the reason of what follows */
 	OutboxTryContract(config, PG_INT64_MAX, validate_row, &validation);
-	note_missing_maps(&validation, config);
 	note_key(&validation, config);
 	note_other_tables(&validation, config);
 	put_classes(&validation);

@@ -265,7 +265,7 @@ compile_event_type(OutboxCompiledContract *contract, OutboxCompiledEventType *ty
 	type->previous = column_numbers(contract, config->previous, &type->nprevious);
 	type->checks = palloc0(sizeof(OutboxCompiledCheck) * Max(list_length(config->checks), 1));
 	foreach (lc, config->checks)
-		type->checks[type->nchecks++].name = ((OutboxCheckConfig *) lfirst(lc))->name;
+		type->checks[type->nchecks++].config = lfirst(lc);
 	type->encoder = OutboxAvroCompile(type->schema_text, columns, ncolumns, &type->mismatch);
 	/* without an encoder every changed row becomes a dead letter, so every column counts */
 	for (int i = 0; i < contract->ncolumns; i++)

@@ -49,7 +49,7 @@ extern TupleDesc OutboxLookupDesc(Oid root, const List *columns);
 
 typedef struct OutboxCompiledCheck
 {
-	const char *name;
+	const OutboxCheckConfig *config;
 	Expr *expression; /* planned */
 	ExprState *state; /* rebuilt with the executor state */
 } OutboxCompiledCheck;
@@ -196,8 +196,8 @@ extern void OutboxEvaluateMessageKey(OutboxCompiledContract *contract, TupleTabl
 extern void OutboxBeforeFromKey(OutboxCompiledContract *contract);
 extern bool OutboxConditionHolds(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
 								 TupleTableSlot *before, TupleTableSlot *after);
-extern const char *OutboxFailedCheck(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
-									 TupleTableSlot *row, TupleTableSlot *before, TupleTableSlot *after);
+extern const OutboxCheckConfig *OutboxFailedCheck(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
+												  TupleTableSlot *row, TupleTableSlot *before, TupleTableSlot *after);
 
 /* ---- compare.c: Rows compared. ---- */
 

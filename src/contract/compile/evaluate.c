@@ -203,7 +203,7 @@ OutboxConditionHolds(OutboxCompiledContract *contract, OutboxCompiledEventType *
  * The name of the first check of the event type that is false of the published
  * row; NULL when none is. NULL for `before` or `after` stands for a row of NULLs.
  */
-const char *
+const OutboxCheckConfig *
 OutboxFailedCheck(OutboxCompiledContract *contract, OutboxCompiledEventType *type,
 				  TupleTableSlot *row, TupleTableSlot *before, TupleTableSlot *after)
 {
@@ -216,7 +216,7 @@ OutboxFailedCheck(OutboxCompiledContract *contract, OutboxCompiledEventType *typ
 		bool isnull;
 
 		if (!evaluate_rule(contract, type->checks[i].state, &isnull) && !isnull)
-			return type->checks[i].name;
+			return type->checks[i].config;
 	}
 	return NULL;
 }

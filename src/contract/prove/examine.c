@@ -182,7 +182,7 @@ rules_allow(Examination *examination)
 	bool deleted = type->config->emit == OUTBOX_EMIT_DELETED;
 	TupleTableSlot *before = deleted ? contract->after : NULL;
 	TupleTableSlot *after = deleted ? NULL : contract->after;
-	const char *failed;
+	const OutboxCheckConfig *failed;
 
 	if (type->config->emit == OUTBOX_EMIT_CHANGED)
 		return true;
@@ -193,7 +193,7 @@ rules_allow(Examination *examination)
 	failed = OutboxFailedCheck(contract, type, contract->after, before, after);
 	if (failed)
 		trouble(examination->finding, "check", ERRCODE_CHECK_VIOLATION,
-				psprintf("check \"%s\" of event type \"%s\" is false", failed, type->config->name), NULL);
+				psprintf("check \"%s\" of event type \"%s\" is false", failed->name, type->config->name), NULL);
 	return true;
 }
 

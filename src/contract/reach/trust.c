@@ -247,9 +247,9 @@ refuse(const OutboxRunner *runner, Oid function)
 	if (runner->view == NULL)
 		remedy = psprintf("ALTER FUNCTION %s OWNER TO %s; or create the view by hand.", name, role);
 	else if (superuser_arg(runner->role))
-		remedy = psprintf("ALTER VIEW %s OWNER TO %s; or ALTER FUNCTION %s OWNER TO %s.", runner->view, owner, name, role);
+		remedy = psprintf("ALTER VIEW %s OWNER TO %s; or ALTER FUNCTION %s OWNER TO %s;", runner->view, owner, name, role);
 	else
-		remedy = psprintf("GRANT %s TO %s; or ALTER FUNCTION %s OWNER TO %s.", owner, role, name, role);
+		remedy = psprintf("GRANT %s TO %s; or ALTER FUNCTION %s OWNER TO %s;", owner, role, name, role);
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("%s calls the function %s of another owner", runner->what, name),

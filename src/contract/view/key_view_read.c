@@ -88,7 +88,7 @@ OutboxReadKeyView(const OutboxContractConfig *config, const OutboxSourceConfig *
 				 errmsg("%s belongs to role \"%s\", and the view of contract \"%s\" to another one", view->what,
 						GetUserNameFromId(owner, false), config->name),
 				 errdetail("Both are evaluated with the rights of the owner of the contract's view."),
-				 errhint("See what the view calls, and let the present owner evaluate it: SELECT outbox.enable('%s').", config->name)));
+				 errhint("See what the view calls, and let the present owner evaluate it: SELECT outbox.enable('%s');", config->name)));
 	return view;
 }
 
@@ -99,7 +99,7 @@ refuse_missing(const OutboxContractConfig *config, const OutboxSourceConfig *sou
 			(errcode(ERRCODE_UNDEFINED_TABLE),
 			 errmsg("the key_query of source \"%s\" does not exist any more", get_rel_name(source->relation)),
 			 errdetail("The view that it was kept as is gone, maybe with something that it read."),
-			 errhint("Give the source another one: SELECT outbox.add_source('%s', %s, key_query => '...').", config->name,
+			 errhint("Give the source another one: SELECT outbox.add_source('%s', %s, key_query => '...');", config->name,
 					 quote_literal_cstr(OutboxQualifiedName(source->relation)))));
 }
 

@@ -123,7 +123,7 @@ report_unreadable(Oid view, const OutboxViewAccess *access)
 			 errmsg("role \"%s\" may not read \"%s\"", role, get_rel_name(access->relation)),
 			 errdetail("The contract's view \"%s\" is evaluated with the rights of the views' owners.",
 					   get_rel_name(view)),
-			 errhint("GRANT SELECT ON %s TO %s.",
+			 errhint("GRANT SELECT ON %s TO %s;",
 					 OutboxQualifiedName(access->relation), quote_identifier(role))));
 }
 

@@ -84,7 +84,7 @@ OutboxCheckViewOwnerUnchanged(const OutboxContractConfig *config)
 			 errmsg("the view of contract \"%s\" belongs to role \"%s\" now", config->name,
 					GetUserNameFromId(OutboxRelationOwner(config->view), false)),
 			 errdetail("When it was enabled, \"%s\" owned the view. All functions that the view calls run with the rights of its owner.", config->owner),
-			 former ? errhint("ALTER VIEW %s OWNER TO %s; or see what the view calls, and let the present owner evaluate it: SELECT outbox.enable('%s').",
+			 former ? errhint("ALTER VIEW %s OWNER TO %s; or see what the view calls, and let the present owner evaluate it: SELECT outbox.enable('%s');",
 							  OutboxQualifiedName(config->view), quote_identifier(former), config->name)
-					: errhint("See what the view calls, and let the present owner evaluate it: SELECT outbox.enable('%s').", config->name)));
+					: errhint("See what the view calls, and let the present owner evaluate it: SELECT outbox.enable('%s');", config->name)));
 }

@@ -124,7 +124,7 @@ drop_leaf(OutboxKeeper *keeper, const OutboxKeptLeaf *leaf)
 	ereport(LOG,
 			(errmsg("dropped leaf %d of outbox.event because of outbox.max_backlog", leaf->number),
 			 errdetail("Gaps were recorded for " UINT64_FORMAT " events; an event counts once for each sink that has not acknowledged it.", lost),
-			 errhint("See SELECT * FROM outbox.gap WHERE reason = 'backlog'.")));
+			 errhint("See SELECT * FROM outbox.gap WHERE reason = 'backlog';")));
 	return true;
 }
 

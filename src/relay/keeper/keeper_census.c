@@ -131,7 +131,7 @@ save_census(const OutboxKeptLeaf *leaf, const OutboxLeafCensus *census)
 				 errmsg("leaf %d was written to after it had been frozen", leaf->number),
 				 errdetail("Transaction %llu is newer than the freeze, or outbox.leaf was changed by hand.",
 						   (unsigned long long) census->max_xid),
-				 errhint("The leaf is kept. Report this with SELECT * FROM outbox.leaf.")));
+				 errhint("The leaf is kept. Report this with SELECT * FROM outbox.leaf;")));
 }
 
 /*

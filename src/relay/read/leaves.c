@@ -177,7 +177,7 @@ check_columns(Relation rel)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" has %d columns, but this version of outbox_ext expects %d",
 						RelationGetRelationName(rel), RelationGetNumberOfAttributes(rel), Natts_event),
-				 errhint("Run ALTER EXTENSION outbox_ext UPDATE.")));
+				 errhint("Run ALTER EXTENSION outbox_ext UPDATE;")));
 }
 
 /* Is every leaf that would be listed now in the list? */
