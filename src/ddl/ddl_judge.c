@@ -181,7 +181,7 @@ refuse(const OutboxContractConfig *config, const ErrorData *error)
 			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 			 errmsg("contract \"%s\" would give two rows one key: %s", config->name, error->message),
 			 error->detail ? errdetail("%s", error->detail) : 0,
-			 errhint("Give %s a unique index over the columns behind (%s) as its view reads them, all NOT NULL, in this transaction. Or let the view step aside and create it as the change needs it: SELECT outbox.detach('%s'), the change, the view, SELECT outbox.reattach('%s'). Or switch the contract off: SELECT outbox.disable('%s').",
+			 errhint("Give %s a unique index over the columns behind (%s) as its view reads them, all NOT NULL, in this transaction. Or let the view step aside and create it as the change needs it: SELECT outbox.detach('%s'), the change, the view, SELECT outbox.reattach('%s'). Or switch the contract off: SELECT outbox.disable('%s');",
 					 OutboxQualifiedName(config->root), key_columns(config), OutboxQualifiedName(config->root), OutboxQualifiedName(config->root), config->name)));
 }
 
