@@ -70,7 +70,7 @@ COMMENT ON FUNCTION outbox.decode(text, bigint) IS
 CREATE FUNCTION outbox.enable(contract text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_enable';
 COMMENT ON FUNCTION outbox.enable(text) IS
-'Pins the Avro schemas of the contract''s event types, puts its triggers on its sources, and captures from commit on. Raises undefined_object when the contract names code maps that do not exist. Takes SHARE ROW EXCLUSIVE on each source the first time, in short attempts; raises lock_not_available when it is in use.';
+'Pins the Avro schemas of the contract''s event types, puts its triggers on its sources, and captures from commit on. Raises undefined_object when the contract names code maps that do not exist. Takes SHARE ROW EXCLUSIVE on each source the first time, SHARE UPDATE EXCLUSIVE on the contract''s source later, in short attempts; raises lock_not_available when it is in use.';
 
 CREATE FUNCTION outbox.disable(contract text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_disable';

@@ -210,5 +210,6 @@ extern int64 OutboxSequenceNext(OutboxSequence *sequence);
 
 extern char *OutboxExecute(const char *query, int nargs, const char *const *args);
 extern List *OutboxExecuteRows(const char *query, int nargs, const char *const *args);
+extern List *OutboxReadRowsNow(const char *query, int nargs, const char *const *args);
 
 #endif /* OUTBOX_CATALOG_H */

@@ -9,10 +9,12 @@
 
 #include "executor/spi.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "catalog/catalog_private.h"
 #include "util/util.h"
 
+static List *execute_rows(const char *query, int nargs, const char *const *args, bool read_only);
 static List *copy_rows(const OutboxRows *rows);
 
 /*
@@ -35,6 +37,24 @@ OutboxExecute(const char *query, int nargs, const char *const *args)
 List *
 OutboxExecuteRows(const char *query, int nargs, const char *const *args)
 {
+	return execute_rows(query, nargs, args, false);
+}
+
+/* Of a SELECT, by a snapshot taken now: also in a REPEATABLE READ transaction. */
+List *
+OutboxReadRowsNow(const char *query, int nargs, const char *const *args)
+{
+	List *rows;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	rows = execute_rows(query, nargs, args, true);
+	PopActiveSnapshot();
+	return rows;
+}
+
+static List *
+execute_rows(const char *query, int nargs, const char *const *args, bool read_only)
+{
 	MemoryContext caller = CurrentMemoryContext;
 	OutboxArg *texts = palloc(sizeof(OutboxArg) * Max(nargs, 1));
 	List *copies = NIL;
@@ -45,7 +65,7 @@ OutboxExecuteRows(const char *query, int nargs, const char *const *args)
 		texts[i] = OUTBOX_TEXT(args[i]);
 	OutboxApiBegin(&scope);
 	SPI_connect();
-	rows = OutboxRun(query, nargs, texts);
+	rows = read_only ? OutboxSelect(query, nargs, texts) : OutboxRun(query, nargs, texts);
 	MemoryContextSwitchTo(caller);
 	if (rows.table)
 		copies = copy_rows(&rows);

@@ -250,15 +250,12 @@ watch(const OutboxWatchedContract *watched)
 static void
 note_enabled_meanwhile(void *arg)
 {
-	List *rows;
 	ListCell *lc;
 
-	PushActiveSnapshot(GetLatestSnapshot());
-	rows = OutboxExecuteRows("SELECT c.name, s.relation::oid FROM outbox_internal.contract c JOIN outbox_internal.source s ON s.contract_id = c.id"
-							 " WHERE c.enabled",
-							 0, NULL);
-	PopActiveSnapshot();
-	foreach (lc, rows)
+	/* a REPEATABLE READ transaction has a snapshot of before */
+	foreach (lc, OutboxReadRowsNow("SELECT c.name, s.relation::oid FROM outbox_internal.contract c JOIN outbox_internal.source s ON s.contract_id = c.id"
+								   " WHERE c.enabled",
+								   0, NULL))
 	{
 		char **row = lfirst(lc);
 		OutboxWatchedContract watched = {.name = row[0], .source = atooid(row[1]), .before = OUTBOX_KEY_PROVEN};

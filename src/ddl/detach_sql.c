@@ -352,8 +352,8 @@ attach_contracts(const char *source_name, Oid source)
 		OutboxFreeContract(OutboxCompileContract(config, config->root, false));
 		foreach (source, config->at_commit ? config->sources : NIL)
 			(void) OutboxCompileTouch(config, ((OutboxSourceConfig *) lfirst(source))->relation);
+		OutboxCreateTriggersToProve(config);
 		OutboxProveContractKey(config);
-		OutboxCreateTriggers(config);
 	}
 }
 

@@ -19,6 +19,7 @@ extern void OutboxCheckSourceRights(Oid source);
 /* ---- source_trigger.c: The triggers that a contract has on its sources. ---- */
 
 extern void OutboxCreateTriggers(const OutboxContractConfig *config);
+extern void OutboxCreateTriggersToProve(const OutboxContractConfig *config);
 extern bool OutboxHasTriggers(const OutboxContractConfig *config, Oid source);
 extern void OutboxCreateTruncateTrigger(const OutboxContractConfig *config, Oid table);
 extern void OutboxRemoveTruncateTrigger(const OutboxContractConfig *config, Oid table);

@@ -66,11 +66,11 @@ outbox_enable(PG_FUNCTION_ARGS)
 	OutboxFreeContract(OutboxCompileContract(config, config->root, false));
 	foreach (lc, config->at_commit ? config->sources : NIL)
 		(void) OutboxCompileTouch(config, ((OutboxSourceConfig *) lfirst(lc))->relation);
+	OutboxCreateTriggersToProve(config);
 	/* DDL below a disabled contract is not watched, so the proof may have gone */
 	OutboxProveContractKey(config);
 	resolve_unseen(config);
 	OutboxNoteDerivedKey(config);
-	OutboxCreateTriggers(config);
 	set_enabled(config, true);
 	PG_RETURN_VOID();
 }

@@ -61,6 +61,7 @@ static const TriggerKind truncate_trigger = {
 	OUTBOX_TRUNCATE_TRIGGER_PREFIX, "capture_truncate", "TRUNCATE", "STATEMENT",
 	TRIGGER_TYPE_STATEMENT | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_TRUNCATE};
 
+static void create_and_hold(const OutboxContractConfig *config, List *held);
 static bool lacks_triggers(const OutboxContractConfig *config, Oid source);
 static bool must_drop(const OutboxContractConfig *config, Oid source);
 static void create_triggers(const OutboxContractConfig *config, Oid source);
@@ -85,6 +86,23 @@ static void execute_as_caller(const char *command);
 void
 OutboxCreateTriggers(const OutboxContractConfig *config)
 {
+	create_and_hold(config, NIL);
+}
+
+/*
+ * The same for whoever switches capture on, before the key is proven. From then on until the transaction ends no other
+ * one drops the index that proves it, or the NOT NULL: whoever does it after us knows that the contract is enabled, and
+ * judges what it does (ddl_watch.c). SHARE UPDATE EXCLUSIVE, which no writer waits for, where no trigger is created.
+ */
+void
+OutboxCreateTriggersToProve(const OutboxContractConfig *config)
+{
+	create_and_hold(config, list_make1_oid(config->root));
+}
+
+static void
+create_and_hold(const OutboxContractConfig *config, List *held)
+{
 	List *lacking = NIL;
 	LOCKMODE mode = ShareRowExclusiveLock;
 	ListCell *lc;
@@ -100,8 +118,10 @@ OutboxCreateTriggers(const OutboxContractConfig *config)
 			mode = AccessExclusiveLock;
 	}
 	if (lacking == NIL)
-		return;
-	OutboxLockInAttempts(lacking, mode);
+		mode = ShareUpdateExclusiveLock;
+	held = list_concat_unique_oid(held, lacking);
+	if (held != NIL)
+		OutboxLockInAttempts(held, mode);
 	foreach (lc, lacking)
 		create_triggers(config, lfirst_oid(lc));
 }
