@@ -278,7 +278,7 @@ CREATE TABLE outbox_internal.sink (
 );
 COMMENT ON TABLE outbox_internal.sink IS 'Configured brokers; options may hold secrets, so only the owner reads this table';
 
-COMMENT ON COLUMN outbox_internal.sink.on_reject IS 'What follows an event that the broker rejects: block_key: later events of its aggregate wait until it is redriven or discarded; skip: they go on; stop: the relay stops there';
+COMMENT ON COLUMN outbox_internal.sink.on_reject IS 'What happens after the broker rejects an event: block_key: later events of its aggregate wait until it is redriven or discarded; skip: they go on; stop: the relay stops there';
 COMMENT ON COLUMN outbox_internal.sink.forgotten IS 'Counts calls of forget_schema_ids(): the relay asks the registry again when it changes';
 COMMENT ON COLUMN outbox_internal.sink.resolved IS 'Counts calls that redrove or discarded its rejected events: the relay looks when it changes';
 

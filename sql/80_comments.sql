@@ -117,7 +117,7 @@ COMMENT ON COLUMN outbox_internal.gap.xid IS 'Top-level transaction in which it 
 COMMENT ON COLUMN outbox_internal.gap.created_at IS 'Clock time';
 COMMENT ON COLUMN outbox_internal.gap.resolved_by IS 'Session user who resolved it';
 COMMENT ON COLUMN outbox_internal.gap.resolution IS 'Reason given to resolve_gap()';
-COMMENT ON COLUMN outbox_internal.gap.resolved_at IS 'Set by whoever has dealt with it; null: status counts it';
+COMMENT ON COLUMN outbox_internal.gap.resolved_at IS 'When a person or enable() dealt with it; null: status counts it';
 
 COMMENT ON COLUMN outbox_internal.sink.id IS 'Refers to it everywhere in schema outbox';
 COMMENT ON COLUMN outbox_internal.sink.name IS 'Unique';
@@ -235,7 +235,7 @@ COMMENT ON COLUMN outbox.sinks.library IS 'Library that publishes for it';
 COMMENT ON COLUMN outbox.sinks.options IS 'As given to create_sink(), masked where a name contains password, secret, key or token, or tells of credentials; a path given as {"file": ...} is shown';
 COMMENT ON COLUMN outbox.sinks.start_at IS 'earliest, now';
 COMMENT ON COLUMN outbox.sinks.desired_state IS 'running, paused, stopped';
-COMMENT ON COLUMN outbox.sinks.on_reject IS 'block_key, skip, stop: what follows an event that the broker rejects';
+COMMENT ON COLUMN outbox.sinks.on_reject IS 'What happens after the broker rejects an event: block_key, skip or stop';
 COMMENT ON COLUMN outbox.sinks.created_at IS 'Clock time of create_sink()';
 
 COMMENT ON COLUMN outbox.contract_cost.contract IS 'Name of the contract';
