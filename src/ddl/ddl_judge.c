@@ -159,8 +159,12 @@ mark_step(void *arg)
 {
 	const Mark *mark = arg;
 
+	const char *args[] = {mark->watched->name};
+
 	PushActiveSnapshot(GetTransactionSnapshot());
-	OutboxGapInsert(mark->watched->name, mark->watched->source, "unseen", mark->reason);
+	/* one is enough to say that somebody has to look */
+	if (OutboxExecute("SELECT '' FROM outbox_internal.gap WHERE contract = $1 AND reason = 'unseen' AND resolved_at IS NULL LIMIT 1", lengthof(args), args) == NULL)
+		OutboxGapInsert(mark->watched->name, mark->watched->source, "unseen", mark->reason);
 	PopActiveSnapshot();
 }
 

@@ -33,6 +33,7 @@ typedef struct OutboxWatchedContract
 	SubTransactionId seen_in; /* where `before` was found */
 } OutboxWatchedContract;
 
+extern void OutboxWatchPartition(const OutboxContractConfig *config);
 extern OutboxKeyFinding OutboxLookAtKey(const char *name, int32 *id);
 extern void OutboxJudgeContract(const OutboxWatchedContract *watched);
 extern void OutboxJudgeAllContracts(void *arg);

@@ -35,6 +35,7 @@
 #include "contract/api/api.h"
 #include "contract/environment/environment.h"
 #include "contract/view/view.h"
+#include "ddl/ddl_private.h"
 #include "guc.h"
 #include "letters/letters.h"
 #include "util/util.h"
@@ -202,6 +203,8 @@ partition_came(Watch *watch, RangeVar *name, bool attached)
 		OutboxContractConfig *config = lfirst(lc);
 		ListCell *table;
 
+		if (config->enabled)
+			OutboxWatchPartition(config);
 		foreach (table, OutboxSourceTables(partition))
 			table_came(watch, config, lfirst_oid(table), attached);
 	}

@@ -241,11 +241,11 @@ SELECT count(*) FROM ord;
 SELECT outbox.disable('pt_strict');
 TRUNCATE ord;
 DROP TABLE ord_us;
-SELECT count(*) FROM outbox.gap;
+SELECT count(*) FROM outbox.gap WHERE reason <> 'unseen';
 
 \echo the source itself goes: no partition of it is reported
 DROP TABLE ord CASCADE;
-SELECT count(*) FROM outbox.gap;
+SELECT count(*) FROM outbox.gap WHERE reason <> 'unseen';
 SELECT outbox.drop_contract('pt_strict');
 DROP SCHEMA pt CASCADE;
 DROP ROLE pt_owner;
