@@ -152,6 +152,7 @@ CREATE FUNCTION outbox_internal.uninstall_plan(
     OUT step bigint, OUT action text, OUT object text, OUT role name, OUT command text, OUT restore text)
 RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $$
     WITH member AS (
         SELECT d.classid, d.objid FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid

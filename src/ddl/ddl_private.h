@@ -10,6 +10,7 @@
 
 #include "nodes/parsenodes.h"
 
+#include "catalog/outbox_catalog.h"
 #include "ddl/ddl.h"
 
 /* ---- ddl_judge.c: Is the key of a live contract still proven after DDL on its source? ---- */
