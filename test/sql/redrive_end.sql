@@ -1,4 +1,4 @@
--- What a redrive has read must still be so when its events are out; needs max_prepared_transactions > 0. Other sessions: isolation test redrive_gone.
+-- What a redrive has read must still be so when its events are out; needs preloading (max_prepared_transactions > 0). Other sessions: isolation test redrive_gone.
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE SCHEMA rn;
