@@ -7,7 +7,7 @@ use Test::More;
 
 use OutboxCluster;
 
-my $node = OutboxCluster->create('trial', preload => 0, conf => "outbox.ring_size = 128\noutbox.max_databases = 4\n");
+my $node = OutboxCluster->create('trial', preload => 0, conf => "outbox.ring_size = 128\noutbox.max_databases = 4\noutbox.namespace = 'trial'\n");
 
 sub status
 {
