@@ -41,6 +41,7 @@
 #include "parser/parse_relation.h"
 #include "parser/parser.h"
 #include "parser/scansup.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -112,6 +113,10 @@ OutboxDropKeyView(Oid view)
 {
 	ObjectAddress address;
 
+	/* performDeletion() does not look again after its wait for the lock: another session may have dropped the view */
+	LockRelationOid(view, AccessExclusiveLock);
+	if (!OutboxIsKeyView(view))
+		return;
 	ObjectAddressSet(address, RelationRelationId, view);
 	performDeletion(&address, DROP_RESTRICT, 0);
 	CommandCounterIncrement();
