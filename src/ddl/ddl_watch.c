@@ -327,7 +327,8 @@ at_transaction_end(XactEvent event, void *arg)
 static void
 judge_contracts(void)
 {
-	ErrorData *error = tables ? OutboxRunGuarded(note_enabled_meanwhile, NULL, CurrentMemoryContext) : NULL;
+	/* where a command was overlooked, all contracts are judged below */
+	ErrorData *error = tables && !overlooked ? OutboxRunGuarded(note_enabled_meanwhile, NULL, CurrentMemoryContext) : NULL;
 	ListCell *lc;
 
 	if (error)
