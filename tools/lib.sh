@@ -70,6 +70,9 @@ tree_is_readable()
     as_server test -r "$TOP/Makefile" && as_server test -x "$TOP/tools"
 }
 
+# What a TAP test says that starts a real broker.
+REAL_BROKER='OutboxBroker->((strict_)?kafka|(own_)?registry)'
+
 # run_in_readable_copy SCRIPT [ARG...]: returns if the tree is readable to the servers; otherwise runs
 # the script in a copy that is, and exits with its status. What was downloaded is copied, not fetched; what
 # was built comes back, so that the next run need not build it again.

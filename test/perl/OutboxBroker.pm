@@ -17,7 +17,7 @@ use PostgreSQL::Test::Utils ();
 
 my $TOP = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../..');
 my %started;	# directories of the real brokers that this process has to stop
-my %proxies;	# and its proxies
+my %children;	# and its other processes: proxies, fake registries
 
 # An embedded broker on loopback. It accepts every topic, and lives as long as a pipe of ours: one that
 # perl opens, because those are not inherited by the servers that a test starts later.
@@ -84,7 +84,7 @@ sub kafka_behind_proxy
 	$self->{proxy} = IPC::Run::start([ "$TOP/build/venv/bin/python", "$TOP/test/python/kafka_proxy.py",
 			"$dir/proxy", "$dir/kafka/proxied", "$dir/rules", "$dir/batches" ],
 		'<', \undef, '>', "$dir/proxy.out", '2>', "$dir/proxy.err");
-	$proxies{ $self->{proxy} } = $self->{proxy};
+	$children{ $self->{proxy} } = $self->{proxy};
 	$self->{proxied} = _poll_file("$dir/proxy", 30)
 	  or die 'the proxy did not start: ' . PostgreSQL::Test::Utils::slurp_file("$dir/proxy.err");
 	$self->{proxied} =~ s/^[^:]+/$name/ if defined $name;
@@ -102,10 +102,8 @@ sub proxied
 sub rules
 {
 	my ($self, @rules) = @_;
-	my $file = "$self->{proxy_dir}/rules";
 
-	PostgreSQL::Test::Utils::append_to_file("$file.new", JSON::PP::encode_json(\@rules));
-	rename "$file.new", $file or die "could not write $file: $!";
+	_replace_file("$self->{proxy_dir}/rules", JSON::PP::encode_json(\@rules));
 	return;
 }
 
@@ -135,6 +133,44 @@ sub own_registry
 	my $self = bless { kind => 'registry', dir => $dir, own => 1 }, $class;
 
 	return $self->_up;
+}
+
+# A registry that answers what it is told: parts of subjects, and what it makes of them (test/python/fake_registry.py).
+sub fake_registry
+{
+	my ($class, %modes) = @_;
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	my $self = bless { kind => 'fake registry', dir => $dir }, $class;
+
+	$self->modes(%modes);
+	$self->{child} = IPC::Run::start([ "$TOP/build/venv/bin/python", "$TOP/test/python/fake_registry.py", "$dir/url", "$dir/modes" ],
+		'<', \undef, '>&', "$dir/log");
+	$children{ $self->{child} } = $self->{child};
+	$self->{address} = _poll_file("$dir/url", 60)
+	  or die 'the fake registry did not start: ' . PostgreSQL::Test::Utils::slurp_file("$dir/log");
+	return $self;
+}
+
+# What it answers from now on, instead of what it was told before.
+sub modes
+{
+	my ($self, %modes) = @_;
+
+	# bytes as they are, which need be no UTF-8
+	_replace_file("$self->{dir}/modes", JSON::PP->new->latin1->encode(\%modes));
+	return;
+}
+
+# The requests that it had since the last call.
+sub requests
+{
+	my ($self) = @_;
+	my $file = "$self->{dir}/url.requests";
+	my @all = -e $file ? split /\n/, PostgreSQL::Test::Utils::slurp_file($file) : ();
+	my $seen = $self->{seen} // 0;
+
+	$self->{seen} = @all;
+	return @all[ $seen .. $#all ];
 }
 
 # Stops it and starts it again at the same address, with nothing in it.
@@ -169,11 +205,12 @@ sub stop
 {
 	my ($self, %opt) = @_;
 
-	if (my $proxy = delete $self->{proxy})
+	foreach my $child (grep { defined } delete @$self{qw(proxy child)})
 	{
-		delete $proxies{$proxy};
-		$proxy->kill_kill;
+		delete $children{$child};
+		$child->kill_kill;
 	}
+	return if $self->{kind} eq 'fake registry';
 	if ($self->{kind} eq 'mock')
 	{
 		close delete $self->{pipe} if $self->{pipe};
@@ -278,6 +315,16 @@ sub _script
 	return (split /\n/, $out)[-1];
 }
 
+# Another process that reads the file sees all of the text, or what was there before.
+sub _replace_file
+{
+	my ($path, $text) = @_;
+
+	PostgreSQL::Test::Utils::append_to_file("$path.new", $text);
+	rename "$path.new", $path or die "could not write $path: $!";
+	return;
+}
+
 # The first line of a file that another process writes, once it is complete.
 sub _poll_file
 {
@@ -299,7 +346,7 @@ sub _poll_file
 END
 {
 	my $status = $?;
-	eval { $_->kill_kill } for values %proxies;
+	eval { $_->kill_kill } for values %children;
 	for my $dir (keys %started)
 	{
 		eval { _script("$started{$dir}-down.sh", $dir, '--wipe') };

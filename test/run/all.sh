@@ -215,7 +215,7 @@ run_tap()
     [ -n "$tests" ] || tests=$(ls test/t/*.pl 2>/dev/null) || { echo "no tests"; return 0; }
     [ -n "$scratch" ] || scratch=$(scratch_dir)
     # shellcheck disable=SC2086
-    if grep -lqE 'OutboxBroker->[a-z_]*(kafka|registry)' $tests; then
+    if grep -lqE "$REAL_BROKER" $tests; then
         test/brokers/kafka-fetch.sh && test/brokers/registry-fetch.sh || return 1
     fi
     # shellcheck disable=SC2086

@@ -3,8 +3,6 @@
 use strict;
 use warnings;
 
-use IPC::Run ();
-use JSON::PP ();
 use Test::More;
 
 use PostgreSQL::Test::Utils ();
@@ -13,18 +11,8 @@ use OutboxCluster;
 
 my $broker = OutboxBroker->mock;
 my $node = OutboxCluster->create('registry_trouble');
-my $dir = PostgreSQL::Test::Utils::tempdir();
-my $registry = '';
-my $url;
-
-# Parts of subjects and what the registry makes of them.
-sub modes
-{
-	my (%modes) = @_;
-	PostgreSQL::Test::Utils::append_to_file("$dir/modes.new", JSON::PP::encode_json(\%modes));
-	rename "$dir/modes.new", "$dir/modes" or die "could not rename: $!";
-	return;
-}
+my $registry = OutboxBroker->fake_registry;
+my $url = $registry->address;
 
 sub poll
 {
@@ -37,11 +25,6 @@ sub poll
 	}
 	return;
 }
-
-modes();
-$registry = IPC::Run::start([ 'build/venv/bin/python', 'test/python/fake_registry.py', "$dir/url", "$dir/modes" ], '<', \undef, '>&', "$dir/log");
-poll('the registry starts', sub { -s "$dir/url" });
-chomp($url = PostgreSQL::Test::Utils::slurp_file("$dir/url"));
 
 # (held events, sink's state) must be so while the other topic goes on.
 sub others_go_on
@@ -74,13 +57,13 @@ for my $name (sort keys %modes)
 {
 	my ($mode, $words) = @{ $modes{$name} };
 	$node->versioned_table($name);
-	modes("${name}Created" => $mode);
+	$registry->modes("${name}Created" => $mode);
 	# created cannot be registered, changed can: it has to wait all the same
 	$node->sql("INSERT INTO $name SELECT i, 1 FROM generate_series(1, 3) i; UPDATE $name SET version = 2; INSERT INTO $name VALUES (4, 1)");
 	$node->poll_until("SELECT count(*) = 7 FROM outbox.held_events WHERE topic = '$name'");
 	like($node->sql("SELECT last_error FROM outbox.status WHERE kind = 'topic' AND name LIKE 'kafka: $name (%'"), $words, "$name: status has the reason");
 	others_go_on($name);
-	modes();
+	$registry->modes;
 	$node->reload;
 	$node->poll_until('SELECT NOT EXISTS (SELECT FROM outbox.held_events)');
 	$node->wait_published('kafka');
@@ -90,7 +73,7 @@ for my $name (sort keys %modes)
 }
 
 # ---- down, over a restart of the relay ----
-$registry->kill_kill;
+$registry->stop;
 $node->versioned_table('down');
 $node->sql("INSERT INTO down VALUES (1, 1); UPDATE down SET version = 2");
 $node->poll_until("SELECT count(*) = 2 FROM outbox.held_events WHERE topic = 'down'");

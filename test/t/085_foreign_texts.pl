@@ -3,7 +3,6 @@
 use strict;
 use warnings;
 
-use IPC::Run ();
 use JSON::PP ();
 use Test::More;
 
@@ -13,7 +12,6 @@ use OutboxCluster;
 use OutboxFault;
 
 my $node = OutboxCluster->create('foreign', conf => "outbox.sink_libraries = 'outbox_fault, outbox_kafka'\n");
-my $dir = PostgreSQL::Test::Utils::tempdir();
 
 # What a session reads of the server's own words: an error here is an unreadable view.
 sub unprintable
@@ -61,16 +59,6 @@ $node->stop;
 # ---- a registry ----
 $node = OutboxCluster->create('registry');
 my $broker = OutboxBroker->mock;
-my $url;
-my $registry;
-
-sub modes
-{
-	my (%modes) = @_;
-	PostgreSQL::Test::Utils::append_to_file("$dir/modes.new", JSON::PP->new->latin1->encode(\%modes));
-	rename "$dir/modes.new", "$dir/modes" or die "could not rename: $!";
-	return;
-}
 
 sub contract
 {
@@ -106,11 +94,8 @@ my %answers = (
 	evil      => { status => 409, body => "{\"message\": \"no \\u001b[2J\\r\\nFORGED:  line \xc3\xa9\"}" });
 
 # requests for the place it redirects to would be answered, so that following would show
-modes(map { ($_ . 'Created' => $answers{$_}) } keys %answers);
-$registry = IPC::Run::start([ 'build/venv/bin/python', 'test/python/fake_registry.py', "$dir/url", "$dir/modes" ], '<', \undef, '>&', "$dir/log");
-my $deadline = time + 60;
-until (-s "$dir/url") { die 'the registry does not start' if time > $deadline; select(undef, undef, undef, 0.05); }
-chomp($url = PostgreSQL::Test::Utils::slurp_file("$dir/url"));
+my $registry = OutboxBroker->fake_registry(map { ($_ . 'Created' => $answers{$_}) } keys %answers);
+my $url = $registry->address;
 $node->create_sink('kafka', $broker, 'schema.registry.url' => $url);
 contract($_) for sort keys %answers;
 like(words_about('body'), qr/answers with HTTP status 500: without a message$/, 'a body is not shown');
@@ -139,12 +124,12 @@ like($node->sql("SELECT last_error FROM outbox_internal.relay_report() WHERE sin
 like($node->sql_error("SELECT outbox.create_sink('other', library => 'outbox_kafka', options => '{\"bootstrap.servers\": \"a:1\", \"schema.registry.url\": \"$url\"}')"),
 	qr/42501: host "127\.0\.0\.1:\d+".*HINT:  A superuser can add the host/s, 'create_sink refuses it');
 $node->append_conf('postgresql.conf', "outbox.http_hosts = '127.0.0.1'\n");
-modes();
+$registry->modes;
 $node->reload;
 $node->poll_until('SELECT NOT EXISTS (SELECT FROM outbox.held_events)');
 $node->wait_published('kafka');
 is(scalar @{ $node->consume($broker, [ sort keys %answers ], registry => $url) }, scalar keys %answers, 'allowed again, everything is published');
 
-$registry->kill_kill;
+$registry->stop;
 $node->stop;
 done_testing();

@@ -4,7 +4,6 @@ use strict;
 use warnings;
 
 use HTTP::Tiny ();
-use IPC::Run ();
 use JSON::PP ();
 use Test::More;
 
@@ -16,45 +15,29 @@ my $broker = OutboxBroker->mock;
 my $node = OutboxCluster->create('registry_ids');
 my $version = 0;
 
-# A registry of its own, and what it is told to do.
-sub registry
-{
-	my ($name, %modes) = @_;
-	my $self = { dir => PostgreSQL::Test::Utils::tempdir(), modes => {} };
+my $first = OutboxBroker->fake_registry;
+my $second = OutboxBroker->fake_registry('/first' => 101);
+my $first_url = $first->address;
+my $second_url = $second->address;
+my %told = ($first => {}, $second => { '/first' => 101 });
 
-	modes($self, %modes);
-	$self->{run} = IPC::Run::start([ 'build/venv/bin/python', 'test/python/fake_registry.py', "$self->{dir}/url", "$self->{dir}/modes" ],
-		'<', \undef, '>&', "$self->{dir}/log");
-	for (1 .. 600)
-	{
-		last if -s "$self->{dir}/url";
-		select(undef, undef, undef, 0.05);
-	}
-	chomp($self->{url} = PostgreSQL::Test::Utils::slurp_file("$self->{dir}/url"));
-	return $self;
-}
-
+# Adds to what a registry was told; undef takes it back.
 sub modes
 {
-	my ($self, %modes) = @_;
-	$self->{modes} = { %{ $self->{modes} }, %modes };
-	delete $self->{modes}{$_} for grep { !defined $self->{modes}{$_} } keys %{ $self->{modes} };
-	unlink "$self->{dir}/modes.new";
-	PostgreSQL::Test::Utils::append_to_file("$self->{dir}/modes.new", JSON::PP::encode_json($self->{modes}));
-	rename "$self->{dir}/modes.new", "$self->{dir}/modes" or die "could not rename: $!";
+	my ($registry, %modes) = @_;
+	my $told = $told{$registry};
+
+	%$told = (%$told, %modes);
+	delete $told->{$_} for grep { !defined $told->{$_} } keys %$told;
+	$registry->modes(%$told);
 	return;
 }
 
 # The requests since the last call.
 sub requests
 {
-	my ($self) = @_;
-	my $file = "$self->{dir}/url.requests";
-	my @all = -e $file ? split /\n/, PostgreSQL::Test::Utils::slurp_file($file) : ();
-	my $seen = $self->{seen} // 0;
-
-	$self->{seen} = @all;
-	return join(', ', @all[ $seen .. $#all ]);
+	my ($registry) = @_;
+	return join(', ', $registry->requests);
 }
 
 # One more version of every row, published.
@@ -133,8 +116,6 @@ sub options
 }
 
 my $created = 'price-postgres.price.PriceChanged';
-my $first = registry('first');
-my $second = registry('second', '/first' => 101);
 
 $node->sql(<<'SQL');
 CREATE TABLE price (id integer PRIMARY KEY, version integer NOT NULL, amount numeric(12,2) NOT NULL, at date NOT NULL);
@@ -145,7 +126,7 @@ INSERT INTO price SELECT i, 0, 10, '2024-02-29' FROM generate_series(1, 3) i;
 SELECT outbox.enable('price');
 SQL
 $created = $node->sql("SELECT topic || '-' || (schema::json ->> 'namespace') || '.' || (schema::json ->> 'name') FROM outbox.event_schema");
-$node->create_sink('kafka', $broker, 'schema.registry.url' => $first->{url}, 'schema.registry.check.interval.ms' => 0);
+$node->create_sink('kafka', $broker, 'schema.registry.url' => $first_url, 'schema.registry.check.interval.ms' => 0);
 
 # ---- once per process ----
 my $at = change();
@@ -159,13 +140,13 @@ $node->poll_until("SELECT scans > $scans FROM outbox_internal.relay_report()");
 change();
 published();
 is(requests($first), '', 'and not again, whatever starts the sink again');
-is(read_from($at), "$first->{url}/schemas/ids/1", 'a reader gets the values');
-is($node->sql("SELECT registry || ' ' || subject || ' ' || registered_id FROM outbox.schema_registration"), "$first->{url} $created 1",
+is(read_from($at), "$first_url/schemas/ids/1", 'a reader gets the values');
+is($node->sql("SELECT registry || ' ' || subject || ' ' || registered_id FROM outbox.schema_registration"), "$first_url $created 1",
 	'what is remembered is remembered of a registry and a subject');
 $at = restart();
 published();
 is(requests($first), 'GET /schemas/ids/1', 'another process reads a remembered id back, and registers nothing');
-is(read_from($at), "$first->{url}/schemas/ids/1", 'and uses it');
+is(read_from($at), "$first_url/schemas/ids/1", 'and uses it');
 
 # ---- words, order and aliases do not matter ----
 modes($first, '/ids' => 'doc');
@@ -175,28 +156,28 @@ is(requests($first), 'GET /schemas/ids/1', 'a schema with other words is the sam
 modes($first, '/ids' => undef);
 
 # ---- moved, while events flow ----
-options('schema.registry.url' => $second->{url});
+options('schema.registry.url' => $second_url);
 is(changes_until_asked($second), "POST /subjects/$created/versions, GET /schemas/ids/101", 'another registry is asked');
 $at = change();
 published();
 is(requests($first), '', 'and the former is not');
-is(read_from($at), "$second->{url}/schemas/ids/101", 'messages name the registry that knows their id');
-options('schema.registry.url' => $first->{url});
+is(read_from($at), "$second_url/schemas/ids/101", 'messages name the registry that knows their id');
+options('schema.registry.url' => $first_url);
 is(changes_until_asked($first), 'GET /schemas/ids/1', 'back at the first one its id is read back, and known');
 $at = change();
 published();
-is(read_from($at), "$first->{url}/schemas/ids/1", 'and used');
+is(read_from($at), "$first_url/schemas/ids/1", 'and used');
 is($node->sql("SELECT count(*) FROM outbox.schema_registration"), 2, 'both are remembered');
 
 # ---- one address, two spellings ----
-(my $port = $first->{url}) =~ s/.*://;
+(my $port = $first_url) =~ s/.*://;
 restart('schema.registry.url' => "http://LocalHost:$port/");
 published();
 requests($first);
 restart('schema.registry.url' => "http://localhost:$port");
 published();
 is(requests($first), 'GET /schemas/ids/1', 'another spelling of an address is no other registry');
-restart('schema.registry.url' => $first->{url});
+restart('schema.registry.url' => $first_url);
 published();
 requests($first);
 
@@ -223,20 +204,20 @@ for my $mode (sort keys %wrong)
 	$node->reload;
 	$node->poll_until('SELECT NOT EXISTS (SELECT FROM outbox.held_events)');
 	published();
-	is(read_from($at), "$first->{url}/schemas/ids/1", "$wrong{$mode}: the events follow when it is right");
+	is(read_from($at), "$first_url/schemas/ids/1", "$wrong{$mode}: the events follow when it is right");
 }
 modes($first, '/rebuilt' => 'empty', '/first' => 7);
 requests($first);
 $at = restart();
 published();
 is(requests($first), "GET /schemas/ids/1, POST /subjects/$created/versions, GET /schemas/ids/7", 'an id that is gone: the schema is registered again');
-is(read_from($at), "$first->{url}/schemas/ids/7", 'and events have the new one');
+is(read_from($at), "$first_url/schemas/ids/7", 'and events have the new one');
 
 # ---- while events flow ----
 restart('schema.registry.check.interval.ms' => 100);
 published();
 modes($first, '/rebuilt' => 'again', '/first' => 20);
-my $new_id = "SELECT registered_id FROM outbox.schema_registration WHERE registry = '$first->{url}' AND subject = '$created'";
+my $new_id = "SELECT registered_id FROM outbox.schema_registration WHERE registry = '$first_url' AND subject = '$created'";
 for (1 .. 600)
 {
 	change();
@@ -246,7 +227,7 @@ for (1 .. 600)
 }
 $at = change();
 published();
-is(read_from($at), "$first->{url}/schemas/ids/20", 'a registry that is set up anew below a running relay is noticed');
+is(read_from($at), "$first_url/schemas/ids/20", 'a registry that is set up anew below a running relay is noticed');
 like(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/schema registry of sink "kafka" has other contents than before: \S+PriceChanged is registered again/,
 	'and the log says so');
 
@@ -260,37 +241,37 @@ like($node->sql_error("SELECT outbox.forget_schema_ids('nobody')"), qr/42704:.*s
 is(changes_until_asked($first), "POST /subjects/$created/versions, GET /schemas/ids/40", 'and the registry is asked for all of them');
 $at = change();
 published();
-is(read_from($at), "$first->{url}/schemas/ids/40", 'which events have from then on');
+is(read_from($at), "$first_url/schemas/ids/40", 'which events have from then on');
 
 # ---- in trouble ----
 modes($first, '/ids' => 503);
 $at = restart();
 published();
 modes($first, '/ids' => undef);
-is(read_from($at), "$first->{url}/schemas/ids/40", 'a registry in trouble does not hold up events whose id is remembered');
+is(read_from($at), "$first_url/schemas/ids/40", 'a registry in trouble does not hold up events whose id is remembered');
 
 # ---- nothing may be registered ----
 modes($second, '/rebuilt' => 'empty');
 requests($second);
-$at = restart('schema.registry.auto.register' => JSON::PP::false, 'schema.registry.url' => $second->{url});
+$at = restart('schema.registry.auto.register' => JSON::PP::false, 'schema.registry.url' => $second_url);
 $node->poll_until('SELECT count(*) = 3 FROM outbox.held_events');
 my $asked = requests($second);
 unlike($asked, qr/versions/, 'nothing is registered');
 like($asked, qr/POST \/subjects\/\Q$created\E(,|$)/, 'only looked up');
 like($node->sql("SELECT last_error FROM outbox.status WHERE kind = 'topic'"),
-	qr/^the schema of \S+PriceChanged is not registered under subject "\Q$created\E" at \Q$second->{url}\E, and schema.registry.auto.register is false. HINT: Register what outbox.avro_schema\(\) returns/,
+	qr/^the schema of \S+PriceChanged is not registered under subject "\Q$created\E" at \Q$second_url\E, and schema.registry.auto.register is false. HINT: Register what outbox.avro_schema\(\) returns/,
 	'status says what to do');
 my $schema = $node->sql("SELECT outbox.avro_schema('PriceChanged')");
-my $answer = HTTP::Tiny->new->post("$second->{url}/subjects/$created/versions",
+my $answer = HTTP::Tiny->new->post("$second_url/subjects/$created/versions",
 	{ headers => { 'Content-Type' => 'application/vnd.schemaregistry.v1+json' }, content => JSON::PP::encode_json({ schema => $schema }) });
 is($answer->{status}, 200, 'somebody else registers it');
 $node->reload;
 $node->poll_until('SELECT NOT EXISTS (SELECT FROM outbox.held_events)');
 published();
-is(read_from($at), "$second->{url}/schemas/ids/101", 'which ends the trouble');
+is(read_from($at), "$second_url/schemas/ids/101", 'which ends the trouble');
 
 is($node->sql('SELECT count(*) FROM outbox.dead_letter'), 0, 'nothing is a dead letter');
-$_->{run}->kill_kill for $first, $second;
+$_->stop for $first, $second;
 $node->stop;
 $broker->stop;
 done_testing();

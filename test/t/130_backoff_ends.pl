@@ -3,8 +3,6 @@
 use strict;
 use warnings;
 
-use IPC::Run ();
-use JSON::PP ();
 use Test::More;
 
 use PostgreSQL::Test::Utils ();
@@ -13,7 +11,6 @@ use OutboxCluster;
 
 my $kafka = OutboxBroker->kafka;
 my $node = OutboxCluster->create('backoff_ends');
-my $dir = PostgreSQL::Test::Utils::tempdir();
 
 sub state_is
 {
@@ -48,17 +45,8 @@ pass('events that wait are published when it is back');
 is($node->sql("SELECT retries FROM outbox.relay_status WHERE sink = 'kafka'"), 0, 'all in one attempt');
 
 # ---- the registry ----
-sub modes
-{
-	my (%modes) = @_;
-	PostgreSQL::Test::Utils::append_to_file("$dir/modes.new", JSON::PP::encode_json(\%modes));
-	rename "$dir/modes.new", "$dir/modes" or die "could not rename: $!";
-	return;
-}
-
-modes('brokenCreated' => 503, 'secondCreated' => 503);
-my $registry = IPC::Run::start([ 'build/venv/bin/python', 'test/python/fake_registry.py', "$dir/url", "$dir/modes" ], '<', \undef, '>&', "$dir/log");
-my $url = OutboxBroker::_poll_file("$dir/url", 30);
+my $registry = OutboxBroker->fake_registry('brokenCreated' => 503, 'secondCreated' => 503);
+my $url = $registry->address;
 $node->sql("SELECT outbox.stop_relay('kafka')");
 $node->poll_until("SELECT pid IS NULL FROM outbox_internal.relay_report() WHERE sink = 'kafka'");
 $node->sql("SELECT outbox.drop_sink('kafka')");
@@ -75,19 +63,12 @@ $node->sql("SELECT outbox.start_relay('kafka')");
 $node->sql('INSERT INTO second VALUES (1, 1)');
 $node->poll_until("SELECT count(*) = 2 FROM outbox.blocked_route");
 is($node->sql("SELECT next_try FROM $route AND next_try > clock_timestamp() + '60 s'"), $next_try, 'pauses are kept over a restart');
-modes();
+$registry->modes;
 $node->poll_until('SELECT NOT EXISTS (SELECT FROM outbox.held_events)');
 is($node->sql("SELECT clock_timestamp() < '$next_try'"), 't', 'what waited for the registry left before its pause was over');
 is(scalar(@{ $node->consume($kafka, 'back.broken', registry => $url) }), 1, 'once');
 is($node->sql('SELECT count(*) FROM outbox.dead_letter'), 0, 'and nothing is a dead letter');
 
 $node->stop;
-$registry->kill_kill;
+$registry->stop;
 done_testing();
-
-END
-{
-	my $status = $?;
-	$registry->kill_kill if $registry;
-	$? = $status;
-}

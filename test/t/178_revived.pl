@@ -3,8 +3,6 @@
 use strict;
 use warnings;
 
-use IPC::Run ();
-use JSON::PP ();
 use Test::More;
 
 use PostgreSQL::Test::Utils ();
@@ -13,16 +11,8 @@ use OutboxCluster;
 
 my $kafka = OutboxBroker->strict_kafka;
 my $node = OutboxCluster->create('revived');
-my $dir = PostgreSQL::Test::Utils::tempdir();
-my $registry;
-
-sub modes
-{
-	my (%modes) = @_;
-	PostgreSQL::Test::Utils::append_to_file("$dir/modes.new", JSON::PP::encode_json(\%modes));
-	rename "$dir/modes.new", "$dir/modes" or die "could not rename: $!";
-	return;
-}
+my $registry = OutboxBroker->fake_registry(brokenCreated => 503);
+my $url = $registry->address;
 
 sub tried
 {
@@ -39,9 +29,6 @@ sub early
 		FROM tries WHERE topic = '$topic') t WHERE tried_at <> before AND tried_at < due");
 }
 
-modes(brokenCreated => 503);
-$registry = IPC::Run::start([ 'build/venv/bin/python', 'test/python/fake_registry.py', "$dir/url", "$dir/modes" ], '<', \undef, '>&', "$dir/log");
-my $url = OutboxBroker::_poll_file("$dir/url", 60);
 $kafka->admin('create("revived.good", 1); create("revived.broken", 1); create("revived.late", 1)');
 $node->sql(<<'SQL');
 CREATE TABLE tries (n bigserial, topic text, tried_at timestamptz, next_try timestamptz);
@@ -59,13 +46,13 @@ $node->sql('INSERT INTO broken VALUES (1, 1); INSERT INTO missing VALUES (1, 1)'
 tried('revived.broken', 5);
 tried('revived.missing', 4);
 is(early('revived.broken'), 0, 'a schema that gets no id keeps its pauses while others have theirs');
-modes(brokenCreated => 503, '/ids' => 503);
+$registry->modes(brokenCreated => 503, '/ids' => 503);
 tried('revived.broken', 6);
 is(early('revived.broken'), 0, 'and while these cannot be read back');
 is(early('revived.missing'), 0, 'as a topic does that is not there');
 
 # ---- back ----
-modes();
+$registry->modes;
 $node->poll_until("SELECT NOT EXISTS (SELECT FROM outbox.blocked_route WHERE topic = 'revived.broken')");
 my $tries = $node->sql("SELECT count(DISTINCT tried_at) FROM tries WHERE topic = 'revived.missing'");
 tried('revived.missing', $tries + 1);
@@ -73,7 +60,7 @@ is(early('revived.missing'), 0, 'a registry that is back makes no topic be tried
 is(scalar(@{ $node->consume($kafka, 'revived.broken', registry => $url) }), 1, 'the event leaves');
 
 # ---- away ----
-$registry->kill_kill;
+$registry->stop;
 $node->sql('INSERT INTO late VALUES (1, 1)');
 tried('revived.late', 6);
 is(early('revived.late'), 0, 'requests without an answer are no sign of life');
@@ -87,10 +74,3 @@ is($node->sql('SELECT count(*) FROM outbox.dead_letter'), 0, 'and nothing is a d
 
 $node->stop;
 done_testing();
-
-END
-{
-	my $status = $?;
-	$registry->kill_kill if $registry;
-	$? = $status;
-}

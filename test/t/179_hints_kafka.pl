@@ -2,7 +2,6 @@
 use strict;
 use warnings;
 
-use IPC::Run ();
 use Test::More;
 
 use PostgreSQL::Test::Utils ();
@@ -11,8 +10,6 @@ use OutboxCluster;
 
 my $broker = OutboxBroker->mock;
 my $node = OutboxCluster->create('hints_kafka');
-my $dir = PostgreSQL::Test::Utils::tempdir();
-my $registry;
 
 sub last_error
 {
@@ -61,9 +58,8 @@ $node->wait_published('kafka');
 pass('with better options and a higher limit it publishes');
 
 # ---- the same for the client of a registry ----
-PostgreSQL::Test::Utils::append_to_file("$dir/modes", '{}');
-$registry = IPC::Run::start([ 'build/venv/bin/python', 'test/python/fake_registry.py', "$dir/url", "$dir/modes" ], '<', \undef, '>&', "$dir/log");
-my $url = OutboxBroker::_poll_file("$dir/url", 60);
+my $registry = OutboxBroker->fake_registry;
+my $url = $registry->address;
 $node->sql("UPDATE outbox.sink SET options = options || '{\"security.protocol\": \"ssl\"}'");
 last_error('could not create the producer');
 limit($pid, free_descriptor($pid));
@@ -77,10 +73,3 @@ pass('with a higher limit it publishes');
 $node->stop;
 $broker->stop;
 done_testing();
-
-END
-{
-	my $status = $?;
-	$registry->kill_kill if $registry;
-	$? = $status;
-}

@@ -3,7 +3,6 @@
 use strict;
 use warnings;
 
-use IPC::Run ();
 use JSON::PP ();
 use Test::More;
 
@@ -13,8 +12,6 @@ use OutboxCluster;
 
 my $kafka = OutboxBroker->strict_kafka;
 my $node = OutboxCluster->create('names_of_state');
-my $dir = PostgreSQL::Test::Utils::tempdir();
-my $registry;
 
 sub options
 {
@@ -113,17 +110,8 @@ $node->reload;
 $node->wait_published('kafka');
 
 # ---- the registry's user ----
-sub modes
-{
-	my (%modes) = @_;
-	PostgreSQL::Test::Utils::append_to_file("$dir/modes.new", JSON::PP::encode_json(\%modes));
-	rename "$dir/modes.new", "$dir/modes" or die "could not rename: $!";
-	return;
-}
-
-modes();
-$registry = IPC::Run::start([ 'build/venv/bin/python', 'test/python/fake_registry.py', "$dir/url", "$dir/modes" ], '<', \undef, '>&', "$dir/log");
-my $url = OutboxBroker::_poll_file("$dir/url", 60);
+my $registry = OutboxBroker->fake_registry;
+my $url = $registry->address;
 options('schema.registry.url' => $url, 'schema.registry.check.interval.ms' => 0, 'schema.registry.basic.auth' => 'first:secret');
 my $ids = 'SELECT registered_id FROM outbox.schema_registration ORDER BY registered_at DESC LIMIT 1';
 sub change_until_id
@@ -139,7 +127,7 @@ sub change_until_id
 	return $node->sql($ids);
 }
 is(change_until_id(1), 1, 'a registry is asked for an id');
-modes('/rebuilt' => 'another', '/first' => 70);
+$registry->modes('/rebuilt' => 'another', '/first' => 70);
 options('schema.registry.basic.auth' => 'second:secret');
 is(change_until_id(70), 70, 'and for another one with another user, who may have a registry of his own');
 is($node->sql("SELECT count(DISTINCT registry) FROM outbox.schema_registration"), 2, 'both are remembered');
@@ -147,10 +135,3 @@ is($node->sql("SELECT count(*) FROM outbox.schema_registration WHERE registry ~ 
 
 $node->stop;
 done_testing();
-
-END
-{
-	my $status = $?;
-	$registry->kill_kill if $registry;
-	$? = $status;
-}
