@@ -30,8 +30,7 @@ typedef struct OutboxWatchedContract
 	int32 id; /* 0: nobody could look at it */
 	char *name;
 	Oid source;
-	OutboxKeyFinding before;  /* the first such command */
-	SubTransactionId seen_in; /* where `before` was found */
+	OutboxKeyFinding before; /* such commands: PROVEN once it was */
 } OutboxWatchedContract;
 
 extern void OutboxWatchPartition(const OutboxContractConfig *config);

@@ -196,17 +196,19 @@ note_table(Oid table, bool renames)
 		note_renamed(table);
 }
 
-/* A contract that was seen under a savepoint that is rolled back is looked at again. */
+/*
+ * A key that was not proven is looked at again: the transaction, or the rollback to a savepoint, may have put right what was
+ * missing.
+ */
 static void
 note_contract(const char *name, Oid source)
 {
 	OutboxWatchedContract *known = watched_contract(name);
 	OutboxWatchedContract watched = {.name = unconstify(char *, name), .source = source};
 
-	if (known && (known->before == OUTBOX_KEY_PROVEN || SubTransactionIsActive(known->seen_in)))
+	if (known && known->before == OUTBOX_KEY_PROVEN)
 		return;
 	watched.before = OutboxLookAtKey(name, &watched.id);
-	watched.seen_in = GetCurrentSubTransactionId();
 	/* not live: the session that makes it live proves the key */
 	if (watched.before == OUTBOX_KEY_BROKEN && watched.id == 0)
 		return;
@@ -277,7 +279,7 @@ note_enabled_meanwhile(void *arg)
 void
 OutboxWatchPartition(const OutboxContractConfig *config)
 {
-	OutboxWatchedContract watched = {.id = config->id, .name = config->name, .source = config->root, .before = OUTBOX_KEY_NOT_SEEN, .seen_in = GetCurrentSubTransactionId()};
+	OutboxWatchedContract watched = {.id = config->id, .name = config->name, .source = config->root, .before = OUTBOX_KEY_NOT_SEEN};
 
 	expect_end();
 	if (watched_contract(config->name) == NULL)

@@ -101,6 +101,13 @@ ALTER TABLE head ADD COLUMN undone int;
 ROLLBACK TO s;
 ALTER TABLE head DROP CONSTRAINT head_pkey;
 COMMIT;
+\echo nor what the transaction put right again
+BEGIN;
+CREATE OR REPLACE VIEW head_v AS SELECT length(h.name) AS head_id, h.name, (SELECT count(*) FROM line l WHERE l.head = h.id) AS lines FROM head h;
+ALTER TABLE head ADD COLUMN undone int;
+CREATE OR REPLACE VIEW head_v AS SELECT h.id AS head_id, h.name, (SELECT count(*) FROM line l WHERE l.head = h.id) AS lines FROM head h;
+ALTER TABLE head DROP CONSTRAINT head_pkey;
+COMMIT;
 \echo with CASCADE goes what an index is built of
 CREATE COLLATION ds_order FROM "C";
 CREATE TABLE word (w text NOT NULL, n int);

@@ -40,6 +40,12 @@ COMMIT;
 SELECT * FROM gaps;
 DROP TABLE t_e;
 SELECT outbox.enable('pk_t');
+\echo a key that is proven with the partition must not be lost after it
+BEGIN;
+CREATE TABLE t_g PARTITION OF t FOR VALUES IN ('g');
+CREATE UNIQUE INDEX ON t_g (id);
+DROP INDEX t_a_id;
+COMMIT;
 \echo rolled back, or not enabled: nothing
 BEGIN;
 CREATE TABLE t_f PARTITION OF t FOR VALUES IN ('f');
