@@ -252,6 +252,14 @@ note_enabled_meanwhile(void *arg)
 {
 	ListCell *lc;
 
+	/* mostly the tables are no sources, and a query is not worth it */
+	foreach (lc, tables)
+	{
+		if (OutboxIsWithinAnySource(lfirst_oid(lc)))
+			break;
+	}
+	if (lc == NULL)
+		return;
 	/* a REPEATABLE READ transaction has a snapshot of before */
 	foreach (lc, OutboxReadRowsNow("SELECT c.name, s.relation::oid FROM outbox_internal.contract c JOIN outbox_internal.source s ON s.contract_id = c.id"
 								   " WHERE c.enabled",
