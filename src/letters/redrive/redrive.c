@@ -36,6 +36,17 @@ typedef struct Attempt
 	bool no_room;
 } Attempt;
 
+/* What the steps of an attempt on a key share. */
+typedef struct KeyStep
+{
+	Attempt *attempt;
+	OutboxKeyLock *lock; /* of the key */
+	OutboxDeadLetter *failure;
+	bool found; /* the lock is known */
+} KeyStep;
+
+typedef void (*UseContract)(OutboxCompiledContract *contract, KeyStep *step);
+
 /* Keys of one transaction. A ticket has room for twice as many: those of the transaction's own changes come on top. */
 #define MAX_KEYS (OUTBOX_TICKET_KEYS / 2)
 #define MAX_KEYS_NOT_PRELOADED 16
@@ -50,14 +61,14 @@ static void capture_again(Attempt *attempt);
 static bool has_room(void);
 static void per_row(Attempt *attempt, OutboxContractConfig *config);
 static void at_commit(Attempt *attempt, OutboxContractConfig *config);
-static bool find_lock(Attempt *attempt, OutboxContractConfig *config, OutboxKeyLock *lock, OutboxDeadLetter *failure);
-static void read_key(Attempt *attempt, OutboxContractConfig *config, const OutboxKeyLock *lock, OutboxDeadLetter *failure);
-static OutboxCompiledContract *compile_apart(OutboxContractConfig *config);
+static void with_compiled(OutboxContractConfig *config, bool lock, UseContract use, KeyStep *step);
+static OutboxCompiledContract *compile_locked(OutboxContractConfig *config);
 static OutboxCachedContract *lock_contract(const char *name);
 static void lock_relations(const List *relations);
 static void attempt_row(Attempt *attempt, OutboxCompiledContract *contract);
 static bool find_rows(Attempt *attempt, OutboxCompiledContract *contract, OutboxRedrive *redrive);
-static void attempt_key(Attempt *attempt, OutboxCompiledContract *contract, const OutboxKeyLock *lock, OutboxDeadLetter *failure);
+static void find_lock(OutboxCompiledContract *contract, KeyStep *step);
+static void attempt_key(OutboxCompiledContract *contract, KeyStep *step);
 static void fail(Attempt *attempt, int sqlerrcode, const char *message, const char *hint);
 
 /*
@@ -185,64 +196,36 @@ at_commit(Attempt *attempt, OutboxContractConfig *config)
 {
 	OutboxDeadLetter failure = {0};
 	OutboxKeyLock lock;
+	KeyStep step = {.attempt = attempt, .lock = &lock, .failure = &failure};
 
 	attempt->at_commit = true;
-	if (find_lock(attempt, config, &lock, &failure) && OutboxRedriveTakeLock(&lock, &(OutboxKeyLetter){.by_relay = attempt->letter->by_relay, .attempts = attempt->letter->attempts}, &failure))
-		read_key(attempt, config, &lock, &failure);
+	with_compiled(config, false, find_lock, &step);
+	if (step.found && OutboxRedriveTakeLock(&lock, &(OutboxKeyLetter){.by_relay = attempt->letter->by_relay, .attempts = attempt->letter->attempts}, &failure))
+		with_compiled(config, true, attempt_key, &step);
 	if (failure.message)
 		fail(attempt, failure.sqlerrcode, failure.message, failure.hint);
 }
 
-static bool
-find_lock(Attempt *attempt, OutboxContractConfig *config, OutboxKeyLock *lock, OutboxDeadLetter *failure)
-{
-	OutboxKeyLetter letter = {.lookup = attempt->letter->source_columns};
-	OutboxLook look = {0};
-	OutboxCachedContract *cached;
-	volatile bool found = false;
-
-	OutboxLookEnter(&look, CurrentResourceOwner);
-	cached = OutboxContractAcquireByName(config->name);
-	PG_TRY();
-	{
-		OutboxCompiledContract *contract = cached->compiled;
-
-		if (cached->state != OUTBOX_CONTRACT_READY || contract->query == NULL)
-			contract = OutboxCompileContract(config, config->root, false);
-		OutboxLookLeave(&look);
-		found = OutboxRedriveLockOf(contract, &letter, lock, failure);
-		if (contract != cached->compiled)
-			OutboxFreeContract(contract);
-		OutboxLookClose(&look);
-	}
-	PG_FINALLY();
-	{
-		OutboxContractRelease(cached);
-	}
-	PG_END_TRY();
-	return found;
-}
-
 /*
- * Takes the contract compiled for commits, once for all letters. When there is none (the contract is disabled, say), the
- * letter gets a copy of its own, or the error says why not.
+ * A step with the contract compiled for commits, which all letters share. When there is none (the contract is disabled,
+ * say), the letter gets a copy of its own, or the error says why not. lock: with the relations that it reads locked.
  */
 static void
-read_key(Attempt *attempt, OutboxContractConfig *config, const OutboxKeyLock *lock, OutboxDeadLetter *failure)
+with_compiled(OutboxContractConfig *config, bool lock, UseContract use, KeyStep *step)
 {
 	OutboxLook look = {0};
-	OutboxCachedContract *cached;
+	OutboxCachedContract *volatile cached;
 
 	OutboxLookEnter(&look, CurrentResourceOwner);
-	cached = lock_contract(config->name);
+	cached = lock ? lock_contract(config->name) : OutboxContractAcquireByName(config->name);
 	PG_TRY();
 	{
 		OutboxCompiledContract *contract = cached->compiled;
 
 		if (cached->state != OUTBOX_CONTRACT_READY || contract->query == NULL)
-			contract = compile_apart(config);
+			contract = lock ? compile_locked(config) : OutboxCompileContract(config, config->root, false);
 		OutboxLookLeave(&look);
-		attempt_key(attempt, contract, lock, failure);
+		use(contract, step);
 		if (contract != cached->compiled)
 			OutboxFreeContract(contract);
 		OutboxLookClose(&look);
@@ -256,7 +239,7 @@ read_key(Attempt *attempt, OutboxContractConfig *config, const OutboxKeyLock *lo
 
 /* Compiles anew: a copy that was made before the relations were locked may be outdated. */
 static OutboxCompiledContract *
-compile_apart(OutboxContractConfig *config)
+compile_locked(OutboxContractConfig *config)
 {
 	OutboxCompiledContract *contract = OutboxCompileContract(config, config->root, false);
 
@@ -345,14 +328,22 @@ find_rows(Attempt *attempt, OutboxCompiledContract *contract, OutboxRedrive *red
 	return attempt->failure.sqlerrcode == 0;
 }
 
+static void
+find_lock(OutboxCompiledContract *contract, KeyStep *step)
+{
+	OutboxKeyLetter letter = {.lookup = step->attempt->letter->source_columns};
+
+	step->found = OutboxRedriveLockOf(contract, &letter, step->lock, step->failure);
+}
+
 /* An attempt with a contract that is evaluated at commit. */
 static void
-attempt_key(Attempt *attempt, OutboxCompiledContract *contract, const OutboxKeyLock *lock, OutboxDeadLetter *failure)
+attempt_key(OutboxCompiledContract *contract, KeyStep *step)
 {
-	OutboxLetter *letter = attempt->letter;
+	OutboxLetter *letter = step->attempt->letter;
 	OutboxKeyLetter key_letter = {.event_type = letter->event_type, .emit = letter->emit, .late = letter->late, .by_relay = letter->by_relay, .attempts = letter->attempts, .key = letter->key, .lookup = letter->source_columns, .before = OutboxLetterRowBefore(contract, letter), .snapshot = letter->snapshot};
 
-	attempt->reason = OutboxRedriveKey(contract, &key_letter, lock, failure);
+	step->attempt->reason = OutboxRedriveKey(contract, &key_letter, step->lock, step->failure);
 }
 
 static void
