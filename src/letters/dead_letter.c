@@ -24,6 +24,7 @@
 
 #include "catalog/outbox_catalog.h"
 #include "letters/letters_private.h"
+#include "util/util.h"
 
 /* A message can quote a value, which can be large. */
 #define MAX_TEXT_BYTES 8192
@@ -71,7 +72,6 @@ enum
 #define Natts_gap Anum_gap_detail
 
 static void insert_row(const char *table, const char *sequence, const Datum *values, const bool *nulls, int n);
-static void set_text(Datum *values, bool *nulls, AttrNumber column, const char *text);
 static void set_cut_text(Datum *values, bool *nulls, AttrNumber column, const char *text);
 static void set_jsonb(Datum *values, bool *nulls, AttrNumber column, Jsonb *value);
 
@@ -86,11 +86,11 @@ OutboxDeadLetterInsert(const OutboxDeadLetter *letter)
 	bool nulls[Natts_letter];
 
 	memset(nulls, true, sizeof(nulls));
-	set_text(values, nulls, Anum_letter_contract, letter->contract);
-	set_text(values, nulls, Anum_letter_event_type, letter->event_type);
-	set_text(values, nulls, Anum_letter_emit, letter->emit);
-	set_text(values, nulls, Anum_letter_stage, letter->stage);
-	set_text(values, nulls, Anum_letter_sqlstate, unpack_sql_state(letter->sqlerrcode));
+	OutboxSetText(values, nulls, Anum_letter_contract - 1, letter->contract);
+	OutboxSetText(values, nulls, Anum_letter_event_type - 1, letter->event_type);
+	OutboxSetText(values, nulls, Anum_letter_emit - 1, letter->emit);
+	OutboxSetText(values, nulls, Anum_letter_stage - 1, letter->stage);
+	OutboxSetText(values, nulls, Anum_letter_sqlstate - 1, unpack_sql_state(letter->sqlerrcode));
 	set_cut_text(values, nulls, Anum_letter_message, letter->message ? letter->message : "");
 	set_cut_text(values, nulls, Anum_letter_detail, letter->detail);
 	set_cut_text(values, nulls, Anum_letter_hint, letter->hint);
@@ -99,7 +99,7 @@ OutboxDeadLetterInsert(const OutboxDeadLetter *letter)
 	set_jsonb(values, nulls, Anum_letter_before, letter->before);
 	values[Anum_letter_before_snapshot - 1] = letter->snapshot;
 	nulls[Anum_letter_before_snapshot - 1] = letter->snapshot == 0;
-	set_text(values, nulls, Anum_letter_state, "open");
+	OutboxSetText(values, nulls, Anum_letter_state - 1, "open");
 	values[Anum_letter_created_at - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	nulls[Anum_letter_created_at - 1] = false;
 	values[Anum_letter_attempts - 1] = Int32GetDatum(0);
@@ -118,9 +118,9 @@ OutboxGapInsert(const char *contract, Oid source, const char *reason, const char
 	bool nulls[Natts_gap];
 
 	memset(nulls, true, sizeof(nulls));
-	set_text(values, nulls, Anum_gap_contract, contract);
-	set_text(values, nulls, Anum_gap_reason, reason);
-	set_text(values, nulls, Anum_gap_detail, detail);
+	OutboxSetText(values, nulls, Anum_gap_contract - 1, contract);
+	OutboxSetText(values, nulls, Anum_gap_reason - 1, reason);
+	OutboxSetText(values, nulls, Anum_gap_detail - 1, detail);
 	values[Anum_gap_source - 1] = ObjectIdGetDatum(source);
 	nulls[Anum_gap_source - 1] = false;
 	values[Anum_gap_xid - 1] = FullTransactionIdGetDatum(GetTopFullTransactionId());
@@ -153,17 +153,9 @@ insert_row(const char *table, const char *sequence, const Datum *values, const b
 }
 
 static void
-set_text(Datum *values, bool *nulls, AttrNumber column, const char *text)
-{
-	nulls[column - 1] = text == NULL;
-	if (text)
-		values[column - 1] = CStringGetTextDatum(text);
-}
-
-static void
 set_cut_text(Datum *values, bool *nulls, AttrNumber column, const char *text)
 {
-	set_text(values, nulls, column, text ? OutboxCutText(text, MAX_TEXT_BYTES) : NULL);
+	OutboxSetText(values, nulls, column - 1, text ? OutboxCutText(text, MAX_TEXT_BYTES) : NULL);
 }
 
 static void

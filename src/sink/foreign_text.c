@@ -16,9 +16,11 @@
 
 #include "sink/sink_private.h"
 
+static void make_printable(char *text);
+
 /* Blanks for control characters, question marks for what is not valid in the server's encoding; never raises. */
-void
-OutboxMakePrintable(char *text)
+static void
+make_printable(char *text)
 {
 	bool valid = pg_verifymbstr(text, strlen(text), true);
 	bool utf8 = GetDatabaseEncoding() == PG_UTF8;
@@ -40,7 +42,7 @@ OutboxPrintable(const char *text)
 {
 	char *copy = pstrdup(text);
 
-	OutboxMakePrintable(copy);
+	make_printable(copy);
 	return copy;
 }
 
@@ -49,9 +51,9 @@ void
 OutboxMakeErrorPrintable(ErrorData *error)
 {
 	if (error->message)
-		OutboxMakePrintable(error->message);
+		make_printable(error->message);
 	if (error->detail)
-		OutboxMakePrintable(error->detail);
+		make_printable(error->detail);
 	if (error->hint)
-		OutboxMakePrintable(error->hint);
+		make_printable(error->hint);
 }

@@ -10,10 +10,6 @@
 
 #include "sink/sink.h"
 
-/* ---- foreign_text.c: Words of brokers and libraries, made fit for our tables and logs. ---- */
-
-extern void OutboxMakePrintable(char *text);
-
 /* ---- http_hosts.c: Which hosts sinks may send HTTP requests to. ---- */
 
 extern void OutboxCheckHttpHosts(const char *option, const char *value);

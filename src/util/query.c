@@ -173,3 +173,12 @@ OutboxRowBool(const OutboxRows *rows, uint64 row, int column)
 
 	return !isnull && DatumGetBool(value);
 }
+
+/* Fills a column, counted from 0, of a row that is being made. text NULL: NULL. */
+void
+OutboxSetText(Datum *values, bool *nulls, int column, const char *text)
+{
+	nulls[column] = text == NULL;
+	if (text)
+		values[column] = CStringGetTextDatum(text);
+}

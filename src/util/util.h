@@ -109,6 +109,7 @@ extern Datum OutboxRowDatum(const OutboxRows *rows, uint64 row, int column, bool
 extern char *OutboxRowText(const OutboxRows *rows, uint64 row, int column);
 extern int64 OutboxRowInt(const OutboxRows *rows, uint64 row, int column, int64 missing);
 extern bool OutboxRowBool(const OutboxRows *rows, uint64 row, int column);
+extern void OutboxSetText(Datum *values, bool *nulls, int column, const char *text);
 
 /* ---- server_error.c: which errors the server itself has raised ---- */
 

@@ -135,7 +135,6 @@ extern Datum OutboxFlushSeen(OutboxFlush *flush);
 /* ---- flush_portion.c: the keys of a flush, portion by portion ---- */
 
 extern void OutboxFlushTakeLocks(OutboxFlush *flush);
-extern void OutboxFlushGiveUp(OutboxFlush *flush, const ErrorData *reason);
 extern bool OutboxFlushWantsBefore(const OutboxPortionKey *key);
 extern void OutboxFlushNoteBefore(OutboxFlushContract *contract, OutboxReadKey **keys, int nkeys);
 extern void OutboxFlushPortions(OutboxFlush *flush);

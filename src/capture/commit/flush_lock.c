@@ -21,6 +21,7 @@
 #include "compat.h"
 #include "shared/outbox_shared.h"
 
+static void give_up(OutboxFlush *flush, const ErrorData *reason);
 static void collect_locks(OutboxFlush *flush);
 static void fill_filter(void *arg, uint64 lock_class, int filter);
 static void lock_step(void *arg);
@@ -56,7 +57,7 @@ OutboxFlushTakeLocks(OutboxFlush *flush)
 									 "could not lock what the contract reads within outbox.flush_timeout", NULL);
 		if (error)
 		{
-			OutboxFlushGiveUp(flush, error);
+			give_up(flush, error);
 			return;
 		}
 		OutboxLockPause(&pause_ms);
@@ -64,8 +65,8 @@ OutboxFlushTakeLocks(OutboxFlush *flush)
 }
 
 /* Gives up on the locks: all contracts that are not late yet are late for this reason. */
-void
-OutboxFlushGiveUp(OutboxFlush *flush, const ErrorData *reason)
+static void
+give_up(OutboxFlush *flush, const ErrorData *reason)
 {
 	for (int i = 0; i < flush->ncontracts; i++)
 	{

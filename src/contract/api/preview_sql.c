@@ -20,6 +20,7 @@
 #include "contract/prove/prove.h"
 #include "contract/view/view.h"
 #include "letters/letters.h"
+#include "util/util.h"
 
 PG_FUNCTION_INFO_V1(outbox_preview);
 
@@ -37,7 +38,6 @@ static bool preview_row(void *arg, OutboxCompiledContract *contract, bool in_vie
 static void put_preview(Preview *preview, OutboxCompiledEventType *type, const OutboxFinding *finding);
 static Jsonb *preview_headers(const OutboxCompiledEventType *type, const OutboxFinding *finding);
 static void push_header(OutboxJsonbState *state, const char *name, const char *value);
-static void set_text(Datum *values, bool *nulls, int column, const char *text);
 
 /*
  * preview(contract, event_type, max_rows): what each event type would make of
@@ -107,9 +107,9 @@ put_preview(Preview *preview, OutboxCompiledEventType *type, const OutboxFinding
 	memset(nulls, true, sizeof(nulls));
 	if (type)
 	{
-		set_text(values, nulls, 0, type->config->name);
-		set_text(values, nulls, 1, OutboxEmitName(type->config->emit));
-		set_text(values, nulls, 2, type->config->topic);
+		OutboxSetText(values, nulls, 0, type->config->name);
+		OutboxSetText(values, nulls, 1, OutboxEmitName(type->config->emit));
+		OutboxSetText(values, nulls, 2, type->config->topic);
 		values[4] = JsonbPGetDatum(preview_headers(type, finding));
 		nulls[4] = false;
 	}
@@ -118,7 +118,7 @@ put_preview(Preview *preview, OutboxCompiledEventType *type, const OutboxFinding
 	nulls[5] = finding->payload == NULL;
 	values[5] = finding->payload ? JsonbPGetDatum(finding->payload) : (Datum) 0;
 	if (finding->stage)
-		set_text(values, nulls, 6, psprintf("%s: %s", finding->stage, finding->message));
+		OutboxSetText(values, nulls, 6, psprintf("%s: %s", finding->stage, finding->message));
 	tuplestore_putvalues(preview->result->setResult, preview->result->setDesc, values, nulls);
 }
 
@@ -153,12 +153,4 @@ push_header(OutboxJsonbState *state, const char *name, const char *value)
 
 	OutboxPushJsonb(state, WJB_KEY, &key);
 	OutboxPushJsonb(state, WJB_VALUE, &string);
-}
-
-static void
-set_text(Datum *values, bool *nulls, int column, const char *text)
-{
-	nulls[column] = text == NULL;
-	if (text)
-		values[column] = CStringGetTextDatum(text);
 }

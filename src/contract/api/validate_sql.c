@@ -27,6 +27,7 @@
 #include "contract/prove/prove.h"
 #include "contract/view/view.h"
 #include "letters/letters.h"
+#include "util/util.h"
 
 PG_FUNCTION_INFO_V1(outbox_validate);
 
@@ -72,7 +73,6 @@ static TroubleClass *find_class(Validation *validation, const char *event_type, 
 static Jsonb *example_key(OutboxCompiledContract *contract, TupleTableSlot *row);
 static void key_step(void *arg);
 static void put_classes(Validation *validation);
-static void set_text(Datum *values, bool *nulls, int column, const char *text);
 
 /* validate(contract): one result row per class of trouble. */
 Datum
@@ -245,22 +245,14 @@ put_classes(Validation *validation)
 		bool nulls[VALIDATE_COLUMNS];
 
 		memset(nulls, true, sizeof(nulls));
-		set_text(values, nulls, 0, class->event_type);
-		set_text(values, nulls, 1, class->stage);
-		set_text(values, nulls, 2, unpack_sql_state(class->sqlerrcode));
-		set_text(values, nulls, 3, class->message);
+		OutboxSetText(values, nulls, 0, class->event_type);
+		OutboxSetText(values, nulls, 1, class->stage);
+		OutboxSetText(values, nulls, 2, unpack_sql_state(class->sqlerrcode));
+		OutboxSetText(values, nulls, 3, class->message);
 		values[4] = Int64GetDatum(class->rows);
 		nulls[4] = false;
 		nulls[5] = class->example_key == NULL;
 		values[5] = class->example_key ? JsonbPGetDatum(class->example_key) : (Datum) 0;
 		tuplestore_putvalues(validation->result->setResult, validation->result->setDesc, values, nulls);
 	}
-}
-
-static void
-set_text(Datum *values, bool *nulls, int column, const char *text)
-{
-	nulls[column] = text == NULL;
-	if (text)
-		values[column] = CStringGetTextDatum(text);
 }

@@ -41,6 +41,7 @@
 #include "contract/reach/reach_private.h"
 
 static bool run(OutboxReach *reach, Node *node);
+static bool walk(Node *node, void *reach);
 static bool report(Oid function, void *reach);
 static bool reach_parts(OutboxReach *reach, Node *node);
 static bool reach_json(OutboxReach *reach, Node *node);
@@ -91,7 +92,7 @@ OutboxReachOutput(Oid type, OutboxReachedFunction callback, void *arg)
 static bool
 run(OutboxReach *reach, Node *node)
 {
-	bool result = OutboxReachWalker(node, reach);
+	bool result = walk(node, reach);
 
 	list_free(reach->seen);
 	list_free(reach->seen_uses);
@@ -101,9 +102,9 @@ run(OutboxReach *reach, Node *node)
 	return result;
 }
 
-/* Reaches one function. This and all functions below return true when the callback did. */
-bool
-OutboxReachWalker(Node *node, void *context)
+/* A node and what is inside of it. This and all functions below return true when the callback did. */
+static bool
+walk(Node *node, void *context)
 {
 	OutboxReach *reach = context;
 
@@ -114,7 +115,7 @@ OutboxReachWalker(Node *node, void *context)
 		bool result;
 
 		reach->queries = lappend(reach->queries, node);
-		result = query_tree_walker((Query *) node, OutboxReachWalker, reach, QTW_EXAMINE_RTES_BEFORE | QTW_EXAMINE_SORTGROUP);
+		result = query_tree_walker((Query *) node, walk, reach, QTW_EXAMINE_RTES_BEFORE | QTW_EXAMINE_SORTGROUP);
 		reach->queries = list_delete_last(reach->queries);
 		return result;
 	}
@@ -128,7 +129,7 @@ OutboxReachWalker(Node *node, void *context)
 	reach->node = node;
 	if (check_functions_in_node(node, report, reach) || reach_parts(reach, node) || OutboxReachRecordMade(reach, node))
 		return true;
-	return expression_tree_walker(node, OutboxReachWalker, reach);
+	return expression_tree_walker(node, walk, reach);
 }
 
 bool
@@ -149,7 +150,7 @@ bool
 OutboxReachInside(OutboxReach *reach, Node *node)
 {
 	Node *caller = reach->node;
-	bool result = OutboxReachWalker(node, reach);
+	bool result = walk(node, reach);
 
 	reach->node = caller;
 	return result;

@@ -47,7 +47,6 @@ typedef struct OutboxReach
 	Node *defined;       /* a call with a column definition list, which tells the fields of its result */
 } OutboxReach;
 
-extern bool OutboxReachWalker(Node *node, void *reach);
 extern bool OutboxReachFunction(OutboxReach *reach, Oid function);
 extern bool OutboxReachUnseen(OutboxReach *reach);
 extern bool OutboxReachInside(OutboxReach *reach, Node *node);

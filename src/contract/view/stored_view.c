@@ -41,6 +41,7 @@ typedef struct StoredCommand
 	char *text;
 } StoredCommand;
 
+static void run_as(const char *role, const char *command);
 static void create_view_step(void *arg);
 static bool is_key_view(const OutboxStoredView *view);
 static void create_key_view(OutboxStoredView *view);
@@ -133,7 +134,7 @@ create_view_step(void *arg)
 
 		view->running = command->text;
 		check_command(view, command->text);
-		OutboxRunAs(command->role, command->text);
+		run_as(command->role, command->text);
 		if (lc == list_head(view->commands) && !view->replaces)
 			revoke_all(view);
 	}
@@ -219,7 +220,7 @@ revoke_all(const OutboxStoredView *view)
 	{
 		char **row = lfirst(lc);
 
-		OutboxRunAs(view->owner, psprintf("REVOKE ALL ON %s FROM %s", view->name, row[0]));
+		run_as(view->owner, psprintf("REVOKE ALL ON %s FROM %s", view->name, row[0]));
 	}
 }
 
@@ -245,8 +246,8 @@ OutboxCommandScopeEnd(const OutboxEvaluation *scope)
  * Runs a command with the rights of a role, in a security-restricted operation and
  * with pinned settings: nothing of the session has an influence.
  */
-void
-OutboxRunAs(const char *role, const char *command)
+static void
+run_as(const char *role, const char *command)
 {
 	OutboxEvaluation scope;
 

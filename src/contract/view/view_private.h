@@ -16,6 +16,5 @@ extern Oid OutboxRestoreKeyView(const char *name, Oid owner, Query *query);
 
 /* ---- stored_view.c: Creating a dropped view again as it was. ---- */
 
-extern void OutboxRunAs(const char *role, const char *command);
 
 #endif /* OUTBOX_CONTRACT_VIEW_VIEW_PRIVATE_H */

@@ -148,7 +148,6 @@ extern bool OutboxLookForLate(List *letters, int first, int ms);
 
 extern void OutboxReadLetterRow(OutboxCompiledContract *contract, TupleDesc desc, Jsonb *object, Datum *values, bool *isnull);
 extern void OutboxCheckReadBackTrust(const OutboxCompiledContract *contract, TupleDesc desc, Jsonb *object);
-extern void OutboxRedriveRunner(const OutboxCompiledContract *contract, OutboxRunner *runner);
 extern HeapTuple OutboxLetterRowBefore(OutboxCompiledContract *contract, const OutboxLetter *letter);
 extern HeapTuple OutboxRedriveKeyRow(OutboxCompiledContract *contract, const Datum *lookup);
 extern HeapTuple OutboxLetterRowNow(OutboxCompiledContract *contract, const OutboxLetter *letter);

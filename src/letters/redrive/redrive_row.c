@@ -36,6 +36,7 @@ typedef struct FirstRow
 	int nrows;
 } FirstRow;
 
+static void runner_of(const OutboxCompiledContract *contract, OutboxRunner *runner);
 static HeapTuple fetch_row(OutboxCompiledContract *contract, const char *query, ParamListInfo params);
 static PlannedStmt *plan_query(const OutboxCompiledContract *contract, const char *text, ParamListInfo params);
 static void run_query(PlannedStmt *plan, const char *text, ParamListInfo params, DestReceiver *receiver);
@@ -68,7 +69,7 @@ OutboxCheckReadBackTrust(const OutboxCompiledContract *contract, TupleDesc desc,
 {
 	OutboxRunner runner;
 
-	OutboxRedriveRunner(contract, &runner);
+	runner_of(contract, &runner);
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(desc, i);
@@ -82,8 +83,8 @@ OutboxCheckReadBackTrust(const OutboxCompiledContract *contract, TupleDesc desc,
 }
 
 /* The role with whose rights functions run for a redrive. */
-void
-OutboxRedriveRunner(const OutboxCompiledContract *contract, OutboxRunner *runner)
+static void
+runner_of(const OutboxCompiledContract *contract, OutboxRunner *runner)
 {
 	OutboxRunnerOfView(runner, contract->config->view, psprintf("redriving contract \"%s\"", contract->config->name));
 	runner->role = contract->owner;
@@ -157,7 +158,7 @@ plan_query(const OutboxCompiledContract *contract, const char *text, ParamListIn
 		types[i] = params->params[i].ptype;
 	query = linitial_node(Query, pg_analyze_and_rewrite_fixedparams(statement, text, types, params->numParams, NULL));
 	/* tables are scanned here that a write does not scan: their owners' policies are in it */
-	OutboxRedriveRunner(contract, &runner);
+	runner_of(contract, &runner);
 	OutboxCheckQueryTrust(&runner, query);
 	(void) allow_locks((Node *) query, NULL);
 	return OutboxPlanQuery(query, text, params);
@@ -258,7 +259,7 @@ OutboxRedriveKeyRow(OutboxCompiledContract *contract, const Datum *lookup)
 	Datum *values;
 	bool *isnull;
 
-	OutboxRedriveRunner(contract, &runner);
+	runner_of(contract, &runner);
 	if (!OutboxKeyFromLookup(contract->config, contract->query, &runner, lookup, key, key_isnull))
 		return NULL;
 	values = palloc0(sizeof(Datum) * contract->ncolumns);

@@ -15,6 +15,8 @@
 
 #include "kafka_sink.h"
 
+static const KafkaErrorRule *find_rule(int code);
+
 /* In the order of the codes. */
 static const KafkaErrorRule rules[] = {
 	{-200, "_BEGIN", KAFKA_RETRY, NULL},
@@ -209,8 +211,8 @@ static const KafkaErrorRule rules[] = {
 	{133, "SHARE_SESSION_LIMIT_REACHED", KAFKA_RETRY, NULL},
 };
 
-const KafkaErrorRule *
-KafkaFindRule(int code)
+static const KafkaErrorRule *
+find_rule(int code)
 {
 	int low = 0;
 	int high = lengthof(rules) - 1;
@@ -232,7 +234,7 @@ KafkaFindRule(int code)
 KafkaVerdict
 KafkaJudge(rd_kafka_resp_err_t err)
 {
-	const KafkaErrorRule *rule = KafkaFindRule(err);
+	const KafkaErrorRule *rule = find_rule(err);
 
 	return rule != NULL ? rule->verdict : KAFKA_RETRY;
 }
@@ -240,7 +242,7 @@ KafkaJudge(rd_kafka_resp_err_t err)
 void
 KafkaDescribe(char *reason, Size size, const char *topic, rd_kafka_resp_err_t err)
 {
-	const KafkaErrorRule *rule = KafkaFindRule(err);
+	const KafkaErrorRule *rule = find_rule(err);
 	const char *advice = rule != NULL ? rule->advice : NULL;
 
 	snprintf(reason, size, "topic \"%s\": %s%s%s", topic, rd_kafka_err2str(err), advice != NULL ? "; " : "", advice != NULL ? advice : "");

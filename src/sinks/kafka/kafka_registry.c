@@ -74,6 +74,7 @@ struct KafkaRegistry
 	KafkaNews *news;        /* not reported yet */
 };
 
+static bool is_silent(const KafkaRegistry *registry);
 static KafkaRoute *next_failed(KafkaRegistry *registry);
 static void forget_failed(KafkaRegistry *registry, KafkaRoute *route);
 static void ask(KafkaRegistry *registry, KafkaRoute *route, KafkaQuestion question);
@@ -147,13 +148,13 @@ KafkaRegistryResolve(KafkaRegistry *registry, KafkaRoute *route)
 	if (route->registered_id == 0 && route->obstacle == NULL && !KafkaHttpBusy(registry->http))
 		ask(registry, route, route->candidate != 0 ? ASK_FOR_SCHEMA : ASK_FOR_ID);
 	/* it was remembered, and the registry has not said that it is wrong */
-	if (route->registered_id == 0 && route->candidate != 0 && KafkaRegistryIsSilent(registry))
+	if (route->registered_id == 0 && route->candidate != 0 && is_silent(registry))
 		use_id(registry, route);
 	return route->registered_id != 0 || route->obstacle != NULL;
 }
 
-bool
-KafkaRegistryIsSilent(const KafkaRegistry *registry)
+static bool
+is_silent(const KafkaRegistry *registry)
 {
 	TimestampTz now = GetCurrentTimestamp();
 

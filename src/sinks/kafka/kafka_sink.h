@@ -306,7 +306,6 @@ typedef struct KafkaErrorRule
 } KafkaErrorRule;
 
 /* The rule of a code; NULL: no rule was made for it, which means RETRY. */
-extern const KafkaErrorRule *KafkaFindRule(int code);
 extern KafkaVerdict KafkaJudge(rd_kafka_resp_err_t err);
 extern void KafkaDescribe(char *reason, Size size, const char *topic, rd_kafka_resp_err_t err);
 
@@ -379,7 +378,6 @@ extern bool KafkaRegistryResolve(KafkaRegistry *registry, KafkaRoute *route);
 extern bool KafkaRegistryServe(KafkaRegistry *registry); /* true: there was an answer */
 
 /* Has it left a request without answer just now? */
-extern bool KafkaRegistryIsSilent(const KafkaRegistry *registry);
 
 extern void KafkaRegistryGaveUp(KafkaRegistry *registry, KafkaRoute *route);
 
