@@ -25,6 +25,10 @@ my $kafka = OutboxBroker->kafka_behind_proxy;
 my $node = OutboxCluster->create('kafka_acknowledged');
 $node->sql('CREATE EXTENSION sink_driver');
 
+# How many keys the messages have. Order is promised within each: where a topic goes record by record after an error, some
+# keys are under way together.
+my $keys = $N;
+
 # Sends the messages through the sink, without a relay, in batches of at most ten: topics in parallel; topic => what it says.
 sub publish
 {
@@ -39,7 +43,7 @@ sub publish
 		{
 			my $topic = shift @topics;
 			my ($out, $err) = ('', '');
-			my $sql = "SELECT publish_n('outbox_kafka', '$json', '$topic', $N, 100, max_seconds => 30)";
+			my $sql = "SELECT publish_n('outbox_kafka', '$json', '$topic', $N, 100, $keys, max_seconds => 30)";
 			push @running, [ $topic, \$out, \$err, IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', $sql ], '<', \undef, '>', \$out, '2>', \$err) ];
 		}
 		my ($topic, $out, $err, $run) = @{ shift @running };
@@ -102,7 +106,9 @@ for my $code (sort { $a <=> $b } keys %rule)
 cmp_ok(scalar(@cases), '>', 100, 'the table of error codes was read');
 create(1, map { $_->[2] } @cases);
 $kafka->rules(map { { code => $_->[0], topic => $_->[2], batch => $WHICH{ $_->[1] }, delay => 0.05 } } @cases);
+$keys = 1;
 my $said = publish({}, map { $_->[2] } @cases);
+$keys = $N;
 my $in = arrived(map { $_->[2] } @cases);
 my %answered = map { ("$_->{topic} $_->{code}" => 1) } $kafka->batches;
 for my $case (@cases)
