@@ -232,11 +232,16 @@ CREATE TABLE outbox_internal.dead_letter_entry (
     last_failure    text,
     last_failure_hint text,
     before_snapshot pg_snapshot,
-    tried_at        timestamptz
+    tried_at        timestamptz,
+    xid             xid8,
+    resolved_xid    xid8
 );
 CREATE INDEX dead_letter_entry_state_stage_idx ON outbox_internal.dead_letter_entry (state, stage, id);
+CREATE INDEX dead_letter_entry_xid_idx ON outbox_internal.dead_letter_entry (xid);
 COMMENT ON TABLE outbox_internal.dead_letter_entry IS 'Changes that could not become events; see view dead_letter';
 COMMENT ON COLUMN outbox_internal.dead_letter_entry.before_snapshot IS 'Of stage flush: which transactions had ended when the row before was read';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.xid IS 'Top-level transaction whose event it was to be';
+COMMENT ON COLUMN outbox_internal.dead_letter_entry.resolved_xid IS 'Of a redriven one: the transaction that wrote its event';
 COMMENT ON COLUMN outbox_internal.dead_letter_entry.tried_at IS 'When redrive tried it last, and it failed';
 
 CREATE TABLE outbox_internal.gap (
@@ -305,6 +310,7 @@ CREATE TABLE outbox_internal.held_event (
 );
 ALTER TABLE outbox_internal.held_event ALTER COLUMN payload SET STORAGE EXTERNAL;
 CREATE INDEX held_event_letter_idx ON outbox_internal.held_event (letter) WHERE letter IS NOT NULL;
+CREATE INDEX held_event_xid_idx ON outbox_internal.held_event (xid);
 COMMENT ON TABLE outbox_internal.held_event IS 'Events that a sink has passed without publishing them: rejected ones, and those that wait behind them or for their topic';
 COMMENT ON COLUMN outbox_internal.held_event.state IS 'held: waits; rejected: see the dead letter; redrive: about to be offered again';
 COMMENT ON COLUMN outbox_internal.held_event.letter IS 'outbox.dead_letter.id of an event that was rejected';

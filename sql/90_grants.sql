@@ -3,7 +3,7 @@
 CREATE FUNCTION outbox.grant_access(role text, level text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_grant_access';
 COMMENT ON FUNCTION outbox.grant_access(text, text) IS
-'Grants a role what belongs to a level: reader (views status, contract_cost, sinks, relay_status, metrics, writers, replays, held_events, leaf_status, leaf_sink, event_json, dead_letter, gap, contracts, event_types, event_schemas, source, code_map, detached_view, and check_schemas), operator (also start_relay, stop_relay, pause, resume, redrive, discard, resolve_gap, replay, cancel_replay, forget_schema_ids) or admin (also everything that creates, drops, enables and previews; the rights on sources and views are still needed). Adds to what the role has; DROP OWNED BY or REVOKE takes away. For the extension''s owner and superusers. Errors: invalid_parameter_value, undefined_object, insufficient_privilege';
+'Grants a role what belongs to a level: reader (views status, contract_cost, sinks, relay_status, metrics, writers, replays, held_events, leaf_status, leaf_sink, event_json, dead_letter, gap, contracts, event_types, event_schemas, source, code_map, detached_view, and check_schemas, commit_queue, tx_id, tx_status, wait_acked, event_status), operator (also start_relay, stop_relay, pause, resume, redrive, discard, resolve_gap, replay, cancel_replay, forget_schema_ids) or admin (also everything that creates, drops, enables and previews; the rights on sources and views are still needed). Adds to what the role has; DROP OWNED BY or REVOKE takes away. For the extension''s owner and superusers. Errors: invalid_parameter_value, undefined_object, insufficient_privilege';
 
 -- Nothing for everybody, except what owners of sources and views need.
 

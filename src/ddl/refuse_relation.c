@@ -171,9 +171,11 @@ is_named_in_script(const char *index)
 {
 	static const char *const names[] = {
 		"dead_letter_entry_state_stage_idx",
+		"dead_letter_entry_xid_idx",
 		"event_schema_event_type_id_version_key",
 		"event_type_contract_id_idx",
 		"held_event_letter_idx",
+		"held_event_xid_idx",
 		"leaf_current_key",
 		"replay_request_open_idx",
 	};

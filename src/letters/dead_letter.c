@@ -54,9 +54,11 @@ enum
 	Anum_letter_resolution,
 	Anum_letter_last_failure,
 	Anum_letter_last_failure_hint,
-	Anum_letter_before_snapshot
+	Anum_letter_before_snapshot,
+	Anum_letter_tried_at,
+	Anum_letter_xid
 };
-#define Natts_letter Anum_letter_before_snapshot
+#define Natts_letter Anum_letter_xid
 
 enum
 {
@@ -104,6 +106,8 @@ OutboxDeadLetterInsert(const OutboxDeadLetter *letter)
 	nulls[Anum_letter_created_at - 1] = false;
 	values[Anum_letter_attempts - 1] = Int32GetDatum(0);
 	nulls[Anum_letter_attempts - 1] = false;
+	values[Anum_letter_xid - 1] = FullTransactionIdGetDatum(GetTopFullTransactionId());
+	nulls[Anum_letter_xid - 1] = false;
 	insert_row("dead_letter_entry", "dead_letter_entry_id_seq", values, nulls, Natts_letter);
 }
 

@@ -31,8 +31,8 @@
 #include "letters/letters_private.h"
 #include "util/util.h"
 
-/* The one without a constraint that the extension creates (sql/10_catalog.sql). */
-#define OUR_INDEX "dead_letter_entry_state_stage_idx"
+/* Those without a constraint that the extension creates (sql/10_catalog.sql). */
+static const char *const our_indexes[] = {"dead_letter_entry_state_stage_idx", "dead_letter_entry_xid_idx"};
 
 typedef struct OwnRow
 {
@@ -45,7 +45,7 @@ typedef struct OwnRow
 } OwnRow;
 
 static bool is_plain(Relation rel);
-static bool is_our_index(Relation index);
+static bool is_our_index(Relation rel, Oid index);
 static void insert(void *arg);
 static EState *create_state(Relation rel);
 static int leave_out_foreign_indexes(ResultRelInfo *target, Relation *left_out);
@@ -93,18 +93,26 @@ is_plain(Relation rel)
 		return false;
 	foreach (lc, RelationGetIndexList(rel))
 	{
-		char *name = get_rel_name(lfirst_oid(lc));
-
-		if (lfirst_oid(lc) != OutboxPrimaryKeyIndex(rel) && (name == NULL || strcmp(name, OUR_INDEX) != 0))
+		if (!is_our_index(rel, lfirst_oid(lc)))
 			return false;
 	}
 	return true;
 }
 
 static bool
-is_our_index(Relation index)
+is_our_index(Relation rel, Oid index)
 {
-	return index->rd_index->indisprimary || strcmp(RelationGetRelationName(index), OUR_INDEX) == 0;
+	char *name;
+
+	if (index == OutboxPrimaryKeyIndex(rel))
+		return true;
+	name = get_rel_name(index);
+	for (int i = 0; name != NULL && i < lengthof(our_indexes); i++)
+	{
+		if (strcmp(name, our_indexes[i]) == 0)
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -176,7 +184,7 @@ leave_out_foreign_indexes(ResultRelInfo *target, Relation *left_out)
 	{
 		Relation index = target->ri_IndexRelationDescs[i];
 
-		if (!is_our_index(index))
+		if (!is_our_index(target->ri_RelationDesc, RelationGetRelid(index)))
 		{
 			left_out[nleft_out++] = index;
 			continue;

@@ -16,6 +16,7 @@
 #include "datatype/timestamp.h"
 #include "port/atomics.h"
 #include "storage/block.h"
+#include "storage/condition_variable.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 #include "storage/spin.h"
@@ -255,6 +256,28 @@ extern void OutboxRelayRelease(int slot, uint32 slot_generation);
 extern bool OutboxRelayLookup(int32 sink_id, OutboxRelayInfo *info);
 extern bool OutboxRelayLookupCounters(int32 sink_id, OutboxRelayCounters *counters);
 
+/* ---- acked.c: how far the relay of each sink is acknowledged ---- */
+
+#define OUTBOX_ACKED_XIDS 512
+
+/* A snapshot: the transactions that it sees as ended are acknowledged. */
+typedef struct OutboxAcked
+{
+	TimestampTz shown_at;
+	uint64 xmin;
+	uint64 xmax;
+	uint32 nxip;
+	uint64 xip[OUTBOX_ACKED_XIDS]; /* sorted */
+} OutboxAcked;
+
+extern bool OutboxAckedAwaited(TimestampTz now);
+extern void OutboxAckedShow(uint64 xmin, uint64 xmax, const uint64 *xip, uint32 nxip);
+extern bool OutboxAckedLoad(int32 sink_id, OutboxAcked *acked);
+extern bool OutboxAckedSees(const OutboxAcked *acked, uint64 xid);
+extern int OutboxAckedPrepare(int32 sink_id);
+extern void OutboxAckedWait(int slot, long timeout_ms);
+extern void OutboxAckedWaited(void);
+
 /* ---- shared_state.c: the layout; for src/shared/ and the launcher alone ---- */
 
 /* Relays of one server; a database entry refers to them by a 64-bit mask. */
@@ -341,12 +364,22 @@ typedef struct OutboxRelaySlot
 	OutboxRelayCounters counters; /* last: it outlives the use of the slot */
 } OutboxRelaySlot;
 
+/* Of the relay slot with the same number. Under relays_lock, but for what waits need. */
+typedef struct OutboxAckedSlot
+{
+	ConditionVariable moved;
+	pg_atomic_uint64 awaited_until; /* a TimestampTz */
+	bool known;
+	OutboxAcked acked;
+} OutboxAckedSlot;
+
 typedef struct OutboxShared
 {
 	LWLock *registry_lock;
 	LWLock *relays_lock;
 	uint64 claims; /* database entries claimed so far */
 	OutboxRelaySlot relays[OUTBOX_MAX_RELAYS];
+	OutboxAckedSlot acked[OUTBOX_MAX_RELAYS];
 
 	slock_t launcher_lock; /* the rest of the struct */
 	Latch *launcher_latch;

@@ -66,8 +66,8 @@ find_slot(Oid dboid, Oid installation, int32 sink_id)
  * Lock held. The slot that the sink has, or had last: what was counted stays
  * there until somebody else needs the slot.
  */
-static int
-find_slot_of(Oid dboid, Oid installation, int32 sink_id)
+int
+OutboxRelaySlotOf(Oid dboid, Oid installation, int32 sink_id)
 {
 	for (int i = 0; i < OUTBOX_MAX_RELAYS; i++)
 	{
@@ -99,7 +99,7 @@ find_free_slot(void)
 static int
 take_slot(Oid dboid, Oid installation, int32 sink_id)
 {
-	int i = find_slot_of(dboid, installation, sink_id);
+	int i = OutboxRelaySlotOf(dboid, installation, sink_id);
 	bool former = i >= 0;
 	OutboxRelaySlot *slot;
 	uint32 slot_generation;
@@ -112,7 +112,10 @@ take_slot(Oid dboid, Oid installation, int32 sink_id)
 	slot_generation = slot->slot_generation + 1;
 	memset(slot, 0, offsetof(OutboxRelaySlot, counters));
 	if (!former)
+	{
 		memset(&slot->counters, 0, sizeof(slot->counters));
+		OutboxAckedForget(i);
+	}
 	slot->in_use = true;
 	slot->wanted = true;
 	slot->slot_generation = slot_generation;
@@ -307,7 +310,7 @@ OutboxRelayLookupCounters(int32 sink_id, OutboxRelayCounters *counters)
 		return false;
 	installation = OutboxInstallation();
 	LWLockAcquire(outbox_shared->relays_lock, LW_SHARED);
-	i = find_slot_of(MyDatabaseId, installation, sink_id);
+	i = OutboxRelaySlotOf(MyDatabaseId, installation, sink_id);
 	if (i >= 0)
 		*counters = outbox_shared->relays[i].counters;
 	LWLockRelease(outbox_shared->relays_lock);

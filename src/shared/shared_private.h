@@ -22,6 +22,12 @@ extern OutboxDatabase *OutboxDatabaseEntry(int i);
 extern OutboxDatabase *OutboxMyDatabase(void);
 extern OutboxDatabase *OutboxMyDatabaseCached(void);
 extern int OutboxMyRelaySlot(void);
+extern int OutboxRelaySlotOf(Oid dboid, Oid installation, int32 sink_id);
+
+/* ---- acked.c: how far the relay of each sink is acknowledged ---- */
+
+extern void OutboxAckedStartup(OutboxAckedSlot *slots);
+extern void OutboxAckedForget(int slot);
 
 /* ---- ticket_keys.c: which keys a ticket stands for, and what a transaction asked for ---- */
 

@@ -133,6 +133,7 @@ shared_startup(void)
 		outbox_shared->registry_lock = &GetNamedLWLockTranche(REGISTRY_TRANCHE)[0].lock;
 		outbox_shared->relays_lock = &GetNamedLWLockTranche(RELAYS_TRANCHE)[0].lock;
 		SpinLockInit(&outbox_shared->launcher_lock);
+		OutboxAckedStartup(outbox_shared->acked);
 	}
 	databases = ShmemInitStruct("outbox_ext databases",
 								mul_size(database_size(), outbox_max_databases), &found);

@@ -90,6 +90,10 @@ SELECT is(pg_temp.signature('contract_counters'),
     'OUT contract_id integer, OUT captured bigint, OUT dead_letters bigint, OUT calls bigint, OUT skips bigint, OUT transitions bigint, '
     'OUT call_us bigint, OUT max_call_us bigint, OUT flushes bigint, OUT flush_keys bigint, OUT flush_us bigint, OUT max_flush_us bigint '
     '-> SETOF record', 'contract_counters');
+SELECT is(pg_temp.signature('tx_id'), ' -> xid8', 'tx_id');
+SELECT is(pg_temp.signature('tx_status'), 'xid xid8, sink text DEFAULT NULL::text, OUT sink text, OUT state text, OUT held bigint, OUT dead_letters bigint, OUT as_of timestamp with time zone -> SETOF record', 'tx_status');
+SELECT is(pg_temp.signature('wait_acked'), E'xid xid8, sink text DEFAULT NULL::text, timeout interval DEFAULT ''00:00:02''::interval -> text', 'wait_acked');
+SELECT is(pg_temp.signature('event_status'), 'id uuid, sink text DEFAULT NULL::text, OUT sink text, OUT state text, OUT topic text, OUT seq bigint, OUT reason text -> SETOF record', 'event_status');
 SELECT is(pg_temp.signature('commit_queue'), 'OUT pid integer, OUT state text, OUT keys integer, OUT blocking_pid integer -> SETOF record', 'commit_queue');
 SELECT is(pg_temp.signature('counters'),
     'OUT name text, OUT sink_id integer, OUT schema_id integer, OUT le double precision, OUT value double precision -> SETOF record', 'counters');

@@ -18,7 +18,8 @@ DECLARE
 BEGIN
     SELECT string_agg(CASE t::regtype::text WHEN 'text[]' THEN '''{x}''::text[]' WHEN 'jsonb' THEN '''{"x": "y"}''::jsonb'
                       WHEN 'bytea' THEN '''x''::bytea' WHEN 'text' THEN '''x''::text'
-                      WHEN 'timestamp with time zone' THEN 'now()' ELSE '1::' || t::regtype END, ', ' ORDER BY o)
+                      WHEN 'timestamp with time zone' THEN 'now()' WHEN 'interval' THEN '''1 s''::interval'
+                      WHEN 'uuid' THEN 'gen_random_uuid()' WHEN 'xid8' THEN '''1''::xid8' ELSE '1::' || t::regtype END, ', ' ORDER BY o)
     INTO arguments FROM unnest((SELECT proargtypes::oid[] FROM pg_proc WHERE oid = function)) WITH ORDINALITY AS a (t, o);
     EXECUTE format('SELECT count(*) FROM %s(%s)', function::regproc, arguments);
     RETURN NULL;

@@ -162,7 +162,7 @@ OutboxLetterResolved(const OutboxLetter *letter, const char *reason)
 
 	(void) OutboxExecute("UPDATE outbox_internal.dead_letter_entry SET state = 'redriven', attempts = attempts + 1,"
 						 " resolved_at = clock_timestamp(), resolved_by = $2, resolution = $3, last_failure = NULL,"
-						 " last_failure_hint = NULL WHERE id = $1::bigint",
+						 " last_failure_hint = NULL, resolved_xid = pg_current_xact_id() WHERE id = $1::bigint",
 						 lengthof(args), args);
 }
 

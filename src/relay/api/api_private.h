@@ -9,10 +9,30 @@
 #define OUTBOX_RELAY_API_API_PRIVATE_H
 
 #include "relay/api/api.h"
+#include "relay/session/session.h"
 
 /* ---- sink_api.c: What the SQL functions on sinks and relays share. ---- */
 
 extern int OutboxFindSinks(const char *name, OutboxSinkEntry **sinks);
 extern void OutboxPokeLauncherAtCommit(void);
+
+/* ---- sink_position.c: How far sinks are acknowledged. ---- */
+
+typedef struct OutboxSinkPosition
+{
+	int32 id;
+	char *name;
+	bool running; /* somebody wants it to publish */
+
+	/* as recorded on disk; NULL without a position that is meant for this copy of the data */
+	OutboxSnapshot *last;
+	OutboxSnapshot *cur;
+	int64 cursor;
+	OutboxSnapshot *start; /* what it sees was not for this sink */
+	TimestampTz as_of;     /* when what we know was true; 0: nothing is known */
+} OutboxSinkPosition;
+
+extern int OutboxSinkPositions(const char *name, OutboxSinkPosition **sinks);
+extern bool OutboxSinkPositionSees(OutboxSinkPosition *sink, uint64 xid);
 
 #endif /* OUTBOX_RELAY_API_API_PRIVATE_H */

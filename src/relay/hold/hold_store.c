@@ -325,14 +325,14 @@ static void
 write_letter(int32 sink_id, int64 seq, const char *sink_name, const char *words)
 {
 	static const char again[] =
-		"UPDATE outbox_internal.dead_letter_entry d SET state = 'open', last_failure = $3, resolved_at = NULL, resolved_by = NULL"
+		"UPDATE outbox_internal.dead_letter_entry d SET state = 'open', last_failure = $3, resolved_at = NULL, resolved_by = NULL, resolved_xid = NULL"
 		" FROM outbox_internal.held_event h WHERE h.sink_id = $1 AND h.seq = $2 AND d.id = h.letter AND d.sink = $4";
 	static const char first[] =
 		"WITH letter AS (INSERT INTO outbox_internal.dead_letter_entry"
-		" (contract, event_type, key, stage, sqlstate, message, hint, sink, event_id, payload)"
+		" (contract, event_type, key, stage, sqlstate, message, hint, sink, event_id, payload, xid)"
 		" SELECT coalesce(s.contract, h.aggregate_type), h.event_type,"
 		" jsonb_build_object('aggregate_type', h.aggregate_type, 'message_key', h.message_key),"
-		" 'publish', '38000', $3, 'Remove the cause and redrive it, or discard it.', $4, h.id, h.payload"
+		" 'publish', '38000', $3, 'Remove the cause and redrive it, or discard it.', $4, h.id, h.payload, h.xid"
 		" FROM outbox_internal.held_event h LEFT JOIN outbox_internal.event_schema s ON s.id = h.schema_id"
 		" WHERE h.sink_id = $1 AND h.seq = $2 RETURNING id)"
 		" UPDATE outbox_internal.held_event h SET letter = l.id FROM letter l WHERE h.sink_id = $1 AND h.seq = $2";

@@ -75,6 +75,7 @@ OutboxRelayLoop(OutboxRelay *relay)
 			if (!busy)
 				busy = OutboxReplayTurn(relay);
 		}
+		OutboxRelayShowAcked(relay);
 		OutboxRelaySave(relay, false);
 		OutboxRelayTendLetters(relay);
 		OutboxKeeperTurn(relay);
@@ -98,6 +99,7 @@ read_clock(OutboxRelay *relay)
 		relay->configured_at = 0;
 		relay->saved_at = 0;
 		relay->reported_at = 0;
+		relay->acked_shown_at = 0;
 		relay->late_at = 0;
 		relay->purged_at = 0;
 		relay->rejection_logged_at = 0;

@@ -25,8 +25,10 @@ void
 OutboxDispatchInit(OutboxDispatch *dispatch, MemoryContext context, const OutboxProgress *start, OutboxRelayCounters *counters)
 {
 	uint64 size = pg_nextpower2_64(outbox_max_in_flight);
+	uint64 moves = dispatch->moves;
 
 	memset(dispatch, 0, sizeof(*dispatch));
+	dispatch->moves = moves + 1;
 	dispatch->context = context;
 	dispatch->places = MemoryContextAllocHuge(context, sizeof(OutboxPlace) * size);
 	dispatch->mask = size - 1;
@@ -91,6 +93,7 @@ OutboxDispatchExtend(OutboxDispatch *dispatch, const OutboxSnapshot *cur, int64 
 	replace_snapshot(dispatch, &dispatch->progress.cur, NULL);
 	dispatch->progress.cursor = 0;
 	dispatch->progress.seq_seen = seq_seen;
+	dispatch->moves++;
 }
 
 /* How many of the chunk's remaining messages may be handed over now. */
@@ -212,6 +215,7 @@ pass_windows(OutboxDispatch *dispatch)
 		if (progress->last != NULL)
 			pfree(progress->last);
 		progress->last = window->cur;
+		dispatch->moves++;
 		replace_snapshot(dispatch, &progress->cur, NULL);
 		progress->cursor = 0;
 		progress->seq_seen = window->seq_seen;

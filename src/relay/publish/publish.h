@@ -40,6 +40,7 @@ typedef struct OutboxDispatch
 	OutboxSentWindow *first;       /* windows, oldest first */
 	OutboxSentWindow *newest;
 	OutboxProgress progress; /* what may be persisted */
+	uint64 moves;            /* of progress.last, over all attempts */
 } OutboxDispatch;
 
 extern void OutboxDispatchInit(OutboxDispatch *dispatch, MemoryContext context, const OutboxProgress *start, OutboxRelayCounters *counters);

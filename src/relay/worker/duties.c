@@ -130,6 +130,21 @@ OutboxRelayReportNow(OutboxRelay *relay, bool force)
 	relay->report_changed = false;
 }
 
+/* Shows those who wait how far everything is acknowledged, if that moved. */
+void
+OutboxRelayShowAcked(OutboxRelay *relay)
+{
+	const OutboxSnapshot *last = relay->dispatch.progress.last;
+
+	if (relay->acked_shown == relay->dispatch.moves || last == NULL)
+		return;
+	if (!OutboxAckedAwaited(relay->now) && !TimestampDifferenceExceeds(relay->acked_shown_at, relay->now, BUSY_INTERVAL_MS))
+		return;
+	OutboxAckedShow(last->xmin, last->xmax, last->xip, last->nxip);
+	relay->acked_shown = relay->dispatch.moves;
+	relay->acked_shown_at = relay->now;
+}
+
 static void
 fill_report(OutboxRelay *relay)
 {

@@ -167,6 +167,8 @@ typedef struct OutboxRelay
 	TimestampTz configured_at; /* the sink's row was read */
 	TimestampTz saved_at;      /* the position was written */
 	TimestampTz reported_at;
+	TimestampTz acked_shown_at; /* and which move of the position that was */
+	uint64 acked_shown;
 	TimestampTz purged_at; /* resolved dead letters were removed */
 	TimestampTz late_at;   /* late keys were asked for, */
 	long late_pause;       /* milliseconds until they are again */
@@ -191,6 +193,7 @@ extern void OutboxRelayPrepareSink(const OutboxRelay *relay, OutboxSinkState *si
 extern void OutboxRelaySave(OutboxRelay *relay, bool force);
 extern long OutboxRelaySaveDue(const OutboxRelay *relay, long limit);
 extern void OutboxRelayReportNow(OutboxRelay *relay, bool force);
+extern void OutboxRelayShowAcked(OutboxRelay *relay);
 extern void OutboxClipText(char *target, const char *text);
 extern void OutboxRelayNoteError(OutboxRelay *relay, const char *text);
 extern void OutboxRelaySetState(OutboxRelay *relay, OutboxRelayState state);
