@@ -60,8 +60,8 @@ forbid 'no SPI in capture' '\bSPI_|executor/spi\.h|\bOutbox(Select|Run|RunPlanne
 # Statements and their rows go through one place; SPI_connect and SPI_finish say who asks.
 mapfile -t not_query < <(sources | grep -v '^src/util/query\.c$')
 forbid 'statements are OutboxSelect() and OutboxRun() (src/util/query.c)' '\bSPI_(execute\w*|getbinval|processed|tuptable)\b' "${not_query[@]}"
-forbid 'a setting for a while is OutboxSetInScope() or OutboxSetInTransaction() (src/util/setting.c)' \
-    '\bset_config_option\(' $(sources | grep -vE '^src/(util/setting|contract/environment/settings)\.c$')
+forbid 'a setting for a while is OutboxSetInScope() or OutboxSetInTransaction() (src/util/util.h)' \
+    '\bset_config_option\(' $(sources | grep -vE '^src/(util/util\.h|contract/environment/settings\.c)$')
 
 # Errors are caught in one way.
 mapfile -t not_catch < <(sources | grep -v '^src/util/catch\.c$')

@@ -12,7 +12,9 @@
 #include "catalog/pg_type_d.h"
 #include "datatype/timestamp.h"
 #include "utils/elog.h"
+#include "utils/guc.h"
 #include "utils/palloc.h"
+#include "utils/relcache.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
@@ -56,10 +58,6 @@ extern void OutboxLookLeave(OutboxLook *look);
 extern void OutboxLookClose(OutboxLook *look);
 extern bool OutboxLookHasRoom(int ntables);
 extern void OutboxLookAwaitRoom(int ntables, int timeout_ms);
-
-/* ---- names.c: Names as they are written in SQL. ---- */
-
-extern char *OutboxQualifiedName(Oid relation);
 
 /* ---- query.c: Statements of SQL with typed arguments, and the rows that they return. ---- */
 
@@ -111,6 +109,11 @@ extern int64 OutboxRowInt(const OutboxRows *rows, uint64 row, int column, int64 
 extern bool OutboxRowBool(const OutboxRows *rows, uint64 row, int column);
 extern void OutboxSetText(Datum *values, bool *nulls, int column, const char *text);
 
+/* ---- relation.c: names as they are written in SQL; a relation opened without waiting ---- */
+
+extern char *OutboxQualifiedName(Oid relation);
+extern Relation OutboxOpenWithoutWaiting(Oid relid);
+
 /* ---- server_error.c: which errors the server itself has raised ---- */
 
 extern bool OutboxIsCancel(const ErrorData *error);
@@ -121,10 +124,24 @@ extern bool OutboxIsStorageTrouble(const ErrorData *error);
 extern bool OutboxIsDiskFull(const ErrorData *error);
 extern bool OutboxIsShortage(const ErrorData *error);
 
-/* ---- setting.c: A setting that has another value for a while. ---- */
+/* ----
+ * A setting that has another value for a while. Both raise when the value is refused, and an error in between takes
+ * the value back by itself.
+ * ---- */
 
-extern void OutboxSetInScope(const char *name, const char *value);
-extern void OutboxSetInTransaction(const char *name, const char *value);
+/* Until AtEOXact_GUC() of the caller's NewGUCNestLevel(). */
+static inline void
+OutboxSetInScope(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* For the rest of the transaction. */
+static inline void
+OutboxSetInTransaction(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
 
 /* ---- A snapshot where the server has none. ---- */
 

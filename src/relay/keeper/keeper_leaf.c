@@ -15,7 +15,6 @@
 
 #include "access/table.h"
 #include "storage/bufmgr.h"
-#include "storage/lmgr.h"
 
 #include "guc.h"
 #include "relay/keeper/keeper_private.h"
@@ -75,12 +74,9 @@ find_empty(void)
 static bool
 has_rows(Oid relid)
 {
-	Relation rel;
+	Relation rel = OutboxOpenWithoutWaiting(relid);
 	bool result;
 
-	if (!ConditionalLockRelationOid(relid, AccessShareLock))
-		return true;
-	rel = try_table_open(relid, NoLock);
 	if (rel == NULL)
 		return true;
 	result = RelationGetNumberOfBlocks(rel) > 0;

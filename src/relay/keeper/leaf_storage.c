@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * leaf_storage.c
- *	  Empties a leaf.
+ *	  The storage of a leaf: how large it is, and a new, empty one.
  *
- * What TRUNCATE does, without the command: that would fire the trigger which
- * refuses it to everybody else, and would be sent to subscribers of a
- * publication FOR ALL TABLES, whose own outbox it would empty.
+ * A leaf is emptied as by TRUNCATE, but without the command: that would fire the
+ * trigger which refuses it to everybody else, and would be sent to subscribers of
+ * a publication FOR ALL TABLES, whose own outbox it would empty.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,12 +14,20 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "commands/tablecmds.h"
+#include "fmgr.h"
 #include "pgstat.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "storage/predicate.h"
+#include "utils/rel.h"
 
 #include "compat.h"
 #include "relay/keeper/keeper_private.h"
+#include "util/util.h"
+
+PG_FUNCTION_INFO_V1(outbox_leaf_bytes);
+
+static int64 stored_bytes(Oid relid);
 
 static void
 renew(Relation rel)
@@ -97,4 +105,35 @@ OutboxLeafEmpty(Oid relid)
 	}
 	OutboxRebuildIndexes(relid);
 	CommandCounterIncrement();
+}
+
+/*
+ * leaf_bytes(relation regclass): of a table and what it stores out of line; null when
+ * it is gone or locked. Views ask when something hangs, so it waits for no lock.
+ */
+Datum
+outbox_leaf_bytes(PG_FUNCTION_ARGS)
+{
+	int64 bytes = stored_bytes(PG_GETARG_OID(0));
+
+	if (bytes < 0)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(bytes);
+}
+
+/* -1: not to be had without waiting. */
+static int64
+stored_bytes(Oid relid)
+{
+	Relation rel = OutboxOpenWithoutWaiting(relid);
+	int64 bytes;
+	int64 toast = 0;
+
+	if (rel == NULL)
+		return -1;
+	bytes = (int64) RelationGetNumberOfBlocks(rel) * BLCKSZ;
+	if (OidIsValid(rel->rd_rel->reltoastrelid))
+		toast = stored_bytes(rel->rd_rel->reltoastrelid);
+	table_close(rel, AccessShareLock);
+	return toast < 0 ? -1 : bytes + toast;
 }

@@ -11,13 +11,13 @@
 #include "datatype/timestamp.h"
 #include "postmaster/bgworker.h"
 
-/* ---- database_list.c: Which databases of the server have relays: outbox.databases. ---- */
-
-extern bool OutboxDatabaseListed(const char *name);
-
 /* ---- launcher.c: The static worker that keeps every wanted relay running. ---- */
 
 extern void OutboxLauncherRegister(void);
+
+/* ---- probe_queue.c: The probes, one after another; which databases they are for. ---- */
+
+extern bool OutboxDatabaseListed(const char *name);
 
 /* ---- without_preload.c: Relays on a server that does not preload the library. ---- */
 

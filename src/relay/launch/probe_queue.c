@@ -24,8 +24,10 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+#include "utils/varlena.h"
 
 #include "compat.h"
+#include "guc.h"
 #include "relay/launch/launch_private.h"
 #include "relay/session/session.h"
 #include "shared/outbox_shared.h"
@@ -274,4 +276,30 @@ finish_probe(TimestampTz *next)
 				TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause));
 	}
 	return true;
+}
+
+/*
+ * Is outbox.databases empty, or does it name the database? Allocates in the current
+ * memory context.
+ *
+ * A server with very many databases would start a probe for each of them, although
+ * few have the extension. A database that is not listed gets neither a probe nor a
+ * relay.
+ */
+bool
+OutboxDatabaseListed(const char *name)
+{
+	char *names = pstrdup(outbox_databases ? outbox_databases : "");
+	List *listed = NIL;
+	ListCell *lc;
+
+	/* the setting is checked when it is set */
+	if (!SplitGUCList(names, ',', &listed) || listed == NIL)
+		return true;
+	foreach (lc, listed)
+	{
+		if (strcmp((const char *) lfirst(lc), name) == 0)
+			return true;
+	}
+	return false;
 }

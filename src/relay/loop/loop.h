@@ -18,7 +18,6 @@ extern OutboxAttemptEnd OutboxRelayLoop(OutboxRelay *relay);
 extern void OutboxRelayTakeAcks(OutboxRelay *relay);
 extern void OutboxRelayStoreHeld(OutboxRelay *relay);
 extern void OutboxRelayDrain(OutboxRelay *relay);
-extern void OutboxRelayCheckTrouble(OutboxRelay *relay);
 extern bool OutboxRelayPause(OutboxRelay *relay, OutboxAttemptEnd end, int failures);
 extern void OutboxRelayPauseStart(OutboxRelay *relay, int failures);
 

@@ -26,7 +26,6 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
-#include "storage/lmgr.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -133,16 +132,10 @@ search_leaf(Oid relid, const Position *position)
 	BlockNumber before;
 	BlockNumber first;
 	BlockNumber nblocks;
-	Relation rel;
+	Relation rel = OutboxOpenWithoutWaiting(relid);
 
-	if (!ConditionalLockRelationOid(relid, AccessShareLock))
-		return finding;
-	rel = try_table_open(relid, NoLock);
 	if (rel == NULL)
-	{
-		UnlockRelationOid(relid, AccessShareLock);
 		return finding;
-	}
 	nblocks = RelationGetNumberOfBlocks(rel);
 	boundary = find_boundary(rel, nblocks, position);
 	before = position->last != NULL && position->last->nxip > 0 ? BEFORE_BLOCKS : AROUND_BLOCKS;

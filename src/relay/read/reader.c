@@ -23,7 +23,9 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
 #include "utils/snapmgr.h"
 
 #include "catalog/outbox_catalog.h"
@@ -290,4 +292,47 @@ finish_chunk(OutboxReader *reader, OutboxChunk *chunk)
 		window->pass.flush_to = InvalidXLogRecPtr;
 	}
 	return OUTBOX_READ_EVENTS;
+}
+
+/*
+ * One line that names the event at this place: id, type, key. Runs a transaction; palloc'd.
+ *
+ * Asked for only when something is wrong with the event. So it is looked up again
+ * instead of being carried along for every message in flight.
+ */
+char *
+OutboxReaderDescribe(OutboxReader *reader, const OutboxPlace *place)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	char *description = NULL;
+	int leaf;
+
+	OutboxSessionBegin();
+	leaf = OutboxLeavesFindNumber(&reader->leaves, place->leaf);
+	if (leaf >= 0 && OutboxLeavesOpenOne(&reader->leaves, leaf) != NULL)
+	{
+		Relation rel = reader->leaves.leaf[leaf].relation;
+		TupleDesc desc = RelationGetDescr(rel);
+		HeapTupleData tuple = {.t_self = place->tid};
+		Buffer buffer;
+		bool isnull;
+
+		PushActiveSnapshot(GetTransactionSnapshot());
+		if (heap_fetch(rel, GetActiveSnapshot(), &tuple, &buffer, false))
+		{
+			MemoryContext old = MemoryContextSwitchTo(caller);
+
+			if (DatumGetInt64(heap_getattr(&tuple, Anum_event_seq, desc, &isnull)) == place->seq)
+				description = psprintf("event %s, type %s, key \"%s\"",
+									   DatumGetCString(DirectFunctionCall1(uuid_out, heap_getattr(&tuple, Anum_event_id, desc, &isnull))),
+									   TextDatumGetCString(heap_getattr(&tuple, Anum_event_type, desc, &isnull)),
+									   TextDatumGetCString(heap_getattr(&tuple, Anum_event_aggregateid, desc, &isnull)));
+			MemoryContextSwitchTo(old);
+			ReleaseBuffer(buffer);
+		}
+		PopActiveSnapshot();
+	}
+	OutboxLeavesClose(&reader->leaves, false);
+	OutboxSessionCommit();
+	return description != NULL ? description : psprintf("event with seq %lld", (long long) place->seq);
 }

@@ -20,6 +20,8 @@
 #include "compat.h"
 #include "relay/session/session_private.h"
 
+PG_FUNCTION_INFO_V1(outbox_snapshot_covers);
+
 /* The active snapshot, in the current memory context. */
 OutboxSnapshot *
 OutboxSnapshotActive(void)
@@ -73,6 +75,16 @@ OutboxSnapshotCovers(const OutboxSnapshot *later, const OutboxSnapshot *earlier)
 			return false;
 	}
 	return true;
+}
+
+/* snapshot_covers(later pg_snapshot, earlier pg_snapshot) */
+Datum
+outbox_snapshot_covers(PG_FUNCTION_ARGS)
+{
+	const OutboxSnapshot *later = (OutboxSnapshot *) PG_GETARG_VARLENA_P(0);
+	const OutboxSnapshot *earlier = (OutboxSnapshot *) PG_GETARG_VARLENA_P(1);
+
+	PG_RETURN_BOOL(OutboxSnapshotCovers(later, earlier));
 }
 
 /* A copy in the current memory context; NULL for NULL. */

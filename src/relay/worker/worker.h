@@ -210,12 +210,13 @@ extern bool OutboxRelayWait(OutboxRelay *relay, long timeout);
 extern bool OutboxRelayHasSocket(void);
 extern void OutboxRelayForgetWait(void);
 
-/* ---- note_trouble.c: What status and the log say of errors and of rejected events. ---- */
+/* ---- trouble.c: What status and the log say of errors, rejected events and the transport. ---- */
 
 extern void OutboxRelayNoteCaught(OutboxRelay *relay);
 extern void OutboxRelaySetBarrier(OutboxRelay *relay);
 extern void OutboxRelayCheckBarrier(OutboxRelay *relay);
 extern void OutboxRelayNoteRejection(OutboxRelay *relay, const char *words);
 extern void OutboxRelayNoteBlocked(OutboxRelay *relay, const OutboxPlace *place, const OutboxAck *ack);
+extern void OutboxRelayCheckTrouble(OutboxRelay *relay);
 
 #endif /* OUTBOX_RELAY_WORKER_WORKER_H */
