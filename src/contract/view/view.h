@@ -46,8 +46,6 @@ extern OutboxTraits OutboxTextTraits(Oid type);
 /* What a key_query calls the changed row. */
 #define OUTBOX_KEY_ROW_NAME "row"
 
-/* ---- key_view.c: made and dropped ---- */
-
 /* ---- key_view_read.c: read ---- */
 
 typedef struct OutboxKeyView

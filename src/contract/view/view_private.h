@@ -14,7 +14,8 @@
 
 extern Oid OutboxRestoreKeyView(const char *name, Oid owner, Query *query);
 
-/* ---- stored_view.c: Creating a dropped view again as it was. ---- */
+/* ---- key_text.c: The text of a key_query, parsed. ---- */
 
+extern Query *OutboxParseKeyQuery(const OutboxContractConfig *config, Oid source, const char *text, TupleDesc lookup);
 
 #endif /* OUTBOX_CONTRACT_VIEW_VIEW_PRIVATE_H */
