@@ -41,7 +41,9 @@ static char *preload_line(void);
 static void start_sink(const OutboxSinkEntry *sink);
 static char *start_sentence(const OutboxSinkEntry *sink, bool by_name);
 static void set_desired_state(int32 sink_id, const char *state);
-OUTBOX_NORETURN static void refuse_stopped(const char *name, const char *what);
+static OutboxSinkEntry find_started(const char *name, const char *what);
+static void begin(OutboxOwnerScope *scope);
+static void end(const OutboxOwnerScope *scope);
 
 /* ---- start ------------------------------------------------------------------- */
 
@@ -59,9 +61,8 @@ outbox_start_relay(PG_FUNCTION_ARGS)
 	StringInfoData answer;
 	int n;
 
-	OutboxApiBegin(&scope);
 	initStringInfo(&answer);
-	SPI_connect();
+	begin(&scope);
 	if (name != NULL)
 		(void) OutboxFindSink(name);
 	n = OutboxFindSinks(name, &sinks);
@@ -80,9 +81,7 @@ outbox_start_relay(PG_FUNCTION_ARGS)
 		if (name != NULL || strcmp(sinks[i].desired_state, "paused") != 0)
 			start_sink(&sinks[i]);
 	}
-	SPI_finish();
-	OutboxOwnerEnd(&scope);
-	OutboxPokeLauncherAtCommit();
+	end(&scope);
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(answer.data, answer.len));
 }
 
@@ -152,8 +151,7 @@ outbox_stop_relay(PG_FUNCTION_ARGS)
 	OutboxSinkEntry *sinks;
 	int n;
 
-	OutboxApiBegin(&scope);
-	SPI_connect();
+	begin(&scope);
 	if (name != NULL)
 		(void) OutboxFindSink(name);
 	n = OutboxFindSinks(name, &sinks);
@@ -162,9 +160,7 @@ outbox_stop_relay(PG_FUNCTION_ARGS)
 		if (name != NULL || strcmp(sinks[i].desired_state, "paused") != 0)
 			set_desired_state(sinks[i].id, "stopped");
 	}
-	SPI_finish();
-	OutboxOwnerEnd(&scope);
-	OutboxPokeLauncherAtCommit();
+	end(&scope);
 	PG_RETURN_VOID();
 }
 
@@ -176,15 +172,10 @@ outbox_pause(PG_FUNCTION_ARGS)
 	OutboxOwnerScope scope;
 	OutboxSinkEntry sink;
 
-	OutboxApiBegin(&scope);
-	SPI_connect();
-	sink = OutboxFindSink(name);
-	if (strcmp(sink.desired_state, "stopped") == 0)
-		refuse_stopped(name, "pause");
+	begin(&scope);
+	sink = find_started(name, "pause");
 	set_desired_state(sink.id, "paused");
-	SPI_finish();
-	OutboxOwnerEnd(&scope);
-	OutboxPokeLauncherAtCommit();
+	end(&scope);
 	PG_RETURN_VOID();
 }
 
@@ -199,16 +190,11 @@ outbox_resume(PG_FUNCTION_ARGS)
 	OutboxOwnerScope scope;
 	OutboxSinkEntry sink;
 
-	OutboxApiBegin(&scope);
-	SPI_connect();
-	sink = OutboxFindSink(name);
-	if (strcmp(sink.desired_state, "stopped") == 0)
-		refuse_stopped(name, "resume");
+	begin(&scope);
+	sink = find_started(name, "resume");
 	set_desired_state(sink.id, "running");
 	start_on_trial(&sink);
-	SPI_finish();
-	OutboxOwnerEnd(&scope);
-	OutboxPokeLauncherAtCommit();
+	end(&scope);
 	PG_RETURN_VOID();
 }
 
@@ -220,11 +206,33 @@ set_desired_state(int32 sink_id, const char *state)
 					 OUTBOX_ARGS(OUTBOX_INT4(sink_id), OUTBOX_TEXT(state)));
 }
 
-static void
-refuse_stopped(const char *name, const char *what)
+/* Raises unless the sink is there and not stopped. Within SPI. */
+static OutboxSinkEntry
+find_started(const char *name, const char *what)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("cannot %s sink \"%s\" because it is stopped", what, name),
-			 errhint("Start it: SELECT outbox.start_relay('%s');", name)));
+	OutboxSinkEntry sink = OutboxFindSink(name);
+
+	if (strcmp(sink.desired_state, "stopped") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot %s sink \"%s\" because it is stopped", what, name),
+				 errhint("Start it: SELECT outbox.start_relay('%s');", name)));
+	return sink;
+}
+
+/* With SPI, as the extension's owner. */
+static void
+begin(OutboxOwnerScope *scope)
+{
+	OutboxApiBegin(scope);
+	SPI_connect();
+}
+
+/* The launcher looks at the sinks when the transaction commits. */
+static void
+end(const OutboxOwnerScope *scope)
+{
+	SPI_finish();
+	OutboxOwnerEnd(scope);
+	OutboxPokeLauncherAtCommit();
 }

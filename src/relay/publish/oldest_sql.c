@@ -59,7 +59,6 @@ typedef struct Finding
 PG_FUNCTION_INFO_V1(outbox_oldest_pending);
 
 static void read_position(int32 sink_id, Position *position);
-static OutboxSnapshot *snapshot_column(const OutboxRows *rows, int column);
 static Finding search_leaf(Oid relid, const Position *position);
 static BlockNumber find_boundary(Relation rel, BlockNumber nblocks, const Position *position);
 static Finding read_blocks(Relation rel, BlockNumber first, BlockNumber n, const Position *position);
@@ -110,18 +109,9 @@ read_position(int32 sink_id, Position *position)
 	*position = (Position){0};
 	if (rows.n == 0)
 		return;
-	position->last = snapshot_column(&rows, 1);
-	position->cur = snapshot_column(&rows, 2);
+	position->last = OutboxSnapshotOfRow(&rows, 1);
+	position->cur = OutboxSnapshotOfRow(&rows, 2);
 	position->cursor = OutboxRowInt(&rows, 0, 3, 0);
-}
-
-static OutboxSnapshot *
-snapshot_column(const OutboxRows *rows, int column)
-{
-	bool isnull;
-	Datum value = OutboxRowDatum(rows, 0, column, &isnull);
-
-	return isnull ? NULL : OutboxSnapshotFromDatum(value);
 }
 
 static Finding

@@ -31,7 +31,6 @@ static void load_timeline_base(void);
 static bool read_row(OutboxProgressRow *row, OutboxProgress *progress, MemoryContext context);
 static const char *why_void(const OutboxProgress *progress, const OutboxRows *rows);
 static bool upgraded(const OutboxRows *rows);
-static OutboxSnapshot *get_snapshot(const OutboxRows *rows, int column, MemoryContext context);
 static bool write_row(OutboxProgressRow *row, const char *query, const OutboxProgress *progress);
 
 /*
@@ -122,6 +121,7 @@ read_row(OutboxProgressRow *row, OutboxProgress *progress, MemoryContext context
 		" leaves, leaf_uses, leaf_acked, written_by, xmin"
 		" FROM outbox_internal.relay_progress WHERE sink_id = $1";
 	OutboxRows rows = OutboxSelect(query, OUTBOX_ARGS(OUTBOX_INT4(row->sink_id)));
+	MemoryContext old;
 	const char *reason;
 	bool foreign;
 	bool isnull;
@@ -131,8 +131,10 @@ read_row(OutboxProgressRow *row, OutboxProgress *progress, MemoryContext context
 
 	row->tid = *(ItemPointer) DatumGetPointer(OutboxRowDatum(&rows, 0, 1, &isnull));
 	row->known = true;
-	progress->last = get_snapshot(&rows, 2, context);
-	progress->cur = get_snapshot(&rows, 3, context);
+	old = MemoryContextSwitchTo(context);
+	progress->last = OutboxSnapshotOfRow(&rows, 2);
+	progress->cur = OutboxSnapshotOfRow(&rows, 3);
+	MemoryContextSwitchTo(old);
 	progress->cursor = OutboxRowInt(&rows, 0, 4, 0);
 	progress->acked = (uint64) OutboxRowInt(&rows, 0, 5, 0);
 	progress->seq_seen = OutboxRowInt(&rows, 0, 6, 0);
@@ -193,22 +195,6 @@ upgraded(const OutboxRows *rows)
 		return false;
 	xmin = DatumGetTransactionId(OutboxRowDatum(rows, 0, 13, &isnull));
 	return XidFromFullTransactionId(DatumGetFullTransactionId(written_by)) == xmin;
-}
-
-static OutboxSnapshot *
-get_snapshot(const OutboxRows *rows, int column, MemoryContext context)
-{
-	bool isnull;
-	Datum value = OutboxRowDatum(rows, 0, column, &isnull);
-	MemoryContext old;
-	OutboxSnapshot *snapshot;
-
-	if (isnull)
-		return NULL;
-	old = MemoryContextSwitchTo(context);
-	snapshot = OutboxSnapshotFromDatum(value);
-	MemoryContextSwitchTo(old);
-	return snapshot;
 }
 
 /* Writes the position; within OutboxSessionBeginQuery. */

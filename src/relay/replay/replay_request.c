@@ -51,9 +51,9 @@ enum
 static bool read_row(OutboxReplayRequest *request, MemoryContext context);
 static void read_columns(OutboxReplayRequest *request, const OutboxRows *row);
 static void read_excluded(OutboxReplayRequest *request, const OutboxRows *row);
+static int compare_seq(const void *a, const void *b);
 static bool is_foreign(const OutboxReplayRequest *request, const OutboxRows *row);
 static void close_foreign(int64 id);
-static OutboxSnapshot *get_snapshot(const OutboxRows *row, int column);
 
 /*
  * Reads the request into the current memory context, in a transaction of its
@@ -110,8 +110,8 @@ read_columns(OutboxReplayRequest *request, const OutboxRows *row)
 	request->event_type = OutboxRowText(row, 0, REQUEST_EVENT_TYPE);
 	request->aggregate_type = OutboxRowText(row, 0, REQUEST_AGGREGATE_TYPE);
 	request->message_key = OutboxRowText(row, 0, REQUEST_MESSAGE_KEY);
-	request->last = get_snapshot(row, REQUEST_SNAP_LAST);
-	request->cur = get_snapshot(row, REQUEST_SNAP_CUR);
+	request->last = OutboxSnapshotOfRow(row, REQUEST_SNAP_LAST);
+	request->cur = OutboxSnapshotOfRow(row, REQUEST_SNAP_CUR);
 	request->cur_cursor = OutboxRowInt(row, 0, REQUEST_SNAP_CURSOR, 0);
 	request->topic = topic != NULL ? pg_server_to_any(topic, strlen(topic), PG_UTF8) : NULL;
 	request->rate = (int32) OutboxRowInt(row, 0, REQUEST_RATE, 0);
@@ -140,21 +140,16 @@ read_excluded(OutboxReplayRequest *request, const OutboxRows *row)
 bool
 OutboxReplayExcludes(const OutboxReplayRequest *request, int64 seq)
 {
-	int low = 0;
-	int high = request->nexcluded;
+	return bsearch(&seq, request->excluded, request->nexcluded, sizeof(int64), compare_seq) != NULL;
+}
 
-	while (low < high)
-	{
-		int middle = low + (high - low) / 2;
+static int
+compare_seq(const void *a, const void *b)
+{
+	int64 left = *(const int64 *) a;
+	int64 right = *(const int64 *) b;
 
-		if (request->excluded[middle] == seq)
-			return true;
-		if (request->excluded[middle] < seq)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return false;
+	return (left > right) - (left < right);
 }
 
 /* Asked for in a database that this one is a copy of, or in a future that a failover has lost? */
@@ -177,15 +172,6 @@ close_foreign(int64 id)
 		" error = 'It was asked for in another copy of the data.' WHERE id = $1";
 
 	(void) OutboxRun(query, OUTBOX_ARGS(OUTBOX_INT8(id)));
-}
-
-static OutboxSnapshot *
-get_snapshot(const OutboxRows *row, int column)
-{
-	bool isnull;
-	Datum value = OutboxRowDatum(row, 0, column, &isnull);
-
-	return isnull ? NULL : OutboxSnapshotFromDatum(value);
 }
 
 /*

@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "catalog/outbox_catalog.h"
+#include "util/util.h"
 
 /* ---- Moments that are waited for, on a clock that may be turned back. ---- */
 
@@ -133,7 +134,7 @@ extern OutboxSnapshot *OutboxSnapshotActive(void);
 extern OutboxSnapshot *OutboxSnapshotOfOthers(void);
 extern bool OutboxSnapshotCovers(const OutboxSnapshot *later, const OutboxSnapshot *earlier);
 extern OutboxSnapshot *OutboxSnapshotCopy(const OutboxSnapshot *snapshot);
-extern OutboxSnapshot *OutboxSnapshotFromDatum(Datum datum);
+extern OutboxSnapshot *OutboxSnapshotOfRow(const OutboxRows *rows, int column);
 extern bool OutboxSnapshotListsRunning(const OutboxSnapshot *snapshot, uint64 xid);
 
 /* Had the transaction ended, one way or the other, when the snapshot was taken? NULL saw nothing. */

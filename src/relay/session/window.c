@@ -100,10 +100,14 @@ OutboxSnapshotCopy(const OutboxSnapshot *snapshot)
 	return copy;
 }
 
+/* A column of the first row, in the current memory context; NULL for NULL. */
 OutboxSnapshot *
-OutboxSnapshotFromDatum(Datum datum)
+OutboxSnapshotOfRow(const OutboxRows *rows, int column)
 {
-	return (OutboxSnapshot *) PG_DETOAST_DATUM_COPY(datum);
+	bool isnull;
+	Datum value = OutboxRowDatum(rows, 0, column, &isnull);
+
+	return isnull ? NULL : (OutboxSnapshot *) PG_DETOAST_DATUM_COPY(value);
 }
 
 bool
