@@ -71,24 +71,6 @@ OutboxNamesToArray(const List *names)
 	return OidOutputFunctionCall(output, PointerGetDatum(array));
 }
 
-/* The contract that an argument names; raises when there is none. */
-OutboxContractConfig *
-OutboxContractArg(FunctionCallInfo fcinfo, int arg, const char *argument)
-{
-	/* before anything of ours is read: tables of another version may look different */
-	OutboxRequireVersion();
-	return OutboxContractGet(OutboxRequiredTextArg(fcinfo, arg, argument));
-}
-
-/* The contract that an event type belongs to; NULL when there is no such event type. */
-char *
-OutboxEventTypeContract(const char *event_type)
-{
-	return OutboxExecute("SELECT c.name FROM outbox_internal.event_type e JOIN outbox_internal.contract c ON c.id = e.contract_id"
-						 " WHERE e.name = $1",
-						 1, &event_type);
-}
-
 /* Raises unless the name is [A-Za-z_][A-Za-z0-9_]* of at most max_bytes. `kind` is "contract", "event type", ... */
 void
 OutboxCheckName(const char *kind, const char *name, int max_bytes)

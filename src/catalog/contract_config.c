@@ -162,6 +162,24 @@ OutboxContractGet(const char *name)
 	return config;
 }
 
+/* The contract that an argument names; raises when there is none. */
+OutboxContractConfig *
+OutboxContractArg(FunctionCallInfo fcinfo, int arg, const char *argument)
+{
+	/* before anything of ours is read: tables of another version may look different */
+	OutboxRequireVersion();
+	return OutboxContractGet(OutboxRequiredTextArg(fcinfo, arg, argument));
+}
+
+/* The contract that an event type belongs to; NULL when there is no such event type. */
+char *
+OutboxEventTypeContract(const char *event_type)
+{
+	return OutboxExecute("SELECT c.name FROM outbox_internal.event_type e JOIN outbox_internal.contract c ON c.id = e.contract_id"
+						 " WHERE e.name = $1",
+						 1, &event_type);
+}
+
 /* The event type of that name, or NULL. */
 OutboxEventTypeConfig *
 OutboxContractEventType(const OutboxContractConfig *config, const char *name)

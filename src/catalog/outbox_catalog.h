@@ -95,6 +95,8 @@ typedef struct OutboxContractConfig
 
 extern OutboxContractConfig *OutboxContractLoad(const char *name);
 extern OutboxContractConfig *OutboxContractGet(const char *name);
+extern OutboxContractConfig *OutboxContractArg(FunctionCallInfo fcinfo, int arg, const char *argument);
+extern char *OutboxEventTypeContract(const char *event_type);
 extern OutboxEventTypeConfig *OutboxContractEventType(const OutboxContractConfig *config, const char *name);
 extern OutboxSourceConfig *OutboxContractSource(const OutboxContractConfig *config, Oid relation);
 extern const char *OutboxEmitName(OutboxEmit emit);
@@ -107,8 +109,6 @@ extern char *OutboxRequiredTextArg(FunctionCallInfo fcinfo, int arg, const char 
 extern bool OutboxNameListMember(const List *names, const char *name);
 extern List *OutboxNameListArg(FunctionCallInfo fcinfo, int arg, const char *argument);
 extern char *OutboxNamesToArray(const List *names);
-extern OutboxContractConfig *OutboxContractArg(FunctionCallInfo fcinfo, int arg, const char *argument);
-extern char *OutboxEventTypeContract(const char *event_type);
 extern void OutboxCheckName(const char *kind, const char *name, int max_bytes);
 extern Oid OutboxResolveRelation(const char *argument, const char *name);
 
