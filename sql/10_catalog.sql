@@ -17,7 +17,9 @@ CREATE TABLE outbox_internal.contract (
     enabled         boolean NOT NULL DEFAULT false,
     created_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     on_truncate     text NOT NULL DEFAULT 'gap' CHECK (on_truncate IN ('gap', 'reject')),
-    derived_key     text[] NOT NULL DEFAULT '{}'
+    derived_key     text[] NOT NULL DEFAULT '{}',
+    compatibility   text NOT NULL DEFAULT 'FULL' CHECK (compatibility IN ('NONE', 'BACKWARD', 'FORWARD', 'FULL',
+                        'BACKWARD_TRANSITIVE', 'FORWARD_TRANSITIVE', 'FULL_TRANSITIVE'))
 );
 COMMENT ON TABLE outbox_internal.contract IS 'One row per contract: a view in canonical names and types, and its key';
 COMMENT ON COLUMN outbox_internal.contract.aggregate_type IS 'What its events are about; the default topic';
@@ -29,6 +31,7 @@ COMMENT ON COLUMN outbox_internal.contract.evaluate IS 'row: from the changed ro
 COMMENT ON COLUMN outbox_internal.contract.on_invalid IS 'dead_letter: a row that cannot be mapped is kept aside; abort: the writer gets the error';
 COMMENT ON COLUMN outbox_internal.contract.on_truncate IS 'TRUNCATE of a source, and partitions that come or go with rows: gap: recorded in outbox.gap; reject: an error';
 COMMENT ON COLUMN outbox_internal.contract.derived_key IS 'Key columns that could make one key of two rows of the source, as the view and its indexes were at the last enable()';
+COMMENT ON COLUMN outbox_internal.contract.compatibility IS 'Level at which its schemas are compared with those that were pinned before under the same topic and record name';
 COMMENT ON COLUMN outbox_internal.contract.enabled IS 'Whether changes are captured; see enable() and disable()';
 
 CREATE TABLE outbox_internal.contract_version (
@@ -133,12 +136,28 @@ CREATE TABLE outbox_internal.event_schema (
     previous        text[] NOT NULL DEFAULT '{}',
     schema          text NOT NULL,
     fingerprint     bigint NOT NULL,
-    created_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+    created_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    record          text,
+    key             text[],
+    aggregate_id    text[],
+    emit            text,
+    tombstone       text,
+    forgotten_at    timestamptz,
+    forgotten_by    text,
+    forgotten_reason text
 );
 CREATE UNIQUE INDEX event_schema_event_type_id_version_key ON outbox_internal.event_schema (event_type_id, version);
-COMMENT ON TABLE outbox_internal.event_schema IS 'Pinned Avro schemas, one per event type and contract version';
+COMMENT ON TABLE outbox_internal.event_schema IS 'Pinned Avro schemas, one per event type and contract version. All rows of one topic and record are its schema history, which outlives the contract';
 COMMENT ON COLUMN outbox_internal.event_schema.schema IS 'The schema as it is registered and fingerprinted (JSON text)';
 COMMENT ON COLUMN outbox_internal.event_schema.fingerprint IS 'CRC-64-AVRO of the Parsing Canonical Form (Avro 1.11 specification)';
+COMMENT ON COLUMN outbox_internal.event_schema.record IS 'Full Avro name of the schema''s record; with the topic the key of the schema history';
+COMMENT ON COLUMN outbox_internal.event_schema.key IS 'The contract''s key when it was pinned; the next three as well';
+COMMENT ON COLUMN outbox_internal.event_schema.aggregate_id IS 'Contract columns that made up the message key';
+COMMENT ON COLUMN outbox_internal.event_schema.emit IS 'Which changes made events';
+COMMENT ON COLUMN outbox_internal.event_schema.tombstone IS 'Whether the deletion of a row made a null value';
+COMMENT ON COLUMN outbox_internal.event_schema.forgotten_at IS 'Since when new schemas are not compared with it, by forget_schema_history(); null: they are';
+COMMENT ON COLUMN outbox_internal.event_schema.forgotten_by IS 'Who said so';
+COMMENT ON COLUMN outbox_internal.event_schema.forgotten_reason IS 'And why';
 
 -- ---- events ----------------------------------------------------------------------------------
 

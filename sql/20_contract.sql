@@ -3,10 +3,10 @@
 CREATE FUNCTION outbox.create_contract(
     name text, view text, source text, key text[],
     required text[] DEFAULT NULL, aggregate_type text DEFAULT NULL, aggregate_id text[] DEFAULT NULL,
-    evaluate text DEFAULT NULL, on_invalid text DEFAULT 'dead_letter', on_truncate text DEFAULT 'gap')
+    evaluate text DEFAULT NULL, on_invalid text DEFAULT 'dead_letter', on_truncate text DEFAULT 'gap', compatibility text DEFAULT NULL)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_create_contract';
-COMMENT ON FUNCTION outbox.create_contract(text, text, text, text[], text[], text, text[], text, text, text) IS
-'Declares a view as a contract. view and source are names as search_path has them; key, aggregate_id and required are columns of the view. required: never null in an event, fields of nested rows (items.sku) included (default: the key). aggregate_type: default the name. aggregate_id: the message key, default the key. The Avro namespace is outbox.namespace, or where that is empty the name of the database, a dot, and the name of the contract; it cannot be changed. evaluate: row (from the changed row of the source) or commit (the view is read once per key when the transaction commits), NULL = row where the view allows it. on_invalid: dead_letter or abort. on_truncate: gap or reject, for rows that appear or vanish without row triggers (TRUNCATE; ATTACH, DETACH and DROP of a partition). Raises when the key is not proven unique, a type has no Avro form, or the view cannot be read by its key through indexes; the hint is the remedy.';
+COMMENT ON FUNCTION outbox.create_contract(text, text, text, text[], text[], text, text[], text, text, text, text) IS
+'Declares a view as a contract. view and source are names as search_path has them; key, aggregate_id and required are columns of the view. required: never null in an event, fields of nested rows (items.sku) included (default: the key). aggregate_type: default the name. aggregate_id: the message key, default the key. The Avro namespace is outbox.namespace, or where that is empty the name of the database, a dot, and the name of the contract; it cannot be changed. evaluate: row (from the changed row of the source) or commit (the view is read once per key when the transaction commits), NULL = row where the view allows it. on_invalid: dead_letter or abort. on_truncate: gap or reject, for rows that appear or vanish without row triggers (TRUNCATE; ATTACH, DETACH and DROP of a partition). compatibility: NONE, BACKWARD, FORWARD, FULL (default) or one of these with _TRANSITIVE: how its schemas are compared with those that were pinned before. Raises when the key is not proven unique, a type has no Avro form, or the view cannot be read by its key through indexes; the hint is the remedy.';
 
 CREATE FUNCTION outbox.add_source(contract text, source text, key_query text, max_fanout int DEFAULT 1000)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_add_source';
@@ -70,7 +70,7 @@ COMMENT ON FUNCTION outbox.decode(text, bigint) IS
 CREATE FUNCTION outbox.enable(contract text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_enable';
 COMMENT ON FUNCTION outbox.enable(text) IS
-'Pins the Avro schemas of the contract''s event types, puts its triggers on its sources, and captures from commit on. Raises undefined_object when the contract names code maps that do not exist. Takes SHARE ROW EXCLUSIVE on each source the first time, SHARE UPDATE EXCLUSIVE on the contract''s source later, in short attempts; raises lock_not_available when it is in use.';
+'Pins the Avro schemas of the contract''s event types, puts its triggers on its sources, and captures from commit on. Raises invalid_parameter_value when a schema is not compatible with those that were pinned before under its topic and name (see check_compatibility). Raises undefined_object when the contract names code maps that do not exist. Takes SHARE ROW EXCLUSIVE on each source the first time, SHARE UPDATE EXCLUSIVE on the contract''s source later, in short attempts; raises lock_not_available when it is in use.';
 
 CREATE FUNCTION outbox.disable(contract text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_disable';
@@ -96,6 +96,19 @@ CREATE FUNCTION outbox.avro_schema(event_type text, version int DEFAULT NULL)
 RETURNS text LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_avro_schema';
 COMMENT ON FUNCTION outbox.avro_schema(text, int) IS
 'The Avro schema of an event type as JSON text: the pinned one of that version (NULL: the newest), or, before enable(), the one that would be pinned.';
+
+CREATE FUNCTION outbox.check_compatibility(
+    contract text, view text DEFAULT NULL, level text DEFAULT NULL,
+    OUT event_type text, OUT against int, OUT direction text, OUT severity text,
+    OUT rule text, OUT path text, OUT message text, OUT remedy text)
+RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_check_compatibility';
+COMMENT ON FUNCTION outbox.check_compatibility(text, text, text) IS
+'What consumers would meet if the schemas of a contract were pinned as its view (view: as another view) is now: a row for each difference from what was pinned before under the same topic and record name. level: default the contract''s; transitive levels compare with all of it, the others with the newest. against: version of the pinned schema; direction: backward (new readers, old events), forward (old readers, new events), null for what is no matter of Avro (rules KEY, AGGREGATE_ID, EMIT, TOMBSTONE); severity: error (enable() refuses it) or warning; remedy: SQL where SQL can do it. No row: compatible. Errors: undefined_object, undefined_table, wrong_object_type, invalid_parameter_value, insufficient_privilege, program_limit_exceeded';
+
+CREATE FUNCTION outbox.forget_schema_history(event_type text, reason text)
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_forget_schema_history';
+COMMENT ON FUNCTION outbox.forget_schema_history(text, text) IS
+'Schemas that were pinned for an event type so far, also by contracts that were dropped, bind new ones no longer; outbox.event_schemas keeps when, who and why. Events keep their schemas. Errors: null_value_not_allowed, invalid_parameter_value, undefined_object, insufficient_privilege';
 
 -- ---- configuration changes reach every backend --------------------------------------------------
 

@@ -29,7 +29,8 @@ SELECT c.name, c.aggregate_type,
         WHERE v.contract_id = c.id AND v.detached_view IS NULL ORDER BY v.version DESC LIMIT 1) AS view,
        (SELECT pg_catalog.array_agg(s.relation ORDER BY s.role = 'child', s.relation::text)
         FROM outbox_internal.source s WHERE s.contract_id = c.id) AS sources,
-       c.key, c.aggregate_id, c.required, c.namespace, c.evaluate, c.on_invalid, c.on_truncate, c.enabled, c.created_at
+       c.key, c.aggregate_id, c.required, c.namespace, c.evaluate, c.on_invalid, c.on_truncate, c.enabled, c.created_at,
+       c.compatibility
 FROM outbox_internal.contract c;
 COMMENT ON VIEW outbox.contracts IS 'One row per contract, as it is configured; outbox.status says how it does';
 
@@ -43,6 +44,7 @@ JOIN outbox_internal.contract c ON c.id = e.contract_id;
 COMMENT ON VIEW outbox.event_types IS 'One row per event type, with its checks';
 
 CREATE VIEW outbox.event_schemas AS
-SELECT id, contract, event_type, version, topic, ce_type, previous, schema, fingerprint, created_at
+SELECT id, contract, event_type, version, topic, ce_type, previous, schema, fingerprint, created_at,
+       record, key, aggregate_id, emit, tombstone, forgotten_at, forgotten_by, forgotten_reason
 FROM outbox_internal.event_schema;
-COMMENT ON VIEW outbox.event_schemas IS 'Pinned Avro schemas, also of event types that were dropped while their events are kept';
+COMMENT ON VIEW outbox.event_schemas IS 'Pinned Avro schemas, also of event types that were dropped: what new schemas are compared with';

@@ -372,6 +372,7 @@ COMMENT ON COLUMN outbox.contracts.on_invalid IS 'dead_letter, abort';
 COMMENT ON COLUMN outbox.contracts.on_truncate IS 'gap, reject';
 COMMENT ON COLUMN outbox.contracts.enabled IS 'Whether changes are captured';
 COMMENT ON COLUMN outbox.contracts.created_at IS 'Clock time of create_contract()';
+COMMENT ON COLUMN outbox.contracts.compatibility IS 'Level at which its schemas are compared with those that were pinned before';
 
 COMMENT ON COLUMN outbox.event_types.name IS 'Unique';
 COMMENT ON COLUMN outbox.event_types.contract IS 'Name of the contract';
@@ -394,6 +395,14 @@ COMMENT ON COLUMN outbox.event_schemas.previous IS 'Contract columns whose forme
 COMMENT ON COLUMN outbox.event_schemas.schema IS 'Avro schema as JSON text';
 COMMENT ON COLUMN outbox.event_schemas.fingerprint IS 'CRC-64-AVRO of the Parsing Canonical Form';
 COMMENT ON COLUMN outbox.event_schemas.created_at IS 'Clock time at which it was pinned';
+COMMENT ON COLUMN outbox.event_schemas.record IS 'Full Avro name of its record; with the topic the key of the schema history';
+COMMENT ON COLUMN outbox.event_schemas.key IS 'The contract''s key when it was pinned; the next three as well';
+COMMENT ON COLUMN outbox.event_schemas.aggregate_id IS 'Contract columns that made up the message key';
+COMMENT ON COLUMN outbox.event_schemas.emit IS 'Which changes made events';
+COMMENT ON COLUMN outbox.event_schemas.tombstone IS 'Whether the deletion of a row made a null value';
+COMMENT ON COLUMN outbox.event_schemas.forgotten_at IS 'Since when new schemas are not compared with it, by forget_schema_history(); null: they are';
+COMMENT ON COLUMN outbox.event_schemas.forgotten_by IS 'Who said so';
+COMMENT ON COLUMN outbox.event_schemas.forgotten_reason IS 'And why';
 
 -- What shows a relation under its name has the comments of that relation.
 DO $$

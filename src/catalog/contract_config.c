@@ -31,7 +31,9 @@ enum
 	Anum_contract_on_invalid,
 	Anum_contract_enabled,
 	Anum_contract_created_at,
-	Anum_contract_on_truncate
+	Anum_contract_on_truncate,
+	Anum_contract_derived_key,
+	Anum_contract_compatibility
 };
 
 enum
@@ -134,6 +136,7 @@ OutboxContractLoad(const char *name)
 		config->abort_on_invalid = strcmp(OutboxConfigText(&scan, Anum_contract_on_invalid), "abort") == 0;
 		on_truncate = OutboxConfigText(&scan, Anum_contract_on_truncate);
 		config->reject_truncate = on_truncate && strcmp(on_truncate, "reject") == 0;
+		config->compatibility = OutboxConfigText(&scan, Anum_contract_compatibility);
 		config->enabled = DatumGetBool(OutboxConfigDatum(&scan, Anum_contract_enabled));
 		config->restoring = config->id > OutboxSequenceLast(OutboxRelationOid("contract_id_seq"));
 	}
@@ -225,6 +228,21 @@ OutboxEmitName(OutboxEmit emit)
 			return "deleted";
 		case OUTBOX_EMIT_ALWAYS:
 			return "always";
+	}
+	return NULL;
+}
+
+const char *
+OutboxTombstoneName(OutboxTombstone tombstone)
+{
+	switch (tombstone)
+	{
+		case OUTBOX_TOMBSTONE_NONE:
+			return "none";
+		case OUTBOX_TOMBSTONE_AFTER:
+			return "after";
+		case OUTBOX_TOMBSTONE_INSTEAD:
+			return "instead";
 	}
 	return NULL;
 }
@@ -381,9 +399,10 @@ parse_emit(const char *text)
 static OutboxTombstone
 parse_tombstone(const char *text)
 {
-	if (strcmp(text, "after") == 0)
-		return OUTBOX_TOMBSTONE_AFTER;
-	if (strcmp(text, "instead") == 0)
-		return OUTBOX_TOMBSTONE_INSTEAD;
+	for (OutboxTombstone tombstone = OUTBOX_TOMBSTONE_NONE; tombstone <= OUTBOX_TOMBSTONE_INSTEAD; tombstone++)
+	{
+		if (strcmp(text, OutboxTombstoneName(tombstone)) == 0)
+			return tombstone;
+	}
 	return OUTBOX_TOMBSTONE_NONE;
 }

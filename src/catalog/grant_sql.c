@@ -92,7 +92,7 @@ static const char *const operator_functions[] = {
 };
 
 static const char *const admin_functions[] = {
-	"outbox.create_contract(text, text, text, text[], text[], text, text[], text, text, text)",
+	"outbox.create_contract(text, text, text, text[], text[], text, text[], text, text, text, text)",
 	"outbox.drop_contract(text)",
 	"outbox.add_source(text, text, text, int)",
 	"outbox.create_event_type(text, text, text, text, text[], text, text, text)",
@@ -109,6 +109,8 @@ static const char *const admin_functions[] = {
 	"outbox.preview(text, text, int)",
 	"outbox.validate(text)",
 	"outbox.avro_schema(text, int)",
+	"outbox.check_compatibility(text, text, text)",
+	"outbox.forget_schema_history(text, text)",
 	"outbox.create_sink(text, text, jsonb, text, text)",
 	"outbox.drop_sink(text)",
 };

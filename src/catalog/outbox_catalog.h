@@ -80,6 +80,7 @@ typedef struct OutboxContractConfig
 	bool at_commit;
 	bool abort_on_invalid;
 	bool reject_truncate; /* and other commands that make rows appear or vanish without triggers */
+	char *compatibility;  /* level at which schemas are compared; NULL: older SQL objects */
 	bool enabled;
 	bool restoring;    /* a restore has brought it, but not our sequences yet, which come after all rows */
 	int32 version;     /* of the contract's newest version */
@@ -100,6 +101,7 @@ extern char *OutboxEventTypeContract(const char *event_type);
 extern OutboxEventTypeConfig *OutboxContractEventType(const OutboxContractConfig *config, const char *name);
 extern OutboxSourceConfig *OutboxContractSource(const OutboxContractConfig *config, Oid relation);
 extern const char *OutboxEmitName(OutboxEmit emit);
+extern const char *OutboxTombstoneName(OutboxTombstone tombstone);
 
 /* ---- arguments.c: arguments of the SQL functions, and lists of names ---- */
 

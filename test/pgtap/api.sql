@@ -20,7 +20,7 @@ $$;
 SELECT is(pg_temp.signature('create_contract'),
     'name text, view text, source text, key text[], required text[] DEFAULT NULL::text[], aggregate_type text DEFAULT NULL::text, '
     'aggregate_id text[] DEFAULT NULL::text[], evaluate text DEFAULT NULL::text, on_invalid text DEFAULT ''dead_letter''::text, '
-    'on_truncate text DEFAULT ''gap''::text -> void',
+    'on_truncate text DEFAULT ''gap''::text, compatibility text DEFAULT NULL::text -> void',
     'create_contract');
 SELECT is(pg_temp.signature('add_source'),
     'contract text, source text, key_query text, max_fanout integer DEFAULT 1000 -> void', 'add_source');
@@ -40,6 +40,10 @@ SELECT is(pg_temp.signature('uninstall'),
 SELECT is(pg_temp.signature('preview'),
     'contract text, event_type text DEFAULT NULL::text, max_rows integer DEFAULT 10, OUT event_type text, OUT emit text, OUT topic text, '
     'OUT key text, OUT headers jsonb, OUT payload jsonb, OUT error text -> SETOF record', 'preview');
+SELECT is(pg_temp.signature('check_compatibility'),
+    'contract text, view text DEFAULT NULL::text, level text DEFAULT NULL::text, OUT event_type text, OUT against integer, OUT direction text, '
+    'OUT severity text, OUT rule text, OUT path text, OUT message text, OUT remedy text -> SETOF record', 'check_compatibility');
+SELECT is(pg_temp.signature('forget_schema_history'), 'event_type text, reason text -> void', 'forget_schema_history');
 SELECT is(pg_temp.signature('avro_schema'), 'event_type text, version integer DEFAULT NULL::integer -> text', 'avro_schema');
 SELECT is(pg_temp.signature('create_sink'),
     'name text, library text, options jsonb DEFAULT ''{}''::jsonb, start_at text DEFAULT ''earliest''::text, '
@@ -164,13 +168,14 @@ SELECT is(pg_temp.columns('outbox.leaf_sink'),
     'leaf smallint, sink_id integer, sink text, passed boolean, acked bigint, gets_all boolean', 'leaf_sink');
 SELECT is(pg_temp.columns('outbox.contracts'),
     'name text, aggregate_type text, view regclass, sources regclass[], key text[], aggregate_id text[], required text[], namespace text, '
-    'evaluate text, on_invalid text, on_truncate text, enabled boolean, created_at timestamp with time zone', 'contracts');
+    'evaluate text, on_invalid text, on_truncate text, enabled boolean, created_at timestamp with time zone, compatibility text', 'contracts');
 SELECT is(pg_temp.columns('outbox.event_types'),
     'name text, contract text, emit text, condition text, previous text[], topic text, ce_type text, tombstone text, checks jsonb, '
     'created_at timestamp with time zone', 'event_types');
 SELECT is(pg_temp.columns('outbox.event_schemas'),
     'id integer, contract text, event_type text, version integer, topic text, ce_type text, previous text[], schema text, '
-    'fingerprint bigint, created_at timestamp with time zone', 'event_schemas');
+    'fingerprint bigint, created_at timestamp with time zone, record text, key text[], aggregate_id text[], '
+    'emit text, tombstone text, forgotten_at timestamp with time zone, forgotten_by text, forgotten_reason text', 'event_schemas');
 
 SELECT is_empty($$
     SELECT 'function ' || proname FROM pg_proc WHERE pronamespace IN ('outbox'::regnamespace, 'outbox_internal'::regnamespace) AND proname <> 'refuse_ddl'

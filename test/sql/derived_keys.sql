@@ -10,7 +10,8 @@ CREATE TABLE part_1 PARTITION OF part DEFAULT;
 CREATE FUNCTION advice(columns text, key text, source text, evaluate text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format('CREATE VIEW dk.v AS SELECT %s FROM dk.%I', columns, source);
-    PERFORM outbox.create_contract('dk', view => 'dk.v', source => 'dk.' || source, key => key::text[], evaluate => evaluate);
+    PERFORM outbox.create_contract('dk', view => 'dk.v', source => 'dk.' || source, key => key::text[], evaluate => evaluate,
+        compatibility => 'NONE'); -- one contract after the other, with keys of all kinds
     PERFORM outbox.create_event_type('Dk', contract => 'dk', emit => 'created');
     PERFORM outbox.enable('dk');
     RETURN (SELECT s.advice FROM outbox.status s WHERE s.name = 'dk');

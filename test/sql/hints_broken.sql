@@ -299,7 +299,7 @@ ALTER VIEW w2 OWNER TO hb_owner;
 SELECT outbox.create_contract('hb_o', view => 'hb.w', source => 'hb.ordr', key => '{id}');
 SELECT outbox.create_event_type('HbO', contract => 'hb_o', emit => 'always');
 SELECT outbox.enable('hb_o');
-SELECT outbox.create_contract('hb_p', view => 'hb.w2', source => 'hb.ordr', key => '{id}');
+SELECT outbox.create_contract('hb_p', view => 'hb.w2', source => 'hb.ordr', key => '{id}', compatibility => 'NONE');
 SELECT outbox.create_event_type('HbP', contract => 'hb_p', emit => 'always');
 SELECT outbox.enable('hb_p');
 INSERT INTO ordr VALUES (40, 1, 'x');

@@ -166,7 +166,7 @@ INSERT INTO person VALUES (1, 'merry');
 SELECT message, hint FROM outbox.dead_letter WHERE contract = 'hv_people' AND state = 'open';
 BEGIN;
 SELECT outbox.drop_contract('hv_people');
-SELECT outbox.create_contract('hv_people', view => 'hv.people', source => 'hv.person', key => '{id}');
+SELECT outbox.create_contract('hv_people', view => 'hv.people', source => 'hv.person', key => '{id}', compatibility => 'BACKWARD');
 SELECT outbox.create_event_type('HvPerson', contract => 'hv_people', emit => 'created');
 SELECT outbox.enable('hv_people');
 COMMIT;

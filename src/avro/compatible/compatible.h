@@ -91,6 +91,7 @@ typedef enum AvroLevel
 
 extern const char *const avro_level_names[AVRO_LEVELS];
 extern bool AvroLevelByName(const char *name, AvroLevel *level);
+extern bool AvroLevelIsTransitive(AvroLevel level); /* all older schemas count, not the newest alone */
 
 /* One comparison that a level asks for: who reads whom. */
 typedef struct AvroLevelCheck

@@ -51,6 +51,12 @@ AvroLevelByName(const char *name, AvroLevel *level)
 }
 
 bool
+AvroLevelIsTransitive(AvroLevel level)
+{
+	return levels[level].transitive;
+}
+
+bool
 AvroCompatibleAtLevel(AvroArena *arena, AvroLevel level, const AvroNode *schema,
 					  const AvroNode *const *older, int count, const AvroDifferenceSink *sink,
 					  void (*begin)(void *context, const AvroLevelCheck *check),

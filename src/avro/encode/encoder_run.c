@@ -109,7 +109,7 @@ put_strange_label(OutboxEncodeState *state, const OutboxOp *op, char *p, Oid lab
 		if (strcmp(map->symbols[i], name) == 0)
 			return AvroPutLong(p, i);
 	}
-	state->error->hint = "Drop the contract and create it again in one transaction: the new schema has the label. Then redrive the dead letter. Or let the view show another label for it.";
+	state->error->hint = "When all consumers are ready for the label, drop the contract and create it again in one transaction, with compatibility => 'BACKWARD': the new schema has the label. Then redrive the dead letter. Or let the view show another label for it.";
 	return OutboxEncodeFail(state, op, ERRCODE_INVALID_PARAMETER_VALUE,
 							"column \"%s\" has an enum label that its schema does not have",
 							psprintf("The label is \"%s\".", name));

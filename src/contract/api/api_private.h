@@ -14,7 +14,7 @@
 
 extern void OutboxCheckContractRights(Oid view, Oid source);
 extern void OutboxCheckSource(Oid source);
-extern void OutboxPinSchema(const OutboxContractConfig *config, OutboxEventTypeConfig *type);
+extern void OutboxPinSchemas(const OutboxContractConfig *config, List *types);
 
 /* ---- source_trigger.c: The triggers that a contract has on its sources. ---- */
 

@@ -21,6 +21,9 @@
 #include "compat.h"
 #include "contract/api/api_private.h"
 #include "contract/compile/compile.h"
+#include "contract/history/history.h"
+
+static void pin_schema(const OutboxContractConfig *config, const OutboxEventTypeConfig *type, const char *schema);
 
 /*
  * Raises unless the caller may create triggers on the source and has the rights of
@@ -61,17 +64,41 @@ OutboxCheckSourceRights(Oid source)
 						 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
-/* Pins the schema of an event type for the contract's present version. Uses SPI. */
+/*
+ * Pins the schemas of event types for the contract's present version. Raises when
+ * consumers of what was published before would not get on with one of them. Uses SPI.
+ */
 void
-OutboxPinSchema(const OutboxContractConfig *config, OutboxEventTypeConfig *type)
+OutboxPinSchemas(const OutboxContractConfig *config, List *types)
 {
-	char *schema = OutboxDraftSchema(config, type);
+	List *schemas = NIL;
+	List *violations = NIL;
+	ListCell *type;
+	ListCell *schema;
+
+	foreach (type, types)
+	{
+		char *draft = OutboxDraftSchema(config, lfirst(type));
+
+		violations = list_concat(violations, OutboxHistoryViolations(config, lfirst(type), draft, OutboxCompatibility(config)));
+		schemas = lappend(schemas, draft);
+	}
+	OutboxRefuseViolations(config, violations);
+	forboth (type, types, schema, schemas)
+		pin_schema(config, lfirst(type), lfirst(schema));
+}
+
+static void
+pin_schema(const OutboxContractConfig *config, const OutboxEventTypeConfig *type, const char *schema)
+{
 	const char *args[] = {psprintf("%d", type->id), config->name, type->name, psprintf("%d", config->version),
 						  type->topic, type->ce_type, OutboxNamesToArray(type->previous), schema,
-						  psprintf(INT64_FORMAT, (int64) OutboxAvroFingerprint(schema))};
+						  psprintf(INT64_FORMAT, (int64) OutboxAvroFingerprint(schema)), OutboxRecordName(config, type),
+						  OutboxNamesToArray(config->key), OutboxNamesToArray(config->aggregate_id),
+						  OutboxEmitName(type->emit), OutboxTombstoneName(type->tombstone)};
 
 	(void) OutboxExecute("INSERT INTO outbox_internal.event_schema (event_type_id, contract, event_type, version, topic,"
-						 " ce_type, previous, schema, fingerprint)"
-						 " VALUES ($1::int, $2, $3, $4::int, $5, $6, $7::text[], $8, $9::bigint)",
+						 " ce_type, previous, schema, fingerprint, record, key, aggregate_id, emit, tombstone)"
+						 " VALUES ($1::int, $2, $3, $4::int, $5, $6, $7::text[], $8, $9::bigint, $10, $11::text[], $12::text[], $13, $14)",
 						 lengthof(args), args);
 }

@@ -29,6 +29,7 @@
 #include "catalog/outbox_catalog.h"
 #include "contract/api/api_private.h"
 #include "contract/compile/compile.h"
+#include "contract/history/history.h"
 #include "contract/keys/keys.h"
 #include "contract/prove/prove.h"
 #include "contract/view/view.h"
@@ -113,6 +114,7 @@ read_arguments(FunctionCallInfo fcinfo, NewContract *contract)
 	contract->evaluate = OutboxTextArg(fcinfo, 7);
 	contract->on_invalid = OutboxTextArg(fcinfo, 8);
 	contract->on_truncate = OutboxTextArg(fcinfo, 9);
+	config->compatibility = OutboxTextArg(fcinfo, 10);
 
 	if (config->key == NIL)
 		ereport(ERROR,
@@ -127,6 +129,8 @@ read_arguments(FunctionCallInfo fcinfo, NewContract *contract)
 	config->required = merge_names(merge_names(list_copy(config->key), config->aggregate_id), config->required);
 	config->name_space = default_namespace(config->name);
 	config->version = 1;
+	config->compatibility = pstrdup(OutboxCompatibility(config));
+	OutboxCheckLevel(config->compatibility);
 
 	if (contract->evaluate && strcmp(contract->evaluate, "row") != 0 && strcmp(contract->evaluate, "commit") != 0)
 		ereport(ERROR,
@@ -188,10 +192,10 @@ insert_contract(const NewContract *contract)
 	const OutboxContractConfig *config = &contract->config;
 	const char *contract_args[] = {config->name, config->aggregate_type, OutboxNamesToArray(config->key),
 								   OutboxNamesToArray(config->aggregate_id), OutboxNamesToArray(config->required), config->name_space,
-								   contract->evaluate, contract->on_invalid, contract->on_truncate};
+								   contract->evaluate, contract->on_invalid, contract->on_truncate, config->compatibility};
 	char *id = OutboxExecute("INSERT INTO outbox_internal.contract (name, aggregate_type, key, aggregate_id, required,"
-							 " namespace, evaluate, on_invalid, on_truncate)"
-							 " VALUES ($1, $2, $3::text[], $4::text[], $5::text[], $6, $7, $8, $9) RETURNING id",
+							 " namespace, evaluate, on_invalid, on_truncate, compatibility)"
+							 " VALUES ($1, $2, $3::text[], $4::text[], $5::text[], $6, $7, $8, $9, $10) RETURNING id",
 							 lengthof(contract_args), contract_args);
 	const char *version_args[] = {id, psprintf("%u", config->view)};
 	const char *source_args[] = {id, psprintf("%u", config->root), OutboxNamesToArray(contract->key_columns)};

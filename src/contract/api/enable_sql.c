@@ -38,6 +38,7 @@ outbox_enable(PG_FUNCTION_ARGS)
 {
 	OutboxContractConfig *config = OutboxContractArg(fcinfo, 0, "contract");
 	const char *args[] = {psprintf("%d", config->id), psprintf("%d", config->version), NULL, NULL};
+	List *unpinned = NIL;
 	Oid owner;
 	ListCell *lc;
 
@@ -50,8 +51,9 @@ outbox_enable(PG_FUNCTION_ARGS)
 		OutboxEventTypeConfig *type = lfirst(lc);
 
 		if (type->schema_id == 0)
-			OutboxPinSchema(config, type);
+			unpinned = lappend(unpinned, type);
 	}
+	OutboxPinSchemas(config, unpinned);
 	owner = OutboxRelationOwner(config->view);
 	args[2] = GetUserNameFromId(owner, false);
 	args[3] = OutboxRoleId(owner);

@@ -61,7 +61,7 @@ outbox_create_event_type(PG_FUNCTION_ARGS)
 	check_all(&type);
 	type.config.id = insert_event_type(contract, &type);
 	if (contract->enabled)
-		OutboxPinSchema(contract, &type.config);
+		OutboxPinSchemas(contract, list_make1(&type.config));
 	PG_RETURN_VOID();
 }
 
@@ -207,11 +207,16 @@ check_topic(void *arg)
 static void
 check_tombstone(void *arg)
 {
-	const NewEventType *type = arg;
+	NewEventType *type = arg;
 
 	if (strcmp(type->tombstone, "none") == 0)
 		return;
-	if (strcmp(type->tombstone, "after") != 0 && strcmp(type->tombstone, "instead") != 0)
+	for (OutboxTombstone value = OUTBOX_TOMBSTONE_AFTER; value <= OUTBOX_TOMBSTONE_INSTEAD; value++)
+	{
+		if (strcmp(type->tombstone, OutboxTombstoneName(value)) == 0)
+			type->config.tombstone = value;
+	}
+	if (type->config.tombstone == OUTBOX_TOMBSTONE_NONE)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unknown value \"%s\" for \"tombstone\" of event type \"%s\"",
