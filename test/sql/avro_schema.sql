@@ -89,6 +89,13 @@ SELECT avro_schema('twice', 'test', 'Event', '{}');
 CREATE VIEW own_name AS SELECT 'ok'::mood AS a;
 SELECT avro_schema('own_name', 'test', 'mood', '{}');
 
+-- the label UNKNOWN is the default symbol, where the type is written out
+CREATE TYPE state AS ENUM ('open', 'UNKNOWN');
+CREATE TYPE lower_state AS ENUM ('open', 'unknown');
+CREATE TYPE two_states AS (a state, b state[]);
+CREATE VIEW states AS SELECT 'open'::state AS s, NULL::two_states AS t, 'open'::lower_state AS l;
+SELECT avro_schema('states', 'test', 'Event', '{s}');
+
 -- the whole text: optional and required columns, comments, a nested record at its second use
 CREATE TABLE lines (order_id int, line_no int, sku text, price numeric(10,2));
 CREATE VIEW order_line AS SELECT * FROM lines;

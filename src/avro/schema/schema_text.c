@@ -99,7 +99,9 @@ write_named(SchemaWriter *writer, const AvroNode *node, const char *space, int i
 				AvroTextAddString(text, ", ");
 			AvroTextAddQuoted(text, node->symbols[i]);
 		}
-		AvroTextAddString(text, "]}");
+		AvroTextAddString(text, "]");
+		write_attribute(text, "default", node->default_symbol);
+		AvroTextAddString(text, "}");
 	}
 	else
 	{

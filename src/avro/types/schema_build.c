@@ -19,6 +19,12 @@
 #include "avro/schema/schema.h"
 #include "avro/types/type_shape.h"
 
+/*
+ * An enum that has this label says with it what it does not know. So it is the
+ * symbol that a reader takes for one which its schema does not have (Avro 1.9).
+ */
+#define LABEL_OF_UNKNOWN "UNKNOWN"
+
 /* A record or enum that has a name in the schema, and the type it stands for. */
 typedef struct NamedType
 {
@@ -254,7 +260,11 @@ node_of_enum(SchemaBuild *build, const char *path, const OutboxShape *shape)
 	node->symbols = palloc0(sizeof(const char *) * shape->nlabels);
 	node->count = shape->nlabels;
 	for (int i = 0; i < shape->nlabels; i++)
+	{
 		node->symbols[i] = shape->labels[i].name;
+		if (strcmp(node->symbols[i], LABEL_OF_UNKNOWN) == 0)
+			node->default_symbol = node->symbols[i];
+	}
 	return node;
 }
 
