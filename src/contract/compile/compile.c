@@ -150,7 +150,7 @@ expand(OutboxCompiledContract *contract, Oid source)
 				 errmsg("the view of contract \"%s\" does not read the source \"%s\" any more",
 						config->name, get_rel_name(config->root)),
 				 errhint("Drop the contract and create it again in one transaction, with the present source.")));
-	OutboxCheckKey(expansion, config->key, config->root_key);
+	OutboxCheckKey(expansion, source, config->key, config->root_key);
 	OutboxCheckViewAccess(expansion->access, expansion->view);
 	if (source != config->root)
 		OutboxExpansionToPartition(expansion, source);

@@ -61,6 +61,7 @@ static List *key_reads(const OutboxViewExpansion *expansion, const List *key);
 static IndexVerdict judge_index(Relation table, Relation index, const KeyFacts *facts, List **columns);
 static bool holds_all_rows(Relation table, Relation index, const KeyFacts *facts);
 static char *partial_hint(Relation root, const List *columns);
+static char *name_list(const List *names);
 OUTBOX_NORETURN static void report_nullable(Relation root, const char *key, const List *columns);
 static void report_unproven(Relation root, IndexVerdict best, const List *key, const List *nullable);
 
@@ -211,12 +212,31 @@ judge_partitions(Relation root, const KeyFacts *facts, List **columns)
 
 /*
  * Raises when the key reads fewer columns of the root than those that once proved
- * it. Names are not compared: columns may be renamed under the view.
+ * it, or when the view has rows now that the partial index behind the key does not
+ * hold. Names are not compared: columns may be renamed under the view. `table` is
+ * the root, or the partition whose rows are mapped; the caller writes or reads it,
+ * so its indexes are locked without a wait. That the index itself is there is
+ * judged when it goes (ddl_watch.c).
  */
 void
-OutboxCheckKey(const OutboxViewExpansion *expansion, const List *key, const List *root_key)
+OutboxCheckKey(const OutboxViewExpansion *expansion, Oid table_oid, const List *key, const List *root_key)
 {
-	OutboxCheckKeyReads(expansion->view, expansion->root, list_length(key_reads(expansion, key)), root_key);
+	KeyFacts facts = {.root = expansion->root, .reads = key_reads(expansion, key), .conditions = OutboxConditionList(expansion->qual)};
+	Relation table;
+	List *columns;
+	IndexVerdict verdict;
+
+	OutboxCheckKeyReads(expansion->view, expansion->root, list_length(facts.reads), root_key);
+	table = relation_open(table_oid, AccessShareLock);
+	verdict = judge_table(table, &facts, &columns);
+	relation_close(table, NoLock);
+	if (verdict == INDEX_PARTIAL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("the key of the view \"%s\" is not unique any more", get_rel_name(expansion->view)),
+				 errdetail("The view was replaced by one that may have rows outside of the partial unique index of \"%s\" over %s.",
+						   get_rel_name(table_oid), name_list(columns)),
+				 errhint("Restore the condition of the index in the view's WHERE clause, or drop the contract and create it again in one transaction, with another key.")));
 }
 
 void
@@ -287,7 +307,7 @@ judge_index(Relation table, Relation index, const KeyFacts *facts, List **column
 	return INDEX_NULLABLE;
 }
 
-/* May the column be NULL in a row of the view? */
+/* Are all rows of the view that are in the table in the index, too? */
 static bool
 holds_all_rows(Relation table, Relation index, const KeyFacts *facts)
 {
@@ -324,6 +344,19 @@ partial_hint(Relation root, const List *columns)
 	return NULL;
 }
 
+/* a, b, c */
+static char *
+name_list(const List *names)
+{
+	StringInfoData out;
+	ListCell *lc;
+
+	initStringInfo(&out);
+	foreach (lc, names)
+		appendStringInfo(&out, "%s%s", out.len ? ", " : "", (char *) lfirst(lc));
+	return out.data;
+}
+
 static void
 report_nullable(Relation root, const char *key, const List *columns)
 {
@@ -351,30 +384,26 @@ report_nullable(Relation root, const char *key, const List *columns)
 static void
 report_unproven(Relation root, IndexVerdict best, const List *key, const List *nullable)
 {
-	StringInfoData names;
-	ListCell *lc;
+	const char *names = name_list(key);
 
-	initStringInfo(&names);
-	foreach (lc, key)
-		appendStringInfo(&names, "%s%s", names.len ? ", " : "", (char *) lfirst(lc));
 	if (best == INDEX_NULLABLE)
-		report_nullable(root, names.data, nullable);
+		report_nullable(root, names, nullable);
 	if (best == INDEX_PARTIAL && partial_hint(root, nullable))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-				 errmsg("the key (%s) is not proven unique", names.data),
+				 errmsg("the key (%s) is not proven unique", names),
 				 errdetail("The view may have rows that are not in the partial unique index of \"%s\" over these columns.", RelationGetRelationName(root)),
 				 errhint("Let the view have the condition of the index: WHERE %s.", partial_hint(root, nullable))));
 	if (root->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-				 errmsg("the key (%s) is not proven unique", names.data),
+				 errmsg("the key (%s) is not proven unique", names),
 				 errdetail("The source columns behind it contain no unique index of \"%s\", nor one of each of its partitions, that is valid, not deferrable and over plain columns.",
 						   RelationGetRelationName(root)),
 				 errhint("Add the partition key to the view and the key; or, for a key that a row keeps when it moves to another partition, create a unique index over the key, whose columns are NOT NULL, on every partition.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-			 errmsg("the key (%s) is not proven unique", names.data),
+			 errmsg("the key (%s) is not proven unique", names),
 			 errdetail("The source columns behind it contain no unique index of \"%s\" that is valid, not deferrable and over plain columns.",
 					   RelationGetRelationName(root)),
 			 errhint("Add the missing key columns to the view and the key, or create a unique index on the source, over columns that are NOT NULL.")));

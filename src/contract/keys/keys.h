@@ -23,7 +23,7 @@ extern List *OutboxProveKey(const OutboxViewExpansion *expansion, const List *ke
 extern List *OutboxProveUnique(Oid root, const List *reads, const List *conditions, const List *key);
 extern bool OutboxIsUniqueTable(Oid table, const List *reads);
 extern List *OutboxKeyPredicate(Oid table, Oid root, const List *reads, const List *conditions);
-extern void OutboxCheckKey(const OutboxViewExpansion *expansion, const List *key, const List *root_key);
+extern void OutboxCheckKey(const OutboxViewExpansion *expansion, Oid table, const List *key, const List *root_key);
 extern void OutboxCheckKeyReads(Oid view, Oid root, int nreads, const List *root_key);
 
 #endif /* OUTBOX_CONTRACT_KEYS_KEYS_H */
