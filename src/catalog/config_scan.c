@@ -76,6 +76,16 @@ OutboxConfigOid(ConfigScan *scan, AttrNumber column)
 	return isnull ? InvalidOid : DatumGetObjectId(value);
 }
 
+/* Names (of char *) of the row at hand, palloc'd; none for NULL. */
+List *
+OutboxConfigNames(ConfigScan *scan, AttrNumber column)
+{
+	bool isnull;
+	Datum value = get_column(scan, column, &isnull);
+
+	return isnull ? NIL : OutboxNameList(value, "names");
+}
+
 /* A text of the row at hand, palloc'd; NULL for NULL. */
 char *
 OutboxConfigText(ConfigScan *scan, AttrNumber column)

@@ -68,7 +68,9 @@ enum
 	Anum_event_type_previous,
 	Anum_event_type_topic,
 	Anum_event_type_ce_type,
-	Anum_event_type_tombstone
+	Anum_event_type_tombstone,
+	Anum_event_type_created_at,
+	Anum_event_type_headers
 };
 
 enum
@@ -330,6 +332,7 @@ load_event_types(OutboxContractConfig *config, Snapshot snapshot)
 		type->topic = OutboxConfigText(&scan, Anum_event_type_topic);
 		type->ce_type = OutboxConfigText(&scan, Anum_event_type_ce_type);
 		type->tombstone = parse_tombstone(OutboxConfigText(&scan, Anum_event_type_tombstone));
+		type->headers = OutboxConfigNames(&scan, Anum_event_type_headers);
 		config->event_types = lappend(config->event_types, type);
 	}
 	OutboxConfigScanEnd(&scan);

@@ -51,6 +51,7 @@ typedef struct OutboxEventTypeConfig
 	OutboxEmit emit;
 	char *condition; /* NULL: always true */
 	List *previous;  /* of char *: contract columns */
+	List *headers;   /* the same */
 	char *topic;
 	char *ce_type;
 	OutboxTombstone tombstone;

@@ -37,7 +37,7 @@
 #include "datatype/timestamp.h"
 #include "port.h"
 
-#define OUTBOX_SINK_MAGIC 0x4F425836 /* changes with every change of this file's layout */
+#define OUTBOX_SINK_MAGIC 0x4F425837 /* changes with every change of this file's layout */
 
 /* A counted string; data == NULL is SQL NULL. Not terminated unless said. */
 typedef struct OutboxSlice
@@ -83,7 +83,10 @@ typedef struct OutboxSchema
 	int nregistrations;
 } OutboxSchema;
 
-/* An additional attribute: a CloudEvents extension name ([a-z0-9]) and its value. */
+/*
+ * An additional attribute: a CloudEvents extension name ([a-z0-9]) and its value. Or a header that the contract asks
+ * for: its name ([a-z][a-z0-9_]*), which the message has as it is, and its value.
+ */
 typedef struct OutboxAttribute
 {
 	OutboxSlice name;
@@ -109,6 +112,8 @@ typedef struct OutboxMessage
 	OutboxSlice traceparent; /* data == NULL: none */
 	const OutboxAttribute *attributes;
 	int nattributes;
+	const OutboxAttribute *headers; /* columns of the contract; always to be sent where messages have headers */
+	int nheaders;
 } OutboxMessage;
 
 typedef enum OutboxAckStatus

@@ -27,7 +27,8 @@ SELECT is(pg_temp.signature('add_source'),
 SELECT is(pg_temp.signature('drop_contract'), 'name text -> void', 'drop_contract');
 SELECT is(pg_temp.signature('create_event_type'),
     'name text, contract text, emit text, condition text DEFAULT NULL::text, previous text[] DEFAULT NULL::text[], '
-    'topic text DEFAULT NULL::text, ce_type text DEFAULT NULL::text, tombstone text DEFAULT ''none''::text -> void',
+    'topic text DEFAULT NULL::text, ce_type text DEFAULT NULL::text, tombstone text DEFAULT ''none''::text, '
+    'headers text[] DEFAULT NULL::text[] -> void',
     'create_event_type');
 SELECT is(pg_temp.signature('drop_event_type'), 'name text -> void', 'drop_event_type');
 SELECT is(pg_temp.signature('enable'), 'contract text -> void', 'enable');

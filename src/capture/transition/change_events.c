@@ -34,9 +34,12 @@ static bool checks_pass(OutboxChange *change, OutboxTransition *transition, Outb
 static const char *unknown_code_detail(const OutboxAvroError *error);
 static const char *encode_hint(const OutboxAvroError *error);
 static void make_event(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type);
-static bool too_large(OutboxChange *change, const OutboxCompiledEventType *type, const bytea *payload, const text *key);
+static Size message_size(const OutboxCompiledEventType *type, const OutboxEvent *event);
+static bool too_large(OutboxChange *change, const OutboxCompiledEventType *type, const OutboxEvent *event);
 static bytea *encode(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type, OutboxAvroError *error);
-static void append_event(OutboxChange *change, TupleTableSlot *row, OutboxCompiledEventType *type, int16 flags, text *key, bytea *payload);
+static void append_event(OutboxChange *change, TupleTableSlot *row, OutboxCompiledEventType *type, OutboxEvent *event);
+static Jsonb *headers_of(const OutboxCompiledEventType *type, TupleTableSlot *row);
+static void headers_step(void *arg);
 static bool is_overtaken(const OutboxChange *change, TupleTableSlot *row);
 static void message_key_step(void *arg);
 static void previous_step(void *arg);
@@ -133,8 +136,7 @@ make_event(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEve
 	OutboxCompiledContract *contract = change->contract;
 	TupleTableSlot *row = published_row(change, transition);
 	OutboxAvroError error = {0};
-	bytea *payload;
-	text *key;
+	OutboxEvent event = {.flags = type->flags};
 
 	change->stage = "encode";
 	if (type->encoder == NULL)
@@ -146,23 +148,23 @@ make_event(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEve
 											 .hint = "Bring the view back to the pinned schema, or drop the contract and create it again in one transaction."});
 		return;
 	}
-	payload = encode(change, transition, type, &error);
-	if (payload == NULL)
+	event.payload = encode(change, transition, type, &error);
+	if (event.payload == NULL)
 	{
 		OutboxChangeEventFailed(change, "encode",
 								&(ErrorData){.sqlerrcode = error.sqlerrcode, .message = error.message, .detail = unconstify(char *, unknown_code_detail(&error)), .hint = unconstify(char *, encode_hint(&error))});
 		return;
 	}
-	key = OutboxAggregateId(contract, row);
-	if (key == NULL)
+	event.aggregateid = OutboxAggregateId(contract, row);
+	if (event.aggregateid == NULL)
 	{
 		OutboxChangeAddLetter(change, type, transition->emit, "encode",
 							  &(ErrorData){.sqlerrcode = ERRCODE_NOT_NULL_VIOLATION, .message = "a column of aggregate_id is NULL", .hint = "Correct the row, or the view's expression for the column."});
 		return;
 	}
-	if (too_large(change, type, payload, key))
-		return;
-	append_event(change, row, type, type->flags, key, payload);
+	event.headers = headers_of(type, row);
+	if (!too_large(change, type, &event))
+		append_event(change, row, type, &event);
 }
 
 /*
@@ -185,29 +187,37 @@ encode(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventTy
 	return OutboxEncodeEvent(contract, type, row, before, change->unfit, error);
 }
 
-/* row: of the contract, with its key. */
+/* Adds an event that has flags, key, payload and headers. row: of the contract, with its key. */
 static void
-append_event(OutboxChange *change, TupleTableSlot *row, OutboxCompiledEventType *type, int16 flags, text *key, bytea *payload)
+append_event(OutboxChange *change, TupleTableSlot *row, OutboxCompiledEventType *type, OutboxEvent *event)
 {
 	OutboxCompiledContract *contract = change->contract;
-	OutboxEvent *event;
+	OutboxEvent *added;
 
 	if (is_overtaken(change, row))
 	{
 		/* a null value would erase what came later */
-		if (flags & OUTBOX_EVENT_TOMBSTONE_ONLY)
+		if (event->flags & OUTBOX_EVENT_TOMBSTONE_ONLY)
 			return;
-		flags = (flags & ~OUTBOX_EVENT_TOMBSTONE_AFTER) | OUTBOX_EVENT_SUPERSEDED;
+		event->flags = (event->flags & ~OUTBOX_EVENT_TOMBSTONE_AFTER) | OUTBOX_EVENT_SUPERSEDED;
 	}
-	event = palloc0(sizeof(OutboxEvent));
-	event->contract_id = contract->config->id;
-	event->schema_id = type->config->schema_id;
-	event->flags = flags | change->flags;
-	event->aggregatetype = contract->aggregatetype;
-	event->aggregateid = key;
-	event->type = type->type;
-	event->payload = payload;
-	change->events = lappend(change->events, event);
+	added = palloc(sizeof(OutboxEvent));
+	*added = *event;
+	added->contract_id = contract->config->id;
+	added->schema_id = type->config->schema_id;
+	added->flags |= change->flags;
+	added->aggregatetype = contract->aggregatetype;
+	added->type = type->type;
+	change->events = lappend(change->events, added);
+}
+
+/* What travels beside the payload; NULL: the transaction's ids alone, if it has any. May raise as evaluation may. */
+static Jsonb *
+headers_of(const OutboxCompiledEventType *type, TupleTableSlot *row)
+{
+	if (likely(type->nheaders == 0))
+		return NULL;
+	return OutboxEventHeaders(OutboxCorrelationHeaders(), type->config->headers, OutboxHeaderValues(type, row));
 }
 
 /* Only a row that is there can have been changed again unseen. */
@@ -221,11 +231,17 @@ is_overtaken(const OutboxChange *change, TupleTableSlot *row)
 	return OutboxOvertaken(change->row, OutboxRowKeyHash(change->contract, row), changed_again);
 }
 
+static Size
+message_size(const OutboxCompiledEventType *type, const OutboxEvent *event)
+{
+	return OutboxMessageSize(type, event->payload, event->aggregateid, event->headers ? event->headers : OutboxCorrelationHeaders());
+}
+
 /* Is the message larger than outbox.max_message_bytes? Then it becomes a dead letter. */
 static bool
-too_large(OutboxChange *change, const OutboxCompiledEventType *type, const bytea *payload, const text *key)
+too_large(OutboxChange *change, const OutboxCompiledEventType *type, const OutboxEvent *event)
 {
-	Size size = OutboxMessageSize(type, payload, key, OutboxCorrelationHeaders());
+	Size size = message_size(type, event);
 
 	if (size <= (Size) outbox_max_message_bytes)
 		return false;
@@ -238,18 +254,47 @@ too_large(OutboxChange *change, const OutboxCompiledEventType *type, const bytea
 	return true;
 }
 
-/* Adds a null value for the key. False: the event type asks for none, or the key does not allow it. */
-bool
-OutboxChangeAddTombstone(OutboxChange *change, OutboxCompiledEventType *type, text *key)
+/* What headers_step needs inside its guard. */
+typedef struct HeadersRequest
 {
-	bytea *nothing = palloc(VARHDRSZ);
+	OutboxCompiledContract *contract;
+	const OutboxCompiledEventType *type;
+	TupleTableSlot *row;
+	Jsonb *headers;
+} HeadersRequest;
 
-	SET_VARSIZE(nothing, VARHDRSZ);
-	if ((type->flags & OUTBOX_EVENT_TOMBSTONES) == 0 || key == NULL ||
-		OutboxMessageSize(type, nothing, key, OutboxCorrelationHeaders()) > (Size) outbox_max_message_bytes)
+/*
+ * Adds a null value for the key, with the headers that the row has: one of which the key alone is known has NULLs. False:
+ * the event type asks for none, or the key does not allow it.
+ */
+bool
+OutboxChangeAddTombstone(OutboxChange *change, OutboxCompiledEventType *type, text *key, TupleTableSlot *row)
+{
+	OutboxCompiledContract *contract = change->contract;
+	OutboxEvent event = {.flags = OUTBOX_EVENT_TOMBSTONE_ONLY, .aggregateid = key, .payload = palloc(VARHDRSZ)};
+	HeadersRequest request = {.contract = contract, .type = type, .row = row};
+
+	SET_VARSIZE(event.payload, VARHDRSZ);
+	if ((type->flags & OUTBOX_EVENT_TOMBSTONES) == 0 || key == NULL)
 		return false;
-	append_event(change, change->contract->before, type, OUTBOX_EVENT_TOMBSTONE_ONLY, key, nothing);
+	/* a header whose text cannot be made is no reason to keep the key in the topic */
+	if (type->nheaders > 0 && OutboxRunGuarded(headers_step, &request, contract->row_context) == NULL)
+		event.headers = request.headers;
+	if (message_size(type, &event) > (Size) outbox_max_message_bytes)
+		return false;
+	append_event(change, contract->before, type, &event);
 	return true;
+}
+
+static void
+headers_step(void *arg)
+{
+	HeadersRequest *request = arg;
+	OutboxEvaluation evaluation;
+
+	OutboxEvaluationBegin(&evaluation, request->contract->owner, OUTBOX_ANYTHING);
+	request->headers = headers_of(request->type, request->row);
+	OutboxEvaluationEnd(&evaluation);
 }
 
 /*
@@ -264,7 +309,7 @@ OutboxChangeEventFailed(OutboxChange *change, const char *stage, const ErrorData
 
 	/* a null value carries the key alone, so what is wrong with the row does not keep it back */
 	if ((type->flags & OUTBOX_EVENT_TOMBSTONES) != 0 && strcmp(stage, "condition") != 0 &&
-		OutboxChangeAddTombstone(change, type, OutboxMessageKey(change->contract, published_row(change, transition))) &&
+		OutboxChangeAddTombstone(change, type, OutboxMessageKey(change->contract, published_row(change, transition)), published_row(change, transition)) &&
 		(type->flags & OUTBOX_EVENT_TOMBSTONE_ONLY) != 0 && strcmp(stage, "check") != 0)
 		return;
 	OutboxChangeAddLetter(change, type, transition->emit, stage, error);

@@ -75,7 +75,8 @@ OutboxChangeAppendEvents(OutboxChange *change)
 		OutboxEvent *event = lfirst(lc);
 
 		event->tracingspancontext = trace;
-		event->headers = headers;
+		if (event->headers == NULL)
+			event->headers = headers;
 		OutboxEventAppend(event);
 	}
 }

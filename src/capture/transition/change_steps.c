@@ -220,7 +220,7 @@ unknown_row_gone(OutboxChange *change)
 
 		if (type->config->emit != OUTBOX_EMIT_DELETED)
 			continue;
-		if (type->condition || !OutboxChangeAddTombstone(change, type, change->former_message_key) ||
+		if (type->condition || !OutboxChangeAddTombstone(change, type, change->former_message_key, contract->before) ||
 			(type->flags & OUTBOX_EVENT_TOMBSTONE_ONLY) == 0)
 			told = false;
 	}

@@ -221,7 +221,7 @@ OutboxCaptureTombstones(OutboxCompiledContract *contract, HeapTuple key_row, int
 		OutboxCompiledEventType *type = &contract->types[i];
 
 		if (type->config->emit == OUTBOX_EMIT_DELETED && type->condition == NULL)
-			(void) OutboxChangeAddTombstone(&change, type, key);
+			(void) OutboxChangeAddTombstone(&change, type, key, contract->key_row);
 	}
 	OutboxChangeAppendEvents(&change);
 	MemoryContextSwitchTo(caller);

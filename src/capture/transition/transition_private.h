@@ -19,7 +19,7 @@ extern void OutboxChangeAddLetter(OutboxChange *change, const OutboxCompiledEven
 								  const char *stage, const ErrorData *error);
 extern void OutboxChangeEventFailed(OutboxChange *change, const char *stage, const ErrorData *error);
 extern bool OutboxChangePreviousToBlame(OutboxChange *change);
-extern bool OutboxChangeAddTombstone(OutboxChange *change, OutboxCompiledEventType *type, text *key);
+extern bool OutboxChangeAddTombstone(OutboxChange *change, OutboxCompiledEventType *type, text *key, TupleTableSlot *row);
 extern void OutboxChangeAppendEvents(OutboxChange *change);
 extern void OutboxChangeInsertResults(OutboxChange *change);
 

@@ -301,21 +301,10 @@ OutboxTraceContextAtCommit(void)
 }
 
 static void
-push_string(OutboxJsonbState *state, JsonbIteratorToken token, const char *s)
-{
-	JsonbValue value;
-
-	value.type = jbvString;
-	value.val.string.val = unconstify(char *, s);
-	value.val.string.len = strlen(s);
-	OutboxPushJsonb(state, token, &value);
-}
-
-static void
 push_id(OutboxJsonbState *state, const char *name, const char *id)
 {
-	push_string(state, WJB_KEY, name);
-	push_string(state, WJB_VALUE, id);
+	OutboxPushJsonbString(state, WJB_KEY, name);
+	OutboxPushJsonbString(state, WJB_VALUE, id);
 }
 
 /* In TopMemoryContext; NULL when neither id is to be used. */

@@ -46,7 +46,7 @@ typedef struct OutboxEvent
 	text *type;
 	bytea *payload;
 	text *tracingspancontext; /* or NULL */
-	Jsonb *headers;           /* additional attributes, or NULL */
+	Jsonb *headers;           /* additional attributes and headers, or NULL */
 } OutboxEvent;
 
 extern void OutboxEventAppend(const OutboxEvent *event);
@@ -64,5 +64,9 @@ extern text *OutboxTraceContext(void);
 extern void OutboxTraceKeep(void);
 extern text *OutboxTraceContextAtCommit(void);
 extern Jsonb *OutboxCorrelationHeaders(void);
+
+/* ---- event_headers.c: what travels beside an event's payload, as one jsonb value ---- */
+
+extern Jsonb *OutboxEventHeaders(Jsonb *attributes, const List *names, char *const *values);
 
 #endif /* OUTBOX_CAPTURE_WRITE_WRITE_H */

@@ -14,6 +14,7 @@
 #include "utils/uuid.h"
 
 #include "capture/write/write.h"
+#include "compat.h"
 
 /* ---- event_buffer.c: events that were appended but are not in the leaf yet ---- */
 
@@ -24,6 +25,10 @@ extern void OutboxEventBufferFlush(int nest_level);
 extern void OutboxEventBufferPromote(int nest_level);
 extern void OutboxEventBufferDrop(int nest_level);
 extern void OutboxEventBufferReset(void);
+
+/* ---- event_headers.c: what travels beside an event's payload, as one jsonb value ---- */
+
+extern void OutboxPushJsonbString(OutboxJsonbState *state, JsonbIteratorToken token, const char *s);
 
 /* ---- event_id.c: the identity of an event: a UUID version 7 ---- */
 

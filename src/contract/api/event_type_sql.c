@@ -29,7 +29,7 @@ typedef struct NewEventType
 {
 	const OutboxContractConfig *contract;
 	OutboxEventTypeConfig config;
-	const char *column; /* the one of previous that a check looks at */
+	const char *column; /* the one of previous or headers that a check looks at */
 	const char *emit;
 	const char *tombstone;
 } NewEventType;
@@ -41,13 +41,15 @@ static void read_emit(void *arg);
 static void check_topic(void *arg);
 static void check_tombstone(void *arg);
 static void check_previous_column(void *arg);
+static void check_header(void *arg);
+static bool is_reserved_header(const char *name);
 static void check_condition(void *arg);
 static void check_schema(void *arg);
 static int32 insert_event_type(const OutboxContractConfig *contract, const NewEventType *type);
 static char *lower_case(const char *name);
 
 /*
- * create_event_type(name, contract, emit, condition, previous, topic, ce_type, tombstone)
+ * create_event_type(name, contract, emit, condition, previous, topic, ce_type, tombstone, headers)
  */
 Datum
 outbox_create_event_type(PG_FUNCTION_ARGS)
@@ -129,6 +131,7 @@ read_arguments(FunctionCallInfo fcinfo, const OutboxContractConfig *contract, Ne
 	config->topic = OutboxTextArg(fcinfo, 5);
 	config->ce_type = OutboxTextArg(fcinfo, 6);
 	type->tombstone = OutboxTextArg(fcinfo, 7);
+	config->headers = OutboxNameListArg(fcinfo, 8, "headers");
 
 	if (config->topic == NULL)
 		config->topic = contract->aggregate_type;
@@ -152,6 +155,11 @@ check_all(NewEventType *type)
 	{
 		type->column = lfirst(lc);
 		(void) OutboxTryCheck(&faults, check_previous_column, type);
+	}
+	foreach (lc, type->config.headers)
+	{
+		type->column = lfirst(lc);
+		(void) OutboxTryCheck(&faults, check_header, type);
 	}
 	if (faults.errors == NIL)
 		(void) OutboxTryCheck(&faults, check_schema, type);
@@ -253,6 +261,61 @@ check_previous_column(void *arg)
 				 errhint("Name each column once, and rename the view's own column of that name.")));
 }
 
+/* A column of headers: one value as text, under a name that no library and no sink gives a meaning to. */
+static void
+check_header(void *arg)
+{
+	const NewEventType *type = arg;
+	Oid view = type->contract->view;
+	AttrNumber attno = get_attnum(view, type->column);
+	Oid base;
+	int named = 0;
+	ListCell *lc;
+
+	if (attno <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" in \"headers\" does not exist", type->column),
+				 errdetail("The view \"%s\" has no column of that name.", get_rel_name(view)),
+				 errhint("Name columns of the contract's view.")));
+	foreach (lc, type->config.headers)
+		named += strcmp(lfirst(lc), type->column) == 0;
+	if (named > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_COLUMN),
+				 errmsg("column \"%s\" is in \"headers\" twice", type->column),
+				 errhint("Name each column once.")));
+	if (is_reserved_header(type->column))
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("column \"%s\" cannot be a header", type->column),
+				 errdetail("A header has the column's name, in lower case, of letters, digits and underscores. Names that begin with ce_ or an underscore, and traceparent, tracestate, baggage and content_type, have a meaning of their own."),
+				 errhint("Give the column another name in the view.")));
+	base = getBaseType(get_atttype(view, attno));
+	if (OidIsValid(get_element_type(base)) || type_is_rowtype(base))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" of type %s cannot be a header", type->column, format_type_be(get_atttype(view, attno))),
+				 errdetail("A header is the text of one value."),
+				 errhint("Name columns with single values.")));
+}
+
+static bool
+is_reserved_header(const char *name)
+{
+	static const char *const reserved[] = {"traceparent", "tracestate", "baggage", "content_type"};
+
+	if (name[0] < 'a' || name[0] > 'z' || strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(name) ||
+		strncmp(name, "ce_", strlen("ce_")) == 0)
+		return true;
+	for (int i = 0; i < lengthof(reserved); i++)
+	{
+		if (strcmp(name, reserved[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void
 check_condition(void *arg)
 {
@@ -275,11 +338,12 @@ static int32
 insert_event_type(const OutboxContractConfig *contract, const NewEventType *type)
 {
 	const char *args[] = {psprintf("%d", contract->id), type->config.name, type->emit, type->config.condition,
-						  OutboxNamesToArray(type->config.previous), type->config.topic, type->config.ce_type, type->tombstone};
+						  OutboxNamesToArray(type->config.previous), type->config.topic, type->config.ce_type, type->tombstone,
+						  OutboxNamesToArray(type->config.headers)};
 
 	return pg_strtoint32(OutboxExecute("INSERT INTO outbox_internal.event_type (contract_id, name, emit, condition, previous,"
-									   " topic, ce_type, tombstone)"
-									   " VALUES ($1::int, $2, $3, $4, $5::text[], $6, $7, $8) RETURNING id",
+									   " topic, ce_type, tombstone, headers)"
+									   " VALUES ($1::int, $2, $3, $4, $5::text[], $6, $7, $8, $9::text[]) RETURNING id",
 									   lengthof(args), args));
 }
 

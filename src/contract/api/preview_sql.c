@@ -141,6 +141,11 @@ preview_headers(const OutboxCompiledEventType *type, const OutboxFinding *findin
 		push_header(&state, "ce_subject", text_to_cstring(finding->key));
 		push_header(&state, "ce_partitionkey", text_to_cstring(finding->key));
 	}
+	for (int i = 0; finding->headers && i < type->nheaders; i++)
+	{
+		if (finding->headers[i])
+			push_header(&state, list_nth(type->config->headers, i), finding->headers[i]);
+	}
 	OutboxPushJsonb(&state, WJB_END_OBJECT, NULL);
 	return JsonbValueToJsonb(state.result);
 }

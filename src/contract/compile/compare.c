@@ -15,6 +15,7 @@
 
 #include "contract/compile/compile_private.h"
 
+static bool publishes(const OutboxCompiledEventType *type, int column);
 static bool columns_equal(const OutboxCompiledContract *contract, int column);
 
 /* Have two rows of the source the same bytes in all columns that the contract reads? Never raises. */
@@ -73,12 +74,24 @@ OutboxRowsEqual(OutboxCompiledContract *contract, const OutboxCompiledEventType 
 {
 	for (int i = 0; i < contract->ncolumns; i++)
 	{
-		if (type ? !OutboxAvroHasColumn(type->encoder, i) : !contract->compared[i])
+		if (type ? !publishes(type, i) : !contract->compared[i])
 			continue;
 		if (!columns_equal(contract, i))
 			return false;
 	}
 	return true;
+}
+
+/* Is the column in the event type's payload or headers? */
+static bool
+publishes(const OutboxCompiledEventType *type, int column)
+{
+	for (int i = 0; i < type->nheaders; i++)
+	{
+		if (type->headers[i].column == column)
+			return true;
+	}
+	return OutboxAvroHasColumn(type->encoder, column);
 }
 
 /*

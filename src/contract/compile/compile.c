@@ -36,6 +36,7 @@ static int column_number(const OutboxCompiledContract *contract, const char *nam
 static int *column_numbers(const OutboxCompiledContract *contract, List *names, int *count);
 static void compile_event_types(OutboxCompiledContract *contract, bool draft);
 static void compile_event_type(OutboxCompiledContract *contract, OutboxCompiledEventType *type);
+static void compile_headers(OutboxCompiledContract *contract, OutboxCompiledEventType *type);
 static void note_reads(OutboxCompiledContract *contract, Bitmapset *root_columns);
 
 /* Raises when the contract's view was dropped. */
@@ -263,6 +264,7 @@ compile_event_type(OutboxCompiledContract *contract, OutboxCompiledEventType *ty
 		type->flags = OUTBOX_EVENT_TOMBSTONE_ONLY;
 	contract->makes_tombstones |= type->flags != 0;
 	type->previous = column_numbers(contract, config->previous, &type->nprevious);
+	compile_headers(contract, type);
 	type->checks = palloc0(sizeof(OutboxCompiledCheck) * Max(list_length(config->checks), 1));
 	foreach (lc, config->checks)
 		type->checks[type->nchecks++].config = lfirst(lc);
@@ -274,6 +276,31 @@ compile_event_type(OutboxCompiledContract *contract, OutboxCompiledEventType *ty
 		return;
 	foreach (lc, OutboxAvroPrintedTypes(type->encoder))
 		contract->traits |= OutboxTextTraits(lfirst_oid(lc));
+}
+
+/* The columns whose values are headers. Their text is made as that of keys is. */
+static void
+compile_headers(OutboxCompiledContract *contract, OutboxCompiledEventType *type)
+{
+	ListCell *lc;
+
+	type->headers = palloc0(sizeof(OutboxHeaderColumn) * Max(list_length(type->config->headers), 1));
+	foreach (lc, type->config->headers)
+	{
+		OutboxHeaderColumn *header = &type->headers[type->nheaders++];
+		Oid oid;
+		Oid output;
+		bool is_varlena;
+
+		header->column = column_number(contract, lfirst(lc));
+		contract->compared[header->column] = true;
+		oid = TupleDescAttr(contract->row_desc, header->column)->atttypid;
+		getTypeOutputInfo(oid, &output, &is_varlena);
+		fmgr_info(output, &header->output);
+		header->base = getBaseType(oid);
+		if (!OutboxIsPlainKeyType(header->base))
+			contract->traits |= OutboxTextTraits(oid);
+	}
 }
 
 static void

@@ -54,6 +54,14 @@ typedef struct OutboxCompiledCheck
 	ExprState *state; /* rebuilt with the executor state */
 } OutboxCompiledCheck;
 
+/* A column whose text is a header of the message. */
+typedef struct OutboxHeaderColumn
+{
+	int column; /* its number (from 0) in the contract */
+	Oid base;   /* its base type */
+	FmgrInfo output;
+} OutboxHeaderColumn;
+
 typedef struct OutboxCompiledEventType
 {
 	OutboxEventTypeConfig *config;
@@ -64,11 +72,13 @@ typedef struct OutboxCompiledEventType
 	int nchecks;
 	OutboxCompiledCheck *checks; /* in creation order */
 	int nprevious;
-	int *previous;              /* column numbers (from 0) of the contract */
-	bool partial;               /* other event types publish columns that this one does not */
-	const char *schema_text;    /* pinned, or a draft of it */
-	OutboxAvroEncoder *encoder; /* NULL: the view no longer fits the pinned schema */
-	OutboxAvroError mismatch;   /* why */
+	int *previous; /* column numbers (from 0) of the contract */
+	bool partial;  /* other event types publish columns that this one does not */
+	int nheaders;
+	OutboxHeaderColumn *headers; /* in the order of config->headers */
+	const char *schema_text;     /* pinned, or a draft of it */
+	OutboxAvroEncoder *encoder;  /* NULL: the view no longer fits the pinned schema */
+	OutboxAvroError mismatch;    /* why */
 	/* preview and validate read back what was encoded; made at the first row */
 	OutboxAvroDecoder *decoder;
 	OutboxAvroReader *reader;
@@ -85,7 +95,7 @@ typedef struct OutboxCompiledContract
 
 	int ncolumns;
 	TupleDesc row_desc;
-	bool *compared; /* per column: part of a pinned schema, so of the rows' equality */
+	bool *compared; /* per column: part of a pinned schema, or a header, so of the rows' equality */
 	int nkey;
 	int *key; /* column numbers (from 0), as in `aggregate` */
 	int naggregate;
@@ -216,6 +226,7 @@ extern bytea *OutboxEncodeEvent(OutboxCompiledContract *contract, OutboxCompiled
 								TupleTableSlot *before, const bool *unfit, OutboxAvroError *error);
 extern bool OutboxPreviousFits(const OutboxCompiledContract *contract, const OutboxCompiledEventType *type,
 							   int previous, TupleTableSlot *before);
+extern char **OutboxHeaderValues(const OutboxCompiledEventType *type, TupleTableSlot *row);
 extern Size OutboxMessageSize(const OutboxCompiledEventType *type, const bytea *payload, const text *key,
 							  const Jsonb *attributes);
 

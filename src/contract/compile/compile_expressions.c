@@ -129,7 +129,7 @@ take_rule(Node *expression, Expr **rule, List *rest)
 	return list_delete_first(rest);
 }
 
-/* The numbers (from 0) of the columns that a schema, the key, a rule or a previous_* field uses. */
+/* The numbers (from 0) of the columns that a schema, the key, a rule, a previous_* field or a header uses. */
 static Bitmapset *
 used_columns(const OutboxCompiledContract *contract, List *rules)
 {
@@ -152,6 +152,8 @@ used_columns(const OutboxCompiledContract *contract, List *rules)
 	{
 		for (int j = 0; j < contract->types[i].nprevious; j++)
 			used = bms_add_member(used, contract->types[i].previous[j]);
+		for (int j = 0; j < contract->types[i].nheaders; j++)
+			used = bms_add_member(used, contract->types[i].headers[j].column);
 	}
 	return used;
 }

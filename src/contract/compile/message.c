@@ -25,7 +25,7 @@
  */
 #define MESSAGE_OVERHEAD 1024
 
-static void append_key_part(StringInfo out, OutboxCompiledContract *contract, int part, Datum value);
+static void append_value(StringInfo out, Oid base, FmgrInfo *output, Datum value, bool escaped);
 static void append_escaped(StringInfo out, const char *text, int len);
 
 /*
@@ -52,7 +52,8 @@ OutboxAggregateId(OutboxCompiledContract *contract, TupleTableSlot *row)
 			return NULL;
 		if (i > 0)
 			appendStringInfoChar(&out, ',');
-		append_key_part(&out, contract, i, row->tts_values[column]);
+		append_value(&out, contract->aggregate_base[i], &contract->aggregate_out[i], row->tts_values[column],
+					 contract->naggregate > 1);
 	}
 	result = (text *) out.data;
 	SET_VARSIZE(result, out.len);
@@ -67,13 +68,13 @@ OutboxIsPlainKeyType(Oid base_type)
 		base_type == VARCHAROID || base_type == BPCHAROID;
 }
 
-/* Appends the text of one value. The separator is escaped in keys of several columns alone. */
+/* Appends the text of a value. The separator of keys is escaped in keys of several columns alone. */
 static void
-append_key_part(StringInfo out, OutboxCompiledContract *contract, int part, Datum value)
+append_value(StringInfo out, Oid base, FmgrInfo *output, Datum value, bool escaped)
 {
 	char number[MAXINT8LEN + 1];
 
-	switch (contract->aggregate_base[part])
+	switch (base)
 	{
 		case INT2OID:
 			appendBinaryStringInfo(out, number, pg_ltoa(DatumGetInt16(value), number));
@@ -92,9 +93,9 @@ append_key_part(StringInfo out, OutboxCompiledContract *contract, int part, Datu
 			int len = VARSIZE_ANY_EXHDR(string);
 
 			/* as in the payload, and as the cast to text does */
-			if (contract->aggregate_base[part] == BPCHAROID)
+			if (base == BPCHAROID)
 				len = bpchartruelen(VARDATA_ANY(string), len);
-			if (contract->naggregate == 1)
+			if (!escaped)
 				appendBinaryStringInfo(out, VARDATA_ANY(string), len);
 			else
 				append_escaped(out, VARDATA_ANY(string), len);
@@ -102,9 +103,9 @@ append_key_part(StringInfo out, OutboxCompiledContract *contract, int part, Datu
 		}
 		default:
 		{
-			char *string = OutputFunctionCall(&contract->aggregate_out[part], value);
+			char *string = OutputFunctionCall(output, value);
 
-			if (contract->naggregate == 1)
+			if (!escaped)
 				appendStringInfoString(out, string);
 			else
 				append_escaped(out, string, strlen(string));
@@ -172,6 +173,35 @@ OutboxPreviousFits(const OutboxCompiledContract *contract, const OutboxCompiledE
 
 	return before->tts_isnull[column] ||
 		OutboxAvroEncodes(type->encoder, contract->ncolumns + previous, before->tts_values[column]);
+}
+
+/*
+ * The values of the event type's header columns in a row of the contract, as text;
+ * NULL where the column is. Palloc'd. Raises as OutboxAggregateId() may.
+ */
+char **
+OutboxHeaderValues(const OutboxCompiledEventType *type, TupleTableSlot *row)
+{
+	char **values = palloc0(sizeof(char *) * Max(type->nheaders, 1));
+
+	for (int i = 0; i < type->nheaders; i++)
+	{
+		OutboxHeaderColumn *header = &type->headers[i];
+		Datum value = row->tts_values[header->column];
+		StringInfoData out;
+
+		if (row->tts_isnull[header->column])
+			continue;
+		if (header->base == BOOLOID)
+		{
+			values[i] = pstrdup(DatumGetBool(value) ? "true" : "false");
+			continue;
+		}
+		initStringInfo(&out);
+		append_value(&out, header->base, &header->output, value, false);
+		values[i] = out.data;
+	}
+	return values;
 }
 
 /* An upper bound of the message's size, with its framing and headers. `attributes`: those of the event; NULL: none. */

@@ -149,6 +149,8 @@ examine_event(Examination *examination)
 		trouble(finding, "map", type->mismatch.sqlerrcode, type->mismatch.message, NULL);
 		return;
 	}
+	if (type->nheaders > 0)
+		finding->headers = OutboxHeaderValues(type, contract->after);
 	/* as in capture: encoding finds a NULL in aggregate_id first, as one of a required column, and names it */
 	payload = OutboxEncodeEvent(contract, type, contract->after, NULL, NULL, &error);
 	/* a tombstone needs no payload */
@@ -234,7 +236,11 @@ examine_bytes(Examination *examination, bytea *payload)
 static void
 check_size(Examination *examination, const bytea *payload)
 {
-	Size size = OutboxMessageSize(examination->type, payload, examination->finding->key, NULL);
+	const OutboxCompiledEventType *type = examination->type;
+	Size size = OutboxMessageSize(type, payload, examination->finding->key, NULL);
+
+	for (int i = 0; i < type->nheaders; i++)
+		size += strlen(list_nth(type->config->headers, i)) + (examination->finding->headers[i] ? strlen(examination->finding->headers[i]) : 0);
 
 	if (size > (Size) outbox_max_message_bytes)
 		trouble(examination->finding, "size", ERRCODE_PROGRAM_LIMIT_EXCEEDED,

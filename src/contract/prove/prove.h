@@ -31,6 +31,7 @@ typedef struct OutboxFinding
 	bool concerned; /* false: the condition keeps the event type out */
 	text *key;
 	Jsonb *payload;
+	char **headers; /* values of the event type's header columns, as OutboxHeaderValues() gives them; NULL: not known */
 } OutboxFinding;
 
 extern bool OutboxExamineRow(OutboxCompiledContract *contract, TupleTableSlot *source, OutboxFinding *finding);

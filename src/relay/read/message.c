@@ -42,7 +42,8 @@ static OutboxSlice ascii_only(OutboxSlice text);
 static OutboxSlice convert(OutboxSlice text, int encoding);
 static OutboxSlice find_traceparent(OutboxSlice context);
 static void set_attributes(OutboxChunk *chunk, OutboxMessage *message, int flags, Datum headers, bool isnull);
-static int add_headers(OutboxChunk *chunk, OutboxAttribute *attributes, Jsonb *headers);
+static int add_scalars(OutboxChunk *chunk, OutboxAttribute *attributes, JsonbContainer *object, JsonbContainer **columns);
+static bool is_named(OutboxSlice name, const char *expected);
 static OutboxSlice header_value(OutboxChunk *chunk, const JsonbValue *value);
 static uint32 held_bytes(const OutboxMessage *message);
 static void add_place(OutboxChunk *chunk, const OutboxEntry *entry, const OutboxCachedSchema *schema,
@@ -161,6 +162,8 @@ held_bytes(const OutboxMessage *message)
 
 	for (int i = 0; i < message->nattributes; i++)
 		size += message->attributes[i].name.len + message->attributes[i].value.len;
+	for (int i = 0; i < message->nheaders; i++)
+		size += message->headers[i].name.len + message->headers[i].value.len;
 	return (uint32) Min(size, PG_UINT32_MAX);
 }
 
@@ -278,7 +281,7 @@ find_traceparent(OutboxSlice context)
 	return (OutboxSlice){NULL, 0};
 }
 
-/* Attributes come from the flags and from the row's headers, an object of scalars. */
+/* Attributes come from the flags and from the row's headers, an object of scalars; "headers" in it is an object with those of the contract. */
 static void
 set_attributes(OutboxChunk *chunk, OutboxMessage *message, int flags, Datum headers, bool isnull)
 {
@@ -292,12 +295,15 @@ set_attributes(OutboxChunk *chunk, OutboxMessage *message, int flags, Datum head
 		{OUTBOX_EVENT_LATE, {.data = "late", .len = 4}},
 	};
 	Jsonb *jsonb = NULL;
+	JsonbContainer *columns = NULL;
 	int room = MAX_ATTRIBUTES;
 	OutboxAttribute *attributes;
 	int n = 0;
 
 	message->attributes = NULL;
 	message->nattributes = 0;
+	message->headers = NULL;
+	message->nheaders = 0;
 	if (isnull && !chunk->replayed && (flags & (OUTBOX_EVENT_SUPERSEDED | OUTBOX_EVENT_REDRIVEN | OUTBOX_EVENT_LATE)) == 0)
 		return;
 
@@ -318,16 +324,22 @@ set_attributes(OutboxChunk *chunk, OutboxMessage *message, int flags, Datum head
 	if (chunk->replayed)
 		attributes[n++] = (OutboxAttribute){.name = SLICE_LITERAL("replay"), .value = SLICE_LITERAL("true")};
 	if (jsonb != NULL && JB_ROOT_IS_OBJECT(jsonb))
-		n += add_headers(chunk, attributes + n, jsonb);
+		n += add_scalars(chunk, attributes + n, &jsonb->root, &columns);
 	message->attributes = attributes;
 	message->nattributes = n;
+	if (columns == NULL)
+		return;
+	attributes = OutboxArenaAlloc(&chunk->arena, sizeof(OutboxAttribute) * (JsonContainerSize(columns) + 1));
+	message->headers = attributes;
+	message->nheaders = add_scalars(chunk, attributes, columns, NULL);
 }
 
+/* Fills in the scalars of an object, and returns how many. *columns: the object "headers" in it, if there is one. */
 static int
-add_headers(OutboxChunk *chunk, OutboxAttribute *attributes, Jsonb *headers)
+add_scalars(OutboxChunk *chunk, OutboxAttribute *attributes, JsonbContainer *object, JsonbContainer **columns)
 {
 	MemoryContext old = MemoryContextSwitchTo(chunk->scratch);
-	JsonbIterator *iterator = JsonbIteratorInit(&headers->root);
+	JsonbIterator *iterator = JsonbIteratorInit(object);
 	JsonbIteratorToken token;
 	JsonbValue value;
 	OutboxSlice name = {NULL, 0};
@@ -337,11 +349,19 @@ add_headers(OutboxChunk *chunk, OutboxAttribute *attributes, Jsonb *headers)
 	{
 		if (token == WJB_KEY)
 			name = (OutboxSlice){.data = value.val.string.val, .len = value.val.string.len};
+		else if (token == WJB_VALUE && value.type == jbvBinary && columns && is_named(name, "headers") && JsonContainerIsObject(value.val.binary.data))
+			*columns = value.val.binary.data;
 		else if (token == WJB_VALUE && value.type != jbvNull && value.type != jbvBinary)
 			attributes[n++] = (OutboxAttribute){.name = name, .value = header_value(chunk, &value)};
 	}
 	MemoryContextSwitchTo(old);
 	return n;
+}
+
+static bool
+is_named(OutboxSlice name, const char *expected)
+{
+	return name.len == strlen(expected) && memcmp(name.data, expected, name.len) == 0;
 }
 
 /* A scalar as text; strings stay where they are. The current memory context is the chunk's scratch. */

@@ -26,6 +26,7 @@
 
 static void add(rd_kafka_headers_t *headers, const char *name, Size name_len, const char *value, Size len);
 static void add_cloudevents(rd_kafka_headers_t *headers, const KafkaSink *sink, const KafkaRoute *route, const OutboxMessage *message);
+static void add_columns(rd_kafka_headers_t *headers, const OutboxMessage *message);
 static void add_marks(rd_kafka_headers_t *headers, const OutboxMessage *message);
 static bool is_mark(const OutboxAttribute *attribute);
 static int count_marks(const OutboxMessage *message);
@@ -66,10 +67,11 @@ KafkaBuildHeaders(KafkaSink *sink, const KafkaRoute *route, const OutboxMessage 
 	rd_kafka_headers_t *headers;
 	char id[UUID_TEXT_LEN];
 
-	if (sink->config.headers == KAFKA_HEADERS_NONE && count_marks(message) == 0)
+	if (sink->config.headers == KAFKA_HEADERS_NONE && count_marks(message) == 0 && message->nheaders == 0)
 		return NULL;
 
-	headers = rd_kafka_headers_new((sink->config.headers == KAFKA_HEADERS_CLOUDEVENTS ? 11 : 3) + message->nattributes);
+	headers = rd_kafka_headers_new((sink->config.headers == KAFKA_HEADERS_CLOUDEVENTS ? 11 : 3) + message->nattributes + message->nheaders);
+	add_columns(headers, message);
 	if (sink->config.headers == KAFKA_HEADERS_NONE)
 	{
 		add_marks(headers, message);
@@ -84,6 +86,20 @@ KafkaBuildHeaders(KafkaSink *sink, const KafkaRoute *route, const OutboxMessage 
 	else
 		add_marks(headers, message);
 	return headers;
+}
+
+/* What the contract asks for, whatever the option headers leaves out. */
+static void
+add_columns(rd_kafka_headers_t *headers, const OutboxMessage *message)
+{
+	int i;
+
+	for (i = 0; i < message->nheaders; i++)
+	{
+		const OutboxAttribute *column = &message->headers[i];
+
+		add(headers, column->name.data, column->name.len, column->value.data, column->value.len);
+	}
 }
 
 /*

@@ -350,6 +350,10 @@ format_line(const OutboxSinkState *state, const OutboxMessage *message, Timestam
 		appendStringInfo(&line, "%s%.*s=%.*s", i > 0 ? "," : "",
 						 (int) message->attributes[i].name.len, message->attributes[i].name.data,
 						 (int) message->attributes[i].value.len, message->attributes[i].value.data);
+	for (int i = 0; i < message->nheaders; i++)
+		appendStringInfo(&line, "%s%.*s:%.*s", i > 0 || message->nattributes > 0 ? "," : "",
+						 (int) message->headers[i].name.len, message->headers[i].name.data,
+						 (int) message->headers[i].value.len, message->headers[i].value.data);
 	appendStringInfo(&line, "\t%lld\t%u\t%s\t%08x", (long long) (now - message->occurred_at), message->timeline,
 					 message->destination, hash_bytes((const unsigned char *) message->payload.data, message->payload.len));
 	if (((FaultSink *) state->private_data)->control.payloads)
