@@ -13,7 +13,7 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 CREATE TABLE mark (seq bigint);
 CREATE FUNCTION events() RETURNS TABLE (type text, id text, headers jsonb) LANGUAGE sql AS
-$$ SELECT type, aggregateid, headers FROM outbox.event_json WHERE type LIKE 'Eh%' AND seq > coalesce((SELECT max(m.seq) FROM eh.mark m), 0) ORDER BY seq $$;
+$$ SELECT type, aggregateid, headers FROM outbox.event_json WHERE type ~ '^Eh(Row|Commit|Plain|Item|Bad)' AND seq > coalesce((SELECT max(m.seq) FROM eh.mark m), 0) ORDER BY seq $$;
 CREATE FUNCTION next() RETURNS void LANGUAGE sql AS $$ INSERT INTO eh.mark SELECT max(seq) FROM outbox.event_json $$;
 
 CREATE TYPE mood AS ENUM ('sad', 'ok');

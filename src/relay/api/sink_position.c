@@ -16,8 +16,6 @@
 #include "shared/outbox_shared.h"
 #include "util/util.h"
 
-static OutboxSnapshot *snapshot_column(const OutboxRows *rows, uint64 row, int column);
-
 /*
  * The sinks of the database by name, or the one of this name, as they are now,
  * whatever the transaction's snapshot; returns how many. Raises undefined_object.
@@ -50,24 +48,15 @@ OutboxSinkPositions(const char *name, OutboxSinkPosition **sinks)
 		sink->id = (int32) OutboxRowInt(&rows, i, 1, 0);
 		sink->name = OutboxRowText(&rows, i, 2);
 		sink->running = OutboxRowBool(&rows, i, 3);
-		sink->last = snapshot_column(&rows, i, 4);
-		sink->cur = snapshot_column(&rows, i, 5);
+		sink->last = OutboxSnapshotOfRow(&rows, i, 4);
+		sink->cur = OutboxSnapshotOfRow(&rows, i, 5);
 		sink->cursor = OutboxRowInt(&rows, i, 6, 0);
-		sink->start = snapshot_column(&rows, i, 7);
+		sink->start = OutboxSnapshotOfRow(&rows, i, 7);
 		sink->as_of = DatumGetTimestampTz(OutboxRowDatum(&rows, i, 8, &isnull));
 		if (isnull)
 			sink->as_of = 0;
 	}
 	return (int) rows.n;
-}
-
-static OutboxSnapshot *
-snapshot_column(const OutboxRows *rows, uint64 row, int column)
-{
-	bool isnull;
-	Datum value = OutboxRowDatum(rows, row, column, &isnull);
-
-	return isnull ? NULL : OutboxSnapshotFromDatum(value);
 }
 
 /*

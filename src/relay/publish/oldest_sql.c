@@ -109,8 +109,8 @@ read_position(int32 sink_id, Position *position)
 	*position = (Position){0};
 	if (rows.n == 0)
 		return;
-	position->last = OutboxSnapshotOfRow(&rows, 1);
-	position->cur = OutboxSnapshotOfRow(&rows, 2);
+	position->last = OutboxSnapshotOfRow(&rows, 0, 1);
+	position->cur = OutboxSnapshotOfRow(&rows, 0, 2);
 	position->cursor = OutboxRowInt(&rows, 0, 3, 0);
 }
 

@@ -132,8 +132,8 @@ read_row(OutboxProgressRow *row, OutboxProgress *progress, MemoryContext context
 	row->tid = *(ItemPointer) DatumGetPointer(OutboxRowDatum(&rows, 0, 1, &isnull));
 	row->known = true;
 	old = MemoryContextSwitchTo(context);
-	progress->last = OutboxSnapshotOfRow(&rows, 2);
-	progress->cur = OutboxSnapshotOfRow(&rows, 3);
+	progress->last = OutboxSnapshotOfRow(&rows, 0, 2);
+	progress->cur = OutboxSnapshotOfRow(&rows, 0, 3);
 	MemoryContextSwitchTo(old);
 	progress->cursor = OutboxRowInt(&rows, 0, 4, 0);
 	progress->acked = (uint64) OutboxRowInt(&rows, 0, 5, 0);

@@ -110,8 +110,8 @@ read_columns(OutboxReplayRequest *request, const OutboxRows *row)
 	request->event_type = OutboxRowText(row, 0, REQUEST_EVENT_TYPE);
 	request->aggregate_type = OutboxRowText(row, 0, REQUEST_AGGREGATE_TYPE);
 	request->message_key = OutboxRowText(row, 0, REQUEST_MESSAGE_KEY);
-	request->last = OutboxSnapshotOfRow(row, REQUEST_SNAP_LAST);
-	request->cur = OutboxSnapshotOfRow(row, REQUEST_SNAP_CUR);
+	request->last = OutboxSnapshotOfRow(row, 0, REQUEST_SNAP_LAST);
+	request->cur = OutboxSnapshotOfRow(row, 0, REQUEST_SNAP_CUR);
 	request->cur_cursor = OutboxRowInt(row, 0, REQUEST_SNAP_CURSOR, 0);
 	request->topic = topic != NULL ? pg_server_to_any(topic, strlen(topic), PG_UTF8) : NULL;
 	request->rate = (int32) OutboxRowInt(row, 0, REQUEST_RATE, 0);

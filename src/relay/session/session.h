@@ -134,7 +134,7 @@ extern OutboxSnapshot *OutboxSnapshotActive(void);
 extern OutboxSnapshot *OutboxSnapshotOfOthers(void);
 extern bool OutboxSnapshotCovers(const OutboxSnapshot *later, const OutboxSnapshot *earlier);
 extern OutboxSnapshot *OutboxSnapshotCopy(const OutboxSnapshot *snapshot);
-extern OutboxSnapshot *OutboxSnapshotOfRow(const OutboxRows *rows, int column);
+extern OutboxSnapshot *OutboxSnapshotOfRow(const OutboxRows *rows, uint64 row, int column);
 extern bool OutboxSnapshotListsRunning(const OutboxSnapshot *snapshot, uint64 xid);
 
 /* Had the transaction ended, one way or the other, when the snapshot was taken? NULL saw nothing. */

@@ -100,12 +100,12 @@ OutboxSnapshotCopy(const OutboxSnapshot *snapshot)
 	return copy;
 }
 
-/* A column of the first row, in the current memory context; NULL for NULL. */
+/* A column of a row, in the current memory context; NULL for NULL. */
 OutboxSnapshot *
-OutboxSnapshotOfRow(const OutboxRows *rows, int column)
+OutboxSnapshotOfRow(const OutboxRows *rows, uint64 row, int column)
 {
 	bool isnull;
-	Datum value = OutboxRowDatum(rows, 0, column, &isnull);
+	Datum value = OutboxRowDatum(rows, row, column, &isnull);
 
 	return isnull ? NULL : (OutboxSnapshot *) PG_DETOAST_DATUM_COPY(value);
 }
