@@ -97,12 +97,14 @@ CREATE TABLE outbox_internal.event_type (
     ce_type         text NOT NULL,
     tombstone       text NOT NULL DEFAULT 'none' CHECK (tombstone IN ('none', 'after', 'instead')),
     created_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    headers         text[] NOT NULL DEFAULT '{}'
+    headers         text[] NOT NULL DEFAULT '{}',
+    actor           boolean NOT NULL DEFAULT false
 );
 CREATE INDEX event_type_contract_id_idx ON outbox_internal.event_type (contract_id);
 COMMENT ON TABLE outbox_internal.event_type IS 'Transitions of a contract''s row that become events, in creation order';
 COMMENT ON COLUMN outbox_internal.event_type.condition IS 'SQL over old.<column> and new.<column>, names outside pg_catalog qualified; NULL: always true';
 COMMENT ON COLUMN outbox_internal.event_type.headers IS 'Contract columns whose values are also headers of the message, by their names';
+COMMENT ON COLUMN outbox_internal.event_type.actor IS 'Whether messages say in ce_actor who made the change: outbox.actor, else session_user';
 COMMENT ON COLUMN outbox_internal.event_type.previous IS 'Contract columns whose former value is added as previous_<column>';
 
 CREATE TABLE outbox_internal.check_rule (

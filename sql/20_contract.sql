@@ -28,10 +28,11 @@ COMMENT ON FUNCTION outbox.drop_contract(text) IS
 CREATE FUNCTION outbox.create_event_type(
     name text, contract text, emit text,
     condition text DEFAULT NULL, previous text[] DEFAULT NULL, topic text DEFAULT NULL,
-    ce_type text DEFAULT NULL, tombstone text DEFAULT 'none', headers text[] DEFAULT NULL)
+    ce_type text DEFAULT NULL, tombstone text DEFAULT 'none', headers text[] DEFAULT NULL,
+    actor boolean DEFAULT false)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_create_event_type';
-COMMENT ON FUNCTION outbox.create_event_type(text, text, text, text, text[], text, text, text, text[]) IS
-'Declares a transition of a contract''s row as an event. emit: created, changed, deleted or always. condition: SQL over old.<column> and new.<column>, names outside pg_catalog qualified. previous: columns whose former value is added as previous_<column>. topic: default the aggregate type. tombstone: none, after or instead (emit deleted only). headers: columns whose values are also headers of the message, as text in UTF-8, without prefix; null: no header. On an enabled contract it is live at commit.';
+COMMENT ON FUNCTION outbox.create_event_type(text, text, text, text, text[], text, text, text, text[], boolean) IS
+'Declares a transition of a contract''s row as an event. emit: created, changed, deleted or always. condition: SQL over old.<column> and new.<column>, names outside pg_catalog qualified. previous: columns whose former value is added as previous_<column>. topic: default the aggregate type. tombstone: none, after or instead (emit deleted only). headers: columns whose values are also headers of the message, as text in UTF-8, without prefix; null: no header. actor: the header ce_actor says who made the change, outbox.actor or else session_user. On an enabled contract it is live at commit.';
 
 CREATE FUNCTION outbox.drop_event_type(name text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_drop_event_type';

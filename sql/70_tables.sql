@@ -38,7 +38,7 @@ CREATE VIEW outbox.event_types AS
 SELECT e.name, c.name AS contract, e.emit, e.condition, e.previous, e.topic, e.ce_type, e.tombstone,
        (SELECT coalesce(pg_catalog.jsonb_object_agg(r.name, r.expression), '{}')
         FROM outbox_internal.check_rule r WHERE r.event_type_id = e.id) AS checks,
-       e.created_at, e.headers
+       e.created_at, e.headers, e.actor
 FROM outbox_internal.event_type e
 JOIN outbox_internal.contract c ON c.id = e.contract_id;
 COMMENT ON VIEW outbox.event_types IS 'One row per event type, with its checks';

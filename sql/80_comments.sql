@@ -56,7 +56,7 @@ COMMENT ON COLUMN outbox.event.leaf IS 'Partition that the row is in';
 COMMENT ON COLUMN outbox.event.aggregatetype IS 'What the event is about, the contract''s aggregate_type';
 COMMENT ON COLUMN outbox.event.aggregateid IS 'Message key: values of the columns aggregate_id, joined by commas';
 COMMENT ON COLUMN outbox.event.type IS 'Name of the event type';
-COMMENT ON COLUMN outbox.event.headers IS 'Correlation and causation id (correlationid, causationid), and in headers those that the event type asks for; null without them';
+COMMENT ON COLUMN outbox.event.headers IS 'Correlation and causation id (correlationid, causationid), actor, and in headers those that the event type asks for; null without them';
 
 COMMENT ON COLUMN outbox_internal.leaf.leaf IS 'Value of outbox.event.leaf in it';
 COMMENT ON COLUMN outbox_internal.leaf.relation IS 'The partition';
@@ -385,6 +385,7 @@ COMMENT ON COLUMN outbox.event_types.tombstone IS 'none, after, instead';
 COMMENT ON COLUMN outbox.event_types.checks IS 'Names and expressions of its checks, an object';
 COMMENT ON COLUMN outbox.event_types.created_at IS 'Clock time of create_event_type()';
 COMMENT ON COLUMN outbox.event_types.headers IS 'Columns that are headers of the message, too';
+COMMENT ON COLUMN outbox.event_types.actor IS 'Whether its events say who made the change';
 
 COMMENT ON COLUMN outbox.event_schemas.id IS 'outbox.event.schema_id';
 COMMENT ON COLUMN outbox.event_schemas.contract IS 'Name of the contract';

@@ -48,6 +48,7 @@ char *outbox_databases = NULL;
 char *outbox_traceparent = NULL;
 char *outbox_correlation_id = NULL;
 char *outbox_causation_id = NULL;
+char *outbox_actor = NULL;
 
 static const struct config_enum_entry backlog_policies[] = {
 	{"keep", OUTBOX_BACKLOG_KEEP, false},
@@ -104,6 +105,9 @@ define_trace_settings(void)
 	DefineCustomStringVariable("outbox.causation_id",
 							   "Causation id of the events of this transaction.",
 							   NULL, &outbox_causation_id, "", PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("outbox.actor",
+							   "Who makes the changes of this transaction, for event types that say so.",
+							   "Empty: the session's user.", &outbox_actor, "", PGC_USERSET, 0, NULL, NULL, NULL);
 }
 
 static bool

@@ -45,6 +45,7 @@ extern char *outbox_databases;      /* comma-separated names of databases that h
 extern char *outbox_traceparent;
 extern char *outbox_correlation_id;
 extern char *outbox_causation_id;
+extern char *outbox_actor;
 
 extern void OutboxDefineSettings(void);
 

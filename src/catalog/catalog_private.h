@@ -41,6 +41,7 @@ extern bool OutboxConfigScanNext(ConfigScan *scan);
 extern void OutboxConfigScanEnd(ConfigScan *scan);
 extern Datum OutboxConfigDatum(ConfigScan *scan, AttrNumber column);
 extern Oid OutboxConfigOid(ConfigScan *scan, AttrNumber column);
+extern bool OutboxConfigBool(ConfigScan *scan, AttrNumber column);
 extern List *OutboxConfigNames(ConfigScan *scan, AttrNumber column);
 extern char *OutboxConfigText(ConfigScan *scan, AttrNumber column);
 

@@ -76,6 +76,16 @@ OutboxConfigOid(ConfigScan *scan, AttrNumber column)
 	return isnull ? InvalidOid : DatumGetObjectId(value);
 }
 
+/* A boolean of the row at hand; false for NULL. */
+bool
+OutboxConfigBool(ConfigScan *scan, AttrNumber column)
+{
+	bool isnull;
+	Datum value = get_column(scan, column, &isnull);
+
+	return !isnull && DatumGetBool(value);
+}
+
 /* Names (of char *) of the row at hand, palloc'd; none for NULL. */
 List *
 OutboxConfigNames(ConfigScan *scan, AttrNumber column)

@@ -70,7 +70,8 @@ enum
 	Anum_event_type_ce_type,
 	Anum_event_type_tombstone,
 	Anum_event_type_created_at,
-	Anum_event_type_headers
+	Anum_event_type_headers,
+	Anum_event_type_actor
 };
 
 enum
@@ -333,6 +334,7 @@ load_event_types(OutboxContractConfig *config, Snapshot snapshot)
 		type->ce_type = OutboxConfigText(&scan, Anum_event_type_ce_type);
 		type->tombstone = parse_tombstone(OutboxConfigText(&scan, Anum_event_type_tombstone));
 		type->headers = OutboxConfigNames(&scan, Anum_event_type_headers);
+		type->actor = OutboxConfigBool(&scan, Anum_event_type_actor);
 		config->event_types = lappend(config->event_types, type);
 	}
 	OutboxConfigScanEnd(&scan);

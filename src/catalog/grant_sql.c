@@ -95,7 +95,7 @@ static const char *const admin_functions[] = {
 	"outbox.create_contract(text, text, text, text[], text[], text, text[], text, text, text, text)",
 	"outbox.drop_contract(text)",
 	"outbox.add_source(text, text, text, int)",
-	"outbox.create_event_type(text, text, text, text, text[], text, text, text, text[])",
+	"outbox.create_event_type(text, text, text, text, text[], text, text, text, text[], boolean)",
 	"outbox.drop_event_type(text)",
 	"outbox.add_check(text, text, text)",
 	"outbox.drop_check(text, text)",

@@ -52,6 +52,7 @@ typedef struct OutboxEventTypeConfig
 	char *condition; /* NULL: always true */
 	List *previous;  /* of char *: contract columns */
 	List *headers;   /* the same */
+	bool actor;      /* messages say who made the change */
 	char *topic;
 	char *ce_type;
 	OutboxTombstone tombstone;

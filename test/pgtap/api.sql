@@ -28,7 +28,7 @@ SELECT is(pg_temp.signature('drop_contract'), 'name text -> void', 'drop_contrac
 SELECT is(pg_temp.signature('create_event_type'),
     'name text, contract text, emit text, condition text DEFAULT NULL::text, previous text[] DEFAULT NULL::text[], '
     'topic text DEFAULT NULL::text, ce_type text DEFAULT NULL::text, tombstone text DEFAULT ''none''::text, '
-    'headers text[] DEFAULT NULL::text[] -> void',
+    'headers text[] DEFAULT NULL::text[], actor boolean DEFAULT false -> void',
     'create_event_type');
 SELECT is(pg_temp.signature('drop_event_type'), 'name text -> void', 'drop_event_type');
 SELECT is(pg_temp.signature('enable'), 'contract text -> void', 'enable');
@@ -172,7 +172,7 @@ SELECT is(pg_temp.columns('outbox.contracts'),
     'evaluate text, on_invalid text, on_truncate text, enabled boolean, created_at timestamp with time zone, compatibility text', 'contracts');
 SELECT is(pg_temp.columns('outbox.event_types'),
     'name text, contract text, emit text, condition text, previous text[], topic text, ce_type text, tombstone text, checks jsonb, '
-    'created_at timestamp with time zone', 'event_types');
+    'created_at timestamp with time zone, headers text[], actor boolean', 'event_types');
 SELECT is(pg_temp.columns('outbox.event_schemas'),
     'id integer, contract text, event_type text, version integer, topic text, ce_type text, previous text[], schema text, '
     'fingerprint bigint, created_at timestamp with time zone, record text, key text[], aggregate_id text[], '

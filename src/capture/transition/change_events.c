@@ -38,7 +38,8 @@ static Size message_size(const OutboxCompiledEventType *type, const OutboxEvent 
 static bool too_large(OutboxChange *change, const OutboxCompiledEventType *type, const OutboxEvent *event);
 static bytea *encode(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type, OutboxAvroError *error);
 static void append_event(OutboxChange *change, TupleTableSlot *row, OutboxCompiledEventType *type, OutboxEvent *event);
-static Jsonb *headers_of(const OutboxCompiledEventType *type, TupleTableSlot *row);
+static inline bool has_headers(const OutboxCompiledEventType *type);
+static Jsonb *headers_of(const OutboxChange *change, const OutboxCompiledEventType *type, TupleTableSlot *row);
 static void headers_step(void *arg);
 static bool is_overtaken(const OutboxChange *change, TupleTableSlot *row);
 static void message_key_step(void *arg);
@@ -162,7 +163,7 @@ make_event(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEve
 							  &(ErrorData){.sqlerrcode = ERRCODE_NOT_NULL_VIOLATION, .message = "a column of aggregate_id is NULL", .hint = "Correct the row, or the view's expression for the column."});
 		return;
 	}
-	event.headers = headers_of(type, row);
+	event.headers = headers_of(change, type, row);
 	if (!too_large(change, type, &event))
 		append_event(change, row, type, &event);
 }
@@ -211,13 +212,25 @@ append_event(OutboxChange *change, TupleTableSlot *row, OutboxCompiledEventType 
 	change->events = lappend(change->events, added);
 }
 
-/* What travels beside the payload; NULL: the transaction's ids alone, if it has any. May raise as evaluation may. */
-static Jsonb *
-headers_of(const OutboxCompiledEventType *type, TupleTableSlot *row)
+static inline bool
+has_headers(const OutboxCompiledEventType *type)
 {
-	if (likely(type->nheaders == 0))
+	return type->nheaders > 0 || type->config->actor;
+}
+
+/*
+ * What travels beside the payload; NULL: the transaction's ids alone, if it has any. May raise as evaluation may. Who
+ * made a change that is told later is not known.
+ */
+static Jsonb *
+headers_of(const OutboxChange *change, const OutboxCompiledEventType *type, TupleTableSlot *row)
+{
+	bool told_later = (change->flags & (OUTBOX_EVENT_REDRIVEN | OUTBOX_EVENT_LATE)) != 0;
+
+	if (likely(!has_headers(type)))
 		return NULL;
-	return OutboxEventHeaders(OutboxCorrelationHeaders(), type->config->headers, OutboxHeaderValues(type, row));
+	return OutboxEventHeaders(OutboxCorrelationHeaders(), type->config->actor && !told_later ? OutboxActor() : NULL,
+							  type->config->headers, OutboxHeaderValues(type, row));
 }
 
 /* Only a row that is there can have been changed again unseen. */
@@ -257,7 +270,7 @@ too_large(OutboxChange *change, const OutboxCompiledEventType *type, const Outbo
 /* What headers_step needs inside its guard. */
 typedef struct HeadersRequest
 {
-	OutboxCompiledContract *contract;
+	const OutboxChange *change;
 	const OutboxCompiledEventType *type;
 	TupleTableSlot *row;
 	Jsonb *headers;
@@ -272,13 +285,13 @@ OutboxChangeAddTombstone(OutboxChange *change, OutboxCompiledEventType *type, te
 {
 	OutboxCompiledContract *contract = change->contract;
 	OutboxEvent event = {.flags = OUTBOX_EVENT_TOMBSTONE_ONLY, .aggregateid = key, .payload = palloc(VARHDRSZ)};
-	HeadersRequest request = {.contract = contract, .type = type, .row = row};
+	HeadersRequest request = {.change = change, .type = type, .row = row};
 
 	SET_VARSIZE(event.payload, VARHDRSZ);
 	if ((type->flags & OUTBOX_EVENT_TOMBSTONES) == 0 || key == NULL)
 		return false;
 	/* a header whose text cannot be made is no reason to keep the key in the topic */
-	if (type->nheaders > 0 && OutboxRunGuarded(headers_step, &request, contract->row_context) == NULL)
+	if (has_headers(type) && OutboxRunGuarded(headers_step, &request, contract->row_context) == NULL)
 		event.headers = request.headers;
 	if (message_size(type, &event) > (Size) outbox_max_message_bytes)
 		return false;
@@ -292,8 +305,8 @@ headers_step(void *arg)
 	HeadersRequest *request = arg;
 	OutboxEvaluation evaluation;
 
-	OutboxEvaluationBegin(&evaluation, request->contract->owner, OUTBOX_ANYTHING);
-	request->headers = headers_of(request->type, request->row);
+	OutboxEvaluationBegin(&evaluation, request->change->contract->owner, OUTBOX_ANYTHING);
+	request->headers = headers_of(request->change, request->type, request->row);
 	OutboxEvaluationEnd(&evaluation);
 }
 

@@ -20,6 +20,7 @@
 
 #include "access/xact.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -69,11 +70,17 @@ bounded(const char *setting)
 	return setting;
 }
 
-/* Without control characters: C0, DEL, and C1 where the encoding is UTF-8. CloudEvents allows no others. */
+/*
+ * Text of the database's encoding without control characters (C0, DEL, and C1 where the encoding is UTF-8)? CloudEvents
+ * allows no others. What a client gave at its start, and names of roles, were checked by nobody.
+ */
 static bool
 is_printable(const char *s)
 {
 	bool utf8 = GetDatabaseEncoding() == PG_UTF8;
+
+	if (!pg_verifymbstr(s, strlen(s), true))
+		return false;
 
 	for (const unsigned char *c = (const unsigned char *) s; *c != '\0'; c++)
 	{
@@ -353,4 +360,20 @@ OutboxCorrelationHeaders(void)
 		remember(&causation, causation_id);
 	}
 	return headers;
+}
+
+/*
+ * Who makes the changes of this transaction: outbox.actor, else the session's user, whatever role it has set. NULL when
+ * the user's name cannot be in a header. Palloc'd, or valid until the setting changes.
+ */
+const char *
+OutboxActor(void)
+{
+	const char *actor = bounded(outbox_actor);
+	char *user;
+
+	if (actor[0] != '\0' && is_printable(actor))
+		return actor;
+	user = GetUserNameFromId(GetSessionUserId(), true);
+	return user && is_printable(user) ? user : NULL;
 }

@@ -64,9 +64,10 @@ extern text *OutboxTraceContext(void);
 extern void OutboxTraceKeep(void);
 extern text *OutboxTraceContextAtCommit(void);
 extern Jsonb *OutboxCorrelationHeaders(void);
+extern const char *OutboxActor(void);
 
 /* ---- event_headers.c: what travels beside an event's payload, as one jsonb value ---- */
 
-extern Jsonb *OutboxEventHeaders(Jsonb *attributes, const List *names, char *const *values);
+extern Jsonb *OutboxEventHeaders(Jsonb *attributes, const char *actor, const List *names, char *const *values);
 
 #endif /* OUTBOX_CAPTURE_WRITE_WRITE_H */

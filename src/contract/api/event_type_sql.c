@@ -49,7 +49,7 @@ static int32 insert_event_type(const OutboxContractConfig *contract, const NewEv
 static char *lower_case(const char *name);
 
 /*
- * create_event_type(name, contract, emit, condition, previous, topic, ce_type, tombstone, headers)
+ * create_event_type(name, contract, emit, condition, previous, topic, ce_type, tombstone, headers, actor)
  */
 Datum
 outbox_create_event_type(PG_FUNCTION_ARGS)
@@ -132,6 +132,7 @@ read_arguments(FunctionCallInfo fcinfo, const OutboxContractConfig *contract, Ne
 	config->ce_type = OutboxTextArg(fcinfo, 6);
 	type->tombstone = OutboxTextArg(fcinfo, 7);
 	config->headers = OutboxNameListArg(fcinfo, 8, "headers");
+	config->actor = !PG_ARGISNULL(9) && PG_GETARG_BOOL(9);
 
 	if (config->topic == NULL)
 		config->topic = contract->aggregate_type;
@@ -339,11 +340,11 @@ insert_event_type(const OutboxContractConfig *contract, const NewEventType *type
 {
 	const char *args[] = {psprintf("%d", contract->id), type->config.name, type->emit, type->config.condition,
 						  OutboxNamesToArray(type->config.previous), type->config.topic, type->config.ce_type, type->tombstone,
-						  OutboxNamesToArray(type->config.headers)};
+						  OutboxNamesToArray(type->config.headers), type->config.actor ? "true" : "false"};
 
 	return pg_strtoint32(OutboxExecute("INSERT INTO outbox_internal.event_type (contract_id, name, emit, condition, previous,"
-									   " topic, ce_type, tombstone, headers)"
-									   " VALUES ($1::int, $2, $3, $4, $5::text[], $6, $7, $8, $9::text[]) RETURNING id",
+									   " topic, ce_type, tombstone, headers, actor)"
+									   " VALUES ($1::int, $2, $3, $4, $5::text[], $6, $7, $8, $9::text[], $10::bool) RETURNING id",
 									   lengthof(args), args));
 }
 
