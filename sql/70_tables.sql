@@ -9,6 +9,7 @@ CREATE VIEW outbox.detached_view AS SELECT * FROM outbox_internal.detached_view;
 CREATE VIEW outbox.event_type AS SELECT * FROM outbox_internal.event_type;
 CREATE VIEW outbox.check_rule AS SELECT * FROM outbox_internal.check_rule;
 CREATE VIEW outbox.code_map AS SELECT * FROM outbox_internal.code_map;
+CREATE VIEW outbox.annotation AS SELECT * FROM outbox_internal.annotation;
 CREATE VIEW outbox.event_schema AS SELECT * FROM outbox_internal.event_schema;
 CREATE VIEW outbox.leaf AS SELECT * FROM outbox_internal.leaf;
 CREATE VIEW outbox.dead_letter_entry AS SELECT * FROM outbox_internal.dead_letter_entry;

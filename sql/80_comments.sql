@@ -41,6 +41,9 @@ COMMENT ON COLUMN outbox_internal.code_map.word IS 'What decode() gives for it';
 COMMENT ON COLUMN outbox_internal.code_map.owner IS 'Who created the map; its members, and superusers, can drop it';
 COMMENT ON COLUMN outbox_internal.code_map.owner_id IS 'The same role as system identifier/oid, which follows ALTER ROLE RENAME';
 
+COMMENT ON COLUMN outbox_internal.annotation.kind IS 'contract, version, event_type or table';
+COMMENT ON COLUMN outbox_internal.annotation.value IS 'Any JSON; of tags an array of strings';
+
 COMMENT ON COLUMN outbox_internal.event_schema.id IS 'outbox.event.schema_id';
 COMMENT ON COLUMN outbox_internal.event_schema.event_type_id IS 'outbox.event_type.id; null when the event type was dropped';
 COMMENT ON COLUMN outbox_internal.event_schema.contract IS 'Name of the contract';
@@ -405,6 +408,36 @@ COMMENT ON COLUMN outbox.event_schemas.tombstone IS 'Whether the deletion of a r
 COMMENT ON COLUMN outbox.event_schemas.forgotten_at IS 'Since when new schemas are not compared with it, by forget_schema_history(); null: they are';
 COMMENT ON COLUMN outbox.event_schemas.forgotten_by IS 'Who said so';
 COMMENT ON COLUMN outbox.event_schemas.forgotten_reason IS 'And why';
+
+COMMENT ON COLUMN outbox.catalog.contract IS 'Name of the contract';
+COMMENT ON COLUMN outbox.catalog.event_type IS 'Name of the event type';
+COMMENT ON COLUMN outbox.catalog.version IS 'Of the contract';
+COMMENT ON COLUMN outbox.catalog.state IS 'Of the version: draft, active, retired';
+COMMENT ON COLUMN outbox.catalog.topic IS 'Where its events go';
+COMMENT ON COLUMN outbox.catalog.ce_type IS 'CloudEvents type';
+COMMENT ON COLUMN outbox.catalog.registered_ids IS 'Sink and id of the schema in its registry';
+COMMENT ON COLUMN outbox.catalog.key IS 'Contract columns that identify a row';
+COMMENT ON COLUMN outbox.catalog.message_key IS 'Contract columns that make up the message key';
+COMMENT ON COLUMN outbox.catalog.owner IS 'Of annotate()';
+COMMENT ON COLUMN outbox.catalog.domain IS 'Of annotate()';
+COMMENT ON COLUMN outbox.catalog.doc IS 'Comment of the view';
+COMMENT ON COLUMN outbox.catalog.fingerprint IS 'CRC-64-AVRO of the pinned schema; null before enable()';
+COMMENT ON COLUMN outbox.catalog.checks IS 'Names and expressions of its checks, an object';
+COMMENT ON COLUMN outbox.catalog.events_7_days IS 'In the outbox, of the last seven days';
+COMMENT ON COLUMN outbox.catalog.last_event IS 'When the newest event in the outbox occurred';
+COMMENT ON COLUMN outbox.catalog.example_key IS 'Message key of one of its events in the outbox';
+
+COMMENT ON COLUMN outbox.catalog_field.contract IS 'Name of the contract';
+COMMENT ON COLUMN outbox.catalog_field.event_type IS 'Name of the event type';
+COMMENT ON COLUMN outbox.catalog_field.version IS 'Of the contract';
+COMMENT ON COLUMN outbox.catalog_field.place IS 'Order of the fields; those of a nested record follow the field that they are in';
+COMMENT ON COLUMN outbox.catalog_field.path IS 'Like items[].sku';
+COMMENT ON COLUMN outbox.catalog_field.type IS 'Avro type';
+COMMENT ON COLUMN outbox.catalog_field.pg_type IS 'PostgreSQL type in the view; null: it is away';
+COMMENT ON COLUMN outbox.catalog_field.nullable IS 'Whether it may be null';
+COMMENT ON COLUMN outbox.catalog_field.doc IS 'Its documentation in the schema';
+COMMENT ON COLUMN outbox.catalog_field.code_map IS 'The code map whose words it has';
+COMMENT ON COLUMN outbox.catalog_field.annotations IS 'Of annotate(): of the columns behind it, replaced by those of the contracts field, replaced by those of the event types';
 
 -- What shows a relation under its name has the comments of that relation.
 DO $$

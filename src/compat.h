@@ -236,6 +236,17 @@ OutboxFlattenVars(Query *query, Node *node)
 #endif
 }
 
+/* What the entry for GROUP BY stands for, which a query has since 18. */
+static inline List *
+OutboxGroupExpressions(const RangeTblEntry *rte)
+{
+#if PG_VERSION_NUM >= 180000
+	if (rte->rtekind == RTE_GROUP)
+		return rte->groupexprs;
+#endif
+	return NIL;
+}
+
 /* Is it a generated column without storage? They exist since 18. */
 static inline bool
 OutboxAttributeIsVirtual(Oid relation, AttrNumber attno)

@@ -56,6 +56,8 @@ static const char *const reader_relations[] = {
 	"outbox.leaf_status",
 	"outbox.leaf_sink",
 	"outbox.held_events",
+	"outbox.catalog",
+	"outbox.catalog_field",
 };
 
 /* What these views call, and what compares texts. */
@@ -76,6 +78,10 @@ static const char *const reader_functions[] = {
 	"outbox.tx_status(xid8, text)",
 	"outbox.wait_acked(xid8, text, interval)",
 	"outbox.event_status(uuid, text)",
+	"outbox_internal.schema_fields(text)",
+	"outbox_internal.view_fields(regclass)",
+	"outbox_internal.view_path(text, text[])",
+	"outbox.json_schema(text, int)",
 };
 
 static const char *const operator_functions[] = {
@@ -113,6 +119,7 @@ static const char *const admin_functions[] = {
 	"outbox.forget_schema_history(text, text)",
 	"outbox.create_sink(text, text, jsonb, text, text)",
 	"outbox.drop_sink(text)",
+	"outbox.annotate(text, jsonb)",
 };
 
 static const AccessLevel levels[] = {

@@ -82,6 +82,15 @@ SELECT is(pg_temp.signature('drop_code_map'), 'name text -> void', 'drop_code_ma
 SELECT is(pg_temp.signature('grant_access'), 'role text, level text -> void', 'grant_access');
 SELECT is(pg_temp.signature('check_schemas'),
     'reader text, writer text, OUT severity text, OUT rule text, OUT path text, OUT detail text, OUT message text -> SETOF record', 'check_schemas');
+SELECT is(pg_temp.signature('json_schema'), 'event_type text, version integer -> jsonb; event_type text, version integer DEFAULT NULL::integer -> jsonb', 'json_schema');
+SELECT is(pg_temp.signature('annotate'), 'target text, properties jsonb -> void', 'annotate');
+SELECT is(pg_temp.signature('schema_fields'),
+    'schema text, OUT place integer, OUT path text, OUT record text, OUT field text, OUT type text, OUT nullable boolean, OUT doc text -> SETOF record', 'schema_fields');
+SELECT is(pg_temp.signature('view_fields'),
+    'view regclass, OUT path text, OUT type text, OUT sources text[], OUT maps text[], OUT constants text[] -> SETOF record', 'view_fields');
+SELECT is(pg_temp.signature('view_path'), 'path text, previous text[] -> text', 'view_path');
+SELECT is(pg_temp.signature('field_words'), 'schema text, view regclass, previous text[] -> jsonb', 'field_words');
+SELECT is(pg_temp.signature('schema_json'), 'schema text, words jsonb -> jsonb', 'schema_json');
 SELECT is(pg_temp.signature('decode_payload'),
     'schema_id integer, payload bytea, OUT payload_json jsonb, OUT error text -> record', 'decode_payload');
 SELECT is(pg_temp.signature('preloaded'), ' -> boolean', 'preloaded');
@@ -178,6 +187,14 @@ SELECT is(pg_temp.columns('outbox.event_schemas'),
     'fingerprint bigint, created_at timestamp with time zone, record text, key text[], aggregate_id text[], '
     'emit text, tombstone text, forgotten_at timestamp with time zone, forgotten_by text, forgotten_reason text', 'event_schemas');
 
+SELECT is(pg_temp.columns('outbox.catalog'),
+    'contract text, event_type text, version integer, state text, sunset timestamp with time zone, topic text, ce_type text, subjects jsonb, '
+    'registered_ids jsonb, key text[], message_key text[], owner text, domain text, doc text, fingerprint bigint, level text, checks jsonb, '
+    'pii_fields text[], events_7_days bigint, last_event timestamp with time zone, example_key text, annotations jsonb', 'catalog');
+SELECT is(pg_temp.columns('outbox.catalog_field'),
+    'contract text, event_type text, version integer, place integer, path text, type text, pg_type text, nullable boolean, doc text, tags text[], '
+    'sources text[], code_map text, codes jsonb, annotations jsonb', 'catalog_field');
+
 SELECT is_empty($$
     SELECT 'function ' || proname FROM pg_proc WHERE pronamespace IN ('outbox'::regnamespace, 'outbox_internal'::regnamespace) AND proname <> 'refuse_ddl'
     UNION ALL
@@ -270,7 +287,7 @@ SELECT is_empty($$
 SELECT set_eq($$
     SELECT c::regclass::text FROM unnest((SELECT extconfig FROM pg_extension WHERE extname = 'outbox_ext')) c
     WHERE (SELECT relkind FROM pg_class WHERE oid = c) = 'r'$$,
-    ARRAY['outbox_internal.contract', 'outbox_internal.contract_version', 'outbox_internal.source', 'outbox_internal.detached_view', 'outbox_internal.event_type', 'outbox_internal.check_rule', 'outbox_internal.code_map',
+    ARRAY['outbox_internal.contract', 'outbox_internal.contract_version', 'outbox_internal.source', 'outbox_internal.detached_view', 'outbox_internal.event_type', 'outbox_internal.check_rule', 'outbox_internal.code_map', 'outbox_internal.annotation',
           'outbox_internal.event_schema', 'outbox_internal.dead_letter_entry', 'outbox_internal.gap', 'outbox_internal.sink', 'outbox_internal.held_event'],
     'configuration and what waits for a person is dumped, events and positions are not');
 SELECT is_empty($$

@@ -18,6 +18,7 @@ SELECT outbox.create_contract('order', view => 'order_v', source => 'ordr', key 
 SELECT outbox.create_event_type('OrderPlaced', contract => 'order', emit => 'created', topic => 'orders');
 SELECT outbox.create_event_type('OrderChanged', contract => 'order', emit => 'changed', previous => '{status}', condition => 'new.share > 0');
 SELECT outbox.add_check('OrderPlaced', 'share', 'share < 100');
+SELECT outbox.annotate('order.status', '{"tags": ["state"]}'), outbox.annotate('table:ordr', '{"owner": "sales"}');
 CREATE TABLE part (id int, region text, PRIMARY KEY (id, region)) PARTITION BY LIST (region);
 CREATE TABLE part_a PARTITION OF part FOR VALUES IN ('a');
 CREATE TABLE part_b (region text NOT NULL, gone int, id int NOT NULL);
@@ -67,7 +68,7 @@ my @held = split /\n/, $node->sql('SELECT seq FROM outbox.held_event ORDER BY se
 is($node->sql("SELECT pending > 0 FROM outbox.status WHERE kind = 'extension'"), 't', 'events are pending');
 
 # What must be the same on both sides: every row of the tables that are configuration or its history.
-my @tables = qw(contract contract_version source detached_view event_type check_rule code_map event_schema
+my @tables = qw(contract contract_version source detached_view event_type check_rule code_map annotation event_schema
   dead_letter_entry gap sink held_event);
 
 sub content
@@ -79,7 +80,7 @@ sub content
 	{
 		$content{$table} = $node->safe_psql($database, "SELECT t::text FROM outbox.$table t ORDER BY 1");
 	}
-	foreach my $table (grep { $_ !~ /contract_version|^source$|code_map|detached|held_event/ } @tables)
+	foreach my $table (grep { $_ !~ /contract_version|^source$|code_map|annotation|detached|held_event/ } @tables)
 	{
 		$content{"next id of $table"} =
 		  $node->safe_psql($database, "SELECT last_value, is_called FROM outbox_internal.${table}_id_seq");

@@ -158,6 +158,17 @@ extern AvroNode *AvroParseSchema(AvroArena *arena, const char *text, size_t leng
 /* schema_text.c: the schema as JSON, one field per line, so that it diffs well. */
 extern char *AvroSchemaText(AvroArena *arena, const AvroNode *schema, AvroFault *fault);
 
+/*
+ * schema_json.c: JSON Schema of the values in JSON. find gives the words that a
+ * text field is one of, as quoted elements of a JSON array; NULL: it may be any.
+ */
+typedef struct AvroWords
+{
+	const char *(*find)(void *context, const char *record, const char *field);
+	void *context;
+} AvroWords;
+extern char *AvroSchemaJson(AvroArena *arena, const AvroNode *schema, const AvroWords *words, AvroFault *fault);
+
 /* canonical_form.c: Parsing Canonical Form, and its CRC-64-AVRO. */
 extern char *AvroCanonicalForm(AvroArena *arena, const AvroNode *schema, AvroFault *fault);
 /* The canonical form with logical types, precision and scale: a reader needs these to get the same values. */

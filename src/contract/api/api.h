@@ -14,6 +14,7 @@
 
 /* ---- contract_api.c: What the SQL functions on contracts share. ---- */
 
+extern void OutboxCheckContractRights(Oid view, Oid source);
 extern void OutboxCheckSourceRights(Oid source);
 
 /* ---- source_trigger.c: The triggers that a contract has on its sources. ---- */

@@ -12,7 +12,6 @@
 
 /* ---- contract_api.c: What the SQL functions on contracts share. ---- */
 
-extern void OutboxCheckContractRights(Oid view, Oid source);
 extern void OutboxCheckSource(Oid source);
 extern void OutboxPinSchemas(const OutboxContractConfig *config, List *types);
 
