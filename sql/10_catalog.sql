@@ -340,7 +340,7 @@ CREATE TABLE outbox_internal.held_event (
     tracingspancontext  text,
     headers             jsonb,
     sink_id             int NOT NULL REFERENCES outbox_internal.sink ON DELETE CASCADE,
-    state               text NOT NULL CHECK (state IN ('held', 'rejected', 'redrive')),
+    state               text NOT NULL CHECK (state IN ('held', 'rejected', 'redrive', 'discarded')),
     letter              bigint,
     held_at             timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     PRIMARY KEY (sink_id, seq)
@@ -349,7 +349,7 @@ ALTER TABLE outbox_internal.held_event ALTER COLUMN payload SET STORAGE EXTERNAL
 CREATE INDEX held_event_letter_idx ON outbox_internal.held_event (letter) WHERE letter IS NOT NULL;
 CREATE INDEX held_event_xid_idx ON outbox_internal.held_event (xid);
 COMMENT ON TABLE outbox_internal.held_event IS 'Events that a sink has passed without publishing them: rejected ones, and those that wait behind them or for their topic';
-COMMENT ON COLUMN outbox_internal.held_event.state IS 'held: waits; rejected: see the dead letter; redrive: about to be offered again';
+COMMENT ON COLUMN outbox_internal.held_event.state IS 'held: waits; rejected: see the dead letter; redrive: about to be offered again; discarded: given up, and removed when the position has passed it';
 COMMENT ON COLUMN outbox_internal.held_event.letter IS 'outbox.dead_letter.id of an event that was rejected';
 
 -- Present trouble of a sink with single topics; void when it works again, never dumped.

@@ -15,6 +15,11 @@ RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_d
 COMMENT ON FUNCTION outbox.discard(bigint, text) IS
 'Closes an open dead letter without an event; the reason is kept in column resolution';
 
+CREATE FUNCTION outbox.discard_held(sink text, topic text DEFAULT NULL, subject text DEFAULT NULL, reason text DEFAULT NULL)
+RETURNS bigint LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_discard_held';
+COMMENT ON FUNCTION outbox.discard_held(text, text, text, text) IS
+'Gives up the events that a sink holds because a topic takes nothing, or a registry does not take their schema under a subject: they are not published. Each becomes a dead letter of stage publish, discarded, with the reason, the broker''s or registry''s words, and the payload. What waited behind them follows; later events of the topic are held again while it takes nothing. topic: as in held_events, without the sink''s prefix. With topic and subject both must fit. reason: required. Returns how many. Works while the relay runs; an event that it has under way at that moment may be published all the same. Errors: undefined_object (no such sink; it holds no such events), object_not_in_prerequisite_state (what it holds is not refused), null_value_not_allowed, invalid_parameter_value, feature_not_supported (a library without subjects)';
+
 CREATE FUNCTION outbox.resolve_gap(id bigint, reason text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_resolve_gap';
 COMMENT ON FUNCTION outbox.resolve_gap(bigint, text) IS

@@ -64,13 +64,13 @@ CREATE VIEW outbox.held_events AS
 SELECT k.name AS sink, s.topic, h.aggregate_type, h.message_key, h.seq, h.id, h.event_type, h.occurred_at, h.state,
        h.letter AS dead_letter, b.reason, b.next_try, h.held_at
 FROM outbox_internal.held_event h
-JOIN outbox_internal.sink k ON k.id = h.sink_id
+JOIN outbox_internal.sink k ON k.id = h.sink_id AND h.state <> 'discarded'
 LEFT JOIN outbox_internal.event_schema s ON s.id = h.schema_id
 LEFT JOIN LATERAL (SELECT b.reason, b.next_try FROM outbox_internal.blocked_route b
                    WHERE b.sink_id = h.sink_id AND b.topic = s.topic AND b.schema_id IN (0, h.schema_id)
                    ORDER BY b.schema_id LIMIT 1) b ON true;
 COMMENT ON VIEW outbox.held_events IS
-'Events that a sink has passed without publishing them. state: rejected (see dead_letter, which has this id), redrive (about to be offered again), held (waits: for its topic, then reason has the broker''s words and next_try the time; else behind a rejected or held event of its aggregate). They are published in the order of seq';
+'Events that a sink has passed without publishing them. state: rejected (see dead_letter, which has this id), redrive (about to be offered again), held (waits: for its topic, then reason has the broker''s words and next_try the time; else behind a rejected or held event of its aggregate). They are published in the order of seq; outbox.discard_held() gives up those of a topic, or of a registry''s subject, that never takes them';
 
 CREATE VIEW outbox.status AS
 WITH RECURSIVE tree AS (
@@ -209,7 +209,7 @@ WITH RECURSIVE tree AS (
     CROSS JOIN LATERAL (SELECT coalesce(r.oldest_unacked, CASE WHEN r.state <> 'running' OR r.since IS NULL OR w.pending > 0
                                                                THEN outbox_internal.oldest_pending(s.id) END) AS since) o
     CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS held, pg_catalog.min(e.occurred_at) AS oldest
-                        FROM outbox_internal.held_event e WHERE e.sink_id = s.id AND e.state <> 'rejected') h
+                        FROM outbox_internal.held_event e WHERE e.sink_id = s.id AND e.state NOT IN ('rejected', 'discarded')) h
     CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS topics FROM outbox_internal.blocked_route e WHERE e.sink_id = s.id) b
     CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS open FROM outbox_internal.dead_letter_entry e
                         WHERE e.sink = s.name AND e.stage = 'publish' AND e.state = 'open') l
@@ -219,9 +219,9 @@ WITH RECURSIVE tree AS (
 ), topics AS (
     SELECT k.name AS sink, b.topic, coalesce(e.event_type, '') AS event_type, b.reason, b.tried_at, b.next_try,
            (SELECT pg_catalog.count(*) FROM outbox_internal.held_event h JOIN outbox_internal.event_schema s ON s.id = h.schema_id
-            WHERE h.sink_id = b.sink_id AND h.state <> 'rejected' AND s.topic = b.topic) AS held,
+            WHERE h.sink_id = b.sink_id AND h.state NOT IN ('rejected', 'discarded') AND s.topic = b.topic) AS held,
            (SELECT pg_catalog.min(h.occurred_at) FROM outbox_internal.held_event h JOIN outbox_internal.event_schema s ON s.id = h.schema_id
-            WHERE h.sink_id = b.sink_id AND h.state <> 'rejected' AND s.topic = b.topic) AS oldest
+            WHERE h.sink_id = b.sink_id AND h.state NOT IN ('rejected', 'discarded') AND s.topic = b.topic) AS oldest
     FROM outbox_internal.blocked_route b
     JOIN outbox_internal.sink k ON k.id = b.sink_id
     LEFT JOIN outbox_internal.event_schema e ON e.id = b.schema_id
@@ -343,7 +343,8 @@ SELECT 'topic', t.sink || ': ' || t.topic || CASE WHEN t.event_type <> '' THEN '
        CASE WHEN t.event_type <> '' THEN 'The registry does not give this schema a number: make it compatible, or change the rules of its subject, or wait until the registry works. '
             ELSE 'Create the topic, or allow the sink''s user to write to it. ' END
          || 'Its events are held, others go on; it is tried again by itself, next at ' || pg_catalog.date_trunc('second', t.next_try)
-         || ', or at once with SELECT pg_reload_conf();'
+         || ', or at once with SELECT pg_reload_conf(); If it never takes them: SELECT outbox.discard_held(' || pg_catalog.quote_literal(t.sink)
+         || ', topic => ' || pg_catalog.quote_literal(t.topic) || ', reason => ''...'') gives them up.'
 FROM topics t;
 COMMENT ON VIEW outbox.status IS
 'One row per extension, contract and sink, per topic that takes nothing from a sink, and per trigger of ours that no contract has: what is going on and what to do. captured: events of committed and prepared transactions since the server started; published: events that the broker acknowledged since the sink was created, of the extension the sink with the fewest; these two begin at different moments, what is not published yet is pending, an upper bound (seq values of rolled-back transactions count until a relay has passed them); oldest_age: of the oldest committed event that is not acknowledged, whatever the state';

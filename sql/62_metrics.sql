@@ -15,7 +15,7 @@ CROSS JOIN LATERAL (SELECT greatest(q.last_value - greatest(r.seq_seen, p.seq_se
 CROSS JOIN LATERAL (SELECT coalesce(r.oldest_unacked, CASE WHEN r.state <> 'running' OR r.since IS NULL OR w.pending > 0
                                                            THEN outbox_internal.oldest_pending(r.sink_id) END) AS since) o
 CROSS JOIN LATERAL (SELECT pg_catalog.min(e.occurred_at) AS oldest
-                    FROM outbox_internal.held_event e WHERE e.sink_id = r.sink_id AND e.state <> 'rejected') h;
+                    FROM outbox_internal.held_event e WHERE e.sink_id = r.sink_id AND e.state NOT IN ('rejected', 'discarded')) h;
 COMMENT ON VIEW outbox.relay_status IS
 'One row per sink: what its relay does. state: stopped, paused, waiting (for the launcher), no worker (max_worker_processes are in use), not listed (in outbox.databases), starting, running, backoff (transport trouble), blocked (a rejected event, or a copy of the data), stopping. since: in this state; retry_at: end of the pause after a failed attempt; pending: events not acknowledged, an upper bound; lag: age of the oldest committed event that is not acknowledged, whatever the state; in_flight: messages handed to the sink and not acknowledged; window_left: events known and not read yet; acked: since the sink was created; retries: lives of the sink that ended early, since the server started; replay: the one that is running';
 

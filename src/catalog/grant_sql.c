@@ -91,6 +91,7 @@ static const char *const operator_functions[] = {
 	"outbox.resume(text)",
 	"outbox.redrive(bigint, text, int)",
 	"outbox.discard(bigint, text)",
+	"outbox.discard_held(text, text, text, text)",
 	"outbox.resolve_gap(bigint, text)",
 	"outbox.replay(text, timestamptz, timestamptz, text, text, text, bigint, bigint, text, int, boolean)",
 	"outbox.cancel_replay(bigint)",

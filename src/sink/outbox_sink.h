@@ -166,6 +166,12 @@ typedef struct OutboxSinkCallbacks
 	 */
 	void (*guard_cb)(const OutboxSinkOption *options, int noptions);
 
+	/*
+	 * Optional: the registry's subject of a schema in a topic, palloc'd; NULL: there is no registry.  Called in a
+	 * session; values of options that are kept in a file are NULL, and the options need not be valid.
+	 */
+	const char *(*subject_cb)(const OutboxSinkOption *options, int noptions, const char *topic, const char *full_name);
+
 	/* Required: prepares the connection. Must not wait for the broker. */
 	void (*startup_cb)(OutboxSinkState *state);
 

@@ -1,4 +1,4 @@
-# Rejections, blocked topics, redrives and discards at random, while writers write, relays are killed at random points of
+# Rejections, blocked topics, redrives, discards of letters and of what topics do not take at random, while writers write, relays are killed at random points of
 # holding and releasing, and the server ends immediately: what was not discarded arrives, in order per key of each topic.
 use strict;
 use warnings;
@@ -62,6 +62,9 @@ for my $round (1 .. $rounds)
 				$discarded{$event} = 1 if eval { $node->sql("SELECT outbox.discard($letter, 'test')"); 1 };
 			}
 		}
+		# whatever is refused at this moment, if anything
+		eval { $node->sql("SELECT outbox.discard_held('fault', topic => topic, reason => 'given up') FROM outbox.blocked_route ORDER BY random() LIMIT 1") }
+		  if rand() < 0.2;
 	}
 	my $how = some('relay', 'relay', 'stop', 'nothing');
 	if ($how eq 'relay')
@@ -86,6 +89,8 @@ for (1 .. 100)
 is($node->sql('SELECT count(*) FROM outbox.held_event'), 0, 'nothing waits in the end');
 $node->poll_until("SELECT pending = 0 FROM outbox.status WHERE kind = 'sink'");
 
+$discarded{$_} = 1 for split /\n/, $node->sql("SELECT event_id FROM outbox.dead_letter WHERE resolution = 'given up'");
+note($node->sql("SELECT count(*) FROM outbox.dead_letter WHERE resolution = 'given up'") . ' given up with their topic');
 my %table = map { my ($id, $seq) = split /\|/; $id => $seq } split /\n/, $node->sql('SELECT id, seq FROM outbox.event');
 my (%seen, %newest, @backward, @invented);
 for my $delivery (@{ $fault->deliveries })

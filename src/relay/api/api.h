@@ -9,6 +9,7 @@
 #define OUTBOX_RELAY_API_API_H
 
 #include "fmgr.h"
+#include "utils/jsonb.h"
 
 /* ---- sink_api.c: What the SQL functions on sinks and relays share. ---- */
 
@@ -18,6 +19,8 @@ typedef struct OutboxSinkEntry
 	int32 id;
 	char *name;
 	char *desired_state;
+	char *library; /* this and the next: of OutboxReadSinks() alone */
+	Jsonb *options;
 } OutboxSinkEntry;
 
 extern OutboxSinkEntry OutboxFindSink(const char *name);

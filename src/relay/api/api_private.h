@@ -14,6 +14,8 @@
 /* ---- sink_api.c: What the SQL functions on sinks and relays share. ---- */
 
 extern int OutboxFindSinks(const char *name, OutboxSinkEntry **sinks);
+extern int OutboxReadSinks(const char *name, OutboxSinkEntry **sinks);
+extern OutboxSinkEntry OutboxReadSink(const char *name);
 extern void OutboxPokeLauncherAtCommit(void);
 
 /* ---- sink_position.c: How far sinks are acknowledged. ---- */

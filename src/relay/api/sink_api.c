@@ -10,6 +10,7 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 
+#include "compat.h"
 #include "relay/api/api_private.h"
 #include "shared/outbox_shared.h"
 #include "util/util.h"
@@ -18,6 +19,7 @@ static bool poke_at_commit = false;
 static bool wake_at_commit = false;
 
 static void register_callback(void);
+OUTBOX_NORETURN static void refuse_unknown(const char *name);
 
 /*
  * Sinks by name, or all when it is NULL, in the order of their ids; the rows
@@ -45,11 +47,48 @@ OutboxFindSink(const char *name)
 	OutboxSinkEntry *sinks;
 
 	if (OutboxFindSinks(name, &sinks) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("sink \"%s\" does not exist", name),
-				 errhint("Create it with outbox.create_sink(), or see outbox.status for the sinks there are.")));
+		refuse_unknown(name);
 	return sinks[0];
+}
+
+/*
+ * As the two above, but without a lock, which a relay that stores rows of its
+ * sink would wait for; and with library and options.
+ */
+int
+OutboxReadSinks(const char *name, OutboxSinkEntry **sinks)
+{
+	OutboxRows rows = OutboxSelect("SELECT id, name, desired_state, library, options FROM outbox_internal.sink WHERE name = $1 OR $1 IS NULL ORDER BY id",
+								   OUTBOX_ARGS(OUTBOX_TEXT(name)));
+	bool isnull;
+
+	*sinks = palloc(sizeof(OutboxSinkEntry) * Max(rows.n, 1));
+	for (uint64 i = 0; i < rows.n; i++)
+		(*sinks)[i] = (OutboxSinkEntry){.id = (int32) OutboxRowInt(&rows, i, 1, 0),
+										.name = OutboxRowText(&rows, i, 2),
+										.desired_state = OutboxRowText(&rows, i, 3),
+										.library = OutboxRowText(&rows, i, 4),
+										.options = DatumGetJsonbP(OutboxRowDatum(&rows, i, 5, &isnull))};
+	return (int) rows.n;
+}
+
+OutboxSinkEntry
+OutboxReadSink(const char *name)
+{
+	OutboxSinkEntry *sinks;
+
+	if (OutboxReadSinks(name, &sinks) == 0)
+		refuse_unknown(name);
+	return sinks[0];
+}
+
+static void
+refuse_unknown(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("sink \"%s\" does not exist", name),
+			 errhint("Create it with outbox.create_sink(), or see outbox.status for the sinks there are.")));
 }
 
 /* ---- the launcher follows what is committed ---------------------------------- */

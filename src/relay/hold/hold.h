@@ -13,6 +13,7 @@
 #include "relay/publish/publish.h"
 #include "relay/read/read.h"
 #include "relay/session/session.h"
+#include "util/util.h"
 
 /* ---- hold.c: Events that wait while others go on: which ones, and why. ---- */
 
@@ -94,6 +95,9 @@ typedef struct OutboxHold
 	bool release;   /* something may be publishable: make a round */
 	int64 resolved; /* outbox_internal.sink.resolved as of the last load */
 
+	uint64 discarded;               /* of total: given up, and perhaps read again after a crash */
+	TimestampTz discarded_again_at; /* when to look whether that is over */
+
 	HTAB *skipped; /* under on_reject = skip: lanes of which an event was rejected in this attempt; NULL: none */
 
 	/* marked, not written yet */
@@ -130,6 +134,8 @@ extern void OutboxHoldWalkByKey(void);
 extern void OutboxHoldLoad(OutboxHold *hold, OutboxSchemaCache *schemas);
 extern bool OutboxHoldStore(OutboxHold *hold, OutboxDispatch *dispatch, const char *sink_name);
 extern void OutboxHoldReject(int32 sink_id, int64 seq, const char *sink_name, const char *words);
+extern OutboxRows OutboxHoldForgetDiscarded(int32 sink_id);
+extern void OutboxHoldTendDiscarded(OutboxHold *hold, OutboxSchemaCache *schemas, TimestampTz now);
 extern void OutboxRoutesSave(OutboxHold *hold);
 
 /* Does anything wait, or would a new event have to? */

@@ -84,7 +84,7 @@ OutboxRouteBlock(OutboxHold *hold, const OutboxCachedSchema *schema, bool only_s
 		ereport(LOG,
 				(errmsg("topic \"%s\" takes no messages at present, its events are held", route->topic),
 				 errdetail_internal("%s", reason),
-				 errhint("It is tried again by itself; others go on.")));
+				 errhint("It is tried again by itself; others go on. If it never takes them, outbox.discard_held() gives them up.")));
 	if (route->reason != NULL)
 		pfree(route->reason);
 	route->reason = MemoryContextStrdup(hold->context, reason);

@@ -49,6 +49,7 @@ static void reset_memory(OutboxHold *hold);
 static void load_routes(OutboxHold *hold);
 static void load_rows(OutboxHold *hold, OutboxSchemaCache *schemas);
 static void load_row(OutboxHold *hold, OutboxSchemaCache *schemas, const OutboxRows *rows, uint64 i);
+static bool is_word(OutboxSlice text, const char *word);
 static int compare_marks(const void *a, const void *b);
 static void store(OutboxHold *hold, OutboxHoldMark *mark, const char *sink_name, LeafPlan *plan);
 static bool copy_event(const OutboxHold *hold, const OutboxHoldMark *mark, LeafPlan *plan);
@@ -111,6 +112,8 @@ reset_memory(OutboxHold *hold)
 	hold->rejected_capacity = 0;
 	hold->routes = NULL;
 	hold->total = 0;
+	hold->discarded = 0;
+	hold->discarded_again_at = 0;
 }
 
 static void
@@ -138,7 +141,7 @@ load_rows(OutboxHold *hold, OutboxSchemaCache *schemas)
 {
 	static const char query[] =
 		"SELECT seq, schema_id, aggregate_type, message_key, state FROM outbox_internal.held_event WHERE sink_id = $1 AND seq > $2"
-		" AND (state = 'held' OR $3) ORDER BY seq LIMIT $4";
+		" AND (state IN ('held', 'discarded') OR $3) ORDER BY seq LIMIT $4";
 	bool all = hold->on_reject != OUTBOX_ON_REJECT_SKIP;
 	int64 last = PG_INT64_MIN;
 	OutboxRows rows;
@@ -164,8 +167,16 @@ load_row(OutboxHold *hold, OutboxSchemaCache *schemas, const OutboxRows *rows, u
 	OutboxSlice state = OutboxRowSlice(rows, i, 5);
 
 	OutboxHoldCount(hold, seq, OutboxHoldLane(aggregate, schema));
-	if (state.len != strlen("held") || memcmp(state.data, "held", state.len) != 0)
+	if (is_word(state, "discarded"))
+		hold->discarded++;
+	else if (!is_word(state, "held"))
 		OutboxHoldAddRejected(hold, seq, aggregate);
+}
+
+static bool
+is_word(OutboxSlice text, const char *word)
+{
+	return text.len == strlen(word) && memcmp(text.data, word, text.len) == 0;
 }
 
 /* ---- storing ----------------------------------------------------------------- */
@@ -348,9 +359,11 @@ write_letter(int32 sink_id, int64 seq, const char *sink_name, const char *words)
 void
 OutboxHoldReject(int32 sink_id, int64 seq, const char *sink_name, const char *words)
 {
-	static const char query[] = "UPDATE outbox_internal.held_event SET state = 'rejected' WHERE sink_id = $1 AND seq = $2";
+	static const char query[] =
+		"UPDATE outbox_internal.held_event SET state = 'rejected' WHERE sink_id = $1 AND seq = $2 AND state <> 'discarded'";
 	static OutboxPlan *plan = NULL;
 
-	(void) OutboxRunPlanned(&plan, OUTBOX_PLAN_FOR_GOOD, query, OUTBOX_ARGS(OUTBOX_INT4(sink_id), OUTBOX_INT8(seq)));
-	write_letter(sink_id, seq, sink_name, words);
+	/* none: somebody has given it up meanwhile */
+	if (OutboxRunPlanned(&plan, OUTBOX_PLAN_FOR_GOOD, query, OUTBOX_ARGS(OUTBOX_INT4(sink_id), OUTBOX_INT8(seq))).n > 0)
+		write_letter(sink_id, seq, sink_name, words);
 }

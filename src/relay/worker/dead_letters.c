@@ -62,7 +62,7 @@ static void note_failure(OutboxRelay *relay, OutboxLetterDuty *duty);
 static void begin(OutboxOwnerScope *scope);
 static void purge(OutboxRelay *relay);
 static long purge_interval(void);
-static void delete_resolved(void);
+static uint64 delete_resolved(void);
 static void redrive(OutboxRelay *relay);
 static bool is_installed(void);
 static int64 redrive_late(void);
@@ -148,7 +148,9 @@ purge(OutboxRelay *relay)
 		return;
 	relay->purged_at = relay->now;
 	begin(&scope);
-	delete_resolved();
+	/* discard_held() may have left a million */
+	if (delete_resolved() == PURGE_ROWS)
+		relay->purged_at = 0;
 	OutboxSessionEndQuery(&scope);
 }
 
@@ -159,7 +161,8 @@ purge_interval(void)
 	return Max(1000, Min((long) outbox_dead_letter_retention * 1000, PURGE_INTERVAL_MS));
 }
 
-static void
+/* How many. */
+static uint64
 delete_resolved(void)
 {
 	static const char query[] =
@@ -168,7 +171,7 @@ delete_resolved(void)
 		" AND resolved_at < clock_timestamp() - make_interval(secs => $1)"
 		" LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
-	(void) OutboxRun(query, OUTBOX_ARGS(OUTBOX_FLOAT8(outbox_dead_letter_retention), OUTBOX_INT4(PURGE_ROWS)));
+	return OutboxRun(query, OUTBOX_ARGS(OUTBOX_FLOAT8(outbox_dead_letter_retention), OUTBOX_INT4(PURGE_ROWS))).n;
 }
 
 /* Has late keys evaluated, when due. */

@@ -90,6 +90,7 @@ OutboxReleaseStep(OutboxRelay *relay)
 			OutboxHoldLoad(hold, &relay->schemas);
 			release->running = false;
 		}
+		OutboxHoldTendDiscarded(hold, &relay->schemas, relay->now);
 		if (!release->running && !start_round(relay))
 			return false;
 		fetch(relay);
@@ -130,7 +131,7 @@ fetch(OutboxRelay *relay)
 		"SELECT seq, xid, occurred_at, id, schema_id, leaf,"
 		" (flags | CASE WHEN state = 'redrive' THEN $4 ELSE 0 END)::int2 AS flags,"
 		" aggregate_type, message_key, event_type, payload, tracingspancontext, headers, state"
-		" FROM outbox_internal.held_event WHERE sink_id = $1 AND seq > $2 AND state <> 'rejected' ORDER BY seq LIMIT $3";
+		" FROM outbox_internal.held_event WHERE sink_id = $1 AND seq > $2 AND state NOT IN ('rejected', 'discarded') ORDER BY seq LIMIT $3";
 	OutboxRelease *release = &relay->release;
 	uint64 next_xid = U64FromFullTransactionId(ReadNextFullTransactionId());
 	OutboxOwnerScope scope;
@@ -365,5 +366,7 @@ OutboxReleaseWait(const OutboxRelay *relay, long limit)
 		return 0;
 	if (release->again_at != 0)
 		limit = Min(limit, TimestampDifferenceMilliseconds(relay->now, release->again_at));
+	if (relay->hold.discarded > 0)
+		limit = Min(limit, TimestampDifferenceMilliseconds(relay->now, relay->hold.discarded_again_at));
 	return OutboxRouteWait(&relay->hold, relay->now, limit);
 }

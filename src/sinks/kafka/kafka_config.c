@@ -204,13 +204,7 @@ parse_ours(const OutboxSinkOption *option, KafkaConfig *config)
 	}
 	else if (strcmp(name, "subject.strategy") == 0)
 	{
-		if (strcmp(value, "TopicRecordName") == 0)
-			config->subject = KAFKA_SUBJECT_TOPIC_RECORD_NAME;
-		else if (strcmp(value, "TopicName") == 0)
-			config->subject = KAFKA_SUBJECT_TOPIC_NAME;
-		else if (strcmp(value, "RecordName") == 0)
-			config->subject = KAFKA_SUBJECT_RECORD_NAME;
-		else
+		if (!KafkaParseSubjectStrategy(value, &config->subject))
 			bad_value(option, "Give TopicRecordName, TopicName or RecordName.");
 	}
 	else if (strcmp(name, TOPIC_PREFIX_OPTION) == 0)

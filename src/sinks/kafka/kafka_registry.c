@@ -78,7 +78,6 @@ static bool is_silent(const KafkaRegistry *registry);
 static KafkaRoute *next_failed(KafkaRegistry *registry);
 static void forget_failed(KafkaRegistry *registry, KafkaRoute *route);
 static void ask(KafkaRegistry *registry, KafkaRoute *route, KafkaQuestion question);
-static char *subject_name(const KafkaRegistry *registry, const KafkaRoute *route);
 static char *id_url(const KafkaRegistry *registry);
 static char *request_body(const KafkaRoute *route);
 static bool take_id(KafkaRegistry *registry, const KafkaHttpAnswer *answer);
@@ -125,7 +124,7 @@ KafkaRegistryRecall(KafkaRegistry *registry, KafkaRoute *route)
 	MemoryContext caller = MemoryContextSwitchTo(registry->context);
 	int i;
 
-	route->subject = subject_name(registry, route);
+	route->subject = KafkaSubjectName(registry->config->subject, route->topic_name, route->schema->full_name);
 	MemoryContextSwitchTo(caller);
 	route->candidate = KafkaConfirmedId(schema->id, route->subject, &route->checked_at);
 	route->registered_id = route->candidate;
@@ -246,21 +245,6 @@ ask(KafkaRegistry *registry, KafkaRoute *route, KafkaQuestion question)
 		KafkaHttpPost(registry->http, id_url(registry), CONTENT_TYPE, request_body(route));
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(registry->scratch);
-}
-
-static char *
-subject_name(const KafkaRegistry *registry, const KafkaRoute *route)
-{
-	switch (registry->config->subject)
-	{
-		case KAFKA_SUBJECT_TOPIC_NAME:
-			return psprintf("%s-value", route->topic_name);
-		case KAFKA_SUBJECT_RECORD_NAME:
-			return pstrdup(route->schema->full_name);
-		case KAFKA_SUBJECT_TOPIC_RECORD_NAME:
-			break;
-	}
-	return psprintf("%s-%s", route->topic_name, route->schema->full_name);
 }
 
 static char *

@@ -264,6 +264,7 @@ static const OutboxSinkCallbacks kafka_callbacks = {
 	.magic = OUTBOX_SINK_MAGIC,
 	.validate_cb = kafka_validate,
 	.guard_cb = kafka_guard,
+	.subject_cb = KafkaSubjectOf,
 	.startup_cb = kafka_startup,
 	.publish_cb = kafka_publish,
 	.poll_cb = kafka_poll,

@@ -217,6 +217,12 @@ extern void KafkaParseOptions(const OutboxSinkOption *options, int noptions, Kaf
 /* librdkafka's configuration from our defaults and the rest of the options; raises for a bad one. The caller owns it. */
 extern rd_kafka_conf_t *KafkaBuildConf(const OutboxSinkOption *options, int noptions, const KafkaBatchLimits *limits);
 
+/* ---- kafka_subject.c ---- */
+
+extern char *KafkaSubjectName(KafkaSubjectStrategy strategy, const char *topic_name, const char *full_name);
+extern bool KafkaParseSubjectStrategy(const char *name, KafkaSubjectStrategy *strategy);
+extern const char *KafkaSubjectOf(const OutboxSinkOption *options, int noptions, const char *topic, const char *full_name);
+
 /* ---- kafka_properties.c ---- */
 
 /* Raises when the option is no property of librdkafka, or one that must not have this value. */
