@@ -130,20 +130,6 @@ OutboxLookupColumns(const OutboxContractConfig *config, List **conditions)
 }
 
 /*
- * Raises unless the key comes from the root and is unique there. Looks at no
- * indexes but the root's.
- */
-void
-OutboxProveCommitKey(const OutboxContractConfig *config)
-{
-	OutboxEvaluation evaluation;
-
-	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
-	prove_key(config, OutboxFindRoot(config, OutboxViewQuery(config->view)));
-	OutboxEvaluationEnd(&evaluation);
-}
-
-/*
  * Computes the values of the contract's key columns from a lookup key, in key
  * order and with the runner's rights. They are allocated in the current memory
  * context. False: a key column cannot be computed without the row. May raise as
@@ -277,15 +263,10 @@ analyse(const OutboxContractConfig *config, OutboxViewSurvey *survey, OutboxRoot
 static void
 prove_key(const OutboxContractConfig *config, const OutboxRootPath *path)
 {
-	List *reads = NIL;
-	ListCell *lc;
-
-	foreach (lc, path->lookup)
-		reads = lappend(reads, get_attname(config->root, lfirst_node(Var, lc)->varattno, false));
 	if (config->root_key == NIL)
-		(void) OutboxProveUnique(config->root, reads, OutboxRootConditions(path->levels), config->key);
+		OutboxProveRootPath(config, path);
 	else
-		OutboxCheckKeyReads(config->view, config->root, list_length(reads), config->root_key);
+		OutboxCheckKeyReads(config->view, config->root, list_length(path->lookup), config->root_key);
 }
 
 /* Makes unused columns NULL: a column that is appended to the view after its schemas were pinned must neither cost nor fail. */

@@ -38,7 +38,6 @@ typedef struct OutboxCommitQuery
 } OutboxCommitQuery;
 
 extern OutboxCommitQuery *OutboxPlanCommitQuery(const OutboxContractConfig *config, const Bitmapset *used);
-extern void OutboxProveCommitKey(const OutboxContractConfig *config);
 extern bool OutboxKeyFromLookup(const OutboxContractConfig *config, const OutboxCommitQuery *query, const OutboxRunner *runner,
 								const Datum *lookup, Datum *values, bool *isnull);
 extern ParamListInfo OutboxCommitQueryParameters(const OutboxCommitQuery *query, Datum *const *keys, int nkeys);

@@ -1,7 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * keys.h
- *	  The key of a contract, and why it is unique.
+ *	  The proof of the key: which key of a contract is unique, and why.
+ *
+ * Everything that is known about it is here. contract/prove/ asks it when a contract
+ * is created or tried, ddl/ after a command on the source.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,6 +19,13 @@
 /* ---- derived_key.c: Could two rows of the source have the same key?. ---- */
 
 extern void OutboxNoteDerivedKey(const OutboxContractConfig *config);
+
+/* ---- key_proof.c: The proof of a key, asked for a whole contract. ---- */
+
+extern void OutboxProveContractKey(const OutboxContractConfig *config);
+extern void OutboxProveCommitKey(const OutboxContractConfig *config);
+extern void OutboxProveRootPath(const OutboxContractConfig *config, const OutboxRootPath *path);
+extern ErrorData *OutboxContractKeyFault(const OutboxContractConfig *config, MemoryContext context);
 
 /* ---- key.c: Proving that a contract's key is unique. ---- */
 

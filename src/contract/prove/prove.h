@@ -3,6 +3,8 @@
  * prove.h
  *	  What a view may be, and what it makes of the rows that are there.
  *
+ * Whether its key is unique is judged by one room below this one, contract/keys/.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef OUTBOX_CONTRACT_PROVE_PROVE_H
@@ -13,6 +15,7 @@
 #include "catalog/outbox_catalog.h"
 #include "contract/compile/compile.h"
 #include "contract/environment/environment.h"
+#include "contract/keys/keys.h"
 
 /* ---- examine.c: What capture would make of a row, without making it. ---- */
 
@@ -47,11 +50,6 @@ typedef struct OutboxFaultList
 
 extern bool OutboxTryCheck(OutboxFaultList *faults, OutboxGuardedStep check, void *arg);
 extern void OutboxRaiseFaults(const OutboxFaultList *faults, const char *subject);
-
-/* ---- key_proof.c: Is the key of a contract that exists still unique? ---- */
-
-extern void OutboxProveContractKey(const OutboxContractConfig *config);
-extern ErrorData *OutboxContractKeyFault(const OutboxContractConfig *config, MemoryContext context);
 
 /* ---- try_contract.c: A contract tried on the rows of its source. ---- */
 

@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * key_proof.c
- *	  Is the key of a contract that exists still unique?
+ *	  The proof of a key, asked for a whole contract.
  *
  * Capture does not ask. Without the proof it would give wrong keys, and would find
- * out too late. So enable() and reattach() ask, and so does every command that
- * changes the source of an enabled contract (ddl_watch.c).
+ * out too late. So create_contract(), enable() and reattach() ask, and so does every
+ * command that changes the source of an enabled contract (ddl_judge.c). The rule
+ * itself is in key.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,14 +16,10 @@
 #include "utils/lsyscache.h"
 
 #include "catalog/outbox_catalog.h"
-#include "contract/compile/compile.h"
 #include "contract/environment/environment.h"
 #include "contract/keys/keys.h"
-#include "contract/prove/prove_private.h"
-#include "contract/view/view.h"
 
 static void prove_step(void *arg);
-static List *lookup_names(const OutboxContractConfig *config, List **conditions);
 
 /*
  * Proves the key as create_contract() did, of the view and the source as they are
@@ -33,16 +30,43 @@ void
 OutboxProveContractKey(const OutboxContractConfig *config)
 {
 	OutboxEvaluation evaluation;
-	List *conditions = NIL;
-	List *names = config->at_commit ? lookup_names(config, &conditions) : NIL;
 
+	if (config->at_commit)
+	{
+		OutboxProveCommitKey(config);
+		return;
+	}
 	/* the role that alters the table lends no rights */
 	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
-	if (config->at_commit)
-		(void) OutboxProveUnique(config->root, names, conditions, config->key);
-	else
-		(void) OutboxProveKey(OutboxExpandView(config->view), config->key);
+	(void) OutboxProveKey(OutboxExpandView(config->view), config->key);
 	OutboxEvaluationEnd(&evaluation);
+}
+
+/*
+ * As OutboxProveContractKey(), of a contract that is evaluated at commit, or will be:
+ * raises unless the key comes from the root and is unique there. Looks at no indexes
+ * but the root's.
+ */
+void
+OutboxProveCommitKey(const OutboxContractConfig *config)
+{
+	OutboxEvaluation evaluation;
+
+	OutboxEvaluationBegin(&evaluation, OutboxRelationOwner(config->view), OUTBOX_COMPILING);
+	OutboxProveRootPath(config, OutboxFindRoot(config, OutboxViewQuery(config->view)));
+	OutboxEvaluationEnd(&evaluation);
+}
+
+/* As OutboxProveCommitKey(), where the way to the root is known; within an evaluation. */
+void
+OutboxProveRootPath(const OutboxContractConfig *config, const OutboxRootPath *path)
+{
+	List *reads = NIL;
+	ListCell *lc;
+
+	foreach (lc, path->lookup)
+		reads = lappend(reads, get_attname(config->root, lfirst_node(Var, lc)->varattno, false));
+	(void) OutboxProveUnique(config->root, reads, OutboxRootConditions(path->levels), config->key);
 }
 
 /*
@@ -61,15 +85,4 @@ static void
 prove_step(void *arg)
 {
 	OutboxProveContractKey(arg);
-}
-
-static List *
-lookup_names(const OutboxContractConfig *config, List **conditions)
-{
-	List *names = NIL;
-	ListCell *lc;
-
-	foreach (lc, OutboxLookupColumns(config, conditions))
-		names = lappend(names, get_attname(config->root, lfirst_node(Var, lc)->varattno, false));
-	return names;
 }
