@@ -194,7 +194,9 @@ WITH RECURSIVE tree AS (
 ), sinks AS (
     SELECT s.name, coalesce(r.state, s.desired_state) AS relay_state, coalesce(p.acked, 0) AS published,
            -- a transaction that drew its seq before the position was recorded may have committed after it
-           greatest(w.pending, (o.since IS NOT NULL)::int) + h.held AS pending,
+           -- without a position, as after a restore of a dump, the sequence has numbers of events that were not dumped
+           CASE WHEN p.sink_id IS NULL AND coalesce(r.seq_seen, 0) = 0 AND o.since IS NULL THEN 0
+                ELSE greatest(w.pending, (o.since IS NOT NULL)::int) END + h.held AS pending,
            pg_catalog.clock_timestamp() - least(o.since, h.oldest) AS oldest_age,
            l.open AS dead_letters, h.held, b.topics AS blocked_topics, r.last_error, r.last_error_at,
            ' It holds ' || pg_catalog.pg_size_pretty(held.bytes) || ' of events'

@@ -2,7 +2,9 @@
 
 CREATE VIEW outbox.relay_status AS
 SELECT r.sink, r.state, r.pid, r.since, r.retry_at,
-       greatest(w.pending, (o.since IS NOT NULL)::int) AS pending,
+       -- see sinks in outbox.status
+       CASE WHEN p.sink_id IS NULL AND coalesce(r.seq_seen, 0) = 0 AND o.since IS NULL THEN 0
+            ELSE greatest(w.pending, (o.since IS NOT NULL)::int) END AS pending,
        pg_catalog.clock_timestamp() - least(o.since, h.oldest) AS lag,
        r.in_flight, r.in_flight_bytes, r.window_left, coalesce(p.acked, 0) AS acked, p.updated_at AS position_at,
        r.retries, r.scans, r.cycles,

@@ -100,6 +100,9 @@ sub restored_works
 	is($node->safe_psql($database, 'SELECT database FROM outbox.origin'), $database, "$how: a copy has its own name, from which ce_source follows");
 	is($node->safe_psql($database, 'SELECT count(*) FROM outbox.relay_progress'), '0', "$how: no position is restored");
 
+	is($node->safe_psql($database, "SELECT (SELECT pending FROM outbox.status WHERE kind = 'extension'), (SELECT max(pending) FROM outbox.relay_status)"),
+		'2|0', "$how: pending counts the held events, and none that was not dumped");
+
 	$node->safe_psql($database, "INSERT INTO ordr VALUES (5, 'N', 1)");
 	is($node->safe_psql($database, 'SELECT type, aggregateid, payload, topic, version FROM outbox.event_json'),
 		'OrderPlaced|5|{"share": 10, "status": "NEW", "order_id": 5}|orders|1', "$how: capture goes on");
