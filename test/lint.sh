@@ -230,6 +230,15 @@ check_subjects()
     [ -z "$found" ] || { breaches=$((breaches + 1)); printf 'lint: subjects of commits have at most 72 characters and no period\n%s\n' "$found"; }
 }
 
+# A banner names the test that a promise rests on.
+check_named_tests()
+{
+    rules=$((rules + 1))
+    local found
+    found=$(grep -rohE --include='*.[ch]' '\btest/(t|sql|isolation/specs)/[a-z0-9_]+\.(pl|sql|spec)' src | sort -u | while read -r name; do [ -f "$name" ] || echo "$name"; done)
+    [ -z "$found" ] || { breaches=$((breaches + 1)); printf 'lint: tests that src/ names exist\n%s\n' "$found"; }
+}
+
 # What a package index reads names the script and the version that are built.
 check_meta()
 {
@@ -253,6 +262,7 @@ warn_sizes
 check_length
 check_sql
 check_meta
+check_named_tests
 check_subjects
 check_format
 echo "lint: $rules rules over ${#scripts[@]} files, $breaches broken"

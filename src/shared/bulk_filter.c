@@ -17,6 +17,9 @@
  * A filter belongs to a transaction of this backend. When a backend dies
  * without an abort the server throws all shared memory away.
  *
+ * That a commit of very many keys keeps nobody waiting who has none of them rests on
+ * this: test/t/055_commit_bulk.pl, test/isolation/specs/commit_bulk_pass.spec.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -11,6 +11,9 @@
  * between them.  Each worker gets a new slot_generation, so that a worker that comes
  * too late cannot attach.
  *
+ * That relays are started again whatever process was killed, the launcher too, rests
+ * on this: test/t/032_relay_crash.pl, test/t/061_crash_points.pl.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

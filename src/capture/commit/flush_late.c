@@ -15,6 +15,12 @@
  * consumers know, and no person has to decide what happened. This reading has a
  * time of its own.
  *
+ * Would it be enough to let the relay touch the key again, without the row before?
+ * No: it would publish rows that came as changed, rows that went not at all, and
+ * wrong previous values. That what is late comes by itself, and that consumers end
+ * with the row as it is, rests on this: test/t/053_commit_late.pl,
+ * test/t/127_late_states.pl, test/isolation/specs/late_states.spec.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -21,7 +21,7 @@
  * A tuplestore or a logical tape instead of our own log would break two
  * promises. Both raise when their file cannot be written: a full temporary disk
  * or temp_file_limit would fail the customer's write, while the log keeps its
- * records in memory. And neither can be cut off at its end: ROLLBACK TO SAVEPOINT
+ * records in memory (test/sql/commit_queue.sql). And neither can be cut off at its end: ROLLBACK TO SAVEPOINT
  * would have to mark records one by one, in a callback that must not raise. The
  * server's tuplesort does the sorting, as soon as the records are complete.
  *

@@ -13,6 +13,10 @@
  * waiting for ours, and may run the deadlock check just then. So the other locks
  * are tried again and again without waiting, which no deadlock check sees.
  *
+ * That enable() and DROP EXTENSION stop no application and make none of its sessions
+ * the victim of a deadlock rests on this: test/isolation/specs/enable_lock.spec,
+ * test/isolation/specs/enable_order.spec, test/t/054_drop_extension.pl.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -23,6 +23,10 @@
  * used since are read again, for each key. When hints were lost, or a leaf was
  * rewritten, nothing is known any more and the reading starts anew.
  *
+ * That a bulk of late keys costs one reading of the outbox, rather than one for each
+ * key, and keeps no commit waiting, rests on this: test/t/170_late_one_reading.pl,
+ * test/t/171_redrive_portions.pl.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

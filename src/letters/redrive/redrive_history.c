@@ -15,6 +15,10 @@
  * values inside nested rows do not come back as they were. They are used for
  * conditions and previous values only: the event shows the row as it is now.
  *
+ * That a redriven event tells what changed since the last event, and is none where
+ * nothing did, rests on this: test/isolation/specs/late_states.spec,
+ * test/t/127_late_states.pl.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -13,6 +13,10 @@
  * Aggregates are told apart by 64 bits of hash. Two that share them wait for
  * each other, which delays but reorders nothing.
  *
+ * That a rejected event, or a topic that takes nothing, holds up its own aggregate and
+ * nothing else, in order, rests on this: test/t/038_relay_rejections.pl,
+ * test/t/039_relay_topics.pl, test/t/080_held_crashes.pl.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -15,6 +15,13 @@
  * launcher it looks at all databases again, running relays keep running, and
  * a start that nobody attached to expires.
  *
+ * A list of databases in postgresql.conf would not make the probes superfluous: which
+ * sinks of a database shall run, only that database knows, and it is asked after a
+ * crash, a failover and a restart, too. That start_relay() alone is enough, in any
+ * database, and that no session of ours keeps a database from being dropped, rests on
+ * this: test/t/045_databases.pl, test/t/162_database_locked.pl,
+ * test/t/035_relay_standby.pl.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

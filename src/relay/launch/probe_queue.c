@@ -7,6 +7,11 @@
  * background workers that relays need.  One that failed is repeated with
  * growing pauses for as long as its database exists.
  *
+ * The server does not say how a background worker ended. So each probe has a number,
+ * and says itself that it came to its end (shared/launcher_queue.c). That a database
+ * which nobody can enter holds up no other one rests on that and on the limit of time:
+ * test/t/162_database_locked.pl.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

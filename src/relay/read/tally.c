@@ -8,6 +8,8 @@
  * go. Counts move only together with the position and are written in the same
  * row, so what is sent twice after a crash is counted once.
  *
+ * keeper_census.c says which promise rests on it.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -14,6 +14,9 @@
  * pause the replay goes on behind the last acknowledged event. A restart of
  * the relay does the same from what was recorded, at most a second before.
  *
+ * That history comes again with the same ids, in order, and never in the way of what is
+ * new, rests on this: test/t/070_replay.pl, test/t/074_replay_leaves.pl.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
