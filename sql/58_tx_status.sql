@@ -15,7 +15,7 @@ RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outbox_tx_status';
 COMMENT ON FUNCTION outbox.tx_status(xid8, text) IS
-'How far a transaction is published, one row per sink (null: all sinks). state: running, aborted, pending (not acknowledged yet), acked (all of it is acknowledged; also when it made no events), held (an event of it waits), dead_letter (an event of it needs a person), unknown (too old: the server does not know any more whether it committed). held, dead_letters: how many. as_of: when the position was reported that this was read from. Errors: undefined_object, null_value_not_allowed, invalid_parameter_value (there is no such transaction yet)';
+'How far a transaction is published, one row per sink (null: all sinks). state: running, aborted, pending (not acknowledged yet), acked (all of it is acknowledged, or was discarded; also when it made no events), held (an event of it waits), dead_letter (an event of it needs a person), unknown (too old: the server does not know any more whether it committed). held, dead_letters: how many. as_of: when the position was reported that this was read from. Errors: undefined_object, null_value_not_allowed, invalid_parameter_value (there is no such transaction yet)';
 
 CREATE FUNCTION outbox.wait_acked(xid xid8, sink text DEFAULT NULL, timeout interval DEFAULT '2 s')
 RETURNS text
@@ -31,4 +31,4 @@ RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outbox_event_status';
 COMMENT ON FUNCTION outbox.event_status(uuid, text) IS
-'What became of an event, by its id (ce_id), one row per sink (null: all sinks): pending, acked, held, dead_letter, or unknown (the sink began after it). reason: why it is held or rejected. No rows: the outbox does not have it any more, or never had. Reads the leaves of its time from end to end: about a second per gigabyte. Errors: undefined_object';
+'What became of an event, by its id (ce_id), one row per sink (null: all sinks): pending, acked, held, dead_letter, discarded (until the position on disk has passed it; acked after that), or unknown (the sink began after it). reason: why it is held, rejected or discarded. No rows: the outbox does not have it any more, or never had. Reads the leaves of its time from end to end: about a second per gigabyte. Errors: undefined_object';

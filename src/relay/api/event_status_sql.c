@@ -171,22 +171,23 @@ put_status(ReturnSetInfo *result, OutboxSinkPosition *sink, const FoundEvent *ev
 		event, reason);
 }
 
-/* "held" or "dead_letter" when the sink has passed the event without publishing it; else NULL. */
+/* "held", "dead_letter" or "discarded" when the sink has passed the event without publishing it; else NULL. */
 static const char *
 left_behind(const OutboxSinkPosition *sink, const FoundEvent *event, char **reason)
 {
 	static const char query[] =
-		"SELECT h.state = 'held', coalesce(d.last_failure, d.message,"
+		"SELECT CASE WHEN h.state IN ('held', 'discarded') THEN h.state ELSE 'dead_letter' END,"
+		" coalesce(CASE WHEN h.state = 'discarded' THEN d.resolution END, d.last_failure, d.message,"
 		" (SELECT b.reason FROM outbox_internal.blocked_route b WHERE b.sink_id = h.sink_id AND b.topic = $3"
 		" AND b.schema_id IN (0, h.schema_id) ORDER BY b.schema_id LIMIT 1), 'It waits for an earlier event of its aggregate.')"
-		" FROM outbox_internal.held_event h LEFT JOIN outbox_internal.dead_letter_entry d ON d.id = h.letter AND d.state = 'open'"
+		" FROM outbox_internal.held_event h LEFT JOIN outbox_internal.dead_letter_entry d ON d.id = h.letter"
 		" WHERE h.sink_id = $1 AND h.seq = $2";
 	OutboxRows rows = OutboxSelect(query, OUTBOX_ARGS(OUTBOX_INT4(sink->id), OUTBOX_INT8(event->seq), OUTBOX_TEXT(event->topic)));
 
 	if (rows.n == 0)
 		return NULL;
 	*reason = OutboxRowText(&rows, 0, 2);
-	return OutboxRowBool(&rows, 0, 1) ? "held" : "dead_letter";
+	return OutboxRowText(&rows, 0, 1);
 }
 
 /* Behind the position: in a window that is done, or in the done part of the present one. */

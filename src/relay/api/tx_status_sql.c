@@ -196,7 +196,7 @@ static bool
 count_left_behind(TxAtSink *at, uint64 xid)
 {
 	static const char count[] =
-		"SELECT (SELECT count(*) FROM outbox_internal.held_event WHERE sink_id = $1 AND xid = $2),"
+		"SELECT (SELECT count(*) FROM outbox_internal.held_event WHERE sink_id = $1 AND xid = $2 AND state <> 'discarded'),"
 		" count(*) FILTER (WHERE stage <> 'flush' OR last_failure IS NOT NULL),"
 		" count(*) FILTER (WHERE stage = 'flush' AND last_failure IS NULL)"
 		" FROM outbox_internal.dead_letter_entry WHERE xid = $2 AND state = 'open' AND (sink IS NULL OR sink = $3)";

@@ -210,7 +210,7 @@ note_full(OutboxRelay *relay)
 		ereport(LOG,
 				(errmsg("sink \"%s\" holds so many events that it publishes nothing any more", relay->row.name),
 				 errdetail_internal("%s.", text),
-				 errhint("Resolve its dead letters and blocked topics, or raise the setting.")));
+				 errhint("Resolve its dead letters and blocked topics, give up what is never taken with outbox.discard_held(), or raise the setting.")));
 	OutboxRelayNoteError(relay, text);
 	OutboxRelaySetState(relay, OUTBOX_RELAY_BLOCKED);
 }
