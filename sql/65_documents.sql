@@ -118,7 +118,7 @@ SELECT c.name AS contract, e.name AS event_type, v.version, v.state,
        c.key, c.aggregate_id AS message_key,
        n.annotations ->> 'owner' AS owner, n.annotations ->> 'domain' AS domain,
        coalesce(s.schema::jsonb ->> 'doc', pg_catalog.obj_description(v.view, 'pg_class')) AS doc,
-       s.fingerprint, pg_catalog.to_jsonb(c) ->> 'compatibility' AS level,
+       s.fingerprint, c.compatibility AS level,
        (SELECT coalesce(pg_catalog.jsonb_object_agg(k.name, k.expression), '{}')
         FROM outbox_internal.check_rule k WHERE k.event_type_id = e.id) AS checks,
        ARRAY(SELECT f.path FROM outbox.catalog_field f

@@ -121,6 +121,16 @@ static const char *const admin_functions[] = {
 	"outbox.create_sink(text, text, jsonb, text, text)",
 	"outbox.drop_sink(text)",
 	"outbox.annotate(text, jsonb)",
+	"outbox.tap_result(boolean, text, text)",
+	"outbox.tap_event(text, jsonb, jsonb)",
+	"outbox.tap_no_event(text, jsonb)",
+	"outbox.tap_events(text, text[])",
+	"outbox.tap_dead_letter(text, jsonb, text, text)",
+	"outbox.tap_schema(text, int, bigint)",
+	"outbox.tap_compatible(text)",
+	"outbox.tap_preview_clean(text)",
+	"outbox.tap_codes_known(text)",
+	"outbox.tap_covers(regclass, text[])",
 };
 
 static const AccessLevel levels[] = {

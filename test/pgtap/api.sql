@@ -91,6 +91,15 @@ SELECT is(pg_temp.signature('view_fields'),
 SELECT is(pg_temp.signature('view_path'), 'path text, previous text[] -> text', 'view_path');
 SELECT is(pg_temp.signature('field_words'), 'schema text, view regclass, previous text[] -> jsonb', 'field_words');
 SELECT is(pg_temp.signature('schema_json'), 'schema text, words jsonb -> jsonb', 'schema_json');
+SELECT is(pg_temp.signature('tap_result'), 'passed boolean, description text, difference text DEFAULT NULL::text -> text', 'tap_result');
+SELECT is(pg_temp.signature('tap_event'), 'event_type text, key jsonb, expected jsonb DEFAULT ''{}''::jsonb -> text', 'tap_event');
+SELECT is(pg_temp.signature('tap_no_event'), 'contract text, key jsonb DEFAULT ''{}''::jsonb -> text', 'tap_no_event');
+SELECT is(pg_temp.signature('tap_events'), 'contract text, types text[] -> text', 'tap_events');
+SELECT is(pg_temp.signature('tap_dead_letter'),
+    'contract text, key jsonb DEFAULT NULL::jsonb, stage text DEFAULT NULL::text, message_like text DEFAULT NULL::text -> text', 'tap_dead_letter');
+SELECT is(pg_temp.signature('tap_schema'), 'event_type text, version integer, fingerprint bigint -> text', 'tap_schema');
+SELECT is(pg_temp.signature(f), 'contract text -> text', f) FROM unnest('{tap_compatible,tap_preview_clean,tap_codes_known}'::text[]) f;
+SELECT is(pg_temp.signature('tap_covers'), '"table" regclass, "except" text[] DEFAULT ''{}''::text[] -> text', 'tap_covers');
 SELECT is(pg_temp.signature('decode_payload'),
     'schema_id integer, payload bytea, OUT payload_json jsonb, OUT error text -> record', 'decode_payload');
 SELECT is(pg_temp.signature('preloaded'), ' -> boolean', 'preloaded');

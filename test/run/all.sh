@@ -203,7 +203,7 @@ run_pgtap()
     start_shared_server
     as_server psql -Xq -v ON_ERROR_STOP=1 -c 'CREATE DATABASE outbox_pgtap' \
         -c '\c outbox_pgtap' -c 'CREATE EXTENSION pgtap' -c 'CREATE EXTENSION outbox_ext' || return 1
-    as_server pg_prove --dbname outbox_pgtap test/pgtap/*.sql || rc=1
+    as_server pg_prove --dbname outbox_pgtap test/pgtap/*.sql examples/pgtap/*.sql || rc=1
     [ $rc = 0 ] || show_server_log
     return $rc
 }
