@@ -18,7 +18,7 @@ RETURNS text LANGUAGE c STABLE PARALLEL SAFE STRICT
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'outbox_key_query_text';
 COMMENT ON FUNCTION outbox_internal.key_query_text(regclass) IS
-'The key_query that is kept as this view, as add_source() takes it, in the names that tables and columns have now; NULL when the view is not there';
+'The key_query that this view keeps, as add_source() takes it, with the present names of tables and columns; NULL when the view is not there';
 
 CREATE FUNCTION outbox.drop_contract(name text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_drop_contract';
@@ -56,7 +56,7 @@ COMMENT ON FUNCTION outbox.create_code_map(text, jsonb) IS
 CREATE FUNCTION outbox.drop_code_map(name text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_drop_code_map';
 COMMENT ON FUNCTION outbox.drop_code_map(text) IS
-'Removes a code map, for members of the role that created it and superusers; outbox.decode() gives NULL for its codes from commit on. The commit raises dependent_objects_still_exist when an enabled contract names the map and it was not created again.';
+'Removes a code map. Only members of the role that created it and superusers may do so. From the commit on outbox.decode() gives NULL for its codes. The commit raises dependent_objects_still_exist when an enabled contract names the map and it was not created again.';
 
 CREATE FUNCTION outbox.decode(map text, code text)
 RETURNS text LANGUAGE c STABLE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_decode_text';
@@ -71,7 +71,7 @@ COMMENT ON FUNCTION outbox.decode(text, bigint) IS
 CREATE FUNCTION outbox.enable(contract text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_enable';
 COMMENT ON FUNCTION outbox.enable(text) IS
-'Pins the Avro schemas of the contract''s event types, puts its triggers on its sources, and captures from commit on. Raises invalid_parameter_value when a schema is not compatible with those that were pinned before under its topic and name (see check_compatibility). Raises undefined_object when the contract names code maps that do not exist. Takes SHARE ROW EXCLUSIVE on each source the first time, SHARE UPDATE EXCLUSIVE on the contract''s source later, in short attempts; raises lock_not_available when it is in use.';
+'Pins the Avro schemas of the contract''s event types, puts its triggers on its sources, and captures from the commit on. Raises invalid_parameter_value when a schema is not compatible with those that were pinned before under its topic and name (see check_compatibility). Raises undefined_object when the contract names code maps that do not exist. The first time it takes SHARE ROW EXCLUSIVE on each source, later SHARE UPDATE EXCLUSIVE on the contract''s source. It asks for the locks in short attempts, and raises lock_not_available when a source stays in use.';
 
 CREATE FUNCTION outbox.disable(contract text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_disable';
@@ -116,7 +116,7 @@ COMMENT ON FUNCTION outbox.forget_schema_history(text, text) IS
 CREATE FUNCTION outbox_internal.config_changed()
 RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_config_changed';
 COMMENT ON FUNCTION outbox_internal.config_changed() IS
-'Trigger of the configuration tables: at commit every backend compiles its contracts anew';
+'Trigger of the configuration tables: after the commit every session compiles its contracts anew';
 
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON outbox_internal.contract
     FOR EACH STATEMENT EXECUTE FUNCTION outbox_internal.config_changed();

@@ -62,7 +62,7 @@ AS $$
     SELECT row_number() OVER (ORDER BY c.part, c.place, c.command), c.role, c.command FROM commands c ORDER BY 1
 $$;
 COMMENT ON FUNCTION outbox_internal.view_commands(regclass, text) IS
-'The commands that create a view again as it is (options, defaults, triggers, rules, comments, labels, grants), in order, and the role that each is to be run as. definition: another SELECT for it';
+'The commands that create a view again as it is (options, defaults, triggers, rules, comments, labels, grants), in order, and the role that has to run each. definition: another SELECT for the view';
 
 CREATE FUNCTION outbox_internal.dependent_views(
     views oid[], OUT place bigint, OUT view regclass, OUT obstacle text)
@@ -101,7 +101,7 @@ AS $$
     ORDER BY 1
 $$;
 COMMENT ON FUNCTION outbox_internal.dependent_views(oid[]) IS
-'Views, and all views that depend on them, in an order in which they can be created; obstacle describes what depends on one of them and is no view';
+'These views, and all views that depend on them, in an order in which they can be created. obstacle: an object that depends on one of them and is no view';
 
 CREATE FUNCTION outbox_internal.contract_views(source regclass, OUT contract_id int, OUT view regclass)
 RETURNS SETOF record LANGUAGE sql STABLE PARALLEL SAFE
@@ -124,29 +124,29 @@ AS $$
        OR c.contract_id IN (SELECT s.contract_id FROM outbox_internal.source s WHERE s.relation = source)
 $$;
 COMMENT ON FUNCTION outbox_internal.contract_views(regclass) IS
-'The contracts that read a table by their view or a key_query, each with its view, those of its key queries, and the views below them that the same role owns';
+'The contracts that read a table in their view or in a key_query: each with its view, the views of its key queries, and the views below them that the same role owns';
 
 CREATE FUNCTION outbox.detach(source text)
 RETURNS SETOF text LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_detach';
 COMMENT ON FUNCTION outbox.detach(text) IS
-'Drops the views of all contracts that read this table, and the views that depend on them, so that its owner can change it; reattach() creates them again. Returns their names. Changes of the contracts'' sources make gaps from commit on, and never an error. Errors: undefined_table, undefined_object (no contract reads it), object_not_in_prerequisite_state (detached already), dependent_objects_still_exist, insufficient_privilege, lock_not_available';
+'Drops the views of all contracts that read this table, and the views that depend on them, so that its owner can change it; reattach() creates them again. Returns their names. From the commit on, changes of the contracts'' sources make gaps, and never an error. Errors: undefined_table, undefined_object (no contract reads it), object_not_in_prerequisite_state (detached already), dependent_objects_still_exist, insufficient_privilege, lock_not_available';
 
 CREATE FUNCTION outbox.reattach(source text)
 RETURNS SETOF text LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_reattach';
 COMMENT ON FUNCTION outbox.reattach(text) IS
-'Creates again what detach() dropped, with owners, options, comments and grants, and captures again from commit on. Each view is created with the rights of its owner, who needs USAGE and CREATE on its schema. A view that exists by now is left as it is, if it has the same owner: so one whose definition does not fit the changed table can be created by hand before. Creates missing triggers, also on a table that was dropped and created under its name. Returns the names of the views. Errors: undefined_table, object_not_in_prerequisite_state (not detached), insufficient_privilege, lock_not_available, and what CREATE VIEW raises, naming the view';
+'Creates again what detach() dropped, with owners, options, comments and grants. Capture goes on at the commit. Each view is created with the rights of its owner, who needs USAGE and CREATE on its schema. A view that exists by now is left as it is, if it has the same owner. So create a view by hand before when its definition does not fit the changed table. Missing triggers are created, also on a table that was dropped and created under its name. Returns the names of the views. Errors: undefined_table, object_not_in_prerequisite_state (not detached), insufficient_privilege, lock_not_available, and what CREATE VIEW raises, naming the view';
 
 -- ---- uninstall ----------------------------------------------------------------------------------
 
 CREATE FUNCTION outbox.lock_tables()
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_lock_tables';
 COMMENT ON FUNCTION outbox.lock_tables() IS
-'Locks all tables, sequences and views of schemas outbox and outbox_internal against everybody until the end of the transaction (ACCESS EXCLUSIVE), together and in short attempts. First in a transaction that rewrites, alters or truncates more than one of them, as a script that updates the extension may: otherwise a writer who has them in another order ends with a deadlock. Errors: lock_not_available';
+'Takes ACCESS EXCLUSIVE on all tables, sequences and views of the schemas outbox and outbox_internal, together and in short attempts, until the transaction ends. Call it first in a transaction that rewrites, alters or truncates more than one of them, such as a script that updates the extension. Otherwise a writer that locks them in another order could end with a deadlock. Errors: lock_not_available';
 
 CREATE FUNCTION outbox_internal.view_without_decode(view regclass)
 RETURNS text LANGUAGE c STABLE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'outbox_view_without_decode';
 COMMENT ON FUNCTION outbox_internal.view_without_decode(regclass) IS
-'The definition of a view with every decode() replaced by a CASE of the code map as it is now; NULL when a map''s name is not a constant, or the view is gone';
+'The definition of a view in which a CASE of the present code map replaces every decode(); NULL when the name of a map is not a constant, or the view is gone';
 
 CREATE FUNCTION outbox_internal.uninstall_plan(
     OUT step bigint, OUT action text, OUT object text, OUT role name, OUT command text, OUT restore text)
@@ -251,11 +251,11 @@ AS $$
     FROM plan p ORDER BY 1
 $$;
 COMMENT ON FUNCTION outbox_internal.uninstall_plan() IS
-'What uninstall() does, in order, with the role that creates a view; for uninstall()';
+'The steps of uninstall(), in order, each with the role that creates the view';
 
 CREATE FUNCTION outbox.uninstall(
     execute boolean DEFAULT false,
     OUT step bigint, OUT action text, OUT object text, OUT command text, OUT restore text)
 RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_uninstall';
 COMMENT ON FUNCTION outbox.uninstall(boolean) IS
-'What has to be done before DROP EXTENSION, one row per step; with execute => true it is done. Relays are stopped and contracts dropped. A view that calls decode() is replaced by one with CASE; a view of string_map is created again with jsonb; a view that reads the outbox itself is dropped; restore holds the SQL that brings the view back while the extension is there. An obstacle is an object of yours that only you can drop or change: nothing is done while there is one. Events that are not published yet go with DROP EXTENSION. Errors: dependent_objects_still_exist, insufficient_privilege, lock_not_available';
+'Lists what has to be done before DROP EXTENSION, one row per step; with execute => true it does that. Relays are stopped, and contracts dropped. A view that calls decode() is replaced by one with CASE. A view with a column of string_map is created again with jsonb. A view that reads the outbox itself is dropped. restore has the SQL that brings a view back, as long as the extension is there. An obstacle is an object that only you can drop or change: nothing is done while there is one. DROP EXTENSION takes events along that are not published yet. Errors: dependent_objects_still_exist, insufficient_privilege, lock_not_available';

@@ -14,12 +14,12 @@ COMMENT ON FUNCTION outbox.capture_truncate() IS
 CREATE FUNCTION outbox_internal.partitions_changed()
 RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_partitions_changed';
 COMMENT ON FUNCTION outbox_internal.partitions_changed() IS
-'Event trigger: a partition of a source that is attached or detached with rows leaves a gap, or is refused (on_truncate); a new one gets its TRUNCATE trigger';
+'Event trigger: when a partition of a source is attached or detached with rows in it, the command leaves a gap or is refused (on_truncate). A new partition gets its TRUNCATE trigger';
 
 CREATE FUNCTION outbox_internal.tables_dropped()
 RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_tables_dropped';
 COMMENT ON FUNCTION outbox_internal.tables_dropped() IS
-'Event trigger: a partition of a source that is dropped leaves a gap, or is refused (on_truncate)';
+'Event trigger: when a partition of a source is dropped, the command leaves a gap or is refused (on_truncate)';
 
 CREATE EVENT TRIGGER outbox_partitions ON ddl_command_end
     WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE FOREIGN TABLE', 'CREATE SCHEMA')
@@ -33,7 +33,7 @@ ALTER EVENT TRIGGER outbox_partitions ENABLE ALWAYS;
 CREATE FUNCTION outbox_internal.source_changes()
 RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_source_changes';
 COMMENT ON FUNCTION outbox_internal.source_changes() IS
-'Event trigger: notes which live contracts a change of a source concerns. At commit the transaction fails when one of them would not work any more; a source whose name another table got leaves a gap';
+'Event trigger: notes which live contracts a change of a source concerns. At commit the transaction fails when one of them would not work any more. A source leaves a gap when another table got its name';
 
 CREATE EVENT TRIGGER outbox_source_changes ON ddl_command_start
     WHEN TAG IN ('ALTER TABLE', 'ALTER INDEX', 'DROP INDEX',
@@ -57,7 +57,7 @@ ALTER EVENT TRIGGER outbox_lock_before_drop ENABLE ALWAYS;
 CREATE FUNCTION outbox_internal.refuse_ddl()
 RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_refuse_ddl';
 COMMENT ON FUNCTION outbox_internal.refuse_ddl() IS
-'Event trigger: refuses commands before they lock anything: those on the extension and on any object of it, of roles that have no right to run them (insufficient_privilege; ALTER ... DEPENDS ON EXTENSION outbox_ext is its owner''s), and those on its relations that would break capture, whoever runs them (feature_not_supported): indexes, triggers and rules on outbox.event and its leaves; other names, columns, constraints, schemas and access methods';
+'Event trigger: refuses commands before they lock anything. Commands on the extension and its objects are refused to roles that have no right to run them (insufficient_privilege; only the owner of the extension may run ALTER ... DEPENDS ON EXTENSION outbox_ext). Commands on its relations that would break capture are refused to everybody (feature_not_supported): indexes, triggers and rules on outbox.event and its leaves; other names, columns, constraints, schemas and access methods';
 
 CREATE EVENT TRIGGER outbox_refuse_ddl ON ddl_command_start
     WHEN TAG IN ('ALTER AGGREGATE', 'ALTER DOMAIN', 'ALTER EXTENSION', 'ALTER FOREIGN TABLE', 'ALTER FUNCTION', 'ALTER INDEX',
@@ -72,7 +72,7 @@ ALTER EVENT TRIGGER outbox_refuse_ddl ENABLE ALWAYS;
 CREATE FUNCTION outbox.flush()
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_flush';
 COMMENT ON FUNCTION outbox.flush() IS
-'For tests that run in one transaction: evaluates contracts of evaluate = commit now, for what was changed so far, without locks, and makes the events visible to the next command. Raises unless outbox.test_mode is on.';
+'For tests that run in one transaction: evaluates contracts of evaluate = commit now, for the changes so far, without locks. The next command sees the events. Raises unless outbox.test_mode is on.';
 
 CREATE FUNCTION outbox_internal.refuse_write()
 RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_refuse_write';

@@ -12,7 +12,7 @@ REVOKE ALL ON FUNCTION outbox.create_sink(text, text, jsonb, text, text) FROM PU
 CREATE FUNCTION outbox_internal.check_sink_options()
 RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_check_sink_options';
 COMMENT ON FUNCTION outbox_internal.check_sink_options() IS
-'Trigger: an UPDATE of a sink''s options follows the rules of create_sink() on files of the server, on outbox.http_hosts, and on options with which the sink would break a promise. Returns silently in a logical replication worker';
+'Trigger: for an UPDATE of a sink''s options the rules of create_sink() hold: on files of the server, on outbox.http_hosts, and on options with which the sink would break a promise. Returns silently in a logical replication worker';
 REVOKE ALL ON FUNCTION outbox_internal.check_sink_options() FROM PUBLIC;
 CREATE TRIGGER check_options BEFORE UPDATE OF library, options ON outbox_internal.sink
     FOR EACH ROW EXECUTE FUNCTION outbox_internal.check_sink_options();
@@ -24,7 +24,7 @@ RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outbox_drop_sink';
 COMMENT ON FUNCTION outbox.drop_sink(text) IS
-'Forgets a stopped sink and its position; events that only it had not acknowledged are no longer kept for it. Errors: undefined_object, object_in_use';
+'Forgets a stopped sink and its position. Events are no longer kept for it. Errors: undefined_object, object_in_use';
 REVOKE ALL ON FUNCTION outbox.drop_sink(text) FROM PUBLIC;
 
 CREATE FUNCTION outbox.forget_schema_ids(sink text)
@@ -32,5 +32,5 @@ RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outbox_forget_schema_ids';
 COMMENT ON FUNCTION outbox.forget_schema_ids(text) IS
-'Forgets the ids that schema registries assigned for this sink; its relay asks the registry again, within a second. For a registry that was restored or set up anew. Returns how many were forgotten. Errors: undefined_object';
+'Forgets the ids that schema registries assigned for this sink. Its relay asks the registry again within a second. Call it after a registry was restored or set up anew. Returns how many ids were forgotten. Errors: undefined_object';
 REVOKE ALL ON FUNCTION outbox.forget_schema_ids(text) FROM PUBLIC;

@@ -5,7 +5,7 @@ RETURNS boolean
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'outbox_snapshot_covers';
 COMMENT ON FUNCTION outbox_internal.snapshot_covers(pg_snapshot, pg_snapshot) IS
-'Whether the later snapshot sees every transaction as ended that the earlier one does';
+'Does the later snapshot see every transaction as ended that the earlier one sees as ended?';
 REVOKE ALL ON FUNCTION outbox_internal.snapshot_covers(pg_snapshot, pg_snapshot) FROM PUBLIC;
 
 CREATE FUNCTION outbox_internal.leaf_bytes(relation regclass)
@@ -40,7 +40,7 @@ LEFT JOIN outbox_internal.relay_progress p ON p.sink_id = s.id
 LEFT JOIN LATERAL (SELECT n.acked FROM ROWS FROM (pg_catalog.unnest(p.leaves), pg_catalog.unnest(p.leaf_uses), pg_catalog.unnest(p.leaf_acked)) AS n(leaf, use, acked)
                    WHERE n.leaf = l.leaf AND n.use = l.leaf_generation % 65536) a ON true;
 COMMENT ON VIEW outbox_internal.leaf_sink IS
-'One row per leaf and sink. passed: the sink''s recorded position is behind everything in the leaf; acked: events of the leaf that it has acknowledged, until the leaf is retained; gets_all: it began before the leaf''s oldest event, so that acked must become the number of the leaf''s events';
+'One row per leaf and sink. passed: the sink''s recorded position is behind everything in the leaf; acked: events of the leaf that it has acknowledged, until the leaf is retained; gets_all: the sink began before the leaf''s oldest event, so acked must become the number of the leaf''s events';
 -- The keeper reads the one above: it must not wait for a lock on what others can name.
 CREATE VIEW outbox.leaf_sink AS SELECT * FROM outbox_internal.leaf_sink;
 

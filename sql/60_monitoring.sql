@@ -3,7 +3,7 @@
 CREATE FUNCTION outbox_internal.preloaded()
 RETURNS boolean LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'outbox_preloaded';
 COMMENT ON FUNCTION outbox_internal.preloaded() IS
-'Whether the server was started with outbox_ext in shared_preload_libraries: without it relays run on trial only';
+'Was the server started with outbox_ext in shared_preload_libraries? Otherwise relays run on trial only';
 
 CREATE FUNCTION outbox_internal.library_version()
 RETURNS text LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'outbox_library_version';
@@ -27,7 +27,7 @@ LEFT JOIN outbox_internal.event_schema s ON s.id = e.schema_id
 LEFT JOIN LATERAL outbox_internal.decode_payload(e.schema_id, e.payload) d
        ON s.id IS NOT NULL AND (e.flags & 16 = 0 OR pg_catalog.octet_length(e.payload) > 0);
 COMMENT ON VIEW outbox.event_json IS
-'Events of the outbox, decoded: decimals as numbers, times as ISO 8601 in UTC, bytes as base64. A row that cannot be decoded says why in error; payload is null of a null value whose row has no Avro form. Order: seq inside one transaction; see the documentation for order between transactions';
+'Events of the outbox, decoded: decimals as numbers, times as ISO 8601 in UTC, bytes as base64. A row that cannot be decoded says why in error. payload is null for a tombstone whose row has no Avro form. Order: seq inside one transaction; see the documentation for order between transactions';
 
 CREATE VIEW outbox.dead_letter AS
 SELECT id, contract, event_type, emit, key, stage, sqlstate, message, detail, hint, source_columns, before,
@@ -50,7 +50,7 @@ SELECT s.name, s.library,
        s.start_at, s.desired_state, s.on_reject, s.created_at
 FROM outbox_internal.sink s;
 COMMENT ON VIEW outbox.sinks IS
-'Configured brokers, with options masked whose names contain password, secret, key or token, or tell of credentials; and so are user and password in URLs; a path given as {"file": ...} is shown';
+'Configured brokers. Secrets in options are masked: values of names that contain password, secret, key or token or name credentials otherwise, and user and password in URLs. A path given as {"file": ...} is shown';
 
 CREATE VIEW outbox.contract_cost AS
 SELECT c.name AS contract, n.calls, n.skips, n.transitions, n.captured AS events, n.dead_letters,
@@ -58,7 +58,7 @@ SELECT c.name AS contract, n.calls, n.skips, n.transitions, n.captured AS events
        n.flushes, n.flush_keys, n.flush_us AS total_flush_us, n.max_flush_us
 FROM outbox_internal.contract c JOIN outbox_internal.contract_counters() n ON n.contract_id = c.id;
 COMMENT ON VIEW outbox.contract_cost IS
-'What capture costs the writers, per contract, since the server started. calls: of the trigger, one per changed row; skips: calls in which nothing published differs; transitions: pairs of contract rows in which something does; total_us and max_us: time in the trigger (of a transaction''s first 16 calls, and of every 17th after them, which counts for 17); flushes, flush_keys, total_flush_us, max_flush_us: readings at commit, the keys they read, and their time. Events and dead letters count when they are committed, cost also when the transaction rolls back. No rows when the library is not preloaded';
+'What capture costs the writers, per contract, since the server started. calls: of the trigger, one per changed row; skips: calls in which nothing published differs; transitions: pairs of contract rows in which something does; total_us and max_us: time in the trigger (measured in a transaction''s first 16 calls, and in every 17th after them, which counts for 17); flushes, flush_keys, total_flush_us, max_flush_us: readings at commit, the keys that they read, and their time. Events and dead letters count when they are committed. Cost counts also when the transaction rolls back. No rows when the library is not preloaded';
 
 CREATE VIEW outbox.held_events AS
 SELECT k.name AS sink, s.topic, h.aggregate_type, h.message_key, h.seq, h.id, h.event_type, h.occurred_at, h.state,
@@ -70,7 +70,7 @@ LEFT JOIN LATERAL (SELECT b.reason, b.next_try FROM outbox_internal.blocked_rout
                    WHERE b.sink_id = h.sink_id AND b.topic = s.topic AND b.schema_id IN (0, h.schema_id)
                    ORDER BY b.schema_id LIMIT 1) b ON true;
 COMMENT ON VIEW outbox.held_events IS
-'Events that a sink has passed without publishing them. state: rejected (see dead_letter, which has this id), redrive (about to be offered again), held (waits: for its topic, then reason has the broker''s words and next_try the time; else behind a rejected or held event of its aggregate). They are published in the order of seq; outbox.discard_held() gives up those of a topic, or of a registry''s subject, that never takes them';
+'Events that a sink has passed without publishing them. state: rejected (see dead_letter, which has this id), redrive (about to be offered again), held (it waits for its topic: reason has the broker''s words, and next_try the time; or it waits behind a rejected or held event of its aggregate). They are published in the order of seq. outbox.discard_held() gives up those of a topic, or of a registry''s subject, that never takes them';
 
 CREATE VIEW outbox.status AS
 WITH RECURSIVE tree AS (
@@ -349,5 +349,5 @@ SELECT 'topic', t.sink || ': ' || t.topic || CASE WHEN t.event_type <> '' THEN '
          || ', topic => ' || pg_catalog.quote_literal(t.topic) || ', reason => ''...'') gives them up.'
 FROM topics t;
 COMMENT ON VIEW outbox.status IS
-'One row per extension, contract and sink, per topic that takes nothing from a sink, and per trigger of ours that no contract has: what is going on and what to do. captured: events of committed and prepared transactions since the server started; published: events that the broker acknowledged since the sink was created, of the extension the sink with the fewest; these two begin at different moments, what is not published yet is pending, an upper bound (seq values of rolled-back transactions count until a relay has passed them); oldest_age: of the oldest committed event that is not acknowledged, whatever the state';
+'One row per extension, contract and sink, per topic that takes nothing from a sink, and per trigger of ours that no contract has: what is going on and what to do. captured: events of committed and prepared transactions since the server started. published: events that the broker acknowledged since the sink was created; for the extension, those of the sink with the fewest. The two counts begin at different moments. pending: events that are not published yet, an upper bound, because seq values of rolled-back transactions count until a relay has passed them. oldest_age: of the oldest committed event that is not acknowledged, whatever the state';
 COMMENT ON COLUMN outbox.status.state IS 'extension: active, capture off, not preloaded, version mismatch; contract: enabled, disabled, restoring, not captured, detached, broken; trigger: not configured; sink: starting, running, backoff, blocked, stopping, not running, paused, stopped; topic: blocked';

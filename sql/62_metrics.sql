@@ -34,7 +34,7 @@ AND l.relation = 'outbox_internal.event_seq'::pg_catalog.regclass
 AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
 AND NOT EXISTS (SELECT FROM outbox_internal.relay_report() r WHERE r.pid = l.pid);
 COMMENT ON VIEW outbox.writers IS
-'Open and prepared transactions that have captured events. They delay nobody''s events but their own; the leaves they wrote to cannot be recycled. Columns from pg_stat_activity are null for who may not see other sessions (pg_read_all_stats)';
+'Open and prepared transactions that have captured events. They delay only their own events, and the leaves that they wrote to cannot be recycled. Columns from pg_stat_activity are null for readers who may not see other sessions (pg_read_all_stats)';
 
 CREATE VIEW outbox.metrics AS
 WITH counters AS (
@@ -118,4 +118,4 @@ UNION ALL
 SELECT 'outbox_oldest_writer_age_seconds', '{}'::jsonb, extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.min(w.xact_start))::float8
 FROM outbox.writers w HAVING pg_catalog.min(w.xact_start) IS NOT NULL;
 COMMENT ON VIEW outbox.metrics IS
-'Metrics with the names of Prometheus: name, labels, value. Names that end in _total, _bucket, _sum and _count are counters: outbox_acked_total counts since the sink was created, the others since the server started. The rest are gauges. Labels are names of contracts, event types, sinks and tables that exist: what was dropped counts under an empty name, and all leaves under event. Cheap: counters of shared memory and small tables, no look at an event';
+'Metrics with the names of Prometheus: name, labels, value. Names that end in _total, _bucket, _sum and _count are counters: outbox_acked_total counts since the sink was created, the others since the server started. The rest are gauges. Labels are names of contracts, event types, sinks and tables that exist. Dropped ones count under an empty name, and all leaves under event. Cheap: it reads counters in shared memory and small tables, and no event';

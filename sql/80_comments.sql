@@ -1,7 +1,7 @@
 -- What columns, sequences and triggers are, for \d+ and whoever reads the catalogs; a column that needs
 -- more than a word is described beside its table. Every object of ours has a comment: test/pgtap/api.sql looks.
 
-COMMENT ON COLUMN outbox_internal.contract.id IS 'Refers to it everywhere in schema outbox; drawn from contract_id_seq';
+COMMENT ON COLUMN outbox_internal.contract.id IS 'Other tables refer to the contract by it; drawn from contract_id_seq';
 COMMENT ON COLUMN outbox_internal.contract.name IS 'Unique; its triggers are !outbox_<name> and !outbox!<name>';
 COMMENT ON COLUMN outbox_internal.contract.created_at IS 'Clock time of create_contract()';
 
@@ -18,14 +18,14 @@ COMMENT ON COLUMN outbox_internal.source.role IS 'root: the source of create_con
 COMMENT ON COLUMN outbox_internal.detached_view.step IS 'Order in which reattach() runs the commands';
 COMMENT ON COLUMN outbox_internal.detached_view.view IS 'Name of the view, qualified';
 COMMENT ON COLUMN outbox_internal.detached_view.owner IS 'Owner of the view';
-COMMENT ON COLUMN outbox_internal.detached_view.command IS 'What reattach() runs, as role';
+COMMENT ON COLUMN outbox_internal.detached_view.command IS 'The command that reattach() runs, as role';
 COMMENT ON COLUMN outbox_internal.detached_view.created_at IS 'Clock time of detach()';
 
 COMMENT ON COLUMN outbox_internal.event_type.id IS 'Order of creation, in which the events of one change follow each other';
 COMMENT ON COLUMN outbox_internal.event_type.contract_id IS 'outbox.contract.id';
 COMMENT ON COLUMN outbox_internal.event_type.name IS 'Unique in the database; the name of the Avro record and the column type of outbox.event';
 COMMENT ON COLUMN outbox_internal.event_type.emit IS 'created, changed, deleted; always: every touch, equal rows too';
-COMMENT ON COLUMN outbox_internal.event_type.topic IS 'Where its events go; of events that exist event_schema.topic counts';
+COMMENT ON COLUMN outbox_internal.event_type.topic IS 'Topic of its events; for events that exist already event_schema.topic counts';
 COMMENT ON COLUMN outbox_internal.event_type.ce_type IS 'CloudEvents type';
 COMMENT ON COLUMN outbox_internal.event_type.tombstone IS 'none; after: a null message follows the deleted row; instead: only the null message';
 COMMENT ON COLUMN outbox_internal.event_type.created_at IS 'Clock time of create_event_type()';
@@ -37,8 +37,8 @@ COMMENT ON COLUMN outbox_internal.check_rule.created_at IS 'Clock time of add_ch
 
 COMMENT ON COLUMN outbox_internal.code_map.name IS 'The first argument of decode()';
 COMMENT ON COLUMN outbox_internal.code_map.code IS 'Legacy code, compared byte by byte';
-COMMENT ON COLUMN outbox_internal.code_map.word IS 'What decode() gives for it';
-COMMENT ON COLUMN outbox_internal.code_map.owner IS 'Who created the map; its members, and superusers, can drop it';
+COMMENT ON COLUMN outbox_internal.code_map.word IS 'The word that decode() gives for it';
+COMMENT ON COLUMN outbox_internal.code_map.owner IS 'The role that created the map; its members and superusers can drop it';
 COMMENT ON COLUMN outbox_internal.code_map.owner_id IS 'The same role as system identifier/oid, which follows ALTER ROLE RENAME';
 
 COMMENT ON COLUMN outbox_internal.annotation.kind IS 'contract, version, event_type or table';
@@ -122,7 +122,7 @@ COMMENT ON COLUMN outbox_internal.gap.resolved_by IS 'Session user who resolved 
 COMMENT ON COLUMN outbox_internal.gap.resolution IS 'Reason given to resolve_gap()';
 COMMENT ON COLUMN outbox_internal.gap.resolved_at IS 'When a person or enable() dealt with it; null: status counts it';
 
-COMMENT ON COLUMN outbox_internal.sink.id IS 'Refers to it everywhere in schema outbox';
+COMMENT ON COLUMN outbox_internal.sink.id IS 'Other tables refer to the sink by it';
 COMMENT ON COLUMN outbox_internal.sink.name IS 'Unique';
 COMMENT ON COLUMN outbox_internal.sink.library IS 'Bare name of a library listed in outbox.sink_libraries';
 COMMENT ON COLUMN outbox_internal.sink.options IS 'As given to create_sink(), checked by the library; may hold secrets, see view sinks';
@@ -158,15 +158,15 @@ COMMENT ON COLUMN outbox_internal.blocked_route.tried_at IS 'When the last one w
 COMMENT ON COLUMN outbox_internal.blocked_route.next_try IS 'When the next one is offered';
 
 COMMENT ON COLUMN outbox_internal.relay_progress.sink_id IS 'outbox.sink.id';
-COMMENT ON COLUMN outbox_internal.relay_progress.snap_last IS 'Everything that it sees is acknowledged; null: nothing is yet';
+COMMENT ON COLUMN outbox_internal.relay_progress.snap_last IS 'Events of all transactions that it sees as ended are acknowledged; null: nothing is acknowledged yet';
 COMMENT ON COLUMN outbox_internal.relay_progress.snap_cur IS 'End of the window that is being published; null: none is';
-COMMENT ON COLUMN outbox_internal.relay_progress.cursor IS 'Of that window every event with seq up to this is acknowledged';
+COMMENT ON COLUMN outbox_internal.relay_progress.cursor IS 'Every event of that window with seq up to this is acknowledged';
 COMMENT ON COLUMN outbox_internal.relay_progress.system_identifier IS 'Database system of the position; in another one it is void';
 COMMENT ON COLUMN outbox_internal.relay_progress.database_oid IS 'Database of the position; in another one it is void';
 COMMENT ON COLUMN outbox_internal.relay_progress.timeline IS 'Timeline on which it was written';
 COMMENT ON COLUMN outbox_internal.relay_progress.updated_at IS 'When it was written';
-COMMENT ON COLUMN outbox_internal.relay_progress.leaf_uses IS 'For each of leaves its leaf_generation modulo 65536';
-COMMENT ON COLUMN outbox_internal.relay_progress.leaf_acked IS 'For each of leaves how many of its events are acknowledged';
+COMMENT ON COLUMN outbox_internal.relay_progress.leaf_uses IS 'leaf_generation modulo 65536 of each entry of leaves';
+COMMENT ON COLUMN outbox_internal.relay_progress.leaf_acked IS 'Number of acknowledged events of each entry of leaves';
 
 COMMENT ON COLUMN outbox_internal.schema_registration.sink_id IS 'outbox_internal.sink.id';
 COMMENT ON COLUMN outbox_internal.schema_registration.schema_id IS 'outbox_internal.event_schema.id';
@@ -186,7 +186,7 @@ COMMENT ON COLUMN outbox_internal.replay_request.from_seq IS 'Lowest seq; null: 
 COMMENT ON COLUMN outbox_internal.replay_request.to_seq IS 'Highest seq; null: no restriction';
 COMMENT ON COLUMN outbox_internal.replay_request.topic IS 'Where the events go; null: to their own topics';
 COMMENT ON COLUMN outbox_internal.replay_request.rate IS 'Events per second; 0: no limit';
-COMMENT ON COLUMN outbox_internal.replay_request.snap_last IS 'The sink''s snap_last when it was asked for: events behind that position are not replayed';
+COMMENT ON COLUMN outbox_internal.replay_request.snap_last IS 'The sink''s snap_last when the replay was asked for: later events are not replayed';
 COMMENT ON COLUMN outbox_internal.replay_request.snap_cur IS 'The sink''s snap_cur at that time';
 COMMENT ON COLUMN outbox_internal.replay_request.snap_cursor IS 'The sink''s cursor at that time';
 COMMENT ON COLUMN outbox_internal.replay_request.system_identifier IS 'Database system in which it was asked for; in another one it is cancelled';
@@ -235,7 +235,7 @@ COMMENT ON COLUMN outbox.event_json.error IS 'Why the payload cannot be decoded'
 
 COMMENT ON COLUMN outbox.sinks.name IS 'Name of the sink';
 COMMENT ON COLUMN outbox.sinks.library IS 'Library that publishes for it';
-COMMENT ON COLUMN outbox.sinks.options IS 'As given to create_sink(), masked where a name contains password, secret, key or token, or tells of credentials; a path given as {"file": ...} is shown';
+COMMENT ON COLUMN outbox.sinks.options IS 'As given to create_sink(), with secrets masked: values of names that contain password, secret, key or token or name credentials otherwise. A path given as {"file": ...} is shown';
 COMMENT ON COLUMN outbox.sinks.start_at IS 'earliest, now';
 COMMENT ON COLUMN outbox.sinks.desired_state IS 'running, paused, stopped';
 COMMENT ON COLUMN outbox.sinks.on_reject IS 'What happens after the broker rejects an event: block_key, skip or stop';
@@ -268,25 +268,25 @@ COMMENT ON COLUMN outbox.held_events.reason IS 'Why its topic takes nothing; nul
 COMMENT ON COLUMN outbox.held_events.next_try IS 'When one of the topic''s events is offered again';
 COMMENT ON COLUMN outbox.held_events.held_at IS 'When it was put aside';
 
-COMMENT ON COLUMN outbox.status.kind IS 'extension, contract, sink, topic';
+COMMENT ON COLUMN outbox.status.kind IS 'extension, contract, trigger, sink, topic';
 COMMENT ON COLUMN outbox.status.name IS 'Name of the object; of a topic <sink>: <topic>';
-COMMENT ON COLUMN outbox.status.captured IS 'extension: the last seq, an upper bound; contract: events since the server started';
+COMMENT ON COLUMN outbox.status.captured IS 'extension, contract: events of committed and prepared transactions since the server started; null when not preloaded';
 COMMENT ON COLUMN outbox.status.published IS 'sink: events acknowledged since it was created; extension: the least of its sinks';
 COMMENT ON COLUMN outbox.status.pending IS 'sink: events not acknowledged, an upper bound; topic: events held; extension: the most of its sinks';
-COMMENT ON COLUMN outbox.status.oldest_age IS 'Age of the oldest event that is read or held, and not acknowledged';
+COMMENT ON COLUMN outbox.status.oldest_age IS 'Age of the oldest committed event that is not acknowledged, held ones included';
 COMMENT ON COLUMN outbox.status.dead_letters IS 'Open dead letters; of a sink those of stage publish';
 COMMENT ON COLUMN outbox.status.gaps IS 'Gaps that are not resolved';
-COMMENT ON COLUMN outbox.status.last_error IS 'contract: of its newest open dead letter; sink: what its relay said last; topic: words of the broker or the registry';
+COMMENT ON COLUMN outbox.status.last_error IS 'contract: the message of its newest open dead letter; sink: the last error of its relay; topic: words of the broker or the registry';
 COMMENT ON COLUMN outbox.status.last_error_at IS 'When that was';
 COMMENT ON COLUMN outbox.status.advice IS 'What to do; null: nothing';
 
 COMMENT ON COLUMN outbox.relay_status.sink IS 'Name of the sink';
-COMMENT ON COLUMN outbox.relay_status.state IS 'stopped, paused, waiting, no worker, starting, running, backoff, blocked, stopping';
+COMMENT ON COLUMN outbox.relay_status.state IS 'stopped, paused, waiting, no worker, not listed, starting, running, backoff, blocked, stopping';
 COMMENT ON COLUMN outbox.relay_status.pid IS 'Process of the relay; null: there is none';
-COMMENT ON COLUMN outbox.relay_status.since IS 'In this state since then';
+COMMENT ON COLUMN outbox.relay_status.since IS 'When it reached this state';
 COMMENT ON COLUMN outbox.relay_status.retry_at IS 'End of the pause after a failed attempt';
 COMMENT ON COLUMN outbox.relay_status.pending IS 'Events not acknowledged, an upper bound';
-COMMENT ON COLUMN outbox.relay_status.lag IS 'Age of the oldest event that is read and not acknowledged';
+COMMENT ON COLUMN outbox.relay_status.lag IS 'Age of the oldest committed event that is not acknowledged, held ones included';
 COMMENT ON COLUMN outbox.relay_status.in_flight IS 'Messages handed to the sink and not acknowledged';
 COMMENT ON COLUMN outbox.relay_status.in_flight_bytes IS 'Their size in bytes';
 COMMENT ON COLUMN outbox.relay_status.window_left IS 'Events known and not read yet';
@@ -296,7 +296,7 @@ COMMENT ON COLUMN outbox.relay_status.retries IS 'Lives of the sink that ended e
 COMMENT ON COLUMN outbox.relay_status.scans IS 'Scans of whole leaves since the process started';
 COMMENT ON COLUMN outbox.relay_status.cycles IS 'Windows opened since the process started';
 COMMENT ON COLUMN outbox.relay_status.replay IS 'Number of the replay that is running';
-COMMENT ON COLUMN outbox.relay_status.last_error IS 'What the relay said last; kept until the process ends';
+COMMENT ON COLUMN outbox.relay_status.last_error IS 'The last error of the relay; kept until the process ends';
 COMMENT ON COLUMN outbox.relay_status.last_error_at IS 'When that was';
 
 COMMENT ON COLUMN outbox.writers.pid IS 'Process; null: a prepared transaction';
@@ -306,7 +306,7 @@ COMMENT ON COLUMN outbox.writers.state IS 'State in pg_stat_activity';
 COMMENT ON COLUMN outbox.writers.xact_start IS 'When the transaction began; of a prepared one when it was prepared';
 COMMENT ON COLUMN outbox.writers.gid IS 'Identifier of a prepared transaction';
 
-COMMENT ON COLUMN outbox.metrics.name IS 'As Prometheus has it';
+COMMENT ON COLUMN outbox.metrics.name IS 'The name in Prometheus';
 COMMENT ON COLUMN outbox.metrics.labels IS 'An object of strings';
 COMMENT ON COLUMN outbox.metrics.value IS 'Counters only grow; they start again with the server, outbox_acked_total with the sink';
 
@@ -315,7 +315,7 @@ COMMENT ON COLUMN outbox_internal.leaf_sink.sink_id IS 'outbox.sink.id';
 COMMENT ON COLUMN outbox_internal.leaf_sink.sink IS 'Name of the sink';
 COMMENT ON COLUMN outbox_internal.leaf_sink.passed IS 'The sink''s recorded position is behind everything in the leaf';
 COMMENT ON COLUMN outbox_internal.leaf_sink.acked IS 'Events of the leaf that it has acknowledged, until the leaf is retained';
-COMMENT ON COLUMN outbox_internal.leaf_sink.gets_all IS 'It began before the leaf''s oldest event, so that acked must become the number of events';
+COMMENT ON COLUMN outbox_internal.leaf_sink.gets_all IS 'The sink began before the leaf''s oldest event, so acked must become the number of events';
 
 COMMENT ON COLUMN outbox.leaf_status.leaf IS 'outbox.leaf.leaf';
 COMMENT ON COLUMN outbox.leaf_status.relation IS 'The partition';
@@ -331,7 +331,7 @@ COMMENT ON COLUMN outbox.leaf_status.acked_at IS 'When every sink had acknowledg
 COMMENT ON COLUMN outbox.leaf_status.waits_for IS 'Sinks that are not past it';
 COMMENT ON COLUMN outbox.leaf_status.blocking_pid IS 'Oldest transaction that keeps a closing leaf from being frozen, or a retained one from being emptied';
 COMMENT ON COLUMN outbox.leaf_status.blocking_since IS 'When that transaction began; for members of pg_read_all_stats';
-COMMENT ON COLUMN outbox.leaf_status.blocking IS 'Who that is; a prepared transaction has no pid';
+COMMENT ON COLUMN outbox.leaf_status.blocking IS 'Whose transaction that is; a prepared one has no pid';
 COMMENT ON COLUMN outbox.leaf_status.advice IS 'What to do; null: nothing';
 
 COMMENT ON SEQUENCE outbox_internal.contract_id_seq IS 'Ids of contracts';
@@ -350,21 +350,21 @@ COMMENT ON TRIGGER config_changed ON outbox_internal.event_type IS 'Every sessio
 COMMENT ON TRIGGER config_changed ON outbox_internal.event_schema IS 'Every session compiles its contracts anew after the commit';
 COMMENT ON TRIGGER config_changed ON outbox_internal.check_rule IS 'Every session compiles its contracts anew after the commit';
 COMMENT ON TRIGGER config_changed ON outbox_internal.code_map IS 'Every session compiles its contracts anew after the commit';
-COMMENT ON TRIGGER code_map_dropped ON outbox_internal.code_map IS 'A map that an enabled contract names cannot go';
+COMMENT ON TRIGGER code_map_dropped ON outbox_internal.code_map IS 'A map that an enabled contract names cannot be dropped';
 COMMENT ON TRIGGER refuse_row ON outbox.event IS 'Events are written by capture alone';
-COMMENT ON TRIGGER refuse_truncate ON outbox.event IS 'Events go when their leaf is emptied by the keeper';
-COMMENT ON TRIGGER refuse_truncate ON outbox_internal.event_1 IS 'Events go when their leaf is emptied by the keeper';
+COMMENT ON TRIGGER refuse_truncate ON outbox.event IS 'Events go when the keeper empties their leaf';
+COMMENT ON TRIGGER refuse_truncate ON outbox_internal.event_1 IS 'Events go when the keeper empties their leaf';
 
-COMMENT ON EVENT TRIGGER outbox_partitions IS 'A partition of a source that comes or goes with rows leaves a gap or is refused';
-COMMENT ON EVENT TRIGGER outbox_dropped IS 'A partition of a source that is dropped leaves a gap or is refused';
-COMMENT ON EVENT TRIGGER outbox_source_changes IS 'A change of a source after which two rows could have one key fails at commit';
+COMMENT ON EVENT TRIGGER outbox_partitions IS 'A command by which a partition of a source comes or goes with rows leaves a gap or is refused';
+COMMENT ON EVENT TRIGGER outbox_dropped IS 'Dropping a partition of a source leaves a gap or is refused';
+COMMENT ON EVENT TRIGGER outbox_source_changes IS 'A command on a source fails at commit when two rows could have one key after it';
 COMMENT ON EVENT TRIGGER outbox_lock_before_drop IS 'DROP EXTENSION outbox_ext gets its locks in short attempts, or fails';
-COMMENT ON EVENT TRIGGER outbox_refuse_ddl IS 'Commands on objects of the extension that would keep others waiting, or break capture, are refused before they lock anything';
+COMMENT ON EVENT TRIGGER outbox_refuse_ddl IS 'Refuses commands on objects of the extension that would keep others waiting or break capture, before they lock anything';
 
 COMMENT ON COLUMN outbox.contracts.name IS 'Unique';
 COMMENT ON COLUMN outbox.contracts.aggregate_type IS 'What its events are about; the default topic';
-COMMENT ON COLUMN outbox.contracts.view IS 'Its view; null while it is away';
-COMMENT ON COLUMN outbox.source.key_query IS 'Child: which keys a changed row touches, as add_source() takes it, in the names that tables and columns have now; null while key_view is away';
+COMMENT ON COLUMN outbox.contracts.view IS 'Its view; null while it is detached';
+COMMENT ON COLUMN outbox.source.key_query IS 'Child: which keys a changed row touches, as add_source() takes it, with the present names of tables and columns; null while key_view is detached';
 COMMENT ON COLUMN outbox.contracts.sources IS 'Tables whose changes touch its rows, the first one of create_contract()';
 COMMENT ON COLUMN outbox.contracts.key IS 'Contract columns that identify a row';
 COMMENT ON COLUMN outbox.contracts.aggregate_id IS 'Contract columns that make up the message key';

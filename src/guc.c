@@ -61,7 +61,7 @@ define_capture_settings(void)
 {
 	DefineCustomBoolVariable("outbox.capture",
 							 "Captures changes of the contracts' sources.",
-							 "Off stops capture at once: changes made meanwhile produce no event.",
+							 "Off stops capture at once. Changes made meanwhile produce no events.",
 							 &outbox_capture, true, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("outbox.namespace",
 							   "First part of the Avro namespace of new contracts.",
@@ -69,7 +69,7 @@ define_capture_settings(void)
 							   &outbox_namespace, "", PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("outbox.max_message_bytes",
 							"Largest event that is captured; a larger one becomes a dead letter.",
-							"Payload, headers, and the key, which is in two headers, too; keep it below the broker's limit.",
+							"The payload, the headers, and the key three times count, because two headers have the key, too. Keep it below the broker's limit.",
 							&outbox_max_message_bytes, 1000000, 1024, 512 * 1024 * 1024,
 							PGC_SUSET, GUC_UNIT_BYTE, NULL, NULL, NULL);
 }
@@ -78,13 +78,13 @@ static void
 define_commit_settings(void)
 {
 	DefineCustomIntVariable("outbox.flush_timeout",
-							"Longest time that a commit reads contracts evaluated at commit, and that it waits for another one that reads.",
-							"A thousandth more for every key. What is not done in time is tried again by the relay.",
+							"Longest time for which a commit reads contracts evaluated at commit, or waits for another commit that reads.",
+							"Each key adds a thousandth. The relay tries again what was not done in time.",
 							&outbox_flush_timeout, 1000, 10, 600000,
 							PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("outbox.queue_memory",
 							"Memory for the keys that a transaction touched.",
-							"Beyond it they go to a temporary file; the index of the keys takes up to one and a half times as much again.",
+							"More keys go to a temporary file. The index of the keys takes up to one and a half times as much in addition.",
 							&outbox_queue_memory, 16384, 64, 1024 * 1024,
 							PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomBoolVariable("outbox.test_mode",
@@ -157,23 +157,23 @@ define_relay_settings(void)
 							&outbox_dead_letter_retention, 30 * 24 * 60 * 60, -1, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomIntVariable("outbox.max_in_flight",
-							"Most messages that a relay has handed to its sink and not seen acknowledged.",
+							"Most messages that a relay has handed to its sink and that are not acknowledged.",
 							"Takes effect when a relay starts or reconnects.",
 							&outbox_max_in_flight, 65536, 1, 1048576,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("outbox.max_in_flight_size",
-							"Most bytes of messages that a relay has handed to its sink and not seen acknowledged.",
+							"Most bytes of messages that a relay has handed to its sink and that are not acknowledged.",
 							"One message always fits.",
 							&outbox_max_in_flight_size, 65536, 64, 4 * 1024 * 1024,
 							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("outbox.max_held_events",
-							"Most events that wait, per sink, behind rejected ones or for their topics.",
-							"At the limit the relay stops until some can go; each takes a row, and up to 64 bytes of the relay's memory.",
+							"Most events per sink that wait behind rejected ones or for their topics.",
+							"At the limit the relay publishes nothing until some of them can go. Each takes a row, and up to 64 bytes of the relay's memory.",
 							&outbox_max_held_events, 1000000, 0, INT_MAX,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("outbox.max_sorted_events",
-							"Most events that a relay puts in order at a time.",
-							"A larger backlog is read in several passes; an event takes up to 32 bytes meanwhile.",
+							"Most events that a relay sorts at a time.",
+							"A larger backlog is read in several passes. Each event takes up to 32 bytes meanwhile.",
 							&outbox_max_sorted_events, 1048576, 16, 16 * 1024 * 1024,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("outbox.sink_libraries",
@@ -182,15 +182,15 @@ define_relay_settings(void)
 							   PGC_SUSET, GUC_LIST_INPUT, NULL, NULL, NULL);
 	DefineCustomStringVariable("outbox.http_hosts",
 							   "Hosts that sinks may send HTTP requests to, each with or without a port.",
-							   "Empty: any. Concerns schema registries and whatever else a sink's option names by a URL.",
+							   "Empty: any. This concerns schema registries, and every other URL among a sink's options.",
 							   &outbox_http_hosts, "", PGC_SUSET, GUC_LIST_INPUT, check_http_hosts, NULL, NULL);
 	DefineCustomStringVariable("outbox.site",
 							   "Names this copy of the data, outside the data directory.",
-							   "A sink that was started under another name does not publish until confirmed.",
+							   "A sink that was started under another name does not publish until somebody confirms it.",
 							   &outbox_site, "", PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("outbox.databases",
 							   "Databases whose sinks have relays.",
-							   "Empty: all. In others relays end, and the launcher does not look.",
+							   "Empty: all. In other databases relays end, and the launcher does not look for sinks.",
 							   &outbox_databases, "", PGC_SIGHUP, GUC_LIST_INPUT, check_databases, NULL, NULL);
 }
 
@@ -199,12 +199,12 @@ define_storage_settings(void)
 {
 	DefineCustomIntVariable("outbox.leaf_size",
 							"Size at which a leaf of outbox.event is closed and another one is written.",
-							"With outbox.max_backlog set, at most a quarter of that.",
+							"With outbox.max_backlog set, it is at most a quarter of that.",
 							&outbox_leaf_size, 1024 * 1024, 64, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("outbox.leaf_age",
 							"Age at which a leaf of outbox.event that has events is closed.",
-							"A leaf is emptied whole, so this is added to the retention.",
+							"A leaf is emptied whole, so its age adds to the retention.",
 							&outbox_leaf_age, 24 * 60 * 60, 1, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomIntVariable("outbox.max_leaves",
@@ -217,7 +217,7 @@ define_storage_settings(void)
 							&outbox_retention, 7 * 24 * 60 * 60, -1, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomIntVariable("outbox.max_backlog",
-							"Size of the leaves that are not acknowledged above which outbox.backlog_policy applies.",
+							"When leaves that are not acknowledged are larger than this together, outbox.backlog_policy applies.",
 							"0 is no limit.",
 							&outbox_max_backlog, 0, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
@@ -247,13 +247,13 @@ define_shared_memory_settings(void)
 							0, NULL, NULL, NULL);
 	DefineCustomIntVariable("outbox.ring_size",
 							"Entries in a database's hint ring.",
-							"When more transactions commit between two looks of a relay, it scans once.",
+							"When more transactions commit between two looks of a relay, it scans the leaves once.",
 							&outbox_ring_size, 65536, 64, 16 * 1024 * 1024,
 							context,
 							0, NULL, NULL, NULL);
 	DefineCustomIntVariable("outbox.bulk_filter_memory",
-							"Shared memory in which commits with very many keys say which ones they are.",
-							"Two bytes per key, or one when there is little left; without it all other commits of the aggregate type wait.",
+							"Shared memory in which a commit with very many keys says which keys they are.",
+							"Each key takes two bytes, or one when there is little left. Without it all other commits of the aggregate type wait.",
 							&outbox_bulk_filter_memory, 4096, 0, 1024 * 1024,
 							context,
 							GUC_UNIT_KB, NULL, NULL, NULL);

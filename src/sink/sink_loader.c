@@ -173,5 +173,5 @@ check_callbacks(const char *library, const OutboxSinkCallbacks *callbacks)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("sink library \"%s\" is incomplete", library),
 				 errdetail("It has no %s.", missing),
-				 errhint("Every callback that outbox_sink.h does not call optional must be there.")));
+				 errhint("The library has to set every callback that outbox_sink.h does not call optional.")));
 }

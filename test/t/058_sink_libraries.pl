@@ -18,7 +18,7 @@ my %words = (
 		qr/Its interface is 00000000/, qr/Rebuild and install the library/ ],
 	sink_of_part => [
 		qr/55000: sink library "sink_of_part" is incomplete/, qr/It has no poll_cb\./,
-		qr/\QEvery callback that outbox_sink.h does not call optional must be there.\E/ ],
+		qr/\QThe library has to set every callback that outbox_sink.h does not call optional.\E/ ],
 	sink_of_none => [
 		qr/42883: library "sink_of_none" is not a sink/, qr/does not export the function _PG_outbox_sink_init/,
 		qr/\QName a library that implements outbox_sink.h, such as outbox_kafka.\E/ ],

@@ -19,7 +19,7 @@ $fault->wait_published;
 $fault->control(reject_key => 'bad');
 $fault->append('bad', 1);
 $fault->wait_state('blocked');
-$node->wait_for_log(qr/stops at a rejected event.*?HINT:  Nothing behind it is published; it is offered again every 30 s\./s);
+$node->wait_for_log(qr/stops at a rejected event.*?HINT:  Later events wait for it; it is offered again every 30 s\./s);
 
 # ---- more leaves in one pause than the relay would get to when it looked after them between attempts only ----
 my $retries = "SELECT retries FROM outbox_internal.relay_report()";

@@ -88,7 +88,7 @@ refuse_unknown(const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("sink \"%s\" does not exist", name),
-			 errhint("Create it with outbox.create_sink(), or see outbox.status for the sinks there are.")));
+			 errhint("Create it with outbox.create_sink(), or see outbox.status for the sinks that exist.")));
 }
 
 /* ---- the launcher follows what is committed ---------------------------------- */

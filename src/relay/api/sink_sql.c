@@ -64,7 +64,7 @@ check_on_reject(const char *name, const char *on_reject)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid on_reject of sink \"%s\": \"%s\"", name, on_reject),
-				 errdetail("Behind an event that the broker rejects, those of its aggregate wait, or all go on, or all wait."),
+				 errdetail("When the broker rejects an event, later events of its aggregate wait, or all events go on, or all wait."),
 				 errhint("Use \"block_key\", \"skip\" or \"stop\".")));
 }
 

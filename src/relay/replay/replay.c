@@ -195,7 +195,7 @@ open_request(OutboxRelay *relay, OutboxReplay *replay)
 	replay->changed = true;
 	replay->open = true;
 	ereport(LOG,
-			(errmsg("replay %lld to sink \"%s\" goes on behind seq %lld", (long long) id, relay->row.name,
+			(errmsg("replay %lld to sink \"%s\" goes on after seq %lld", (long long) id, relay->row.name,
 					(long long) replay->request.cursor)));
 }
 

@@ -120,14 +120,14 @@ check_order(FunctionCallInfo fcinfo)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("from_time of a replay is not before to_time"),
-				 errdetail("It has the events from from_time on that occurred before to_time."),
+				 errdetail("A replay has the events that occurred from from_time on and before to_time."),
 				 errhint("Exchange them, or leave one out.")));
 	if (!PG_ARGISNULL(ARG_FROM_SEQ) && !PG_ARGISNULL(ARG_TO_SEQ) &&
 		PG_GETARG_INT64(ARG_FROM_SEQ) > PG_GETARG_INT64(ARG_TO_SEQ))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("from_seq of a replay is larger than to_seq"),
-				 errdetail("It has the events from from_seq to to_seq, both included."),
+				 errdetail("A replay has the events from from_seq to to_seq, both included."),
 				 errhint("Exchange them, or leave one out.")));
 }
 

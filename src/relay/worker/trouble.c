@@ -89,7 +89,7 @@ OutboxRelaySetBarrier(OutboxRelay *relay)
 
 		OutboxRelayNoteError(relay, text);
 		if (first)
-			ereport(LOG, (errmsg("relay of sink \"%s\" stops at a rejected event", relay->row.name), errdetail_internal("%s", text), errhint("Nothing behind it is published; it is offered again every %d s.", OUTBOX_REJECTED_MS / 1000)));
+			ereport(LOG, (errmsg("relay of sink \"%s\" stops at a rejected event", relay->row.name), errdetail_internal("%s", text), errhint("Later events wait for it; it is offered again every %d s.", OUTBOX_REJECTED_MS / 1000)));
 	}
 	PG_CATCH();
 	{
@@ -208,7 +208,7 @@ note_full(OutboxRelay *relay)
 		return;
 	if (!was_blocked)
 		ereport(LOG,
-				(errmsg("sink \"%s\" holds so many events that it publishes nothing any more", relay->row.name),
+				(errmsg("sink \"%s\" publishes nothing any more, because it holds too many events", relay->row.name),
 				 errdetail_internal("%s.", text),
 				 errhint("Resolve its dead letters and blocked topics, give up what is never taken with outbox.discard_held(), or raise the setting.")));
 	OutboxRelayNoteError(relay, text);

@@ -248,7 +248,7 @@ parse_ours(const OutboxSinkOption *option, KafkaConfig *config)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unknown option \"%s\" of a Kafka sink", name),
-				 errhint("Of the registry there are schema.registry.url, schema.registry.basic.auth, schema.registry.ssl.ca.location, schema.registry.auto.register and schema.registry.check.interval.ms.")));
+				 errhint("The options for the registry are schema.registry.url, schema.registry.basic.auth, schema.registry.ssl.ca.location, schema.registry.auto.register and schema.registry.check.interval.ms.")));
 }
 
 /* What is in a header of every message: outbox.max_message_bytes has room for so much of it. */
