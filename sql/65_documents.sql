@@ -78,6 +78,11 @@ RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_a
 COMMENT ON FUNCTION outbox.annotate(text, jsonb) IS
 'Adds to what is said of a contract (order), a version (order@2), an event type (OrderPlaced), a field of one of these (order.items.sku) or a table or column (table:public.cust.email): an object whose members replace those of the same name; null takes one away. Known: owner, domain, steward, slo, classification, tags (an array of strings), link; others are kept as well. Kept by name, also when a contract is dropped. Needs the rights that configure the contract, or TRIGGER on the table. Errors: undefined_object, invalid_parameter_value, null_value_not_allowed, invalid_name, insufficient_privilege';
 
+CREATE FUNCTION outbox.legacy_view(contract text, version int DEFAULT NULL, over text DEFAULT NULL)
+RETURNS text LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_legacy_view';
+COMMENT ON FUNCTION outbox.legacy_view(text, int, text) IS
+'DDL of a view legacy.<table> with the columns of the contract''s first source, out of the contract''s columns: of the view of a version (NULL: the newest), or of the relation over, which has the same columns and need not exist here. Runs nothing. What cannot be given back is NULL, and a comment says so; where a flag is taken for one of two values, too. Errors: undefined_object, undefined_table, null_value_not_allowed, invalid_name';
+
 -- ---- the catalog ---------------------------------------------------------------------------------
 
 CREATE VIEW outbox.catalog_field AS

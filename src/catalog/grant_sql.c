@@ -121,6 +121,7 @@ static const char *const admin_functions[] = {
 	"outbox.create_sink(text, text, jsonb, text, text)",
 	"outbox.drop_sink(text)",
 	"outbox.annotate(text, jsonb)",
+	"outbox.legacy_view(text, int, text)",
 	"outbox.tap_result(boolean, text, text)",
 	"outbox.tap_event(text, jsonb, jsonb)",
 	"outbox.tap_no_event(text, jsonb)",

@@ -22,4 +22,14 @@ typedef struct OutboxScope
 extern OutboxScope *OutboxScopeUp(OutboxScope *scope, Index levels);
 extern AttrNumber OutboxEntryColumn(const RangeTblEntry *rte, const char *name);
 
+/* ---- invert.c: the value of a table's column out of the value of a contract's column ---- */
+
+typedef struct OutboxInversion
+{
+	char *value;         /* SQL */
+	const char *assumed; /* what has to be so; NULL: nothing */
+} OutboxInversion;
+
+extern Var *OutboxInvert(OutboxInversion *inversion, Node *node);
+
 #endif /* OUTBOX_CONTRACT_DOCUMENTS_DOCUMENTS_PRIVATE_H */
