@@ -72,6 +72,7 @@ SELECT is(pg_temp.signature('redrive'),
 SELECT is(pg_temp.signature('redrive_late'), 'max_rows integer DEFAULT 50 -> bigint', 'redrive_late');
 SELECT is(pg_temp.signature('flush'), ' -> void', 'flush');
 SELECT is(pg_temp.signature('discard'), 'id bigint, reason text -> void', 'discard');
+SELECT is(pg_temp.signature('discard_held'), 'sink text, topic text DEFAULT NULL::text, subject text DEFAULT NULL::text, reason text DEFAULT NULL::text -> bigint', 'discard_held');
 SELECT is(pg_temp.signature('resolve_gap'), 'id bigint, reason text -> void', 'resolve_gap');
 
 SELECT is(pg_temp.signature('validate'),
