@@ -27,6 +27,23 @@ COMMENT ON FUNCTION outbox.drop_sink(text) IS
 'Forgets a stopped sink and its position. Events are no longer kept for it. Errors: undefined_object, object_in_use';
 REVOKE ALL ON FUNCTION outbox.drop_sink(text) FROM PUBLIC;
 
+CREATE FUNCTION outbox.registry_diff(
+    INOUT sink text DEFAULT NULL, OUT subject text, OUT what text, OUT ours text, OUT theirs text, OUT advice text)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outbox_registry_diff';
+COMMENT ON FUNCTION outbox.registry_diff(text) IS
+'What the schema registry of a sink (null: of every sink) has otherwise than it should; no rows: nothing. what: missing (the schema is not registered under its subject), deleted (it was), other id (than the one that is remembered), different text (readers would get other values), extra version (one that this database has not pinned; the newest 20 are looked at), weaker level (than the contract''s), unreachable (subject is null: the registry gave no answer of use; theirs says why). Asks over HTTP with the sink''s credentials, changes nothing, and gives up after 5 seconds for each sink. Errors: undefined_object';
+REVOKE ALL ON FUNCTION outbox.registry_diff(text) FROM PUBLIC;
+
+CREATE FUNCTION outbox.push_level(sink text)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outbox_push_level';
+COMMENT ON FUNCTION outbox.push_level(text) IS
+'Makes the compatibility levels of enabled contracts those of their subjects in the sink''s schema registry, at once: it is not undone by a rollback. Errors: undefined_object, feature_not_supported (the sink has no registry), external_routine_exception (the registry refuses it, or gives no answer of use within 5 seconds)';
+REVOKE ALL ON FUNCTION outbox.push_level(text) FROM PUBLIC;
+
 CREATE FUNCTION outbox.forget_schema_ids(sink text)
 RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE

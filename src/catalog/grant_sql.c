@@ -96,6 +96,7 @@ static const char *const operator_functions[] = {
 	"outbox.replay(text, timestamptz, timestamptz, text, text, text, bigint, bigint, text, int, boolean)",
 	"outbox.cancel_replay(bigint)",
 	"outbox.forget_schema_ids(text)",
+	"outbox.registry_diff(text)",
 };
 
 static const char *const admin_functions[] = {
@@ -132,6 +133,7 @@ static const char *const admin_functions[] = {
 	"outbox.tap_preview_clean(text)",
 	"outbox.tap_codes_known(text)",
 	"outbox.tap_covers(regclass, text[])",
+	"outbox.push_level(text)",
 };
 
 static const AccessLevel levels[] = {

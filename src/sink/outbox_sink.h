@@ -9,8 +9,8 @@
  * callbacks, NULL where optional.
  *
  * What a sink may rely on, and must do:
- *  - every callback runs in the process's main thread, outside of any
- *    transaction: no catalog access, no SPI;
+ *  - every callback but those that a session calls runs in the process's
+ *    main thread, outside of any transaction: no catalog access, no SPI;
  *  - a callback reports trouble only with ereport(ERROR): the relay catches
  *    it, calls shutdown_cb, backs off, and starts again from its watermark;
  *  - a message is either acknowledged by poll_cb with the position it came
@@ -37,7 +37,7 @@
 #include "datatype/timestamp.h"
 #include "port.h"
 
-#define OUTBOX_SINK_MAGIC 0x4F425837 /* changes with every change of this file's layout */
+#define OUTBOX_SINK_MAGIC 0x4F425838 /* changes with every change of this file's layout */
 
 /* A counted string; data == NULL is SQL NULL. Not terminated unless said. */
 typedef struct OutboxSlice
@@ -81,6 +81,7 @@ typedef struct OutboxSchema
 	uint64 fingerprint;                      /* CRC-64-AVRO of the canonical form */
 	const OutboxRegistration *registrations; /* what is remembered of this sink's reports; no two of a registry and subject */
 	int nregistrations;
+	const char *level; /* what the contract promises: NONE, BACKWARD, FORWARD, FULL, each also _TRANSITIVE; NULL: nothing */
 } OutboxSchema;
 
 /*
@@ -151,6 +152,47 @@ typedef struct OutboxSinkState
 	void *private_data; /* the sink's own */
 } OutboxSinkState;
 
+/* ---- a schema registry, asked in a session ---- */
+
+typedef enum OutboxRegistryTask
+{
+	OUTBOX_REGISTRY_ASK,       /* would it take the schemas? Registers nothing */
+	OUTBOX_REGISTRY_COMPARE,   /* does it hold what it should? */
+	OUTBOX_REGISTRY_PUSH_LEVEL /* makes the levels of the contracts those of their subjects */
+} OutboxRegistryTask;
+
+typedef struct OutboxRegistryItem
+{
+	const char *topic;
+	const char *event_type;
+	const OutboxSchema *schema; /* its texts are in UTF-8 */
+	bool current;               /* else an older one, of which a registry may well know */
+} OutboxRegistryItem;
+
+typedef struct OutboxRegistryFinding
+{
+	int item;            /* of the call; -1: the registry as a whole */
+	const char *subject; /* NULL: the registry as a whole */
+	const char *what;    /* refused, unreachable, missing, deleted, extra version, different text, other id, weaker level */
+	const char *ours;    /* or NULL, as the rest */
+	const char *theirs;  /* for refused and unreachable: its words */
+	const char *advice;
+} OutboxRegistryFinding;
+
+typedef struct OutboxRegistryCall
+{
+	OutboxRegistryTask task;
+	const char *sink_name;
+	const OutboxSinkOption *options;
+	int noptions;
+	const OutboxRegistryItem *items;
+	int nitems;
+	TimestampTz deadline;
+	bool (*reads_alike)(const OutboxSchema *schema, const char *other);
+	void (*report)(const struct OutboxRegistryCall *call, const OutboxRegistryFinding *finding);
+	void *arg; /* of report */
+} OutboxRegistryCall;
+
 typedef struct OutboxSinkCallbacks
 {
 	uint32 magic;
@@ -171,6 +213,12 @@ typedef struct OutboxSinkCallbacks
 	 * session; values of options that are kept in a file are NULL, and the options need not be valid.
 	 */
 	const char *(*subject_cb)(const OutboxSinkOption *options, int noptions, const char *topic, const char *full_name);
+
+	/*
+	 * Optional: works on a registry in a session, within a transaction.  HTTP alone: no thread starts, interrupts are
+	 * served, and at the deadline it gives up.  A registry that gives no answer of use is a finding, not an error.
+	 */
+	void (*registry_cb)(const OutboxRegistryCall *call);
 
 	/* Required: prepares the connection. Must not wait for the broker. */
 	void (*startup_cb)(OutboxSinkState *state);

@@ -71,18 +71,66 @@ KafkaAnswerSaysMissing(const char *body)
 const char *
 KafkaAnswerMessage(const char *body)
 {
-	char text[MESSAGE_MAX_BYTES + 1] = "";
 	json_t *answer = json_loads(body, 0, NULL);
 	const char *message = json_string_value(member(answer, "message"));
+	const char *words = KafkaCleanWords(message != NULL && message[0] != '\0' ? message : "without a message");
+
+	json_decref(answer);
+	return words;
+}
+
+const char *
+KafkaCleanWords(const char *words)
+{
+	char text[MESSAGE_MAX_BYTES + 1];
 	char *p;
 
-	if (message != NULL)
-		strlcpy(text, message, sizeof(text));
-	json_decref(answer);
+	strlcpy(text, words, sizeof(text));
 	for (p = text; *p != '\0'; p++)
 	{
 		if (*p < ' ' || *p > '~')
 			*p = ' '; /* also half of a cut character, and what this server's encoding may not know */
 	}
-	return pstrdup(text[0] != '\0' ? text : "without a message");
+	return pstrdup(text);
+}
+
+int
+KafkaAnswerCompatible(const char *body, const char **words)
+{
+	json_t *answer = json_loads(body, 0, NULL);
+	json_t *verdict = member(answer, "is_compatible");
+	json_t *messages = member(answer, "messages");
+	const char *first = json_is_array(messages) ? json_string_value(json_array_get(messages, 0)) : NULL;
+	int compatible = json_is_boolean(verdict) ? json_is_true(verdict) : -1;
+
+	*words = KafkaCleanWords(first != NULL ? first : "it is not compatible with an earlier version");
+	json_decref(answer);
+	return compatible;
+}
+
+const char *
+KafkaAnswerLevel(const char *body)
+{
+	json_t *answer = json_loads(body, 0, NULL);
+	const char *level = json_string_value(member(answer, "compatibilityLevel"));
+
+	if (level == NULL)
+		level = json_string_value(member(answer, "compatibility"));
+	if (level != NULL)
+		level = KafkaCleanWords(level);
+	json_decref(answer);
+	return level;
+}
+
+int
+KafkaAnswerVersions(const char *body, int *versions, int max)
+{
+	json_t *answer = json_loads(body, 0, NULL);
+	int n = json_is_array(answer) ? 0 : -1;
+	size_t size = json_is_array(answer) ? json_array_size(answer) : 0;
+
+	for (size_t i = size > (size_t) max ? size - max : 0; i < size; i++)
+		versions[n++] = (int) json_integer_value(json_array_get(answer, i));
+	json_decref(answer);
+	return n;
 }

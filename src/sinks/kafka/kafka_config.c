@@ -85,6 +85,7 @@ static void check_url(const char *url);
 static char *trim_slashes(const char *url);
 static char *canonical_url(const char *url);
 static char *registry_of_user(const char *registry, const char *auth);
+static bool parse_switch(const OutboxSinkOption *option);
 static int parse_interval(const OutboxSinkOption *option);
 OUTBOX_NORETURN static void bad_value(const OutboxSinkOption *option, const char *hint);
 static void set_property(rd_kafka_conf_t *conf, const char *name, const char *value);
@@ -101,6 +102,7 @@ KafkaParseOptions(const OutboxSinkOption *options, int noptions, KafkaConfig *co
 		.headers = KAFKA_HEADERS_CLOUDEVENTS,
 		.subject = KAFKA_SUBJECT_TOPIC_RECORD_NAME,
 		.auto_register = true,
+		.preflight = true,
 		.check_interval_ms = CHECK_INTERVAL_MS};
 	for (i = 0; i < noptions; i++)
 	{
@@ -238,10 +240,7 @@ parse_ours(const OutboxSinkOption *option, KafkaConfig *config)
 	else if (strcmp(name, "schema.registry.ssl.ca.location") == 0)
 		config->registry_ca = value;
 	else if (strcmp(name, "schema.registry.auto.register") == 0)
-	{
-		if (!parse_bool(value, &config->auto_register))
-			bad_value(option, "Give true or false.");
-	}
+		config->auto_register = parse_switch(option);
 	else if (strcmp(name, "schema.registry.check.interval.ms") == 0)
 		config->check_interval_ms = parse_interval(option);
 	else
@@ -310,6 +309,16 @@ canonical_url(const char *url)
 	if (host_end - host > strlen(port) && strncmp(host_end - strlen(port), port, strlen(port)) == 0)
 		memmove(host_end - strlen(port), host_end, strlen(host_end) + 1);
 	return canonical;
+}
+
+static bool
+parse_switch(const OutboxSinkOption *option)
+{
+	bool on;
+
+	if (!parse_bool(option->value, &on))
+		bad_value(option, "Give true or false.");
+	return on;
 }
 
 static int

@@ -40,6 +40,8 @@ struct KafkaHttp
 
 	CURL *request; /* NULL: none is running */
 	struct curl_slist *headers;
+	struct curl_slist *hosts; /* whose addresses are known */
+	bool put;                 /* the body is PUT, not POSTed */
 	char *url;
 	char *body;
 	bool finished;
@@ -50,6 +52,7 @@ struct KafkaHttp
 	char *answer; /* never NULL */
 };
 
+static void send_body(KafkaHttp *http, const char *url, const char *content_type, const char *body);
 static void start(KafkaHttp *http, const char *url, const char *header);
 static void set_options(KafkaHttp *http);
 static void step(KafkaHttp *http, curl_socket_t fd, int mask);
@@ -106,6 +109,7 @@ KafkaHttpDestroy(KafkaHttp *http)
 	KafkaBlockSignals(&saved);
 	if (http->multi != NULL)
 		curl_multi_cleanup(http->multi);
+	curl_slist_free_all(http->hosts);
 	KafkaRestoreSignals(&saved);
 	if (http->timer_fd >= 0)
 		close(http->timer_fd);
@@ -127,7 +131,27 @@ KafkaHttpBusy(const KafkaHttp *http)
 }
 
 void
+KafkaHttpKnowHost(KafkaHttp *http, const char *entry)
+{
+	http->hosts = curl_slist_append(http->hosts, entry);
+}
+
+void
 KafkaHttpPost(KafkaHttp *http, const char *url, const char *content_type, const char *body)
+{
+	http->put = false;
+	send_body(http, url, content_type, body);
+}
+
+void
+KafkaHttpPut(KafkaHttp *http, const char *url, const char *content_type, const char *body)
+{
+	http->put = true;
+	send_body(http, url, content_type, body);
+}
+
+static void
+send_body(KafkaHttp *http, const char *url, const char *content_type, const char *body)
 {
 	char header[256];
 
@@ -180,6 +204,10 @@ set_options(KafkaHttp *http)
 	curl_easy_setopt(request, CURLOPT_URL, http->url);
 	if (http->body != NULL)
 		curl_easy_setopt(request, CURLOPT_POSTFIELDS, http->body);
+	if (http->body != NULL && http->put)
+		curl_easy_setopt(request, CURLOPT_CUSTOMREQUEST, "PUT");
+	if (http->hosts != NULL)
+		curl_easy_setopt(request, CURLOPT_RESOLVE, http->hosts);
 	curl_easy_setopt(request, CURLOPT_HTTPHEADER, http->headers);
 	curl_easy_setopt(request, CURLOPT_USERAGENT, "outbox_ext");
 	curl_easy_setopt(request, CURLOPT_WRITEFUNCTION, on_data);

@@ -23,11 +23,15 @@ typedef struct KafkaHttpAnswer
 extern KafkaHttp *KafkaHttpCreate(MemoryContext parent, const char *auth, const char *ca_file);
 extern void KafkaHttpDestroy(KafkaHttp *http); /* never raises */
 
+/* An address of a host, "host:port:address", that need not be looked up: libcurl does that in a thread. */
+extern void KafkaHttpKnowHost(KafkaHttp *http, const char *entry);
+
 /* Readable when KafkaHttpServe has something to do. */
 extern int KafkaHttpDescriptor(const KafkaHttp *http);
 
 /* Start a request; none may be running. */
 extern void KafkaHttpGet(KafkaHttp *http, const char *url);
+extern void KafkaHttpPut(KafkaHttp *http, const char *url, const char *content_type, const char *body);
 extern void KafkaHttpPost(KafkaHttp *http, const char *url, const char *content_type, const char *body);
 extern bool KafkaHttpBusy(const KafkaHttp *http);
 

@@ -26,9 +26,7 @@
 
 #include <curl/curl.h>
 
-#include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
-#include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -79,7 +77,6 @@ static KafkaRoute *next_failed(KafkaRegistry *registry);
 static void forget_failed(KafkaRegistry *registry, KafkaRoute *route);
 static void ask(KafkaRegistry *registry, KafkaRoute *route, KafkaQuestion question);
 static char *id_url(const KafkaRegistry *registry);
-static char *request_body(const KafkaRoute *route);
 static bool take_id(KafkaRegistry *registry, const KafkaHttpAnswer *answer);
 static bool take_schema(KafkaRegistry *registry, const KafkaHttpAnswer *answer);
 static void use_id(KafkaRegistry *registry, KafkaRoute *route);
@@ -242,7 +239,7 @@ ask(KafkaRegistry *registry, KafkaRoute *route, KafkaQuestion question)
 	if (question == ASK_FOR_SCHEMA)
 		KafkaHttpGet(registry->http, psprintf("%s/schemas/ids/%d", registry->config->registry_url, route->candidate));
 	else
-		KafkaHttpPost(registry->http, id_url(registry), CONTENT_TYPE, request_body(route));
+		KafkaHttpPost(registry->http, id_url(registry), CONTENT_TYPE, KafkaRegistryBody(route->schema));
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(registry->scratch);
 }
@@ -256,18 +253,6 @@ id_url(const KafkaRegistry *registry)
 
 	curl_free(escaped);
 	return url;
-}
-
-static char *
-request_body(const KafkaRoute *route)
-{
-	StringInfoData body;
-
-	initStringInfo(&body);
-	appendStringInfoString(&body, "{\"schema\": ");
-	escape_json(&body, route->schema->text);
-	appendStringInfoChar(&body, '}');
-	return body.data;
 }
 
 /* ---- answers --------------------------------------------------------------------- */

@@ -265,6 +265,7 @@ static const OutboxSinkCallbacks kafka_callbacks = {
 	.validate_cb = kafka_validate,
 	.guard_cb = kafka_guard,
 	.subject_cb = KafkaSubjectOf,
+	.registry_cb = KafkaInspectRegistry,
 	.startup_cb = kafka_startup,
 	.publish_cb = kafka_publish,
 	.poll_cb = kafka_poll,

@@ -42,6 +42,7 @@ typedef struct KafkaConfig
 	const char *registry_auth; /* user:password, or NULL */
 	const char *registry_ca;   /* file of trusted certificates, or NULL: the system's */
 	bool auto_register;        /* else ids are only looked up */
+	bool preflight;            /* enable() asks whether it would take the schemas */
 	int check_interval_ms;     /* how often ids are read back; 0: once */
 } KafkaConfig;
 
@@ -220,8 +221,13 @@ extern rd_kafka_conf_t *KafkaBuildConf(const OutboxSinkOption *options, int nopt
 /* ---- kafka_subject.c ---- */
 
 extern char *KafkaSubjectName(KafkaSubjectStrategy strategy, const char *topic_name, const char *full_name);
+extern char *KafkaRegistryBody(const OutboxSchema *schema);
 extern bool KafkaParseSubjectStrategy(const char *name, KafkaSubjectStrategy *strategy);
 extern const char *KafkaSubjectOf(const OutboxSinkOption *options, int noptions, const char *topic, const char *full_name);
+
+/* ---- kafka_inspect.c ---- */
+
+extern void KafkaInspectRegistry(const OutboxRegistryCall *call); /* registry_cb */
 
 /* ---- kafka_properties.c ---- */
 

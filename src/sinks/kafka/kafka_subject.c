@@ -1,11 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * kafka_subject.c
- *	  Under which subject a registry has a schema.
+ *	  What a registry is told of a schema: its subject, and the schema itself.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "utils/json.h"
 
 #include "kafka_sink.h"
 #include "sinks/topic_prefix.h"
@@ -67,4 +70,17 @@ KafkaSubjectOf(const OutboxSinkOption *options, int noptions, const char *topic,
 	if (!has_registry || prefix == NULL)
 		return NULL;
 	return KafkaSubjectName(strategy, psprintf("%s%s", prefix, topic), full_name);
+}
+
+/* The body of a request about a schema; palloc'd. */
+char *
+KafkaRegistryBody(const OutboxSchema *schema)
+{
+	StringInfoData body;
+
+	initStringInfo(&body);
+	appendStringInfoString(&body, "{\"schema\": ");
+	escape_json(&body, schema->text);
+	appendStringInfoChar(&body, '}');
+	return body.data;
 }
