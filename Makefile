@@ -43,7 +43,7 @@ EXTRA_CLEAN  = $(SQL_SCRIPT) build/regress build/tap build/log $(TEST_OBJS) buil
 PG_CONFIG   ?= pg_config
 
 # These goals must work where no PostgreSQL is installed yet.
-BENCH_GOALS  = bench bench-peers bench-orders bench-bulk bench-oneorder bench-write bench-onerow bench-drain bench-start bench-latency bench-rejections bench-idle bench-storage
+BENCH_GOALS  = bench bench-peers bench-orders bench-bulk bench-oneorder bench-write bench-onerow bench-drain bench-start bench-latency bench-rejections bench-idle bench-storage bench-ddl
 TOOL_GOALS   = demo test test-matrix soak trials fuzz valgrind lint format deps $(BENCH_GOALS)
 # Bitcode for JIT inlining is of no use to a trigger, and its compiler need not be there.
 override with_llvm = no

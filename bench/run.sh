@@ -1,15 +1,15 @@
 #!/bin/bash
 # Runs one benchmark in a private PostgreSQL server of its own, with the extension preloaded, and with
 # a private Kafka if the benchmark needs one. Durable settings: fsync is on.
-#   run.sh NAME [OPTION...]     NAME: write, onerow, drain, start, latency, rejections, peers, orders, bulk, oneorder, idle, storage; the options are those of bench/NAME.py
+#   run.sh NAME [OPTION...]     NAME: write, onerow, drain, start, latency, rejections, peers, orders, bulk, oneorder, idle, storage, ddl; the options are those of bench/NAME.py
 # Everything is gone afterwards but bench/results/NAME.json.
 set -euo pipefail
 . "$(dirname "$0")/../tools/lib.sh"
 cd "$TOP"
 
-NAMES=$(printf '%s\n' write onerow drain start latency rejections peers orders bulk oneorder idle storage)
+NAMES=$(printf '%s\n' write onerow drain start latency rejections peers orders bulk oneorder idle storage ddl)
 name=${1:-}
-[ -f "bench/$name.py" ] && grep -qx "$name" <<<"$NAMES" || die "usage: $0 write|onerow|drain|start|latency|rejections|peers|orders|bulk|oneorder|idle|storage [OPTION...]"
+[ -f "bench/$name.py" ] && grep -qx "$name" <<<"$NAMES" || die "usage: $0 write|onerow|drain|start|latency|rejections|peers|orders|bulk|oneorder|idle|storage|ddl [OPTION...]"
 shift
 scratch=
 

@@ -29,17 +29,20 @@ CREATE EVENT TRIGGER outbox_dropped ON sql_drop
 -- Also while a dump is restored: a new partition needs its trigger.
 ALTER EVENT TRIGGER outbox_partitions ENABLE ALWAYS;
 
--- DDL on sources, judged by its result when it is committed.
+-- The DDL check: what DDL does to live contracts, judged by its result when it is committed.
 CREATE FUNCTION outbox_internal.source_changes()
 RETURNS event_trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_source_changes';
 COMMENT ON FUNCTION outbox_internal.source_changes() IS
-'Event trigger: notes which live contracts a change of a source concerns. At commit the transaction fails when one of them would not work any more. A source leaves a gap when another table got its name';
+'Event trigger: notes which live contracts a command may concern. At commit the transaction fails when one of them would not work any more (see outbox.ddl_check); a source whose name another table got leaves a gap';
 
 CREATE EVENT TRIGGER outbox_source_changes ON ddl_command_start
-    WHEN TAG IN ('ALTER TABLE', 'ALTER INDEX', 'DROP INDEX',
-        -- with CASCADE: what an index is built of
-        'DROP ACCESS METHOD', 'DROP AGGREGATE', 'DROP COLLATION', 'DROP DOMAIN', 'DROP EXTENSION', 'DROP FUNCTION', 'DROP OPERATOR',
-        'DROP OPERATOR CLASS', 'DROP OPERATOR FAMILY', 'DROP OWNED', 'DROP ROUTINE', 'DROP SCHEMA', 'DROP TYPE')
+    WHEN TAG IN ('ALTER TABLE', 'ALTER INDEX', 'ALTER VIEW', 'ALTER TYPE', 'ALTER DOMAIN', 'ALTER FUNCTION', 'ALTER ROUTINE', 'ALTER AGGREGATE',
+        'ALTER FOREIGN TABLE', 'ALTER MATERIALIZED VIEW', 'ALTER SCHEMA', 'CREATE VIEW', 'CREATE FUNCTION', 'CREATE RULE', 'REVOKE',
+        'DROP VIEW', 'DROP TABLE', 'DROP INDEX', 'DROP FUNCTION', 'DROP ROUTINE', 'DROP AGGREGATE', 'DROP OPERATOR', 'DROP TYPE', 'DROP DOMAIN',
+        -- with CASCADE: what a view or an index is built of
+        'DROP ACCESS METHOD', 'DROP COLLATION', 'DROP EXTENSION', 'DROP FOREIGN TABLE', 'DROP FOREIGN DATA WRAPPER', 'DROP LANGUAGE',
+        'DROP MATERIALIZED VIEW', 'DROP OPERATOR CLASS', 'DROP OPERATOR FAMILY', 'DROP OWNED', 'DROP PROCEDURE', 'DROP SCHEMA', 'DROP SEQUENCE',
+        'DROP SERVER', 'DROP TEXT SEARCH CONFIGURATION', 'DROP TEXT SEARCH DICTIONARY')
     EXECUTE FUNCTION outbox_internal.source_changes();
 
 -- DROP EXTENSION takes triggers off tables that are in use.

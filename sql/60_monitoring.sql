@@ -96,6 +96,10 @@ WITH RECURSIVE tree AS (
         SELECT FROM tree JOIN outbox_internal.source o ON o.relation = tree.source JOIN outbox_internal.contract c ON c.id = o.contract_id
         WHERE tree.relid = t.tgrelid AND c.name = t.contract)
     GROUP BY t.tgrelid, t.contract
+), pinned AS (
+    SELECT e.contract_id, s.version, f.value ->> 'name' AS field
+    FROM outbox_internal.event_type e JOIN outbox_internal.event_schema s ON s.event_type_id = e.id
+    CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(s.schema::jsonb -> 'fields') f
 ), seq AS (
     SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last_value FROM outbox_internal.event_seq
 ), version AS (
@@ -132,6 +136,11 @@ WITH RECURSIVE tree AS (
            (SELECT pg_catalog.min(g.detail) FROM outbox_internal.gap g
             WHERE g.contract = c.name AND g.reason = 'swapped' AND g.resolved_at IS NULL) AS swapped,
            EXISTS (SELECT FROM outbox_internal.gap g WHERE g.contract = c.name AND g.reason = 'unseen' AND g.resolved_at IS NULL) AS unseen,
+           -- appended to the view since the schemas were pinned
+           (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute a
+            WHERE a.attrelid = v.view AND a.attnum > 0 AND NOT a.attisdropped
+            AND NOT EXISTS (SELECT FROM pinned p WHERE p.contract_id = c.id AND p.version = v.version AND p.field = a.attname)
+            AND EXISTS (SELECT FROM pinned p WHERE p.contract_id = c.id AND p.version = v.version)) AS unpublished,
            last.message, last.created_at AS last_error_at, n.captured
     FROM outbox_internal.contract c
     -- a restore sets sequences after all rows
@@ -302,7 +311,7 @@ SELECT 'contract', c.name,
             WHEN c.inherited IS NOT NULL THEN 'Changes of rows in tables that inherit from ' || c.inherited || ' are not captured: ALTER TABLE ... NO INHERIT ' || c.inherited || ';'
             WHEN c.dead_letters > 0 THEN 'Changes became dead letters: SELECT * FROM outbox.dead_letter WHERE contract = ' || pg_catalog.quote_literal(c.name) || ' AND state = ''open''; remove the cause and redrive them, or discard them.'
             WHEN c.swapped IS NOT NULL THEN 'Its source was renamed to ' || c.source || ', and another table is ' || c.swapped || ' now, whose changes are not captured: create the contract again over that one; then close the gap: SELECT outbox.resolve_gap(id, ''captured again'') FROM outbox.gap WHERE reason = ''swapped'' AND resolved_at IS NULL AND contract = ' || pg_catalog.quote_literal(c.name) || ';'
-            WHEN c.unseen THEN 'Its source was altered while nobody could see whether two rows may have one key now: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ') looks, and says what is missing or closes the gap.'
+            WHEN c.unseen THEN 'Its source, or something that its view rests on, was altered, and nobody could see, or refused, what that does to it: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ') looks, and says what is missing or closes the gap.'
             WHEN c.gaps > 0 THEN 'Changes produced no events: SELECT * FROM outbox.gap WHERE contract = ' || pg_catalog.quote_literal(c.name)
                 || ' AND resolved_at IS NULL; repair what consumers miss, then outbox.resolve_gap().'
             WHEN c.derived_key <> '{}' THEN 'Two rows of the source may give the same key, of which (' || pg_catalog.array_to_string(c.derived_key, ', ') || ') is computed: SELECT '
@@ -310,6 +319,8 @@ SELECT 'contract', c.name,
                 || pg_catalog.quote_literal(c.name) || ') then takes this advice back.'
             WHEN c.unwatched IS NOT NULL THEN 'The view reads tables that are no sources, so a change of theirs is published with the next change of the row only: ' || c.unwatched
                 || '. SELECT outbox.add_source(' || pg_catalog.quote_literal(c.name) || ', ''...'', key_query => ''...'') watches one.'
+            WHEN c.unpublished > 0 THEN 'Its view ' || c.view || ' has ' || c.unpublished || CASE c.unpublished WHEN 1 THEN ' column that is' ELSE ' columns that are' END
+                || ' not published: SELECT outbox.add_version(' || pg_catalog.quote_literal(c.name) || ') publishes what the view has now.'
             WHEN c.many_partitions IS NOT NULL THEN 'Every reading opens all partitions of tables behind the view, as no key prunes them, and few commits can do that at a time: ' || c.many_partitions
                 || '. Commits are faster with fewer partitions, or with a table that is not partitioned.' END
 FROM contracts c

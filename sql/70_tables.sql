@@ -14,6 +14,7 @@ CREATE VIEW outbox.event_schema AS SELECT * FROM outbox_internal.event_schema;
 CREATE VIEW outbox.leaf AS SELECT * FROM outbox_internal.leaf;
 CREATE VIEW outbox.dead_letter_entry AS SELECT * FROM outbox_internal.dead_letter_entry;
 CREATE VIEW outbox.gap AS SELECT * FROM outbox_internal.gap;
+CREATE VIEW outbox.ddl_check_log AS SELECT * FROM outbox_internal.ddl_check_log;
 CREATE VIEW outbox.sink AS SELECT * FROM outbox_internal.sink;
 CREATE VIEW outbox.held_event AS SELECT * FROM outbox_internal.held_event;
 CREATE VIEW outbox.blocked_route AS SELECT * FROM outbox_internal.blocked_route;

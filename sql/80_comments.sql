@@ -114,6 +114,11 @@ COMMENT ON COLUMN outbox.dead_letter.resolution IS 'Reason given to discard(); o
 COMMENT ON COLUMN outbox.dead_letter.last_failure IS 'Why the last redrive made no event: SQLSTATE and message; what is wrong with the change itself stays in message';
 COMMENT ON COLUMN outbox.dead_letter.last_failure_hint IS 'What to do about last_failure';
 
+COMMENT ON COLUMN outbox_internal.ddl_check_log.id IS 'Order of the entries';
+COMMENT ON COLUMN outbox_internal.ddl_check_log.at IS 'Clock time';
+COMMENT ON COLUMN outbox_internal.ddl_check_log.command_tag IS 'Of the first command that concerns the contract, or of the one that was overlooked';
+COMMENT ON COLUMN outbox_internal.ddl_check_log.contract IS 'Name of the contract; null: it is not known which';
+COMMENT ON COLUMN outbox_internal.ddl_check_log.what IS 'Why nobody looked, or what was not refused';
 COMMENT ON COLUMN outbox_internal.gap.id IS 'Names the gap';
 COMMENT ON COLUMN outbox_internal.gap.contract IS 'Name of the contract';
 COMMENT ON COLUMN outbox_internal.gap.xid IS 'Top-level transaction in which it was recorded';
@@ -340,6 +345,7 @@ COMMENT ON SEQUENCE outbox_internal.check_rule_id_seq IS 'Ids of checks';
 COMMENT ON SEQUENCE outbox_internal.event_schema_id_seq IS 'Ids of pinned schemas';
 COMMENT ON SEQUENCE outbox_internal.dead_letter_entry_id_seq IS 'Ids of dead letters';
 COMMENT ON SEQUENCE outbox_internal.gap_id_seq IS 'Ids of gaps';
+COMMENT ON SEQUENCE outbox_internal.ddl_check_log_id_seq IS 'Ids of entries';
 COMMENT ON SEQUENCE outbox_internal.sink_id_seq IS 'Ids of sinks';
 COMMENT ON SEQUENCE outbox_internal.replay_request_id_seq IS 'Ids of replays';
 
@@ -357,7 +363,7 @@ COMMENT ON TRIGGER refuse_truncate ON outbox_internal.event_1 IS 'Events go when
 
 COMMENT ON EVENT TRIGGER outbox_partitions IS 'A command by which a partition of a source comes or goes with rows leaves a gap or is refused';
 COMMENT ON EVENT TRIGGER outbox_dropped IS 'Dropping a partition of a source leaves a gap or is refused';
-COMMENT ON EVENT TRIGGER outbox_source_changes IS 'A command on a source fails at commit when two rows could have one key after it';
+COMMENT ON EVENT TRIGGER outbox_source_changes IS 'DDL that breaks a live contract fails at commit';
 COMMENT ON EVENT TRIGGER outbox_lock_before_drop IS 'DROP EXTENSION outbox_ext gets its locks in short attempts, or fails';
 COMMENT ON EVENT TRIGGER outbox_refuse_ddl IS 'Refuses commands on objects of the extension that would keep others waiting or break capture, before they lock anything';
 

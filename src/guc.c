@@ -25,6 +25,8 @@ int outbox_max_message_bytes = 1000000;
 int outbox_flush_timeout = 1000;
 int outbox_queue_memory = 16384;
 bool outbox_test_mode = false;
+int outbox_ddl_check = OUTBOX_DDL_CHECK_ENFORCE;
+int outbox_ddl_check_timeout = 200;
 int outbox_max_databases = 8;
 int outbox_ring_size = 65536;
 int outbox_bulk_filter_memory = 4096;
@@ -54,6 +56,12 @@ static const struct config_enum_entry backlog_policies[] = {
 	{"keep", OUTBOX_BACKLOG_KEEP, false},
 	{"refuse", OUTBOX_BACKLOG_REFUSE, false},
 	{"drop", OUTBOX_BACKLOG_DROP, false},
+	{NULL, 0, false}};
+
+static const struct config_enum_entry ddl_checks[] = {
+	{"enforce", OUTBOX_DDL_CHECK_ENFORCE, false},
+	{"log", OUTBOX_DDL_CHECK_LOG, false},
+	{"off", OUTBOX_DDL_CHECK_OFF, false},
 	{NULL, 0, false}};
 
 static void
@@ -91,6 +99,21 @@ define_commit_settings(void)
 							 "Allows outbox.flush(), for tests that run in one transaction.",
 							 NULL,
 							 &outbox_test_mode, false, PGC_USERSET, 0, NULL, NULL, NULL);
+}
+
+static void
+define_ddl_settings(void)
+{
+	DefineCustomEnumVariable("outbox.ddl_check",
+							 "What is done with DDL that breaks a live contract.",
+							 "enforce: its COMMIT fails; log: the log, outbox.ddl_check_log and status say so; off: nobody looks.",
+							 &outbox_ddl_check, OUTBOX_DDL_CHECK_ENFORCE, ddl_checks,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("outbox.ddl_check_timeout",
+							"Longest time that a transaction with DDL looks at contracts.",
+							"What is not seen by then is not judged, and outbox.status says so.",
+							&outbox_ddl_check_timeout, 200, 1, 60000,
+							PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
 }
 
 static void
@@ -264,6 +287,7 @@ OutboxDefineSettings(void)
 {
 	define_capture_settings();
 	define_commit_settings();
+	define_ddl_settings();
 	define_trace_settings();
 	define_relay_settings();
 	define_storage_settings();

@@ -16,12 +16,22 @@ typedef enum OutboxBacklogPolicy
 	OUTBOX_BACKLOG_DROP    /* the oldest events go, and a gap is recorded */
 } OutboxBacklogPolicy;
 
+/* What the DDL check does with a migration that breaks a live contract. */
+typedef enum OutboxDdlCheck
+{
+	OUTBOX_DDL_CHECK_ENFORCE, /* its COMMIT fails */
+	OUTBOX_DDL_CHECK_LOG,     /* log, outbox.ddl_check_log and status say so */
+	OUTBOX_DDL_CHECK_OFF      /* nobody looks */
+} OutboxDdlCheck;
+
 extern bool outbox_capture;    /* outbox.capture: the DBA's kill switch */
 extern char *outbox_namespace; /* outbox.namespace: NULL or '' = derived from the database's name */
 extern int outbox_max_message_bytes;
 extern int outbox_flush_timeout; /* ms that a commit may spend on contracts, a share per key on top */
 extern int outbox_queue_memory;  /* kB of queued keys before they go to a file */
 extern bool outbox_test_mode;
+extern int outbox_ddl_check;         /* OutboxDdlCheck */
+extern int outbox_ddl_check_timeout; /* ms that all looks of a transaction may take */
 extern int outbox_max_databases;
 extern int outbox_ring_size;
 extern int outbox_bulk_filter_memory;    /* kB */

@@ -42,6 +42,7 @@ static const char *const reader_relations[] = {
 	"outbox.event_json",
 	"outbox.dead_letter",
 	"outbox.gap", /* status names it in an advice */
+	"outbox.ddl_check_log",
 	"outbox.contracts",
 	"outbox.event_types",
 	"outbox.event_schemas",

@@ -13,32 +13,6 @@
 #include "catalog/outbox_catalog.h"
 #include "ddl/ddl.h"
 
-/* ---- ddl_judge.c: Is the key of a live contract still proven after DDL on its source? ---- */
-
-/* What a look at a contract's key finds. */
-typedef enum OutboxKeyFinding
-{
-	OUTBOX_KEY_PROVEN,
-	OUTBOX_KEY_NOT_PROVEN,
-	OUTBOX_KEY_BROKEN,  /* changes become dead letters, which say why; or nothing is captured */
-	OUTBOX_KEY_NOT_SEEN /* a lock, memory or another resource was not to be had */
-} OutboxKeyFinding;
-
-/* A contract whose source this transaction changes. */
-typedef struct OutboxWatchedContract
-{
-	int32 id; /* 0: nobody could look at it */
-	char *name;
-	Oid source;
-	OutboxKeyFinding before; /* such commands: PROVEN once it was */
-} OutboxWatchedContract;
-
-extern void OutboxWatchPartition(const OutboxContractConfig *config);
-extern OutboxKeyFinding OutboxLookAtKey(const char *name, int32 *id);
-extern void OutboxJudgeContract(const OutboxWatchedContract *watched);
-extern void OutboxJudgeAllContracts(void *arg);
-extern void OutboxLogDdlTrouble(const ErrorData *error);
-
 /* ---- refuse_object.c: Who may lock the extension, and its objects that are no relations. ---- */
 
 extern void OutboxRefuseStrangersToObjects(const Node *stmt);

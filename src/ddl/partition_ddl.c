@@ -9,7 +9,7 @@
  * TRUNCATE trigger, which PostgreSQL does not copy.
  *
  * The triggers run in every such command of the database, mostly for tables of
- * others. So the parse tree, or one look at a small table, tells whether there is
+ * others. So the parse tree, or what is known of live contracts, tells whether there is
  * anything to do. Our own trouble goes to the server's log and does not stop the
  * command.
  *
@@ -35,6 +35,7 @@
 #include "contract/api/api.h"
 #include "contract/environment/environment.h"
 #include "contract/view/view.h"
+#include "ddl/check/check.h"
 #include "ddl/ddl_private.h"
 #include "guc.h"
 #include "letters/letters.h"
@@ -60,7 +61,7 @@ static void table_came(Watch *watch, const OutboxContractConfig *config, Oid tab
 static void partition_went(Watch *watch, RangeVar *name, RangeVar *parent_name);
 static void table_went(Watch *watch, const OutboxContractConfig *config, Oid table);
 static List *contracts_over(const List *tables);
-static bool any_partitioned_source(void);
+static bool is_partitioned(Oid source);
 static void look_at_drops(void *arg);
 static void dropped(Watch *watch, const char *trigger, Oid table, const char *name);
 static void report(Watch *watch, const OutboxContractConfig *config, Oid source, const char *reason, const char *table);
@@ -281,18 +282,10 @@ contracts_over(const List *tables)
 	return contracts;
 }
 
-/* Is any source partitioned? This look at a small table settles most drops, which are those of temporary tables. */
 static bool
-any_partitioned_source(void)
+is_partitioned(Oid source)
 {
-	ListCell *lc;
-
-	foreach (lc, OutboxAllSources())
-	{
-		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_PARTITIONED_TABLE)
-			return true;
-	}
-	return false;
+	return get_rel_relkind(source) == RELKIND_PARTITIONED_TABLE;
 }
 
 /*
@@ -305,7 +298,8 @@ look_at_drops(void *arg)
 	List *drops;
 	ListCell *lc;
 
-	if (!any_partitioned_source())
+	/* this settles most drops, which are those of temporary tables */
+	if (!OutboxAnyLiveSource(is_partitioned))
 		return;
 	drops = select_texts("SELECT t.address_names[3], r.objid::text, pg_catalog.format('%I.%I', r.schema_name, r.object_name)"
 						 " FROM pg_catalog.pg_event_trigger_dropped_objects() t"

@@ -73,6 +73,16 @@ enum
 };
 #define Natts_gap Anum_gap_detail
 
+enum
+{
+	Anum_ddl_check_id = 1,
+	Anum_ddl_check_at,
+	Anum_ddl_check_command_tag,
+	Anum_ddl_check_contract,
+	Anum_ddl_check_what
+};
+#define Natts_ddl_check Anum_ddl_check_what
+
 static void insert_row(const char *table, const char *sequence, const Datum *values, const bool *nulls, int n);
 static void set_cut_text(Datum *values, bool *nulls, AttrNumber column, const char *text);
 static void set_jsonb(Datum *values, bool *nulls, AttrNumber column, Jsonb *value);
@@ -132,6 +142,25 @@ OutboxGapInsert(const char *contract, Oid source, const char *reason, const char
 	values[Anum_gap_created_at - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	nulls[Anum_gap_created_at - 1] = false;
 	insert_row("gap", "gap_id_seq", values, nulls, Natts_gap);
+}
+
+/*
+ * Records what the DDL check could not see, or only tells: about a contract or (NULL) a command. As OutboxGapInsert(). May
+ * raise.
+ */
+void
+OutboxDdlCheckLogInsert(const char *command, const char *contract, const char *what)
+{
+	Datum values[Natts_ddl_check];
+	bool nulls[Natts_ddl_check];
+
+	memset(nulls, true, sizeof(nulls));
+	values[Anum_ddl_check_at - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	nulls[Anum_ddl_check_at - 1] = false;
+	OutboxSetText(values, nulls, Anum_ddl_check_command_tag - 1, command ? command : "DDL");
+	OutboxSetText(values, nulls, Anum_ddl_check_contract - 1, contract);
+	set_cut_text(values, nulls, Anum_ddl_check_what, what);
+	insert_row("ddl_check_log", "ddl_check_log_id_seq", values, nulls, Natts_ddl_check);
 }
 
 /* The first n columns. The table may have fewer, created by an older script, or more, by a newer one: those stay NULL. */

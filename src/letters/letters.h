@@ -34,6 +34,7 @@ extern void OutboxDeadLetterInsert(const OutboxDeadLetter *letter);
 #define OUTBOX_VIEWS_AWAY "a change while the views were away, by outbox.detach()"
 
 extern void OutboxGapInsert(const char *contract, Oid source, const char *reason, const char *detail);
+extern void OutboxDdlCheckLogInsert(const char *command, const char *contract, const char *what);
 extern bool OutboxRedriveRejected(int64 letter);
 extern bool OutboxDropRejected(int64 letter);
 extern void OutboxTellSinks(void);

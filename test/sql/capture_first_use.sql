@@ -21,12 +21,14 @@ CREATE CONSTRAINT TRIGGER late AFTER INSERT ON fu.slip DEFERRABLE INITIALLY DEFE
 
 \echo COPY
 \c -
+SET outbox.ddl_check = off;
 COPY fu.item FROM stdin;
 1	1	good
 2	0	bad
 \.
 \echo an exception block, of which the first change is rolled back
 \c -
+SET outbox.ddl_check = off;
 DO $$ BEGIN
     INSERT INTO fu.item VALUES (3, 1, 'undone');
     RAISE EXCEPTION 'undo';
@@ -35,14 +37,17 @@ EXCEPTION WHEN raise_exception THEN
 END $$;
 \echo a serializable transaction
 \c -
+SET outbox.ddl_check = off;
 BEGIN ISOLATION LEVEL SERIALIZABLE;
 INSERT INTO fu.item VALUES (6, 0, 'bad'), (7, 1, 'good');
 COMMIT;
 \echo a deferred constraint trigger, at commit
 \c -
+SET outbox.ddl_check = off;
 INSERT INTO fu.slip VALUES (8), (9);
 \echo a transaction that was set read only before it commits
 \c -
+SET outbox.ddl_check = off;
 BEGIN;
 INSERT INTO fu.item VALUES (11, 1, 'good');
 SET TRANSACTION READ ONLY;
@@ -51,6 +56,7 @@ SELECT * FROM fu.captured;
 
 \echo the owner of the view changes, loses rights, and goes
 \c -
+SET outbox.ddl_check = off;
 SET client_min_messages = warning;
 INSERT INTO fu.item VALUES (21, 1, 'compiled');
 ALTER VIEW fu.item_v OWNER TO fu_other;

@@ -155,8 +155,10 @@ WHERE relname = 'order_v' AND privilege_type IN ('SELECT', 'DELETE') ORDER BY 2;
 
 \echo a view below that of the contract which belongs to somebody else is theirs to drop
 GRANT SELECT ON det.ordr TO det_friend;
+BEGIN;
 ALTER VIEW det.base OWNER TO det_friend;
 GRANT SELECT ON det.base TO det_owner;
+COMMIT;
 SELECT outbox.detach('det.ordr');
 SELECT count(*) FROM outbox.reattach('det.ordr');
 

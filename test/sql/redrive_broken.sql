@@ -1,4 +1,5 @@
 -- What was written while a contract per row did not work is told by one redrive, when it works again.
+SET outbox.ddl_check = off; -- what it refuses must stay safe all the same
 \set VERBOSITY terse
 SET client_min_messages = warning;
 CREATE SCHEMA rb;

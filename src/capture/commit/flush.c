@@ -119,7 +119,7 @@ flush_queue(bool with_locks, bool keep_before)
 	PG_TRY();
 	{
 		PushActiveSnapshot(GetLatestSnapshot());
-		OutboxCommitGuardBegin(flush->timeout_ms);
+		OutboxCommitGuardBegin(flush->timeout_ms, OUTBOX_SHORT_LOCK_TIMEOUT);
 		flush_keys(flush);
 		OutboxCommitGuardEnd();
 		PopActiveSnapshot();

@@ -26,15 +26,13 @@
 #include "compat.h"
 #include "util/util.h"
 
-/* Milliseconds a function may wait for a lock: hardly enough for anybody's deadlock check to see it. */
-#define SHORT_LOCK_TIMEOUT 1
-
 static struct
 {
 	bool active;
 	bool timer_running;
 	bool read_only; /* XactReadOnly as we found it */
 	int guc_nest_level;
+	int patience;     /* milliseconds that a lock may be waited for while armed */
 	int lock_timeout; /* LockTimeout as we found it, while armed */
 	volatile sig_atomic_t armed;
 	volatile sig_atomic_t expired;
@@ -67,13 +65,14 @@ OutboxCommitGuardInit(void)
 /*
  * From here to OutboxCommitGuardEnd nothing may be written, foreign and temporary tables are
  * refused, settings are pinned, and a timer runs (timeout_ms 0: none) that
- * interrupts what runs between Arm and Disarm. An error that leaves in between
- * must call Forget on its way; the abort restores the settings.
+ * interrupts what runs between Arm and Disarm. There a lock is waited for lock_timeout_ms.
+ * An error that leaves in between must call Forget on its way; the abort restores the settings.
  */
 void
-OutboxCommitGuardBegin(int timeout_ms)
+OutboxCommitGuardBegin(int timeout_ms, int lock_timeout_ms)
 {
 	memset(&guard, 0, sizeof(guard));
+	guard.patience = lock_timeout_ms;
 	guard.read_only = XactReadOnly;
 	guard.guc_nest_level = NewGUCNestLevel();
 	OutboxSetInScope("row_security", "on");
@@ -140,7 +139,7 @@ OutboxCommitGuardArm(void)
 	if (!guard.active || guard.armed)
 		return;
 	guard.lock_timeout = LockTimeout;
-	LockTimeout = SHORT_LOCK_TIMEOUT;
+	LockTimeout = guard.patience;
 	guard.armed = true;
 	/* it may have run out just before */
 	if (guard.expired)

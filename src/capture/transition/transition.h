@@ -100,8 +100,11 @@ extern text *OutboxMessageKey(OutboxCompiledContract *contract, TupleTableSlot *
 
 /* ---- commit_guard.c: what keeps user-defined code in bounds while a transaction commits ---- */
 
+/* Milliseconds that a commit may wait for a lock: hardly enough for anybody's deadlock check to see it. */
+#define OUTBOX_SHORT_LOCK_TIMEOUT 1
+
 extern void OutboxCommitGuardInit(void);
-extern void OutboxCommitGuardBegin(int timeout_ms);
+extern void OutboxCommitGuardBegin(int timeout_ms, int lock_timeout_ms);
 extern void OutboxCommitGuardEnd(void);
 extern void OutboxCommitGuardForget(void);
 extern void OutboxCommitGuardRestart(int timeout_ms);

@@ -69,7 +69,9 @@ outbox_enable(PG_FUNCTION_ARGS)
 	foreach (lc, config->at_commit ? config->sources : NIL)
 		(void) OutboxCompileTouch(config, ((OutboxSourceConfig *) lfirst(lc))->relation);
 	OutboxCreateTriggersToProve(config);
-	/* DDL below a disabled contract is not watched, so the proof may have gone */
+	/* DDL below a disabled contract is not watched, so the proof may have gone, and the view may give other schemas */
+	OutboxCheckFills(config);
+	OutboxCheckReads(config);
 	OutboxProveContractKey(config);
 	resolve_unseen(config);
 	OutboxNoteDerivedKey(config);

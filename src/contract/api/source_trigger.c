@@ -92,7 +92,7 @@ OutboxCreateTriggers(const OutboxContractConfig *config)
 /*
  * The same for whoever switches capture on, before the key is proven. From then on until the transaction ends no other
  * one drops the index that proves it, or the NOT NULL: whoever does it after us knows that the contract is enabled, and
- * judges what it does (ddl_watch.c). SHARE UPDATE EXCLUSIVE, which no writer waits for, where no trigger is created.
+ * judges what it does (ddl/check/watch.c). SHARE UPDATE EXCLUSIVE, which no writer waits for, where no trigger is created.
  */
 void
 OutboxCreateTriggersToProve(const OutboxContractConfig *config)

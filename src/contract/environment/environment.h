@@ -37,6 +37,7 @@ extern volatile bool OutboxOwnCancel;
 extern ErrorData *OutboxRunGuarded(OutboxGuardedStep step, void *arg, MemoryContext context);
 extern ErrorData *OutboxRunIsolated(OutboxGuardedStep step, void *arg, MemoryContext context);
 extern bool OutboxMustRethrow(const ErrorData *error);
+extern bool OutboxIsVerdict(const ErrorData *error);
 
 /* ---- lock_attempts.c: Strong locks on tables that an application is writing to. ---- */
 

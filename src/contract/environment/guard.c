@@ -72,3 +72,23 @@ OutboxMustRethrow(const ErrorData *error)
 		return !OutboxOwnCancel;
 	return OutboxIsIntervention(error) || OutboxIsDoomed(error) || OutboxIsStorageTrouble(error);
 }
+
+/* Is an error of looking at a contract the contract's own, and not that of the moment? */
+bool
+OutboxIsVerdict(const ErrorData *error)
+{
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_PROGRAM_LIMIT_EXCEEDED:
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_SYSTEM_ERROR:
+		case ERRCODE_INTERNAL_ERROR:
+		case MAKE_SQLSTATE('4', '0', '0', '0', '0'):
+			return false;
+		default:
+			/* a look may not write, unlike a function that capture plans */
+			return error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE && error->sqlerrcode != ERRCODE_OBJECT_IN_USE &&
+				error->sqlerrcode != ERRCODE_READ_ONLY_SQL_TRANSACTION;
+	}
+}

@@ -216,7 +216,7 @@ judge_partitions(Relation root, const KeyFacts *facts, List **columns)
  * hold. Names are not compared: columns may be renamed under the view. `table` is
  * the root, or the partition whose rows are mapped; the caller writes or reads it,
  * so its indexes are locked without a wait. That the index itself is there is
- * judged when it goes (ddl_watch.c).
+ * judged when it goes (ddl/check/watch.c).
  */
 void
 OutboxCheckKey(const OutboxViewExpansion *expansion, Oid table_oid, const List *key, const List *root_key)

@@ -5,7 +5,7 @@
  *
  * Capture does not ask. Without the proof it would give wrong keys, and would find
  * out too late. So create_contract(), enable() and reattach() ask, and so does every
- * command that changes the source of an enabled contract (ddl_judge.c). The rule
+ * command that changes the source of an enabled contract (ddl/check/watch.c). The rule
  * itself is in key.c.
  *
  *-------------------------------------------------------------------------

@@ -51,6 +51,11 @@ typedef struct OutboxFaultList
 extern bool OutboxTryCheck(OutboxFaultList *faults, OutboxGuardedStep check, void *arg);
 extern void OutboxRaiseFaults(const OutboxFaultList *faults, const char *subject);
 
+/* ---- schema_fault.c: Does a contract's view still give the schemas that are pinned? ---- */
+
+extern void OutboxCheckFills(const OutboxContractConfig *config);
+extern void OutboxCheckReads(const OutboxContractConfig *config);
+
 /* ---- try_contract.c: A contract tried on the rows of its source. ---- */
 
 /*

@@ -136,7 +136,7 @@ OutboxRedriveKey(OutboxCompiledContract *contract, const OutboxKeyLetter *letter
 	attempt.shape = OutboxKeyShapeCreate(contract->query->lookup_desc);
 	if (!parse_lookup(&attempt) || !is_locked(&attempt, lock))
 		return NULL;
-	OutboxCommitGuardBegin(patience(letter));
+	OutboxCommitGuardBegin(patience(letter), OUTBOX_SHORT_LOCK_TIMEOUT);
 	PG_TRY();
 	{
 		if (read_after(&attempt))
