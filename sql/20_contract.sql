@@ -98,6 +98,19 @@ RETURNS text LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_avr
 COMMENT ON FUNCTION outbox.avro_schema(text, int) IS
 'The Avro schema of an event type as JSON text: the pinned one of that version (NULL: the newest), or, before enable(), the one that would be pinned.';
 
+CREATE FUNCTION outbox.alter_contract(
+    name text, required text[] DEFAULT NULL, on_invalid text DEFAULT NULL, on_truncate text DEFAULT NULL,
+    compatibility text DEFAULT NULL, max_fanout int DEFAULT NULL, source text DEFAULT NULL)
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_alter_contract';
+COMMENT ON FUNCTION outbox.alter_contract(text, text[], text, text, text, int, text) IS
+'Changes a contract; what is NULL stays as it is, and ''DEFAULT'' is what create_contract() takes when nothing is said. required: all columns and fields that are never null from now on, the key is among them anyway. It changes the schemas: of a contract that was enabled they are pinned as its next version, in the place of the present one, or refused when check_compatibility() would show an error. max_fanout: of source, or of every source that add_source() added. Live at commit. Errors: undefined_object, undefined_table, undefined_column, duplicate_column, invalid_parameter_value, insufficient_privilege';
+
+CREATE FUNCTION outbox.alter_event_type(
+    name text, condition text DEFAULT NULL, previous text[] DEFAULT NULL, topic text DEFAULT NULL, ce_type text DEFAULT NULL)
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_alter_event_type';
+COMMENT ON FUNCTION outbox.alter_event_type(text, text, text[], text, text) IS
+'Changes an event type; what is NULL stays as it is, and ''DEFAULT'' is what create_event_type() takes when nothing is said (condition: always true); previous: all of its columns, ''{}'' for none. previous, topic and ce_type belong to the pinned schema: of a contract that was enabled they are pinned as its next version, in the place of the present one, or refused when check_compatibility() would show an error. Live at commit. Errors: undefined_object, undefined_column, duplicate_column, invalid_parameter_value, insufficient_privilege, and what the parser says about the condition';
+
 CREATE FUNCTION outbox.check_compatibility(
     contract text, view text DEFAULT NULL, level text DEFAULT NULL,
     OUT event_type text, OUT against int, OUT direction text, OUT severity text,

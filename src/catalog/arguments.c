@@ -12,6 +12,7 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "storage/lockdefs.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -19,6 +20,8 @@
 
 #include "catalog/catalog_private.h"
 #include "compat.h"
+
+static Oid find_relation(const char *argument, const char *name, LOCKMODE lock);
 
 /* Raises null_value_not_allowed, naming the argument, when it is NULL. */
 void
@@ -93,12 +96,25 @@ OutboxCheckName(const char *kind, const char *name, int max_bytes)
 				 errhint("Choose a shorter name.")));
 }
 
-/* The relation of a possibly qualified name as the caller's search_path has it; raises, naming `argument`. */
+/* The relation of a possibly qualified name as the caller's search_path has it, locked; raises, naming `argument`. */
 Oid
 OutboxResolveRelation(const char *argument, const char *name)
 {
+	return find_relation(argument, name, AccessShareLock);
+}
+
+/* The same, not locked. */
+Oid
+OutboxFindRelation(const char *argument, const char *name)
+{
+	return find_relation(argument, name, NoLock);
+}
+
+static Oid
+find_relation(const char *argument, const char *name, LOCKMODE lock)
+{
 	RangeVar *range = makeRangeVarFromNameList(OutboxQualifiedNameList(name));
-	Oid relation = RangeVarGetRelid(range, AccessShareLock, true);
+	Oid relation = RangeVarGetRelid(range, lock, true);
 
 	if (!OidIsValid(relation))
 		ereport(ERROR,

@@ -118,6 +118,8 @@ static const char *const admin_functions[] = {
 	"outbox.preview(text, text, int)",
 	"outbox.validate(text)",
 	"outbox.avro_schema(text, int)",
+	"outbox.alter_contract(text, text[], text, text, text, int, text)",
+	"outbox.alter_event_type(text, text, text[], text, text)",
 	"outbox.check_compatibility(text, text, text)",
 	"outbox.forget_schema_history(text, text)",
 	"outbox.create_sink(text, text, jsonb, text, text)",

@@ -114,6 +114,7 @@ extern bool OutboxNameListMember(const List *names, const char *name);
 extern List *OutboxNameListArg(FunctionCallInfo fcinfo, int arg, const char *argument);
 extern char *OutboxNamesToArray(const List *names);
 extern void OutboxCheckName(const char *kind, const char *name, int max_bytes);
+extern Oid OutboxFindRelation(const char *argument, const char *name);
 extern Oid OutboxResolveRelation(const char *argument, const char *name);
 
 /* ---- outbox_catalog.c: our own tables: names, object ids, attribute numbers ---- */

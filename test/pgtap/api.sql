@@ -41,6 +41,12 @@ SELECT is(pg_temp.signature('uninstall'),
 SELECT is(pg_temp.signature('preview'),
     'contract text, event_type text DEFAULT NULL::text, max_rows integer DEFAULT 10, OUT event_type text, OUT emit text, OUT topic text, '
     'OUT key text, OUT headers jsonb, OUT payload jsonb, OUT error text -> SETOF record', 'preview');
+SELECT is(pg_temp.signature('alter_contract'),
+    'name text, required text[] DEFAULT NULL::text[], on_invalid text DEFAULT NULL::text, on_truncate text DEFAULT NULL::text, '
+    'compatibility text DEFAULT NULL::text, max_fanout integer DEFAULT NULL::integer, source text DEFAULT NULL::text -> void', 'alter_contract');
+SELECT is(pg_temp.signature('alter_event_type'),
+    'name text, condition text DEFAULT NULL::text, previous text[] DEFAULT NULL::text[], topic text DEFAULT NULL::text, '
+    'ce_type text DEFAULT NULL::text -> void', 'alter_event_type');
 SELECT is(pg_temp.signature('check_compatibility'),
     'contract text, view text DEFAULT NULL::text, level text DEFAULT NULL::text, OUT event_type text, OUT against integer, OUT direction text, '
     'OUT severity text, OUT rule text, OUT path text, OUT message text, OUT remedy text -> SETOF record', 'check_compatibility');

@@ -169,7 +169,7 @@ OutboxLateLetter(const OutboxLateKey *key)
 				(errcode(key->reason->sqlerrcode),
 				 errmsg("contract \"%s\" refuses the change: %s", key->contract->name, key->reason->message),
 				 key->reason->detail ? errdetail("%s", key->reason->detail) : 0,
-				 errhint("%s%sThe contract was created with on_invalid => 'abort'; run the transaction again.",
+				 errhint("%s%sThe contract has on_invalid => 'abort'; run the transaction again.",
 						 key->reason->hint ? key->reason->hint : "", key->reason->hint ? " " : "")));
 	if (OutboxRunGuarded(describe, &late, CurrentMemoryContext))
 	{

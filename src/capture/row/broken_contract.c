@@ -134,7 +134,7 @@ refuse_write(const OutboxContractConfig *config, const ErrorData *error)
 			(errcode(error->sqlerrcode),
 			 errmsg("contract \"%s\" refuses the change: %s", config->name, error->message),
 			 error->detail ? errdetail("%s", error->detail) : 0,
-			 errhint("%s%sThe contract was created with on_invalid => 'abort' and does not work any more; mend or disable it.",
+			 errhint("%s%sThe contract has on_invalid => 'abort' and does not work any more; mend or disable it.",
 					 error->hint ? error->hint : "", error->hint ? " " : "")));
 }
 

@@ -188,7 +188,7 @@ keys_failed(OutboxCachedContract *contract, TouchedRow *row, const ErrorData *er
 				(errcode(error->sqlerrcode),
 				 errmsg("contract \"%s\" refuses the change: %s", config->name, error->message),
 				 error->detail ? errdetail("%s", error->detail) : 0,
-				 errhint("The contract was created with on_invalid => 'abort'; correct the row, or the source's key_query.")));
+				 errhint("The contract has on_invalid => 'abort'; correct the row, or the source's key_query.")));
 	if (OutboxRunGuarded(describe_row, row, CurrentMemoryContext) == NULL)
 		letter.detail = psprintf("It concerns the row %s of \"%s\".", row->description, RelationGetRelationName(row->rel));
 	OutboxDeadLetterInsert(&letter);

@@ -168,6 +168,6 @@ refuse_write(const OutboxDeadLetter *letter)
 			(errcode(letter->sqlerrcode),
 			 errmsg("contract \"%s\" refuses the change: %s", letter->contract, letter->message),
 			 letter->detail ? errdetail("%s", letter->detail) : 0,
-			 letter->hint ? errhint("%s The contract was created with on_invalid => 'abort'.", letter->hint)
-						  : errhint("The contract was created with on_invalid => 'abort'; correct the row.")));
+			 letter->hint ? errhint("%s The contract has on_invalid => 'abort'.", letter->hint)
+						  : errhint("The contract has on_invalid => 'abort'; correct the row.")));
 }

@@ -23,6 +23,7 @@
 #include "contract/compile/compile.h"
 #include "contract/history/history.h"
 
+static void pin_schemas(const OutboxContractConfig *config, List *types, bool lasting);
 static void pin_schema(const OutboxContractConfig *config, const OutboxEventTypeConfig *type, const char *schema);
 
 /*
@@ -71,6 +72,12 @@ OutboxCheckSourceRights(Oid source)
 void
 OutboxPinSchemas(const OutboxContractConfig *config, List *types)
 {
+	pin_schemas(config, types, true);
+}
+
+static void
+pin_schemas(const OutboxContractConfig *config, List *types, bool lasting)
+{
 	List *schemas = NIL;
 	List *violations = NIL;
 	ListCell *type;
@@ -83,9 +90,29 @@ OutboxPinSchemas(const OutboxContractConfig *config, List *types)
 		violations = list_concat(violations, OutboxHistoryViolations(config, lfirst(type), draft, OutboxCompatibility(config)));
 		schemas = lappend(schemas, draft);
 	}
-	OutboxRefuseViolations(config, violations);
+	OutboxRefuseViolations(config, violations, lasting);
 	forboth (type, types, schema, schemas)
 		pin_schema(config, lfirst(type), lfirst(schema));
+}
+
+/*
+ * Pins the schemas of a contract, as its configuration and its view are now, as its
+ * next version, which takes the place of the present one. Raises as
+ * OutboxPinSchemas. The configuration counts as of that version then. Uses SPI.
+ */
+void
+OutboxPinInstead(OutboxContractConfig *config)
+{
+	const char *args[] = {psprintf("%d", config->id), psprintf("%d", config->version), psprintf("%d", config->version + 1)};
+
+	(void) OutboxExecute("INSERT INTO outbox_internal.contract_version (contract_id, version, view, state, owner, owner_id)"
+						 " SELECT contract_id, $3::int, view, state, owner, owner_id FROM outbox_internal.contract_version"
+						 " WHERE contract_id = $1::int AND version = $2::int",
+						 lengthof(args), args);
+	(void) OutboxExecute("UPDATE outbox_internal.contract_version SET state = 'retired' WHERE contract_id = $1::int AND version = $2::int AND $3::int > 0",
+						 lengthof(args), args);
+	config->version++;
+	pin_schemas(config, config->event_types, false);
 }
 
 static void

@@ -50,7 +50,6 @@ typedef struct NewContract
 
 static void read_arguments(FunctionCallInfo fcinfo, NewContract *contract);
 static char *default_namespace(const char *contract);
-static List *merge_names(List *names, const List *more);
 static void insert_contract(const NewContract *contract);
 
 /*
@@ -126,7 +125,7 @@ read_arguments(FunctionCallInfo fcinfo, NewContract *contract)
 	OutboxCheckName("aggregate type", config->aggregate_type, 249);
 	if (config->aggregate_id == NIL)
 		config->aggregate_id = config->key;
-	config->required = merge_names(merge_names(list_copy(config->key), config->aggregate_id), config->required);
+	config->required = OutboxMergeNames(OutboxMergeNames(list_copy(config->key), config->aggregate_id), config->required);
 	config->name_space = default_namespace(config->name);
 	config->version = 1;
 	config->compatibility = pstrdup(OutboxCompatibility(config));
@@ -137,20 +136,8 @@ read_arguments(FunctionCallInfo fcinfo, NewContract *contract)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unknown value \"%s\" for \"evaluate\"", contract->evaluate),
 				 errhint("Use 'row' or 'commit', or leave it out.")));
-	if (contract->on_invalid == NULL)
-		contract->on_invalid = "dead_letter";
-	if (strcmp(contract->on_invalid, "dead_letter") != 0 && strcmp(contract->on_invalid, "abort") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown value \"%s\" for \"on_invalid\"", contract->on_invalid),
-				 errhint("Use 'dead_letter' or 'abort'.")));
-	if (contract->on_truncate == NULL)
-		contract->on_truncate = "gap";
-	if (strcmp(contract->on_truncate, "gap") != 0 && strcmp(contract->on_truncate, "reject") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown value \"%s\" for \"on_truncate\"", contract->on_truncate),
-				 errhint("Use 'gap' or 'reject'.")));
+	contract->on_invalid = OutboxOneOf("on_invalid", contract->on_invalid ? contract->on_invalid : "DEFAULT", "dead_letter", "abort");
+	contract->on_truncate = OutboxOneOf("on_truncate", contract->on_truncate ? contract->on_truncate : "DEFAULT", "gap", "reject");
 }
 
 /* The namespace of the contract's schemas: outbox.namespace or else the database's name, and the contract's name. */
@@ -171,19 +158,6 @@ default_namespace(const char *contract)
 		}
 	}
 	return psprintf("%s.%s", first, contract);
-}
-
-static List *
-merge_names(List *names, const List *more)
-{
-	ListCell *lc;
-
-	foreach (lc, more)
-	{
-		if (!OutboxNameListMember(names, lfirst(lc)))
-			names = lappend(names, lfirst(lc));
-	}
-	return names;
 }
 
 static void

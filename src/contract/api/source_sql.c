@@ -24,8 +24,6 @@
 
 PG_FUNCTION_INFO_V1(outbox_add_source);
 
-#define MAX_FANOUT 1000000
-
 /* A new source, for the checks. */
 typedef struct NewSource
 {
@@ -117,16 +115,9 @@ check_relation(void *arg)
 static void
 check_fanout(void *arg)
 {
-	const OutboxSourceConfig *source = ((NewSource *) arg)->source;
+	const NewSource *new = arg;
 
-	if (source->max_fanout < 1 || source->max_fanout > MAX_FANOUT)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"max_fanout\" of source \"%s\" must be between 1 and %d",
-						get_rel_name(source->relation), MAX_FANOUT),
-				 errdetail("It limits how many rows of contract \"%s\" one changed row of the source may touch.",
-						   ((NewSource *) arg)->contract->name),
-				 errhint("Give such a number, or leave it out: the default is 1000.")));
+	OutboxCheckFanout(new->contract, new->source->relation, new->source->max_fanout);
 }
 
 /* Stores the key_query as a view, and compiles it as capture will. Raises when that fails. */

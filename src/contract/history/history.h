@@ -34,6 +34,6 @@ extern List *OutboxHistoryViolations(const OutboxContractConfig *config, const O
 
 /* ---- refuse.c: an error that names them ---- */
 
-extern void OutboxRefuseViolations(const OutboxContractConfig *config, const List *violations);
+extern void OutboxRefuseViolations(const OutboxContractConfig *config, const List *violations, bool lasting);
 
 #endif /* OUTBOX_CONTRACT_HISTORY_HISTORY_H */

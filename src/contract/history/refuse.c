@@ -14,9 +14,12 @@
 /* So many are named; check_compatibility() shows all. */
 #define MAX_NAMED 5
 
-/* Raises when one of these is an error; warnings are for check_compatibility(). */
+/*
+ * Raises when one of these is an error; warnings are for check_compatibility(). It
+ * shows them all, if the contract stays as it is (`lasting`) although this raises.
+ */
 void
-OutboxRefuseViolations(const OutboxContractConfig *config, const List *violations)
+OutboxRefuseViolations(const OutboxContractConfig *config, const List *violations, bool lasting)
 {
 	const OutboxViolation *first = NULL;
 	StringInfoData detail;
@@ -46,6 +49,7 @@ OutboxRefuseViolations(const OutboxContractConfig *config, const List *violation
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("contract \"%s\" would not be compatible with what it has published (%s)", config->name, OutboxCompatibility(config)),
 			 errdetail_internal("%s", detail.data),
-			 errhint("%s Or give the event types another topic; or, where nobody reads what was published, SELECT outbox.forget_schema_history(%s, reason => '...'); SELECT * FROM outbox.check_compatibility(%s); shows all.",
-					 OutboxBesideRemedy(config), quote_literal_cstr(first->event_type), quote_literal_cstr(config->name))));
+			 errhint("%s Or give the event types another topic; or, where nobody reads what was published, SELECT outbox.forget_schema_history(%s, reason => '...');%s",
+					 OutboxBesideRemedy(config), quote_literal_cstr(first->event_type),
+					 lasting ? psprintf(" SELECT * FROM outbox.check_compatibility(%s); shows all.", quote_literal_cstr(config->name)) : "")));
 }

@@ -98,6 +98,16 @@ OutboxCheckContractView(OutboxContractConfig *config, const char **evaluate, Lis
 				 errhint("Commits are faster with fewer partitions, or with a table that is not partitioned.")));
 }
 
+/* Raises when `required` names what the view does not have, or what cannot be required. */
+void
+OutboxCheckRequired(const OutboxContractConfig *config)
+{
+	OutboxEventTypeConfig type = {.name = config->name};
+
+	check_columns(config, "required", other_names(config->required, config->key, config->aggregate_id), true);
+	(void) OutboxDraftSchema(config, &type);
+}
+
 static void
 mixture_step(void *arg)
 {
