@@ -58,12 +58,14 @@ CREATE TABLE outbox_internal.source (
     key_view        regclass,
     max_fanout      int NOT NULL DEFAULT 1000,
     detached_view   text,
+    given_query     text,
     PRIMARY KEY (contract_id, relation)
 );
 COMMENT ON TABLE outbox_internal.source IS 'Tables whose changes touch a contract''s rows';
 COMMENT ON COLUMN outbox_internal.source.key_columns IS 'Root: the columns behind the key (per row: of its unique index); they find a row whose contract cannot be evaluated';
 COMMENT ON COLUMN outbox_internal.source.key_view IS 'Child: the view that keeps its key_query. It joins the source with the query, which gives the lookup keys that a row touches. It belongs to the owner of the contract''s view';
 COMMENT ON COLUMN outbox_internal.source.max_fanout IS 'Child: how many keys one changed row may touch; more make a dead letter';
+COMMENT ON COLUMN outbox_internal.source.given_query IS 'Child: its key_query as add_source() got it';
 COMMENT ON COLUMN outbox_internal.source.detached_view IS 'The name of key_view while detach() keeps it away; null: it is there';
 
 CREATE TABLE outbox_internal.detached_view (

@@ -3,15 +3,17 @@
 CREATE FUNCTION outbox.create_contract(
     name text, view text, source text, key text[],
     required text[] DEFAULT NULL, aggregate_type text DEFAULT NULL, aggregate_id text[] DEFAULT NULL,
-    evaluate text DEFAULT NULL, on_invalid text DEFAULT 'dead_letter', on_truncate text DEFAULT 'gap', compatibility text DEFAULT NULL)
+    evaluate text DEFAULT NULL, on_invalid text DEFAULT 'dead_letter', on_truncate text DEFAULT 'gap', compatibility text DEFAULT NULL,
+    or_replace boolean DEFAULT false)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_create_contract';
-COMMENT ON FUNCTION outbox.create_contract(text, text, text, text[], text[], text, text[], text, text, text, text) IS
-'Declares a view as a contract. view and source are names as search_path has them; key, aggregate_id and required are columns of the view. required: never null in an event, fields of nested rows (items.sku) included (default: the key). aggregate_type: default the name. aggregate_id: the message key, default the key. The Avro namespace is outbox.namespace, or where that is empty the name of the database, a dot, and the name of the contract; it cannot be changed. evaluate: row (from the changed row of the source) or commit (the view is read once per key when the transaction commits), NULL = row where the view allows it. on_invalid: dead_letter or abort. on_truncate: gap or reject, for rows that appear or vanish without row triggers (TRUNCATE; ATTACH, DETACH and DROP of a partition). compatibility: NONE, BACKWARD, FORWARD, FULL (default) or one of these with _TRANSITIVE: how its schemas are compared with those that were pinned before. Raises when the key is not proven unique, a type has no Avro form, or the view cannot be read by its key through indexes; the hint is the remedy.';
+COMMENT ON FUNCTION outbox.create_contract(text, text, text, text[], text[], text, text[], text, text, text, text, boolean) IS
+'Declares a view as a contract. view and source are names as search_path has them; key, aggregate_id and required are columns of the view. required: never null in an event, fields of nested rows (items.sku) included (default: the key). aggregate_type: default the name. aggregate_id: the message key, default the key. The Avro namespace is outbox.namespace, or where that is empty the name of the database, a dot, and the name of the contract; it cannot be changed. evaluate: row (from the changed row of the source) or commit (the view is read once per key when the transaction commits), NULL = row where the view allows it. on_invalid: dead_letter or abort. on_truncate: gap or reject, for rows that appear or vanish without row triggers (TRUNCATE; ATTACH, DETACH and DROP of a partition). compatibility: NONE, BACKWARD, FORWARD, FULL (default) or one of these with _TRANSITIVE: how its schemas are compared with those that were pinned before. or_replace: if it is there already, the call makes it what it says, as alter_contract() does, and does nothing at all where it is that; what cannot change raises invalid_object_definition. Raises when the key is not proven unique, a type has no Avro form, or the view cannot be read by its key through indexes; the hint is the remedy.';
 
-CREATE FUNCTION outbox.add_source(contract text, source text, key_query text, max_fanout int DEFAULT 1000)
+CREATE FUNCTION outbox.add_source(contract text, source text, key_query text, max_fanout int DEFAULT 1000,
+    or_replace boolean DEFAULT false)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_add_source';
-COMMENT ON FUNCTION outbox.add_source(text, text, text, int) IS
-'Lets changes of another table touch rows of a contract that is evaluated at commit. key_query: which ones, as a select list over row.<column> (row.ordr_no), or a SELECT, names outside pg_catalog qualified; it gives the columns of the first source behind the contract''s key, in key order, for the row before and the row after. max_fanout: how many rows one changed row may touch (1 to 1000000). On an enabled contract live at commit.';
+COMMENT ON FUNCTION outbox.add_source(text, text, text, int, boolean) IS
+'Lets changes of another table touch rows of a contract that is evaluated at commit. key_query: which ones, as a select list over row.<column> (row.ordr_no), or a SELECT, names outside pg_catalog qualified; it gives the columns of the first source behind the contract''s key, in key order, for the row before and the row after. max_fanout: how many rows one changed row may touch (1 to 1000000). or_replace: if it is a source already, the call gives it this key_query and max_fanout. On an enabled contract live at commit.';
 
 CREATE FUNCTION outbox_internal.key_query_text(view regclass)
 RETURNS text LANGUAGE c STABLE PARALLEL SAFE STRICT
@@ -29,29 +31,29 @@ CREATE FUNCTION outbox.create_event_type(
     name text, contract text, emit text,
     condition text DEFAULT NULL, previous text[] DEFAULT NULL, topic text DEFAULT NULL,
     ce_type text DEFAULT NULL, tombstone text DEFAULT 'none', headers text[] DEFAULT NULL,
-    actor boolean DEFAULT false)
+    actor boolean DEFAULT false, or_replace boolean DEFAULT false)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_create_event_type';
-COMMENT ON FUNCTION outbox.create_event_type(text, text, text, text, text[], text, text, text, text[], boolean) IS
-'Declares a transition of a contract''s row as an event. emit: created, changed, deleted or always. condition: SQL over old.<column> and new.<column>, names outside pg_catalog qualified. previous: columns whose former value is added as previous_<column>. topic: default the aggregate type. tombstone: none, after or instead (emit deleted only). headers: columns whose values are also headers of the message, as text in UTF-8, without prefix; null: no header. actor: the header ce_actor says who made the change, outbox.actor or else session_user. On an enabled contract it is live at commit.';
+COMMENT ON FUNCTION outbox.create_event_type(text, text, text, text, text[], text, text, text, text[], boolean, boolean) IS
+'Declares a transition of a contract''s row as an event. emit: created, changed, deleted or always. condition: SQL over old.<column> and new.<column>, names outside pg_catalog qualified. previous: columns whose former value is added as previous_<column>. topic: default the aggregate type. tombstone: none, after or instead (emit deleted only). headers: columns whose values are also headers of the message, as text in UTF-8, without prefix; null: no header. actor: the header ce_actor says who made the change, outbox.actor or else session_user. or_replace: if it is there already, the call makes it what it says, as alter_event_type() does, and does nothing at all where it is that; what cannot change raises invalid_object_definition. On an enabled contract it is live at commit.';
 
 CREATE FUNCTION outbox.drop_event_type(name text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_drop_event_type';
 COMMENT ON FUNCTION outbox.drop_event_type(text) IS
 'Removes an event type. Events that are already in the outbox are still published.';
 
-CREATE FUNCTION outbox.add_check(event_type text, name text, expression text)
+CREATE FUNCTION outbox.add_check(event_type text, name text, expression text, or_replace boolean DEFAULT false)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_add_check';
-COMMENT ON FUNCTION outbox.add_check(text, text, text) IS
-'Adds a rule to an event type: a boolean expression over the columns of the published row, old.<column> and new.<column>. Evaluated after the condition; false makes a dead letter of stage check, NULL passes. Live at commit.';
+COMMENT ON FUNCTION outbox.add_check(text, text, text, boolean) IS
+'Adds a rule to an event type: a boolean expression over the columns of the published row, old.<column> and new.<column>. Evaluated after the condition; false makes a dead letter of stage check, NULL passes. or_replace: a check of that name gets this expression. Live at commit.';
 
 CREATE FUNCTION outbox.drop_check(event_type text, name text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_drop_check';
 COMMENT ON FUNCTION outbox.drop_check(text, text) IS 'Removes a rule from an event type. Live at commit.';
 
-CREATE FUNCTION outbox.create_code_map(name text, codes jsonb)
+CREATE FUNCTION outbox.create_code_map(name text, codes jsonb, or_replace boolean DEFAULT false)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_create_code_map';
-COMMENT ON FUNCTION outbox.create_code_map(text, jsonb) IS
-'Declares legacy codes and their canonical words, an object of strings: {"N": "PLACED"}. To change a map, drop and create it in one transaction. The map belongs to the role that creates it.';
+COMMENT ON FUNCTION outbox.create_code_map(text, jsonb, boolean) IS
+'Declares legacy codes and their canonical words, an object of strings: {"N": "PLACED"}. or_replace: a map of that name gets these codes and no others; it is changed by members of the role that it belongs to. The map belongs to the role that creates it.';
 
 CREATE FUNCTION outbox.drop_code_map(name text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_drop_code_map';
@@ -106,10 +108,11 @@ COMMENT ON FUNCTION outbox.alter_contract(text, text[], text, text, text, int, t
 'Changes a contract; what is NULL stays as it is, and ''DEFAULT'' is what create_contract() takes when nothing is said. required: all columns and fields that are never null from now on, the key is among them anyway. It changes the schemas: of a contract that was enabled they are pinned as its next version, in the place of the present one, or refused when check_compatibility() would show an error. max_fanout: of source, or of every source that add_source() added. Live at commit. Errors: undefined_object, undefined_table, undefined_column, duplicate_column, invalid_parameter_value, insufficient_privilege';
 
 CREATE FUNCTION outbox.alter_event_type(
-    name text, condition text DEFAULT NULL, previous text[] DEFAULT NULL, topic text DEFAULT NULL, ce_type text DEFAULT NULL)
+    name text, condition text DEFAULT NULL, previous text[] DEFAULT NULL, topic text DEFAULT NULL, ce_type text DEFAULT NULL,
+    headers text[] DEFAULT NULL, actor boolean DEFAULT NULL)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_alter_event_type';
-COMMENT ON FUNCTION outbox.alter_event_type(text, text, text[], text, text) IS
-'Changes an event type; what is NULL stays as it is, and ''DEFAULT'' is what create_event_type() takes when nothing is said (condition: always true); previous: all of its columns, ''{}'' for none. previous, topic and ce_type belong to the pinned schema: of a contract that was enabled they are pinned as its next version, in the place of the present one, or refused when check_compatibility() would show an error. Live at commit. Errors: undefined_object, undefined_column, duplicate_column, invalid_parameter_value, insufficient_privilege, and what the parser says about the condition';
+COMMENT ON FUNCTION outbox.alter_event_type(text, text, text[], text, text, text[], boolean) IS
+'Changes an event type; what is NULL stays as it is, and ''DEFAULT'' is what create_event_type() takes when nothing is said (condition: always true); previous, headers: all of their columns, ''{}'' for none. previous, topic and ce_type belong to the pinned schema: of a contract that was enabled they are pinned as its next version, in the place of the present one, or refused when check_compatibility() would show an error. Live at commit. Errors: undefined_object, undefined_column, duplicate_column, invalid_parameter_value, insufficient_privilege, and what the parser says about the condition';
 
 CREATE FUNCTION outbox.check_compatibility(
     contract text, view text DEFAULT NULL, level text DEFAULT NULL,

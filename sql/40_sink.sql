@@ -1,13 +1,13 @@
 -- Sinks: configured brokers.
 
 CREATE FUNCTION outbox.create_sink(name text, library text, options jsonb DEFAULT '{}', start_at text DEFAULT 'earliest',
-                                   on_reject text DEFAULT 'block_key')
+                                   on_reject text DEFAULT 'block_key', or_replace boolean DEFAULT false)
 RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outbox_create_sink';
-COMMENT ON FUNCTION outbox.create_sink(text, text, jsonb, text, text) IS
-'Configures a broker. library: bare name of a sink library listed in outbox.sink_libraries. options: object of strings, numbers, booleans or {"file": "/path"}, checked by the library. Give passwords and keys as {"file": "/path"}: a file is read again when the sink has trouble and at a reload, and its content is in no table, dump or statement log; views mask options that look like secrets all the same. An option that names a file itself (its last word is location, file, path, keytab) is for members of pg_read_server_files, too; a URL must be of a host that outbox.http_hosts has, if that is set. start_at: earliest (every event that is kept) or now (events after this moment). on_reject: what follows an event that the broker rejects, which becomes a dead letter of stage publish: block_key (later events of its aggregate wait until it is redriven or discarded, others go on), skip (all go on), stop (the relay stops there, no dead letter). The sink is created stopped. Errors: invalid_name, duplicate_object, invalid_parameter_value, insufficient_privilege';
-REVOKE ALL ON FUNCTION outbox.create_sink(text, text, jsonb, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION outbox.create_sink(text, text, jsonb, text, text, boolean) IS
+'Configures a broker. library: bare name of a sink library listed in outbox.sink_libraries. options: object of strings, numbers, booleans or {"file": "/path"}, checked by the library. Give passwords and keys as {"file": "/path"}: a file is read again when the sink has trouble and at a reload, and its content is in no table, dump or statement log; views mask options that look like secrets all the same. An option that names a file itself (its last word is location, file, path, keytab) is for members of pg_read_server_files, too; a URL must be of a host that outbox.http_hosts has, if that is set. start_at: earliest (every event that is kept) or now (events after this moment). on_reject: what follows an event that the broker rejects, which becomes a dead letter of stage publish: block_key (later events of its aggregate wait until it is redriven or discarded, others go on), skip (all go on), stop (the relay stops there, no dead letter). The sink is created stopped. or_replace: if it is there already, it gets these options and this on_reject, and stays in the state that it is in; library and start_at cannot change. Errors: invalid_name, duplicate_object, invalid_object_definition, invalid_parameter_value, insufficient_privilege';
+REVOKE ALL ON FUNCTION outbox.create_sink(text, text, jsonb, text, text, boolean) FROM PUBLIC;
 
 CREATE FUNCTION outbox_internal.check_sink_options()
 RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'outbox_check_sink_options';

@@ -49,6 +49,15 @@ OutboxRequiredTextArg(FunctionCallInfo fcinfo, int arg, const char *argument)
 	return OutboxTextArg(fcinfo, arg);
 }
 
+/* or_replace, which is the last argument wherever there is one. */
+bool
+OutboxOrReplaceArg(FunctionCallInfo fcinfo)
+{
+	int last = PG_NARGS() - 1;
+
+	return !PG_ARGISNULL(last) && PG_GETARG_BOOL(last);
+}
+
 /* The elements of a text[] argument, NIL for SQL NULL. */
 List *
 OutboxNameListArg(FunctionCallInfo fcinfo, int arg, const char *argument)

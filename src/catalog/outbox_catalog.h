@@ -110,6 +110,7 @@ extern const char *OutboxTombstoneName(OutboxTombstone tombstone);
 extern void OutboxRequireArg(FunctionCallInfo fcinfo, int arg, const char *argument);
 extern char *OutboxTextArg(FunctionCallInfo fcinfo, int arg);
 extern char *OutboxRequiredTextArg(FunctionCallInfo fcinfo, int arg, const char *argument);
+extern bool OutboxOrReplaceArg(FunctionCallInfo fcinfo);
 extern bool OutboxNameListMember(const List *names, const char *name);
 extern List *OutboxNameListArg(FunctionCallInfo fcinfo, int arg, const char *argument);
 extern char *OutboxNamesToArray(const List *names);

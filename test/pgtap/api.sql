@@ -20,15 +20,15 @@ $$;
 SELECT is(pg_temp.signature('create_contract'),
     'name text, view text, source text, key text[], required text[] DEFAULT NULL::text[], aggregate_type text DEFAULT NULL::text, '
     'aggregate_id text[] DEFAULT NULL::text[], evaluate text DEFAULT NULL::text, on_invalid text DEFAULT ''dead_letter''::text, '
-    'on_truncate text DEFAULT ''gap''::text, compatibility text DEFAULT NULL::text -> void',
+    'on_truncate text DEFAULT ''gap''::text, compatibility text DEFAULT NULL::text, or_replace boolean DEFAULT false -> void',
     'create_contract');
 SELECT is(pg_temp.signature('add_source'),
-    'contract text, source text, key_query text, max_fanout integer DEFAULT 1000 -> void', 'add_source');
+    'contract text, source text, key_query text, max_fanout integer DEFAULT 1000, or_replace boolean DEFAULT false -> void', 'add_source');
 SELECT is(pg_temp.signature('drop_contract'), 'name text -> void', 'drop_contract');
 SELECT is(pg_temp.signature('create_event_type'),
     'name text, contract text, emit text, condition text DEFAULT NULL::text, previous text[] DEFAULT NULL::text[], '
     'topic text DEFAULT NULL::text, ce_type text DEFAULT NULL::text, tombstone text DEFAULT ''none''::text, '
-    'headers text[] DEFAULT NULL::text[], actor boolean DEFAULT false -> void',
+    'headers text[] DEFAULT NULL::text[], actor boolean DEFAULT false, or_replace boolean DEFAULT false -> void',
     'create_event_type');
 SELECT is(pg_temp.signature('drop_event_type'), 'name text -> void', 'drop_event_type');
 SELECT is(pg_temp.signature('enable'), 'contract text -> void', 'enable');
@@ -46,7 +46,7 @@ SELECT is(pg_temp.signature('alter_contract'),
     'compatibility text DEFAULT NULL::text, max_fanout integer DEFAULT NULL::integer, source text DEFAULT NULL::text -> void', 'alter_contract');
 SELECT is(pg_temp.signature('alter_event_type'),
     'name text, condition text DEFAULT NULL::text, previous text[] DEFAULT NULL::text[], topic text DEFAULT NULL::text, '
-    'ce_type text DEFAULT NULL::text -> void', 'alter_event_type');
+    'ce_type text DEFAULT NULL::text, headers text[] DEFAULT NULL::text[], actor boolean DEFAULT NULL::boolean -> void', 'alter_event_type');
 SELECT is(pg_temp.signature('check_compatibility'),
     'contract text, view text DEFAULT NULL::text, level text DEFAULT NULL::text, OUT event_type text, OUT against integer, OUT direction text, '
     'OUT severity text, OUT rule text, OUT path text, OUT message text, OUT remedy text -> SETOF record', 'check_compatibility');
@@ -54,7 +54,7 @@ SELECT is(pg_temp.signature('forget_schema_history'), 'event_type text, reason t
 SELECT is(pg_temp.signature('avro_schema'), 'event_type text, version integer DEFAULT NULL::integer -> text', 'avro_schema');
 SELECT is(pg_temp.signature('create_sink'),
     'name text, library text, options jsonb DEFAULT ''{}''::jsonb, start_at text DEFAULT ''earliest''::text, '
-    'on_reject text DEFAULT ''block_key''::text -> void', 'create_sink');
+    'on_reject text DEFAULT ''block_key''::text, or_replace boolean DEFAULT false -> void', 'create_sink');
 SELECT is(pg_temp.signature('drop_sink'), 'name text -> void', 'drop_sink');
 SELECT is(pg_temp.signature('start_relay'), 'sink text DEFAULT NULL::text -> text', 'start_relay');
 SELECT is(pg_temp.signature('stop_relay'), 'sink text DEFAULT NULL::text -> void', 'stop_relay');
@@ -70,8 +70,8 @@ SELECT is(pg_temp.signature('replay'),
 SELECT is(pg_temp.signature('forget_schema_ids'), 'sink text -> bigint', 'forget_schema_ids');
 SELECT is(pg_temp.signature('cancel_replay'), 'request bigint -> void', 'cancel_replay');
 
-SELECT is(pg_temp.signature('add_check'), 'event_type text, name text, expression text -> void', 'add_check');
-SELECT is(pg_temp.signature('create_code_map'), 'name text, codes jsonb -> void', 'create_code_map');
+SELECT is(pg_temp.signature('add_check'), 'event_type text, name text, expression text, or_replace boolean DEFAULT false -> void', 'add_check');
+SELECT is(pg_temp.signature('create_code_map'), 'name text, codes jsonb, or_replace boolean DEFAULT false -> void', 'create_code_map');
 SELECT is(pg_temp.signature('decode'), 'map text, code bigint -> text; map text, code text -> text', 'decode');
 SELECT is(pg_temp.signature('redrive'),
     'id bigint DEFAULT NULL::bigint, contract text DEFAULT NULL::text, max_rows integer DEFAULT 1000 -> bigint', 'redrive');

@@ -14,7 +14,7 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 CREATE VIEW contracts AS SELECT required, on_invalid, on_truncate, compatibility, enabled FROM outbox.contracts WHERE name = 'ac_order';
 CREATE VIEW types AS SELECT name, condition, previous, topic, ce_type FROM outbox.event_types WHERE contract = 'ac_order' ORDER BY name;
-CREATE VIEW versions AS SELECT version, state FROM outbox.contract_version ORDER BY version;
+CREATE VIEW versions AS SELECT v.version, v.state FROM outbox.contract_version v JOIN outbox.contract c ON c.id = v.contract_id WHERE c.name = 'ac_order' ORDER BY 1;
 CREATE VIEW pinned AS SELECT version, event_type, topic, ce_type, previous,
     ARRAY(SELECT f ->> 'name' || CASE WHEN jsonb_typeof(f -> 'type') = 'array' THEN '?' ELSE '' END FROM jsonb_array_elements(schema::jsonb -> 'fields') f) AS fields
     FROM outbox.event_schemas WHERE contract = 'ac_order' ORDER BY version, event_type;
@@ -106,6 +106,13 @@ SELECT enabled, (SELECT max(version) FROM versions) AS version FROM contracts;
 SELECT outbox.enable('ac_order');
 UPDATE ac SET qty = 8 WHERE id = 1;
 SELECT payload FROM events ORDER BY version DESC LIMIT 1;
+
+\echo headers
+SELECT outbox.alter_event_type('AcChanged', headers => '{customer_id}');
+UPDATE ac SET qty = 9 WHERE id = 1;
+SELECT headers::text LIKE '%"customer_id": "8"%' AS in_headers FROM outbox.event ORDER BY seq DESC LIMIT 1;
+SELECT outbox.alter_event_type('AcChanged', headers => '{}');
+SELECT headers, (SELECT max(version) FROM versions) AS version FROM outbox.event_types WHERE name = 'AcChanged';
 
 \echo max_fanout
 SELECT outbox.alter_contract('ac_order', max_fanout => 10);

@@ -73,13 +73,13 @@ SELECT outbox.start_relay();
 SELECT * FROM outbox.sink;
 RESET ROLE;
 GRANT USAGE ON SCHEMA outbox TO sink_nobody;
-GRANT EXECUTE ON FUNCTION outbox.create_sink(text, text, jsonb, text, text), outbox.drop_sink(text) TO sink_nobody;
+GRANT EXECUTE ON FUNCTION outbox.create_sink(text, text, jsonb, text, text, boolean), outbox.drop_sink(text) TO sink_nobody;
 SET ROLE sink_nobody;
 SELECT outbox.create_sink('sink_mine', 'outbox_log');
 SELECT outbox.create_sink('sink_file', 'outbox_log', '{"payload": {"file": "/etc/hostname"}}');
 SELECT outbox.drop_sink('sink_mine');
 RESET ROLE;
-REVOKE ALL ON FUNCTION outbox.create_sink(text, text, jsonb, text, text), outbox.drop_sink(text) FROM sink_nobody;
+REVOKE ALL ON FUNCTION outbox.create_sink(text, text, jsonb, text, text, boolean), outbox.drop_sink(text) FROM sink_nobody;
 REVOKE USAGE ON SCHEMA outbox FROM sink_nobody;
 DROP ROLE sink_nobody;
 

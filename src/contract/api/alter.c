@@ -26,7 +26,8 @@
 
 static bool is_pinned(const OutboxContractConfig *config);
 static bool same_set(const List *a, const List *b);
-static bool same_list(const List *a, const List *b);
+static List *required_of(const OutboxContractConfig *config, const OutboxContractChange *change);
+static bool differs_in_schema(const OutboxEventTypeConfig *type, const OutboxEventTypeConfig *change);
 static bool same_text(const char *a, const char *b);
 static void check_compiles(const OutboxContractConfig *config);
 
@@ -68,6 +69,22 @@ OutboxContractForChange(OutboxContractConfig *config)
 	return OutboxContractGet(config->name);
 }
 
+/* Is anything other than it is? */
+bool
+OutboxContractDiffers(const OutboxContractConfig *config, const OutboxContractChange *change)
+{
+	return !same_set(required_of(config, change), config->required) ||
+		strcmp(change->on_invalid, config->abort_on_invalid ? "abort" : "dead_letter") != 0 ||
+		strcmp(change->on_truncate, config->reject_truncate ? "reject" : "gap") != 0 ||
+		strcmp(change->compatibility, OutboxCompatibility(config)) != 0;
+}
+
+static List *
+required_of(const OutboxContractConfig *config, const OutboxContractChange *change)
+{
+	return OutboxMergeNames(OutboxMergeNames(list_copy(config->key), config->aggregate_id), change->required);
+}
+
 /*
  * Changes a contract, if that is a change at all. Raises what creating it would
  * raise, and invalid_parameter_value when consumers would not get on with it.
@@ -75,13 +92,11 @@ OutboxContractForChange(OutboxContractConfig *config)
 void
 OutboxAlterContract(OutboxContractConfig *config, const OutboxContractChange *change)
 {
-	List *required = OutboxMergeNames(OutboxMergeNames(list_copy(config->key), config->aggregate_id), change->required);
+	List *required = required_of(config, change);
 	bool changes_schemas = !same_set(required, config->required);
 	const char *args[] = {psprintf("%d", config->id), OutboxNamesToArray(required), change->on_invalid, change->on_truncate, change->compatibility};
 
-	if (!changes_schemas && strcmp(change->on_invalid, config->abort_on_invalid ? "abort" : "dead_letter") == 0 &&
-		strcmp(change->on_truncate, config->reject_truncate ? "reject" : "gap") == 0 &&
-		strcmp(change->compatibility, OutboxCompatibility(config)) == 0)
+	if (!OutboxContractDiffers(config, change))
 		return;
 	if (changes_schemas)
 	{
@@ -161,28 +176,74 @@ OutboxEventTypeForChange(const char *name, OutboxContractConfig **contract)
 	return OutboxContractEventType(*contract, name);
 }
 
-/* Changes condition, previous, topic and ce_type of an event type, if that is a change at all. Raises as OutboxAlterContract. */
+/* Is anything that can change other than it is? */
+bool
+OutboxEventTypeDiffers(const OutboxEventTypeConfig *type, const OutboxEventTypeConfig *change)
+{
+	return !same_text(type->condition, change->condition) || !OutboxSameNames(type->headers, change->headers) ||
+		type->actor != change->actor ||
+		differs_in_schema(type, change);
+}
+
+/* In what is in the pinned schema, or beside it? */
+static bool
+differs_in_schema(const OutboxEventTypeConfig *type, const OutboxEventTypeConfig *change)
+{
+	return !OutboxSameNames(type->previous, change->previous) || !same_text(type->topic, change->topic) ||
+		!same_text(type->ce_type, change->ce_type);
+}
+
+/* Changes condition, previous, topic, ce_type, headers and actor of an event type, if that is a change at all. Raises as OutboxAlterContract. */
 void
 OutboxAlterEventType(OutboxContractConfig *contract, const OutboxEventTypeConfig *type, const OutboxEventTypeConfig *change)
 {
-	bool changes_schema = !same_list(type->previous, change->previous) || !same_text(type->topic, change->topic) ||
-		!same_text(type->ce_type, change->ce_type);
+	bool changes_schema = differs_in_schema(type, change);
 	OutboxNewEventType new = {.contract = contract, .config = *type, .exists = true, .emit = OutboxEmitName(type->emit), .tombstone = OutboxTombstoneName(type->tombstone)};
-	const char *args[] = {psprintf("%d", type->id), change->condition, OutboxNamesToArray(change->previous), change->topic, change->ce_type};
+	const char *args[] = {psprintf("%d", type->id), change->condition, OutboxNamesToArray(change->previous), change->topic, change->ce_type,
+						  OutboxNamesToArray(change->headers), change->actor ? "true" : "false"};
 
-	if (!changes_schema && same_text(type->condition, change->condition))
+	if (!OutboxEventTypeDiffers(type, change))
 		return;
 	new.config.condition = change->condition;
 	new.config.previous = change->previous;
+	new.config.headers = change->headers;
+	new.config.actor = change->actor;
 	new.config.topic = change->topic;
 	new.config.ce_type = change->ce_type;
 	OutboxCheckEventType(&new);
-	(void) OutboxExecute("UPDATE outbox_internal.event_type SET condition = $2, previous = $3::text[], topic = $4, ce_type = $5 WHERE id = $1::int",
+	(void) OutboxExecute("UPDATE outbox_internal.event_type SET condition = $2, previous = $3::text[], topic = $4, ce_type = $5,"
+						 " headers = $6::text[], actor = $7::bool WHERE id = $1::int",
 						 lengthof(args), args);
 	contract = OutboxContractGet(contract->name);
 	if (changes_schema && type->schema_id != 0)
 		OutboxPinInstead(contract);
 	check_compiles(contract);
+}
+
+/* The same names in the same order? */
+bool
+OutboxSameNames(const List *a, const List *b)
+{
+	ListCell *one;
+	ListCell *other;
+
+	forboth (one, a, other, b)
+	{
+		if (strcmp(lfirst(one), lfirst(other)) != 0)
+			return false;
+	}
+	return list_length(a) == list_length(b);
+}
+
+/* Raises for a property that an object keeps as long as it lives; `remedy` says what there is instead. */
+void
+OutboxRefuseAnother(const char *object, const char *property, const char *is, const char *wanted, const char *remedy)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+			 errmsg("cannot change \"%s\" of %s", property, object),
+			 errdetail("It is %s, and would be %s.", is, wanted),
+			 errhint("%s", remedy)));
 }
 
 /* Was it enabled before? */
@@ -215,20 +276,6 @@ same_set(const List *a, const List *b)
 	foreach (lc, a)
 	{
 		if (!OutboxNameListMember(b, lfirst(lc)))
-			return false;
-	}
-	return list_length(a) == list_length(b);
-}
-
-static bool
-same_list(const List *a, const List *b)
-{
-	ListCell *one;
-	ListCell *other;
-
-	forboth (one, a, other, b)
-	{
-		if (strcmp(lfirst(one), lfirst(other)) != 0)
 			return false;
 	}
 	return list_length(a) == list_length(b);

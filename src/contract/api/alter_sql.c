@@ -56,7 +56,7 @@ outbox_alter_contract(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* alter_event_type(name, condition, previous, topic, ce_type) */
+/* alter_event_type(name, condition, previous, topic, ce_type, headers, actor) */
 Datum
 outbox_alter_event_type(PG_FUNCTION_ARGS)
 {
@@ -76,6 +76,10 @@ outbox_alter_event_type(PG_FUNCTION_ARGS)
 		change.topic = is_default(text) ? contract->aggregate_type : text;
 	if ((text = OutboxTextArg(fcinfo, 4)) != NULL)
 		change.ce_type = is_default(text) ? OutboxDefaultCeType(contract, type->name) : text;
+	if (!PG_ARGISNULL(5))
+		change.headers = OutboxNameListArg(fcinfo, 5, "headers");
+	if (!PG_ARGISNULL(6))
+		change.actor = PG_GETARG_BOOL(6);
 	OutboxAlterEventType(contract, type, &change);
 	PG_RETURN_VOID();
 }

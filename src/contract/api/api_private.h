@@ -45,11 +45,15 @@ typedef struct OutboxContractChange
 
 extern List *OutboxMergeNames(List *names, const List *more);
 extern OutboxContractConfig *OutboxContractForChange(OutboxContractConfig *config);
+extern bool OutboxContractDiffers(const OutboxContractConfig *config, const OutboxContractChange *change);
 extern void OutboxAlterContract(OutboxContractConfig *config, const OutboxContractChange *change);
 extern void OutboxAlterFanout(const OutboxContractConfig *config, Oid source, int32 max_fanout);
 extern void OutboxCheckFanout(const OutboxContractConfig *config, Oid source, int32 max_fanout);
 extern OutboxEventTypeConfig *OutboxEventTypeForChange(const char *name, OutboxContractConfig **contract);
+extern bool OutboxEventTypeDiffers(const OutboxEventTypeConfig *type, const OutboxEventTypeConfig *change);
 extern void OutboxAlterEventType(OutboxContractConfig *contract, const OutboxEventTypeConfig *type, const OutboxEventTypeConfig *change);
+extern bool OutboxSameNames(const List *a, const List *b);
+extern void OutboxRefuseAnother(const char *object, const char *property, const char *is, const char *wanted, const char *remedy) pg_attribute_noreturn();
 extern const char *OutboxOneOf(const char *argument, const char *value, const char *first, const char *second);
 
 /* ---- source_trigger.c: The triggers that a contract has on its sources. ---- */

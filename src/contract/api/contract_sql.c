@@ -34,6 +34,7 @@
 #include "contract/prove/prove.h"
 #include "contract/view/view.h"
 #include "guc.h"
+#include "util/util.h"
 
 PG_FUNCTION_INFO_V1(outbox_create_contract);
 PG_FUNCTION_INFO_V1(outbox_drop_contract);
@@ -48,7 +49,12 @@ typedef struct NewContract
 	List *key_columns; /* the source's */
 } NewContract;
 
-static void read_arguments(FunctionCallInfo fcinfo, NewContract *contract);
+/* The relation of a name, locked or not. */
+typedef Oid (*RelationFinder)(const char *argument, const char *name);
+
+static void read_arguments(FunctionCallInfo fcinfo, RelationFinder find, NewContract *contract);
+static void replace_contract(OutboxContractConfig *existing, const NewContract *new);
+static void refuse_another(const OutboxContractConfig *existing, const NewContract *new);
 static char *default_namespace(const char *contract);
 static void insert_contract(const NewContract *contract);
 
@@ -60,20 +66,66 @@ outbox_create_contract(PG_FUNCTION_ARGS)
 {
 	NewContract contract = {0};
 	OutboxContractConfig *config = &contract.config;
+	OutboxContractConfig *existing;
 
 	OutboxRequireVersion();
-	read_arguments(fcinfo, &contract);
+	existing = OutboxOrReplaceArg(fcinfo) ? OutboxContractLoad(OutboxRequiredTextArg(fcinfo, 0, "name")) : NULL;
+	read_arguments(fcinfo, existing ? OutboxFindRelation : OutboxResolveRelation, &contract);
+	if (existing)
+	{
+		replace_contract(existing, &contract);
+		PG_RETURN_VOID();
+	}
 	OutboxCheckSource(config->root);
 	OutboxCheckContractRights(config->view, config->root);
 	if (OutboxContractLoad(config->name))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("contract \"%s\" already exists", config->name),
-				 errhint("Choose another name. To change the contract, drop it and create it again in one transaction: BEGIN; SELECT outbox.drop_contract('%s');", config->name)));
+				 errhint("Choose another name; or, with or_replace => true, the call changes it as outbox.alter_contract() does.")));
 	OutboxCheckContractView(config, &contract.evaluate, &contract.key_columns);
 	insert_contract(&contract);
 	OutboxNoteDerivedKey(config);
 	PG_RETURN_VOID();
+}
+
+/* Makes a contract what the call says. Nothing is locked nor written where it is that already. */
+static void
+replace_contract(OutboxContractConfig *existing, const NewContract *new)
+{
+	const OutboxContractConfig *config = &new->config;
+	OutboxContractChange change = {config->required, new->on_invalid, new->on_truncate, config->compatibility};
+
+	OutboxCheckContractRights(existing->view, existing->root);
+	OutboxCheckViewOwnerUnchanged(existing);
+	refuse_another(existing, new);
+	if (OutboxContractDiffers(existing, &change))
+		OutboxAlterContract(OutboxContractForChange(existing), &change);
+}
+
+/* Raises for what a contract keeps as long as it lives. */
+static void
+refuse_another(const OutboxContractConfig *existing, const NewContract *new)
+{
+	const OutboxContractConfig *config = &new->config;
+	const char *object = psprintf("contract \"%s\"", existing->name);
+	const char *evaluate = existing->at_commit ? "commit" : "row";
+	const char *remedy = "Create another contract for it, or drop this one and create it again in one transaction; its event types, checks and added sources go with it.";
+
+	if (existing->view != config->view)
+		OutboxRefuseAnother(object, "view", OutboxQualifiedName(existing->view), OutboxQualifiedName(config->view),
+							psprintf("SELECT outbox.add_version(%s, view => %s); or CREATE OR REPLACE VIEW, and leave the name.",
+									 quote_literal_cstr(existing->name), quote_literal_cstr(OutboxQualifiedName(config->view))));
+	if (existing->root != config->root)
+		OutboxRefuseAnother(object, "source", OutboxQualifiedName(existing->root), OutboxQualifiedName(config->root), remedy);
+	if (!OutboxSameNames(existing->key, config->key))
+		OutboxRefuseAnother(object, "key", OutboxNamesToArray(existing->key), OutboxNamesToArray(config->key), remedy);
+	if (!OutboxSameNames(existing->aggregate_id, config->aggregate_id))
+		OutboxRefuseAnother(object, "aggregate_id", OutboxNamesToArray(existing->aggregate_id), OutboxNamesToArray(config->aggregate_id), remedy);
+	if (strcmp(existing->aggregate_type, config->aggregate_type) != 0)
+		OutboxRefuseAnother(object, "aggregate_type", existing->aggregate_type, config->aggregate_type, remedy);
+	if (new->evaluate && strcmp(evaluate, new->evaluate) != 0)
+		OutboxRefuseAnother(object, "evaluate", evaluate, new->evaluate, remedy);
 }
 
 /* drop_contract(name): drops the triggers, event types and configuration. Pinned schemas stay for the events that refer to them. */
@@ -98,14 +150,14 @@ outbox_drop_contract(PG_FUNCTION_ARGS)
 }
 
 static void
-read_arguments(FunctionCallInfo fcinfo, NewContract *contract)
+read_arguments(FunctionCallInfo fcinfo, RelationFinder find, NewContract *contract)
 {
 	OutboxContractConfig *config = &contract->config;
 
 	config->name = OutboxRequiredTextArg(fcinfo, 0, "name");
 	OutboxCheckName("contract", config->name, OUTBOX_MAX_CONTRACT_NAME);
-	config->view = OutboxResolveRelation("view", OutboxRequiredTextArg(fcinfo, 1, "view"));
-	config->root = OutboxResolveRelation("source", OutboxRequiredTextArg(fcinfo, 2, "source"));
+	config->view = find("view", OutboxRequiredTextArg(fcinfo, 1, "view"));
+	config->root = find("source", OutboxRequiredTextArg(fcinfo, 2, "source"));
 	config->key = OutboxNameListArg(fcinfo, 3, "key");
 	config->required = OutboxNameListArg(fcinfo, 4, "required");
 	config->aggregate_type = OutboxTextArg(fcinfo, 5);

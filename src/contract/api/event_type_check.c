@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "utils/builtins.h"
 #include "utils/formatting.h"
 #include "utils/lsyscache.h"
 
@@ -73,7 +74,7 @@ check_name(void *arg)
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("event type \"%s\" already exists", name),
 				 errdetail("It belongs to contract \"%s\".", exists),
-				 errhint("Names of event types are unique in the database.")));
+				 errhint("Names of event types are unique in the database. One of the same contract is changed with or_replace => true.")));
 }
 
 static void

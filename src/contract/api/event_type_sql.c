@@ -21,6 +21,7 @@ PG_FUNCTION_INFO_V1(outbox_drop_event_type);
 PG_FUNCTION_INFO_V1(outbox_avro_schema);
 
 static void read_arguments(FunctionCallInfo fcinfo, const OutboxContractConfig *contract, OutboxNewEventType *type);
+static void replace_event_type(OutboxContractConfig *contract, OutboxEventTypeConfig *existing, const OutboxNewEventType *new);
 static int32 insert_event_type(const OutboxContractConfig *contract, const OutboxNewEventType *type);
 
 /*
@@ -31,15 +32,39 @@ outbox_create_event_type(PG_FUNCTION_ARGS)
 {
 	OutboxContractConfig *contract = OutboxContractArg(fcinfo, 1, "contract");
 	OutboxNewEventType type = {.contract = contract};
+	OutboxEventTypeConfig *existing;
 
 	OutboxCheckContractRights(contract->view, contract->root);
 	OutboxCheckViewOwnerUnchanged(contract);
 	read_arguments(fcinfo, contract, &type);
+	existing = OutboxOrReplaceArg(fcinfo) ? OutboxContractEventType(contract, type.config.name) : NULL;
+	if (existing)
+	{
+		replace_event_type(contract, existing, &type);
+		PG_RETURN_VOID();
+	}
 	OutboxCheckEventType(&type);
 	type.config.id = insert_event_type(contract, &type);
 	if (contract->enabled)
 		OutboxPinSchemas(contract, list_make1(&type.config));
 	PG_RETURN_VOID();
+}
+
+/* Makes an event type what the call says. Nothing is written where it is that already. */
+static void
+replace_event_type(OutboxContractConfig *contract, OutboxEventTypeConfig *existing, const OutboxNewEventType *new)
+{
+	const char *object = psprintf("event type \"%s\"", existing->name);
+	const char *remedy = "Create another event type, of another name or for another topic; or drop this one and create it again in one transaction.";
+
+	if (strcmp(OutboxEmitName(existing->emit), new->emit) != 0)
+		OutboxRefuseAnother(object, "emit", OutboxEmitName(existing->emit), new->emit, remedy);
+	if (strcmp(OutboxTombstoneName(existing->tombstone), new->tombstone) != 0)
+		OutboxRefuseAnother(object, "tombstone", OutboxTombstoneName(existing->tombstone), new->tombstone, remedy);
+	if (!OutboxEventTypeDiffers(existing, &new->config))
+		return;
+	existing = OutboxEventTypeForChange(existing->name, &contract);
+	OutboxAlterEventType(contract, existing, &new->config);
 }
 
 /* drop_event_type(name): pinned schemas stay for the events that refer to them. */

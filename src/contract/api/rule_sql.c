@@ -26,7 +26,8 @@ PG_FUNCTION_INFO_V1(outbox_drop_code_map);
 #define MAX_CHECK_NAME 63
 
 static OutboxEventTypeConfig *get_event_type(const char *name, OutboxContractConfig **contract);
-static bool has_check(const OutboxEventTypeConfig *type, const char *name);
+static const OutboxCheckConfig *find_check(const OutboxEventTypeConfig *type, const char *name);
+static void replace_map(const char *name, const char *codes);
 static void check_codes(const char *map, Jsonb *codes);
 static void check_owner(const char *map, const char *former, const char *id);
 
@@ -39,18 +40,23 @@ outbox_add_check(PG_FUNCTION_ARGS)
 	char *name = OutboxRequiredTextArg(fcinfo, 1, "name");
 	char *expression = OutboxRequiredTextArg(fcinfo, 2, "expression");
 	const char *args[] = {psprintf("%d", type->id), name, expression};
+	const OutboxCheckConfig *existing;
 
 	OutboxCheckName("check", name, MAX_CHECK_NAME);
 	OutboxCheckContractRights(contract->view, contract->root);
 	OutboxCheckViewOwnerUnchanged(contract);
-	if (has_check(type, name))
+	existing = find_check(type, name);
+	if (existing && !OutboxOrReplaceArg(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("event type \"%s\" already has a check \"%s\"", type->name, name),
-				 errhint("Choose another name. To change the check, drop it and add it again in one transaction: BEGIN; SELECT outbox.drop_check('%s', '%s');", type->name, name)));
+				 errhint("Choose another name; or, with or_replace => true, the call changes the check.")));
+	if (existing && strcmp(existing->expression, expression) == 0)
+		PG_RETURN_VOID();
 	(void) OutboxParseCheck(expression, contract->view,
 							psprintf("check \"%s\" of event type \"%s\"", name, type->name), false);
-	(void) OutboxExecute("INSERT INTO outbox_internal.check_rule (event_type_id, name, expression) VALUES ($1::int, $2, $3)",
+	(void) OutboxExecute("INSERT INTO outbox_internal.check_rule (event_type_id, name, expression) VALUES ($1::int, $2, $3)"
+						 " ON CONFLICT (event_type_id, name) DO UPDATE SET expression = $3",
 						 lengthof(args), args);
 	PG_RETURN_VOID();
 }
@@ -65,7 +71,7 @@ outbox_drop_check(PG_FUNCTION_ARGS)
 	const char *args[] = {psprintf("%d", type->id), name};
 
 	OutboxCheckContractRights(contract->view, contract->root);
-	if (!has_check(type, name))
+	if (find_check(type, name) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("event type \"%s\" has no check \"%s\"", type->name, name),
@@ -90,15 +96,40 @@ outbox_create_code_map(PG_FUNCTION_ARGS)
 				 errmsg("the name of a code map must not be empty")));
 	codes = PG_GETARG_JSONB_P(1);
 	check_codes(name, codes);
-	if (OutboxExecute("SELECT name FROM outbox_internal.code_map WHERE name = $1 LIMIT 1", 1, args))
+	args[1] = JsonbToCString(NULL, &codes->root, VARSIZE(codes));
+	if (OutboxExecute("SELECT name FROM outbox_internal.code_map WHERE name = $1 LIMIT 1", 1, args) == NULL)
+		(void) OutboxExecute("INSERT INTO outbox_internal.code_map (name, code, word, owner, owner_id) SELECT $1, key, value, $3::name, $4 FROM jsonb_each_text($2::jsonb)",
+							 lengthof(args), args);
+	else if (OutboxOrReplaceArg(fcinfo))
+		replace_map(name, args[1]);
+	else
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("code map \"%s\" already exists", name),
-				 errhint("To change it, call outbox.drop_code_map() and outbox.create_code_map() in one transaction.")));
-	args[1] = JsonbToCString(NULL, &codes->root, VARSIZE(codes));
-	(void) OutboxExecute("INSERT INTO outbox_internal.code_map (name, code, word, owner, owner_id) SELECT $1, key, value, $3::name, $4 FROM jsonb_each_text($2::jsonb)",
-						 lengthof(args), args);
+				 errhint("Choose another name; or, with or_replace => true, the call changes the codes.")));
 	PG_RETURN_VOID();
+}
+
+/* Gives a map other codes, and leaves it to whom it belongs. Nothing is written where it has them already. */
+static void
+replace_map(const char *name, const char *codes)
+{
+	const char *args[] = {name, codes};
+	List *rows = OutboxExecuteRows("SELECT min(owner), min(owner_id) FROM outbox_internal.code_map WHERE name = $1"
+								   " HAVING jsonb_object_agg(code, word) <> $2::jsonb",
+								   lengthof(args), args);
+	char **owner = rows == NIL ? NULL : linitial(rows);
+
+	if (owner == NULL)
+		return;
+	check_owner(name, owner[0], owner[1]);
+	args[1] = codes;
+	(void) OutboxExecute("INSERT INTO outbox_internal.code_map AS m (name, code, word, owner, owner_id)"
+						 " SELECT $1, key, value, o.owner, o.owner_id FROM jsonb_each_text($2::jsonb),"
+						 " (SELECT owner, owner_id FROM outbox_internal.code_map WHERE name = $1 LIMIT 1) o"
+						 " ON CONFLICT (name, code) DO UPDATE SET word = excluded.word WHERE m.word <> excluded.word",
+						 lengthof(args), args);
+	(void) OutboxExecute("DELETE FROM outbox_internal.code_map WHERE name = $1 AND NOT $2::jsonb ? code", lengthof(args), args);
 }
 
 /* drop_code_map(name) */
@@ -154,17 +185,17 @@ get_event_type(const char *name, OutboxContractConfig **contract)
 	return OutboxContractEventType(*contract, name);
 }
 
-static bool
-has_check(const OutboxEventTypeConfig *type, const char *name)
+static const OutboxCheckConfig *
+find_check(const OutboxEventTypeConfig *type, const char *name)
 {
 	ListCell *lc;
 
 	foreach (lc, type->checks)
 	{
 		if (strcmp(((OutboxCheckConfig *) lfirst(lc))->name, name) == 0)
-			return true;
+			return lfirst(lc);
 	}
-	return false;
+	return NULL;
 }
 
 /* Raises unless the codes are an object of strings that is not empty. */

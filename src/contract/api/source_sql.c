@@ -39,7 +39,9 @@ static void check_fanout(void *arg);
 static void check_contract(void *arg);
 static void check_relation(void *arg);
 static void check_key_query(void *arg);
-static void insert_source(const OutboxContractConfig *contract, const OutboxSourceConfig *source);
+static void insert_source(const OutboxContractConfig *contract, const NewSource *new);
+static void replace_source(OutboxContractConfig *contract, OutboxSourceConfig *existing, NewSource *new);
+static bool has_key_query(const OutboxContractConfig *contract, const OutboxSourceConfig *source, const char *key_query);
 
 /*
  * add_source(contract, source, key_query, max_fanout): adds a source. If the
@@ -50,16 +52,53 @@ outbox_add_source(PG_FUNCTION_ARGS)
 {
 	OutboxContractConfig *contract = OutboxContractArg(fcinfo, 0, "contract");
 	NewSource new = {.contract = contract};
+	OutboxSourceConfig *existing;
 
 	read_arguments(fcinfo, &new);
 	OutboxCheckContractRights(contract->view, new.source->relation);
 	OutboxCheckViewOwnerUnchanged(contract);
 	forget_broken(&new);
+	existing = OutboxOrReplaceArg(fcinfo) ? OutboxContractSource(contract, new.source->relation) : NULL;
+	if (existing && !existing->is_root)
+	{
+		replace_source(contract, existing, &new);
+		PG_RETURN_VOID();
+	}
 	check_all(&new);
-	insert_source(contract, new.source);
+	insert_source(contract, &new);
 	if (contract->enabled)
 		OutboxCreateTriggers(contract);
 	PG_RETURN_VOID();
+}
+
+/* Makes an added source what the call says. Nothing is locked nor written where it is that already. */
+static void
+replace_source(OutboxContractConfig *contract, OutboxSourceConfig *existing, NewSource *new)
+{
+	OutboxCheckFanout(contract, existing->relation, new->source->max_fanout);
+	if (has_key_query(contract, existing, new->key_query))
+	{
+		OutboxAlterFanout(contract, existing->relation, new->source->max_fanout);
+		return;
+	}
+	new->contract = contract = OutboxContractForChange(contract);
+	existing = OutboxContractSource(contract, existing->relation);
+	if (existing && OutboxIsKeyView(existing->key_view))
+		OutboxDropKeyView(existing->key_view);
+	contract->sources = list_delete_ptr(contract->sources, existing);
+	check_all(new);
+	insert_source(contract, new);
+}
+
+/* Does the source have this key_query, as it was given or as it is shown? */
+static bool
+has_key_query(const OutboxContractConfig *contract, const OutboxSourceConfig *source, const char *key_query)
+{
+	const char *args[] = {psprintf("%d", contract->id), psprintf("%u", source->relation), key_query};
+
+	return OutboxExecute("SELECT 1 FROM outbox_internal.source WHERE contract_id = $1::int AND relation = $2::oid"
+						 " AND $3 IN (given_query, outbox_internal.key_query_text(key_view))",
+						 lengthof(args), args) != NULL;
 }
 
 /* Raises one error with everything that is wrong. */
@@ -103,7 +142,7 @@ check_contract(void *arg)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("\"%s\" already is a source of contract \"%s\"", get_rel_name(source->relation), contract->name),
-				 errhint("One key_query names all keys that a row touches; to change it, drop the contract and create it again in one transaction.")));
+				 errhint("One key_query names all keys that a row touches; with or_replace => true the call changes it.")));
 }
 
 static void
@@ -202,19 +241,20 @@ static void
 read_arguments(FunctionCallInfo fcinfo, NewSource *new)
 {
 	new->source = palloc0(sizeof(OutboxSourceConfig));
-	new->source->relation = OutboxResolveRelation("source", OutboxRequiredTextArg(fcinfo, 1, "source"));
+	new->source->relation = (OutboxOrReplaceArg(fcinfo) ? OutboxFindRelation : OutboxResolveRelation)("source", OutboxRequiredTextArg(fcinfo, 1, "source"));
 	new->source->max_fanout = PG_ARGISNULL(3) ? 1000 : PG_GETARG_INT32(3);
 	new->key_query = OutboxRequiredTextArg(fcinfo, 2, "key_query");
 }
 
 static void
-insert_source(const OutboxContractConfig *contract, const OutboxSourceConfig *source)
+insert_source(const OutboxContractConfig *contract, const NewSource *new)
 {
+	const OutboxSourceConfig *source = new->source;
 	const char *args[] = {psprintf("%d", contract->id), psprintf("%u", source->relation), psprintf("%u", source->key_view),
-						  psprintf("%d", source->max_fanout)};
+						  psprintf("%d", source->max_fanout), new->key_query};
 
-	(void) OutboxExecute("INSERT INTO outbox_internal.source (contract_id, relation, role, key_columns, key_view, max_fanout)"
-						 " VALUES ($1::int, $2::oid, 'child', '{}', $3::oid, $4::int)"
-						 " ON CONFLICT (contract_id, relation) DO UPDATE SET key_view = $3::oid, max_fanout = $4::int",
+	(void) OutboxExecute("INSERT INTO outbox_internal.source (contract_id, relation, role, key_columns, key_view, max_fanout, given_query)"
+						 " VALUES ($1::int, $2::oid, 'child', '{}', $3::oid, $4::int, $5)"
+						 " ON CONFLICT (contract_id, relation) DO UPDATE SET key_view = $3::oid, max_fanout = $4::int, given_query = $5",
 						 lengthof(args), args);
 }

@@ -38,6 +38,7 @@ PG_FUNCTION_INFO_V1(outbox_forget_schema_ids);
 
 static void check_sink_name(const char *name);
 static void check_on_reject(const char *name, const char *on_reject);
+static void check_unchanged(const char *name, const char *property, const char *is, const char *wanted);
 
 static void
 check_sink_name(const char *name)
@@ -128,12 +129,53 @@ insert_sink(const char *name, const char *library, Jsonb *options, const char *s
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("sink \"%s\" already exists", name),
-				 errhint("Choose another name, or drop it first with outbox.drop_sink().")));
+				 errhint("Choose another name; or, with or_replace => true, the call changes its options and on_reject.")));
 	rows = OutboxRun("INSERT INTO outbox_internal.sink (name, library, options, start_at, on_reject)"
 					 " VALUES ($1, $2, $3, $4, $5) RETURNING id",
 					 OUTBOX_ARGS(OUTBOX_TEXT(name), OUTBOX_TEXT(library), OUTBOX_DATUM(JSONBOID, JsonbPGetDatum(options)),
 								 OUTBOX_TEXT(start_at), OUTBOX_TEXT(on_reject)));
 	return (int32) OutboxRowInt(&rows, 0, 1, 0);
+}
+
+/* A sink that is to be replaced: is it there, and does it differ from the call? Raises for what cannot change. */
+typedef struct ExistingSink
+{
+	bool there;
+	bool differs;
+} ExistingSink;
+
+static ExistingSink
+find_existing(const char *name, const char *library, Jsonb *options, const char *start_at, const char *on_reject)
+{
+	OutboxRows rows = OutboxSelect("SELECT library, start_at, options <> $2 OR on_reject <> $3 FROM outbox_internal.sink WHERE name = $1",
+								   OUTBOX_ARGS(OUTBOX_TEXT(name), OUTBOX_DATUM(JSONBOID, JsonbPGetDatum(options)), OUTBOX_TEXT(on_reject)));
+	ExistingSink sink = {.there = rows.n > 0};
+
+	if (!sink.there)
+		return sink;
+	check_unchanged(name, "library", OutboxRowText(&rows, 0, 1), library);
+	check_unchanged(name, "start_at", OutboxRowText(&rows, 0, 2), start_at);
+	sink.differs = OutboxRowBool(&rows, 0, 3);
+	return sink;
+}
+
+static void
+check_unchanged(const char *name, const char *property, const char *is, const char *wanted)
+{
+	if (strcmp(is, wanted) == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+			 errmsg("cannot change \"%s\" of sink \"%s\"", property, name),
+			 errdetail("It is %s, and would be %s.", is, wanted),
+			 errhint("Create another sink for it, or drop this one first with outbox.drop_sink().")));
+}
+
+static void
+update_sink(const char *name, Jsonb *options, const char *on_reject)
+{
+	(void) OutboxRun("UPDATE outbox_internal.sink SET options = $2, on_reject = $3 WHERE name = $1",
+					 OUTBOX_ARGS(OUTBOX_TEXT(name), OUTBOX_DATUM(JSONBOID, JsonbPGetDatum(options)), OUTBOX_TEXT(on_reject)));
 }
 
 /*
@@ -152,7 +194,7 @@ insert_position(int32 sink_id)
 }
 
 /*
- * create_sink(name text, library text, options jsonb, start_at text, on_reject text).
+ * create_sink(name text, library text, options jsonb, start_at text, on_reject text, or_replace boolean).
  * Raises invalid_name, duplicate_object, invalid_parameter_value, and what
  * the library says about the options.
  */
@@ -166,6 +208,7 @@ outbox_create_sink(PG_FUNCTION_ARGS)
 	Jsonb *options;
 	char *start_at;
 	char *on_reject;
+	ExistingSink existing = {0};
 	int32 id;
 
 	error_context_stack = &context;
@@ -184,10 +227,32 @@ outbox_create_sink(PG_FUNCTION_ARGS)
 				 errdetail("A sink starts at the earliest event that is kept, or with events after its creation."),
 				 errhint("Use \"earliest\" or \"now\".")));
 	check_on_reject(name, on_reject);
+	if (OutboxOrReplaceArg(fcinfo))
+	{
+		OutboxApiBegin(&scope);
+		SPI_connect();
+		existing = find_existing(name, library, options, start_at, on_reject);
+		SPI_finish();
+		OutboxOwnerEnd(&scope);
+		if (existing.there && !existing.differs)
+		{
+			error_context_stack = context.previous;
+			PG_RETURN_VOID();
+		}
+	}
+	/* with the caller's rights */
 	check_options(library, options);
 
 	OutboxApiBegin(&scope);
 	SPI_connect();
+	if (existing.there)
+	{
+		update_sink(name, options, on_reject);
+		SPI_finish();
+		OutboxOwnerEnd(&scope);
+		error_context_stack = context.previous;
+		PG_RETURN_VOID();
+	}
 	/* before the position is taken: what it leaves behind must still be there when the sink is seen */
 	OutboxLeavesKeep();
 	id = insert_sink(name, library, options, start_at, on_reject);
