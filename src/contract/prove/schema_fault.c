@@ -59,7 +59,7 @@ OutboxCheckReads(const OutboxContractConfig *config)
 		if (((const OutboxEventTypeConfig *) lfirst(lc))->schema_text)
 			violations = list_concat(violations, violations_of(config, lfirst(lc)));
 	}
-	OutboxRefuseViolations(config, violations);
+	OutboxRefuseViolations(config, violations, false);
 }
 
 static void
