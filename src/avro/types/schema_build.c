@@ -150,55 +150,6 @@ set_field(AvroField *field, const char *name, const char *doc, AvroNode *type, b
 	field->null_default = true;
 }
 
-/*
- * Is the field among the required paths? *inner gets the paths that lead into the
- * field.
- */
-static bool
-split_required(const List *required, const char *field, List **inner)
-{
-	Size length = strlen(field);
-	bool found = false;
-	ListCell *lc;
-
-	*inner = NIL;
-	foreach (lc, required)
-	{
-		char *path = lfirst(lc);
-
-		if (strncmp(path, field, length) != 0)
-			continue;
-		if (path[length] == '\0')
-			found = true;
-		else if (path[length] == '.')
-			*inner = lappend(*inner, path + length + 1);
-	}
-	return found;
-}
-
-/* Raises for a required path that does not begin with a field of the shape (NULL: there is none). */
-static void
-check_required(const SchemaBuild *build, const char *path, const OutboxShape *shape, const List *required)
-{
-	ListCell *lc;
-
-	foreach (lc, required)
-	{
-		const char *name = lfirst(lc);
-		Size length = strcspn(name, ".");
-		bool found = false;
-
-		for (int i = 0; shape != NULL && i < shape->nfields; i++)
-			found |= strlen(shape->fields[i].name) == length && strncmp(shape->fields[i].name, name, length) == 0;
-		if (!found)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("required field \"%s.%s\" of view \"%s\" does not exist", path, name, build->relation),
-					 errdetail(shape != NULL ? "The rows of column \"%s\" have no such field." : "Column \"%s\" does not consist of rows.", path),
-					 errhint("Name the fields of nested rows as they are in their view or type.")));
-	}
-}
-
 /* A type has one definition in a schema, so its fields are required everywhere or nowhere. */
 static void
 check_same_required(SchemaBuild *build, const char *path, const OutboxShape *shape,
@@ -210,7 +161,7 @@ check_same_required(SchemaBuild *build, const char *path, const OutboxShape *sha
 		const OutboxShapeField *field = &shape->fields[i];
 		List *inner;
 
-		if (split_required(required, field->name, &inner) != (node->fields[i].type->kind != AVRO_KIND_UNION))
+		if (OutboxSplitRequired(required, field->name, &inner) != (node->fields[i].type->kind != AVRO_KIND_UNION))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("field \"%s\" of type \"%s\" is required in one place and not in another",
@@ -228,7 +179,7 @@ node_of_composite(SchemaBuild *build, const char *path, const OutboxShape *shape
 	bool found;
 	AvroNode *node = named_node(build, path, shape, AVRO_KIND_RECORD, &found);
 
-	check_required(build, path, shape, required);
+	OutboxCheckRequired(build->relation, path, shape, required);
 	if (found)
 	{
 		check_same_required(build, path, shape, node, required);
@@ -240,7 +191,7 @@ node_of_composite(SchemaBuild *build, const char *path, const OutboxShape *shape
 		const OutboxShapeField *field = &shape->fields[i];
 		char *field_path = psprintf("%s.%s", path, field->name);
 		List *inner;
-		bool is_required = split_required(required, field->name, &inner);
+		bool is_required = OutboxSplitRequired(required, field->name, &inner);
 
 		set_field(&node->fields[i], field->name, utf8_doc(build, field_path, field->doc),
 				  node_of_shape(build, field_path, field->shape, inner), is_required);
@@ -274,7 +225,7 @@ node_of_shape(SchemaBuild *build, const char *path, const OutboxShape *shape, co
 	AvroNode *node;
 
 	if (shape->kind != SHAPE_ARRAY && shape->kind != SHAPE_COMPOSITE)
-		check_required(build, path, NULL, required);
+		OutboxCheckRequired(build->relation, path, NULL, required);
 	switch (shape->kind)
 	{
 		case SHAPE_BOOL:

@@ -102,6 +102,11 @@ extern OutboxShape *OutboxShapeOfPinned(const char *column, Oid type, int32 typm
 /* False with *refusal filled when a column cannot be a field because of its name. */
 extern bool OutboxShapeCheckName(const char *relation, const char *column, OutboxRefusal *refusal);
 
+/* ---- required_fields.c: which fields are never null ---- */
+
+extern bool OutboxSplitRequired(const List *required, const char *field, List **inner);
+extern void OutboxCheckRequired(const char *relation, const char *path, const OutboxShape *shape, const List *required);
+
 /* ---- second_opinion.c: does libavro read the schema? ---- */
 
 extern char *OutboxLibavroRefuses(const char *schema_utf8);

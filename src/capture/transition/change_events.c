@@ -21,14 +21,6 @@
 #include "contract/environment/environment.h"
 #include "guc.h"
 
-/* One former value of the event type being applied, inside its guard. */
-typedef struct PreviousRequest
-{
-	OutboxChange *change;
-	int previous;
-	bool fits;
-} PreviousRequest;
-
 static bool concerns(const OutboxChange *change, const OutboxCompiledEventType *type, const OutboxTransition *transition);
 static bool checks_pass(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type);
 static const char *unknown_code_detail(const OutboxAvroError *error);
@@ -43,7 +35,6 @@ static Jsonb *headers_of(const OutboxChange *change, const OutboxCompiledEventTy
 static void headers_step(void *arg);
 static bool is_overtaken(const OutboxChange *change, TupleTableSlot *row);
 static void message_key_step(void *arg);
-static void previous_step(void *arg);
 static TupleTableSlot *row_before(const OutboxChange *change, const OutboxTransition *transition);
 static TupleTableSlot *row_after(const OutboxChange *change, const OutboxTransition *transition);
 static TupleTableSlot *published_row(const OutboxChange *change, const OutboxTransition *transition);
@@ -376,40 +367,4 @@ static TupleTableSlot *
 published_row(const OutboxChange *change, const OutboxTransition *transition)
 {
 	return transition->after ? change->contract->after : change->contract->before;
-}
-
-/*
- * Encoding raised: is a former value of the row the reason? Then true, and the event type is applied once more without
- * it. Raises only errors that must reach the writer.
- */
-bool
-OutboxChangePreviousToBlame(OutboxChange *change)
-{
-	OutboxCompiledEventType *type = &change->contract->types[change->type];
-	bool found = false;
-
-	if (strcmp(change->stage, "encode") != 0 || type->nprevious == 0 || type->encoder == NULL || change->unfit ||
-		!change->transitions[change->transition].before)
-		return false;
-	change->unfit = palloc0(sizeof(bool) * type->nprevious);
-	for (int i = 0; i < type->nprevious; i++)
-	{
-		PreviousRequest request = {.change = change, .previous = i};
-
-		if (OutboxRunGuarded(previous_step, &request, change->contract->row_context) || !request.fits)
-			change->unfit[i] = found = true;
-	}
-	return found;
-}
-
-static void
-previous_step(void *arg)
-{
-	PreviousRequest *request = arg;
-	OutboxCompiledContract *contract = request->change->contract;
-	OutboxEvaluation evaluation;
-
-	OutboxEvaluationBegin(&evaluation, contract->owner, OUTBOX_ANYTHING);
-	request->fits = OutboxPreviousFits(contract, &contract->types[request->change->type], request->previous, contract->before);
-	OutboxEvaluationEnd(&evaluation);
 }

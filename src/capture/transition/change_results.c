@@ -7,6 +7,9 @@
  * transaction id. Dead letters are described for a person first, which runs
  * output functions and is guarded; when that fails they carry the key alone.
  *
+ * A former value that cannot be encoded is found and left out before there is a
+ * letter.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -25,6 +28,15 @@
 /* After so many failures of one contract in one transaction, dead letters have the key alone. */
 #define MAX_DETAILED_FAILURES 1000
 
+/* One former value of the event type being applied, inside its guard. */
+typedef struct PreviousRequest
+{
+	OutboxChange *change;
+	int previous;
+	bool fits;
+} PreviousRequest;
+
+static void previous_step(void *arg);
 static void describe_letters(void *arg);
 static Jsonb *key_of(OutboxChange *change, const OutboxDeadLetter *letter);
 static Jsonb *source_columns_of(OutboxChange *change, const OutboxDeadLetter *letter);
@@ -170,4 +182,40 @@ refuse_write(const OutboxDeadLetter *letter)
 			 letter->detail ? errdetail("%s", letter->detail) : 0,
 			 letter->hint ? errhint("%s The contract has on_invalid => 'abort'.", letter->hint)
 						  : errhint("The contract has on_invalid => 'abort'; correct the row.")));
+}
+
+/*
+ * Encoding raised: is a former value of the row the reason? Then true, and the event type is applied once more without
+ * it. Raises only errors that must reach the writer.
+ */
+bool
+OutboxChangePreviousToBlame(OutboxChange *change)
+{
+	OutboxCompiledEventType *type = &change->contract->types[change->type];
+	bool found = false;
+
+	if (strcmp(change->stage, "encode") != 0 || type->nprevious == 0 || type->encoder == NULL || change->unfit ||
+		!change->transitions[change->transition].before)
+		return false;
+	change->unfit = palloc0(sizeof(bool) * type->nprevious);
+	for (int i = 0; i < type->nprevious; i++)
+	{
+		PreviousRequest request = {.change = change, .previous = i};
+
+		if (OutboxRunGuarded(previous_step, &request, change->contract->row_context) || !request.fits)
+			change->unfit[i] = found = true;
+	}
+	return found;
+}
+
+static void
+previous_step(void *arg)
+{
+	PreviousRequest *request = arg;
+	OutboxCompiledContract *contract = request->change->contract;
+	OutboxEvaluation evaluation;
+
+	OutboxEvaluationBegin(&evaluation, contract->owner, OUTBOX_ANYTHING);
+	request->fits = OutboxPreviousFits(contract, &contract->types[request->change->type], request->previous, contract->before);
+	OutboxEvaluationEnd(&evaluation);
 }

@@ -22,12 +22,9 @@
 #include "access/sysattr.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
-#include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
-#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/ruleutils.h"
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
@@ -36,34 +33,11 @@
 #include "contract/view/view.h"
 #include "util/util.h"
 
-/* How close an index came, for the message. */
-typedef enum IndexVerdict
-{
-	INDEX_UNSUITABLE,  /* not unique, deferrable, invalid, over expressions */
-	INDEX_NOT_COVERED, /* has columns that the key does not read */
-	INDEX_NULLABLE,    /* covered, but a column may be NULL */
-	INDEX_PARTIAL,     /* covered, but the view may have rows that are not in it */
-	INDEX_PROVES
-} IndexVerdict;
-
-/* A key, for the judgement of indexes. */
-typedef struct KeyFacts
-{
-	Oid root;
-	const List *reads;      /* names of the root's columns that it reads */
-	const List *conditions; /* that all rows in the view fulfil, over entry 1 as the root */
-} KeyFacts;
-
-static IndexVerdict judge_root(Relation root, const KeyFacts *facts, List **columns);
-static IndexVerdict judge_table(Relation table, const KeyFacts *facts, List **columns);
-static IndexVerdict judge_partitions(Relation root, const KeyFacts *facts, List **columns);
+static OutboxIndexVerdict judge_root(Relation root, const OutboxKeyFacts *facts, List **columns);
+static OutboxIndexVerdict judge_table(Relation table, const OutboxKeyFacts *facts, List **columns);
+static OutboxIndexVerdict judge_partitions(Relation root, const OutboxKeyFacts *facts, List **columns);
 static List *key_reads(const OutboxViewExpansion *expansion, const List *key);
-static IndexVerdict judge_index(Relation table, Relation index, const KeyFacts *facts, List **columns);
-static bool holds_all_rows(Relation table, Relation index, const KeyFacts *facts);
-static char *partial_hint(Relation root, const List *columns);
-static char *name_list(const List *names);
-OUTBOX_NORETURN static void report_nullable(Relation root, const char *key, const List *columns);
-static void report_unproven(Relation root, IndexVerdict best, const List *key, const List *nullable);
+static bool holds_all_rows(Relation table, Relation index, const OutboxKeyFacts *facts);
 
 /*
  * The columns (of char *) of a unique index of the root that the expressions of the
@@ -83,13 +57,13 @@ OutboxProveKey(const OutboxViewExpansion *expansion, const List *key)
 List *
 OutboxProveUnique(Oid root_oid, const List *reads, const List *conditions, const List *key)
 {
-	KeyFacts facts = {.root = root_oid, .reads = reads, .conditions = conditions};
+	OutboxKeyFacts facts = {.root = root_oid, .reads = reads, .conditions = conditions};
 	Relation root = relation_open(root_oid, AccessShareLock);
 	List *columns;
-	IndexVerdict verdict = judge_root(root, &facts, &columns);
+	OutboxIndexVerdict verdict = judge_root(root, &facts, &columns);
 
 	if (verdict != INDEX_PROVES)
-		report_unproven(root, verdict, key, columns);
+		OutboxReportUnproven(root, verdict, key, columns);
 	relation_close(root, NoLock);
 	return columns;
 }
@@ -98,7 +72,7 @@ OutboxProveUnique(Oid root_oid, const List *reads, const List *conditions, const
 bool
 OutboxIsUnique(Oid root_oid, const List *reads, const List *conditions)
 {
-	KeyFacts facts = {.root = root_oid, .reads = reads, .conditions = conditions};
+	OutboxKeyFacts facts = {.root = root_oid, .reads = reads, .conditions = conditions};
 	Relation root = relation_open(root_oid, AccessShareLock);
 	List *columns;
 	bool unique = judge_root(root, &facts, &columns) == INDEX_PROVES;
@@ -111,7 +85,7 @@ OutboxIsUnique(Oid root_oid, const List *reads, const List *conditions)
 bool
 OutboxIsUniqueTable(Oid table_oid, const List *reads)
 {
-	KeyFacts facts = {.root = table_oid, .reads = reads};
+	OutboxKeyFacts facts = {.root = table_oid, .reads = reads};
 	Relation table = relation_open(table_oid, AccessShareLock);
 	List *columns;
 	bool unique = judge_table(table, &facts, &columns) == INDEX_PROVES;
@@ -128,7 +102,7 @@ OutboxIsUniqueTable(Oid table_oid, const List *reads)
 List *
 OutboxKeyPredicate(Oid table_oid, Oid root, const List *reads, const List *conditions)
 {
-	KeyFacts facts = {.root = root, .reads = reads, .conditions = conditions};
+	OutboxKeyFacts facts = {.root = root, .reads = reads, .conditions = conditions};
 	Relation table = relation_open(table_oid, AccessShareLock);
 	List *predicate = NIL;
 	ListCell *lc;
@@ -138,7 +112,7 @@ OutboxKeyPredicate(Oid table_oid, Oid root, const List *reads, const List *condi
 		Relation index = index_open(lfirst_oid(lc), AccessShareLock);
 		List *columns = NIL;
 
-		if (predicate == NIL && judge_index(table, index, &facts, &columns) == INDEX_PROVES)
+		if (predicate == NIL && OutboxJudgeIndex(table, index, &facts, &columns) == INDEX_PROVES)
 			(void) OutboxIndexPredicate(index, &predicate);
 		index_close(index, AccessShareLock);
 	}
@@ -146,21 +120,21 @@ OutboxKeyPredicate(Oid table_oid, Oid root, const List *reads, const List *condi
 	return predicate;
 }
 
-static IndexVerdict
-judge_root(Relation root, const KeyFacts *facts, List **columns)
+static OutboxIndexVerdict
+judge_root(Relation root, const OutboxKeyFacts *facts, List **columns)
 {
-	IndexVerdict verdict = judge_table(root, facts, columns);
+	OutboxIndexVerdict verdict = judge_table(root, facts, columns);
 
 	if (verdict != INDEX_PROVES && root->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		verdict = judge_partitions(root, facts, columns);
 	return verdict;
 }
 
-/* The verdict on the table's best index. *columns is as in judge_index(). */
-static IndexVerdict
-judge_table(Relation table, const KeyFacts *facts, List **columns)
+/* The verdict on the table's best index. *columns is as in OutboxJudgeIndex(). */
+static OutboxIndexVerdict
+judge_table(Relation table, const OutboxKeyFacts *facts, List **columns)
 {
-	IndexVerdict best = INDEX_UNSUITABLE;
+	OutboxIndexVerdict best = INDEX_UNSUITABLE;
 	ListCell *lc;
 
 	*columns = NIL;
@@ -168,7 +142,7 @@ judge_table(Relation table, const KeyFacts *facts, List **columns)
 	{
 		Relation index = index_open(lfirst_oid(lc), AccessShareLock);
 		List *found = NIL;
-		IndexVerdict verdict = judge_index(table, index, facts, &found);
+		OutboxIndexVerdict verdict = OutboxJudgeIndex(table, index, facts, &found);
 
 		index_close(index, NoLock);
 		if (verdict > best)
@@ -186,10 +160,10 @@ judge_table(Relation table, const KeyFacts *facts, List **columns)
  * same when its row moves is proven by an index of every partition instead. Then
  * the application guarantees that no two partitions have the same key.
  */
-static IndexVerdict
-judge_partitions(Relation root, const KeyFacts *facts, List **columns)
+static OutboxIndexVerdict
+judge_partitions(Relation root, const OutboxKeyFacts *facts, List **columns)
 {
-	IndexVerdict worst = INDEX_PROVES;
+	OutboxIndexVerdict worst = INDEX_PROVES;
 	List *partitions = OutboxSourceTables(RelationGetRelid(root));
 	ListCell *lc;
 
@@ -200,7 +174,7 @@ judge_partitions(Relation root, const KeyFacts *facts, List **columns)
 	{
 		Relation partition = relation_open(lfirst_oid(lc), AccessShareLock);
 		List *found;
-		IndexVerdict verdict = judge_table(partition, facts, &found);
+		OutboxIndexVerdict verdict = judge_table(partition, facts, &found);
 
 		relation_close(partition, NoLock);
 		if (verdict < worst || *columns == NIL)
@@ -221,10 +195,10 @@ judge_partitions(Relation root, const KeyFacts *facts, List **columns)
 void
 OutboxCheckKey(const OutboxViewExpansion *expansion, Oid table_oid, const List *key, const List *root_key)
 {
-	KeyFacts facts = {.root = expansion->root, .reads = key_reads(expansion, key), .conditions = OutboxConditionList(expansion->qual)};
+	OutboxKeyFacts facts = {.root = expansion->root, .reads = key_reads(expansion, key), .conditions = OutboxConditionList(expansion->qual)};
 	Relation table;
 	List *columns;
-	IndexVerdict verdict;
+	OutboxIndexVerdict verdict;
 
 	OutboxCheckKeyReads(expansion->view, expansion->root, list_length(facts.reads), root_key);
 	table = relation_open(table_oid, AccessShareLock);
@@ -235,7 +209,7 @@ OutboxCheckKey(const OutboxViewExpansion *expansion, Oid table_oid, const List *
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("the key of the view \"%s\" is not unique any more", get_rel_name(expansion->view)),
 				 errdetail("The view was replaced by one that may have rows outside of the partial unique index of \"%s\" over %s.",
-						   get_rel_name(table_oid), name_list(columns)),
+						   get_rel_name(table_oid), OutboxKeyNames(columns)),
 				 errhint("Restore the condition of the index in the view's WHERE clause, or drop the contract and create it again in one transaction, with another key.")));
 }
 
@@ -277,8 +251,8 @@ key_reads(const OutboxViewExpansion *expansion, const List *key)
 }
 
 /* Judges an index. *columns: all of its columns when it proves the key or is partial; the nullable ones when only they prevent a proof. */
-static IndexVerdict
-judge_index(Relation table, Relation index, const KeyFacts *facts, List **columns)
+OutboxIndexVerdict
+OutboxJudgeIndex(Relation table, Relation index, const OutboxKeyFacts *facts, List **columns)
 {
 	Form_pg_index form = index->rd_index;
 	List *nullable = NIL;
@@ -309,7 +283,7 @@ judge_index(Relation table, Relation index, const KeyFacts *facts, List **column
 
 /* Are all rows of the view that are in the table in the index, too? */
 static bool
-holds_all_rows(Relation table, Relation index, const KeyFacts *facts)
+holds_all_rows(Relation table, Relation index, const OutboxKeyFacts *facts)
 {
 	List *conditions = (List *) facts->conditions;
 	List *predicate;
@@ -321,90 +295,4 @@ holds_all_rows(Relation table, Relation index, const KeyFacts *facts)
 	if (RelationGetRelid(table) != facts->root)
 		conditions = (List *) OutboxExpressionOfTable((Node *) conditions, facts->root, RelationGetRelid(table));
 	return predicate_implied_by(predicate, conditions, false);
-}
-
-/* The condition of a partial index over these columns, as text for the view's WHERE clause. */
-static char *
-partial_hint(Relation root, const List *columns)
-{
-	ListCell *lc;
-
-	foreach (lc, RelationGetIndexList(root))
-	{
-		Relation index = index_open(lfirst_oid(lc), AccessShareLock);
-		KeyFacts facts = {.root = RelationGetRelid(root), .reads = columns};
-		List *found = NIL;
-		List *predicate = NIL;
-		bool partial = judge_index(root, index, &facts, &found) == INDEX_PARTIAL && OutboxIndexPredicate(index, &predicate);
-
-		index_close(index, AccessShareLock);
-		if (partial)
-			return deparse_expression((Node *) make_ands_explicit(predicate), deparse_context_for(RelationGetRelationName(root), RelationGetRelid(root)), false, false);
-	}
-	return NULL;
-}
-
-/* a, b, c */
-static char *
-name_list(const List *names)
-{
-	StringInfoData out;
-	ListCell *lc;
-
-	initStringInfo(&out);
-	foreach (lc, names)
-		appendStringInfo(&out, "%s%s", out.len ? ", " : "", (char *) lfirst(lc));
-	return out.data;
-}
-
-static void
-report_nullable(Relation root, const char *key, const List *columns)
-{
-	StringInfoData names;
-	StringInfoData actions;
-	ListCell *lc;
-
-	initStringInfo(&names);
-	initStringInfo(&actions);
-	foreach (lc, columns)
-	{
-		appendStringInfo(&names, "%s\"%s\"", names.len ? ", " : "", (char *) lfirst(lc));
-		appendStringInfo(&actions, "%sALTER COLUMN %s SET NOT NULL", actions.len ? ", " : "", quote_identifier(lfirst(lc)));
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-			 errmsg_plural("the key (%s) is not proven unique: column %s of \"%s\" may be NULL",
-						   "the key (%s) is not proven unique: columns %s of \"%s\" may be NULL",
-						   list_length(columns), key, names.data, RelationGetRelationName(root)),
-			 errdetail("A unique index allows any number of NULLs."),
-			 errhint("ALTER TABLE %s %s; Or leave rows with NULL out of the view, or create the unique index with NULLS NOT DISTINCT.",
-					 OutboxQualifiedName(RelationGetRelid(root)), actions.data)));
-}
-
-static void
-report_unproven(Relation root, IndexVerdict best, const List *key, const List *nullable)
-{
-	const char *names = name_list(key);
-
-	if (best == INDEX_NULLABLE)
-		report_nullable(root, names, nullable);
-	if (best == INDEX_PARTIAL && partial_hint(root, nullable))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-				 errmsg("the key (%s) is not proven unique", names),
-				 errdetail("The view may have rows that are not in the partial unique index of \"%s\" over these columns.", RelationGetRelationName(root)),
-				 errhint("Let the view have the condition of the index: WHERE %s.", partial_hint(root, nullable))));
-	if (root->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-				 errmsg("the key (%s) is not proven unique", names),
-				 errdetail("The source columns behind it contain no unique index of \"%s\", nor one of each of its partitions, that is valid, not deferrable and over plain columns.",
-						   RelationGetRelationName(root)),
-				 errhint("Add the partition key to the view and the key; or, for a key that a row keeps when it moves to another partition, create a unique index over the key, whose columns are NOT NULL, on every partition.")));
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-			 errmsg("the key (%s) is not proven unique", names),
-			 errdetail("The source columns behind it contain no unique index of \"%s\" that is valid, not deferrable and over plain columns.",
-					   RelationGetRelationName(root)),
-			 errhint("Add the missing key columns to the view and the key, or create a unique index on the source, over columns that are NOT NULL.")));
 }

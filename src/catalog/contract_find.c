@@ -1,0 +1,106 @@
+/*-------------------------------------------------------------------------
+ *
+ * contract_find.c
+ *	  A contract by its name, its parts by theirs, and the words of its configuration.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/catalog_private.h"
+
+/* Reads a contract's configuration for a function that users call: raises with a hint when there is none. */
+OutboxContractConfig *
+OutboxContractGet(const char *name)
+{
+	OutboxContractConfig *config = OutboxContractLoad(name);
+
+	if (config == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("contract \"%s\" does not exist", name),
+				 errhint("SELECT name FROM outbox.status WHERE kind = 'contract' lists the contracts.")));
+	return config;
+}
+
+/* The contract that an argument names; raises when there is none. */
+OutboxContractConfig *
+OutboxContractArg(FunctionCallInfo fcinfo, int arg, const char *argument)
+{
+	/* before anything of ours is read: tables of another version may look different */
+	OutboxRequireVersion();
+	return OutboxContractGet(OutboxRequiredTextArg(fcinfo, arg, argument));
+}
+
+/* The contract that an event type belongs to; NULL when there is no such event type. */
+char *
+OutboxEventTypeContract(const char *event_type)
+{
+	return OutboxExecute("SELECT c.name FROM outbox_internal.event_type e JOIN outbox_internal.contract c ON c.id = e.contract_id"
+						 " WHERE e.name = $1",
+						 1, &event_type);
+}
+
+/* The event type of that name, or NULL. */
+OutboxEventTypeConfig *
+OutboxContractEventType(const OutboxContractConfig *config, const char *name)
+{
+	ListCell *lc;
+
+	foreach (lc, config->event_types)
+	{
+		OutboxEventTypeConfig *type = lfirst(lc);
+
+		if (strcmp(type->name, name) == 0)
+			return type;
+	}
+	return NULL;
+}
+
+/* The source that a relation is, or NULL. */
+OutboxSourceConfig *
+OutboxContractSource(const OutboxContractConfig *config, Oid relation)
+{
+	ListCell *lc;
+
+	foreach (lc, config->sources)
+	{
+		OutboxSourceConfig *source = lfirst(lc);
+
+		if (source->relation == relation)
+			return source;
+	}
+	return NULL;
+}
+
+const char *
+OutboxEmitName(OutboxEmit emit)
+{
+	switch (emit)
+	{
+		case OUTBOX_EMIT_CREATED:
+			return "created";
+		case OUTBOX_EMIT_CHANGED:
+			return "changed";
+		case OUTBOX_EMIT_DELETED:
+			return "deleted";
+		case OUTBOX_EMIT_ALWAYS:
+			return "always";
+	}
+	return NULL;
+}
+
+const char *
+OutboxTombstoneName(OutboxTombstone tombstone)
+{
+	switch (tombstone)
+	{
+		case OUTBOX_TOMBSTONE_NONE:
+			return "none";
+		case OUTBOX_TOMBSTONE_AFTER:
+			return "after";
+		case OUTBOX_TOMBSTONE_INSTEAD:
+			return "instead";
+	}
+	return NULL;
+}
