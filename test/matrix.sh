@@ -157,7 +157,7 @@ pip_settings()
 run_tests()
 {
     local started=$SECONDS rc=0 tests=${PROVE_TESTS:-}
-    [ -n "$tests" ] || tests=$(grep -LE "$REAL_BROKER|OutboxCompat->java" test/t/*.pl | tr '\n' ' ')
+    [ -n "$tests" ] || tests=$(grep -LE "$REAL_BROKER|OutboxCompat->java|OutboxValidators->" test/t/*.pl | tr '\n' ' ')
     mapfile -t settings < <(pip_settings)
     in_debian "$test_limit" "${settings[@]}" ONLY="${ONLY:-unit regress isolation pgtap tap}" PROVE_TESTS="$tests" \
         OUTBOX_PG_CONFIG="/usr/lib/postgresql/$major/bin/pg_config" \

@@ -20,6 +20,8 @@ if [ "$profile" = test ]; then
     packages+=("postgresql-$PG_MAJOR-pgtap" libtap-parser-sourcehandler-pgtap-perl libipc-run-perl perl
         openjdk-17-jdk-headless maven curl git openssl procps
         bzip2 libicu-dev libxml2-dev) # the last three for test/cassert.sh
+    # validators of documents; a node that is there comes with its npm
+    command -v npm >/dev/null || packages+=(nodejs npm)
     # another version formats otherwise, so where there is none of this one the format is not checked
     [ "$(. /etc/os-release && echo "${ID:-}${VERSION_ID:-}")" != debian12 ] || packages+=(clang-format-14)
 fi

@@ -83,6 +83,9 @@ static const char *const reader_functions[] = {
 	"outbox_internal.view_fields(regclass)",
 	"outbox_internal.view_path(text, text[])",
 	"outbox.json_schema(text, int)",
+	"outbox.asyncapi(jsonb)",
+	"outbox.catalog_markdown()",
+	"outbox.odcs(text)",
 };
 
 static const char *const operator_functions[] = {

@@ -93,6 +93,11 @@ SELECT is(pg_temp.signature('check_schemas'),
     'reader text, writer text, OUT severity text, OUT rule text, OUT path text, OUT detail text, OUT message text -> SETOF record', 'check_schemas');
 SELECT is(pg_temp.signature('json_schema'), 'event_type text, version integer -> jsonb; event_type text, version integer DEFAULT NULL::integer -> jsonb', 'json_schema');
 SELECT is(pg_temp.signature('legacy_view'), 'contract text, version integer DEFAULT NULL::integer, over text DEFAULT NULL::text -> text', 'legacy_view');
+SELECT is(pg_temp.signature('asyncapi'), 'servers jsonb -> jsonb; servers jsonb DEFAULT ''{}''::jsonb -> jsonb', 'asyncapi');
+SELECT is(pg_temp.signature('catalog_markdown'), ' -> text;  -> text', 'catalog_markdown');
+SELECT is(pg_temp.signature('odcs'), 'contract text -> jsonb; contract text -> jsonb', 'odcs');
+SELECT is(pg_temp.signature('odcs_properties'), 'event_type text, version integer, prefix text, key text[] -> jsonb', 'odcs_properties');
+SELECT is(pg_temp.signature('markdown'), 'words text -> text', 'markdown');
 SELECT is(pg_temp.signature('annotate'), 'target text, properties jsonb -> void', 'annotate');
 SELECT is(pg_temp.signature('schema_fields'),
     'schema text, OUT place integer, OUT path text, OUT record text, OUT field text, OUT type text, OUT nullable boolean, OUT doc text -> SETOF record', 'schema_fields');

@@ -222,6 +222,10 @@ run_tap()
     if grep -lq 'OutboxCompat->java' $tests; then
         test/compat/fetch.sh >/dev/null || return 1
     fi
+    # shellcheck disable=SC2086
+    if grep -lq 'OutboxValidators->' $tests; then
+        test/documents/fetch.sh >/dev/null || return 1
+    fi
     as_server mkdir -p "$scratch/brokers"
     output_dir tap
     # shellcheck disable=SC2086
