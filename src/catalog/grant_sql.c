@@ -75,6 +75,7 @@ static const char *const reader_functions[] = {
 	"outbox_internal.key_query_text(regclass)",
 	"outbox_internal.oldest_pending(int)",
 	"outbox.check_schemas(text, text)",
+	"outbox.export_config(text)",
 	"outbox.tx_id()",
 	"outbox.tx_status(xid8, text)",
 	"outbox.wait_acked(xid8, text, interval)",
