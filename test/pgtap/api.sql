@@ -47,6 +47,7 @@ SELECT is(pg_temp.signature('alter_contract'),
 SELECT is(pg_temp.signature('alter_event_type'),
     'name text, condition text DEFAULT NULL::text, previous text[] DEFAULT NULL::text[], topic text DEFAULT NULL::text, '
     'ce_type text DEFAULT NULL::text, headers text[] DEFAULT NULL::text[], actor boolean DEFAULT NULL::boolean -> void', 'alter_event_type');
+SELECT is(pg_temp.signature('export_config'), 'format text DEFAULT ''sql''::text -> text', 'export_config');
 SELECT is(pg_temp.signature('check_compatibility'),
     'contract text, view text DEFAULT NULL::text, level text DEFAULT NULL::text, OUT event_type text, OUT against integer, OUT direction text, '
     'OUT severity text, OUT rule text, OUT path text, OUT message text, OUT remedy text -> SETOF record', 'check_compatibility');

@@ -106,7 +106,7 @@ unlike($first->sql('SELECT outbox.export_config()') . $first->sql(q{SELECT outbo
 like($exported, qr/^-- SELECT outbox\.create_sink\('main', library => 'outbox_log'/m, 'sinks are comments');
 $first->sql(q{SELECT outbox.grant_access('ex_reader', 'reader')});
 is($first->sql(q{SET ROLE ex_reader; SELECT md5(outbox.export_config('json'))}), $first->sql(q{SELECT md5(outbox.export_config('json'))}), 'a reader gets the same text');
-like($first->sql_error(q{SELECT outbox.export_config('yaml')}), qr/22023.*Give 'sql', for a migration file, or 'json', for comparing\./s, 'another format');
+like($first->sql_error(q{SELECT outbox.export_config('yaml')}), qr/22023.*\QGive 'sql', for a migration file, or 'json', for comparing.\E/s, 'another format');
 like($first->sql_error(q{SELECT outbox.export_config(NULL)}), qr/22004/, 'no format');
 $first->sql(q{CREATE ROLE ex_nobody});
 like($first->sql_error(q{SET ROLE ex_nobody; SELECT outbox.export_config()}), qr/42501/, 'nobody else may ask');
