@@ -37,7 +37,7 @@ OutboxSplitRequired(const List *required, const char *field, List **inner)
 
 /* Raises for a required path of the relation that does not begin with a field of the shape (NULL: there is none). */
 void
-OutboxCheckRequired(const char *relation, const char *path, const OutboxShape *shape, const List *required)
+OutboxCheckRequiredFields(const char *relation, const char *path, const OutboxShape *shape, const List *required)
 {
 	ListCell *lc;
 

@@ -179,7 +179,7 @@ node_of_composite(SchemaBuild *build, const char *path, const OutboxShape *shape
 	bool found;
 	AvroNode *node = named_node(build, path, shape, AVRO_KIND_RECORD, &found);
 
-	OutboxCheckRequired(build->relation, path, shape, required);
+	OutboxCheckRequiredFields(build->relation, path, shape, required);
 	if (found)
 	{
 		check_same_required(build, path, shape, node, required);
@@ -225,7 +225,7 @@ node_of_shape(SchemaBuild *build, const char *path, const OutboxShape *shape, co
 	AvroNode *node;
 
 	if (shape->kind != SHAPE_ARRAY && shape->kind != SHAPE_COMPOSITE)
-		OutboxCheckRequired(build->relation, path, NULL, required);
+		OutboxCheckRequiredFields(build->relation, path, NULL, required);
 	switch (shape->kind)
 	{
 		case SHAPE_BOOL:

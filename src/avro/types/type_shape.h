@@ -105,7 +105,7 @@ extern bool OutboxShapeCheckName(const char *relation, const char *column, Outbo
 /* ---- required_fields.c: which fields are never null ---- */
 
 extern bool OutboxSplitRequired(const List *required, const char *field, List **inner);
-extern void OutboxCheckRequired(const char *relation, const char *path, const OutboxShape *shape, const List *required);
+extern void OutboxCheckRequiredFields(const char *relation, const char *path, const OutboxShape *shape, const List *required);
 
 /* ---- second_opinion.c: does libavro read the schema? ---- */
 
