@@ -60,7 +60,7 @@ $node->sql("INSERT INTO outbox.dead_letter_entry (contract, stage, sqlstate, mes
 reaches('contract', 'c', 'enabled', "Changes became dead letters: SELECT * FROM outbox.dead_letter WHERE contract = 'c' AND state = 'open'; remove the cause and redrive them, or discard them.");
 is($node->sql("SELECT dead_letters, gaps, last_error FROM outbox.status WHERE kind = 'contract'"), '1|2|by hand',
 	'dead letters and gaps are counted, the newest reason is shown');
-$node->sql('DROP VIEW t_v');
+$node->sql('SET outbox.ddl_check = off; DROP VIEW t_v');
 reaches('contract', 'c', 'broken', 'Its view was dropped, and one that was created since is another one, whatever its name: in one transaction create the view, drop the contract and create it again. outbox.detach() before such a change keeps the contract.');
 $node->sql("SELECT outbox.drop_contract('c'); DROP TABLE t; DELETE FROM outbox.dead_letter_entry; DELETE FROM outbox.gap");
 
