@@ -79,6 +79,10 @@ SELECT is(pg_temp.signature('redrive'),
 SELECT is(pg_temp.signature('redrive_late'), 'max_rows integer DEFAULT 50 -> bigint', 'redrive_late');
 SELECT is(pg_temp.signature('flush'), ' -> void', 'flush');
 SELECT is(pg_temp.signature('discard'), 'id bigint, reason text -> void', 'discard');
+SELECT is(pg_temp.signature('config_views'), 'OUT place bigint, OUT view regclass, OUT commands text[] -> SETOF record', 'config_views');
+SELECT is(pg_temp.signature('config_calls'), 'OUT part integer, OUT object text, OUT place bigint, OUT call text -> SETOF record', 'config_calls');
+SELECT is(pg_temp.signature('config_as_sql'), ' -> text', 'config_as_sql');
+SELECT is(pg_temp.signature('config_as_json'), ' -> text', 'config_as_json');
 SELECT is(pg_temp.signature('registry_diff'), 'INOUT sink text DEFAULT NULL::text, OUT subject text, OUT what text, OUT ours text, OUT theirs text, OUT advice text -> SETOF record', 'registry_diff');
 SELECT is(pg_temp.signature('push_level'), 'sink text -> void', 'push_level');
 SELECT is(pg_temp.signature('discard_held'), 'sink text, topic text DEFAULT NULL::text, subject text DEFAULT NULL::text, reason text DEFAULT NULL::text -> bigint', 'discard_held');
