@@ -239,6 +239,21 @@ check_named_tests()
     [ -z "$found" ] || { breaches=$((breaches + 1)); printf 'lint: tests that src/ names exist\n%s\n' "$found"; }
 }
 
+# The page that says which room obeys a setting is right. Settings that it leaves out are not its fault.
+check_setting_rooms()
+{
+    rules=$((rules + 1))
+    local found
+    found=$(grep -E '^\| `outbox\.' docs/architecture.md | while IFS='|' read -r _ settings rooms _; do
+        for setting in $(grep -oE 'outbox\.[a-z_]+' <<<"$settings"); do
+            for room in $(grep -oE '[a-z/]+/' <<<"$rooms"); do
+                grep -qw "${setting/./_}" src/"$room"*.c 2>/dev/null || echo "docs/architecture.md: $room does not read $setting"
+            done
+        done
+    done)
+    [ -z "$found" ] || { breaches=$((breaches + 1)); printf 'lint: the settings of each room\n%s\n' "$found"; }
+}
+
 # What a package index reads names the script and the version that are built.
 check_meta()
 {
@@ -263,6 +278,7 @@ check_length
 check_sql
 check_meta
 check_named_tests
+check_setting_rooms
 check_subjects
 check_format
 echo "lint: $rules rules over ${#scripts[@]} files, $breaches broken"
