@@ -89,7 +89,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     WITH events AS (
         SELECT c.*, c.event_type || CASE WHEN count(*) OVER (PARTITION BY c.event_type) > 1 THEN ' version ' || c.version ELSE '' END AS title
-        FROM outbox.catalog c
+        FROM outbox.catalog c WHERE c.state <> 'retired'
     ), fields AS (
         SELECT f.contract, f.event_type, f.version,
                string_agg(format(E'| `%s` | %s%s | %s | %s | %s |\n', f.path, outbox_internal.markdown(f.type), CASE WHEN f.nullable THEN ' or null' ELSE '' END,
@@ -127,7 +127,7 @@ COMMENT ON FUNCTION outbox_internal.catalog_markdown() IS 'What outbox.catalog_m
 CREATE FUNCTION outbox.catalog_markdown()
 RETURNS text LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_catalog_markdown';
 COMMENT ON FUNCTION outbox.catalog_markdown() IS
-'The catalog as a page in Markdown: a table of the event types, and a section for each with its fields, their meaning, and the columns of tables behind them';
+'The catalog as a page in Markdown: a table of the event types, and a section for each with its fields, their meaning, and the columns of tables behind them. Retired versions are left out';
 
 CREATE FUNCTION outbox_internal.odcs_properties(event_type text, version int, prefix text, key text[])
 RETURNS jsonb LANGUAGE sql STABLE PARALLEL UNSAFE

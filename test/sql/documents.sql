@@ -28,6 +28,15 @@ SELECT outbox.enable('dc');
 SELECT regexp_replace(outbox.catalog_markdown(), '(Events of )[^\n]+', '\1DATABASE');
 SELECT jsonb_pretty((outbox.asyncapi('{"p": {"host": "b:9092", "protocol": "kafka"}}') #- '{components,messages,DcMade}') - '{id,info}'::text[]);
 SELECT jsonb_pretty((outbox.odcs('dc') #- '{schema,0}') - 'id');
+-- a version that took the place of another one; the catalog has both, the documents the one that is published
+SELECT outbox.alter_event_type('DcShipped', previous => '{status,note}');
+SELECT event_type, version, state, (SELECT count(*) FROM outbox.catalog_field f WHERE f.event_type = c.event_type AND f.version = c.version) AS fields
+FROM outbox.catalog c WHERE contract = 'dc' ORDER BY 1, 2;
+SELECT m.key, m.value -> 'x-version' AS version, jsonb_array_length(m.value #> '{payload,schema,fields}') AS fields
+FROM jsonb_each(outbox.asyncapi() #> '{components,messages}') m ORDER BY 1;
+SELECT outbox.odcs('dc') ->> 'version' AS version, jsonb_path_query(outbox.odcs('dc'), '$.schema[*] ? (@.name == "DcShipped").properties[*].name') AS field;
+SELECT regexp_matches(outbox.catalog_markdown(), '^### [^\n]*|^\| `previous[^|]*', 'gn') AS headings;
+SELECT outbox.json_schema('DcShipped') -> 'required' AS newest, outbox.json_schema('DcShipped', 1) -> 'required' AS first;
 -- topics that differ in what a reference cannot have
 SELECT outbox.create_event_type('DcGone', contract => 'dc', emit => 'deleted', topic => 'shop.{region}_orders');
 SELECT key, value ->> 'address' AS address FROM jsonb_each(outbox.asyncapi() -> 'channels') ORDER BY key;
