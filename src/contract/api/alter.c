@@ -101,7 +101,7 @@ OutboxAlterContract(OutboxContractConfig *config, const OutboxContractChange *ch
 	if (changes_schemas)
 	{
 		config->required = required;
-		OutboxCheckRequired(config);
+		OutboxCheckRequiredNames(config);
 	}
 	(void) OutboxExecute("UPDATE outbox_internal.contract SET required = $2::text[], on_invalid = $3, on_truncate = $4, compatibility = $5"
 						 " WHERE id = $1::int",

@@ -69,7 +69,7 @@ extern void OutboxTryContract(OutboxContractConfig *config, int64 max_rows, Outb
 
 /* ---- view_check.c: May this view be a contract? ---- */
 
-extern void OutboxCheckRequired(const OutboxContractConfig *config);
+extern void OutboxCheckRequiredNames(const OutboxContractConfig *config);
 extern void OutboxCheckContractView(OutboxContractConfig *config, const char **evaluate, List **key_columns);
 
 #endif /* OUTBOX_CONTRACT_PROVE_PROVE_H */

@@ -100,7 +100,7 @@ OutboxCheckContractView(OutboxContractConfig *config, const char **evaluate, Lis
 
 /* Raises when `required` names what the view does not have, or what cannot be required. */
 void
-OutboxCheckRequired(const OutboxContractConfig *config)
+OutboxCheckRequiredNames(const OutboxContractConfig *config)
 {
 	OutboxEventTypeConfig type = {.name = config->name};
 
