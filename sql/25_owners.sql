@@ -109,7 +109,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     WITH RECURSIVE chain AS (
         SELECT v.contract_id, v.view::oid AS relation, c.relowner AS owner
-        FROM (SELECT v.contract_id, v.view FROM outbox_internal.contract_version v
+        FROM (SELECT v.contract_id, v.view FROM outbox_internal.contract_version v WHERE v.state <> 'retired'
               UNION ALL SELECT s.contract_id, s.key_view FROM outbox_internal.source s) v
         JOIN pg_class c ON c.oid = v.view
         UNION

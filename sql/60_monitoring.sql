@@ -31,7 +31,7 @@ COMMENT ON VIEW outbox.event_json IS
 
 CREATE VIEW outbox.dead_letter AS
 SELECT id, contract, event_type, emit, key, stage, sqlstate, message, detail, hint, source_columns, before,
-       sink, event_id, payload, created_at, state, attempts, resolved_at, resolved_by, resolution, last_failure, last_failure_hint
+       sink, event_id, payload, created_at, state, attempts, resolved_at, resolved_by, resolution, last_failure, last_failure_hint, version
 FROM outbox_internal.dead_letter_entry;
 COMMENT ON VIEW outbox.dead_letter IS
 'Changes that could not become events, by stage: map, condition, check, encode, size, flush; and events that a sink''s broker rejected, of stage publish: with sink, event_id and payload, message = the broker''s words. event_type is null when the contract''s row itself could not be mapped; source_columns holds only columns that the contract reads';
@@ -146,7 +146,9 @@ WITH RECURSIVE tree AS (
     -- a restore sets sequences after all rows
     CROSS JOIN (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END AS id FROM outbox_internal.contract_id_seq) restored
     JOIN outbox_internal.contract_version v ON v.contract_id = c.id
-         AND v.version = (SELECT pg_catalog.max(version) FROM outbox_internal.contract_version WHERE contract_id = c.id)
+         -- as OutboxContractLoad(): the first version that is published, or else the draft
+         AND v.version = (SELECT f.version FROM outbox_internal.contract_version f WHERE f.contract_id = c.id AND f.state <> 'retired'
+                          ORDER BY f.state = 'draft', f.line LIMIT 1)
     CROSS JOIN LATERAL (
         WITH RECURSIVE behind AS (
             SELECT v.view::oid AS relid
@@ -327,6 +329,19 @@ FROM contracts c
 CROSS JOIN LATERAL (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(name), ', ' ORDER BY n) AS columns
                     FROM pg_catalog.unnest(c.key) WITH ORDINALITY AS u (name, n)) k
 UNION ALL
+-- the versions of contracts that have several, and those with an end
+SELECT 'version', c.name || ' version ' || v.version, v.state, NULL, NULL, NULL, NULL,
+       (SELECT pg_catalog.count(*) FROM outbox_internal.dead_letter_entry d WHERE d.contract = c.name AND d.version = v.version AND d.state = 'open'),
+       NULL, NULL, NULL,
+       CASE WHEN v.state = 'draft' THEN 'SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ') publishes it, outbox.drop_version(' || pg_catalog.quote_literal(c.name) || ', ' || v.version || ') drops it.'
+            WHEN v.detached_view IS NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_class k WHERE k.oid = v.view) THEN
+                'Its view was dropped: its changes become dead letters. SELECT outbox.retire_version(' || pg_catalog.quote_literal(c.name) || ', ' || v.version || ', force => true) ends it.'
+            WHEN v.sunset > pg_catalog.clock_timestamp() THEN 'It ends in ' || pg_catalog.date_part('day', v.sunset - pg_catalog.clock_timestamp())
+                || ' days, at ' || pg_catalog.to_char(v.sunset, 'YYYY-MM-DD HH24:MI TZ') || ': its consumers have to move to a later version by then.'
+            WHEN v.sunset IS NOT NULL THEN 'Its sunset is past: SELECT outbox.retire_version(' || pg_catalog.quote_literal(c.name) || ', ' || v.version || ');' END
+FROM outbox_internal.contract c JOIN outbox_internal.contract_version v ON v.contract_id = c.id
+WHERE v.state <> 'retired' AND (v.sunset IS NOT NULL OR (SELECT pg_catalog.count(*) FROM outbox_internal.contract_version o WHERE o.contract_id = c.id AND o.state <> 'retired') > 1)
+UNION ALL
 SELECT 'trigger', t.contract || ' on ' || t.relid, 'not configured',
        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
        'The table has a trigger for contract ' || pg_catalog.quote_literal(t.contract) || ', which does not exist or has other sources: changes make no events. '
@@ -360,5 +375,5 @@ SELECT 'topic', t.sink || ': ' || t.topic || CASE WHEN t.event_type <> '' THEN '
          || ', topic => ' || pg_catalog.quote_literal(t.topic) || ', reason => ''...'') gives them up.'
 FROM topics t;
 COMMENT ON VIEW outbox.status IS
-'One row per extension, contract and sink, per topic that takes nothing from a sink, and per trigger of ours that no contract has: what is going on and what to do. captured: events of committed and prepared transactions since the server started. published: events that the broker acknowledged since the sink was created; for the extension, those of the sink with the fewest. The two counts begin at different moments. pending: events that are not published yet, an upper bound, because seq values of rolled-back transactions count until a relay has passed them. oldest_age: of the oldest committed event that is not acknowledged, whatever the state';
+'One row per extension, contract and sink, per version of a contract that has several or one with a sunset, per topic that takes nothing from a sink, and per trigger of ours that no contract has: what is going on and what to do. captured: events of committed and prepared transactions since the server started. published: events that the broker acknowledged since the sink was created; for the extension, those of the sink with the fewest. The two counts begin at different moments. pending: events that are not published yet, an upper bound, because seq values of rolled-back transactions count until a relay has passed them. oldest_age: of the oldest committed event that is not acknowledged, whatever the state';
 COMMENT ON COLUMN outbox.status.state IS 'extension: active, capture off, not preloaded, version mismatch; contract: enabled, disabled, restoring, not captured, detached, broken; trigger: not configured; sink: starting, running, backoff, blocked, stopping, not running, paused, stopped; topic: blocked';

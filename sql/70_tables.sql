@@ -7,6 +7,7 @@ CREATE VIEW outbox.source AS
 SELECT *, outbox_internal.key_query_text(key_view) AS key_query FROM outbox_internal.source;
 CREATE VIEW outbox.detached_view AS SELECT * FROM outbox_internal.detached_view;
 CREATE VIEW outbox.event_type AS SELECT * FROM outbox_internal.event_type;
+CREATE VIEW outbox.event_type_version AS SELECT * FROM outbox_internal.event_type_version;
 CREATE VIEW outbox.check_rule AS SELECT * FROM outbox_internal.check_rule;
 CREATE VIEW outbox.code_map AS SELECT * FROM outbox_internal.code_map;
 CREATE VIEW outbox.annotation AS SELECT * FROM outbox_internal.annotation;
@@ -35,6 +36,13 @@ SELECT c.name, c.aggregate_type,
        c.compatibility
 FROM outbox_internal.contract c;
 COMMENT ON VIEW outbox.contracts IS 'One row per contract, as it is configured; outbox.status says how it does';
+
+CREATE VIEW outbox.contract_versions AS
+SELECT c.name AS contract, v.version, CASE WHEN v.detached_view IS NULL THEN v.view END AS view, v.state, v.publish, v.suffix,
+       coalesce(v.required, c.required) AS required, v.sunset, v.created_at, v.activated_at, v.retired_at
+FROM outbox_internal.contract c
+JOIN outbox_internal.contract_version v ON v.contract_id = c.id;
+COMMENT ON VIEW outbox.contract_versions IS 'One row per version of a contract: draft, active or retired';
 
 CREATE VIEW outbox.event_types AS
 SELECT e.name, c.name AS contract, e.emit, e.condition, e.previous, e.topic, e.ce_type, e.tombstone,

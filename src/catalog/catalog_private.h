@@ -44,6 +44,14 @@ extern Oid OutboxConfigOid(ConfigScan *scan, AttrNumber column);
 extern bool OutboxConfigBool(ConfigScan *scan, AttrNumber column);
 extern List *OutboxConfigNames(ConfigScan *scan, AttrNumber column);
 extern char *OutboxConfigText(ConfigScan *scan, AttrNumber column);
+extern Datum OutboxConfigNullable(ConfigScan *scan, AttrNumber column, bool *isnull);
+extern bool OutboxConfigIsNull(ConfigScan *scan, AttrNumber column);
+extern int32 OutboxConfigInt(ConfigScan *scan, AttrNumber column, int32 missing);
+extern List *OutboxConfigNames(ConfigScan *scan, AttrNumber column);
+
+/* ---- event_type_config.c: the event types of a version of a contract as plain structs ---- */
+
+extern void OutboxEventTypesLoad(OutboxContractConfig *config, Snapshot snapshot);
 
 /* ---- sequence.c: numbers from our sequences, without the session noticing ---- */
 

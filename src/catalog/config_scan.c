@@ -44,9 +44,9 @@ OutboxConfigScanEnd(ConfigScan *scan)
 	table_close(scan->rel, AccessShareLock);
 }
 
-/* A column that the table does not have, because the SQL objects are older than the library, is NULL. */
-static Datum
-get_column(ConfigScan *scan, AttrNumber column, bool *isnull)
+/* The value of a column. One that the table does not have, because the SQL objects are older than the library, is NULL. */
+Datum
+OutboxConfigNullable(ConfigScan *scan, AttrNumber column, bool *isnull)
 {
 	TupleDesc desc = RelationGetDescr(scan->rel);
 
@@ -59,7 +59,7 @@ Datum
 OutboxConfigDatum(ConfigScan *scan, AttrNumber column)
 {
 	bool isnull;
-	Datum value = get_column(scan, column, &isnull);
+	Datum value = OutboxConfigNullable(scan, column, &isnull);
 
 	if (isnull)
 		elog(ERROR, "column %d of \"%s\" is NULL", column, RelationGetRelationName(scan->rel));
@@ -71,7 +71,7 @@ Oid
 OutboxConfigOid(ConfigScan *scan, AttrNumber column)
 {
 	bool isnull;
-	Datum value = get_column(scan, column, &isnull);
+	Datum value = OutboxConfigNullable(scan, column, &isnull);
 
 	return isnull ? InvalidOid : DatumGetObjectId(value);
 }
@@ -81,17 +81,36 @@ bool
 OutboxConfigBool(ConfigScan *scan, AttrNumber column)
 {
 	bool isnull;
-	Datum value = get_column(scan, column, &isnull);
+	Datum value = OutboxConfigNullable(scan, column, &isnull);
 
 	return !isnull && DatumGetBool(value);
 }
 
-/* Names (of char *) of the row at hand, palloc'd; none for NULL. */
+bool
+OutboxConfigIsNull(ConfigScan *scan, AttrNumber column)
+{
+	bool isnull;
+
+	(void) OutboxConfigNullable(scan, column, &isnull);
+	return isnull;
+}
+
+/* A number of the row at hand; `missing` for NULL. */
+int32
+OutboxConfigInt(ConfigScan *scan, AttrNumber column, int32 missing)
+{
+	bool isnull;
+	Datum value = OutboxConfigNullable(scan, column, &isnull);
+
+	return isnull ? missing : DatumGetInt32(value);
+}
+
+/* A text[] of the row at hand as a list of char *; NIL for NULL. */
 List *
 OutboxConfigNames(ConfigScan *scan, AttrNumber column)
 {
 	bool isnull;
-	Datum value = get_column(scan, column, &isnull);
+	Datum value = OutboxConfigNullable(scan, column, &isnull);
 
 	return isnull ? NIL : OutboxNameList(value, "names");
 }
@@ -101,7 +120,7 @@ char *
 OutboxConfigText(ConfigScan *scan, AttrNumber column)
 {
 	bool isnull;
-	Datum value = get_column(scan, column, &isnull);
+	Datum value = OutboxConfigNullable(scan, column, &isnull);
 
 	return isnull ? NULL : TextDatumGetCString(value);
 }

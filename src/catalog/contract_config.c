@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "catalog/catalog_private.h"
 
@@ -45,7 +46,14 @@ enum
 	Anum_version_created_at,
 	Anum_version_detached_view,
 	Anum_version_owner,
-	Anum_version_owner_id
+	Anum_version_owner_id,
+	Anum_version_publish,
+	Anum_version_suffix,
+	Anum_version_required,
+	Anum_version_sunset,
+	Anum_version_activated_at,
+	Anum_version_retired_at,
+	Anum_version_line
 };
 
 enum
@@ -58,63 +66,20 @@ enum
 	Anum_source_max_fanout
 };
 
-enum
-{
-	Anum_event_type_id = 1,
-	Anum_event_type_contract_id,
-	Anum_event_type_name,
-	Anum_event_type_emit,
-	Anum_event_type_condition,
-	Anum_event_type_previous,
-	Anum_event_type_topic,
-	Anum_event_type_ce_type,
-	Anum_event_type_tombstone,
-	Anum_event_type_created_at,
-	Anum_event_type_headers,
-	Anum_event_type_actor
-};
-
-enum
-{
-	Anum_check_id = 1,
-	Anum_check_event_type_id,
-	Anum_check_name,
-	Anum_check_expression
-};
-
-enum
-{
-	Anum_schema_id = 1,
-	Anum_schema_event_type_id,
-	Anum_schema_contract,
-	Anum_schema_event_type,
-	Anum_schema_version,
-	Anum_schema_topic,
-	Anum_schema_ce_type,
-	Anum_schema_previous,
-	Anum_schema_schema
-};
-
 static const ConfigKey contract_by_name = {"contract", "contract_name_key", Anum_contract_name, F_TEXTEQ};
 static const ConfigKey version_by_contract = {"contract_version", "contract_version_pkey", Anum_version_contract_id, F_INT4EQ};
 static const ConfigKey source_by_contract = {"source", "source_pkey", Anum_source_contract_id, F_INT4EQ};
-static const ConfigKey event_type_by_contract = {"event_type", "event_type_contract_id_idx", Anum_event_type_contract_id, F_INT4EQ};
-static const ConfigKey check_by_event_type = {"check_rule", "check_rule_pkey", Anum_check_event_type_id, F_INT4EQ};
-static const ConfigKey schema_by_event_type = {"event_schema", "event_schema_event_type_id_version_key", Anum_schema_event_type_id, F_INT4EQ};
 
-static List *get_names(ConfigScan *scan, AttrNumber column);
-static void load_version(OutboxContractConfig *config, Snapshot snapshot);
+static List *load_versions(const OutboxContractConfig *contract, Snapshot snapshot);
+static int compare_versions(const ListCell *a, const ListCell *b);
+static char *rfc3339(TimestampTz time);
 static void load_sources(OutboxContractConfig *config, Snapshot snapshot);
-static void load_event_types(OutboxContractConfig *config, Snapshot snapshot);
-static void load_checks(OutboxEventTypeConfig *type, Snapshot snapshot);
-static void load_schema(OutboxEventTypeConfig *type, int32 version, Snapshot snapshot);
-static OutboxEmit parse_emit(const char *text);
-static OutboxTombstone parse_tombstone(const char *text);
 
 /*
  * Reads a contract's configuration with a fresh snapshot: a REPEATABLE READ
- * writer whose snapshot is older than the contract must still see it.
- * NULL when there is none. Allocates in CurrentMemoryContext; no SPI.
+ * writer whose snapshot is older than the contract must still see it. The
+ * configuration is that of the first active version, or of the draft if there is
+ * no other. NULL when there is none. Allocates in CurrentMemoryContext; no SPI.
  */
 OutboxContractConfig *
 OutboxContractLoad(const char *name)
@@ -131,10 +96,10 @@ OutboxContractLoad(const char *name)
 		config->id = DatumGetInt32(OutboxConfigDatum(&scan, Anum_contract_id));
 		config->name = OutboxConfigText(&scan, Anum_contract_name);
 		config->aggregate_type = OutboxConfigText(&scan, Anum_contract_aggregate_type);
-		config->key = get_names(&scan, Anum_contract_key);
-		config->aggregate_id = get_names(&scan, Anum_contract_aggregate_id);
-		config->required = get_names(&scan, Anum_contract_required);
-		config->name_space = OutboxConfigText(&scan, Anum_contract_namespace);
+		config->key = OutboxConfigNames(&scan, Anum_contract_key);
+		config->aggregate_id = OutboxConfigNames(&scan, Anum_contract_aggregate_id);
+		config->required = OutboxConfigNames(&scan, Anum_contract_required);
+		config->name_space = config->ce_space = OutboxConfigText(&scan, Anum_contract_namespace);
 		config->at_commit = strcmp(OutboxConfigText(&scan, Anum_contract_evaluate), "commit") == 0;
 		config->abort_on_invalid = strcmp(OutboxConfigText(&scan, Anum_contract_on_invalid), "abort") == 0;
 		on_truncate = OutboxConfigText(&scan, Anum_contract_on_truncate);
@@ -146,41 +111,91 @@ OutboxContractLoad(const char *name)
 	OutboxConfigScanEnd(&scan);
 	if (config)
 	{
-		load_version(config, snapshot);
+		ListCell *lc;
+
 		load_sources(config, snapshot);
-		load_event_types(config, snapshot);
+		config->versions = load_versions(config, snapshot);
+		foreach (lc, config->versions)
+		{
+			((OutboxContractConfig *) lfirst(lc))->versions = config->versions;
+			OutboxEventTypesLoad(lfirst(lc), snapshot);
+		}
+		config = linitial(config->versions);
 	}
 	UnregisterSnapshot(snapshot);
 	return config;
 }
 
+/* The versions that are not retired: the active ones in the order of their lines, then a draft. Never empty. */
 static List *
-get_names(ConfigScan *scan, AttrNumber column)
+load_versions(const OutboxContractConfig *contract, Snapshot snapshot)
 {
-	return OutboxNameList(OutboxConfigDatum(scan, column), "names");
-}
-
-/* The newest version that is not retired. */
-static void
-load_version(OutboxContractConfig *config, Snapshot snapshot)
-{
+	List *versions = NIL;
 	ConfigScan scan;
 
-	OutboxConfigScanBegin(&scan, &version_by_contract, Int32GetDatum(config->id), snapshot);
+	OutboxConfigScanBegin(&scan, &version_by_contract, Int32GetDatum(contract->id), snapshot);
 	while (OutboxConfigScanNext(&scan))
 	{
-		int32 version = DatumGetInt32(OutboxConfigDatum(&scan, Anum_version_version));
+		char *state = OutboxConfigText(&scan, Anum_version_state);
+		OutboxContractConfig *config;
+		bool isnull;
+		Datum sunset;
 
-		if (version > config->version)
-		{
-			config->version = version;
-			config->view = DatumGetObjectId(OutboxConfigDatum(&scan, Anum_version_view));
-			config->detached = OutboxConfigText(&scan, Anum_version_detached_view) != NULL;
-			config->owner = OutboxConfigText(&scan, Anum_version_owner);
-			config->owner_id = OutboxConfigText(&scan, Anum_version_owner_id);
-		}
+		if (strcmp(state, "retired") == 0)
+			continue;
+		config = palloc(sizeof(OutboxContractConfig));
+		*config = *contract;
+		config->version = DatumGetInt32(OutboxConfigDatum(&scan, Anum_version_version));
+		config->state = strcmp(state, "active") == 0 ? OUTBOX_VERSION_ACTIVE : OUTBOX_VERSION_DRAFT;
+		config->line = OutboxConfigInt(&scan, Anum_version_line, 1);
+		config->view = DatumGetObjectId(OutboxConfigDatum(&scan, Anum_version_view));
+		config->detached = OutboxConfigText(&scan, Anum_version_detached_view) != NULL;
+		config->owner = OutboxConfigText(&scan, Anum_version_owner);
+		config->owner_id = OutboxConfigText(&scan, Anum_version_owner_id);
+		config->suffix = OutboxConfigText(&scan, Anum_version_suffix);
+		sunset = OutboxConfigNullable(&scan, Anum_version_sunset, &isnull);
+		config->sunset = isnull ? NULL : rfc3339(DatumGetTimestampTz(sunset));
+		if (OutboxConfigNames(&scan, Anum_version_required) != NIL)
+			config->required = OutboxConfigNames(&scan, Anum_version_required);
+		if (config->line > 1)
+			config->name_space = psprintf("%s.v%d", contract->name_space, config->line);
+		versions = lappend(versions, config);
 	}
 	OutboxConfigScanEnd(&scan);
+	/* a restore brings the versions after the contract */
+	if (versions == NIL)
+	{
+		OutboxContractConfig *none = palloc(sizeof(OutboxContractConfig));
+
+		*none = *contract;
+		return list_make1(none);
+	}
+	list_sort(versions, compare_versions);
+	return versions;
+}
+
+static int
+compare_versions(const ListCell *a, const ListCell *b)
+{
+	const OutboxContractConfig *left = lfirst(a);
+	const OutboxContractConfig *right = lfirst(b);
+
+	if (left->state != right->state)
+		return left->state == OUTBOX_VERSION_DRAFT ? 1 : -1;
+	return left->line < right->line ? -1 : left->line > right->line;
+}
+
+/* The moment in UTC, to the second, as RFC 3339 has it. */
+static char *
+rfc3339(TimestampTz time)
+{
+	struct pg_tm tm;
+	fsec_t fraction;
+	int zone;
+
+	if (TIMESTAMP_NOT_FINITE(time) || timestamp2tm(time, &zone, &tm, &fraction, NULL, pg_tzset("GMT")) != 0)
+		return NULL;
+	return psprintf("%04d-%02d-%02dT%02d:%02d:%02dZ", tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
 static void
@@ -204,114 +219,7 @@ load_sources(OutboxContractConfig *config, Snapshot snapshot)
 		}
 		config->sources = lcons(source, config->sources);
 		config->root = source->relation;
-		config->root_key = get_names(&scan, Anum_source_key_columns);
+		config->root_key = OutboxConfigNames(&scan, Anum_source_key_columns);
 	}
 	OutboxConfigScanEnd(&scan);
-}
-
-static int
-compare_event_type_id(const ListCell *a, const ListCell *b)
-{
-	int32 left = ((OutboxEventTypeConfig *) lfirst(a))->id;
-	int32 right = ((OutboxEventTypeConfig *) lfirst(b))->id;
-
-	return left < right ? -1 : left > right;
-}
-
-static void
-load_event_types(OutboxContractConfig *config, Snapshot snapshot)
-{
-	ConfigScan scan;
-	ListCell *lc;
-
-	OutboxConfigScanBegin(&scan, &event_type_by_contract, Int32GetDatum(config->id), snapshot);
-	while (OutboxConfigScanNext(&scan))
-	{
-		OutboxEventTypeConfig *type = palloc0(sizeof(OutboxEventTypeConfig));
-
-		type->id = DatumGetInt32(OutboxConfigDatum(&scan, Anum_event_type_id));
-		type->name = OutboxConfigText(&scan, Anum_event_type_name);
-		type->emit = parse_emit(OutboxConfigText(&scan, Anum_event_type_emit));
-		type->condition = OutboxConfigText(&scan, Anum_event_type_condition);
-		type->previous = get_names(&scan, Anum_event_type_previous);
-		type->topic = OutboxConfigText(&scan, Anum_event_type_topic);
-		type->ce_type = OutboxConfigText(&scan, Anum_event_type_ce_type);
-		type->tombstone = parse_tombstone(OutboxConfigText(&scan, Anum_event_type_tombstone));
-		type->headers = OutboxConfigNames(&scan, Anum_event_type_headers);
-		type->actor = OutboxConfigBool(&scan, Anum_event_type_actor);
-		config->event_types = lappend(config->event_types, type);
-	}
-	OutboxConfigScanEnd(&scan);
-	list_sort(config->event_types, compare_event_type_id);
-	foreach (lc, config->event_types)
-	{
-		load_schema(lfirst(lc), config->version, snapshot);
-		load_checks(lfirst(lc), snapshot);
-	}
-}
-
-static int
-compare_check_id(const ListCell *a, const ListCell *b)
-{
-	int32 left = ((OutboxCheckConfig *) lfirst(a))->id;
-	int32 right = ((OutboxCheckConfig *) lfirst(b))->id;
-
-	return left < right ? -1 : left > right;
-}
-
-static void
-load_checks(OutboxEventTypeConfig *type, Snapshot snapshot)
-{
-	ConfigScan scan;
-
-	OutboxConfigScanBegin(&scan, &check_by_event_type, Int32GetDatum(type->id), snapshot);
-	while (OutboxConfigScanNext(&scan))
-	{
-		OutboxCheckConfig *check = palloc0(sizeof(OutboxCheckConfig));
-
-		check->id = DatumGetInt32(OutboxConfigDatum(&scan, Anum_check_id));
-		check->name = OutboxConfigText(&scan, Anum_check_name);
-		check->expression = OutboxConfigText(&scan, Anum_check_expression);
-		type->checks = lappend(type->checks, check);
-	}
-	OutboxConfigScanEnd(&scan);
-	list_sort(type->checks, compare_check_id);
-}
-
-static void
-load_schema(OutboxEventTypeConfig *type, int32 version, Snapshot snapshot)
-{
-	ConfigScan scan;
-
-	OutboxConfigScanBegin(&scan, &schema_by_event_type, Int32GetDatum(type->id), snapshot);
-	while (OutboxConfigScanNext(&scan))
-	{
-		if (DatumGetInt32(OutboxConfigDatum(&scan, Anum_schema_version)) != version)
-			continue;
-		type->schema_id = DatumGetInt32(OutboxConfigDatum(&scan, Anum_schema_id));
-		type->schema_text = OutboxConfigText(&scan, Anum_schema_schema);
-	}
-	OutboxConfigScanEnd(&scan);
-}
-
-static OutboxEmit
-parse_emit(const char *text)
-{
-	for (OutboxEmit emit = OUTBOX_EMIT_CREATED; emit <= OUTBOX_EMIT_ALWAYS; emit++)
-	{
-		if (strcmp(text, OutboxEmitName(emit)) == 0)
-			return emit;
-	}
-	elog(ERROR, "unknown emit \"%s\"", text);
-}
-
-static OutboxTombstone
-parse_tombstone(const char *text)
-{
-	for (OutboxTombstone tombstone = OUTBOX_TOMBSTONE_NONE; tombstone <= OUTBOX_TOMBSTONE_INSTEAD; tombstone++)
-	{
-		if (strcmp(text, OutboxTombstoneName(tombstone)) == 0)
-			return tombstone;
-	}
-	return OUTBOX_TOMBSTONE_NONE;
 }

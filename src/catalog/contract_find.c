@@ -104,3 +104,74 @@ OutboxTombstoneName(OutboxTombstone tombstone)
 	}
 	return NULL;
 }
+
+/* The version of that number, unless it is retired or was never there: then NULL. */
+OutboxContractConfig *
+OutboxContractVersion(const OutboxContractConfig *config, int32 version)
+{
+	ListCell *lc;
+
+	foreach (lc, config->versions)
+	{
+		OutboxContractConfig *each = lfirst(lc);
+
+		if (each->version == version)
+			return each;
+	}
+	return NULL;
+}
+
+/* The version of that number for a function that users call: raises with a hint when it is retired or was never there. */
+OutboxContractConfig *
+OutboxContractVersionGet(const OutboxContractConfig *config, int32 version)
+{
+	OutboxContractConfig *found = OutboxContractVersion(config, version);
+
+	if (found == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("contract \"%s\" has no version %d, or it is retired", config->name, version),
+				 errhint("SELECT * FROM outbox.contract_versions WHERE contract = '%s' lists its versions.", config->name)));
+	return found;
+}
+
+/* The version that is a draft, or NULL. */
+OutboxContractConfig *
+OutboxContractDraft(const OutboxContractConfig *config)
+{
+	OutboxContractConfig *last = llast(config->versions);
+
+	return last->state == OUTBOX_VERSION_DRAFT ? last : NULL;
+}
+
+/* The active version of a line, or NULL. */
+OutboxContractConfig *
+OutboxContractLine(const OutboxContractConfig *config, int32 line)
+{
+	ListCell *lc;
+
+	foreach (lc, config->versions)
+	{
+		OutboxContractConfig *each = lfirst(lc);
+
+		if (each->line == line && each->state == OUTBOX_VERSION_ACTIVE)
+			return each;
+	}
+	return NULL;
+}
+
+/* The active version of the first line after this one; NULL: there is none. */
+OutboxContractConfig *
+OutboxContractAfter(const OutboxContractConfig *config, int32 line)
+{
+	ListCell *lc;
+
+	foreach (lc, config->versions)
+	{
+		OutboxContractConfig *each = lfirst(lc);
+
+		if (each->line > line && each->state == OUTBOX_VERSION_ACTIVE)
+			return each;
+	}
+	return NULL;
+}

@@ -158,6 +158,13 @@ OutboxRelationOid(const char *relname)
 	return relation_oid(OUTBOX_INTERNAL_SCHEMA, relname);
 }
 
+/* Is there such a table? The SQL objects may be older than the library. */
+bool
+OutboxHasTable(const char *relname)
+{
+	return OidIsValid(get_relname_relid(relname, get_namespace_oid(OUTBOX_INTERNAL_SCHEMA, false)));
+}
+
 /* The owner of any relation; raises when it is not there. */
 Oid
 OutboxRelationOwner(Oid relation)

@@ -55,8 +55,11 @@ typedef struct OutboxEventTypeConfig
 	bool actor;      /* messages say who made the change */
 	char *topic;
 	char *ce_type;
+	char *own_topic; /* these two without what the version adds */
+	char *own_ce_type;
 	OutboxTombstone tombstone;
 	List *checks;      /* of OutboxCheckConfig *, in creation order */
+	bool omitted;      /* the version of the contract does not have it */
 	int32 schema_id;   /* 0: not pinned yet */
 	char *schema_text; /* NULL: not pinned yet */
 } OutboxEventTypeConfig;
@@ -70,6 +73,16 @@ typedef struct OutboxSourceConfig
 	int32 max_fanout; /* lookup keys that one row of it may touch */
 } OutboxSourceConfig;
 
+typedef enum OutboxVersionState
+{
+	OUTBOX_VERSION_DRAFT,
+	OUTBOX_VERSION_ACTIVE
+} OutboxVersionState;
+
+/*
+ * A contract as one of its versions has it. The versions of a contract differ in
+ * their view and what follows from it, and have the rest in common.
+ */
 typedef struct OutboxContractConfig
 {
 	int32 id;
@@ -79,13 +92,19 @@ typedef struct OutboxContractConfig
 	List *aggregate_id;
 	List *required;
 	char *name_space;
+	char *ce_space; /* of the contract: first part of the default ce_type */
 	bool at_commit;
 	bool abort_on_invalid;
 	bool reject_truncate; /* and other commands that make rows appear or vanish without triggers */
 	char *compatibility;  /* level at which schemas are compared; NULL: older SQL objects */
 	bool enabled;
-	bool restoring;    /* a restore has brought it, but not our sequences yet, which come after all rows */
-	int32 version;     /* of the contract's newest version */
+	bool restoring; /* a restore has brought it, but not our sequences yet, which come after all rows */
+	List *versions; /* of OutboxContractConfig *, this one among them: the active ones by line, then a draft */
+	int32 version;  /* its number */
+	OutboxVersionState state;
+	int32 line;        /* the version that opened its topics: itself, or the one that it took the place of */
+	char *suffix;      /* of its topics; NULL: none */
+	char *sunset;      /* RFC 3339; NULL: none */
 	Oid view;          /* gone while detached */
 	bool detached;     /* by outbox.detach() */
 	char *owner;       /* of the view when it was enabled last; NULL: never */
@@ -100,6 +119,11 @@ extern OutboxContractConfig *OutboxContractLoad(const char *name);
 extern OutboxContractConfig *OutboxContractGet(const char *name);
 extern OutboxContractConfig *OutboxContractArg(FunctionCallInfo fcinfo, int arg, const char *argument);
 extern char *OutboxEventTypeContract(const char *event_type);
+extern OutboxContractConfig *OutboxContractVersion(const OutboxContractConfig *config, int32 version);
+extern OutboxContractConfig *OutboxContractVersionGet(const OutboxContractConfig *config, int32 version);
+extern OutboxContractConfig *OutboxContractDraft(const OutboxContractConfig *config);
+extern OutboxContractConfig *OutboxContractLine(const OutboxContractConfig *config, int32 line);
+extern OutboxContractConfig *OutboxContractAfter(const OutboxContractConfig *config, int32 line);
 extern OutboxEventTypeConfig *OutboxContractEventType(const OutboxContractConfig *config, const char *name);
 extern OutboxSourceConfig *OutboxContractSource(const OutboxContractConfig *config, Oid relation);
 extern const char *OutboxEmitName(OutboxEmit emit);
@@ -191,6 +215,7 @@ extern Oid OutboxInstallation(void);
 extern Oid OutboxSchemaOid(void);
 extern Oid OutboxEventOid(void);
 extern Oid OutboxRelationOid(const char *relname);
+extern bool OutboxHasTable(const char *relname);
 extern Oid OutboxRelationOwner(Oid relation);
 extern Relation OutboxOpenWithoutWait(Oid relation);
 extern bool OutboxLockWithoutWait(const List *relations);

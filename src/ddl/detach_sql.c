@@ -47,6 +47,7 @@ static char *present_name(const char *role, const char *id);
 static bool view_is_there(const OutboxStoredView *view);
 static List *load_views(const char *source_name);
 static void attach_contracts(const char *source_name, Oid source);
+static void check_version(OutboxContractConfig *version);
 static void check_schemas(const OutboxContractConfig *config);
 static void return_names(FunctionCallInfo fcinfo, const List *names);
 
@@ -165,10 +166,11 @@ static void
 mark_detached(Oid source, const char *views)
 {
 	List *contracts = OutboxExecuteRows("UPDATE outbox_internal.contract_version v SET detached_view = v.view::text"
-										" FROM outbox_internal.contract c WHERE c.id = v.contract_id"
+										" FROM outbox_internal.contract c WHERE c.id = v.contract_id AND v.state <> 'retired'"
 										" AND (v.view = ANY ($1::oid[]) OR EXISTS (SELECT FROM outbox_internal.source s"
 										" WHERE s.contract_id = c.id AND s.key_view = ANY ($1::oid[]))) RETURNING c.name",
 										1, &views);
+	List *told = NIL; /* names of contracts */
 	ListCell *lc;
 
 	(void) OutboxExecute("UPDATE outbox_internal.source SET detached_view = key_view::text WHERE key_view = ANY ($1::oid[])", 1, &views);
@@ -176,6 +178,10 @@ mark_detached(Oid source, const char *views)
 	{
 		char **row = lfirst(lc);
 
+		/* a row for each version */
+		if (OutboxNameListMember(told, row[0]))
+			continue;
+		told = lappend(told, row[0]);
 		OutboxGapInsert(row[0], source, "detached", "by outbox.detach(); the table may have been changed without its triggers");
 	}
 }
@@ -345,16 +351,31 @@ attach_contracts(const char *source_name, Oid source)
 		char **row = lfirst(lc);
 		OutboxContractConfig *config = OutboxContractGet(row[0]);
 		ListCell *source;
+		ListCell *version;
 
 		if (!config->enabled || get_rel_relkind(config->root) == '\0')
 			continue;
-		check_schemas(config);
-		OutboxFreeContract(OutboxCompileContract(config, config->root, false));
+		foreach (version, config->versions)
+			check_version(lfirst(version));
 		foreach (source, config->at_commit ? config->sources : NIL)
 			(void) OutboxCompileTouch(config, ((OutboxSourceConfig *) lfirst(source))->relation);
 		OutboxCreateTriggersToProve(config);
-		OutboxProveContractKey(config);
+		foreach (version, config->versions)
+		{
+			if (((OutboxContractConfig *) lfirst(version))->state == OUTBOX_VERSION_ACTIVE && !((OutboxContractConfig *) lfirst(version))->detached)
+				OutboxProveContractKey(lfirst(version));
+		}
 	}
+}
+
+/* Raises when a published version whose view is there does not work. */
+static void
+check_version(OutboxContractConfig *version)
+{
+	if (version->state != OUTBOX_VERSION_ACTIVE || version->detached)
+		return;
+	check_schemas(version);
+	OutboxFreeContract(OutboxCompileContract(version, version->root, false));
 }
 
 /* Raises when the view does not fit a pinned schema any more, as the first write would find out. */

@@ -56,9 +56,11 @@ enum
 	Anum_letter_last_failure_hint,
 	Anum_letter_before_snapshot,
 	Anum_letter_tried_at,
-	Anum_letter_xid
+	Anum_letter_xid,
+	Anum_letter_resolved_xid,
+	Anum_letter_version
 };
-#define Natts_letter Anum_letter_xid
+#define Natts_letter Anum_letter_version
 
 enum
 {
@@ -111,6 +113,8 @@ OutboxDeadLetterInsert(const OutboxDeadLetter *letter)
 	set_jsonb(values, nulls, Anum_letter_before, letter->before);
 	values[Anum_letter_before_snapshot - 1] = letter->snapshot;
 	nulls[Anum_letter_before_snapshot - 1] = letter->snapshot == 0;
+	values[Anum_letter_version - 1] = Int32GetDatum(letter->version);
+	nulls[Anum_letter_version - 1] = letter->version == 0;
 	OutboxSetText(values, nulls, Anum_letter_state - 1, "open");
 	values[Anum_letter_created_at - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	nulls[Anum_letter_created_at - 1] = false;
@@ -119,6 +123,22 @@ OutboxDeadLetterInsert(const OutboxDeadLetter *letter)
 	values[Anum_letter_xid - 1] = FullTransactionIdGetDatum(GetTopFullTransactionId());
 	nulls[Anum_letter_xid - 1] = false;
 	insert_row("dead_letter_entry", "dead_letter_entry_id_seq", values, nulls, Natts_letter);
+}
+
+/* The same for each active version of the contract: the change failed before any of them looked at it. */
+void
+OutboxDeadLetterInsertEach(OutboxDeadLetter *letter, const OutboxContractConfig *config)
+{
+	ListCell *lc;
+
+	foreach (lc, config->versions)
+	{
+		const OutboxContractConfig *version = lfirst(lc);
+
+		letter->version = version->version;
+		if (version->state == OUTBOX_VERSION_ACTIVE)
+			OutboxDeadLetterInsert(letter);
+	}
 }
 
 /*

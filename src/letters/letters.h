@@ -11,11 +11,14 @@
 #include "executor/tuptable.h"
 #include "utils/jsonb.h"
 
+#include "catalog/outbox_catalog.h"
+
 /* ---- dead_letter.c: dead letters and gaps recorded; events that a broker rejected ---- */
 
 typedef struct OutboxDeadLetter
 {
 	const char *contract;
+	int32 version;          /* of the contract; 0: not known */
 	const char *event_type; /* NULL: the contract's row itself could not be mapped */
 	const char *emit;       /* created, changed, deleted; NULL: not known yet */
 	const char *stage;      /* map, condition, check, encode, size, flush */
@@ -30,6 +33,7 @@ typedef struct OutboxDeadLetter
 } OutboxDeadLetter;
 
 extern void OutboxDeadLetterInsert(const OutboxDeadLetter *letter);
+extern void OutboxDeadLetterInsertEach(OutboxDeadLetter *letter, const OutboxContractConfig *config);
 /* The detail of a gap of reason detached */
 #define OUTBOX_VIEWS_AWAY "a change while the views were away, by outbox.detach()"
 

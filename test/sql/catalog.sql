@@ -36,7 +36,7 @@ SELECT outbox.create_event_type('OrderPlaced', contract => 'order', emit => 'cre
 SELECT outbox.create_event_type('OrderChanged', contract => 'order', emit => 'changed', previous => '{status,items}');
 SELECT outbox.add_check('OrderPlaced', 'has_lines', 'cardinality(items) > 0');
 -- what is not enabled is in the catalog, and has no fields yet
-SELECT contract, event_type, version, state, topic, doc, fingerprint, checks, events_7_days FROM outbox.catalog;
+SELECT contract, event_type, version, state, topic, doc, fingerprint, checks, events_7_days FROM outbox.catalog ORDER BY event_type;
 SELECT count(*) FROM outbox.catalog_field;
 SELECT outbox.enable('order');
 

@@ -117,7 +117,7 @@ UPDATE art SET code = 'C' WHERE id = 1;
 CALL late('S', $$UPDATE art SET code = 'Y', status = 'S' WHERE id = 2$$);
 UPDATE art SET code = 'Z' WHERE id = 2;
 INSERT INTO art VALUES (3, 'X');
-SELECT key, before, state FROM outbox.dead_letter WHERE contract = 'rl_art';
+SELECT key, before, state FROM outbox.dead_letter WHERE contract = 'rl_art' ORDER BY id;
 SELECT outbox_internal.redrive_late();
 SELECT type, aggregateid, payload, headers FROM outbox.event_json WHERE contract = 'rl_art' AND seq > :seq ORDER BY seq;
 

@@ -16,7 +16,7 @@ CREATE FUNCTION pg_temp.outcome(function regprocedure) RETURNS text LANGUAGE plp
 DECLARE
     arguments text;
 BEGIN
-    SELECT string_agg(CASE t::regtype::text WHEN 'text[]' THEN '''{x}''::text[]' WHEN 'jsonb' THEN '''{"x": "y"}''::jsonb'
+    SELECT string_agg(CASE t::regtype::text WHEN 'text[]' THEN '''{x}''::text[]' WHEN 'integer[]' THEN '''{1}''::int[]' WHEN 'jsonb' THEN '''{"x": "y"}''::jsonb'
                       WHEN 'bytea' THEN '''x''::bytea' WHEN 'text' THEN '''x''::text'
                       WHEN 'timestamp with time zone' THEN 'now()' WHEN 'interval' THEN '''1 s''::interval'
                       WHEN 'uuid' THEN 'gen_random_uuid()' WHEN 'xid8' THEN '''1''::xid8' ELSE '1::' || t::regtype END, ', ' ORDER BY o)

@@ -118,6 +118,12 @@ extern void OutboxFlushIfOver(void);
 
 /* ---- key_queue.c: the lookup keys that this transaction touched, of contracts evaluated at commit ---- */
 
+typedef struct OutboxQueuedVersion
+{
+	int32 version;
+	int32 line; /* 0: the first one */
+} OutboxQueuedVersion;
+
 /* A contract with keys in the queue; lives as long as the transaction. */
 typedef struct OutboxQueuedContract
 {
@@ -127,6 +133,8 @@ typedef struct OutboxQueuedContract
 	uint64 lock_class; /* of its aggregate type */
 	OutboxKeyShape *shape;
 	bool abort_on_invalid;
+	int nversions; /* that are published, as the last touch found them; the first one is first */
+	struct OutboxQueuedVersion *versions;
 	Oid owner;       /* the role as which it was compiled last; InvalidOid: it never was */
 	List *relations; /* and the OIDs that it reads */
 } OutboxQueuedContract;
@@ -144,6 +152,7 @@ typedef struct OutboxQueuedKey
 } OutboxQueuedKey;
 
 extern OutboxQueuedContract *OutboxKeyQueueContract(const OutboxContractConfig *config, TupleDesc lookup_desc);
+extern void OutboxKeyQueueNoteVersions(OutboxQueuedContract *contract, const OutboxContractConfig *config);
 extern void OutboxKeyQueueNoteRelations(OutboxQueuedContract *contract, Oid owner, const List *relations);
 extern void OutboxKeyQueueAdd(OutboxQueuedContract *contract, const Datum *values, int flags);
 

@@ -13,6 +13,7 @@
 #include "storage/fd.h"
 
 #include "capture/commit/commit.h"
+#include "capture/transition/transition.h"
 #include "contract/compile/compile.h"
 #include "util/util.h"
 
@@ -62,19 +63,26 @@ extern void OutboxKeyQueueForget(void);
 typedef struct OutboxFlushContract
 {
 	OutboxQueuedContract *queued;
-	OutboxLockSet *locks;             /* NULL: no keys */
-	OutboxCachedContract *cached;     /* reserved; NULL: not opened yet */
-	OutboxLook look;                  /* while it is reserved: the locks on the relations that it reads */
-	OutboxCompiledContract *compiled; /* NULL once opened: nobody wants its keys, or `late` */
-	const ErrorData *late;            /* its keys cannot be evaluated now */
-	const ErrorData *unknown;         /* why its rows before are not known */
-	bool root_rewritten;              /* not even by an INSERT */
-	List *rewritten;                  /* OIDs of the tables */
-	uint64 nkeys;                     /* captured so far, */
-	uint64 portion_keys;              /* of them in this portion, */
-	uint64 spent_ns;                  /* and the time it took */
+	int32 version;
+	int32 line;                        /* of a later version; 0: the first one */
+	struct OutboxFlushContract *first; /* of a later version: the first one */
+	struct OutboxFlushContract *next;  /* the version after this one */
+	List *relations;                   /* of a later version: OIDs that it reads, as far as known */
+	OutboxLockSet *locks;              /* of the first version: NULL: no keys */
+	OutboxCachedContract *cached;      /* reserved; NULL: not opened yet */
+	OutboxLook look;                   /* while it is reserved: the locks on the relations that it reads */
+	OutboxCompiledContract *compiled;  /* NULL once opened: nobody wants its keys, or `late` */
+	const ErrorData *late;             /* its keys cannot be evaluated now */
+	const ErrorData *unknown;          /* why its rows before are not known */
+	bool root_rewritten;               /* not even by an INSERT */
+	List *rewritten;                   /* OIDs of the tables */
+	uint64 nkeys;                      /* captured so far, */
+	uint64 portion_keys;               /* of them in this portion, */
+	uint64 spent_ns;                   /* and the time it took */
 } OutboxFlushContract;
 
+extern bool OutboxFlushContractHasKeys(const OutboxFlushContract *contract);
+extern void OutboxFlushContractAddVersions(OutboxFlushContract *contract, OutboxFlushContract *free);
 extern bool OutboxFlushContractOpen(OutboxFlushContract *contract, ResourceOwner parent);
 extern void OutboxFlushContractCheckRewritten(OutboxFlushContract *contract);
 extern void OutboxFlushContractRecordGaps(OutboxFlushContract *contract);
@@ -111,7 +119,9 @@ typedef struct OutboxFlush
 	int portion_size;
 	OutboxPortionKey *keys;
 	int nkeys;
-	instr_time lap; /* up to which the time has been shared out */
+	int most_versions; /* of a contract */
+	OutboxPairs pairs; /* of the key that is captured */
+	instr_time lap;    /* up to which the time has been shared out */
 } OutboxFlush;
 
 /* ---- flush_late.c: keys that a commit could not evaluate in time ---- */
@@ -119,6 +129,7 @@ typedef struct OutboxFlush
 typedef struct OutboxLateKey
 {
 	const OutboxQueuedContract *contract;
+	int32 version;
 	const Datum *lookup;
 	bool before_known;
 	Datum snapshot;   /* a pg_snapshot: which transactions it has seen */

@@ -157,7 +157,12 @@ flush_keys(OutboxFlush *flush)
 	OutboxFlushPortions(flush);
 	for (int i = 0; i < flush->ncontracts; i++)
 	{
-		if (flush->contracts[i].nkeys > 0)
+		if (flush->contracts[i].first)
+			flush->contracts[i].first->spent_ns += flush->contracts[i].spent_ns;
+	}
+	for (int i = 0; i < flush->ncontracts; i++)
+	{
+		if (flush->contracts[i].nkeys > 0 && flush->contracts[i].first == NULL)
 			OutboxCountFlush(flush->contracts[i].queued->id, flush->contracts[i].nkeys, flush->contracts[i].spent_ns);
 		OutboxFlushContractUnlock(&flush->contracts[i]);
 	}

@@ -31,11 +31,76 @@
 #include "guc.h"
 #include "letters/letters.h"
 
+static List *known_relations(const OutboxQueuedContract *queued, int32 line);
+static const List *relations_of(const OutboxFlushContract *contract);
+static void note_relations(OutboxFlushContract *contract);
+static bool is_told_by_first(const OutboxFlushContract *contract);
 static bool lock(OutboxFlushContract *contract, ResourceOwner parent);
 static bool take(OutboxFlushContract *contract);
 static bool is_rewritten(Oid relation, bool *replaced);
 static ErrorData *key_changed_error(const char *contract);
 static ErrorData *rewrite_error(Oid relation);
+
+/* Are there keys for this version of the contract? All versions have the same. */
+bool
+OutboxFlushContractHasKeys(const OutboxFlushContract *contract)
+{
+	return contract->first ? contract->first->locks != NULL : contract->locks != NULL;
+}
+
+/* The later versions of a contract, in elements of their own. */
+void
+OutboxFlushContractAddVersions(OutboxFlushContract *contract, OutboxFlushContract *free)
+{
+	OutboxQueuedContract *queued = contract->queued;
+	OutboxFlushContract *last = contract;
+
+	contract->version = queued->versions[0].version;
+	for (int i = 1; i < queued->nversions; i++, free++)
+	{
+		free->queued = queued;
+		free->version = queued->versions[i].version;
+		free->line = queued->versions[i].line;
+		free->first = contract;
+		free->relations = known_relations(queued, free->line);
+		last->next = free;
+		last = free;
+	}
+}
+
+/* What a version reads, when it is compiled already; otherwise the first version's relations are a guess. */
+static List *
+known_relations(const OutboxQueuedContract *queued, int32 line)
+{
+	OutboxCachedContract *cached;
+	List *relations = queued->relations;
+
+	if (!OutboxContractIsCurrent(queued->name, line))
+		return relations;
+	cached = OutboxContractAcquireLineByName(queued->name, line);
+	if (cached->state == OUTBOX_CONTRACT_READY && cached->compiled->query)
+		relations = list_copy(cached->compiled->query->relations);
+	OutboxContractRelease(cached);
+	return relations;
+}
+
+static const List *
+relations_of(const OutboxFlushContract *contract)
+{
+	return contract->first ? contract->relations : contract->queued->relations;
+}
+
+/* The contract turned out to read other relations. */
+static void
+note_relations(OutboxFlushContract *contract)
+{
+	const OutboxCompiledContract *compiled = contract->compiled;
+
+	if (contract->first)
+		contract->relations = list_copy(compiled->query->relations);
+	else
+		OutboxKeyQueueNoteRelations(contract->queued, compiled->owner, compiled->query->relations);
+}
 
 /*
  * Locks the relations that the contract reads, without waiting, and keeps the
@@ -52,7 +117,7 @@ OutboxFlushContractOpen(OutboxFlushContract *contract, ResourceOwner parent)
 	{
 		if (!lock(contract, parent))
 			return false;
-		contract->cached = OutboxContractAcquireByName(queued->name);
+		contract->cached = OutboxContractAcquireLineByName(queued->name, contract->line);
 		if (take(contract))
 			break;
 		if (contract->compiled == NULL)
@@ -61,7 +126,7 @@ OutboxFlushContractOpen(OutboxFlushContract *contract, ResourceOwner parent)
 			return false;
 		}
 		/* it reads other relations than when it was last looked at */
-		OutboxKeyQueueNoteRelations(queued, contract->compiled->owner, contract->compiled->query->relations);
+		note_relations(contract);
 		OutboxFlushContractClose(contract);
 		OutboxFlushContractUnlock(contract);
 	}
@@ -72,7 +137,7 @@ OutboxFlushContractOpen(OutboxFlushContract *contract, ResourceOwner parent)
 static bool
 lock(OutboxFlushContract *contract, ResourceOwner parent)
 {
-	const List *relations = contract->queued->relations;
+	const List *relations = relations_of(contract);
 	bool locked;
 
 	/* an attempt before this one may have failed on its way */
@@ -101,7 +166,7 @@ take(OutboxFlushContract *contract)
 		if (cached->owner_changed)
 			contract->queued->abort_on_invalid = false;
 	}
-	else if (cached->state == OUTBOX_CONTRACT_DETACHED)
+	else if (cached->state == OUTBOX_CONTRACT_DETACHED && !is_told_by_first(contract))
 		OutboxGapInsert(contract->queued->name, cached->config->root, "detached", OUTBOX_VIEWS_AWAY);
 	if (cached->state != OUTBOX_CONTRACT_READY || compiled->query == NULL || compiled->ntypes == 0)
 		return true;
@@ -111,7 +176,14 @@ take(OutboxFlushContract *contract)
 		return true;
 	}
 	contract->compiled = compiled;
-	return list_difference_oid(compiled->query->relations, contract->queued->relations) == NIL;
+	return list_difference_oid(compiled->query->relations, relations_of(contract)) == NIL;
+}
+
+/* Has the first version recorded the gap of a later one? They are opened in their order. */
+static bool
+is_told_by_first(const OutboxFlushContract *contract)
+{
+	return contract->first && contract->first->cached && contract->first->cached->state == OUTBOX_CONTRACT_DETACHED;
 }
 
 /* Why the keys are late. The letter has the key as text, which still finds the row. */
@@ -155,7 +227,12 @@ OutboxFlushContractRecordGaps(OutboxFlushContract *contract)
 	ListCell *lc;
 
 	foreach (lc, contract->rewritten)
-		OutboxGapInsert(contract->queued->name, lfirst_oid(lc), "rewrite", NULL);
+	{
+		const OutboxCompiledContract *first = contract->first ? contract->first->compiled : NULL;
+
+		if (first == NULL || !list_member_oid(first->query->relations, lfirst_oid(lc)))
+			OutboxGapInsert(contract->queued->name, lfirst_oid(lc), "rewrite", NULL);
+	}
 	contract->rewritten = NIL;
 }
 

@@ -73,7 +73,7 @@ OutboxFlushOpenLate(OutboxFlush *flush)
 	{
 		OutboxFlushContract *contract = &flush->contracts[i];
 
-		if (contract->locks && contract->cached == NULL && has_time(flush))
+		if (OutboxFlushContractHasKeys(contract) && contract->cached == NULL && has_time(flush))
 			open_late(flush, contract);
 	}
 }
@@ -178,6 +178,7 @@ OutboxLateLetter(const OutboxLateKey *key)
 		letter->before = NULL;
 	}
 	letter->contract = key->contract->name;
+	letter->version = key->version;
 	letter->stage = "flush";
 	letter->sqlerrcode = key->reason->sqlerrcode;
 	letter->message = key->reason->message ? key->reason->message : "unknown error";

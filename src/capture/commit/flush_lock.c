@@ -23,6 +23,7 @@
 
 static void give_up(OutboxFlush *flush, const ErrorData *reason);
 static void collect_locks(OutboxFlush *flush);
+static void add_contracts(OutboxFlushContract *contracts, OutboxQueuedContract **queued, int nqueued);
 static void fill_filter(void *arg, uint64 lock_class, int filter);
 static void lock_step(void *arg);
 static bool lock_keys(OutboxFlush *flush);
@@ -82,12 +83,17 @@ collect_locks(OutboxFlush *flush)
 	OutboxQueuedContract **queued;
 	OutboxLockSet **sets;
 	OutboxQueuedKey key;
+	int nqueued = OutboxKeyQueueContracts(&queued);
 	int nsets = 0;
 
-	flush->contracts = palloc0(sizeof(OutboxFlushContract) * OutboxKeyQueueContracts(&queued));
-	flush->ncontracts = OutboxKeyQueueContracts(&queued);
-	for (int i = 0; i < flush->ncontracts; i++)
-		flush->contracts[i].queued = queued[i];
+	flush->most_versions = 1;
+	for (int i = 0; i < nqueued; i++)
+	{
+		flush->ncontracts += queued[i]->nversions;
+		flush->most_versions = Max(flush->most_versions, queued[i]->nversions);
+	}
+	flush->contracts = palloc0(sizeof(OutboxFlushContract) * flush->ncontracts);
+	add_contracts(flush->contracts, queued, nqueued);
 	OutboxKeyQueueScan();
 	while (OutboxKeyQueueNext(&key))
 	{
@@ -106,6 +112,20 @@ collect_locks(OutboxFlush *flush)
 	OutboxLockRequestMake(&flush->locks, sets, flush->take_locks ? nsets : 0);
 	flush->locks.fill = fill_filter;
 	flush->locks.fill_arg = flush;
+}
+
+/* The first versions in the order of the queue, which numbers them so, and behind them all others. */
+static void
+add_contracts(OutboxFlushContract *contracts, OutboxQueuedContract **queued, int nqueued)
+{
+	OutboxFlushContract *free = &contracts[nqueued];
+
+	for (int i = 0; i < nqueued; i++)
+	{
+		contracts[i].queued = queued[i];
+		OutboxFlushContractAddVersions(&contracts[i], free);
+		free += queued[i]->nversions - 1;
+	}
 }
 
 /* Keys of a set that is not coarse have locks of their own. */
@@ -138,7 +158,7 @@ lock_step(void *arg)
 	OutboxCommitGuardArm();
 	for (int i = 0; i < flush->ncontracts; i++)
 	{
-		if (flush->contracts[i].locks && !OutboxFlushContractOpen(&flush->contracts[i], flush->resources))
+		if (OutboxFlushContractHasKeys(&flush->contracts[i]) && !OutboxFlushContractOpen(&flush->contracts[i], flush->resources))
 			return;
 	}
 	flush->locked = true;

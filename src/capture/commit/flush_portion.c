@@ -28,7 +28,8 @@ static void read_portion(OutboxFlush *flush);
 static void read_contract(OutboxFlush *flush, OutboxFlushContract *contract, Snapshot snapshot);
 static const ErrorData *read_sides(OutboxFlush *flush, OutboxFlushContract *contract, OutboxCommitRead *read, OutboxReadKey **keys);
 static void capture_key(OutboxFlush *flush, OutboxPortionKey *key);
-static bool capture_rows(OutboxPortionKey *key);
+static bool capture_rows(OutboxFlush *flush, OutboxPortionKey *key);
+static OutboxPairs *pairs_of(OutboxFlush *flush, const OutboxFlushContract *contract);
 static const ErrorData *side_error(const OutboxFlushContract *contract, const OutboxKeySide *side);
 static ErrorData *copy_error(const ErrorData *error);
 
@@ -62,7 +63,7 @@ fill_portion(OutboxFlush *flush)
 	MemoryContext caller = MemoryContextSwitchTo(flush->portion_context);
 	OutboxQueuedKey queued;
 
-	flush->keys = palloc0(sizeof(OutboxPortionKey) * flush->portion_size);
+	flush->keys = palloc0(sizeof(OutboxPortionKey) * (flush->portion_size + flush->most_versions - 1));
 	flush->nkeys = 0;
 	while (flush->nkeys < flush->portion_size && OutboxKeyQueueNext(&queued))
 	{
@@ -76,6 +77,11 @@ fill_portion(OutboxFlush *flush)
 		key->contract = &flush->contracts[queued.contract->index];
 		key->inserted = (queued.flags & OUTBOX_KEY_INSERTED) && !key->contract->root_rewritten;
 		key->before_known = key->inserted;
+		for (OutboxFlushContract *later = key->contract->next; later; later = later->next)
+		{
+			flush->keys[flush->nkeys] = *key;
+			flush->keys[flush->nkeys++].contract = later;
+		}
 	}
 	MemoryContextSwitchTo(caller);
 	return flush->nkeys > 0;
@@ -175,14 +181,14 @@ static void
 capture_key(OutboxFlush *flush, OutboxPortionKey *key)
 {
 	OutboxFlushContract *contract = key->contract;
-	OutboxLateKey late = {.contract = contract->queued, .lookup = key->read.values, .before_known = key->before_known, .before = key->read.before.row};
+	OutboxLateKey late = {.contract = contract->queued, .version = contract->version, .lookup = key->read.values, .before_known = key->before_known, .before = key->read.before.row};
 
 	/* dropped, disabled, or without event types */
 	if (contract->compiled == NULL && contract->late == NULL)
 		return;
 	if (contract->late == NULL)
 	{
-		if (capture_rows(key))
+		if (capture_rows(flush, key))
 			return;
 		contract->late = flush->expired;
 	}
@@ -198,11 +204,13 @@ capture_key(OutboxFlush *flush, OutboxPortionKey *key)
 
 /* Adds the events of a key, from its rows before and after. False: the timer ran out. */
 static bool
-capture_rows(OutboxPortionKey *key)
+capture_rows(OutboxFlush *flush, OutboxPortionKey *key)
 {
 	OutboxFlushContract *contract = key->contract;
 	OutboxKeyRows rows = {.lookup_desc = contract->queued->shape->desc, .lookup = key->read.values, .before = key->read.before.row, .after = key->read.after.row};
 
+	if (contract->first || contract->next)
+		rows.pairs = pairs_of(flush, contract);
 	if (!key->inserted && contract->unknown)
 	{
 		rows.before_error = contract->unknown;
@@ -213,6 +221,16 @@ capture_rows(OutboxPortionKey *key)
 	rows.before_key = key->read.before.key;
 	rows.after_error = side_error(contract, &key->read.after);
 	return OutboxCaptureKey(contract->compiled, &rows);
+}
+
+/* What the first version's events of the key were, for those of the later versions. */
+static OutboxPairs *
+pairs_of(OutboxFlush *flush, const OutboxFlushContract *contract)
+{
+	flush->pairs.first = contract->first == NULL;
+	if (flush->pairs.first)
+		flush->pairs = (OutboxPairs){.context = flush->portion_context, .first = true};
+	return &flush->pairs;
 }
 
 static const ErrorData *

@@ -80,6 +80,7 @@ static bool same_key(uint64 a, uint64 b);
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
+static int count_active(const OutboxContractConfig *config);
 static void start_queue(void);
 static bool is_last_key(const OutboxKeyRecord *record);
 static void forget_table(void);
@@ -150,6 +151,41 @@ OutboxKeyQueueContract(const OutboxContractConfig *config, TupleDesc lookup_desc
 	queue.contracts[queue.ncontracts++] = contract;
 	MemoryContextSwitchTo(caller);
 	return contract;
+}
+
+/* Remembers which versions of the contract want its keys. */
+void
+OutboxKeyQueueNoteVersions(OutboxQueuedContract *contract, const OutboxContractConfig *config)
+{
+	MemoryContext caller;
+	int n = 0;
+	ListCell *lc;
+
+	if (contract->versions && contract->nversions == count_active(config) && contract->versions[0].version == config->version)
+		return;
+	caller = MemoryContextSwitchTo(queue.context);
+	contract->versions = palloc(sizeof(OutboxQueuedVersion) * list_length(config->versions));
+	contract->versions[n++] = (OutboxQueuedVersion){.version = config->version};
+	foreach (lc, config->versions)
+	{
+		const OutboxContractConfig *version = lfirst(lc);
+
+		if (version->state == OUTBOX_VERSION_ACTIVE && version->line > config->line)
+			contract->versions[n++] = (OutboxQueuedVersion){.version = version->version, .line = version->line};
+	}
+	contract->nversions = n;
+	MemoryContextSwitchTo(caller);
+}
+
+static int
+count_active(const OutboxContractConfig *config)
+{
+	int n = 0;
+	ListCell *lc;
+
+	foreach (lc, config->versions)
+		n += ((OutboxContractConfig *) lfirst(lc))->state == OUTBOX_VERSION_ACTIVE;
+	return n;
 }
 
 /* Remembers what the flush needs to know of the compiled contract before it can compile again. */

@@ -40,6 +40,7 @@ static bool may_come_or_go(const OutboxContractConfig *config, const OutboxRowCh
 static void refuse_write(const OutboxContractConfig *config, const ErrorData *error);
 static void describe(OutboxDeadLetter *letter, BrokenRow *broken);
 static void former_row(OutboxDeadLetter *letter, BrokenRow *broken, TupleTableSlot *before);
+static void keep(OutboxDeadLetter *letter, const OutboxContractConfig *config);
 static const char *next_step(const char *contract, const char *remedy);
 static bool emits_any(const OutboxContractConfig *config);
 static bool emits(const OutboxContractConfig *config, OutboxEmit emit);
@@ -84,7 +85,7 @@ OutboxBrokenContract(OutboxCachedContract *contract, const OutboxRowChange *chan
 	}
 	describe(&letter, &broken);
 	if (!moved || emits(config, emit))
-		OutboxDeadLetterInsert(&letter);
+		keep(&letter, config);
 	if (moved && emits(config, OUTBOX_EMIT_DELETED))
 	{
 		letter.emit = OutboxEmitName(OUTBOX_EMIT_DELETED);
@@ -160,7 +161,20 @@ former_row(OutboxDeadLetter *letter, BrokenRow *broken, TupleTableSlot *before)
 	broken->row = before;
 	describe(letter, broken);
 	if (after && broken->key && compareJsonbContainers(&after->root, &broken->key->root) != 0)
-		OutboxDeadLetterInsert(letter);
+		keep(letter, broken->config);
+}
+
+/* A source that cannot be read for one version of a contract evaluated at commit cannot be read for any. */
+static void
+keep(OutboxDeadLetter *letter, const OutboxContractConfig *config)
+{
+	if (config && config->at_commit)
+	{
+		OutboxDeadLetterInsertEach(letter, config);
+		return;
+	}
+	letter->version = config ? config->version : 0;
+	OutboxDeadLetterInsert(letter);
 }
 
 /* The hint: when the contract works again, one call publishes the events of all its letters. */

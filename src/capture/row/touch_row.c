@@ -108,9 +108,11 @@ queued_contract(OutboxCachedContract *contract)
 	const List *relations;
 	OutboxLook look = {0};
 
+	if (queued->versions == NULL || contract->next_line != 0)
+		OutboxKeyQueueNoteVersions(queued, contract->config);
 	if (OidIsValid(queued->owner))
 		return queued;
-	if (OutboxContractIsCurrent(queued->name))
+	if (OutboxContractIsCurrent(queued->name, 0))
 	{
 		compile_whole(queued);
 		return queued;
@@ -191,7 +193,7 @@ keys_failed(OutboxCachedContract *contract, TouchedRow *row, const ErrorData *er
 				 errhint("The contract has on_invalid => 'abort'; correct the row, or the source's key_query.")));
 	if (OutboxRunGuarded(describe_row, row, CurrentMemoryContext) == NULL)
 		letter.detail = psprintf("It concerns the row %s of \"%s\".", row->description, RelationGetRelationName(row->rel));
-	OutboxDeadLetterInsert(&letter);
+	OutboxDeadLetterInsertEach(&letter, config);
 	OutboxEventCountDeadLetter(config->id);
 }
 

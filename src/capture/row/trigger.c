@@ -51,6 +51,9 @@ typedef struct EmptiedTable
 static void check_call(FunctionCallInfo fcinfo, const char *function, bool row);
 static void read_rows(OutboxRowChange *change, const TriggerData *trigger);
 static void read_commands(OutboxRowChange *change);
+static bool capture_later_versions(const OutboxCachedContract *first, OutboxRowChange *change);
+static bool capture_line(const OutboxCachedContract *first, OutboxRowChange *change, int32 *line);
+static bool capture_version(const OutboxCachedContract *first, OutboxCachedContract *version, OutboxRowChange *change);
 static void record_gap(OutboxCachedContract *contract, const OutboxRowChange *change, const char *reason, const char *detail);
 static void log_restoring(const OutboxContractConfig *config);
 static void judge_emptied(void *arg);
@@ -183,9 +186,12 @@ OutboxCaptureRowChange(OutboxRowChange *change)
 	OutboxCachedContract *contract;
 	OutboxCallMark mark;
 	volatile bool captures = false;
+	OutboxPairs pairs = {.context = CurrentMemoryContext, .first = true};
+	int differing;
 
 	OutboxCountCallBegin(&mark);
 	contract = OutboxContractAcquire(change->trigger, change->rel);
+	change->pairs = contract->next_line ? &pairs : NULL;
 
 	PG_TRY();
 	{
@@ -203,8 +209,10 @@ OutboxCaptureRowChange(OutboxRowChange *change)
 				if (change->departs || contract->compiled == NULL)
 					break;
 				read_commands(change);
-				OutboxCountCallEnd(&mark, contract->config->id,
-								   OutboxCaptureChange(contract->compiled, change));
+				differing = OutboxCaptureChange(contract->compiled, change);
+				if (contract->next_line)
+					capture_later_versions(contract, change);
+				OutboxCountCallEnd(&mark, contract->config->id, differing);
 				break;
 			case OUTBOX_CONTRACT_DISABLED:
 			case OUTBOX_CONTRACT_FOREIGN:
@@ -217,11 +225,15 @@ OutboxCaptureRowChange(OutboxRowChange *change)
 				break;
 			case OUTBOX_CONTRACT_DETACHED:
 				record_gap(contract, change, "detached", OUTBOX_VIEWS_AWAY);
+				if (contract->next_line && !contract->config->at_commit)
+					captures = capture_later_versions(contract, change);
 				break;
 			case OUTBOX_CONTRACT_BROKEN:
 				captures = true;
 				if (!change->departs)
 					OutboxBrokenContract(contract, change);
+				if (contract->next_line && !contract->config->at_commit)
+					capture_later_versions(contract, change);
 				if (contract->config)
 					OutboxCountCallEnd(&mark, contract->config->id, 1);
 				break;
@@ -233,6 +245,68 @@ OutboxCaptureRowChange(OutboxRowChange *change)
 	}
 	PG_END_TRY();
 	return captures;
+}
+
+/*
+ * Captures the change for the further versions of a contract that is evaluated per row, in their order. False: none of
+ * them captures anything at present. Raises as OutboxCaptureRowChange does.
+ */
+static bool
+capture_later_versions(const OutboxCachedContract *first, OutboxRowChange *change)
+{
+	int32 line = first->next_line;
+	bool captures = false;
+
+	if (change->pairs)
+		change->pairs->first = false;
+	while (line != 0)
+		captures |= capture_line(first, change, &line);
+	return captures;
+}
+
+/* Captures the change for the version of one line, and moves on to the next one. */
+static bool
+capture_line(const OutboxCachedContract *first, OutboxRowChange *change, int32 *line)
+{
+	OutboxCachedContract *version = OutboxContractAcquireLine(change->trigger, change->rel, *line);
+	volatile bool captures = false;
+
+	*line = version->next_line;
+	PG_TRY();
+	{
+		captures = capture_version(first, version, change);
+	}
+	PG_FINALLY();
+	{
+		OutboxContractRelease(version);
+	}
+	PG_END_TRY();
+	return captures;
+}
+
+static bool
+capture_version(const OutboxCachedContract *first, OutboxCachedContract *version, OutboxRowChange *change)
+{
+	switch (version->state)
+	{
+		case OUTBOX_CONTRACT_READY:
+			if (!change->departs)
+			{
+				read_commands(change);
+				(void) OutboxCaptureChange(version->compiled, change);
+			}
+			return true;
+		case OUTBOX_CONTRACT_BROKEN:
+			if (!change->departs)
+				OutboxBrokenContract(version, change);
+			return true;
+		case OUTBOX_CONTRACT_DETACHED:
+			if (first->state != OUTBOX_CONTRACT_DETACHED)
+				record_gap(version, change, "detached", OUTBOX_VIEWS_AWAY);
+			return false;
+		default:
+			return false;
+	}
 }
 
 /* How many triggers are running, each inside of the one before. */

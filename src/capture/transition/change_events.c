@@ -21,6 +21,9 @@
 #include "contract/environment/environment.h"
 #include "guc.h"
 
+/* More than a header of a version takes: its name, a UUID or a time, and what the broker adds. */
+#define VERSION_HEADER_BYTES 64
+
 static bool concerns(const OutboxChange *change, const OutboxCompiledEventType *type, const OutboxTransition *transition);
 static bool checks_pass(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type);
 static const char *unknown_code_detail(const OutboxAvroError *error);
@@ -28,6 +31,7 @@ static const char *encode_hint(const OutboxAvroError *error);
 static void make_event(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type);
 static Size message_size(const OutboxCompiledEventType *type, const OutboxEvent *event);
 static bool too_large(OutboxChange *change, const OutboxCompiledEventType *type, const OutboxEvent *event);
+static Size version_bytes(const OutboxChange *change);
 static bytea *encode(OutboxChange *change, OutboxTransition *transition, OutboxCompiledEventType *type, OutboxAvroError *error);
 static void append_event(OutboxChange *change, TupleTableSlot *row, OutboxCompiledEventType *type, OutboxEvent *event);
 static inline bool has_headers(const OutboxCompiledEventType *type);
@@ -200,6 +204,8 @@ append_event(OutboxChange *change, TupleTableSlot *row, OutboxCompiledEventType 
 	added->flags |= change->flags;
 	added->aggregatetype = contract->aggregatetype;
 	added->type = type->type;
+	added->event_type_id = type->config->id;
+	added->transition = change->ntransitions > 0 ? change->transitions[Min(change->transition, change->ntransitions - 1)].emit : OUTBOX_EMIT_DELETED;
 	change->events = lappend(change->events, added);
 }
 
@@ -245,7 +251,7 @@ message_size(const OutboxCompiledEventType *type, const OutboxEvent *event)
 static bool
 too_large(OutboxChange *change, const OutboxCompiledEventType *type, const OutboxEvent *event)
 {
-	Size size = message_size(type, event);
+	Size size = message_size(type, event) + version_bytes(change);
 
 	if (size <= (Size) outbox_max_message_bytes)
 		return false;
@@ -256,6 +262,13 @@ too_large(OutboxChange *change, const OutboxCompiledEventType *type, const Outbo
 										 .detail = "The size counts payload, headers, and the key three times: it is in two headers, too.",
 										 .hint = "Raise outbox.max_message_bytes together with the broker's limit, or leave the large column out of the contract."});
 	return true;
+}
+
+/* Room for the headers changeid and sunset, where a message may have them. */
+static Size
+version_bytes(const OutboxChange *change)
+{
+	return (change->pairs ? VERSION_HEADER_BYTES : 0) + (change->contract->config->sunset ? VERSION_HEADER_BYTES : 0);
 }
 
 /* What headers_step needs inside its guard. */

@@ -37,6 +37,9 @@ typedef struct PreviousRequest
 } PreviousRequest;
 
 static void previous_step(void *arg);
+static void append_one_of_several(OutboxChange *change, OutboxEvent *event);
+static const pg_uuid_t *find_pair(const OutboxPairs *pairs, const OutboxEvent *event);
+static void add_pair(OutboxPairs *pairs, const OutboxEvent *event, const pg_uuid_t *id);
 static void describe_letters(void *arg);
 static Jsonb *key_of(OutboxChange *change, const OutboxDeadLetter *letter);
 static Jsonb *source_columns_of(OutboxChange *change, const OutboxDeadLetter *letter);
@@ -89,8 +92,57 @@ OutboxChangeAppendEvents(OutboxChange *change)
 		event->tracingspancontext = trace;
 		if (event->headers == NULL)
 			event->headers = headers;
-		OutboxEventAppend(event);
+		if (change->pairs || change->contract->config->sunset)
+			append_one_of_several(change, event);
+		else
+			OutboxEventAppend(event);
 	}
+}
+
+/*
+ * Appends an event of a version that is not the only one. Events of a later version carry the id of the first version's
+ * event: by it a consumer that moves from one to the other knows what it has read.
+ */
+static void
+append_one_of_several(OutboxChange *change, OutboxEvent *event)
+{
+	OutboxPairs *pairs = change->pairs;
+	const pg_uuid_t *first = pairs && !pairs->first ? find_pair(pairs, event) : NULL;
+	pg_uuid_t id;
+
+	event->headers = OutboxVersionHeaders(event->headers, first, change->contract->config->sunset);
+	event->id = &id;
+	OutboxEventAppend(event);
+	event->id = NULL;
+	if (pairs && pairs->first)
+		add_pair(pairs, event, &id);
+}
+
+/* The id of the first version's event of the same event type and transition; NULL: there is none. */
+static const pg_uuid_t *
+find_pair(const OutboxPairs *pairs, const OutboxEvent *event)
+{
+	for (int i = 0; i < pairs->n; i++)
+	{
+		if (pairs->pair[i].event_type_id == event->event_type_id && pairs->pair[i].transition == event->transition)
+			return &pairs->pair[i].id;
+	}
+	return NULL;
+}
+
+static void
+add_pair(OutboxPairs *pairs, const OutboxEvent *event, const pg_uuid_t *id)
+{
+	MemoryContext caller = MemoryContextSwitchTo(pairs->context);
+
+	if (pairs->n == pairs->capacity)
+	{
+		pairs->capacity = Max(pairs->capacity * 2, 4);
+		pairs->pair = pairs->n == 0 ? palloc(sizeof(OutboxPair) * pairs->capacity)
+									: repalloc(pairs->pair, sizeof(OutboxPair) * pairs->capacity);
+	}
+	pairs->pair[pairs->n++] = (OutboxPair){.event_type_id = event->event_type_id, .transition = event->transition, .id = *id};
+	MemoryContextSwitchTo(caller);
 }
 
 /* Adds a dead letter; type NULL: the contract's row itself could not be mapped. */
@@ -101,6 +153,7 @@ OutboxChangeAddLetter(OutboxChange *change, const OutboxCompiledEventType *type,
 	OutboxDeadLetter *letter = palloc0(sizeof(OutboxDeadLetter));
 
 	letter->contract = change->contract->config->name;
+	letter->version = change->contract->config->version;
 	letter->event_type = type ? type->config->name : NULL;
 	letter->emit = OutboxEmitName(emit);
 	letter->stage = stage;

@@ -42,7 +42,7 @@ static void run_within_time(OutboxChange *change);
 int
 OutboxCaptureChange(OutboxCompiledContract *contract, const OutboxRowChange *row)
 {
-	OutboxChange change = {.contract = contract, .row = row, .source_before = row->before, .source_after = row->after};
+	OutboxChange change = {.contract = contract, .row = row, .source_before = row->before, .source_after = row->after, .pairs = row->pairs};
 	MemoryContext caller;
 	bool overtakes = OutboxMayOvertake(row);
 	int differing;
@@ -132,7 +132,7 @@ take_attempt(OutboxChange *change, OutboxDeadLetter *failure)
 bool
 OutboxCaptureKey(OutboxCompiledContract *contract, const OutboxKeyRows *rows)
 {
-	OutboxChange change = {.contract = contract};
+	OutboxChange change = {.contract = contract, .pairs = rows->pairs};
 	MemoryContext caller;
 
 	OutboxEvaluateReset(contract);
@@ -141,7 +141,8 @@ OutboxCaptureKey(OutboxCompiledContract *contract, const OutboxKeyRows *rows)
 	run_within_time(&change);
 	if (!change.interrupted)
 	{
-		OutboxCountTransitions(contract->config->id, count_differing(&change));
+		if (rows->pairs == NULL || rows->pairs->first)
+			OutboxCountTransitions(contract->config->id, count_differing(&change));
 		OutboxChangeInsertResults(&change);
 	}
 	MemoryContextSwitchTo(caller);

@@ -14,10 +14,28 @@
 #include "nodes/bitmapset.h"
 #include "utils/rel.h"
 #include "utils/reltrigger.h"
+#include "utils/uuid.h"
 
 #include "contract/compile/compile.h"
 #include "contract/environment/environment.h"
 #include "letters/letters.h"
+
+/* An event of the first version of a contract, while the later ones look at the same change. */
+typedef struct OutboxPair
+{
+	int32 event_type_id;
+	int transition;
+	pg_uuid_t id;
+} OutboxPair;
+
+typedef struct OutboxPairs
+{
+	MemoryContext context;
+	bool first; /* the first version is captured: its events are noted */
+	OutboxPair *pair;
+	int n;
+	int capacity;
+} OutboxPairs;
 
 /* A changed row of a source, as a trigger saw it. */
 typedef struct OutboxRowChange
@@ -26,7 +44,8 @@ typedef struct OutboxRowChange
 	Relation rel;           /* the source, or a partition of it */
 	TupleTableSlot *before; /* NULL: none, as the next */
 	TupleTableSlot *after;
-	bool departs; /* to another partition: kept until it arrives there */
+	bool departs;       /* to another partition: kept until it arrives there */
+	OutboxPairs *pairs; /* NULL: the contract has one version */
 
 	/* For a contract that is evaluated per row, the next three are read from it later; NULL: they are filled in. */
 	const TriggerData *unread;
@@ -90,6 +109,7 @@ typedef struct OutboxChange
 	text *former_message_key;   /* of an unknown row before; NULL: not known, or nobody asks */
 	TupleTableSlot *key_source; /* argument of evaluate_key_step */
 	bool key_only;              /* describe dead letters by their key alone */
+	OutboxPairs *pairs;         /* NULL: the contract has one version, or the change is late */
 
 	List *events;  /* of OutboxEvent * */
 	List *letters; /* of OutboxDeadLetter * */
@@ -133,6 +153,7 @@ typedef struct OutboxKeyRows
 	HeapTuple before_key;          /* then, unless NULL: a row that has key and aggregate_id alone */
 	const ErrorData *after_error;
 	const Bitmapset *told; /* of a whole way: numbers of event types that have told already that the row is gone */
+	OutboxPairs *pairs;    /* NULL: the contract has one version */
 } OutboxKeyRows;
 
 /* A dead letter that is tried again, with the contract rows as they are known now. */

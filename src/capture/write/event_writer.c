@@ -90,6 +90,8 @@ OutboxEventAppend(const OutboxEvent *event)
 	if (!bind_installation())
 		(void) OutboxRelationOid("event_seq"); /* raises: there is no outbox to write to */
 	OutboxEventId(&id, now);
+	if (event->id)
+		*event->id = id;
 
 	values[Anum_event_seq - 1] = Int64GetDatum(OutboxSequenceNext(&event_seq));
 	values[Anum_event_xid - 1] = UInt64GetDatum(writer.xid);

@@ -23,6 +23,7 @@
 #include "miscadmin.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 
 #include "capture/write/write_private.h"
@@ -376,4 +377,33 @@ OutboxActor(void)
 		return actor;
 	user = GetUserNameFromId(GetSessionUserId(), true);
 	return user && is_printable(user) ? user : NULL;
+}
+
+/*
+ * The headers of an event of a contract with several versions, or with a sunset: those of the transaction and `changeid`
+ * and `sunset`, either of which may be NULL. In CurrentMemoryContext.
+ */
+Jsonb *
+OutboxVersionHeaders(Jsonb *headers, const pg_uuid_t *changeid, const char *sunset)
+{
+	OutboxJsonbState state = {0};
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue value;
+
+	if (changeid == NULL && sunset == NULL)
+		return headers;
+	OutboxPushJsonb(&state, WJB_BEGIN_OBJECT, NULL);
+	iterator = headers ? JsonbIteratorInit(&headers->root) : NULL;
+	while (iterator && (token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY || token == WJB_VALUE)
+			OutboxPushJsonb(&state, token, &value);
+	}
+	if (changeid)
+		push_id(&state, "changeid", DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(changeid))));
+	if (sunset)
+		push_id(&state, "sunset", sunset);
+	OutboxPushJsonb(&state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(state.result);
 }

@@ -10,6 +10,7 @@
 
 #include "portability/instr_time.h"
 #include "utils/jsonb.h"
+#include "utils/uuid.h"
 
 #include "catalog/outbox_catalog.h"
 #include "shared/outbox_shared.h"
@@ -47,6 +48,9 @@ typedef struct OutboxEvent
 	bytea *payload;
 	text *tracingspancontext; /* or NULL */
 	Jsonb *headers;           /* additional attributes and headers, or NULL */
+	int32 event_type_id;      /* with the next, what pairs events of several versions */
+	int transition;           /* OutboxEmit: what happened to the row */
+	pg_uuid_t *id;            /* where the writer puts the event's id; NULL: nobody asks */
 } OutboxEvent;
 
 extern void OutboxEventAppend(const OutboxEvent *event);
@@ -65,6 +69,7 @@ extern void OutboxTraceKeep(void);
 extern text *OutboxTraceContextAtCommit(void);
 extern Jsonb *OutboxCorrelationHeaders(void);
 extern const char *OutboxActor(void);
+extern Jsonb *OutboxVersionHeaders(Jsonb *headers, const pg_uuid_t *changeid, const char *sunset);
 
 /* ---- event_headers.c: what travels beside an event's payload, as one jsonb value ---- */
 

@@ -27,7 +27,9 @@
 static bool is_pinned(const OutboxContractConfig *config);
 static bool same_set(const List *a, const List *b);
 static List *required_of(const OutboxContractConfig *config, const OutboxContractChange *change);
+static void forget_own_required(const OutboxContractConfig *config);
 static bool differs_in_schema(const OutboxEventTypeConfig *type, const OutboxEventTypeConfig *change);
+static void forget_own(const OutboxContractConfig *contract, const OutboxEventTypeConfig *type, const OutboxEventTypeConfig *change);
 static bool same_text(const char *a, const char *b);
 static void check_compiles(const OutboxContractConfig *config);
 
@@ -106,10 +108,23 @@ OutboxAlterContract(OutboxContractConfig *config, const OutboxContractChange *ch
 	(void) OutboxExecute("UPDATE outbox_internal.contract SET required = $2::text[], on_invalid = $3, on_truncate = $4, compatibility = $5"
 						 " WHERE id = $1::int",
 						 lengthof(args), args);
+	if (changes_schemas)
+		forget_own_required(config);
 	config = OutboxContractGet(config->name);
 	if (changes_schemas && is_pinned(config))
 		OutboxPinInstead(config);
 	check_compiles(config);
+}
+
+/* The first version has what the contract has. */
+static void
+forget_own_required(const OutboxContractConfig *config)
+{
+	const char *args[] = {psprintf("%d", config->id), psprintf("%d", config->version)};
+
+	(void) OutboxExecute("UPDATE outbox_internal.contract_version SET required = NULL"
+						 " WHERE contract_id = $1::int AND version = $2::int AND required IS NOT NULL",
+						 lengthof(args), args);
 }
 
 /* Changes how many keys a row of a source may touch; without a source, of all that add_source() added. */
@@ -158,6 +173,18 @@ OutboxCheckFanout(const OutboxContractConfig *config, Oid source, int32 max_fano
 			 errhint("Give such a number, or leave it out: the default is 1000.")));
 }
 
+/* An event type with the topic and ce_type that were given for it, which a version may add to. */
+OutboxEventTypeConfig *
+OutboxEventTypeAsCreated(const OutboxEventTypeConfig *type)
+{
+	OutboxEventTypeConfig *created = palloc(sizeof(OutboxEventTypeConfig));
+
+	*created = *type;
+	created->topic = type->own_topic;
+	created->ce_type = type->own_ce_type;
+	return created;
+}
+
 /* An event type and its contract, which nobody else can change until the transaction ends. Raises unless the caller may. */
 OutboxEventTypeConfig *
 OutboxEventTypeForChange(const char *name, OutboxContractConfig **contract)
@@ -173,7 +200,7 @@ OutboxEventTypeForChange(const char *name, OutboxContractConfig **contract)
 	OutboxCheckContractRights((*contract)->view, (*contract)->root);
 	OutboxCheckViewOwnerUnchanged(*contract);
 	*contract = OutboxContractForChange(*contract);
-	return OutboxContractEventType(*contract, name);
+	return OutboxEventTypeAsCreated(OutboxContractEventType(*contract, name));
 }
 
 /* Is anything that can change other than it is? */
@@ -214,10 +241,25 @@ OutboxAlterEventType(OutboxContractConfig *contract, const OutboxEventTypeConfig
 	(void) OutboxExecute("UPDATE outbox_internal.event_type SET condition = $2, previous = $3::text[], topic = $4, ce_type = $5,"
 						 " headers = $6::text[], actor = $7::bool WHERE id = $1::int",
 						 lengthof(args), args);
+	forget_own(contract, type, change);
 	contract = OutboxContractGet(contract->name);
 	if (changes_schema && type->schema_id != 0)
 		OutboxPinInstead(contract);
 	check_compiles(contract);
+}
+
+/* The first version has what the event type has, where that was changed. */
+static void
+forget_own(const OutboxContractConfig *contract, const OutboxEventTypeConfig *type, const OutboxEventTypeConfig *change)
+{
+	const char *args[] = {psprintf("%d", type->id), psprintf("%d", contract->version),
+						  same_text(type->condition, change->condition) ? "f" : "t", OutboxSameNames(type->previous, change->previous) ? "f" : "t",
+						  same_text(type->topic, change->topic) ? "f" : "t", same_text(type->ce_type, change->ce_type) ? "f" : "t"};
+
+	(void) OutboxExecute("UPDATE outbox_internal.event_type_version SET condition = CASE WHEN NOT $3::bool THEN condition END,"
+						 " previous = CASE WHEN NOT $4::bool THEN previous END, topic = CASE WHEN NOT $5::bool THEN topic END,"
+						 " ce_type = CASE WHEN NOT $6::bool THEN ce_type END WHERE event_type_id = $1::int AND version = $2::int",
+						 lengthof(args), args);
 }
 
 /* The same names in the same order? */

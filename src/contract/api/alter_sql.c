@@ -56,7 +56,7 @@ outbox_alter_contract(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* alter_event_type(name, condition, previous, topic, ce_type, headers, actor) */
+/* alter_event_type(name, version, condition, previous, topic, ce_type, headers, actor) */
 Datum
 outbox_alter_event_type(PG_FUNCTION_ARGS)
 {
@@ -66,20 +66,25 @@ outbox_alter_event_type(PG_FUNCTION_ARGS)
 	char *text;
 
 	OutboxRequireVersion();
+	if (!PG_ARGISNULL(1))
+	{
+		OutboxAlterEventTypeVersion(fcinfo);
+		PG_RETURN_VOID();
+	}
 	type = OutboxEventTypeForChange(OutboxRequiredTextArg(fcinfo, 0, "name"), &contract);
 	change = *type;
-	if ((text = OutboxTextArg(fcinfo, 1)) != NULL)
+	if ((text = OutboxTextArg(fcinfo, 2)) != NULL)
 		change.condition = is_default(text) ? NULL : text;
-	if (!PG_ARGISNULL(2))
-		change.previous = OutboxNameListArg(fcinfo, 2, "previous");
-	if ((text = OutboxTextArg(fcinfo, 3)) != NULL)
-		change.topic = is_default(text) ? contract->aggregate_type : text;
+	if (!PG_ARGISNULL(3))
+		change.previous = OutboxNameListArg(fcinfo, 3, "previous");
 	if ((text = OutboxTextArg(fcinfo, 4)) != NULL)
+		change.topic = is_default(text) ? contract->aggregate_type : text;
+	if ((text = OutboxTextArg(fcinfo, 5)) != NULL)
 		change.ce_type = is_default(text) ? OutboxDefaultCeType(contract, type->name) : text;
-	if (!PG_ARGISNULL(5))
-		change.headers = OutboxNameListArg(fcinfo, 5, "headers");
 	if (!PG_ARGISNULL(6))
-		change.actor = PG_GETARG_BOOL(6);
+		change.headers = OutboxNameListArg(fcinfo, 6, "headers");
+	if (!PG_ARGISNULL(7))
+		change.actor = PG_GETARG_BOOL(7);
 	OutboxAlterEventType(contract, type, &change);
 	PG_RETURN_VOID();
 }

@@ -13,8 +13,10 @@
 /* ---- contract_api.c: What the SQL functions on contracts share. ---- */
 
 extern void OutboxCheckSource(Oid source);
+extern List *OutboxVersionsArg(FunctionCallInfo fcinfo, int arg, const OutboxContractConfig *config);
 extern void OutboxPinSchemas(const OutboxContractConfig *config, List *types);
 extern void OutboxPinInstead(OutboxContractConfig *config);
+extern void OutboxPinVersionInstead(OutboxContractConfig *version);
 
 /* ---- event_type_check.c: May this be an event type of the contract? ---- */
 
@@ -31,6 +33,7 @@ typedef struct OutboxNewEventType
 
 extern char *OutboxDefaultCeType(const OutboxContractConfig *contract, const char *event_type);
 extern void OutboxCheckEventType(OutboxNewEventType *type);
+extern void OutboxCheckPreviousColumn(Oid view, const char *type, const List *previous, const char *column);
 
 /* ---- alter.c: Contracts and event types that change. ---- */
 
@@ -49,6 +52,7 @@ extern bool OutboxContractDiffers(const OutboxContractConfig *config, const Outb
 extern void OutboxAlterContract(OutboxContractConfig *config, const OutboxContractChange *change);
 extern void OutboxAlterFanout(const OutboxContractConfig *config, Oid source, int32 max_fanout);
 extern void OutboxCheckFanout(const OutboxContractConfig *config, Oid source, int32 max_fanout);
+extern OutboxEventTypeConfig *OutboxEventTypeAsCreated(const OutboxEventTypeConfig *type);
 extern OutboxEventTypeConfig *OutboxEventTypeForChange(const char *name, OutboxContractConfig **contract);
 extern bool OutboxEventTypeDiffers(const OutboxEventTypeConfig *type, const OutboxEventTypeConfig *change);
 extern void OutboxAlterEventType(OutboxContractConfig *contract, const OutboxEventTypeConfig *type, const OutboxEventTypeConfig *change);
@@ -59,5 +63,27 @@ extern const char *OutboxOneOf(const char *argument, const char *value, const ch
 /* ---- source_trigger.c: The triggers that a contract has on its sources. ---- */
 
 extern void OutboxDropTriggers(const OutboxContractConfig *config);
+extern void OutboxCreateTriggersAlone(const OutboxContractConfig *config);
+
+/* ---- version_check.c: What a new version of a contract must keep of the versions before it. ---- */
+
+extern void OutboxCheckDraft(OutboxContractConfig *draft, const OutboxContractConfig *former);
+extern void OutboxCheckVersionView(OutboxContractConfig *draft, const OutboxContractConfig *former);
+extern bool OutboxVersionIsCompatible(OutboxContractConfig *draft, const OutboxContractConfig *former);
+
+/* ---- version_sql.c: outbox.add_version(), outbox.drop_version(), outbox.retire_version(). ---- */
+
+extern void OutboxSucceedVersion(OutboxContractConfig *version);
+
+/* ---- version_publish.c: A draft becomes a version that is published. ---- */
+
+extern void OutboxPublishDraft(OutboxContractConfig *draft);
+extern void OutboxPinVersion(const OutboxContractConfig *config);
+extern void OutboxPinNextVersion(OutboxContractConfig *config);
+extern bool OutboxSchemasDiffer(const OutboxContractConfig *config);
+
+/* ---- alter_event_type_sql.c: what an event type has of its own in one version ---- */
+
+extern void OutboxAlterEventTypeVersion(FunctionCallInfo fcinfo);
 
 #endif /* OUTBOX_CONTRACT_API_API_PRIVATE_H */

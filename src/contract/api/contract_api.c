@@ -65,6 +65,34 @@ OutboxCheckSourceRights(Oid source)
 						 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
+/* The versions (of OutboxContractConfig *) whose numbers an int[] has; NULL: all that are not retired. */
+List *
+OutboxVersionsArg(FunctionCallInfo fcinfo, int arg, const OutboxContractConfig *config)
+{
+	List *versions = NIL;
+	Datum *numbers;
+	bool *nulls;
+	int count;
+
+	if (PG_NARGS() <= arg || PG_ARGISNULL(arg))
+		return config->versions;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(arg), INT4OID, sizeof(int32), true, TYPALIGN_INT, &numbers, &nulls, &count);
+	for (int i = 0; i < count; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("\"versions\" must not contain NULL")));
+		versions = list_append_unique_ptr(versions, OutboxContractVersionGet(config, DatumGetInt32(numbers[i])));
+	}
+	if (versions == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"versions\" is empty"),
+				 errhint("Leave it out for all versions.")));
+	return versions;
+}
+
 /*
  * Pins the schemas of event types for the contract's present version. Raises when
  * consumers of what was published before would not get on with one of them. Uses SPI.
@@ -96,23 +124,39 @@ pin_schemas(const OutboxContractConfig *config, List *types, bool lasting)
 }
 
 /*
- * Pins the schemas of a contract, as its configuration and its view are now, as its
- * next version, which takes the place of the present one. Raises as
- * OutboxPinSchemas. The configuration counts as of that version then. Uses SPI.
+ * Pins the schemas of a contract, as its configuration and its views are now, as its
+ * next version, which takes the place of the present one; of several that are
+ * published, of each. Raises as OutboxPinSchemas. The configuration counts as of that
+ * version then. Uses SPI.
  */
 void
 OutboxPinInstead(OutboxContractConfig *config)
 {
-	const char *args[] = {psprintf("%d", config->id), psprintf("%d", config->version), psprintf("%d", config->version + 1)};
+	ListCell *lc;
 
-	(void) OutboxExecute("INSERT INTO outbox_internal.contract_version (contract_id, version, view, state, owner, owner_id)"
-						 " SELECT contract_id, $3::int, view, state, owner, owner_id FROM outbox_internal.contract_version"
-						 " WHERE contract_id = $1::int AND version = $2::int",
-						 lengthof(args), args);
-	(void) OutboxExecute("UPDATE outbox_internal.contract_version SET state = 'retired' WHERE contract_id = $1::int AND version = $2::int AND $3::int > 0",
-						 lengthof(args), args);
-	config->version++;
-	pin_schemas(config, config->event_types, false);
+	foreach (lc, config->versions)
+	{
+		OutboxContractConfig *version = lfirst(lc);
+
+		if (version->state == OUTBOX_VERSION_ACTIVE)
+			OutboxPinVersionInstead(version);
+	}
+}
+
+/* The same for one active version. */
+void
+OutboxPinVersionInstead(OutboxContractConfig *version)
+{
+	List *types = NIL;
+	ListCell *lc;
+
+	OutboxSucceedVersion(version);
+	foreach (lc, version->event_types)
+	{
+		if (!((OutboxEventTypeConfig *) lfirst(lc))->omitted)
+			types = lappend(types, lfirst(lc));
+	}
+	pin_schemas(version, types, false);
 }
 
 static void

@@ -25,6 +25,7 @@ PG_FUNCTION_INFO_V1(outbox_disable);
 
 static void resolve_unseen(const OutboxContractConfig *config);
 static void set_enabled(const OutboxContractConfig *config, bool enabled);
+static void check_version(const OutboxContractConfig *config);
 static void check_relations(const OutboxContractConfig *config);
 static void check_code_maps(const OutboxContractConfig *config);
 static void report_missing(const OutboxContractConfig *config, const char *what);
@@ -37,42 +38,38 @@ Datum
 outbox_enable(PG_FUNCTION_ARGS)
 {
 	OutboxContractConfig *config = OutboxContractArg(fcinfo, 0, "contract");
-	const char *args[] = {psprintf("%d", config->id), psprintf("%d", config->version), NULL, NULL};
-	List *unpinned = NIL;
-	Oid owner;
+	OutboxContractConfig *draft = OutboxContractDraft(config);
+	bool joins = draft && OutboxContractLine(config, draft->line) == NULL && draft != config;
 	ListCell *lc;
 
-	check_relations(config);
-	check_code_maps(config);
-	foreach (lc, config->sources)
-		OutboxCheckContractRights(config->view, ((OutboxSourceConfig *) lfirst(lc))->relation);
-	foreach (lc, config->event_types)
+	foreach (lc, config->versions)
+		check_version(lfirst(lc));
+	if (draft && draft != config)
 	{
-		OutboxEventTypeConfig *type = lfirst(lc);
-
-		if (type->schema_id == 0)
-			unpinned = lappend(unpinned, type);
+		OutboxPublishDraft(draft);
+		config = OutboxContractGet(config->name);
 	}
-	OutboxPinSchemas(config, unpinned);
-	owner = OutboxRelationOwner(config->view);
-	args[2] = GetUserNameFromId(owner, false);
-	args[3] = OutboxRoleId(owner);
-	(void) OutboxExecute("UPDATE outbox_internal.contract_version SET state = 'active', owner = $3, owner_id = $4"
-						 " WHERE contract_id = $1::int AND version = $2::int"
-						 " AND (state, owner, owner_id) IS DISTINCT FROM ('active', $3, $4)",
-						 lengthof(args), args);
+	foreach (lc, config->versions)
+		OutboxPinVersion(lfirst(lc));
 	config = OutboxContractGet(config->name);
 	OutboxKeyViewsFollowOwner(config);
 
 	/* the whole contract must compile as capture will compile it */
-	OutboxFreeContract(OutboxCompileContract(config, config->root, false));
+	foreach (lc, config->versions)
+		OutboxFreeContract(OutboxCompileContract(lfirst(lc), config->root, false));
 	foreach (lc, config->at_commit ? config->sources : NIL)
 		(void) OutboxCompileTouch(config, ((OutboxSourceConfig *) lfirst(lc))->relation);
-	OutboxCreateTriggersToProve(config);
+	if (joins)
+		OutboxCreateTriggersAlone(config);
+	else
+		OutboxCreateTriggersToProve(config);
 	/* DDL below a disabled contract is not watched, so the proof may have gone, and the view may give other schemas */
-	OutboxCheckFills(config);
-	OutboxCheckReads(config);
-	OutboxProveContractKey(config);
+	foreach (lc, config->versions)
+	{
+		OutboxCheckFills(lfirst(lc));
+		OutboxCheckReads(lfirst(lc));
+		OutboxProveContractKey(lfirst(lc));
+	}
 	resolve_unseen(config);
 	OutboxNoteDerivedKey(config);
 	set_enabled(config, true);
@@ -109,6 +106,18 @@ set_enabled(const OutboxContractConfig *config, bool enabled)
 
 	(void) OutboxExecute("UPDATE outbox_internal.contract SET enabled = $2::bool WHERE id = $1::int AND enabled <> $2::bool",
 						 lengthof(args), args);
+}
+
+/* Raises when a version misses anything that it reads, or the caller the rights. */
+static void
+check_version(const OutboxContractConfig *config)
+{
+	ListCell *lc;
+
+	check_relations(config);
+	check_code_maps(config);
+	foreach (lc, config->sources)
+		OutboxCheckContractRights(config->view, ((OutboxSourceConfig *) lfirst(lc))->relation);
 }
 
 static void

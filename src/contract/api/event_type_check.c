@@ -33,7 +33,7 @@ static void check_schema(void *arg);
 char *
 OutboxDefaultCeType(const OutboxContractConfig *contract, const char *event_type)
 {
-	return psprintf("%s.%s", contract->name_space, asc_tolower(event_type, strlen(event_type)));
+	return psprintf("%s.%s", contract->ce_space, asc_tolower(event_type, strlen(event_type)));
 }
 
 /* Raises one error with everything that is wrong. The schema is made only when the rest is right. */
@@ -137,22 +137,29 @@ static void
 check_previous_column(void *arg)
 {
 	const OutboxNewEventType *type = arg;
-	Oid view = type->contract->view;
+
+	OutboxCheckPreviousColumn(type->contract->view, type->config.name, type->config.previous, type->column);
+}
+
+/* Raises unless the column of `previous` is one of the view, and its field would not stand twice. */
+void
+OutboxCheckPreviousColumn(Oid view, const char *type, const List *previous, const char *column)
+{
 	int named = 0;
 	ListCell *lc;
 
-	if (get_attnum(view, type->column) <= 0)
+	if (get_attnum(view, column) <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" in \"previous\" does not exist", type->column),
+				 errmsg("column \"%s\" in \"previous\" does not exist", column),
 				 errdetail("The view \"%s\" has no column of that name.", get_rel_name(view)),
 				 errhint("Name columns of the contract's view.")));
-	foreach (lc, type->config.previous)
-		named += strcmp(lfirst(lc), type->column) == 0;
-	if (named > 1 || get_attnum(view, psprintf("previous_%s", type->column)) > 0)
+	foreach (lc, previous)
+		named += strcmp(lfirst(lc), column) == 0;
+	if (named > 1 || get_attnum(view, psprintf("previous_%s", column)) > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_COLUMN),
-				 errmsg("event type \"%s\" would have the field \"previous_%s\" twice", type->config.name, type->column),
+				 errmsg("event type \"%s\" would have the field \"previous_%s\" twice", type, column),
 				 errhint("Name each column once, and rename the view's own column of that name.")));
 }
 

@@ -23,30 +23,46 @@ PG_FUNCTION_INFO_V1(outbox_avro_schema);
 static void read_arguments(FunctionCallInfo fcinfo, const OutboxContractConfig *contract, OutboxNewEventType *type);
 static void replace_event_type(OutboxContractConfig *contract, OutboxEventTypeConfig *existing, const OutboxNewEventType *new);
 static int32 insert_event_type(const OutboxContractConfig *contract, const OutboxNewEventType *type);
+static void omit(const OutboxNewEventType *type, const OutboxContractConfig *version);
+static void pin_everywhere(const char *contract, const char *name);
 
 /*
- * create_event_type(name, contract, emit, condition, previous, topic, ce_type, tombstone, headers, actor)
+ * create_event_type(name, contract, emit, condition, previous, topic, ce_type, tombstone, versions, headers, actor, or_replace)
  */
 Datum
 outbox_create_event_type(PG_FUNCTION_ARGS)
 {
 	OutboxContractConfig *contract = OutboxContractArg(fcinfo, 1, "contract");
 	OutboxNewEventType type = {.contract = contract};
+	List *versions = OutboxVersionsArg(fcinfo, 8, contract);
 	OutboxEventTypeConfig *existing;
+	ListCell *lc;
 
-	OutboxCheckContractRights(contract->view, contract->root);
-	OutboxCheckViewOwnerUnchanged(contract);
+	foreach (lc, versions)
+	{
+		OutboxCheckContractRights(((OutboxContractConfig *) lfirst(lc))->view, contract->root);
+		OutboxCheckViewOwnerUnchanged(lfirst(lc));
+	}
 	read_arguments(fcinfo, contract, &type);
 	existing = OutboxOrReplaceArg(fcinfo) ? OutboxContractEventType(contract, type.config.name) : NULL;
 	if (existing)
 	{
-		replace_event_type(contract, existing, &type);
+		replace_event_type(contract, OutboxEventTypeAsCreated(existing), &type);
 		PG_RETURN_VOID();
 	}
-	OutboxCheckEventType(&type);
+	foreach (lc, versions)
+	{
+		type.contract = lfirst(lc);
+		OutboxCheckEventType(&type);
+	}
 	type.config.id = insert_event_type(contract, &type);
+	foreach (lc, contract->versions)
+	{
+		if (!list_member_ptr(versions, lfirst(lc)))
+			omit(&type, lfirst(lc));
+	}
 	if (contract->enabled)
-		OutboxPinSchemas(contract, list_make1(&type.config));
+		pin_everywhere(contract->name, type.config.name);
 	PG_RETURN_VOID();
 }
 
@@ -101,6 +117,8 @@ outbox_avro_schema(PG_FUNCTION_ARGS)
 								 2, args);
 	char *contract;
 	OutboxContractConfig *config;
+	OutboxContractConfig *draft;
+	OutboxEventTypeConfig *type;
 
 	if (schema)
 		PG_RETURN_TEXT_P(cstring_to_text(schema));
@@ -110,13 +128,15 @@ outbox_avro_schema(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("event type \"%s\" does not exist", name),
 				 errhint("SELECT name FROM outbox.event_types lists the event types.")));
-	if (version)
+	config = OutboxContractGet(contract);
+	draft = version ? OutboxContractVersion(config, PG_GETARG_INT32(1)) : config;
+	type = draft ? OutboxContractEventType(draft, name) : NULL;
+	if (type == NULL || type->omitted)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("event type \"%s\" has no version %s", name, version),
+				 errmsg("event type \"%s\" has no version %s", name, version ? version : "at all"),
 				 errhint("SELECT version FROM outbox.event_schemas WHERE event_type = '%s' lists its versions; none is pinned before outbox.enable().", name)));
-	config = OutboxContractGet(contract);
-	PG_RETURN_TEXT_P(cstring_to_text(OutboxDraftSchema(config, OutboxContractEventType(config, name))));
+	PG_RETURN_TEXT_P(cstring_to_text(OutboxDraftSchema(draft, type)));
 }
 
 static void
@@ -131,8 +151,8 @@ read_arguments(FunctionCallInfo fcinfo, const OutboxContractConfig *contract, Ou
 	config->topic = OutboxTextArg(fcinfo, 5);
 	config->ce_type = OutboxTextArg(fcinfo, 6);
 	type->tombstone = OutboxTextArg(fcinfo, 7);
-	config->headers = OutboxNameListArg(fcinfo, 8, "headers");
-	config->actor = !PG_ARGISNULL(9) && PG_GETARG_BOOL(9);
+	config->headers = OutboxNameListArg(fcinfo, 9, "headers");
+	config->actor = !PG_ARGISNULL(10) && PG_GETARG_BOOL(10);
 
 	if (config->topic == NULL)
 		config->topic = contract->aggregate_type;
@@ -140,6 +160,33 @@ read_arguments(FunctionCallInfo fcinfo, const OutboxContractConfig *contract, Ou
 		config->ce_type = OutboxDefaultCeType(contract, config->name);
 	if (type->tombstone == NULL)
 		type->tombstone = "none";
+}
+
+/* The version does not have the event type. */
+static void
+omit(const OutboxNewEventType *type, const OutboxContractConfig *version)
+{
+	const char *args[] = {psprintf("%d", type->config.id), psprintf("%d", version->version)};
+
+	(void) OutboxExecute("INSERT INTO outbox_internal.event_type_version (event_type_id, version, omitted) VALUES ($1::int, $2::int, true)",
+						 lengthof(args), args);
+}
+
+/* Pins the schemas of a new event type in the active versions that have it. */
+static void
+pin_everywhere(const char *contract, const char *name)
+{
+	OutboxContractConfig *config = OutboxContractGet(contract);
+	ListCell *lc;
+
+	foreach (lc, config->versions)
+	{
+		const OutboxContractConfig *version = lfirst(lc);
+		OutboxEventTypeConfig *type = OutboxContractEventType(version, name);
+
+		if (version->state == OUTBOX_VERSION_ACTIVE && !type->omitted)
+			OutboxPinSchemas(version, list_make1(type));
+	}
 }
 
 static int32

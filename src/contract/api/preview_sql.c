@@ -40,7 +40,7 @@ static Jsonb *preview_headers(const OutboxCompiledEventType *type, const OutboxF
 static void push_header(OutboxJsonbState *state, const char *name, const char *value);
 
 /*
- * preview(contract, event_type, max_rows): what each event type would make of
+ * preview(contract, event_type, max_rows, version): what each event type would make of
  * rows of the source. A row counts as created, as changed from an unknown row, and
  * as deleted.
  */
@@ -50,7 +50,10 @@ outbox_preview(PG_FUNCTION_ARGS)
 	Preview preview = {.result = (ReturnSetInfo *) fcinfo->resultinfo};
 	OutboxContractConfig *config = OutboxContractArg(fcinfo, 0, "contract");
 	int max_rows = preview_rows(fcinfo, 2);
+	int version_arg = 3;
 
+	if (!PG_ARGISNULL(version_arg))
+		config = OutboxContractVersionGet(config, PG_GETARG_INT32(version_arg));
 	preview.event_type = OutboxTextArg(fcinfo, 1);
 	if (preview.event_type && OutboxContractEventType(config, preview.event_type) == NULL)
 		ereport(ERROR,

@@ -26,12 +26,13 @@ PG_FUNCTION_INFO_V1(outbox_drop_code_map);
 #define MAX_CHECK_NAME 63
 
 static OutboxEventTypeConfig *get_event_type(const char *name, OutboxContractConfig **contract);
-static const OutboxCheckConfig *find_check(const OutboxEventTypeConfig *type, const char *name);
+static char *version_numbers(const List *versions);
+static char **find_check(const OutboxEventTypeConfig *type, const char *name);
 static void replace_map(const char *name, const char *codes);
 static void check_codes(const char *map, Jsonb *codes);
 static void check_owner(const char *map, const char *former, const char *id);
 
-/* add_check(event_type, name, expression) */
+/* add_check(event_type, name, expression, versions) */
 Datum
 outbox_add_check(PG_FUNCTION_ARGS)
 {
@@ -39,24 +40,33 @@ outbox_add_check(PG_FUNCTION_ARGS)
 	OutboxEventTypeConfig *type = get_event_type(OutboxRequiredTextArg(fcinfo, 0, "event_type"), &contract);
 	char *name = OutboxRequiredTextArg(fcinfo, 1, "name");
 	char *expression = OutboxRequiredTextArg(fcinfo, 2, "expression");
-	const char *args[] = {psprintf("%d", type->id), name, expression};
-	const OutboxCheckConfig *existing;
+	List *versions = OutboxVersionsArg(fcinfo, 3, contract);
+	const char *args[] = {psprintf("%d", type->id), name, expression, NULL};
+	char **existing;
+	ListCell *lc;
 
 	OutboxCheckName("check", name, MAX_CHECK_NAME);
-	OutboxCheckContractRights(contract->view, contract->root);
-	OutboxCheckViewOwnerUnchanged(contract);
+	foreach (lc, versions)
+	{
+		OutboxCheckContractRights(((OutboxContractConfig *) lfirst(lc))->view, contract->root);
+		OutboxCheckViewOwnerUnchanged(lfirst(lc));
+	}
+	if (versions != contract->versions)
+		args[3] = version_numbers(versions);
 	existing = find_check(type, name);
 	if (existing && !OutboxOrReplaceArg(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("event type \"%s\" already has a check \"%s\"", type->name, name),
 				 errhint("Choose another name; or, with or_replace => true, the call changes the check.")));
-	if (existing && strcmp(existing->expression, expression) == 0)
+	if (existing && strcmp(existing[0], expression) == 0 &&
+		(existing[1] && args[3] ? strcmp(existing[1], args[3]) == 0 : existing[1] == args[3]))
 		PG_RETURN_VOID();
-	(void) OutboxParseCheck(expression, contract->view,
-							psprintf("check \"%s\" of event type \"%s\"", name, type->name), false);
-	(void) OutboxExecute("INSERT INTO outbox_internal.check_rule (event_type_id, name, expression) VALUES ($1::int, $2, $3)"
-						 " ON CONFLICT (event_type_id, name) DO UPDATE SET expression = $3",
+	foreach (lc, versions)
+		(void) OutboxParseCheck(expression, ((OutboxContractConfig *) lfirst(lc))->view,
+								psprintf("check \"%s\" of event type \"%s\"", name, type->name), false);
+	(void) OutboxExecute("INSERT INTO outbox_internal.check_rule (event_type_id, name, expression, versions) VALUES ($1::int, $2, $3, $4::int[])"
+						 " ON CONFLICT (event_type_id, name) DO UPDATE SET expression = $3, versions = $4::int[]",
 						 lengthof(args), args);
 	PG_RETURN_VOID();
 }
@@ -185,17 +195,28 @@ get_event_type(const char *name, OutboxContractConfig **contract)
 	return OutboxContractEventType(*contract, name);
 }
 
-static const OutboxCheckConfig *
-find_check(const OutboxEventTypeConfig *type, const char *name)
+/* The numbers of versions as an int[]. */
+static char *
+version_numbers(const List *versions)
 {
+	StringInfoData numbers;
 	ListCell *lc;
 
-	foreach (lc, type->checks)
-	{
-		if (strcmp(((OutboxCheckConfig *) lfirst(lc))->name, name) == 0)
-			return lfirst(lc);
-	}
-	return NULL;
+	initStringInfo(&numbers);
+	foreach (lc, versions)
+		appendStringInfo(&numbers, "%c%d", numbers.len ? ',' : '{', ((OutboxContractConfig *) lfirst(lc))->version);
+	appendStringInfoChar(&numbers, '}');
+	return numbers.data;
+}
+
+/* Expression and versions of a check, whichever versions it is of; NULL: there is none of that name. */
+static char **
+find_check(const OutboxEventTypeConfig *type, const char *name)
+{
+	const char *args[] = {psprintf("%d", type->id), name};
+	List *rows = OutboxExecuteRows("SELECT expression, versions FROM outbox_internal.check_rule WHERE event_type_id = $1::int AND name = $2", lengthof(args), args);
+
+	return rows ? linitial(rows) : NULL;
 }
 
 /* Raises unless the codes are an object of strings that is not empty. */

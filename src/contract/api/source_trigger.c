@@ -61,7 +61,7 @@ static const TriggerKind truncate_trigger = {
 	OUTBOX_TRUNCATE_TRIGGER_PREFIX, "capture_truncate", "TRUNCATE", "STATEMENT",
 	TRIGGER_TYPE_STATEMENT | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_TRUNCATE};
 
-static void create_and_hold(const OutboxContractConfig *config, List *held);
+static void create_and_hold(const OutboxContractConfig *config, List *held, LOCKMODE mode);
 static bool lacks_triggers(const OutboxContractConfig *config, Oid source);
 static bool must_drop(const OutboxContractConfig *config, Oid source);
 static void create_triggers(const OutboxContractConfig *config, Oid source);
@@ -86,7 +86,7 @@ static void execute_as_caller(const char *command);
 void
 OutboxCreateTriggers(const OutboxContractConfig *config)
 {
-	create_and_hold(config, NIL);
+	create_and_hold(config, NIL, ShareUpdateExclusiveLock);
 }
 
 /*
@@ -97,14 +97,32 @@ OutboxCreateTriggers(const OutboxContractConfig *config)
 void
 OutboxCreateTriggersToProve(const OutboxContractConfig *config)
 {
-	create_and_hold(config, list_make1_oid(config->root));
+	create_and_hold(config, list_make1_oid(config->root), ShareUpdateExclusiveLock);
+}
+
+/*
+ * The same for whoever publishes a further version. It waits for all who are writing to a source, in SHARE ROW
+ * EXCLUSIVE: nobody commits a change after us that the new version has no event of. A consumer may so move to it at
+ * any moment after its first event.
+ */
+void
+OutboxCreateTriggersAlone(const OutboxContractConfig *config)
+{
+	List *tables = NIL;
+	ListCell *lc;
+
+	foreach (lc, config->sources)
+	{
+		tables = list_append_unique_oid(tables, ((OutboxSourceConfig *) lfirst(lc))->relation);
+		tables = list_concat_unique_oid(tables, OutboxSourceTables(((OutboxSourceConfig *) lfirst(lc))->relation));
+	}
+	create_and_hold(config, tables, ShareRowExclusiveLock);
 }
 
 static void
-create_and_hold(const OutboxContractConfig *config, List *held)
+create_and_hold(const OutboxContractConfig *config, List *held, LOCKMODE mode)
 {
 	List *lacking = NIL;
-	LOCKMODE mode = ShareRowExclusiveLock;
 	ListCell *lc;
 
 	foreach (lc, config->sources)
@@ -114,11 +132,8 @@ create_and_hold(const OutboxContractConfig *config, List *held)
 		if (!lacks_triggers(config, source))
 			continue;
 		lacking = lappend_oid(lacking, source);
-		if (must_drop(config, source))
-			mode = AccessExclusiveLock;
+		mode = Max(mode, must_drop(config, source) ? AccessExclusiveLock : ShareRowExclusiveLock);
 	}
-	if (lacking == NIL)
-		mode = ShareUpdateExclusiveLock;
 	held = list_concat_unique_oid(held, lacking);
 	if (held != NIL)
 		OutboxLockInAttempts(held, mode);

@@ -74,13 +74,15 @@ static Jsonb *example_key(OutboxCompiledContract *contract, TupleTableSlot *row)
 static void key_step(void *arg);
 static void put_classes(Validation *validation);
 
-/* validate(contract): one result row per class of trouble. */
+/* validate(contract, version): one result row per class of trouble. */
 Datum
 outbox_validate(PG_FUNCTION_ARGS)
 {
 	Validation validation = {.result = (ReturnSetInfo *) fcinfo->resultinfo, .context = CurrentMemoryContext};
 	OutboxContractConfig *config = OutboxContractArg(fcinfo, 0, "contract");
 
+	if (!PG_ARGISNULL(1))
+		config = OutboxContractVersionGet(config, PG_GETARG_INT32(1));
 	OutboxCheckContractRights(config->view, config->root);
 	OutboxCheckViewOwnerUnchanged(config);
 	InitMaterializedSRF(fcinfo, 0);

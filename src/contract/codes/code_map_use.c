@@ -168,7 +168,7 @@ refuse_if_views_use(MapSearch *search)
 
 	rows = OutboxExecuteRows("SELECT c.name, v.view::oid, format('view \"%s\", or one behind it,', k.relname)"
 							 " FROM outbox_internal.contract c JOIN outbox_internal.contract_version v ON v.contract_id = c.id"
-							 " LEFT JOIN pg_class k ON k.oid = v.view WHERE c.enabled"
+							 " LEFT JOIN pg_class k ON k.oid = v.view WHERE c.enabled AND v.state <> 'retired'"
 							 " UNION ALL SELECT c.name, s.key_view::oid, format('key_query of source \"%s\", or a view behind it,', s.relation)"
 							 " FROM outbox_internal.contract c JOIN outbox_internal.source s ON s.contract_id = c.id"
 							 " WHERE c.enabled AND s.key_view IS NOT NULL",
@@ -188,7 +188,7 @@ static void
 refuse_if_detached_use(MapSearch *search)
 {
 	List *rows = OutboxExecuteRows("SELECT c.name, v.detached_view FROM outbox_internal.contract c"
-								   " JOIN (SELECT contract_id, detached_view FROM outbox_internal.contract_version"
+								   " JOIN (SELECT contract_id, detached_view FROM outbox_internal.contract_version WHERE state <> 'retired'"
 								   " UNION ALL SELECT contract_id, detached_view FROM outbox_internal.source) v"
 								   " ON v.contract_id = c.id WHERE c.enabled AND v.detached_view IS NOT NULL ORDER BY c.id, v.detached_view",
 								   0, NULL);

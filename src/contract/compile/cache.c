@@ -42,7 +42,7 @@ static HTAB *cache = NULL;
 static OutboxCacheEntry *last = NULL; /* used last; entries stay where they are until they are swept */
 static uint64 uses = 0;
 
-static OutboxCacheEntry *find_entry_by_name(const char *name);
+static OutboxCacheEntry *find_entry_by_name(const char *name, int32 line);
 static OutboxCacheEntry *entry_of(OutboxCachedContract *contract);
 static void create_cache(void);
 static uint32 hash_key(const void *key, Size size);
@@ -86,21 +86,42 @@ OutboxContractAcquire(const Trigger *trigger, Relation rel)
 	return use_entry(entry);
 }
 
+/*
+ * A later version of the contract behind a trigger: `next_line` of the version before it names its line. DISABLED when
+ * no version of that line is published any more. Otherwise as OutboxContractAcquire.
+ */
+OutboxCachedContract *
+OutboxContractAcquireLine(const Trigger *trigger, Relation rel, int32 line)
+{
+	OutboxCacheEntry *entry;
+	OutboxCacheKey key;
+
+	memset(&key, 0, sizeof(key));
+	key.trigger = trigger->tgoid;
+	key.relation = RelationGetRelid(rel);
+	key.line = line;
+	entry = find_free_entry(&key);
+	if (!entry_is_current(entry))
+		OutboxFillEntry(entry, OutboxTriggerContract(trigger));
+	return use_entry(entry);
+}
+
 static OutboxCacheEntry *
-find_entry_by_name(const char *name)
+find_entry_by_name(const char *name, int32 line)
 {
 	OutboxCacheKey key;
 
 	memset(&key, 0, sizeof(key));
+	key.line = line;
 	strlcpy(key.name, name, sizeof(key.name));
 	return find_free_entry(&key);
 }
 
-/* Is the contract of that name compiled and current? Then acquiring it by name compiles nothing, and waits for nobody. */
+/* Is the version of that line (0: the first one) of the contract of that name compiled and current? Then acquiring it by name compiles nothing, and waits for nobody. */
 bool
-OutboxContractIsCurrent(const char *name)
+OutboxContractIsCurrent(const char *name, int32 line)
 {
-	return entry_is_current(find_entry_by_name(name));
+	return entry_is_current(find_entry_by_name(name, line));
 }
 
 /*
@@ -117,7 +138,14 @@ OutboxContractIsCurrent(const char *name)
 OutboxCachedContract *
 OutboxContractAcquireByName(const char *name)
 {
-	OutboxCacheEntry *entry = find_entry_by_name(name);
+	return OutboxContractAcquireLineByName(name, 0);
+}
+
+/* The active version of a line (0: the first one) of the contract of that name, otherwise as OutboxContractAcquireByName. */
+OutboxCachedContract *
+OutboxContractAcquireLineByName(const char *name, int32 line)
+{
+	OutboxCacheEntry *entry = find_entry_by_name(name, line);
 
 	if (!entry_is_current(entry))
 		OutboxFillEntry(entry, entry->key.name);

@@ -56,6 +56,7 @@ static bool fill_once(FillRequest *request);
 static void fill_step(void *arg);
 static bool is_outdated(const FillRequest *request);
 static void fill(FillRequest *request);
+static OutboxContractConfig *choose_version(OutboxCacheEntry *entry, OutboxContractConfig *config);
 static void compile_contract(OutboxCacheEntry *entry);
 static void compile_touch(OutboxCacheEntry *entry);
 static void begin_watch(FillWatch *watch);
@@ -178,6 +179,8 @@ fill(FillRequest *request)
 	OutboxContractConfig *config = OutboxContractLoad(request->contract_name);
 
 	entry->contract.config = config;
+	if (config)
+		config = entry->contract.config = choose_version(entry, config);
 	/* with the right TRIGGER on a table anybody may create a trigger of any name there */
 	if (config == NULL)
 		entry->contract.state = by_name ||
@@ -188,7 +191,7 @@ fill(FillRequest *request)
 	else if (!by_name &&
 			 OutboxContractSource(config, OutboxTriggerTable(entry->key.trigger, entry->key.relation)) == NULL)
 		entry->contract.state = OUTBOX_CONTRACT_FOREIGN;
-	else if (!config->enabled)
+	else if (!config->enabled || (entry->key.line != 0 && config->line != entry->key.line))
 		entry->contract.state = OUTBOX_CONTRACT_DISABLED;
 	else if (config->restoring && !by_name)
 		entry->contract.state = OUTBOX_CONTRACT_RESTORING;
@@ -207,6 +210,17 @@ fill(FillRequest *request)
 		entry->contract.state = OUTBOX_CONTRACT_READY;
 	}
 	MemoryContextSwitchTo(caller);
+}
+
+/* The version that the entry is of; the first one when its line is not published any more. */
+static OutboxContractConfig *
+choose_version(OutboxCacheEntry *entry, OutboxContractConfig *config)
+{
+	OutboxContractConfig *version = entry->key.line == 0 ? config : OutboxContractLine(config, entry->key.line);
+	OutboxContractConfig *next = OutboxContractAfter(config, Max(entry->key.line, config->line));
+
+	entry->contract.next_line = next ? next->line : 0;
+	return version ? version : config;
 }
 
 static void

@@ -232,7 +232,7 @@ compile_event_types(OutboxCompiledContract *contract, bool draft)
 		OutboxEventTypeConfig *config = lfirst(lc);
 		OutboxCompiledEventType *type;
 
-		if (config->schema_text == NULL && !draft)
+		if (config->omitted || (config->schema_text == NULL && !draft))
 			continue;
 		type = &contract->types[contract->ntypes++];
 		type->config = config;

@@ -180,12 +180,15 @@ typedef struct OutboxCachedContract
 	OutboxTouch *touch;               /* READY: of a source of a contract evaluated at commit (compiled is NULL then) */
 	OutboxContractConfig *config;     /* all but MISSING; may be NULL for BROKEN */
 	ErrorData *error;                 /* BROKEN */
+	int32 next_line;                  /* of the version that is published next to this one, after it; 0: none */
 	bool owner_changed;               /* BROKEN: only because the view has another owner, which is no fault of the writer */
 } OutboxCachedContract;
 
 extern OutboxCachedContract *OutboxContractAcquire(const Trigger *trigger, Relation rel);
+extern OutboxCachedContract *OutboxContractAcquireLine(const Trigger *trigger, Relation rel, int32 line);
 extern OutboxCachedContract *OutboxContractAcquireByName(const char *name);
-extern bool OutboxContractIsCurrent(const char *name);
+extern OutboxCachedContract *OutboxContractAcquireLineByName(const char *name, int32 line);
+extern bool OutboxContractIsCurrent(const char *name, int32 line);
 extern void OutboxContractRelease(OutboxCachedContract *contract);
 extern const char *OutboxTriggerContract(const Trigger *trigger);
 extern bool OutboxContractFirstGap(OutboxCachedContract *contract);

@@ -50,12 +50,13 @@ extern bool OutboxIsPlainKeyType(Oid base_type);
 
 /* ---- cache_fill.c: Compiling a contract for the cache, and what changes meanwhile. ---- */
 
-/* By trigger and relation, or by name (then both are InvalidOid). */
+/* By trigger and relation, or by name (then both are InvalidOid). Each active version of a contract has an entry. */
 typedef struct OutboxCacheKey
 {
 	Oid trigger;
 	Oid relation;
 	int depth;              /* 0, or how many re-entrant uses are below this one */
+	int32 line;             /* of the version; 0: the first active one */
 	char name[NAMEDATALEN]; /* zero-padded */
 } OutboxCacheKey;
 

@@ -63,7 +63,7 @@ static void per_row(Attempt *attempt, OutboxContractConfig *config);
 static void at_commit(Attempt *attempt, OutboxContractConfig *config);
 static void with_compiled(OutboxContractConfig *config, bool lock, UseContract use, KeyStep *step);
 static OutboxCompiledContract *compile_locked(OutboxContractConfig *config);
-static OutboxCachedContract *lock_contract(const char *name);
+static OutboxCachedContract *lock_contract(const char *name, int32 line);
 static void lock_relations(const List *relations);
 static void attempt_row(Attempt *attempt, OutboxCompiledContract *contract);
 static bool find_rows(Attempt *attempt, OutboxCompiledContract *contract, OutboxRedrive *redrive);
@@ -150,9 +150,13 @@ static void
 capture_again(Attempt *attempt)
 {
 	OutboxLetter *letter = attempt->letter;
-	OutboxContractConfig *config = OutboxContractGet(letter->contract);
+	OutboxContractConfig *config = OutboxLetterContract(letter);
+	OutboxEventTypeConfig *type = config && letter->event_type ? OutboxContractEventType(config, letter->event_type) : NULL;
 
-	if (letter->event_type && OutboxContractEventType(config, letter->event_type) == NULL)
+	if (config == NULL)
+		fail(attempt, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, psprintf("version %d of the contract is retired", letter->version),
+			 "Discard the dead letter.");
+	else if (letter->event_type && (type == NULL || type->omitted))
 		fail(attempt, ERRCODE_UNDEFINED_OBJECT, "the event type does not exist any more",
 			 "Discard the dead letter, or create the event type again.");
 	else if (config->at_commit && !has_room())
@@ -217,7 +221,7 @@ with_compiled(OutboxContractConfig *config, bool lock, UseContract use, KeyStep 
 	OutboxCachedContract *volatile cached;
 
 	OutboxLookEnter(&look, CurrentResourceOwner);
-	cached = lock ? lock_contract(config->name) : OutboxContractAcquireByName(config->name);
+	cached = lock ? lock_contract(config->name, OutboxVersionLine(config)) : OutboxContractAcquireLineByName(config->name, OutboxVersionLine(config));
 	PG_TRY();
 	{
 		OutboxCompiledContract *contract = cached->compiled;
@@ -250,13 +254,13 @@ compile_locked(OutboxContractConfig *config)
 
 /* The contract as it is while its relations are locked. */
 static OutboxCachedContract *
-lock_contract(const char *name)
+lock_contract(const char *name, int32 line)
 {
 	List *locked = NIL;
 
 	for (;;)
 	{
-		OutboxCachedContract *cached = OutboxContractAcquireByName(name);
+		OutboxCachedContract *cached = OutboxContractAcquireLineByName(name, line);
 		const OutboxCommitQuery *query = cached->state == OUTBOX_CONTRACT_READY ? cached->compiled->query : NULL;
 
 		if (query == NULL || list_difference_oid(query->relations, locked) == NIL)

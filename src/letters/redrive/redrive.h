@@ -18,6 +18,7 @@
 typedef struct OutboxWantedKey
 {
 	const char *contract;
+	int32 line;           /* of the version: topics of another one tell of the same keys */
 	bool decode;          /* the message key does not tell the key: payloads are decoded */
 	uint64 key;           /* OutboxEventKey() */
 	const char *snapshot; /* a pg_snapshot: only events that it does not see are asked for; NULL: all */

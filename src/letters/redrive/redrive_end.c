@@ -101,7 +101,7 @@ is_undone(const OutboxLetter *letter)
 static void
 check_letter(const OutboxLetter *letter)
 {
-	OutboxContractConfig *config = OutboxContractLoad(letter->contract);
+	OutboxContractConfig *config = OutboxContractLoad(letter->contract) ? OutboxLetterContract(letter) : NULL;
 	OutboxCompiledContract *contract;
 
 	if (config == NULL || config->at_commit)

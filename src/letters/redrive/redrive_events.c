@@ -127,11 +127,13 @@ add_contract(const OutboxWantedKey *wanted)
 
 	foreach (lc, OutboxSearch.contracts)
 	{
-		if (strcmp(((OutboxSearchContract *) lfirst(lc))->name, wanted->contract) == 0)
+		contract = lfirst(lc);
+		if (contract->line == wanted->line && strcmp(contract->name, wanted->contract) == 0)
 			return;
 	}
 	contract = palloc0(sizeof(OutboxSearchContract));
 	contract->name = pstrdup(wanted->contract);
+	contract->line = wanted->line;
 	contract->decode = wanted->decode;
 	OutboxSearch.contracts = lappend(OutboxSearch.contracts, contract);
 }
@@ -265,7 +267,7 @@ acquire_contracts(void)
 		if (!contract->decode)
 			continue;
 		OutboxLookEnter(&look, CurrentResourceOwner);
-		contract->cached = OutboxContractAcquireByName(contract->name);
+		contract->cached = OutboxContractAcquireLineByName(contract->name, contract->line);
 		contract->compiled = contract->cached->state == OUTBOX_CONTRACT_READY ? contract->cached->compiled : NULL;
 		/* one that is disabled, say */
 		if (contract->compiled == NULL && OutboxRunGuarded(compile_apart, contract, CurrentMemoryContext))
@@ -281,6 +283,8 @@ compile_apart(void *arg)
 	OutboxSearchContract *contract = arg;
 	OutboxContractConfig *config = OutboxContractGet(contract->name);
 
+	if (OutboxContractLine(config, contract->line))
+		config = OutboxContractLine(config, contract->line);
 	contract->compiled = OutboxCompileContract(config, config->root, false);
 }
 

@@ -126,6 +126,7 @@ not_looked_for(const OutboxKeyHistory *history)
 	missed.key = OutboxEventKey(history->contract, history->row);
 	missed.decode = !OutboxMessageKeyIsKey(history->contract);
 	missed.snapshot = history->snapshot ? MemoryContextStrdup(TopMemoryContext, history->snapshot) : NULL;
+	missed.line = history->contract->config->line;
 	missed.contract = MemoryContextStrdup(TopMemoryContext, history->contract->config->name);
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -182,19 +183,19 @@ OutboxEventKey(OutboxCompiledContract *contract, HeapTuple row)
 		text *message_key = OutboxMessageKey(contract, contract->before);
 
 		if (message_key)
-			key = OutboxEventKeyOfMessage(name, VARDATA_ANY(message_key), VARSIZE_ANY_EXHDR(message_key));
+			key = OutboxEventKeyOfMessage(name, contract->config->line, VARDATA_ANY(message_key), VARSIZE_ANY_EXHDR(message_key));
 	}
 	else
-		key = hash_combine64(hash_bytes_extended((const unsigned char *) name, strlen(name), 0), OutboxRowKeyHash(contract, contract->before));
+		key = hash_combine64(hash_bytes_extended((const unsigned char *) name, strlen(name), contract->config->line), OutboxRowKeyHash(contract, contract->before));
 	ExecClearTuple(contract->before);
 	return key;
 }
 
 /* The same key, made from a message key of a contract whose message keys tell its keys apart. */
 uint64
-OutboxEventKeyOfMessage(const char *contract, const char *message_key, int len)
+OutboxEventKeyOfMessage(const char *contract, int32 line, const char *message_key, int len)
 {
-	return hash_combine64(hash_bytes_extended((const unsigned char *) contract, strlen(contract), 0),
+	return hash_combine64(hash_bytes_extended((const unsigned char *) contract, strlen(contract), line),
 						  hash_bytes_extended((const unsigned char *) message_key, len, 1));
 }
 

@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 
 #include "catalog/outbox_catalog.h"
 #include "letters/letters.h"
@@ -18,12 +19,12 @@
 #include "util/util.h"
 
 #define LETTER_COLUMNS \
-	"id, contract, event_type, emit, key, before, source_columns, stage, attempts, before_snapshot::pg_catalog.text"
+	"id, contract, event_type, emit, key, before, source_columns, stage, attempts, before_snapshot::pg_catalog.text, version"
 
 /* The columns without the key; large rows before stay where they are. */
 #define LETTER_COLUMNS_SHORT                                                                                                      \
 	"id, contract, event_type, emit, NULL::pg_catalog.jsonb, CASE WHEN pg_catalog.pg_column_size(before) < 2000 THEN before END," \
-	" source_columns, stage, attempts, before_snapshot::pg_catalog.text"
+	" source_columns, stage, attempts, before_snapshot::pg_catalog.text, version"
 
 /* The longest pause between two attempts of the relay at a late key. It never gives up. */
 #define LONGEST_PAUSE_S "3600"
@@ -131,6 +132,7 @@ read_letter(const OutboxRows *rows, uint64 i)
 	letter->publish = strcmp(stage, "publish") == 0;
 	letter->attempts = (int32) OutboxRowInt(rows, i, 9, 0);
 	letter->snapshot = OutboxRowText(rows, i, 10);
+	letter->version = (int32) OutboxRowInt(rows, i, 11, 0);
 	return letter;
 }
 
@@ -141,6 +143,31 @@ column_jsonb(const OutboxRows *rows, uint64 i, int column)
 	Datum value = OutboxRowDatum(rows, i, column, &isnull);
 
 	return isnull ? NULL : DatumGetJsonbPCopy(value);
+}
+
+/*
+ * The version of the contract under which the letter is tried: its own, or the one that took the place of that. Of a
+ * letter that names none: the first one. NULL: it is retired. Raises when the contract does not exist.
+ */
+OutboxContractConfig *
+OutboxLetterContract(const OutboxLetter *letter)
+{
+	OutboxContractConfig *config = OutboxContractGet(letter->contract);
+	OutboxContractConfig *version = letter->version == 0 ? config : OutboxContractVersion(config, letter->version);
+	const char *args[] = {psprintf("%d", config->id), psprintf("%d", letter->version)};
+	char *line;
+
+	if (version)
+		return version;
+	line = OutboxExecute("SELECT line FROM outbox_internal.contract_version WHERE contract_id = $1::int AND version = $2::int", lengthof(args), args);
+	return line ? OutboxContractLine(config, pg_strtoint32(line)) : NULL;
+}
+
+/* By what the version is found in the cache of compiled contracts. */
+int32
+OutboxVersionLine(const OutboxContractConfig *config)
+{
+	return config == linitial(config->versions) ? 0 : config->line;
 }
 
 /* The emit of a letter. A letter without one, or with "always", is of a changed row. */

@@ -120,14 +120,15 @@ survey_step(void *arg)
 	Survey *survey = arg;
 	OutboxLook look = {0};
 	OutboxCachedContract *cached;
+	OutboxContractConfig *config = OutboxLetterContract(survey->letter);
 
+	if (config == NULL)
+		return;
 	/* no lock that compiling takes is kept when a key is waited for */
 	OutboxLookEnter(&look, CurrentResourceOwner);
-	cached = OutboxContractAcquireByName(survey->letter->contract);
+	cached = OutboxContractAcquireLineByName(config->name, OutboxVersionLine(config));
 	PG_TRY();
 	{
-		OutboxContractConfig *config = OutboxContractGet(survey->letter->contract);
-
 		/* per row the letters that have a key do not ask */
 		if (!config->at_commit && survey->letter->key)
 			;
@@ -178,6 +179,7 @@ want(Survey *survey, OutboxCompiledContract *contract, HeapTuple row)
 	caller = MemoryContextSwitchTo(survey->context);
 	wanted = palloc(sizeof(OutboxWantedKey));
 	wanted->contract = pstrdup(survey->letter->contract);
+	wanted->line = contract->config->line;
 	wanted->decode = !OutboxMessageKeyIsKey(contract);
 	wanted->snapshot = survey->letter->snapshot ? pstrdup(survey->letter->snapshot) : NULL;
 	wanted->key = OutboxEventKey(contract, row);

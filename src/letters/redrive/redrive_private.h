@@ -25,6 +25,7 @@ typedef struct OutboxLetter
 {
 	int64 id;
 	char *contract;
+	int32 version; /* of the contract; 0: not known */
 	char *event_type;
 	char *emit;
 	int attempts;  /* so far */
@@ -49,6 +50,8 @@ extern List *OutboxTakeLetters(const OutboxLetterChoice *choice);
 extern List *OutboxTakeLateLetters(int max_rows);
 extern List *OutboxSeeLateLetters(int max_rows);
 extern OutboxEmit OutboxLetterEmit(const char *emit);
+extern OutboxContractConfig *OutboxLetterContract(const OutboxLetter *letter);
+extern int32 OutboxVersionLine(const OutboxContractConfig *config);
 extern void OutboxLetterResolved(const OutboxLetter *letter, const char *reason);
 extern void OutboxLetterFailed(const OutboxLetter *letter, const OutboxDeadLetter *failure);
 
@@ -82,7 +85,7 @@ extern OutboxWantedKey *OutboxTakeMissedKey(void);
 extern bool OutboxAnyMissedKey(void);
 extern bool OutboxMessageKeyIsKey(const OutboxCompiledContract *contract);
 extern uint64 OutboxEventKey(OutboxCompiledContract *contract, HeapTuple row);
-extern uint64 OutboxEventKeyOfMessage(const char *contract, const char *message_key, int len);
+extern uint64 OutboxEventKeyOfMessage(const char *contract, int32 line, const char *message_key, int len);
 extern bool OutboxEventKeyOfPayload(OutboxCompiledContract *contract, int32 schema_id, bytea *payload, uint64 *key);
 
 /* ---- redrive_history.c: what consumers know of a key: the newest event that is in the outbox ---- */

@@ -334,7 +334,7 @@ key_of(OutboxKeyReading *reading, OutboxSearchContract *contract, TupleTableSlot
 		{
 			text *message_key = DatumGetTextPP(slot->tts_values[Anum_event_aggregateid - 1]);
 
-			key = OutboxEventKeyOfMessage(contract->name, VARDATA_ANY(message_key), VARSIZE_ANY_EXHDR(message_key));
+			key = OutboxEventKeyOfMessage(contract->name, contract->line, VARDATA_ANY(message_key), VARSIZE_ANY_EXHDR(message_key));
 			events = outbox_found_lookup(OutboxSearch.keys, key);
 		}
 	}

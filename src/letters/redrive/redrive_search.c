@@ -26,10 +26,13 @@
 	" OR frozen_snapshot IS NULL OR pg_catalog.pg_snapshot_xmax(frozen_snapshot) > pg_catalog.pg_snapshot_xmin($1::pg_catalog.pg_snapshot))" \
 	" ORDER BY leaf"
 
-/* Those of the contracts, with the contract's place in the array, by id; behind them the highest of all. */
-#define SCHEMAS_QUERY                                                                                                     \
-	"SELECT id, pg_catalog.array_position($1::text[], contract) - 1, false AS last FROM outbox_internal.event_schema"     \
-	" WHERE contract = ANY ($1::text[]) UNION ALL SELECT coalesce(max(id), 0), 0, true FROM outbox_internal.event_schema" \
+/* Those of the contracts' lines (contract/line), with the place in the array, by id; behind them the highest of all. */
+#define SCHEMAS_QUERY                                                                                                   \
+	"SELECT s.id, pg_catalog.array_position($1::text[], w.name) - 1, false AS last FROM outbox_internal.event_schema s" \
+	" LEFT JOIN outbox_internal.contract c ON c.name = s.contract"                                                      \
+	" LEFT JOIN outbox_internal.contract_version v ON v.contract_id = c.id AND v.version = s.version"                   \
+	" CROSS JOIN LATERAL (SELECT s.contract || '/' || coalesce(v.line, 1) AS name) w"                                   \
+	" WHERE w.name = ANY ($1::text[]) UNION ALL SELECT coalesce(max(id), 0), 0, true FROM outbox_internal.event_schema" \
 	" ORDER BY last, id"
 
 static OutboxSearchLeaf *known_leaf(Oid relid);
@@ -45,7 +48,11 @@ OutboxSearchSchemas(void)
 	ListCell *lc;
 
 	foreach (lc, OutboxSearch.contracts)
-		names = lappend(names, ((OutboxSearchContract *) lfirst(lc))->name);
+	{
+		const OutboxSearchContract *contract = lfirst(lc);
+
+		names = lappend(names, psprintf("%s/%d", contract->name, contract->line));
+	}
 	args[0] = OutboxNamesToArray(names);
 	rows = OutboxExecuteRows(SCHEMAS_QUERY, lengthof(args), args);
 	schemas = MemoryContextAlloc(OutboxSearch.context, sizeof(OutboxSearchSchema) * list_length(rows));

@@ -28,6 +28,7 @@
 typedef struct OutboxSearchContract
 {
 	char *name;
+	int32 line; /* of the version */
 	bool decode;
 	OutboxCachedContract *cached; /* while something is read, as the next */
 	OutboxCompiledContract *compiled;
