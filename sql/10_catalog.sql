@@ -452,6 +452,16 @@ CREATE TABLE outbox_internal.schema_registration (
 );
 COMMENT ON TABLE outbox_internal.schema_registration IS 'Ids that schema registries assigned';
 
+-- Which registries could not be asked about a contract's schemas when it was enabled; void when the relay has their numbers, never dumped.
+CREATE TABLE outbox_internal.preflight (
+    contract_id     int NOT NULL REFERENCES outbox_internal.contract ON DELETE CASCADE,
+    sink_id         int NOT NULL REFERENCES outbox_internal.sink ON DELETE CASCADE,
+    reason          text NOT NULL,
+    asked_at        timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (contract_id, sink_id)
+);
+COMMENT ON TABLE outbox_internal.preflight IS 'Schema registries that gave no answer of use when the contract''s schemas were pinned';
+
 -- The name by which consumers know this database. It belongs to this copy of the data, never dumped.
 CREATE TABLE outbox_internal.origin (
     only_row            boolean PRIMARY KEY DEFAULT true CHECK (only_row),

@@ -73,7 +73,7 @@ COMMENT ON FUNCTION outbox.decode(text, bigint) IS
 CREATE FUNCTION outbox.enable(contract text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_enable';
 COMMENT ON FUNCTION outbox.enable(text) IS
-'Pins the Avro schemas of the contract''s event types, puts its triggers on its sources, and captures from the commit on. Raises invalid_parameter_value when a schema is not compatible with those that were pinned before under its topic and name (see check_compatibility). Raises undefined_object when the contract names code maps that do not exist. The first time it takes SHARE ROW EXCLUSIVE on each source, later SHARE UPDATE EXCLUSIVE on the contract''s source. It asks for the locks in short attempts, and raises lock_not_available when a source stays in use.';
+'Pins the Avro schemas of the contract''s event types, puts its triggers on its sources, and captures from the commit on. Raises invalid_parameter_value when a schema is not compatible with those that were pinned before under its topic and name (see check_compatibility). Asks the schema registries of all sinks whether they would take the schemas, for five seconds at most: raises external_routine_exception when one refuses; status tells of one that gave no answer of use. Raises undefined_object when the contract names code maps that do not exist. The first time it takes SHARE ROW EXCLUSIVE on each source, later SHARE UPDATE EXCLUSIVE on the contract''s source. It asks for the locks in short attempts, and raises lock_not_available when a source stays in use.';
 
 CREATE FUNCTION outbox.disable(contract text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'outbox_disable';

@@ -141,6 +141,11 @@ WITH RECURSIVE tree AS (
             WHERE a.attrelid = v.view AND a.attnum > 0 AND NOT a.attisdropped
             AND NOT EXISTS (SELECT FROM pinned p WHERE p.contract_id = c.id AND p.version = v.version AND p.field = a.attname)
             AND EXISTS (SELECT FROM pinned p WHERE p.contract_id = c.id AND p.version = v.version)) AS unpublished,
+           (SELECT pg_catalog.min(k.name) FROM outbox_internal.preflight p JOIN outbox_internal.sink k ON k.id = p.sink_id
+            WHERE p.contract_id = c.id AND EXISTS (
+                SELECT FROM outbox_internal.event_type e JOIN outbox_internal.event_schema s ON s.event_type_id = e.id
+                WHERE e.contract_id = c.id AND NOT EXISTS (SELECT FROM outbox_internal.schema_registration r
+                                                           WHERE r.sink_id = k.id AND r.schema_id = s.id))) AS unasked,
            last.message, last.created_at AS last_error_at, n.captured
     FROM outbox_internal.contract c
     -- a restore sets sequences after all rows
@@ -316,6 +321,10 @@ SELECT 'contract', c.name,
             WHEN c.unseen THEN 'Its source, or something that its view rests on, was altered, and nobody could see, or refused, what that does to it: SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ') looks, and says what is missing or closes the gap.'
             WHEN c.gaps > 0 THEN 'Changes produced no events: SELECT * FROM outbox.gap WHERE contract = ' || pg_catalog.quote_literal(c.name)
                 || ' AND resolved_at IS NULL; repair what consumers miss, then outbox.resolve_gap().'
+            WHEN c.unasked IS NOT NULL THEN 'The registry of sink ' || c.unasked || ' has not said that it takes its schemas: '
+                || (SELECT p.reason FROM outbox_internal.preflight p JOIN outbox_internal.sink k ON k.id = p.sink_id
+                    WHERE p.contract_id = c.id AND k.name = c.unasked)
+                || '. SELECT outbox.enable(' || pg_catalog.quote_literal(c.name) || ') asks again; this is over when the relay has got their numbers.'
             WHEN c.derived_key <> '{}' THEN 'Two rows of the source may give the same key, of which (' || pg_catalog.array_to_string(c.derived_key, ', ') || ') is computed: SELECT '
                 || k.columns || ' FROM ' || c.view || ' GROUP BY ' || k.columns || ' HAVING count(*) > 1 finds them; a unique index over the expression rules them out, and SELECT outbox.enable('
                 || pg_catalog.quote_literal(c.name) || ') then takes this advice back.'

@@ -60,6 +60,10 @@ extern bool OutboxSameNames(const List *a, const List *b);
 extern void OutboxRefuseAnother(const char *object, const char *property, const char *is, const char *wanted, const char *remedy) pg_attribute_noreturn();
 extern const char *OutboxOneOf(const char *argument, const char *value, const char *first, const char *second);
 
+/* ---- preflight.c: Would the registries take the schemas that are about to be pinned? ---- */
+
+extern void OutboxPreflight(const OutboxContractConfig *config, List *types, List *schemas);
+
 /* ---- source_trigger.c: The triggers that a contract has on its sources. ---- */
 
 extern void OutboxDropTriggers(const OutboxContractConfig *config);

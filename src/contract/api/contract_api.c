@@ -95,7 +95,8 @@ OutboxVersionsArg(FunctionCallInfo fcinfo, int arg, const OutboxContractConfig *
 
 /*
  * Pins the schemas of event types for the contract's present version. Raises when
- * consumers of what was published before would not get on with one of them. Uses SPI.
+ * consumers of what was published before would not get on with one of them, and when
+ * a registry says that it would not take it (preflight.c). Uses SPI.
  */
 void
 OutboxPinSchemas(const OutboxContractConfig *config, List *types)
@@ -119,6 +120,7 @@ pin_schemas(const OutboxContractConfig *config, List *types, bool lasting)
 		schemas = lappend(schemas, draft);
 	}
 	OutboxRefuseViolations(config, violations, lasting);
+	OutboxPreflight(config, types, schemas);
 	forboth (type, types, schema, schemas)
 		pin_schema(config, lfirst(type), lfirst(schema));
 }

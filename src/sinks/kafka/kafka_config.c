@@ -241,13 +241,15 @@ parse_ours(const OutboxSinkOption *option, KafkaConfig *config)
 		config->registry_ca = value;
 	else if (strcmp(name, "schema.registry.auto.register") == 0)
 		config->auto_register = parse_switch(option);
+	else if (strcmp(name, "schema.registry.preflight") == 0)
+		config->preflight = parse_switch(option);
 	else if (strcmp(name, "schema.registry.check.interval.ms") == 0)
 		config->check_interval_ms = parse_interval(option);
 	else
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unknown option \"%s\" of a Kafka sink", name),
-				 errhint("The options for the registry are schema.registry.url, schema.registry.basic.auth, schema.registry.ssl.ca.location, schema.registry.auto.register and schema.registry.check.interval.ms.")));
+				 errhint("The options for the registry are schema.registry.url, schema.registry.basic.auth, schema.registry.ssl.ca.location, schema.registry.auto.register, schema.registry.preflight and schema.registry.check.interval.ms.")));
 }
 
 /* What is in a header of every message: outbox.max_message_bytes has room for so much of it. */

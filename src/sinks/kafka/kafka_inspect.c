@@ -96,11 +96,12 @@ ask_for_consent(KafkaSession *session, int i)
 		refuse(session, i, subject, psprintf("HTTP status %ld: %s", answer.status, KafkaAnswerMessage(answer.body)), NULL);
 	else if (answer.status != 404 || !KafkaAnswerSaysMissing(answer.body))
 		KafkaSessionGiveUp(session, &answer);
-	else if (!session->config.auto_register)
-		refuse(session, i, subject, "it is not registered, and schema.registry.auto.register is false",
-			   "Register what outbox.avro_schema() returns for the event type, or set the option to true.");
 	else
+	{
 		ask_whether_compatible(session, i, subject);
+		if (!session->config.auto_register && !session->given_up)
+			KafkaSessionReport(session, &(OutboxRegistryFinding){.item = i, .subject = subject, .what = "missing", .theirs = psprintf("the schema of \"%s\" is not registered under subject \"%s\", and schema.registry.auto.register is false", item->event_type, subject)});
+	}
 }
 
 /* With all versions, as far as the subject's level asks for that; a registry without that question is asked about the newest. */
