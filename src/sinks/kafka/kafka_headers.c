@@ -103,9 +103,10 @@ add_columns(rd_kafka_headers_t *headers, const OutboxMessage *message)
 }
 
 /*
- * What says that a message does not stand where its change happened: without
- * it a consumer takes old for new, so it is there whatever the option headers
- * leaves out. Ordinary messages have none of it.
+ * What says that a message does not stand where its change happened, and what a
+ * consumer moves by from one version of a contract to the next: without it a
+ * consumer takes old for new, or one change for two, so it is there whatever the
+ * option headers leaves out. Ordinary messages have none of it.
  */
 static void
 add_marks(rd_kafka_headers_t *headers, const OutboxMessage *message)
@@ -133,7 +134,7 @@ count_marks(const OutboxMessage *message)
 static bool
 is_mark(const OutboxAttribute *attribute)
 {
-	static const char *const marks[] = {"replay", "redriven", "late", "superseded"};
+	static const char *const marks[] = {"replay", "redriven", "late", "superseded", "changeid", "sunset"};
 	int i;
 
 	for (i = 0; i < lengthof(marks); i++)
