@@ -83,7 +83,8 @@ outbox_push_level(PG_FUNCTION_ARGS)
 
 /*
  * All schemas that this database has pinned: the newest of each event type of
- * an enabled contract in a topic should be in the registry, older ones may be.
+ * an enabled contract in a topic should be in the registry, older ones and
+ * those of retired versions may be.
  */
 static List *
 pinned_items(const OutboxRegistrySink *sink)
@@ -93,6 +94,7 @@ pinned_items(const OutboxRegistrySink *sink)
 		/* without the column, FULL */
 		" coalesce(to_jsonb(c) ->> 'compatibility', 'FULL'),"
 		" coalesce(c.enabled, false) AND s.version = max(s.version) OVER (PARTITION BY s.event_type_id, s.topic)"
+		" AND NOT EXISTS (SELECT FROM outbox_internal.contract_version v WHERE v.contract_id = c.id AND v.version = s.version AND v.state = 'retired')"
 		" FROM outbox_internal.event_schema s LEFT JOIN outbox_internal.event_type e ON e.id = s.event_type_id"
 		" LEFT JOIN outbox_internal.contract c ON c.id = e.contract_id ORDER BY s.id";
 	MemoryContext caller = CurrentMemoryContext;

@@ -45,6 +45,16 @@ $node->wait_published('kafka');
 is(diff('kafka'), '', 'no rows: all is as it should be');
 is(diff(), '', 'of all sinks, too');
 
+# ---- a version that was retired, with a topic of its own, need not be there ----
+$node->sql(<<'SQL');
+INSERT INTO outbox_internal.contract_version (contract_id, version, view, state)
+SELECT c.id, 7, v.view, 'retired' FROM outbox.contract c JOIN outbox.contract_version v ON v.contract_id = c.id WHERE c.name = 'one';
+INSERT INTO outbox_internal.event_schema (event_type_id, contract, event_type, version, topic, ce_type, schema, fingerprint)
+SELECT event_type_id, contract, event_type, 7, topic || '.v7', ce_type, schema, fingerprint FROM outbox_internal.event_schema WHERE event_type = 'oneCreated';
+SQL
+is(diff('kafka'), '', 'a retired version is not asked for');
+$node->sql("DELETE FROM outbox_internal.event_schema WHERE version = 7; DELETE FROM outbox_internal.contract_version WHERE version = 7");
+
 # ---- levels ----
 $registry->modes('/level' => 'BACKWARD');
 is(diff(), join("\n", map { "kafka|$_|weaker level|FULL|BACKWARD" }
