@@ -22,11 +22,11 @@ typedef struct OutboxDdlTargets
 	List *objects;     /* of ObjectAddress *, without columns */
 	List *names;       /* of char *: by which a condition or a check may name them */
 	const char *first; /* the name of the first one, for messages */
-	bool drops;        /* other objects may go with them */
 	bool all;          /* any contract may be concerned */
 	Oid renamed;       /* the relation that gets another name or schema */
 } OutboxDdlTargets;
 
+extern bool OutboxMayHaveTargets(const Node *parsetree);
 extern void OutboxFindTargets(const Node *parsetree, OutboxDdlTargets *targets);
 
 /* ---- live_contracts.c: What live contracts rest on, as far as their configuration says. ---- */
@@ -43,6 +43,7 @@ typedef struct OutboxLiveContract
 
 extern const List *OutboxLiveContracts(void);
 extern uint64 OutboxLiveRevision(void);
+extern bool OutboxLiveIsStill(uint64 revision);
 
 /* ---- concern.c: Which live contracts a command may concern. ---- */
 

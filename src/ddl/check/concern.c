@@ -18,6 +18,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/index.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
@@ -33,7 +34,6 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
-#include "contract/view/view.h"
 #include "ddl/check/check_private.h"
 
 /* Beyond, any contract may be concerned: the rest of the way would take longer than looking at all of them. */
@@ -123,6 +123,9 @@ push(Walk *walk, Oid class, Oid object)
 		return;
 	if (class == RelationRelationId)
 		walk->relations = lappend_oid(walk->relations, object);
+	/* what happens to a partition happens to a source */
+	if (class == RelationRelationId && get_rel_relispartition(object))
+		walk->relations = list_concat(walk->relations, get_partition_ancestors(object));
 	walk->given_up |= hash_get_num_entries(walk->seen) > MOST_OBJECTS;
 	walk->todo = lappend(walk->todo, memcpy(palloc(sizeof(key)), &key, sizeof(key)));
 }
@@ -232,18 +235,9 @@ concerns(const OutboxLiveContract *contract, const OutboxDdlTargets *targets, co
 	return false;
 }
 
-/* Is the relation a view of the contract, a source, or a partition of one? */
+/* Is the relation a view of the contract, or a source? */
 static bool
 rests_on(const OutboxLiveContract *contract, Oid relation)
 {
-	ListCell *lc;
-
-	if (list_member_oid(contract->views, relation))
-		return true;
-	foreach (lc, contract->relations)
-	{
-		if (OutboxIsWithin(relation, lfirst_oid(lc)))
-			return true;
-	}
-	return false;
+	return list_member_oid(contract->views, relation) || list_member_oid(contract->relations, relation);
 }

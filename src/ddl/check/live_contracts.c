@@ -88,6 +88,13 @@ OutboxLiveRevision(void)
 	return revision;
 }
 
+/* Is that the number of what is known now, and nothing has changed since? Never raises. */
+bool
+OutboxLiveIsStill(uint64 known)
+{
+	return valid && known == revision;
+}
+
 /* Is any source of a live contract one of these? May raise. */
 bool
 OutboxAnyLiveSource(bool (*is_one)(Oid source))

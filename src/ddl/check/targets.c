@@ -56,7 +56,26 @@ static void add_function_names(OutboxDdlTargets *targets, List *name);
 static void add_schema(OutboxDdlTargets *targets, const char *name);
 static bool is_function(ObjectType type);
 
-/* Adds the objects that the command may change. Zero before. May raise. */
+/* False: the command makes something new, or gives rights, and changes nothing that is there. Looks nothing up. */
+bool
+OutboxMayHaveTargets(const Node *parsetree)
+{
+	switch (nodeTag(parsetree))
+	{
+		case T_ViewStmt:
+			return ((const ViewStmt *) parsetree)->replace;
+		case T_CreateFunctionStmt:
+			return ((const CreateFunctionStmt *) parsetree)->replace;
+		case T_RuleStmt:
+			return ((const RuleStmt *) parsetree)->replace;
+		case T_GrantStmt:
+			return !((const GrantStmt *) parsetree)->is_grant;
+		default:
+			return true;
+	}
+}
+
+/* Adds the objects that the command may change, where OutboxMayHaveTargets(). Zero before. May raise. */
 void
 OutboxFindTargets(const Node *parsetree, OutboxDdlTargets *targets)
 {
@@ -87,26 +106,22 @@ OutboxFindTargets(const Node *parsetree, OutboxDdlTargets *targets)
 			add_functions(targets, (Node *) ((const AlterFunctionStmt *) parsetree)->func);
 			break;
 		case T_CreateFunctionStmt:
-			if (((const CreateFunctionStmt *) parsetree)->replace)
-				add_function_names(targets, ((const CreateFunctionStmt *) parsetree)->funcname);
+			add_function_names(targets, ((const CreateFunctionStmt *) parsetree)->funcname);
 			break;
 		case T_ViewStmt:
-			if (((const ViewStmt *) parsetree)->replace)
-				add_relation(targets, ((const ViewStmt *) parsetree)->view);
+			add_relation(targets, ((const ViewStmt *) parsetree)->view);
 			break;
 		case T_RuleStmt:
-			if (((const RuleStmt *) parsetree)->replace)
-				add_relation(targets, ((const RuleStmt *) parsetree)->relation);
+			add_relation(targets, ((const RuleStmt *) parsetree)->relation);
 			break;
 		case T_DropStmt:
 			find_dropped((const DropStmt *) parsetree, targets);
 			break;
 		case T_DropOwnedStmt:
-			targets->all = targets->drops = true;
+			targets->all = true;
 			break;
 		case T_GrantStmt:
-			if (!((const GrantStmt *) parsetree)->is_grant)
-				find_revoked((const GrantStmt *) parsetree, targets);
+			find_revoked((const GrantStmt *) parsetree, targets);
 			break;
 		default:
 			break;
@@ -117,14 +132,9 @@ OutboxFindTargets(const Node *parsetree, OutboxDdlTargets *targets)
 static void
 find_altered(const AlterTableStmt *stmt, OutboxDdlTargets *targets)
 {
-	ListCell *lc;
-
 	/* partition_ddl.c watches partitions that come and go */
-	if (only_partitions(stmt))
-		return;
-	add_relation(targets, stmt->relation);
-	foreach (lc, stmt->cmds)
-		targets->drops |= lfirst_node(AlterTableCmd, lc)->behavior == DROP_CASCADE;
+	if (!only_partitions(stmt))
+		add_relation(targets, stmt->relation);
 }
 
 static bool
@@ -138,7 +148,6 @@ only_partitions(const AlterTableStmt *stmt)
 static void
 find_renamed(const RenameStmt *stmt, OutboxDdlTargets *targets)
 {
-	targets->drops |= stmt->behavior == DROP_CASCADE;
 	if (stmt->relation)
 	{
 		Oid relation = RangeVarGetRelid(stmt->relation, NoLock, true);
@@ -184,7 +193,6 @@ find_dropped(const DropStmt *stmt, OutboxDdlTargets *targets)
 {
 	ListCell *lc;
 
-	targets->drops = stmt->behavior == DROP_CASCADE || stmt->removeType == OBJECT_VIEW;
 	foreach (lc, stmt->objects)
 		find_dropped_object(stmt, lfirst(lc), targets);
 }

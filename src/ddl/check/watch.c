@@ -47,7 +47,6 @@ typedef struct Command
 /* The lists are in TopTransactionContext; between transactions all is empty. */
 static List *contracts = NIL;          /* of OutboxWatchedContract * */
 static OutboxDdlTargets targets = {0}; /* of all commands */
-static List *lost = NIL;               /* ids of live contracts that had lost a view or a source before the first DROP */
 static uint64 revision = 0;            /* of the live contracts when they were asked for last */
 static const char *overlooked = NULL;  /* a command of which it is not known what it concerns */
 
@@ -59,8 +58,6 @@ static OutboxWatchedContract *watched_contract(const char *name);
 static OutboxWatchedContract *watch(const char *name, Oid source, const char *command);
 static void watch_live(const OutboxLiveContract *live, const char *command, OutboxAspectState before);
 static void note_later(void *arg);
-static void note_lost(void);
-static bool has_lost_relation(const OutboxLiveContract *live);
 static void note_all(void *arg);
 static void expect_end(void);
 static void at_transaction_end(XactEvent event, void *arg);
@@ -79,6 +76,8 @@ outbox_source_changes(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("outbox_internal.source_changes() was not called as its event trigger")));
 	trigger = (EventTriggerData *) fcinfo->context;
+	if (!OutboxMayHaveTargets(trigger->parsetree))
+		PG_RETURN_NULL();
 	expect_end();
 	command = (Command){.parsetree = trigger->parsetree, .tag = GetCommandTagName(trigger->tag)};
 	error = OutboxCheckBriefly(note_step, &command);
@@ -104,8 +103,6 @@ note_step(void *arg)
 		OutboxNoteRenamed(found.renamed);
 	if (outbox_ddl_check == OUTBOX_DDL_CHECK_OFF)
 		return;
-	if (found.drops && !targets.drops)
-		note_lost();
 	foreach (lc, OutboxConcernedContracts(&found))
 		note_contract(lfirst(lc), command->tag, found.first);
 	keep_targets(&found);
@@ -123,7 +120,6 @@ keep_targets(const OutboxDdlTargets *found)
 		targets.objects = lappend(targets.objects, memcpy(palloc(sizeof(ObjectAddress)), lfirst(lc), sizeof(ObjectAddress)));
 	foreach (lc, found->names)
 		targets.names = lappend(targets.names, pstrdup(lfirst(lc)));
-	targets.drops |= found->drops;
 	targets.all |= found->all;
 	MemoryContextSwitchTo(caller);
 }
@@ -212,63 +208,21 @@ watch_live(const OutboxLiveContract *live, const char *command, OutboxAspectStat
 }
 
 /*
- * An OutboxGuardedStep: contracts that another session enabled since the commands, and those that lost a view with
- * something else. A command waited behind that session's lock on the table. That session has proven the contract, with
- * what was dropped afterwards.
+ * An OutboxGuardedStep: contracts that another session enabled since the commands. A command waited behind that session's
+ * lock on the table. That session has proven the contract, with what was dropped afterwards.
  */
 static void
 note_later(void *arg)
 {
-	List *later = OutboxLiveRevision() == revision ? NIL : OutboxConcernedContracts(&targets);
 	ListCell *lc;
 
-	foreach (lc, later)
+	foreach (lc, OutboxConcernedContracts(&targets))
 	{
 		const OutboxLiveContract *live = lfirst(lc);
 
 		if (watched_contract(live->name) == NULL)
 			watch_live(live, "DDL", OUTBOX_ASPECT_FINE);
 	}
-	foreach (lc, targets.drops ? OutboxLiveContracts() : NIL)
-	{
-		const OutboxLiveContract *live = lfirst(lc);
-
-		if (watched_contract(live->name) == NULL && !list_member_int(lost, live->id) && has_lost_relation(live))
-			watch_live(live, "DROP", OUTBOX_ASPECT_FINE);
-	}
-}
-
-/* Before the first DROP: what is lost already is no reason to refuse anything. */
-static void
-note_lost(void)
-{
-	MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
-	ListCell *lc;
-
-	foreach (lc, OutboxLiveContracts())
-	{
-		if (has_lost_relation(lfirst(lc)))
-			lost = lappend_int(lost, ((const OutboxLiveContract *) lfirst(lc))->id);
-	}
-	MemoryContextSwitchTo(caller);
-}
-
-static bool
-has_lost_relation(const OutboxLiveContract *live)
-{
-	ListCell *lc;
-
-	foreach (lc, live->views)
-	{
-		if (get_rel_relkind(lfirst_oid(lc)) == '\0')
-			return true;
-	}
-	foreach (lc, live->relations)
-	{
-		if (get_rel_relkind(lfirst_oid(lc)) == '\0')
-			return true;
-	}
-	return false;
 }
 
 /* An OutboxGuardedStep: nobody knows which contracts were concerned. */
@@ -326,7 +280,6 @@ at_transaction_end(XactEvent event, void *arg)
 		case XACT_EVENT_PREPARE:
 			contracts = NIL;
 			memset(&targets, 0, sizeof(targets));
-			lost = NIL;
 			overlooked = NULL;
 			OutboxForgetRenamed();
 			OutboxCheckTransactionEnded();
@@ -342,14 +295,17 @@ at_end(void)
 {
 	ErrorData *error;
 
-	if (contracts == NIL && targets.objects == NIL && targets.names == NIL && !targets.all && overlooked == NULL && !OutboxHasRenamed())
+	bool later = (targets.objects || targets.names || targets.all) && !OutboxLiveIsStill(revision);
+
+	/* mostly the commands were those of others, and nothing has changed since */
+	if (contracts == NIL && !later && overlooked == NULL && !OutboxHasRenamed())
 		return;
 	/* DROP INDEX CONCURRENTLY commits while its first step is not visible yet */
 	CommandCounterIncrement();
 	/* the extension was dropped */
 	if (!OidIsValid(OutboxInstallation()))
 		return;
-	error = OutboxCheckBriefly(overlooked ? note_all : note_later, NULL);
+	error = overlooked || later ? OutboxCheckBriefly(overlooked ? note_all : note_later, NULL) : NULL;
 	if (error)
 		OutboxTellTrouble(overlooked, NULL, error);
 	if (contracts)
