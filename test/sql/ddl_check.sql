@@ -210,6 +210,25 @@ BEGIN; DROP VIEW head_v; SELECT outbox.drop_contract('dk_head'); COMMIT;
 SET ROLE dk_owner;
 SET outbox.ddl_check = off;
 RESET ROLE;
+\echo == each active version of a contract, and no draft
+CREATE TABLE ver (id int PRIMARY KEY, v int);
+CREATE VIEW ver_1 AS SELECT id, v FROM ver;
+CREATE VIEW ver_2 AS SELECT id, v AS w FROM ver;
+SELECT outbox.create_contract('dk_ver', view => 'ver_1', source => 'ver', key => '{id}');
+SELECT outbox.create_event_type('DkVer', contract => 'dk_ver', emit => 'changed');
+SELECT outbox.enable('dk_ver');
+SELECT outbox.add_version('dk_ver', view => 'ver_2', publish => 'beside');
+ALTER VIEW ver_2 RENAME COLUMN w TO x;
+ALTER VIEW ver_2 RENAME COLUMN x TO w;
+SELECT outbox.enable('dk_ver');
+ALTER VIEW ver_1 RENAME COLUMN v TO x;
+ALTER VIEW ver_2 RENAME COLUMN w TO x;
+DROP VIEW ver_2;
+BEGIN; DROP VIEW ver_2; CREATE VIEW ver_2 AS SELECT id, v + 0 AS w FROM ver; COMMIT;
+INSERT INTO ver VALUES (1, 1);
+UPDATE ver SET v = 2;
+SELECT version, payload FROM outbox.event_json WHERE contract = 'dk_ver' ORDER BY seq;
+SELECT outbox.drop_contract('dk_ver');
 \echo == DDL of others
 CREATE TABLE theirs (id int PRIMARY KEY, c text);
 CREATE VIEW theirs_v AS SELECT * FROM theirs;

@@ -24,6 +24,7 @@ typedef struct Gone
 	const List *names;
 } Gone;
 
+static bool follow_version(const OutboxContractConfig *version, const List *names);
 static void raise_gone(void *arg);
 static const OutboxFormerName *name_of(const List *names, Oid relation);
 static char *quoted_name(const List *names, Oid relation);
@@ -51,26 +52,36 @@ OutboxFormerNames(const List *relations)
 }
 
 /*
- * When the contract's view is gone and another one has its name: that is its view
+ * When a view of the contract is gone and another one has its name: that is its view
  * from now on. True: so it is. Writes; uses SPI.
  */
 bool
 OutboxFollowView(const OutboxContractConfig *config, const List *names)
 {
-	const OutboxFormerName *former = name_of(names, config->view);
-	Oid schema = former ? get_namespace_oid(former->schema, true) : InvalidOid;
-	Oid view = OidIsValid(schema) ? get_relname_relid(former->name, schema) : InvalidOid;
-	const char *args[] = {psprintf("%d", config->id), psprintf("%u", config->view), psprintf("%u", view)};
-	bool pushed;
+	bool pushed = OutboxEnsureSnapshot();
+	bool followed = false;
+	ListCell *lc;
 
-	if (get_rel_relkind(config->view) != '\0' || !OidIsValid(view) || get_rel_relkind(view) != RELKIND_VIEW)
-		return false;
-	pushed = OutboxEnsureSnapshot();
-	(void) OutboxExecute("UPDATE outbox_internal.contract_version SET view = $3::oid WHERE contract_id = $1::int AND view = $2::oid",
-						 lengthof(args), args);
+	foreach (lc, config->versions)
+		followed |= follow_version(lfirst(lc), names);
 	if (pushed)
 		PopActiveSnapshot();
 	CommandCounterIncrement();
+	return followed;
+}
+
+static bool
+follow_version(const OutboxContractConfig *version, const List *names)
+{
+	const OutboxFormerName *former = name_of(names, version->view);
+	Oid schema = former ? get_namespace_oid(former->schema, true) : InvalidOid;
+	Oid view = OidIsValid(schema) ? get_relname_relid(former->name, schema) : InvalidOid;
+	const char *args[] = {psprintf("%d", version->id), psprintf("%u", version->view), psprintf("%u", view)};
+
+	if (get_rel_relkind(version->view) != '\0' || !OidIsValid(view) || get_rel_relkind(view) != RELKIND_VIEW)
+		return false;
+	(void) OutboxExecute("UPDATE outbox_internal.contract_version SET view = $3::oid WHERE contract_id = $1::int AND view = $2::oid",
+						 lengthof(args), args);
 	return true;
 }
 
@@ -101,12 +112,17 @@ raise_gone(void *arg)
 					 errmsg("cannot drop table %s because contract \"%s\" publishes its changes", quoted_name(gone->names, source), config->name),
 					 errhint("SELECT outbox.drop_contract(%s); in the transaction that drops it.", contract)));
 	}
-	if (get_rel_relkind(config->view) == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-				 errmsg("cannot drop view %s because contract \"%s\" publishes it", quoted_name(gone->names, config->view), config->name),
-				 errhint("Create it again in this transaction, or SELECT outbox.drop_contract(%s); in it, or let the view step aside around an upgrade: SELECT outbox.detach(%s);",
-						 contract, quote_literal_cstr(OutboxQualifiedName(config->root)))));
+	foreach (lc, config->versions)
+	{
+		const OutboxContractConfig *version = lfirst(lc);
+
+		if (version->state == OUTBOX_VERSION_ACTIVE && get_rel_relkind(version->view) == '\0')
+			ereport(ERROR,
+					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+					 errmsg("cannot drop view %s because contract \"%s\" publishes it", quoted_name(gone->names, version->view), config->name),
+					 errhint("Create it again in this transaction, or SELECT outbox.drop_contract(%s); in it, or let the view step aside around an upgrade: SELECT outbox.detach(%s);",
+							 contract, quote_literal_cstr(OutboxQualifiedName(config->root)))));
+	}
 	foreach (lc, config->sources)
 	{
 		const OutboxSourceConfig *source = lfirst(lc);

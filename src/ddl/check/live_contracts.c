@@ -30,7 +30,7 @@ typedef struct Draft
 {
 	OutboxLiveContract contract;
 	bool enabled;
-	int32 version;
+	bool active;
 	bool detached;
 	Oid root;
 	List *children;    /* OIDs */
@@ -136,7 +136,7 @@ read_all(void)
 	{
 		Draft *draft = lfirst(lc);
 
-		if (!draft->enabled || draft->detached || draft->version == 0)
+		if (!draft->enabled || draft->detached || !draft->active)
 			continue;
 		draft->contract.relations = lcons_oid(draft->root, draft->children);
 		draft->contract.texts = draft->texts.data;
@@ -176,17 +176,16 @@ take_contract(const Row *row, List **drafts)
 	*drafts = lappend(*drafts, draft);
 }
 
-/* The newest version is the one that is captured. */
+/* Active versions are captured. */
 static void
 take_version(const Row *row, List **drafts)
 {
 	Draft *draft = draft_of(*drafts, number(row, "contract_id"));
-	int32 version = number(row, "version");
 
-	if (draft == NULL || version < draft->version)
+	if (draft == NULL || strcmp(string(row, "state"), "active") != 0)
 		return;
-	draft->version = version;
-	draft->detached = string(row, "detached_view") != NULL;
+	draft->active = true;
+	draft->detached |= string(row, "detached_view") != NULL;
 	draft->contract.views = lappend_oid(draft->contract.views, oid(row, "view"));
 }
 

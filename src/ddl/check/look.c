@@ -26,7 +26,12 @@ static void look(OutboxContractLook *look);
 static ErrorData *no_time(void);
 static void load_step(void *arg);
 static bool is_gone(const OutboxContractConfig *config);
+static void each_version(const OutboxContractLook *look, void (*step)(OutboxContractConfig *version));
 static void key_step(void *arg);
+static void prove_key(OutboxContractConfig *version);
+static void compile(OutboxContractConfig *version);
+static void check_fills(OutboxContractConfig *version);
+static void check_reads(OutboxContractConfig *version);
 static void works_step(void *arg);
 static void fills_step(void *arg);
 static void reads_step(void *arg);
@@ -118,8 +123,13 @@ is_gone(const OutboxContractConfig *config)
 {
 	ListCell *lc;
 
-	if (get_rel_relkind(config->view) == '\0')
-		return true;
+	foreach (lc, config->versions)
+	{
+		const OutboxContractConfig *version = lfirst(lc);
+
+		if (version->state == OUTBOX_VERSION_ACTIVE && get_rel_relkind(version->view) == '\0')
+			return true;
+	}
 	foreach (lc, config->sources)
 	{
 		const OutboxSourceConfig *source = lfirst(lc);
@@ -130,14 +140,32 @@ is_gone(const OutboxContractConfig *config)
 	return false;
 }
 
+/* A step for each active version: the others are not captured. */
+static void
+each_version(const OutboxContractLook *look, void (*step)(OutboxContractConfig *version))
+{
+	bool pushed = OutboxEnsureSnapshot();
+	ListCell *lc;
+
+	foreach (lc, look->config->versions)
+	{
+		if (((OutboxContractConfig *) lfirst(lc))->state == OUTBOX_VERSION_ACTIVE)
+			step(lfirst(lc));
+	}
+	if (pushed)
+		PopActiveSnapshot();
+}
+
 static void
 key_step(void *arg)
 {
-	bool pushed = OutboxEnsureSnapshot();
+	each_version(arg, prove_key);
+}
 
-	OutboxProveContractKey(((OutboxContractLook *) arg)->config);
-	if (pushed)
-		PopActiveSnapshot();
+static void
+prove_key(OutboxContractConfig *version)
+{
+	OutboxProveContractKey(version);
 }
 
 /* The whole contract must compile as capture will compile it. */
@@ -148,7 +176,7 @@ works_step(void *arg)
 	bool pushed = OutboxEnsureSnapshot();
 	ListCell *lc;
 
-	OutboxFreeContract(OutboxCompileContract(config, config->root, false));
+	each_version(arg, compile);
 	foreach (lc, config->at_commit ? config->sources : NIL)
 		(void) OutboxCompileTouch(config, ((OutboxSourceConfig *) lfirst(lc))->relation);
 	if (pushed)
@@ -156,19 +184,33 @@ works_step(void *arg)
 }
 
 static void
+compile(OutboxContractConfig *version)
+{
+	OutboxFreeContract(OutboxCompileContract(version, version->root, false));
+}
+
+static void
 fills_step(void *arg)
 {
-	OutboxCheckFills(((OutboxContractLook *) arg)->config);
+	each_version(arg, check_fills);
+}
+
+static void
+check_fills(OutboxContractConfig *version)
+{
+	OutboxCheckFills(version);
 }
 
 static void
 reads_step(void *arg)
 {
-	bool pushed = OutboxEnsureSnapshot();
+	each_version(arg, check_reads);
+}
 
-	OutboxCheckReads(((OutboxContractLook *) arg)->config);
-	if (pushed)
-		PopActiveSnapshot();
+static void
+check_reads(OutboxContractConfig *version)
+{
+	OutboxCheckReads(version);
 }
 
 static OutboxAspectState
