@@ -118,7 +118,8 @@ COMMENT ON COLUMN outbox.catalog_field.codes IS 'The code map''s codes and words
 
 CREATE VIEW outbox.catalog AS
 SELECT c.name AS contract, e.name AS event_type, v.version, v.state,
-       (pg_catalog.to_jsonb(v) ->> 'sunset')::timestamptz AS sunset,
+       -- a draft keeps what enable() will set for the versions before it
+       CASE WHEN v.state <> 'draft' THEN v.sunset END AS sunset,
        coalesce(s.topic, e.topic) AS topic, coalesce(s.ce_type, e.ce_type) AS ce_type, r.subjects, r.registered_ids,
        c.key, c.aggregate_id AS message_key,
        n.annotations ->> 'owner' AS owner, n.annotations ->> 'domain' AS domain,
