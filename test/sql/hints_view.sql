@@ -143,13 +143,7 @@ SELECT advice FROM outbox.status WHERE kind = 'contract' AND name = 'hv_named';
 \echo == more rows than max_fanout
 INSERT INTO cust VALUES (1, 'old');
 SELECT stage, message, hint FROM outbox.dead_letter WHERE contract = 'hv_named' AND state = 'open';
-BEGIN;
-SELECT outbox.drop_contract('hv_named');
-SELECT outbox.create_contract('hv_named', view => 'hv.named', source => 'hv.ordr', key => '{id}');
-SELECT outbox.add_source('hv_named', 'hv.cust', key_query => 'SELECT o.id FROM hv.ordr o WHERE o.cust_id = row.id', max_fanout => 10);
-SELECT outbox.create_event_type('HvNamed', contract => 'hv_named', emit => 'changed', previous => '{nm}');
-SELECT outbox.enable('hv_named');
-COMMIT;
+SELECT outbox.alter_contract('hv_named', max_fanout => 10);
 UPDATE cust SET nm = 'old.';
 UPDATE cust SET nm = 'old';
 SELECT DISTINCT ON (aggregateid) aggregateid, payload FROM outbox.event_json WHERE type = 'HvNamed' ORDER BY aggregateid, seq DESC;

@@ -183,7 +183,7 @@ refuse_fanout(const OutboxKeyQuery *query)
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("%s touches more than %d rows of the contract", query->what, query->max_fanout),
 			 errdetail("That is its max_fanout."),
-			 errhint("If one changed row may cause so many events, drop the contract and create it again in one transaction, with a larger max_fanout. Then change the row to another value and back, in two transactions, and discard the dead letter.")));
+			 errhint("If one changed row may cause so many events, allow more of them with outbox.alter_contract(max_fanout => ...). Then change the row to another value and back, in two transactions, and discard the dead letter.")));
 }
 
 static void

@@ -182,7 +182,7 @@ condition_error_context(void *arg)
 	}
 	errdetail("It is in the %s.", source->owner);
 	if (source->pinned)
-		errhint("Bring back what it names as it was, such as a column of the view with ALTER VIEW ... RENAME COLUMN, or drop the contract and create it again in one transaction.");
+		errhint("Bring back what it names as it was, such as a column of the view with ALTER VIEW ... RENAME COLUMN. Or change it: a condition with outbox.alter_event_type(), a check with outbox.add_check(or_replace => true).");
 	else if (source->with_row)
 		errhint("Write a boolean expression over the columns of the published row, old.<column> and new.<column>; qualify names outside pg_catalog.");
 	else
