@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 
 my $page = PostgreSQL::Test::Utils::slurp_file(abs_path(dirname(__FILE__) . '/../../docs/change_a_contract.md'));
 my %file = $page =~ /^```sql\n-- migrations\/(\d\d\w+)\.sql\n(.*?)^```/msg;
-is(join(' ', sort keys %file), '01_customer 02_named 03_name_required 04_full_name 05_blocked 06_status_changes', 'the files of the page');
+is(join(' ', sort keys %file), '01_customer 02_named 03_name_required 04_full_name 05_blocked 06_status_changes 07_email', 'the files of the page');
 
 my $node = OutboxCluster->create('change');
 $node->sql('CREATE TABLE cust (cust_no int PRIMARY KEY, nm text, mail text, stat char(1))');
@@ -61,6 +61,10 @@ migrate('06_status_changes');
 $node->sql(q{UPDATE cust SET stat = 'A' WHERE cust_no = 1});
 like(published(), qr/^CustomerRenamed\|.*"status": "ACTIVE"/, 'and lets in when it was changed');
 is(versions(), $before + 1, 'none of these made a version');
+migrate('07_email');
+$node->sql(q{INSERT INTO cust VALUES (4, 'Bob', 'bob@example.org', 'A')});
+is(published(), 'CustomerAdded|{"name": "Bob", "email": "bob@example.org", "status": "ACTIVE", "customer_id": 4}', 'a new column is published');
+is(versions(), $before + 2, 'as the next version');
 is($node->sql('SELECT count(*) FROM outbox.check_compatibility(\'customer\') WHERE severity = \'error\''), 0, 'nobody is surprised');
 
 $node->stop;
