@@ -22,6 +22,7 @@ CREATE VIEW outbox.blocked_route AS SELECT * FROM outbox_internal.blocked_route;
 CREATE VIEW outbox.relay_progress AS SELECT * FROM outbox_internal.relay_progress;
 CREATE VIEW outbox.origin AS SELECT * FROM outbox_internal.origin;
 CREATE VIEW outbox.schema_registration AS SELECT * FROM outbox_internal.schema_registration;
+CREATE VIEW outbox.preflight AS SELECT * FROM outbox_internal.preflight;
 CREATE VIEW outbox.replay_request AS SELECT * FROM outbox_internal.replay_request;
 
 -- Configuration as readers see it: hints lead here.

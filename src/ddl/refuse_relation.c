@@ -170,6 +170,8 @@ static bool
 is_named_in_script(const char *index)
 {
 	static const char *const names[] = {
+		"contract_version_active_key",
+		"contract_version_draft_key",
 		"dead_letter_entry_state_stage_idx",
 		"dead_letter_entry_xid_idx",
 		"event_schema_event_type_id_version_key",

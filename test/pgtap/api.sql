@@ -28,7 +28,8 @@ SELECT is(pg_temp.signature('drop_contract'), 'name text -> void', 'drop_contrac
 SELECT is(pg_temp.signature('create_event_type'),
     'name text, contract text, emit text, condition text DEFAULT NULL::text, previous text[] DEFAULT NULL::text[], '
     'topic text DEFAULT NULL::text, ce_type text DEFAULT NULL::text, tombstone text DEFAULT ''none''::text, '
-    'headers text[] DEFAULT NULL::text[], actor boolean DEFAULT false, or_replace boolean DEFAULT false -> void',
+    'versions integer[] DEFAULT NULL::integer[], headers text[] DEFAULT NULL::text[], actor boolean DEFAULT false, '
+    'or_replace boolean DEFAULT false -> void',
     'create_event_type');
 SELECT is(pg_temp.signature('drop_event_type'), 'name text -> void', 'drop_event_type');
 SELECT is(pg_temp.signature('enable'), 'contract text -> void', 'enable');
@@ -39,13 +40,13 @@ SELECT is(pg_temp.signature('uninstall'),
     'execute boolean DEFAULT false, OUT step bigint, OUT action text, OUT object text, OUT command text, OUT restore text -> SETOF record',
     'uninstall');
 SELECT is(pg_temp.signature('preview'),
-    'contract text, event_type text DEFAULT NULL::text, max_rows integer DEFAULT 10, OUT event_type text, OUT emit text, OUT topic text, '
+    'contract text, event_type text DEFAULT NULL::text, max_rows integer DEFAULT 10, version integer DEFAULT NULL::integer, OUT event_type text, OUT emit text, OUT topic text, '
     'OUT key text, OUT headers jsonb, OUT payload jsonb, OUT error text -> SETOF record', 'preview');
 SELECT is(pg_temp.signature('alter_contract'),
     'name text, required text[] DEFAULT NULL::text[], on_invalid text DEFAULT NULL::text, on_truncate text DEFAULT NULL::text, '
     'compatibility text DEFAULT NULL::text, max_fanout integer DEFAULT NULL::integer, source text DEFAULT NULL::text -> void', 'alter_contract');
 SELECT is(pg_temp.signature('alter_event_type'),
-    'name text, condition text DEFAULT NULL::text, previous text[] DEFAULT NULL::text[], topic text DEFAULT NULL::text, '
+    'name text, version integer DEFAULT NULL::integer, condition text DEFAULT NULL::text, previous text[] DEFAULT NULL::text[], topic text DEFAULT NULL::text, '
     'ce_type text DEFAULT NULL::text, headers text[] DEFAULT NULL::text[], actor boolean DEFAULT NULL::boolean -> void', 'alter_event_type');
 SELECT is(pg_temp.signature('export_config'), 'format text DEFAULT ''sql''::text -> text', 'export_config');
 SELECT is(pg_temp.signature('check_compatibility'),
@@ -71,7 +72,7 @@ SELECT is(pg_temp.signature('replay'),
 SELECT is(pg_temp.signature('forget_schema_ids'), 'sink text -> bigint', 'forget_schema_ids');
 SELECT is(pg_temp.signature('cancel_replay'), 'request bigint -> void', 'cancel_replay');
 
-SELECT is(pg_temp.signature('add_check'), 'event_type text, name text, expression text, or_replace boolean DEFAULT false -> void', 'add_check');
+SELECT is(pg_temp.signature('add_check'), 'event_type text, name text, expression text, versions integer[] DEFAULT NULL::integer[], or_replace boolean DEFAULT false -> void', 'add_check');
 SELECT is(pg_temp.signature('create_code_map'), 'name text, codes jsonb, or_replace boolean DEFAULT false -> void', 'create_code_map');
 SELECT is(pg_temp.signature('decode'), 'map text, code bigint -> text; map text, code text -> text', 'decode');
 SELECT is(pg_temp.signature('redrive'),
@@ -83,13 +84,19 @@ SELECT is(pg_temp.signature('config_views'), 'OUT place bigint, OUT view regclas
 SELECT is(pg_temp.signature('config_calls'), 'OUT part integer, OUT object text, OUT place bigint, OUT call text -> SETOF record', 'config_calls');
 SELECT is(pg_temp.signature('config_as_sql'), ' -> text', 'config_as_sql');
 SELECT is(pg_temp.signature('config_as_json'), ' -> text', 'config_as_json');
+SELECT is(pg_temp.signature('add_version'),
+    'contract text, view text DEFAULT NULL::text, publish text DEFAULT NULL::text, suffix text DEFAULT NULL::text, '
+    'required text[] DEFAULT NULL::text[], sunset timestamp with time zone DEFAULT NULL::timestamp with time zone -> integer', 'add_version');
+SELECT is(pg_temp.signature('drop_version'), 'contract text, version integer -> void', 'drop_version');
+SELECT is(pg_temp.signature('retire_version'), 'contract text, version integer, force boolean DEFAULT false -> void', 'retire_version');
+SELECT is(pg_temp.signature('version_waits'), 'contract text, version integer -> text', 'version_waits');
 SELECT is(pg_temp.signature('registry_diff'), 'INOUT sink text DEFAULT NULL::text, OUT subject text, OUT what text, OUT ours text, OUT theirs text, OUT advice text -> SETOF record', 'registry_diff');
 SELECT is(pg_temp.signature('push_level'), 'sink text -> void', 'push_level');
 SELECT is(pg_temp.signature('discard_held'), 'sink text, topic text DEFAULT NULL::text, subject text DEFAULT NULL::text, reason text DEFAULT NULL::text -> bigint', 'discard_held');
 SELECT is(pg_temp.signature('resolve_gap'), 'id bigint, reason text -> void', 'resolve_gap');
 
 SELECT is(pg_temp.signature('validate'),
-    'contract text, OUT event_type text, OUT stage text, OUT sqlstate text, OUT error text, OUT rows bigint, OUT example_key jsonb -> SETOF record',
+    'contract text, version integer DEFAULT NULL::integer, OUT event_type text, OUT stage text, OUT sqlstate text, OUT error text, OUT rows bigint, OUT example_key jsonb -> SETOF record',
     'validate');
 SELECT is(pg_temp.signature('drop_check'), 'event_type text, name text -> void', 'drop_check');
 SELECT is(pg_temp.signature('drop_code_map'), 'name text -> void', 'drop_code_map');
@@ -173,7 +180,7 @@ SELECT is(pg_temp.columns('outbox.dead_letter'),
     'id bigint, contract text, event_type text, emit text, key jsonb, stage text, sqlstate text, message text, detail text, hint text, '
     'source_columns jsonb, before jsonb, sink text, event_id uuid, payload bytea, created_at timestamp with time zone, state text, '
     'attempts integer, resolved_at timestamp with time zone, resolved_by text, resolution text, '
-    'last_failure text, last_failure_hint text', 'dead_letter');
+    'last_failure text, last_failure_hint text, version integer', 'dead_letter');
 SELECT is(pg_temp.columns('outbox.relay_status'),
     'sink text, state text, pid integer, since timestamp with time zone, retry_at timestamp with time zone, pending bigint, lag interval, '
     'in_flight bigint, in_flight_bytes bigint, window_left bigint, acked bigint, position_at timestamp with time zone, retries bigint, '
@@ -208,6 +215,9 @@ SELECT is(pg_temp.columns('outbox.leaf_sink'),
 SELECT is(pg_temp.columns('outbox.contracts'),
     'name text, aggregate_type text, view regclass, sources regclass[], key text[], aggregate_id text[], required text[], namespace text, '
     'evaluate text, on_invalid text, on_truncate text, enabled boolean, created_at timestamp with time zone, compatibility text', 'contracts');
+SELECT is(pg_temp.columns('outbox.contract_versions'),
+    'contract text, version integer, view regclass, state text, publish text, suffix text, required text[], sunset timestamp with time zone, '
+    'created_at timestamp with time zone, activated_at timestamp with time zone, retired_at timestamp with time zone', 'contract_versions');
 SELECT is(pg_temp.columns('outbox.event_types'),
     'name text, contract text, emit text, condition text, previous text[], topic text, ce_type text, tombstone text, checks jsonb, '
     'created_at timestamp with time zone, headers text[], actor boolean', 'event_types');
@@ -316,7 +326,7 @@ SELECT is_empty($$
 SELECT set_eq($$
     SELECT c::regclass::text FROM unnest((SELECT extconfig FROM pg_extension WHERE extname = 'outbox_ext')) c
     WHERE (SELECT relkind FROM pg_class WHERE oid = c) = 'r'$$,
-    ARRAY['outbox_internal.contract', 'outbox_internal.contract_version', 'outbox_internal.source', 'outbox_internal.detached_view', 'outbox_internal.event_type', 'outbox_internal.check_rule', 'outbox_internal.code_map', 'outbox_internal.annotation',
+    ARRAY['outbox_internal.contract', 'outbox_internal.contract_version', 'outbox_internal.source', 'outbox_internal.detached_view', 'outbox_internal.event_type', 'outbox_internal.event_type_version', 'outbox_internal.check_rule', 'outbox_internal.code_map', 'outbox_internal.annotation',
           'outbox_internal.event_schema', 'outbox_internal.dead_letter_entry', 'outbox_internal.gap', 'outbox_internal.sink', 'outbox_internal.held_event'],
     'configuration and what waits for a person is dumped, events and positions are not');
 SELECT is_empty($$

@@ -22,7 +22,7 @@ CREATE TABLE cust (id int PRIMARY KEY, g grade, a grade[], t part, p plain);
 CREATE VIEW cust_v AS SELECT id, g, a, t FROM cust;
 CREATE VIEW plain_v AS SELECT id, p FROM cust;
 SELECT outbox.create_contract('cust', view => 'cust_v', source => 'cust', key => '{id}', required => '{id,a}');
-SELECT outbox.create_contract('other', view => 'plain_v', source => 'cust', key => '{id}');
+SELECT outbox.create_contract('other', view => 'plain_v', source => 'cust', key => '{id}', compatibility => 'NONE');
 SELECT outbox.create_event_type('Old', contract => 'cust', emit => 'created');
 SELECT outbox.create_event_type('OldPlain', contract => 'other', emit => 'created');
 SELECT outbox.enable('cust'), outbox.enable('other');
