@@ -237,6 +237,10 @@ extern void KafkaCheckProperty(const OutboxSinkOption *option);
 /* Raises when the promises would not stand with the option; its value is NULL where it is in a file. */
 extern void KafkaGuardProperty(const OutboxSinkOption *option);
 
+/* ---- kafka_limits.c ---- */
+
+extern bool KafkaCheckLimits(const OutboxSinkOption *option);
+
 /* ---- kafka_producer.c ---- */
 
 /* librdkafka and libcurl start threads that must not receive our signals. */
