@@ -67,7 +67,7 @@ OutboxRegistrySinks(const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("sink \"%s\" does not exist", name),
-				 errhint("Create it with outbox.create_sink(), or see outbox.status for the sinks there are.")));
+				 errhint("Create it with outbox.create_sink(), or see outbox.status for the sinks that exist.")));
 	for (uint64 i = 0; i < rows.n; i++)
 	{
 		bool isnull;
