@@ -174,6 +174,7 @@ $_->{harness}->finish for @sessions;
 note(sprintf '%d calls of %d functions in %.0f s', $calls, scalar @functions, time - $begin);
 
 # ---- judge ----
+my $describes = qr/outbox\.(uninstall|export_config|legacy_view)\(|outbox_internal\.(config_\w+|uninstall_plan|view_\w+|contract_views|dependent_views|key_query_text)\(/;
 my %sqlstates;
 for my $session (@sessions)
 {
@@ -185,6 +186,8 @@ for my $session (@sessions)
 		my ($line, $state, $text) = ($1, $2, $3);
 
 		$sqlstates{$state}++;
+		# PostgreSQL's own pg_get_viewdef(), and its kind, beside a session that drops what it describes
+		next if $text =~ /^(could not open relation with OID|cache lookup failed for relation) \d+$/ && $lines[ $line - 1 ] =~ $describes;
 		push @internal, "$state $text\n    " . substr($lines[ $line - 1 ], 0, 500) if $state =~ /^XX/;
 	}
 	is(join("\n", @internal[ 0 .. ($#internal < 9 ? $#internal : 9) ]), '', 'no internal error');
