@@ -8,6 +8,7 @@
 #ifndef OUTBOX_CONTRACT_API_API_PRIVATE_H
 #define OUTBOX_CONTRACT_API_API_PRIVATE_H
 
+#include "compat.h"
 #include "contract/api/api.h"
 
 /* ---- contract_api.c: What the SQL functions on contracts share. ---- */
@@ -57,7 +58,7 @@ extern OutboxEventTypeConfig *OutboxEventTypeForChange(const char *name, OutboxC
 extern bool OutboxEventTypeDiffers(const OutboxEventTypeConfig *type, const OutboxEventTypeConfig *change);
 extern void OutboxAlterEventType(OutboxContractConfig *contract, const OutboxEventTypeConfig *type, const OutboxEventTypeConfig *change);
 extern bool OutboxSameNames(const List *a, const List *b);
-extern void OutboxRefuseAnother(const char *object, const char *property, const char *is, const char *wanted, const char *remedy) pg_attribute_noreturn();
+OUTBOX_NORETURN extern void OutboxRefuseAnother(const char *object, const char *property, const char *is, const char *wanted, const char *remedy);
 extern const char *OutboxOneOf(const char *argument, const char *value, const char *first, const char *second);
 
 /* ---- preflight.c: Would the registries take the schemas that are about to be pinned? ---- */
