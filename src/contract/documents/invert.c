@@ -102,13 +102,13 @@ static char *
 constant_text(Node *node)
 {
 	Oid output;
-	bool varlena;
+	bool is_varlena;
 
 	while (node != NULL && IsA(node, RelabelType))
 		node = (Node *) ((RelabelType *) node)->arg;
 	if (node == NULL || !IsA(node, Const) || ((Const *) node)->constisnull)
 		return NULL;
-	getTypeOutputInfo(((Const *) node)->consttype, &output, &varlena);
+	getTypeOutputInfo(((Const *) node)->consttype, &output, &is_varlena);
 	return OidOutputFunctionCall(output, ((Const *) node)->constvalue);
 }
 

@@ -97,14 +97,14 @@ static bool
 words_of_const(OutboxWords *words, Const *constant, const List *path)
 {
 	Oid output;
-	bool varlena;
+	bool is_varlena;
 
 	/* the empty array beside an aggregate of rows */
 	if (constant->constisnull || (path != NIL && OidIsValid(get_element_type(constant->consttype)) && ARR_NDIM(DatumGetArrayTypeP(constant->constvalue)) == 0))
 		return true;
 	if (constant->consttype != TEXTOID && constant->consttype != VARCHAROID)
 		return false;
-	getTypeOutputInfo(constant->consttype, &output, &varlena);
+	getTypeOutputInfo(constant->consttype, &output, &is_varlena);
 	words->constants = lappend(words->constants, OidOutputFunctionCall(output, constant->constvalue));
 	return true;
 }
