@@ -40,10 +40,14 @@ RETURNS SETOF record LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
     WITH contracts AS (
-        SELECT c.*, left(c.namespace, - length(c.name) - 1) AS first, coalesce(v.detached_view, v.view::text) AS view, s.relation AS root
+        SELECT c.*, left(c.namespace, - length(c.name) - 1) AS first, coalesce(v.detached_view, v.view::text) AS view, s.relation AS root,
+               v.version, v.line, v.suffix, coalesce(v.required, c.required) AS needed,
+               (SELECT count(*) FROM outbox_internal.contract_version o WHERE o.contract_id = c.id AND o.state <> 'retired') AS versions
         FROM outbox_internal.contract c
         JOIN outbox_internal.contract_version v ON v.contract_id = c.id
-             AND v.version = (SELECT max(w.version) FROM outbox_internal.contract_version w WHERE w.contract_id = c.id)
+             -- the first version that is published, or else the draft
+             AND v.version = (SELECT w.version FROM outbox_internal.contract_version w WHERE w.contract_id = c.id AND w.state <> 'retired'
+                              ORDER BY w.state = 'draft', w.line LIMIT 1)
         JOIN outbox_internal.source s ON s.contract_id = c.id AND s.role = 'root'
     )
     SELECT 1, m.name, 0::bigint, format('SELECT outbox.create_code_map(%L, codes => %L, or_replace => true);', m.name, jsonb_object_agg(m.code, m.word))
@@ -56,10 +60,14 @@ AS $$
     SELECT 3, '', v.place * 10000 + u.n, u.command || ';'
     FROM outbox_internal.config_views() v CROSS JOIN LATERAL unnest(v.commands) WITH ORDINALITY AS u (command, n)
     UNION ALL
+    SELECT 4, c.name, -1, CASE WHEN c.versions > 1 THEN '-- Only the first of its versions; add_version() makes the others.'
+                               ELSE '-- It began beside another version, and has that version''s place here: its Avro namespace is another one.' END
+    FROM contracts c WHERE c.versions > 1 OR c.line > 1
+    UNION ALL
     SELECT 4, c.name, 0, format('SET outbox.namespace = %L;', c.first) FROM contracts c
     UNION ALL
     SELECT 4, c.name, 1, format(E'SELECT outbox.create_contract(%L, view => %L, source => %L, key => %L, required => %L,\n    aggregate_type => %L, aggregate_id => %L, evaluate => %L, on_invalid => %L, on_truncate => %L, compatibility => %L, or_replace => true);',
-        c.name, c.view, c.root::text, c.key, c.required, c.aggregate_type, c.aggregate_id, c.evaluate, c.on_invalid, c.on_truncate, c.compatibility)
+        c.name, c.view, c.root::text, c.key, c.needed, c.aggregate_type, c.aggregate_id, c.evaluate, c.on_invalid, c.on_truncate, c.compatibility)
     FROM contracts c
     UNION ALL
     SELECT 4, c.name, 1 + row_number() OVER (PARTITION BY c.id ORDER BY s.relation::text COLLATE "C"),
@@ -69,12 +77,18 @@ AS $$
     UNION ALL
     SELECT 4, c.name, 1000000 + e.id::bigint * 10000,
         format(E'SELECT outbox.create_event_type(%L, contract => %L, emit => %L, condition => %L, previous => %L,\n    topic => %L, ce_type => %L, tombstone => %L, headers => %L, actor => %L, or_replace => true);',
-               e.name, c.name, e.emit, e.condition, e.previous, e.topic, e.ce_type, e.tombstone, e.headers, e.actor)
+               e.name, c.name, e.emit, coalesce(o.condition, e.condition), coalesce(o.previous, e.previous),
+               coalesce(o.topic, e.topic || coalesce(c.suffix, '')), coalesce(o.ce_type, e.ce_type || CASE WHEN c.line > 1 THEN '.v' || c.line ELSE '' END),
+               e.tombstone, e.headers, e.actor)
     FROM contracts c JOIN outbox_internal.event_type e ON e.contract_id = c.id
+    LEFT JOIN outbox_internal.event_type_version o ON o.event_type_id = e.id AND o.version = c.version
+    WHERE o.omitted IS NOT TRUE
     UNION ALL
     SELECT 4, c.name, 1000000 + e.id::bigint * 10000 + row_number() OVER (PARTITION BY e.id ORDER BY r.id),
         format('SELECT outbox.add_check(%L, name => %L, expression => %L, or_replace => true);', e.name, r.name, r.expression)
     FROM contracts c JOIN outbox_internal.event_type e ON e.contract_id = c.id JOIN outbox_internal.check_rule r ON r.event_type_id = e.id
+    LEFT JOIN outbox_internal.event_type_version o ON o.event_type_id = e.id AND o.version = c.version
+    WHERE o.omitted IS NOT TRUE AND (r.versions IS NULL OR c.version = ANY (r.versions))
     UNION ALL
     SELECT 4, c.name, 9000000000000000000, format('SELECT outbox.enable(%L);', c.name) FROM contracts c WHERE c.enabled
     UNION ALL
@@ -117,7 +131,8 @@ AS $$
         'views', coalesce((SELECT jsonb_agg(jsonb_build_object('view', v.view::text, 'commands', to_jsonb(v.commands)) ORDER BY v.place)
             FROM outbox_internal.config_views() v), '[]'),
         'contracts', coalesce((SELECT jsonb_object_agg(c.name, to_jsonb(c) - '{id,name,created_at,derived_key}'::text[] || jsonb_build_object(
-            'view', (SELECT coalesce(v.detached_view, v.view::text) FROM outbox_internal.contract_version v WHERE v.contract_id = c.id ORDER BY v.version DESC LIMIT 1),
+            'view', (SELECT coalesce(v.detached_view, v.view::text) FROM outbox_internal.contract_version v
+                     WHERE v.contract_id = c.id AND v.state <> 'retired' ORDER BY v.state = 'draft', v.line LIMIT 1),
             'sources', (SELECT jsonb_object_agg(s.relation::text, CASE WHEN s.role = 'root' THEN '{}'::jsonb ELSE jsonb_build_object(
                     'key_query', coalesce(outbox_internal.key_query_text(s.key_view), s.given_query), 'max_fanout', s.max_fanout) END)
                 FROM outbox_internal.source s WHERE s.contract_id = c.id),

@@ -30,7 +30,7 @@ CREATE VIEW outbox.replay_request AS SELECT * FROM outbox_internal.replay_reques
 CREATE VIEW outbox.contracts AS
 SELECT c.name, c.aggregate_type,
        (SELECT v.view FROM outbox_internal.contract_version v
-        WHERE v.contract_id = c.id AND v.detached_view IS NULL ORDER BY v.version DESC LIMIT 1) AS view,
+        WHERE v.contract_id = c.id AND v.detached_view IS NULL AND v.state <> 'retired' ORDER BY v.state = 'draft', v.line LIMIT 1) AS view,
        (SELECT pg_catalog.array_agg(s.relation ORDER BY s.role = 'child', s.relation::text)
         FROM outbox_internal.source s WHERE s.contract_id = c.id) AS sources,
        c.key, c.aggregate_id, c.required, c.namespace, c.evaluate, c.on_invalid, c.on_truncate, c.enabled, c.created_at,

@@ -44,6 +44,7 @@ static const char *const reader_relations[] = {
 	"outbox.gap", /* status names it in an advice */
 	"outbox.ddl_check_log",
 	"outbox.contracts",
+	"outbox.contract_versions",
 	"outbox.event_types",
 	"outbox.event_schemas",
 	"outbox.source", /* these are named in hints */

@@ -35,6 +35,7 @@ static List *known_relations(const OutboxQueuedContract *queued, int32 line);
 static const List *relations_of(const OutboxFlushContract *contract);
 static void note_relations(OutboxFlushContract *contract);
 static bool is_told_by_first(const OutboxFlushContract *contract);
+static bool is_told_by_later(const OutboxFlushContract *contract);
 static bool lock(OutboxFlushContract *contract, ResourceOwner parent);
 static bool take(OutboxFlushContract *contract);
 static bool is_rewritten(Oid relation, bool *replaced);
@@ -157,6 +158,8 @@ take(OutboxFlushContract *contract)
 	OutboxCachedContract *cached = contract->cached;
 	OutboxCompiledContract *compiled = cached->compiled;
 
+	if (is_told_by_later(contract))
+		return true;
 	/* what our own timer interrupted is not broken, and is told of by who set the timer */
 	if (cached->state == OUTBOX_CONTRACT_BROKEN && OutboxCommitGuardExpired())
 		return false;
@@ -184,6 +187,25 @@ static bool
 is_told_by_first(const OutboxFlushContract *contract)
 {
 	return contract->first && contract->first->cached && contract->first->cached->state == OUTBOX_CONTRACT_DETACHED;
+}
+
+/*
+ * Was the version that was the first one retired since the keys were queued? What is the first one now has an element of
+ * its own, and makes its events once.
+ */
+static bool
+is_told_by_later(const OutboxFlushContract *contract)
+{
+	const OutboxContractConfig *config = contract->cached->config;
+
+	if (contract->first || config == NULL)
+		return false;
+	for (const OutboxFlushContract *later = contract->next; later; later = later->next)
+	{
+		if (later->line == config->line)
+			return true;
+	}
+	return false;
 }
 
 /* Why the keys are late. The letter has the key as text, which still finds the row. */

@@ -183,6 +183,9 @@ capture_key(OutboxFlush *flush, OutboxPortionKey *key)
 	OutboxFlushContract *contract = key->contract;
 	OutboxLateKey late = {.contract = contract->queued, .version = contract->version, .lookup = key->read.values, .before_known = key->before_known, .before = key->read.before.row};
 
+	/* whatever becomes of the first version's key, what it noted of another key is over */
+	if (contract->first == NULL && contract->next)
+		flush->pairs = (OutboxPairs){.context = flush->portion_context, .first = true};
 	/* dropped, disabled, or without event types */
 	if (contract->compiled == NULL && contract->late == NULL)
 		return;
@@ -228,8 +231,6 @@ static OutboxPairs *
 pairs_of(OutboxFlush *flush, const OutboxFlushContract *contract)
 {
 	flush->pairs.first = contract->first == NULL;
-	if (flush->pairs.first)
-		flush->pairs = (OutboxPairs){.context = flush->portion_context, .first = true};
 	return &flush->pairs;
 }
 

@@ -80,7 +80,7 @@ static bool same_key(uint64 a, uint64 b);
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
-static int count_active(const OutboxContractConfig *config);
+static bool has_versions(const OutboxQueuedContract *contract, const OutboxContractConfig *config);
 static void start_queue(void);
 static bool is_last_key(const OutboxKeyRecord *record);
 static void forget_table(void);
@@ -161,7 +161,7 @@ OutboxKeyQueueNoteVersions(OutboxQueuedContract *contract, const OutboxContractC
 	int n = 0;
 	ListCell *lc;
 
-	if (contract->versions && contract->nversions == count_active(config) && contract->versions[0].version == config->version)
+	if (contract->versions && has_versions(contract, config))
 		return;
 	caller = MemoryContextSwitchTo(queue.context);
 	contract->versions = palloc(sizeof(OutboxQueuedVersion) * list_length(config->versions));
@@ -177,15 +177,25 @@ OutboxKeyQueueNoteVersions(OutboxQueuedContract *contract, const OutboxContractC
 	MemoryContextSwitchTo(caller);
 }
 
-static int
-count_active(const OutboxContractConfig *config)
+/* Are they those that were noted last? */
+static bool
+has_versions(const OutboxQueuedContract *contract, const OutboxContractConfig *config)
 {
-	int n = 0;
+	int n = 1;
 	ListCell *lc;
 
+	if (contract->versions[0].version != config->version)
+		return false;
 	foreach (lc, config->versions)
-		n += ((OutboxContractConfig *) lfirst(lc))->state == OUTBOX_VERSION_ACTIVE;
-	return n;
+	{
+		const OutboxContractConfig *version = lfirst(lc);
+
+		if (version->state != OUTBOX_VERSION_ACTIVE || version->line <= config->line)
+			continue;
+		if (n >= contract->nversions || contract->versions[n++].version != version->version)
+			return false;
+	}
+	return n == contract->nversions;
 }
 
 /* Remembers what the flush needs to know of the compiled contract before it can compile again. */

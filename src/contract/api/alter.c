@@ -197,8 +197,7 @@ OutboxEventTypeForChange(const char *name, OutboxContractConfig **contract)
 				 errmsg("event type \"%s\" does not exist", name),
 				 errhint("SELECT name FROM outbox.event_types lists the event types.")));
 	*contract = OutboxContractGet(contract_name);
-	OutboxCheckContractRights((*contract)->view, (*contract)->root);
-	OutboxCheckViewOwnerUnchanged(*contract);
+	OutboxCheckVersionsRights(*contract);
 	*contract = OutboxContractForChange(*contract);
 	return OutboxEventTypeAsCreated(OutboxContractEventType(*contract, name));
 }
@@ -306,8 +305,31 @@ is_pinned(const OutboxContractConfig *config)
 static void
 check_compiles(const OutboxContractConfig *config)
 {
-	if (config->enabled)
-		OutboxFreeContract(OutboxCompileContract(OutboxContractGet(config->name), config->root, false));
+	ListCell *lc;
+
+	if (!config->enabled)
+		return;
+	config = OutboxContractGet(config->name);
+	foreach (lc, config->versions)
+	{
+		OutboxContractConfig *version = lfirst(lc);
+
+		if (version->state == OUTBOX_VERSION_ACTIVE)
+			OutboxFreeContract(OutboxCompileContract(version, config->root, false));
+	}
+}
+
+/* What is changed for all versions needs the rights on the views of all. Raises insufficient_privilege. */
+void
+OutboxCheckVersionsRights(const OutboxContractConfig *config)
+{
+	ListCell *lc;
+
+	foreach (lc, config->versions)
+	{
+		OutboxCheckContractRights(((OutboxContractConfig *) lfirst(lc))->view, config->root);
+		OutboxCheckViewOwnerUnchanged(lfirst(lc));
+	}
 }
 
 static bool

@@ -66,7 +66,7 @@ OutboxAlterEventTypeVersion(FunctionCallInfo fcinfo)
 	store(type, config->version, "previous", previous_names(fcinfo, config, name));
 	store(type, config->version, "topic", OutboxTextArg(fcinfo, ARG_TOPIC));
 	store(type, config->version, "ce_type", OutboxTextArg(fcinfo, ARG_CE_TYPE));
-	if (config->state == OUTBOX_VERSION_ACTIVE && config->enabled)
+	if (config->state == OUTBOX_VERSION_ACTIVE && type->schema_id != 0)
 		OutboxPinNextVersion(OutboxContractVersionGet(OutboxContractGet(contract), config->version));
 }
 

@@ -49,6 +49,7 @@ typedef struct OutboxContractChange
 
 extern List *OutboxMergeNames(List *names, const List *more);
 extern OutboxContractConfig *OutboxContractForChange(OutboxContractConfig *config);
+extern void OutboxCheckVersionsRights(const OutboxContractConfig *config);
 extern bool OutboxContractDiffers(const OutboxContractConfig *config, const OutboxContractChange *change);
 extern void OutboxAlterContract(OutboxContractConfig *config, const OutboxContractChange *change);
 extern void OutboxAlterFanout(const OutboxContractConfig *config, Oid source, int32 max_fanout);

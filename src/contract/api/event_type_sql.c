@@ -21,6 +21,7 @@ PG_FUNCTION_INFO_V1(outbox_drop_event_type);
 PG_FUNCTION_INFO_V1(outbox_avro_schema);
 
 static void read_arguments(FunctionCallInfo fcinfo, const OutboxContractConfig *contract, OutboxNewEventType *type);
+static void refuse_other_versions(FunctionCallInfo fcinfo, const OutboxContractConfig *contract, const List *versions, const char *name);
 static void replace_event_type(OutboxContractConfig *contract, OutboxEventTypeConfig *existing, const OutboxNewEventType *new);
 static int32 insert_event_type(const OutboxContractConfig *contract, const OutboxNewEventType *type);
 static void omit(const OutboxNewEventType *type, const OutboxContractConfig *version);
@@ -47,6 +48,7 @@ outbox_create_event_type(PG_FUNCTION_ARGS)
 	existing = OutboxOrReplaceArg(fcinfo) ? OutboxContractEventType(contract, type.config.name) : NULL;
 	if (existing)
 	{
+		refuse_other_versions(fcinfo, contract, versions, existing->name);
 		replace_event_type(contract, OutboxEventTypeAsCreated(existing), &type);
 		PG_RETURN_VOID();
 	}
@@ -64,6 +66,27 @@ outbox_create_event_type(PG_FUNCTION_ARGS)
 	if (contract->enabled)
 		pin_everywhere(contract->name, type.config.name);
 	PG_RETURN_VOID();
+}
+
+/* Raises when the versions that are named are not those that have the event type. */
+static void
+refuse_other_versions(FunctionCallInfo fcinfo, const OutboxContractConfig *contract, const List *versions, const char *name)
+{
+	ListCell *lc;
+
+	if (PG_ARGISNULL(8))
+		return;
+	foreach (lc, contract->versions)
+	{
+		const OutboxEventTypeConfig *type = OutboxContractEventType(lfirst(lc), name);
+
+		if (list_member_ptr(versions, lfirst(lc)) != (type != NULL && !type->omitted))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+					 errmsg("cannot change \"versions\" of event type \"%s\"", name),
+					 errdetail("Of version %d the call and the contract say different things.", ((OutboxContractConfig *) lfirst(lc))->version),
+					 errhint("Leave versions out, or name those that have the event type.")));
+	}
 }
 
 /* Makes an event type what the call says. Nothing is written where it is that already. */

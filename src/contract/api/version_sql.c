@@ -71,7 +71,7 @@ outbox_add_version(PG_FUNCTION_ARGS)
 Datum
 outbox_drop_version(PG_FUNCTION_ARGS)
 {
-	OutboxContractConfig *contract = OutboxContractArg(fcinfo, 0, "contract");
+	OutboxContractConfig *contract = OutboxContractForChange(OutboxContractArg(fcinfo, 0, "contract"));
 	OutboxContractConfig *config = version_arg(fcinfo, 1, contract);
 	const char *args[] = {psprintf("%d", config->id), psprintf("%d", config->version)};
 
@@ -101,7 +101,7 @@ outbox_drop_version(PG_FUNCTION_ARGS)
 Datum
 outbox_retire_version(PG_FUNCTION_ARGS)
 {
-	OutboxContractConfig *contract = OutboxContractArg(fcinfo, 0, "contract");
+	OutboxContractConfig *contract = OutboxContractForChange(OutboxContractArg(fcinfo, 0, "contract"));
 	OutboxContractConfig *config = version_arg(fcinfo, 1, contract);
 	bool force = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
 	const char *args[] = {psprintf("%d", config->id), psprintf("%d", config->version)};
@@ -182,7 +182,7 @@ new_config(const OutboxContractConfig *former)
 static void
 read_arguments(FunctionCallInfo fcinfo, NewVersion *version)
 {
-	OutboxContractConfig *contract = OutboxContractArg(fcinfo, 0, "contract");
+	OutboxContractConfig *contract = OutboxContractForChange(OutboxContractArg(fcinfo, 0, "contract"));
 	OutboxContractConfig *config;
 	char *view = OutboxTextArg(fcinfo, 1);
 

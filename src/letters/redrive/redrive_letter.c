@@ -160,7 +160,8 @@ OutboxLetterContract(const OutboxLetter *letter)
 	if (version)
 		return version;
 	line = OutboxExecute("SELECT line FROM outbox_internal.contract_version WHERE contract_id = $1::int AND version = $2::int", lengthof(args), args);
-	return line ? OutboxContractLine(config, pg_strtoint32(line)) : NULL;
+	/* without a row the contract was dropped, and created again */
+	return line ? OutboxContractLine(config, pg_strtoint32(line)) : config;
 }
 
 /* By what the version is found in the cache of compiled contracts. */
