@@ -54,6 +54,9 @@ typedef struct ReadView
 /* More than a person reads; views over views can multiply what there is to follow. */
 #define MAX_STEPS 100000
 
+/* Of the fields behind a field; a recursive query can make it longer with each step. */
+#define MAX_PATH 64
+
 typedef struct Walk
 {
 	OutboxLineage *lineage;
@@ -160,7 +163,7 @@ trace_query(OutboxLineage *lineage, Query *query, OutboxScope *outer, AttrNumber
 
 	check_stack_depth();
 	CHECK_FOR_INTERRUPTS();
-	if (++lineage->steps > MAX_STEPS || visited(lineage, query, column, path))
+	if (++lineage->steps > MAX_STEPS || list_length(path) > MAX_PATH || visited(lineage, query, column, path))
 		return;
 	if (query->setOperations != NULL)
 	{

@@ -128,6 +128,8 @@ extern void OutboxJudgeContracts(const List *watched);
 /* ---- trouble.c: What the check could not do, and what it only tells. ---- */
 
 extern void OutboxTellTrouble(const char *command, const char *contract, const ErrorData *error);
+extern void OutboxKeepTroubles(void);
+extern void OutboxForgetTroubles(void);
 extern void OutboxTellVerdict(const OutboxWatchedContract *watched, const ErrorData *verdict);
 extern void OutboxMarkUnseen(const OutboxWatchedContract *watched, const char *why);
 

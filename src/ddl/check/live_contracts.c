@@ -126,11 +126,21 @@ read_all(void)
 	/* a change from here on makes it invalid again */
 	configuration = OutboxRelationOid("contract");
 	valid = true;
-	scan("contract", take_contract, &drafts, snapshot);
-	scan("contract_version", take_version, &drafts, snapshot);
-	scan("source", take_source, &drafts, snapshot);
-	scan("event_type", take_event_type, &drafts, snapshot);
-	scan("check_rule", take_check, &drafts, snapshot);
+	PG_TRY();
+	{
+		scan("contract", take_contract, &drafts, snapshot);
+		scan("contract_version", take_version, &drafts, snapshot);
+		scan("source", take_source, &drafts, snapshot);
+		scan("event_type", take_event_type, &drafts, snapshot);
+		scan("check_rule", take_check, &drafts, snapshot);
+	}
+	PG_CATCH();
+	{
+		/* what is kept from before is not what there is now */
+		valid = false;
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	UnregisterSnapshot(snapshot);
 	foreach (lc, drafts)
 	{

@@ -25,6 +25,9 @@ typedef struct Entry
 	const char *what;
 } Entry;
 
+/* In TopTransactionContext. */
+static List *entries = NIL;
+
 typedef struct Mark
 {
 	const OutboxWatchedContract *watched;
@@ -84,17 +87,47 @@ mark_step(void *arg)
 		PopActiveSnapshot();
 }
 
-/* Where the row cannot be written, the log has to do. */
+/*
+ * The row is written at the end of the transaction. Before a command it would give the transaction a number, with which
+ * DROP INDEX CONCURRENTLY, say, does not begin any more.
+ */
 static void
 keep(const char *command, const char *contract, const char *what)
 {
-	Entry entry = {.command = command, .contract = contract, .what = what};
-	ErrorData *error = OutboxCheckBriefly(insert_step, &entry);
+	MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
+	Entry *entry = palloc(sizeof(Entry));
 
-	if (error)
+	entry->command = command;
+	entry->contract = contract ? pstrdup(contract) : NULL;
+	entry->what = pstrdup(what);
+	entries = lappend(entries, entry);
+	MemoryContextSwitchTo(caller);
+}
+
+/* Writes what was told in this transaction to outbox.ddl_check_log. Where that cannot be, the server's log has to do. */
+void
+OutboxKeepTroubles(void)
+{
+	ListCell *lc;
+
+	foreach (lc, entries)
+	{
+		ErrorData *error = OutboxCheckBriefly(insert_step, lfirst(lc));
+
+		if (error == NULL)
+			continue;
 		ereport(LOG_SERVER_ONLY,
 				(errcode(error->sqlerrcode),
 				 errmsg("could not write to outbox.ddl_check_log: %s", error->message)));
+	}
+	entries = NIL;
+}
+
+/* The transaction has ended, and its memory with it. */
+void
+OutboxForgetTroubles(void)
+{
+	entries = NIL;
 }
 
 static void

@@ -133,7 +133,8 @@ note_contract(const OutboxLiveContract *live, const char *command, const char *o
 {
 	OutboxWatchedContract *known = watched_contract(live->name);
 	OutboxContractLook look = {.name = live->name};
-	bool fine = known != NULL;
+	bool first = known == NULL;
+	bool fine = !first;
 
 	for (OutboxAspect aspect = 0; known && aspect < OUTBOX_ASPECTS; aspect++)
 		fine &= known->before[aspect] == OUTBOX_ASPECT_FINE;
@@ -148,7 +149,8 @@ note_contract(const OutboxLiveContract *live, const char *command, const char *o
 	OutboxLookAtContract(&look);
 	if (look.config)
 		known->id = look.config->id;
-	known->gone = look.gone;
+	/* what a command of this transaction took was there before */
+	known->gone = look.gone && (first || known->gone);
 	tell_unseen(known, &look);
 	for (OutboxAspect aspect = 0; aspect < OUTBOX_ASPECTS; aspect++)
 		known->before[aspect] = Max(known->before[aspect], look.states[aspect]);
@@ -282,6 +284,7 @@ at_transaction_end(XactEvent event, void *arg)
 			memset(&targets, 0, sizeof(targets));
 			overlooked = NULL;
 			OutboxForgetRenamed();
+			OutboxForgetTroubles();
 			OutboxCheckTransactionEnded();
 			break;
 		default:
@@ -311,4 +314,5 @@ at_end(void)
 	if (contracts)
 		OutboxJudgeContracts(contracts);
 	OutboxJudgeRenamed();
+	OutboxKeepTroubles();
 }

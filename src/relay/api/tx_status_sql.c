@@ -86,6 +86,8 @@ static int look(uint64 xid, const char *name, TxAtSink **found);
 static TxState transaction_state(uint64 xid);
 static void look_at(TxAtSink *at, uint64 xid);
 static bool count_left_behind(TxAtSink *at, uint64 xid);
+static bool count_of(TxAtSink *at, uint64 xid, const char *event_type, bool redrive);
+static OutboxArg transaction(uint64 xid);
 static long timeout_arg(FunctionCallInfo fcinfo);
 static void check_ended(uint64 xid);
 static TxState look_for_worst(uint64 xid, const char *name, int32 *waits_for);
@@ -188,31 +190,51 @@ look_at(TxAtSink *at, uint64 xid)
 }
 
 /*
- * Counts what of the transaction waits, and what needs a person. The state stays
- * pending when an event is still to come without a person: of a late key, which the
- * relay takes up, or by a redrive that the sink has not acknowledged.
+ * Counts what of the transaction waits, and what needs a person, also of events that a redrive made for it in a
+ * transaction of its own: those are told by their event type. True: an event is still to come without a person, of a late
+ * key, which the relay takes up, or by a redrive that the sink has not acknowledged.
  */
 static bool
 count_left_behind(TxAtSink *at, uint64 xid)
 {
-	static const char count[] =
-		"SELECT (SELECT count(*) FROM outbox_internal.held_event WHERE sink_id = $1 AND xid = $2 AND state <> 'discarded'),"
+	static const char redriven[] =
+		"SELECT DISTINCT resolved_xid::text::bigint, event_type FROM outbox_internal.dead_letter_entry"
+		" WHERE xid = $1 AND state = 'redriven' AND resolved_xid IS NOT NULL AND (sink IS NULL OR sink = $2)";
+	OutboxRows rows = OutboxSelect(redriven, OUTBOX_ARGS(transaction(xid), OUTBOX_TEXT(at->sink->name)));
+	bool to_come = count_of(at, xid, NULL, false);
+
+	for (uint64 i = 0; i < rows.n; i++)
+	{
+		uint64 by = (uint64) OutboxRowInt(&rows, i, 1, 0);
+
+		(void) count_of(at, by, OutboxRowText(&rows, i, 2), true);
+		to_come |= !OutboxSinkPositionSees(at->sink, by);
+	}
+	return to_come;
+}
+
+/* Adds what a transaction left behind, of an event type (NULL: of all), of a redrive only what the broker rejected. True: late keys wait. */
+static bool
+count_of(TxAtSink *at, uint64 xid, const char *event_type, bool redrive)
+{
+	static const char query[] =
+		"SELECT (SELECT count(*) FROM outbox_internal.held_event WHERE sink_id = $1 AND xid = $2 AND state <> 'discarded'"
+		" AND ($4 IS NULL OR event_type = $4)),"
 		" count(*) FILTER (WHERE stage <> 'flush' OR last_failure IS NOT NULL),"
 		" count(*) FILTER (WHERE stage = 'flush' AND last_failure IS NULL)"
-		" FROM outbox_internal.dead_letter_entry WHERE xid = $2 AND state = 'open' AND (sink IS NULL OR sink = $3)";
-	static const char redriven[] =
-		"SELECT DISTINCT resolved_xid::text::bigint FROM outbox_internal.dead_letter_entry"
-		" WHERE xid = $1 AND state = 'redriven' AND resolved_xid IS NOT NULL AND (sink IS NULL OR sink = $2)";
-	const OutboxArg number = OUTBOX_DATUM(XID8OID, FullTransactionIdGetDatum(FullTransactionIdFromU64(xid)));
-	OutboxRows rows = OutboxSelect(count, OUTBOX_ARGS(OUTBOX_INT4(at->sink->id), number, OUTBOX_TEXT(at->sink->name)));
-	bool to_come = OutboxRowInt(&rows, 0, 3, 0) > 0;
+		" FROM outbox_internal.dead_letter_entry WHERE xid = $2 AND state = 'open' AND (sink IS NULL OR sink = $3)"
+		" AND ($4 IS NULL OR event_type = $4) AND (stage = 'publish' OR NOT $5)";
+	OutboxRows rows = OutboxSelect(query, OUTBOX_ARGS(OUTBOX_INT4(at->sink->id), transaction(xid), OUTBOX_TEXT(at->sink->name), OUTBOX_TEXT(event_type), OUTBOX_BOOL(redrive)));
 
-	at->held = OutboxRowInt(&rows, 0, 1, 0);
-	at->dead_letters = OutboxRowInt(&rows, 0, 2, 0);
-	rows = OutboxSelect(redriven, OUTBOX_ARGS(number, OUTBOX_TEXT(at->sink->name)));
-	for (uint64 i = 0; i < rows.n && !to_come; i++)
-		to_come = !OutboxSinkPositionSees(at->sink, (uint64) OutboxRowInt(&rows, i, 1, 0));
-	return to_come;
+	at->held += OutboxRowInt(&rows, 0, 1, 0);
+	at->dead_letters += OutboxRowInt(&rows, 0, 2, 0);
+	return OutboxRowInt(&rows, 0, 3, 0) > 0;
+}
+
+static OutboxArg
+transaction(uint64 xid)
+{
+	return OUTBOX_DATUM(XID8OID, FullTransactionIdGetDatum(FullTransactionIdFromU64(xid)));
 }
 
 /* ---- waiting ------------------------------------------------------------------------ */
@@ -278,7 +300,7 @@ timeout_arg(FunctionCallInfo fcinfo)
 static void
 check_ended(uint64 xid)
 {
-	if (U64FromFullTransactionId(GetTopFullTransactionIdIfAny()) == xid)
+	if (FullTransactionIdIsValid(GetTopFullTransactionIdIfAny()) && U64FromFullTransactionId(GetTopFullTransactionIdIfAny()) == xid)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("transaction %llu has not ended: it is the present one", (unsigned long long) xid),
