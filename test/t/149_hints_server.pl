@@ -115,7 +115,7 @@ $fault->start;
 $fault->append('wait', 1);
 said(qr/topic "thing" takes no messages at present/, 'It is tried again by itself; others go on. If it never takes them, outbox.discard_held() gives them up.');
 $fault->append("wait$_", 1) for 1 .. 10;
-said(qr/sink "topics" holds so many events/, 'Resolve its dead letters and blocked topics, give up what is never taken with outbox.discard_held(), or raise the setting.');
+said(qr/sink "topics" publishes nothing any more, because it holds too many events/, 'Resolve its dead letters and blocked topics, give up what is never taken with outbox.discard_held(), or raise the setting.');
 is($node->sql("SELECT state FROM outbox.status WHERE name = 'topics'"), 'blocked', 'nothing is published any more');
 $node->append_conf('postgresql.conf', 'outbox.max_held_events = 1000');
 $node->reload;

@@ -78,6 +78,28 @@ $ddl->query('BEGIN; DROP VIEW tv; CREATE VIEW tv AS SELECT id, v, paint FROM t')
 $lock->query_safe("BEGIN; UPDATE outbox_internal.contract_version SET owner_id = owner_id");
 goes_through('the contract cannot follow its view', 'COMMIT', "SELECT to_regclass('tv') IS NOT NULL", %told);
 
+# ---- a session that could not read which contracts are live reads them again ----
+my $reconnect = "\\c\nSET client_min_messages = warning;\n\\echo ready\n";
+for my $table (qw(contract_version check_rule))
+{
+	$lock->query_safe("BEGIN; LOCK TABLE outbox_internal.$table IN ACCESS EXCLUSIVE MODE");
+	$ddl->query_until(qr/ready/, $reconnect);
+	$ddl->query("ALTER TABLE other ADD COLUMN a_$table int");
+	$lock->query('ROLLBACK');
+	$ddl->query($rename);
+	is($node->sql($renamed), 'f', "$table was locked: the next command is judged");
+}
+
+# ---- what is told does not get in the way of a command that must be the first of its transaction ----
+$node->sql('CREATE INDEX t_paint ON t (paint)');
+$ddl->query("SET test.trouble = 'slow'");
+$ddl->query("SET outbox.ddl_check_timeout = '50ms'");
+$ddl->query('DROP INDEX CONCURRENTLY t_paint');
+$ddl->query('RESET test.trouble');
+$ddl->query('RESET outbox.ddl_check_timeout');
+is($node->sql("SELECT to_regclass('t_paint') IS NULL"), 't', 'DROP INDEX CONCURRENTLY that nobody could look at');
+$node->sql('UPDATE outbox.gap SET resolved_at = now() WHERE resolved_at IS NULL');
+
 # ---- time and memory ----
 $ddl->query("SET test.trouble = ''");
 $ddl->query('BEGIN; ' . $rename . " SET test.trouble = 'slow'; SET outbox.ddl_check_timeout = '50ms'");
