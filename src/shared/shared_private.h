@@ -8,7 +8,7 @@
 #ifndef OUTBOX_SHARED_SHARED_PRIVATE_H
 #define OUTBOX_SHARED_SHARED_PRIVATE_H
 
-#include "shared/outbox_shared.h"
+#include "shared/shared_layout.h"
 
 /* ---- bulk_filter.c: the keys of transactions with very many of them ---- */
 

@@ -42,7 +42,7 @@
 #include "compat.h"
 #include "relay/launch/launch_private.h"
 #include "relay/session/session.h"
-#include "shared/outbox_shared.h"
+#include "shared/shared_layout.h"
 
 #define LAUNCHER_RESTART_SECONDS 5
 #define IDLE_MS 60000

@@ -28,7 +28,7 @@
 #include "catalog/outbox_catalog.h"
 #include "relay/launch/launch_private.h"
 #include "relay/session/session.h"
-#include "shared/outbox_shared.h"
+#include "shared/shared_layout.h"
 #include "util/util.h"
 
 extern PGDLLEXPORT void OutboxProbeMain(Datum main_arg);

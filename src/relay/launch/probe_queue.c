@@ -35,7 +35,7 @@
 #include "guc.h"
 #include "relay/launch/launch_private.h"
 #include "relay/session/session.h"
-#include "shared/outbox_shared.h"
+#include "shared/shared_layout.h"
 
 #define RETRY_FIRST_MS 1000
 #define RETRY_MAX_MS 60000
