@@ -30,6 +30,10 @@ extern void OutboxEventBufferReset(void);
 
 extern void OutboxPushJsonbString(OutboxJsonbState *state, JsonbIteratorToken token, const char *s);
 
+/* ---- trace_comment.c: the trace context in a comment of a statement ---- */
+
+extern bool OutboxTraceInComment(const char *statement, char *out, Size size);
+
 /* ---- event_id.c: the identity of an event: a UUID version 7 ---- */
 
 extern void OutboxEventId(pg_uuid_t *id, TimestampTz now);
