@@ -152,8 +152,11 @@ typedef struct OutboxQueuedKey
 } OutboxQueuedKey;
 
 extern OutboxQueuedContract *OutboxKeyQueueContract(const OutboxContractConfig *config, TupleDesc lookup_desc);
+extern void OutboxKeyQueueAdd(OutboxQueuedContract *contract, const Datum *values, int flags);
+
+/* ---- queued_contract.c: what the key queue remembers of a contract for the flush ---- */
+
 extern void OutboxKeyQueueNoteVersions(OutboxQueuedContract *contract, const OutboxContractConfig *config);
 extern void OutboxKeyQueueNoteRelations(OutboxQueuedContract *contract, Oid owner, const List *relations);
-extern void OutboxKeyQueueAdd(OutboxQueuedContract *contract, const Datum *values, int flags);
 
 #endif /* OUTBOX_CAPTURE_COMMIT_COMMIT_H */

@@ -80,7 +80,6 @@ static bool same_key(uint64 a, uint64 b);
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
-static bool has_versions(const OutboxQueuedContract *contract, const OutboxContractConfig *config);
 static void start_queue(void);
 static bool is_last_key(const OutboxKeyRecord *record);
 static void forget_table(void);
@@ -151,64 +150,6 @@ OutboxKeyQueueContract(const OutboxContractConfig *config, TupleDesc lookup_desc
 	queue.contracts[queue.ncontracts++] = contract;
 	MemoryContextSwitchTo(caller);
 	return contract;
-}
-
-/* Remembers which versions of the contract want its keys. */
-void
-OutboxKeyQueueNoteVersions(OutboxQueuedContract *contract, const OutboxContractConfig *config)
-{
-	MemoryContext caller;
-	int n = 0;
-	ListCell *lc;
-
-	if (contract->versions && has_versions(contract, config))
-		return;
-	caller = MemoryContextSwitchTo(queue.context);
-	contract->versions = palloc(sizeof(OutboxQueuedVersion) * list_length(config->versions));
-	contract->versions[n++] = (OutboxQueuedVersion){.version = config->version};
-	foreach (lc, config->versions)
-	{
-		const OutboxContractConfig *version = lfirst(lc);
-
-		if (version->state == OUTBOX_VERSION_ACTIVE && version->line > config->line)
-			contract->versions[n++] = (OutboxQueuedVersion){.version = version->version, .line = version->line};
-	}
-	contract->nversions = n;
-	MemoryContextSwitchTo(caller);
-}
-
-/* Are they those that were noted last? */
-static bool
-has_versions(const OutboxQueuedContract *contract, const OutboxContractConfig *config)
-{
-	int n = 1;
-	ListCell *lc;
-
-	if (contract->versions[0].version != config->version)
-		return false;
-	foreach (lc, config->versions)
-	{
-		const OutboxContractConfig *version = lfirst(lc);
-
-		if (version->state != OUTBOX_VERSION_ACTIVE || version->line <= config->line)
-			continue;
-		if (n >= contract->nversions || contract->versions[n++].version != version->version)
-			return false;
-	}
-	return n == contract->nversions;
-}
-
-/* Remembers what the flush needs to know of the compiled contract before it can compile again. */
-void
-OutboxKeyQueueNoteRelations(OutboxQueuedContract *contract, Oid owner, const List *relations)
-{
-	MemoryContext caller = MemoryContextSwitchTo(queue.context);
-	List *former = contract->relations;
-
-	contract->relations = list_copy(relations);
-	contract->owner = owner;
-	list_free(former);
-	MemoryContextSwitchTo(caller);
 }
 
 /*
