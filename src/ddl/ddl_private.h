@@ -8,10 +8,15 @@
 #ifndef OUTBOX_DDL_DDL_PRIVATE_H
 #define OUTBOX_DDL_DDL_PRIVATE_H
 
+#include "fmgr.h"
 #include "nodes/parsenodes.h"
 
 #include "catalog/outbox_catalog.h"
 #include "ddl/ddl.h"
+
+/* ---- detach_sql.c: Views step aside. ---- */
+
+extern void OutboxReturnViewNames(FunctionCallInfo fcinfo, const List *names);
 
 /* ---- refuse_object.c: Who may lock the extension, and its objects that are no relations. ---- */
 
