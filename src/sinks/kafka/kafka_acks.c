@@ -15,6 +15,7 @@
 #include "utils/memutils.h"
 
 #include "kafka_sink.h"
+#include "sinks/kafka/registry/kafka_registry.h"
 
 /* The attempt's low 16 bits, then 48 bits of index: an opaque is one pointer. */
 #define OPAQUE_INDEX_BITS 48

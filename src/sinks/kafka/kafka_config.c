@@ -21,6 +21,7 @@
 #include "compat.h"
 
 #include "kafka_sink.h"
+#include "sinks/kafka/registry/kafka_registry.h"
 #include "sinks/topic_prefix.h"
 
 typedef struct KafkaProperty

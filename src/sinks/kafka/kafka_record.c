@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "kafka_sink.h"
+#include "sinks/kafka/registry/kafka_registry.h"
 
 /* Bytes of a name that an error shows: one that cannot be used may be longer than what status has room for. */
 #define SHOWN_NAME 100

@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "kafka_sink.h"
+#include "sinks/kafka/registry/kafka_registry.h"
 
 /* How often ids are looked at, to find one that is to be read back. */
 #define CHECK_MS 1000

@@ -27,6 +27,7 @@
 #include "utils/wait_event.h"
 
 #include "kafka_sink.h"
+#include "sinks/kafka/registry/kafka_registry.h"
 
 PG_MODULE_MAGIC;
 

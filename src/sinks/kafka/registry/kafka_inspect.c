@@ -10,8 +10,8 @@
 #include "lib/stringinfo.h"
 #include "utils/json.h"
 
-#include "kafka_answer.h"
-#include "kafka_session.h"
+#include "sinks/kafka/registry/kafka_answer.h"
+#include "sinks/kafka/registry/kafka_session.h"
 
 static void work(KafkaSession *session);
 static void ask_for_consent(KafkaSession *session, int item);

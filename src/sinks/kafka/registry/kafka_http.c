@@ -19,8 +19,8 @@
 
 #include "utils/memutils.h"
 
-#include "kafka_http.h"
-#include "kafka_sink.h"
+#include "sinks/kafka/kafka_sink.h"
+#include "sinks/kafka/registry/kafka_http.h"
 
 #define CONNECT_TIMEOUT_MS 3000L
 #define REQUEST_TIMEOUT_MS 5000L

@@ -21,8 +21,8 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-#include "kafka_answer.h"
-#include "kafka_session.h"
+#include "sinks/kafka/registry/kafka_answer.h"
+#include "sinks/kafka/registry/kafka_session.h"
 
 #define CONTENT_TYPE "application/vnd.schemaregistry.v1+json"
 

@@ -10,7 +10,7 @@
 #include "lib/stringinfo.h"
 #include "utils/json.h"
 
-#include "kafka_sink.h"
+#include "sinks/kafka/registry/kafka_registry.h"
 #include "sinks/topic_prefix.h"
 
 /* Of a topic under the broker's name, and a record's full name; palloc'd. */

@@ -16,7 +16,7 @@
 #include <resolv.h>
 #include <sys/socket.h>
 
-#include "kafka_session.h"
+#include "sinks/kafka/registry/kafka_session.h"
 
 /* Host and port of an address such as "https://user@host:port/path". */
 typedef struct HostPort

@@ -14,7 +14,7 @@
 
 #include "utils/memutils.h"
 
-#include "kafka_sink.h"
+#include "sinks/kafka/registry/kafka_registry.h"
 
 typedef struct KafkaConfirmed
 {

@@ -13,7 +13,7 @@
 
 #include <jansson.h>
 
-#include "kafka_answer.h"
+#include "sinks/kafka/registry/kafka_answer.h"
 
 /* Confluent's error codes: subject, version or schema not found. */
 #define MISSING_FIRST 40401

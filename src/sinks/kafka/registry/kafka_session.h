@@ -8,8 +8,8 @@
 #ifndef OUTBOX_KAFKA_SESSION_H
 #define OUTBOX_KAFKA_SESSION_H
 
-#include "kafka_http.h"
-#include "kafka_sink.h"
+#include "sinks/kafka/registry/kafka_http.h"
+#include "sinks/kafka/registry/kafka_registry.h"
 
 /* ---- kafka_session.c ---- */
 

@@ -30,9 +30,9 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "kafka_answer.h"
-#include "kafka_http.h"
-#include "kafka_sink.h"
+#include "sinks/kafka/registry/kafka_answer.h"
+#include "sinks/kafka/registry/kafka_http.h"
+#include "sinks/kafka/registry/kafka_registry.h"
 
 #define CONTENT_TYPE "application/vnd.schemaregistry.v1+json"
 

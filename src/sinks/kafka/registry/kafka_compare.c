@@ -11,8 +11,8 @@
  */
 #include "postgres.h"
 
-#include "kafka_answer.h"
-#include "kafka_session.h"
+#include "sinks/kafka/registry/kafka_answer.h"
+#include "sinks/kafka/registry/kafka_session.h"
 
 /* How many versions of a subject are looked at, the newest. */
 #define VERSIONS_MAX 20
