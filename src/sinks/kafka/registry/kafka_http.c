@@ -59,8 +59,6 @@ static void step(KafkaHttp *http, curl_socket_t fd, int mask);
 static void serve_timer(KafkaHttp *http);
 static int curl_mask(uint32 events);
 static void end_request(KafkaHttp *http);
-static void set_timer(KafkaHttp *http, long ms);
-static bool watch(KafkaHttp *http, int fd, uint32 events);
 static size_t on_data(char *data, size_t size, size_t n, void *arg);
 static bool make_room(KafkaHttp *http, Size len);
 static int on_socket(CURL *request, curl_socket_t fd, int what, void *arg, void *unused);
@@ -85,7 +83,7 @@ KafkaHttpCreate(MemoryContext parent, const char *auth, const char *ca_file)
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	http->multi = curl_multi_init();
 	KafkaRestoreSignals(&saved);
-	if (http->multi == NULL || !watch(http, http->timer_fd, EPOLLIN))
+	if (http->multi == NULL || !KafkaWatch(http->wait_fd, http->timer_fd, EPOLLIN))
 	{
 		KafkaHttpDestroy(http);
 		ereport(ERROR,
@@ -296,7 +294,7 @@ step(KafkaHttp *http, curl_socket_t fd, int mask)
 			continue;
 		http->finished = true;
 		http->result = message->data.result;
-		set_timer(http, 0); /* whoever waits on the descriptor has to look */
+		KafkaSetTimer(http->timer_fd, 0); /* whoever waits on the descriptor has to look */
 	}
 }
 
@@ -320,30 +318,7 @@ end_request(KafkaHttp *http)
 	if (http->body != NULL)
 		pfree(http->body);
 	http->url = http->body = NULL;
-	set_timer(http, -1);
-}
-
-/* Negative: never. */
-static void
-set_timer(KafkaHttp *http, long ms)
-{
-	struct itimerspec when = {0};
-
-	if (ms >= 0)
-	{
-		when.it_value.tv_sec = ms / 1000;
-		when.it_value.tv_nsec = ms % 1000 * 1000000L + 1; /* zero would disarm it */
-	}
-	(void) timerfd_settime(http->timer_fd, 0, &when, NULL);
-}
-
-static bool
-watch(KafkaHttp *http, int fd, uint32 events)
-{
-	struct epoll_event event = {.events = events, .data.fd = fd};
-
-	return epoll_ctl(http->wait_fd, EPOLL_CTL_MOD, fd, &event) == 0 ||
-		epoll_ctl(http->wait_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+	KafkaSetTimer(http->timer_fd, -1);
 }
 
 /* Called by libcurl, as are the two below: must not raise. */
@@ -388,7 +363,7 @@ on_socket(CURL *request, curl_socket_t fd, int what, void *arg, void *unused)
 	if (what == CURL_POLL_REMOVE)
 		(void) epoll_ctl(http->wait_fd, EPOLL_CTL_DEL, fd, NULL);
 	else
-		(void) watch(http, fd, (what & CURL_POLL_IN ? EPOLLIN : 0) | (what & CURL_POLL_OUT ? EPOLLOUT : 0));
+		(void) KafkaWatch(http->wait_fd, fd, (what & CURL_POLL_IN ? EPOLLIN : 0) | (what & CURL_POLL_OUT ? EPOLLOUT : 0));
 	return 0;
 }
 
@@ -398,6 +373,6 @@ on_timer(CURLM *multi, long timeout_ms, void *arg)
 	KafkaHttp *http = arg;
 
 	if (!http->finished)
-		set_timer(http, timeout_ms);
+		KafkaSetTimer(http->timer_fd, timeout_ms);
 	return 0;
 }

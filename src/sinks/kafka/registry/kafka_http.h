@@ -38,4 +38,9 @@ extern bool KafkaHttpBusy(const KafkaHttp *http);
 /* Works on what is ready. True: the request is finished. */
 extern bool KafkaHttpServe(KafkaHttp *http, KafkaHttpAnswer *answer);
 
+/* ---- kafka_wait.c ---- */
+
+extern void KafkaSetTimer(int timer_fd, long ms);
+extern bool KafkaWatch(int wait_fd, int fd, uint32 events);
+
 #endif /* OUTBOX_KAFKA_HTTP_H */

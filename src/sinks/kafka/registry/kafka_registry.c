@@ -26,13 +26,11 @@
 
 #include <curl/curl.h>
 
-#include "nodes/pg_list.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "sinks/kafka/registry/kafka_answer.h"
-#include "sinks/kafka/registry/kafka_http.h"
-#include "sinks/kafka/registry/kafka_registry.h"
+#include "sinks/kafka/registry/kafka_registry_private.h"
 
 #define CONTENT_TYPE "application/vnd.schemaregistry.v1+json"
 
@@ -41,36 +39,6 @@
 
 /* How soon an id that could not be read back is tried again, and how long a registry without answer is not waited for. */
 #define RETRY_MS 5000
-
-typedef enum KafkaQuestion
-{
-	ASK_FOR_ID,    /* registers, or looks up */
-	ASK_FOR_SCHEMA /* reads route->candidate back */
-} KafkaQuestion;
-
-typedef struct KafkaNews
-{
-	struct KafkaNews *next;
-	int32 schema_id;
-	OutboxRegistration registration;
-} KafkaNews;
-
-struct KafkaRegistry
-{
-	MemoryContext context;
-	MemoryContext scratch; /* of one request or answer */
-	const KafkaConfig *config;
-	const OutboxSinkState *state;
-	KafkaHttp *http;
-	KafkaQuestion question; /* of the running request */
-	KafkaRoute *route;      /* what it is about */
-	TimestampTz asked_at;   /* when it began */
-	TimestampTz silent_at;  /* the last one that brought no answer; 0: there was one since */
-	List *failed;           /* of KafkaRoute, that got no id because of trouble that may end; asked for in turn */
-	bool of_use;            /* the answer at hand is: an id, a schema, or a refusal in so many words */
-	bool revived;           /* one of them was answered, and nobody has heard of it */
-	KafkaNews *news;        /* not reported yet */
-};
 
 static bool is_silent(const KafkaRegistry *registry);
 static KafkaRoute *next_failed(KafkaRegistry *registry);
@@ -81,10 +49,6 @@ static bool take_id(KafkaRegistry *registry, const KafkaHttpAnswer *answer);
 static bool take_schema(KafkaRegistry *registry, const KafkaHttpAnswer *answer);
 static void use_id(KafkaRegistry *registry, KafkaRoute *route);
 static void drop_id(KafkaRegistry *registry, const char *what);
-static void note_refusal(KafkaRegistry *registry, const KafkaHttpAnswer *answer);
-static void note_missing(KafkaRegistry *registry);
-static void note_trouble(KafkaRegistry *registry, const char *reason);
-static void set_obstacle(KafkaRegistry *registry, const char *text);
 
 KafkaRegistry *
 KafkaRegistryCreate(const OutboxSinkState *state, const KafkaConfig *config)
@@ -292,15 +256,15 @@ take_id(KafkaRegistry *registry, const KafkaHttpAnswer *answer)
 	int32 id;
 
 	if (answer->status == 0)
-		note_trouble(registry, answer->error);
+		KafkaNoteTrouble(registry, answer->error);
 	else if (answer->status == 409 || answer->status == 422)
-		note_refusal(registry, answer);
+		KafkaNoteRefusal(registry, answer);
 	else if (answer->status == 404 && !registry->config->auto_register && KafkaAnswerSaysMissing(answer->body))
-		note_missing(registry);
+		KafkaNoteMissing(registry);
 	else if (answer->status != 200 && answer->status != 201)
-		note_trouble(registry, psprintf("it answers with HTTP status %ld: %s", answer->status, KafkaAnswerMessage(answer->body)));
+		KafkaNoteTrouble(registry, psprintf("it answers with HTTP status %ld: %s", answer->status, KafkaAnswerMessage(answer->body)));
 	else if ((id = KafkaAnswerId(answer->body)) <= 0)
-		note_trouble(registry, "its answer holds no schema id");
+		KafkaNoteTrouble(registry, "its answer holds no schema id");
 	else
 	{
 		route->candidate = id;
@@ -339,7 +303,7 @@ take_schema(KafkaRegistry *registry, const KafkaHttpAnswer *answer)
 	}
 	if (route->fresh)
 	{
-		set_obstacle(registry, psprintf("the schema registry at %s says that %s is number %d, but holds %s under it", registry->config->registry_url, route->schema->full_name, route->candidate, gone ? "nothing" : "another schema"));
+		KafkaSetObstacle(registry, psprintf("the schema registry at %s says that %s is number %d, but holds %s under it", registry->config->registry_url, route->schema->full_name, route->candidate, gone ? "nothing" : "another schema"));
 		route->candidate = 0;
 		route->fresh = false;
 		return true;
@@ -387,42 +351,6 @@ drop_id(KafkaRegistry *registry, const char *what)
 	route->candidate = 0;
 	route->registered_id = 0;
 	route->frame_len = 0;
-}
-
-static void
-note_refusal(KafkaRegistry *registry, const KafkaHttpAnswer *answer)
-{
-	const KafkaRoute *route = registry->route;
-
-	set_obstacle(registry, psprintf("the schema registry refuses %s under subject \"%s\" (HTTP status %ld): %s", route->schema->full_name, route->subject, answer->status, KafkaAnswerMessage(answer->body)));
-}
-
-/* With auto.register = false. */
-static void
-note_missing(KafkaRegistry *registry)
-{
-	const KafkaRoute *route = registry->route;
-
-	set_obstacle(registry,
-				 psprintf("the schema of %s is not registered under subject \"%s\" at %s, and schema.registry.auto.register is false. "
-						  "HINT: Register what outbox.avro_schema() returns for the event type, or set the option to true",
-						  route->schema->full_name, route->subject, registry->config->registry_url));
-}
-
-static void
-note_trouble(KafkaRegistry *registry, const char *reason)
-{
-	registry->of_use = false;
-	KafkaRegistryGaveUp(registry, registry->route);
-	set_obstacle(registry, psprintf("could not register a schema at %s: %s", registry->config->registry_url, reason));
-}
-
-/* For the event that waits; when none does, the next one asks again. */
-static void
-set_obstacle(KafkaRegistry *registry, const char *text)
-{
-	if (registry->route->asked_at != 0)
-		registry->route->obstacle = MemoryContextStrdup(registry->context, text);
 }
 
 bool
