@@ -41,6 +41,20 @@ OutboxEventTypeContract(const char *event_type)
 						 1, &event_type);
 }
 
+/* The contract of an event type, for functions that users call: raises with a hint when there is no such event type. */
+OutboxContractConfig *
+OutboxContractOfEventType(const char *event_type)
+{
+	char *contract = OutboxEventTypeContract(event_type);
+
+	if (contract == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("event type \"%s\" does not exist", event_type),
+				 errhint("SELECT name FROM outbox.event_types lists the event types.")));
+	return OutboxContractGet(contract);
+}
+
 /* The event type of that name, or NULL. */
 OutboxEventTypeConfig *
 OutboxContractEventType(const OutboxContractConfig *config, const char *name)

@@ -119,6 +119,7 @@ extern OutboxContractConfig *OutboxContractLoad(const char *name);
 extern OutboxContractConfig *OutboxContractGet(const char *name);
 extern OutboxContractConfig *OutboxContractArg(FunctionCallInfo fcinfo, int arg, const char *argument);
 extern char *OutboxEventTypeContract(const char *event_type);
+extern OutboxContractConfig *OutboxContractOfEventType(const char *event_type);
 extern OutboxContractConfig *OutboxContractVersion(const OutboxContractConfig *config, int32 version);
 extern OutboxContractConfig *OutboxContractVersionGet(const OutboxContractConfig *config, int32 version);
 extern OutboxContractConfig *OutboxContractDraft(const OutboxContractConfig *config);

@@ -30,7 +30,6 @@ static List *required_of(const OutboxContractConfig *config, const OutboxContrac
 static void forget_own_required(const OutboxContractConfig *config);
 static bool differs_in_schema(const OutboxEventTypeConfig *type, const OutboxEventTypeConfig *change);
 static void forget_own(const OutboxContractConfig *contract, const OutboxEventTypeConfig *type, const OutboxEventTypeConfig *change);
-static bool same_text(const char *a, const char *b);
 static void check_compiles(const OutboxContractConfig *config);
 
 /* The names of the first list, and those of the second that it does not have. */
@@ -189,15 +188,8 @@ OutboxEventTypeAsCreated(const OutboxEventTypeConfig *type)
 OutboxEventTypeConfig *
 OutboxEventTypeForChange(const char *name, OutboxContractConfig **contract)
 {
-	char *contract_name = OutboxEventTypeContract(name);
-
-	if (contract_name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("event type \"%s\" does not exist", name),
-				 errhint("SELECT name FROM outbox.event_types lists the event types.")));
-	*contract = OutboxContractGet(contract_name);
-	OutboxCheckVersionsRights(*contract);
+	*contract = OutboxContractOfEventType(name);
+	OutboxCheckVersionsRights((*contract)->versions);
 	*contract = OutboxContractForChange(*contract);
 	return OutboxEventTypeAsCreated(OutboxContractEventType(*contract, name));
 }
@@ -206,7 +198,7 @@ OutboxEventTypeForChange(const char *name, OutboxContractConfig **contract)
 bool
 OutboxEventTypeDiffers(const OutboxEventTypeConfig *type, const OutboxEventTypeConfig *change)
 {
-	return !same_text(type->condition, change->condition) || !OutboxSameNames(type->headers, change->headers) ||
+	return !OutboxSameText(type->condition, change->condition) || !OutboxSameNames(type->headers, change->headers) ||
 		type->actor != change->actor ||
 		differs_in_schema(type, change);
 }
@@ -215,8 +207,8 @@ OutboxEventTypeDiffers(const OutboxEventTypeConfig *type, const OutboxEventTypeC
 static bool
 differs_in_schema(const OutboxEventTypeConfig *type, const OutboxEventTypeConfig *change)
 {
-	return !OutboxSameNames(type->previous, change->previous) || !same_text(type->topic, change->topic) ||
-		!same_text(type->ce_type, change->ce_type);
+	return !OutboxSameNames(type->previous, change->previous) || !OutboxSameText(type->topic, change->topic) ||
+		!OutboxSameText(type->ce_type, change->ce_type);
 }
 
 /* Changes condition, previous, topic, ce_type, headers and actor of an event type, if that is a change at all. Raises as OutboxAlterContract. */
@@ -252,8 +244,8 @@ static void
 forget_own(const OutboxContractConfig *contract, const OutboxEventTypeConfig *type, const OutboxEventTypeConfig *change)
 {
 	const char *args[] = {psprintf("%d", type->id), psprintf("%d", contract->version),
-						  same_text(type->condition, change->condition) ? "f" : "t", OutboxSameNames(type->previous, change->previous) ? "f" : "t",
-						  same_text(type->topic, change->topic) ? "f" : "t", same_text(type->ce_type, change->ce_type) ? "f" : "t"};
+						  OutboxSameText(type->condition, change->condition) ? "f" : "t", OutboxSameNames(type->previous, change->previous) ? "f" : "t",
+						  OutboxSameText(type->topic, change->topic) ? "f" : "t", OutboxSameText(type->ce_type, change->ce_type) ? "f" : "t"};
 
 	(void) OutboxExecute("UPDATE outbox_internal.event_type_version SET condition = CASE WHEN NOT $3::bool THEN condition END,"
 						 " previous = CASE WHEN NOT $4::bool THEN previous END, topic = CASE WHEN NOT $5::bool THEN topic END,"
@@ -319,16 +311,18 @@ check_compiles(const OutboxContractConfig *config)
 	}
 }
 
-/* What is changed for all versions needs the rights on the views of all. Raises insufficient_privilege. */
+/* What is changed for several versions needs the rights on the views of all of them. Raises insufficient_privilege. */
 void
-OutboxCheckVersionsRights(const OutboxContractConfig *config)
+OutboxCheckVersionsRights(const List *versions)
 {
 	ListCell *lc;
 
-	foreach (lc, config->versions)
+	foreach (lc, versions)
 	{
-		OutboxCheckContractRights(((OutboxContractConfig *) lfirst(lc))->view, config->root);
-		OutboxCheckViewOwnerUnchanged(lfirst(lc));
+		const OutboxContractConfig *version = lfirst(lc);
+
+		OutboxCheckContractRights(version->view, version->root);
+		OutboxCheckViewOwnerUnchanged(version);
 	}
 }
 
@@ -345,8 +339,9 @@ same_set(const List *a, const List *b)
 	return list_length(a) == list_length(b);
 }
 
-static bool
-same_text(const char *a, const char *b)
+/* Equal, or both NULL? */
+bool
+OutboxSameText(const char *a, const char *b)
 {
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }

@@ -39,7 +39,6 @@ void
 OutboxAlterEventTypeVersion(FunctionCallInfo fcinfo)
 {
 	char *name = OutboxRequiredTextArg(fcinfo, ARG_NAME, "name");
-	char *contract;
 	OutboxContractConfig *config;
 	OutboxEventTypeConfig *type;
 	char *condition = OutboxTextArg(fcinfo, ARG_CONDITION);
@@ -49,13 +48,7 @@ OutboxAlterEventTypeVersion(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("headers and actor of an event type are the same in all versions"),
 				 errhint("Leave the version out to change them.")));
-	contract = OutboxEventTypeContract(name);
-	if (contract == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("event type \"%s\" does not exist", name),
-				 errhint("SELECT name FROM outbox.event_types lists the event types.")));
-	config = OutboxContractVersionGet(OutboxContractGet(contract), PG_GETARG_INT32(ARG_VERSION));
+	config = OutboxContractVersionGet(OutboxContractOfEventType(name), PG_GETARG_INT32(ARG_VERSION));
 	type = OutboxContractEventType(config, name);
 	OutboxCheckContractRights(config->view, config->root);
 	OutboxCheckViewOwnerUnchanged(config);
@@ -67,7 +60,7 @@ OutboxAlterEventTypeVersion(FunctionCallInfo fcinfo)
 	store(type, config->version, "topic", OutboxTextArg(fcinfo, ARG_TOPIC));
 	store(type, config->version, "ce_type", OutboxTextArg(fcinfo, ARG_CE_TYPE));
 	if (config->state == OUTBOX_VERSION_ACTIVE && type->schema_id != 0)
-		OutboxPinNextVersion(OutboxContractVersionGet(OutboxContractGet(contract), config->version));
+		OutboxPinNextVersion(OutboxContractVersionGet(OutboxContractGet(config->name), config->version));
 }
 
 static void

@@ -34,7 +34,7 @@ outbox_alter_contract(PG_FUNCTION_ARGS)
 	char *source = OutboxTextArg(fcinfo, 6);
 	OutboxContractChange change;
 
-	OutboxCheckVersionsRights(config);
+	OutboxCheckVersionsRights(config->versions);
 	config = OutboxContractForChange(config);
 	change.required = PG_ARGISNULL(1) ? config->required : OutboxNameListArg(fcinfo, 1, "required");
 	change.on_invalid = on_invalid ? OutboxOneOf("on_invalid", on_invalid, "dead_letter", "abort") : config->abort_on_invalid ? "abort"

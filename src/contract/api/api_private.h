@@ -49,7 +49,7 @@ typedef struct OutboxContractChange
 
 extern List *OutboxMergeNames(List *names, const List *more);
 extern OutboxContractConfig *OutboxContractForChange(OutboxContractConfig *config);
-extern void OutboxCheckVersionsRights(const OutboxContractConfig *config);
+extern void OutboxCheckVersionsRights(const List *versions);
 extern bool OutboxContractDiffers(const OutboxContractConfig *config, const OutboxContractChange *change);
 extern void OutboxAlterContract(OutboxContractConfig *config, const OutboxContractChange *change);
 extern void OutboxAlterFanout(const OutboxContractConfig *config, Oid source, int32 max_fanout);
@@ -59,6 +59,7 @@ extern OutboxEventTypeConfig *OutboxEventTypeForChange(const char *name, OutboxC
 extern bool OutboxEventTypeDiffers(const OutboxEventTypeConfig *type, const OutboxEventTypeConfig *change);
 extern void OutboxAlterEventType(OutboxContractConfig *contract, const OutboxEventTypeConfig *type, const OutboxEventTypeConfig *change);
 extern bool OutboxSameNames(const List *a, const List *b);
+extern bool OutboxSameText(const char *a, const char *b);
 OUTBOX_NORETURN extern void OutboxRefuseAnother(const char *object, const char *property, const char *is, const char *wanted, const char *remedy);
 extern const char *OutboxOneOf(const char *argument, const char *value, const char *first, const char *second);
 

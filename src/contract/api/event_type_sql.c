@@ -39,11 +39,7 @@ outbox_create_event_type(PG_FUNCTION_ARGS)
 	OutboxEventTypeConfig *existing;
 	ListCell *lc;
 
-	foreach (lc, versions)
-	{
-		OutboxCheckContractRights(((OutboxContractConfig *) lfirst(lc))->view, contract->root);
-		OutboxCheckViewOwnerUnchanged(lfirst(lc));
-	}
+	OutboxCheckVersionsRights(versions);
 	read_arguments(fcinfo, contract, &type);
 	existing = OutboxOrReplaceArg(fcinfo) ? OutboxContractEventType(contract, type.config.name) : NULL;
 	if (existing)
@@ -112,15 +108,8 @@ outbox_drop_event_type(PG_FUNCTION_ARGS)
 {
 	char *name = OutboxRequiredTextArg(fcinfo, 0, "name");
 	const char *args[] = {name};
-	char *contract = OutboxEventTypeContract(name);
-	OutboxContractConfig *config;
+	OutboxContractConfig *config = OutboxContractOfEventType(name);
 
-	if (contract == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("event type \"%s\" does not exist", name),
-				 errhint("SELECT name FROM outbox.event_types lists the event types.")));
-	config = OutboxContractGet(contract);
 	if (get_rel_relkind(config->view) != '\0' && get_rel_relkind(config->root) != '\0')
 		OutboxCheckContractRights(config->view, config->root);
 	(void) OutboxExecute("DELETE FROM outbox_internal.event_type WHERE name = $1", 1, args);
@@ -138,20 +127,13 @@ outbox_avro_schema(PG_FUNCTION_ARGS)
 								 " AND event_type_id IS NOT NULL AND ($2 IS NULL OR version = $2::int)"
 								 " ORDER BY version DESC LIMIT 1",
 								 2, args);
-	char *contract;
 	OutboxContractConfig *config;
 	OutboxContractConfig *draft;
 	OutboxEventTypeConfig *type;
 
 	if (schema)
 		PG_RETURN_TEXT_P(cstring_to_text(schema));
-	contract = OutboxEventTypeContract(name);
-	if (contract == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("event type \"%s\" does not exist", name),
-				 errhint("SELECT name FROM outbox.event_types lists the event types.")));
-	config = OutboxContractGet(contract);
+	config = OutboxContractOfEventType(name);
 	draft = version ? OutboxContractVersion(config, PG_GETARG_INT32(1)) : config;
 	type = draft ? OutboxContractEventType(draft, name) : NULL;
 	if (type == NULL || type->omitted)

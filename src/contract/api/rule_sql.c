@@ -46,11 +46,7 @@ outbox_add_check(PG_FUNCTION_ARGS)
 	ListCell *lc;
 
 	OutboxCheckName("check", name, MAX_CHECK_NAME);
-	foreach (lc, versions)
-	{
-		OutboxCheckContractRights(((OutboxContractConfig *) lfirst(lc))->view, contract->root);
-		OutboxCheckViewOwnerUnchanged(lfirst(lc));
-	}
+	OutboxCheckVersionsRights(versions);
 	if (versions != contract->versions)
 		args[3] = version_numbers(versions);
 	existing = find_check(type, name);
@@ -59,8 +55,7 @@ outbox_add_check(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("event type \"%s\" already has a check \"%s\"", type->name, name),
 				 errhint("Choose another name; or, with or_replace => true, the call changes the check.")));
-	if (existing && strcmp(existing[0], expression) == 0 &&
-		(existing[1] && args[3] ? strcmp(existing[1], args[3]) == 0 : existing[1] == args[3]))
+	if (existing && strcmp(existing[0], expression) == 0 && OutboxSameText(existing[1], args[3]))
 		PG_RETURN_VOID();
 	foreach (lc, versions)
 		(void) OutboxParseCheck(expression, ((OutboxContractConfig *) lfirst(lc))->view,
@@ -184,14 +179,7 @@ check_owner(const char *map, const char *former, const char *id)
 static OutboxEventTypeConfig *
 get_event_type(const char *name, OutboxContractConfig **contract)
 {
-	char *contract_name = OutboxEventTypeContract(name);
-
-	if (contract_name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("event type \"%s\" does not exist", name),
-				 errhint("SELECT name FROM outbox.event_types lists the event types.")));
-	*contract = OutboxContractGet(contract_name);
+	*contract = OutboxContractOfEventType(name);
 	return OutboxContractEventType(*contract, name);
 }
 
