@@ -98,20 +98,6 @@ OutboxAckedLoad(int32 sink_id, OutboxAcked *acked)
 	return known;
 }
 
-/* Has the transaction ended for who sees that much? */
-bool
-OutboxAckedSees(const OutboxAcked *acked, uint64 xid)
-{
-	if (xid >= acked->xmax)
-		return false;
-	for (uint32 i = 0; xid >= acked->xmin && i < acked->nxip; i++)
-	{
-		if (acked->xip[i] == xid)
-			return false;
-	}
-	return true;
-}
-
 /*
  * Waits until the sink's relay has shown something new, or that many milliseconds.
  * The caller looks after OutboxAckedPrepare(), and before this, so that no news is

@@ -273,7 +273,6 @@ typedef struct OutboxAcked
 extern bool OutboxAckedAwaited(TimestampTz now);
 extern void OutboxAckedShow(uint64 xmin, uint64 xmax, const uint64 *xip, uint32 nxip);
 extern bool OutboxAckedLoad(int32 sink_id, OutboxAcked *acked);
-extern bool OutboxAckedSees(const OutboxAcked *acked, uint64 xid);
 extern int OutboxAckedPrepare(int32 sink_id);
 extern void OutboxAckedWait(int slot, long timeout_ms);
 extern void OutboxAckedWaited(void);

@@ -29,7 +29,6 @@ static void read_contract(OutboxFlush *flush, OutboxFlushContract *contract, Sna
 static const ErrorData *read_sides(OutboxFlush *flush, OutboxFlushContract *contract, OutboxCommitRead *read, OutboxReadKey **keys);
 static void capture_key(OutboxFlush *flush, OutboxPortionKey *key);
 static bool capture_rows(OutboxFlush *flush, OutboxPortionKey *key);
-static OutboxPairs *pairs_of(OutboxFlush *flush, const OutboxFlushContract *contract);
 static const ErrorData *side_error(const OutboxFlushContract *contract, const OutboxKeySide *side);
 static ErrorData *copy_error(const ErrorData *error);
 
@@ -183,9 +182,11 @@ capture_key(OutboxFlush *flush, OutboxPortionKey *key)
 	OutboxFlushContract *contract = key->contract;
 	OutboxLateKey late = {.contract = contract->queued, .version = contract->version, .lookup = key->read.values, .before_known = key->before_known, .before = key->read.before.row};
 
-	/* whatever becomes of the first version's key, what it noted of another key is over */
+	/* whatever becomes of it, what the first version noted of another key is over */
 	if (contract->first == NULL && contract->next)
 		flush->pairs = (OutboxPairs){.context = flush->portion_context, .first = true};
+	else
+		flush->pairs.first = false;
 	/* dropped, disabled, or without event types */
 	if (contract->compiled == NULL && contract->late == NULL)
 		return;
@@ -213,7 +214,7 @@ capture_rows(OutboxFlush *flush, OutboxPortionKey *key)
 	OutboxKeyRows rows = {.lookup_desc = contract->queued->shape->desc, .lookup = key->read.values, .before = key->read.before.row, .after = key->read.after.row};
 
 	if (contract->first || contract->next)
-		rows.pairs = pairs_of(flush, contract);
+		rows.pairs = &flush->pairs;
 	if (!key->inserted && contract->unknown)
 	{
 		rows.before_error = contract->unknown;
@@ -224,14 +225,6 @@ capture_rows(OutboxFlush *flush, OutboxPortionKey *key)
 	rows.before_key = key->read.before.key;
 	rows.after_error = side_error(contract, &key->read.after);
 	return OutboxCaptureKey(contract->compiled, &rows);
-}
-
-/* What the first version's events of the key were, for those of the later versions. */
-static OutboxPairs *
-pairs_of(OutboxFlush *flush, const OutboxFlushContract *contract)
-{
-	flush->pairs.first = contract->first == NULL;
-	return &flush->pairs;
 }
 
 static const ErrorData *

@@ -31,10 +31,11 @@ typedef struct OutboxSinkPosition
 	OutboxSnapshot *cur;
 	int64 cursor;
 	OutboxSnapshot *start; /* what it sees was not for this sink */
+	OutboxSnapshot *shown; /* as its relay shows it, newer than `last`; NULL: nothing is shown */
 	TimestampTz as_of;     /* when what we know was true; 0: nothing is known */
 } OutboxSinkPosition;
 
 extern int OutboxSinkPositions(const char *name, OutboxSinkPosition **sinks);
-extern bool OutboxSinkPositionSees(OutboxSinkPosition *sink, uint64 xid);
+extern bool OutboxSinkPositionSees(const OutboxSinkPosition *sink, uint64 xid);
 
 #endif /* OUTBOX_RELAY_API_API_PRIVATE_H */

@@ -50,9 +50,9 @@ static bool find_event(const pg_uuid_t *id, FoundEvent *event);
 static bool find_in_leaf(Oid leaf, const pg_uuid_t *id, FoundEvent *event);
 static bool take_event(const OutboxRows *rows, FoundEvent *event);
 static TimestampTz time_of(const pg_uuid_t *id);
-static void put_status(ReturnSetInfo *result, OutboxSinkPosition *sink, const FoundEvent *event);
+static void put_status(ReturnSetInfo *result, const OutboxSinkPosition *sink, const FoundEvent *event);
 static const char *left_behind(const OutboxSinkPosition *sink, const FoundEvent *event, char **reason);
-static bool is_acked(OutboxSinkPosition *sink, const FoundEvent *event);
+static bool is_acked(const OutboxSinkPosition *sink, const FoundEvent *event);
 static void put(ReturnSetInfo *result, const char *sink, const char *state, const FoundEvent *event, const char *reason);
 
 /*
@@ -150,7 +150,7 @@ time_of(const pg_uuid_t *id)
 }
 
 static void
-put_status(ReturnSetInfo *result, OutboxSinkPosition *sink, const FoundEvent *event)
+put_status(ReturnSetInfo *result, const OutboxSinkPosition *sink, const FoundEvent *event)
 {
 	char *reason = NULL;
 	const char *state;
@@ -192,7 +192,7 @@ left_behind(const OutboxSinkPosition *sink, const FoundEvent *event, char **reas
 
 /* Behind the position: in a window that is done, or in the done part of the present one. */
 static bool
-is_acked(OutboxSinkPosition *sink, const FoundEvent *event)
+is_acked(const OutboxSinkPosition *sink, const FoundEvent *event)
 {
 	if (OutboxSinkPositionSees(sink, event->xid))
 		return true;

@@ -16,6 +16,8 @@
 #include "shared/outbox_shared.h"
 #include "util/util.h"
 
+static void take_shown(OutboxSinkPosition *sink);
+
 /*
  * The sinks of the database by name, or the one of this name, as they are now,
  * whatever the transaction's snapshot; returns how many. Raises undefined_object.
@@ -55,8 +57,28 @@ OutboxSinkPositions(const char *name, OutboxSinkPosition **sinks)
 		sink->as_of = DatumGetTimestampTz(OutboxRowDatum(&rows, i, 8, &isnull));
 		if (isnull)
 			sink->as_of = 0;
+		take_shown(sink);
 	}
 	return (int) rows.n;
+}
+
+/* What the sink's relay shows, if it does. Looked at once: who looks for what was left behind does so after it. */
+static void
+take_shown(OutboxSinkPosition *sink)
+{
+	OutboxAcked acked;
+	Size size;
+
+	if (!OutboxAckedLoad(sink->id, &acked))
+		return;
+	size = offsetof(OutboxSnapshot, xip) + sizeof(uint64) * acked.nxip;
+	sink->shown = palloc(size);
+	SET_VARSIZE(sink->shown, size);
+	sink->shown->nxip = acked.nxip;
+	sink->shown->xmin = acked.xmin;
+	sink->shown->xmax = acked.xmax;
+	memcpy(sink->shown->xip, acked.xip, sizeof(uint64) * acked.nxip);
+	sink->as_of = acked.shown_at;
 }
 
 /*
@@ -64,15 +86,7 @@ OutboxSinkPositions(const char *name, OutboxSinkPosition **sinks)
  * behind? The position on disk says so, or the newer one that the relay shows.
  */
 bool
-OutboxSinkPositionSees(OutboxSinkPosition *sink, uint64 xid)
+OutboxSinkPositionSees(const OutboxSinkPosition *sink, uint64 xid)
 {
-	OutboxAcked acked;
-
-	if (OutboxAckedLoad(sink->id, &acked))
-	{
-		sink->as_of = acked.shown_at;
-		if (OutboxAckedSees(&acked, xid))
-			return true;
-	}
-	return OutboxSnapshotSees(sink->last, xid);
+	return OutboxSnapshotSees(sink->shown, xid) || OutboxSnapshotSees(sink->last, xid);
 }

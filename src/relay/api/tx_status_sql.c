@@ -75,7 +75,7 @@ static const char *const state_words[] = {
 /* What a sink has of the transaction. */
 typedef struct TxAtSink
 {
-	OutboxSinkPosition *sink;
+	const OutboxSinkPosition *sink;
 	TxState state;
 	int64 held;
 	int64 dead_letters;
