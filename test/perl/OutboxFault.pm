@@ -74,7 +74,39 @@ sub pid
 sub append
 {
 	my ($self, $key, $n) = @_;
-	$self->{node}->sql("SELECT append(1, 'test', '$key', $n, 100)");
+	return $self->append_to(1, $key, $n);
+}
+
+# The same with another schema.
+sub append_to
+{
+	my ($self, $schema, $key, $n) = @_;
+	$self->{node}->sql("SELECT append($schema, 'test', '$key', $n, 100)");
+	return;
+}
+
+# The seqs of a key (and a topic) in the order in which the broker took them first.
+sub order_of
+{
+	my ($self, $key, $topic) = @_;
+	my %seen;
+	return join ' ', grep { !$seen{$_}++ } map { $_->{seq} }
+	  grep { $_->{key} eq $key && (!defined $topic || $_->{destination} eq $topic) } @{ $self->deliveries };
+}
+
+# Those that the outbox has of a key (and of these schemas), in order.
+sub seqs
+{
+	my ($self, $key, @schemas) = @_;
+	my $of = @schemas ? ' AND schema_id IN (' . join(',', @schemas) . ')' : '';
+	return join ' ', split /\n/, $self->{node}->sql("SELECT seq FROM outbox.event WHERE aggregateid = '$key'$of ORDER BY seq");
+}
+
+# Waits until that many events are held.
+sub wait_held
+{
+	my ($self, $n) = @_;
+	$self->{node}->poll_until('SELECT count(*) FROM outbox.held_events', $n);
 	return;
 }
 

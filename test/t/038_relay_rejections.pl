@@ -15,31 +15,10 @@ note("seed $seed: OUTBOX_TEST_SEED repeats it");
 my $node = OutboxCluster->create('rejections', conf => $OutboxFault::CONF);
 my $fault = OutboxFault->new($node, 'fault')->start;
 
-# seqs of a key in the order in which the broker took them first
-sub order_of
-{
-	my ($key) = @_;
-	my %seen;
-	return join ' ', grep { !$seen{$_}++ } map { $_->{seq} } grep { $_->{key} eq $key } @{ $fault->deliveries };
-}
-
-sub seqs
-{
-	my ($key) = @_;
-	return join ' ', split /\n/, $node->sql("SELECT seq FROM outbox.event WHERE aggregateid = '$key' ORDER BY seq");
-}
-
 sub wait_delivered
 {
 	my ($key, $n) = @_;
 	$node->poll_until("SELECT count(*) >= $n FROM regexp_matches(coalesce(pg_read_file('$fault->{file}', 0, 1000000000, true), ''), '\t$key\tTest\t', 'g')");
-	return;
-}
-
-sub wait_held
-{
-	my ($n) = @_;
-	$node->poll_until("SELECT count(*) FROM outbox.held_events", $n);
 	return;
 }
 
@@ -59,10 +38,10 @@ $fault->append('bad', 2);
 $fault->append('good', 3);
 $fault->append('bad', 1);
 wait_delivered('good', 4);
-wait_held(3);
+$fault->wait_held(3);
 pass('events of other aggregates go on');
-my ($bad1, $bad2, $bad3, $bad4) = split ' ', seqs('bad');
-is(order_of('bad'), $bad1, 'nothing of the aggregate passes the rejected event');
+my ($bad1, $bad2, $bad3, $bad4) = split ' ', $fault->seqs('bad');
+is($fault->order_of('bad'), $bad1, 'nothing of the aggregate passes the rejected event');
 is(letter('count(*)'), 1, 'only the first event is a dead letter');
 is(letter("stage, contract, event_type, sink, message, key"),
 	'publish|test|Test|fault|Broker: I do not like this key.|{"message_key": "bad", "aggregate_type": "test"}',
@@ -87,57 +66,57 @@ $node->sql("UPDATE outbox.relay_progress p SET (snap_last, snap_cur, cursor, seq
 	FROM public.position_before b");
 $node->sql("SELECT outbox.start_relay('fault')");
 wait_delivered('good', 8);
-wait_held(4);
-is(order_of('bad'), $bad1, 'it blocks over a restart');
+$fault->wait_held(4);
+is($fault->order_of('bad'), $bad1, 'it blocks over a restart');
 is(letter('count(*)'), 1, 'and is not rejected twice');
 
 # redriven while the broker still refuses it
 $node->sql("SELECT outbox.redrive(id) FROM outbox.dead_letter WHERE state = 'open'");
 $node->poll_until("SELECT count(*) FROM outbox.dead_letter WHERE state = 'open' AND attempts = 1", 1);
-is(order_of('bad'), $bad1, 'an event that is rejected again goes on blocking');
+is($fault->order_of('bad'), $bad1, 'an event that is rejected again goes on blocking');
 is($node->sql('SELECT count(*) FROM outbox.dead_letter'), 1, 'with the same dead letter');
 
 # redriven and taken
 $fault->control();
 is($node->sql("SELECT outbox.redrive(id) FROM outbox.dead_letter WHERE state = 'open'"), 1, 'redrive');
-wait_held(0);
-is(order_of('bad'), seqs('bad'), 'everything of the aggregate follows in its order');
+$fault->wait_held(0);
+is($fault->order_of('bad'), $fault->seqs('bad'), 'everything of the aggregate follows in its order');
 my ($redriven) = grep { $_->{seq} eq $bad2 } @{ $fault->deliveries };
 is($redriven->{attributes}, 'redriven=true', 'the redriven event says so');
 is($redriven->{id}, $node->sql("SELECT id FROM outbox.event WHERE seq = $bad2"), 'and has its id');
 is($node->sql('SELECT state, attempts FROM outbox.dead_letter'), 'redriven|2', 'the dead letter is resolved');
 $fault->append('bad', 1);
 $fault->wait_published;
-is(order_of('bad'), seqs('bad'), 'the aggregate is as any other again');
+is($fault->order_of('bad'), $fault->seqs('bad'), 'the aggregate is as any other again');
 $fault->check('a blocked aggregate');
 
 # discarded
 $fault->control(reject_key => 'bad');
 $fault->append('bad', 3);
-wait_held(3);
+$fault->wait_held(3);
 $fault->control();
 my $dropped = letter("(SELECT seq FROM outbox.event e WHERE e.id = event_id)");
 $node->sql("SELECT outbox.discard(id, 'test') FROM outbox.dead_letter WHERE state = 'open'");
-wait_held(0);
-is(order_of('bad'), join(' ', grep { $_ != $dropped } split ' ', seqs('bad')), 'a discarded event is left out, the rest follows');
+$fault->wait_held(0);
+is($fault->order_of('bad'), join(' ', grep { $_ != $dropped } split ' ', $fault->seqs('bad')), 'a discarded event is left out, the rest follows');
 
 # ---- kill -9 while an aggregate is blocked, and the server crashes ----
 $fault->control(reject_key => 'bad');
 $fault->append('bad', 2);
-wait_held(2);
+$fault->wait_held(2);
 $node->kill_relay('fault');
 $fault->append('bad', 1);
 $fault->append('good', 1);
-wait_held(3);
+$fault->wait_held(3);
 $fault->control();
 $node->sql("SELECT outbox.redrive(contract => 'test')");
-wait_held(0);
-is(order_of('bad'), join(' ', grep { $_ != $dropped } split ' ', seqs('bad')), 'it blocks over a crash');
+$fault->wait_held(0);
+is($fault->order_of('bad'), join(' ', grep { $_ != $dropped } split ' ', $fault->seqs('bad')), 'it blocks over a crash');
 
 # ---- skip ----
 $fault->control(reject_key => 'bad');
 $fault->append('bad', 2);
-wait_held(2);
+$fault->wait_held(2);
 $node->sql("UPDATE outbox.sink SET on_reject = 'skip'");
 $node->poll_until("SELECT count(*) FROM outbox.dead_letter WHERE state = 'open'", 2);
 pass('under skip each rejected event is a dead letter');
@@ -145,17 +124,17 @@ $fault->append('good', 1);
 $fault->control(reject_key => 'worse');
 $fault->append('bad', 1);
 $node->poll_until("SELECT pending = 0 FROM outbox.status WHERE name = 'fault'");
-my @bad = split ' ', seqs('bad');
-like(order_of('bad'), qr/ $bad[-1]$/, 'and later events go on');
+my @bad = split ' ', $fault->seqs('bad');
+like($fault->order_of('bad'), qr/ $bad[-1]$/, 'and later events go on');
 is($node->sql("SELECT outbox.redrive(contract => 'test')"), 2, 'redrive of all');
-wait_held(0);
-is(join(' ', sort { $a <=> $b } split ' ', order_of('bad')), join(' ', grep { $_ != $dropped } @bad), 'redriven events arrive when they arrive');
+$fault->wait_held(0);
+is(join(' ', sort { $a <=> $b } split ' ', $fault->order_of('bad')), join(' ', grep { $_ != $dropped } @bad), 'redriven events arrive when they arrive');
 $node->sql("UPDATE outbox.sink SET on_reject = 'block_key'");
 
 # ---- a sink that is gone ----
 $fault->control(reject_key => 'bad');
 $fault->append('bad', 2);
-wait_held(2);
+$fault->wait_held(2);
 $fault->stop;
 $node->sql("SELECT outbox.drop_sink('fault')");
 is($node->sql("SELECT count(*) FROM outbox.held_events"), 0, 'a dropped sink holds nothing');

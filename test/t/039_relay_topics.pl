@@ -24,46 +24,17 @@ CREATE FUNCTION public.change(key int, schemas int[]) RETURNS void LANGUAGE sql 
 $$SELECT pg_advisory_xact_lock(key); SELECT public.append(s, 'test', 'k' || key, 1, 100) FROM unnest(schemas) s$$;
 SQL
 
-sub append
-{
-	my ($schema, $key, $n) = @_;
-	$node->sql("SELECT append($schema, 'test', '$key', $n, 100)");
-	return;
-}
-
-# seqs in the order in which the broker took them first
-sub order_of
-{
-	my ($key, $topic) = @_;
-	my %seen;
-	return join ' ', grep { !$seen{$_}++ } map { $_->{seq} } grep { $_->{key} eq $key && $_->{destination} eq $topic } @{ $fault->deliveries };
-}
-
-sub seqs
-{
-	my ($key, @schemas) = @_;
-	my $list = join ',', @schemas;
-	return join ' ', split /\n/, $node->sql("SELECT seq FROM outbox.event WHERE aggregateid = '$key' AND schema_id IN ($list) ORDER BY seq");
-}
-
-sub wait_held
-{
-	my ($n) = @_;
-	$node->poll_until("SELECT count(*) FROM outbox.held_events", $n);
-	return;
-}
-
 # ---- a topic is missing ----
 $fault->control(block_topic => 'test.topic');
-append(1, 'a', 2);
-append(2, 'a', 2);
-append(1, 'b', 1);
-append(2, 'c', 3);
-wait_held(3);
+$fault->append_to(1, 'a', 2);
+$fault->append_to(2, 'a', 2);
+$fault->append_to(1, 'b', 1);
+$fault->append_to(2, 'c', 3);
+$fault->wait_held(3);
 $node->poll_until("SELECT acked = 5 FROM outbox.relay_progress");
-is(order_of('a', 'test.topic'), '', 'nothing arrives in the topic that is missing');
-is(order_of('a', 'other.topic'), seqs('a', 2), 'events of other topics go on, also those of the same aggregate');
-is(order_of('c', 'other.topic'), seqs('c', 2), 'and those of other aggregates');
+is($fault->order_of('a', 'test.topic'), '', 'nothing arrives in the topic that is missing');
+is($fault->order_of('a', 'other.topic'), $fault->seqs('a', 2), 'events of other topics go on, also those of the same aggregate');
+is($fault->order_of('c', 'other.topic'), $fault->seqs('c', 2), 'and those of other aggregates');
 is($node->sql("SELECT state, name, pending, last_error FROM outbox.status WHERE kind = 'topic'"),
 	'blocked|fault: test.topic|3|Broker: there is no such topic.', 'status has a row for the topic, with the words of the broker');
 like($node->sql("SELECT advice FROM outbox.status WHERE kind = 'topic'"), qr/Create the topic.*held.*next at.*pg_reload_conf/, 'and what to do');
@@ -78,68 +49,68 @@ $node->poll_until("SELECT tries >= 3 FROM outbox.blocked_route");
 cmp_ok($node->sql("SELECT extract(epoch FROM next_try - tried_at) FROM outbox.blocked_route"), '>', 0.9, 'pauses grow');
 
 # over restarts and a crash, and new events wait behind the old ones
-append(1, 'a', 1);
-wait_held(4);
+$fault->append_to(1, 'a', 1);
+$fault->wait_held(4);
 $fault->stop;
-append(1, 'b', 1);
-append(2, 'c', 1);
+$fault->append_to(1, 'b', 1);
+$fault->append_to(2, 'c', 1);
 $node->sql("SELECT outbox.start_relay('fault')");
-wait_held(5);
+$fault->wait_held(5);
 my $before = $node->sql($tries);
 cmp_ok($before, '>=', 3, 'pauses go on over a restart');
 $node->kill_relay('fault');
-append(1, 'a', 1);
-wait_held(6);
+$fault->append_to(1, 'a', 1);
+$fault->wait_held(6);
 is($node->sql('SELECT count(*) FROM outbox.dead_letter'), 0, 'nothing is a dead letter');
 $fault->control();
 $node->reload;
-wait_held(0);
-is(order_of('a', 'test.topic'), seqs('a', 1), 'when the topic is there its events follow in their order');
-is(order_of('b', 'test.topic'), seqs('b', 1), 'of every aggregate');
+$fault->wait_held(0);
+is($fault->order_of('a', 'test.topic'), $fault->seqs('a', 1), 'when the topic is there its events follow in their order');
+is($fault->order_of('b', 'test.topic'), $fault->seqs('b', 1), 'of every aggregate');
 $node->poll_until("SELECT count(*) FROM outbox.status WHERE kind = 'topic'", 0);
 $fault->wait_published;
 $fault->check('a missing topic');
 
 # ---- one schema of a topic is refused ----
 $fault->control(block_schema => 1);
-append(3, 'd', 1);
-append(1, 'd', 1);
-append(3, 'd', 2);
-append(3, 'e', 2);
-wait_held(3);
+$fault->append_to(3, 'd', 1);
+$fault->append_to(1, 'd', 1);
+$fault->append_to(3, 'd', 2);
+$fault->append_to(3, 'e', 2);
+$fault->wait_held(3);
 $node->poll_until("SELECT pending = 3 FROM outbox.status WHERE kind = 'sink'");
-my ($first) = split ' ', seqs('d', 3);
-is(order_of('d', 'test.topic'), $first, 'later events of the aggregate in that topic wait, whatever their type');
-is(order_of('e', 'test.topic'), seqs('e', 3), 'other types of the topic go on');
+my ($first) = split ' ', $fault->seqs('d', 3);
+is($fault->order_of('d', 'test.topic'), $first, 'later events of the aggregate in that topic wait, whatever their type');
+is($fault->order_of('e', 'test.topic'), $fault->seqs('e', 3), 'other types of the topic go on');
 is($node->sql("SELECT name, last_error FROM outbox.status WHERE kind = 'topic'"), 'fault: test.topic (Test)|Broker: this schema is not compatible.', 'status names the event type');
 $fault->control();
 $node->reload;
-wait_held(0);
-is(order_of('d', 'test.topic'), seqs('d', 1, 3), 'when it is accepted they follow in their order');
+$fault->wait_held(0);
+is($fault->order_of('d', 'test.topic'), $fault->seqs('d', 1, 3), 'when it is accepted they follow in their order');
 
 # ---- a missing topic and a rejected event of the same aggregate ----
 $fault->control(block_topic => 'test.topic', reject_key => 'f');
-append(1, 'f', 1);
-append(2, 'f', 1);
-append(1, 'f', 1);
-append(2, 'f', 1);
-wait_held(4);
+$fault->append_to(1, 'f', 1);
+$fault->append_to(2, 'f', 1);
+$fault->append_to(1, 'f', 1);
+$fault->append_to(2, 'f', 1);
+$fault->wait_held(4);
 $fault->control(reject_key => 'f');
 $node->reload;
 # the event of the other topic was rejected before the first topic came back: now that is rejected too
 $node->poll_until("SELECT count(*) FROM outbox.dead_letter WHERE state = 'open'", 2);
-is(order_of('f', 'other.topic') . order_of('f', 'test.topic'), '', 'nothing passes rejected events');
+is($fault->order_of('f', 'other.topic') . $fault->order_of('f', 'test.topic'), '', 'nothing passes rejected events');
 $fault->control();
 $node->poll_until("SELECT outbox.redrive() >= 0 AND NOT EXISTS (SELECT FROM outbox.held_events)");
-is(order_of('f', 'test.topic') . ' ' . order_of('f', 'other.topic'), seqs('f', 1) . ' ' . seqs('f', 2), 'the order of both topics is kept');
+is($fault->order_of('f', 'test.topic') . ' ' . $fault->order_of('f', 'other.topic'), $fault->seqs('f', 1) . ' ' . $fault->seqs('f', 2), 'the order of both topics is kept');
 $fault->check('rejected and blocked');
 
 # ---- two routes work again at once: an event that was to try the second waits behind a rejected one, so another tries ----
 $fault->control(block_topic => 'test.topic', block_schema => 2);
-append(2, 'i', 1);
-append(1, 'i', 1);
-append(1, 'j', 1);
-wait_held(3);
+$fault->append_to(2, 'i', 1);
+$fault->append_to(1, 'i', 1);
+$fault->append_to(1, 'j', 1);
+$fault->wait_held(3);
 # the pause of neither route ends between the two
 my $relay = $node->relay_pid('fault');
 kill 'STOP', $relay or die "could not stop the relay: $!";
@@ -147,8 +118,8 @@ $fault->control(reject_key => 'i', capacity => 1);
 $node->reload;
 kill 'CONT', $relay or die "could not continue the relay: $!";
 $node->poll_until("SELECT count(*) FROM outbox.dead_letter WHERE state = 'open'", 1);
-wait_held(2);
-is(order_of('j', 'test.topic'), seqs('j', 1), 'a route is tried again although the event that was to do so waits');
+$fault->wait_held(2);
+is($fault->order_of('j', 'test.topic'), $fault->seqs('j', 1), 'a route is tried again although the event that was to do so waits');
 $fault->control();
 $node->poll_until("SELECT outbox.redrive() >= 0 AND NOT EXISTS (SELECT FROM outbox.held_events)");
 $fault->check('two routes');
@@ -157,10 +128,10 @@ $fault->check('two routes');
 $node->append_conf('postgresql.conf', "outbox.max_held_events = 10");
 $node->reload;
 $fault->control(block_topic => 'test.topic');
-append(1, 'g', 8);
-wait_held(8);
-append(1, 'g', 8);
-append(2, 'h', 1);
+$fault->append_to(1, 'g', 8);
+$fault->wait_held(8);
+$fault->append_to(1, 'g', 8);
+$fault->append_to(2, 'h', 1);
 $fault->wait_state('blocked');
 # until the room is used up these are the broker's own words, and while a topic is tried again
 $node->poll_until(
@@ -171,7 +142,7 @@ cmp_ok($node->sql('SELECT count(*) FROM outbox.held_events'), '<=', 10, 'no more
 $fault->control();
 $node->reload;
 $fault->wait_published;
-is(order_of('g', 'test.topic'), seqs('g', 1), 'then they follow');
+is($fault->order_of('g', 'test.topic'), $fault->seqs('g', 1), 'then they follow');
 $fault->wait_state('running');
 $fault->check('too many to hold');
 $node->append_conf('postgresql.conf', "outbox.max_held_events = 100000");

@@ -29,23 +29,16 @@ sub kinds
 	return join ' ', map { $_->{kind} } grep { $_->{key} eq $key } @{ $fault->deliveries };
 }
 
-sub wait_held
-{
-	my ($n) = @_;
-	$node->poll_until('SELECT count(*) FROM outbox.held_events', $n);
-	return;
-}
-
 # ---- the schema is refused, a null value needs none: one message at a time, so that each follows the fate of the other ----
 $fault->control(block_schema => $schema, capacity => 1);
 $node->sql('DELETE FROM t WHERE id = 1');
-wait_held(1);
+$fault->wait_held(1);
 # at least one try of an event that waits is over
 $node->poll_until('SELECT NOT EXISTS (SELECT FROM outbox.held_events) OR (SELECT tries > 2 FROM outbox.blocked_route)');
 is($node->sql('SELECT count(*) FROM outbox.held_events'), 1, 'an event of which only the tombstone was taken still waits');
 $fault->control();
 $node->reload;
-wait_held(0);
+$fault->wait_held(0);
 is(kinds(1), 'value null', 'it is published, and the tombstone behind it');
 
 # ---- the value is rejected, the tombstone taken: one dead letter, and one event when it is redriven ----
@@ -56,7 +49,7 @@ $node->poll_until("SELECT pending FROM outbox.status WHERE kind = 'sink'", 0);
 is($node->sql("SELECT published FROM outbox.status WHERE kind = 'sink'"), 1, 'a rejected event does not count as published');
 $fault->control();
 $node->sql('SELECT outbox.redrive()');
-wait_held(0);
+$fault->wait_held(0);
 like(kinds(2), qr/value null$/, 'redriven, both are published');
 $node->poll_until("SELECT published FROM outbox.status WHERE kind = 'sink'", 2);
 is($node->sql("SELECT published = (SELECT count(*) FROM outbox.event) FROM outbox.status WHERE kind = 'sink'"), 't', 'and the event counts once');

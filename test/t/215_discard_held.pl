@@ -19,38 +19,10 @@ SELECT i, 'test', 'Test' || i, 1, t, 'org.example.test' || i, '{"type":"record",
 FROM (VALUES (2, 'other.topic'), (3, 'test.topic')) v (i, t);
 SQL
 
-sub append
-{
-	my ($schema, $key, $n) = @_;
-	$node->sql("SELECT append($schema, 'test', '$key', $n, 100)");
-	return;
-}
-
-sub order_of
-{
-	my ($key, $topic) = @_;
-	my %seen;
-	return join ' ', grep { !$seen{$_}++ } map { $_->{seq} } grep { $_->{key} eq $key && $_->{destination} eq $topic } @{ $fault->deliveries };
-}
-
-sub seqs
-{
-	my ($key, @schemas) = @_;
-	my $list = join ',', @schemas;
-	return join ' ', split /\n/, $node->sql("SELECT seq FROM outbox.event WHERE aggregateid = '$key' AND schema_id IN ($list) ORDER BY seq");
-}
-
 sub given_up
 {
 	my ($reason) = @_;
 	return $node->sql("SELECT count(*) FROM outbox.dead_letter WHERE stage = 'publish' AND state = 'discarded' AND resolution = '$reason'");
-}
-
-sub wait_held
-{
-	my ($n) = @_;
-	$node->poll_until("SELECT count(*) FROM outbox.held_events", $n);
-	return;
 }
 
 # what was given up is never acknowledged
@@ -62,48 +34,48 @@ sub wait_done
 
 # ---- a topic, with a running relay ----
 $fault->control(block_topic => 'test.topic');
-append(1, 'a', 3);
-append(2, 'a', 2);
-append(3, 'b', 1);
-wait_held(4);
+$fault->append_to(1, 'a', 3);
+$fault->append_to(2, 'a', 2);
+$fault->append_to(3, 'b', 1);
+$fault->wait_held(4);
 $node->poll_until("SELECT acked = 2 FROM outbox.relay_progress");
 is($node->sql("SELECT outbox.discard_held('fault', topic => 'test.topic', reason => 'never')"), 4, 'the events of the topic are given up, whatever their type');
 is(given_up('never'), 4, 'each is recorded');
 like(slurp_file($node->logfile), qr/takes no messages at present.*?discard_held/s, 'the log names the way out');
-wait_held(0);
+$fault->wait_held(0);
 $node->poll_until("SELECT count(*) FROM outbox.held_event", 0);
-is(order_of('a', 'other.topic'), seqs('a', 2), 'another topic has got what is its own');
+is($fault->order_of('a', 'other.topic'), $fault->seqs('a', 2), 'another topic has got what is its own');
 # the topic still takes nothing: what is new is held again
-append(1, 'a', 2);
-wait_held(2);
+$fault->append_to(1, 'a', 2);
+$fault->wait_held(2);
 $fault->control();
 $node->reload;
-wait_held(0);
-my $later = join ' ', (split ' ', seqs('a', 1))[ 3, 4 ];
-is(order_of('a', 'test.topic'), $later, 'when the topic works after all, later events arrive, and what was given up does not');
-is(order_of('b', 'test.topic'), '', 'nor that of another key');
+$fault->wait_held(0);
+my $later = join ' ', (split ' ', $fault->seqs('a', 1))[ 3, 4 ];
+is($fault->order_of('a', 'test.topic'), $later, 'when the topic works after all, later events arrive, and what was given up does not');
+is($fault->order_of('b', 'test.topic'), '', 'nor that of another key');
 is($node->sql("SELECT events FROM outbox.replay('fault', topic => 'again', dry_run => true)"), 4, 'a replay leaves it out');
 
 # ---- one schema: what waited behind its events follows ----
 $fault->control(block_schema => 3);
-append(1, 'c', 1);
-append(3, 'c', 1);
-append(1, 'c', 2);
-wait_held(3);
+$fault->append_to(1, 'c', 1);
+$fault->append_to(3, 'c', 1);
+$fault->append_to(1, 'c', 2);
+$fault->wait_held(3);
 is($node->sql("SELECT outbox.discard_held('fault', topic => 'test.topic', reason => 'refused')"), 1, 'of a schema that is refused only its events are given up');
-wait_held(0);
+$fault->wait_held(0);
 $node->poll_until("SELECT count(*) FROM outbox.held_event", 0);
-is(order_of('c', 'test.topic'), seqs('c', 1), 'what waited behind them follows in order');
+is($fault->order_of('c', 'test.topic'), $fault->seqs('c', 1), 'what waited behind them follows in order');
 
 # ---- an open transaction that gives up does not keep the relay ----
-append(3, 'd', 1);
-wait_held(1);
+$fault->append_to(3, 'd', 1);
+$fault->wait_held(1);
 my $session = $node->background_psql('postgres', on_error_stop => 1);
 $session->query_safe("BEGIN; SELECT outbox.discard_held('fault', topic => 'test.topic', reason => 'open')");
-append(1, 'e', 3);
-append(3, 'e', 1);
-wait_held(2);
-is(order_of('e', 'test.topic'), seqs('e', 1), 'events go out and are held while a transaction that gives up others stays open');
+$fault->append_to(1, 'e', 3);
+$fault->append_to(3, 'e', 1);
+$fault->wait_held(2);
+is($fault->order_of('e', 'test.topic'), $fault->seqs('e', 1), 'events go out and are held while a transaction that gives up others stays open');
 $session->query_safe("ROLLBACK");
 $session->quit;
 is(given_up('open'), 0, 'rolled back, nothing was given up');
@@ -116,9 +88,9 @@ wait_done();
 # the relay is stopped, and the position is the one that it recorded before the events
 $fault->control(block_topic => 'test.topic');
 $node->sql("CREATE TABLE public.position AS SELECT * FROM outbox.relay_progress");
-append(2, 'before', 1);
-append(1, 'f', 2);
-wait_held(2);
+$fault->append_to(2, 'before', 1);
+$fault->append_to(1, 'f', 2);
+$fault->wait_held(2);
 $node->poll_until("SELECT p.acked > q.acked FROM outbox.relay_progress p, public.position q");
 my $relay = $node->relay_pid('fault');
 kill 'STOP', $relay or die "could not stop the relay: $!";
@@ -132,25 +104,25 @@ is($node->sql("SELECT sum(pending) FROM outbox.status WHERE kind = 'topic'"), 0,
 $fault->control();
 kill 'KILL', $relay or die "could not kill the relay: $!";
 $node->wait_for_recovery($relay);
-append(1, 'f', 1);
+$fault->append_to(1, 'f', 1);
 wait_done();
 $node->poll_until("SELECT count(*) FROM outbox.held_event", 0);
-is(order_of('f', 'test.topic'), (split ' ', seqs('f', 1))[2], 'read again after the crash they are not published, and a later event of the key is');
-is(order_of('before', 'other.topic'), seqs('before', 2), 'another topic has got what is its own');
+is($fault->order_of('f', 'test.topic'), (split ' ', $fault->seqs('f', 1))[2], 'read again after the crash they are not published, and a later event of the key is');
+is($fault->order_of('before', 'other.topic'), $fault->seqs('before', 2), 'another topic has got what is its own');
 is(given_up('crash'), 2, 'they are recorded once');
 
 # ---- a paused sink ----
 $fault->control(block_topic => 'test.topic');
-append(1, 'g', 2);
-wait_held(2);
+$fault->append_to(1, 'g', 2);
+$fault->wait_held(2);
 $node->sql("SELECT outbox.pause('fault')");
 $node->poll_until("SELECT pid IS NULL FROM outbox_internal.relay_report()");
 is($node->sql("SELECT outbox.discard_held('fault', topic => 'test.topic', reason => 'paused')"), 2, 'it works without a relay');
 is($node->sql("SELECT count(*) FROM outbox.held_event"), 0, 'the position had passed them');
 $fault->control();
 $node->sql("SELECT outbox.resume('fault')");
-append(1, 'g', 1);
+$fault->append_to(1, 'g', 1);
 wait_done();
-is(order_of('g', 'test.topic'), (split ' ', seqs('g', 1))[2], 'and they are gone when the relay comes back');
+is($fault->order_of('g', 'test.topic'), (split ' ', $fault->seqs('g', 1))[2], 'and they are gone when the relay comes back');
 $node->stop;
 done_testing();
