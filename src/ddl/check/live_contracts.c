@@ -59,6 +59,7 @@ static void take_version(const Row *row, List **drafts);
 static void take_source(const Row *row, List **drafts);
 static void take_event_type(const Row *row, List **drafts);
 static void take_check(const Row *row, List **drafts);
+static int compare_drafts(const ListCell *a, const ListCell *b);
 static Draft *draft_of(const List *drafts, int32 id);
 static Datum column(const Row *row, const char *name, bool *isnull);
 static int32 number(const Row *row, const char *name);
@@ -142,6 +143,8 @@ read_all(void)
 	}
 	PG_END_TRY();
 	UnregisterSnapshot(snapshot);
+	/* of several faults the one that is told first is always the same */
+	list_sort(drafts, compare_drafts);
 	foreach (lc, drafts)
 	{
 		Draft *draft = lfirst(lc);
@@ -159,6 +162,15 @@ read_all(void)
 	kept = context;
 	live = found;
 	revision++;
+}
+
+static int
+compare_drafts(const ListCell *a, const ListCell *b)
+{
+	int32 left = ((const Draft *) lfirst(a))->contract.id;
+	int32 right = ((const Draft *) lfirst(b))->contract.id;
+
+	return left < right ? -1 : left > right;
 }
 
 static void
