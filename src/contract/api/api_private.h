@@ -85,6 +85,7 @@ extern void OutboxSucceedVersion(OutboxContractConfig *version);
 /* ---- version_publish.c: A draft becomes a version that is published. ---- */
 
 extern void OutboxPublishDraft(OutboxContractConfig *draft);
+extern void OutboxRetireVersion(const OutboxContractConfig *version);
 extern void OutboxPinVersion(const OutboxContractConfig *config);
 extern void OutboxPinNextVersion(OutboxContractConfig *config);
 extern bool OutboxSchemasDiffer(const OutboxContractConfig *config);

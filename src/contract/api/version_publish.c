@@ -33,15 +33,23 @@ void
 OutboxPublishDraft(OutboxContractConfig *draft)
 {
 	const OutboxContractConfig *former = former_version(draft);
-	const char *args[] = {psprintf("%d", draft->id), psprintf("%d", former->version)};
 
 	OutboxCheckDraft(draft, former);
 	name_dropped_checks(draft, former);
 	pass_sunset(draft, former);
 	if (former->line == draft->line)
-		(void) OutboxExecute("UPDATE outbox_internal.contract_version SET state = 'retired', retired_at = clock_timestamp()"
-							 " WHERE contract_id = $1::int AND version = $2::int",
-							 lengthof(args), args);
+		OutboxRetireVersion(former);
+}
+
+/* The version is published no more, from the commit on. */
+void
+OutboxRetireVersion(const OutboxContractConfig *version)
+{
+	const char *args[] = {psprintf("%d", version->id), psprintf("%d", version->version)};
+
+	(void) OutboxExecute("UPDATE outbox_internal.contract_version SET state = 'retired', retired_at = clock_timestamp()"
+						 " WHERE contract_id = $1::int AND version = $2::int",
+						 lengthof(args), args);
 }
 
 /* The active version whose place the draft takes; of one that is published beside others, the last of these. */

@@ -104,7 +104,6 @@ outbox_retire_version(PG_FUNCTION_ARGS)
 	OutboxContractConfig *contract = OutboxContractForChange(OutboxContractArg(fcinfo, 0, "contract"));
 	OutboxContractConfig *config = version_arg(fcinfo, 1, contract);
 	bool force = !PG_ARGISNULL(2) && PG_GETARG_BOOL(2);
-	const char *args[] = {psprintf("%d", config->id), psprintf("%d", config->version)};
 
 	if (config->state == OUTBOX_VERSION_DRAFT)
 		ereport(ERROR,
@@ -121,9 +120,7 @@ outbox_retire_version(PG_FUNCTION_ARGS)
 		OutboxCheckSourceRights(config->root);
 	if (!force)
 		check_not_sent(config);
-	(void) OutboxExecute("UPDATE outbox_internal.contract_version SET state = 'retired', retired_at = clock_timestamp()"
-						 " WHERE contract_id = $1::int AND version = $2::int",
-						 lengthof(args), args);
+	OutboxRetireVersion(config);
 	/* these belong to the owner of the first version's view */
 	OutboxKeyViewsFollowOwner(OutboxContractGet(config->name));
 	PG_RETURN_VOID();
@@ -136,7 +133,6 @@ outbox_retire_version(PG_FUNCTION_ARGS)
 void
 OutboxSucceedVersion(OutboxContractConfig *version)
 {
-	const char *args[] = {psprintf("%d", version->id), psprintf("%d", version->version)};
 	OutboxContractConfig *next = palloc(sizeof(OutboxContractConfig));
 	NewVersion new = {.config = next, .former = version, .publish = "instead"};
 
@@ -144,14 +140,11 @@ OutboxSucceedVersion(OutboxContractConfig *version)
 	next->version = next_number(version);
 	insert_version(&new);
 	inherit(&new);
-	(void) OutboxExecute("UPDATE outbox_internal.contract_version SET state = 'retired', retired_at = clock_timestamp()"
-						 " WHERE contract_id = $1::int AND version = $2::int",
-						 lengthof(args), args);
-	args[1] = psprintf("%d", next->version);
+	OutboxRetireVersion(version);
 	(void) OutboxExecute("UPDATE outbox_internal.contract_version n SET state = 'active', activated_at = clock_timestamp(), owner = f.owner,"
 						 " owner_id = f.owner_id, sunset = f.sunset FROM outbox_internal.contract_version f"
 						 " WHERE n.contract_id = $1::int AND n.version = $2::int AND f.contract_id = n.contract_id AND f.version = $3::int",
-						 3, (const char *[]){args[0], args[1], psprintf("%d", version->version)});
+						 3, (const char *[]){psprintf("%d", version->id), psprintf("%d", next->version), psprintf("%d", version->version)});
 	version->version = next->version;
 }
 
