@@ -165,6 +165,33 @@ OutboxHasTable(const char *relname)
 	return OidIsValid(get_relname_relid(relname, get_namespace_oid(OUTBOX_INTERNAL_SCHEMA, false)));
 }
 
+/* Did the index come with the extension? An index is no member of an extension. One without a constraint is known by its name. */
+bool
+OutboxIsIndexOfScript(Oid index)
+{
+	static const char *const names[] = {
+		"contract_version_active_key",
+		"contract_version_draft_key",
+		"dead_letter_entry_state_stage_idx",
+		"dead_letter_entry_xid_idx",
+		"event_schema_event_type_id_version_key",
+		"event_type_contract_id_idx",
+		"held_event_letter_idx",
+		"held_event_xid_idx",
+		"leaf_current_key",
+		"replay_request_open_idx",
+	};
+
+	const char *name = get_rel_name(index);
+
+	for (int i = 0; name != NULL && i < lengthof(names); i++)
+	{
+		if (strcmp(names[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* The owner of any relation; raises when it is not there. */
 Oid
 OutboxRelationOwner(Oid relation)

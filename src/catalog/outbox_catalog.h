@@ -217,6 +217,7 @@ extern Oid OutboxSchemaOid(void);
 extern Oid OutboxEventOid(void);
 extern Oid OutboxRelationOid(const char *relname);
 extern bool OutboxHasTable(const char *relname);
+extern bool OutboxIsIndexOfScript(Oid index);
 extern Oid OutboxRelationOwner(Oid relation);
 extern Relation OutboxOpenWithoutWait(Oid relation);
 extern bool OutboxLockWithoutWait(const List *relations);

@@ -29,7 +29,6 @@
 static Oid named(const RangeVar *name);
 static Oid table_behind(Oid view);
 static bool is_member(Oid relation);
-static bool is_named_in_script(const char *index);
 static bool is_written_past(Oid relation);
 
 /* Does the name denote a relation in one of our schemas? The name may be NULL, here and below. */
@@ -162,32 +161,7 @@ is_member(Oid relation)
 		return OidIsValid(extension) && getExtensionOfObject(RelationRelationId, relation) == extension;
 	table = IndexGetRelation(relation, true);
 	return OidIsValid(extension) && OidIsValid(table) && getExtensionOfObject(RelationRelationId, table) == extension &&
-		(OidIsValid(get_index_constraint(relation)) || is_named_in_script(get_rel_name(relation)));
-}
-
-/* Did the index come with the extension? An index is no member of an extension. One without a constraint is known by its name. */
-static bool
-is_named_in_script(const char *index)
-{
-	static const char *const names[] = {
-		"contract_version_active_key",
-		"contract_version_draft_key",
-		"dead_letter_entry_state_stage_idx",
-		"dead_letter_entry_xid_idx",
-		"event_schema_event_type_id_version_key",
-		"event_type_contract_id_idx",
-		"held_event_letter_idx",
-		"held_event_xid_idx",
-		"leaf_current_key",
-		"replay_request_open_idx",
-	};
-
-	for (int i = 0; i < lengthof(names); i++)
-	{
-		if (strcmp(names[i], index) == 0)
-			return true;
-	}
-	return false;
+		(OidIsValid(get_index_constraint(relation)) || OutboxIsIndexOfScript(relation));
 }
 
 /* Is it outbox.event or one of its leaves? */

@@ -24,15 +24,11 @@
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
-#include "utils/lsyscache.h"
 
 #include "catalog/outbox_catalog.h"
 #include "compat.h"
 #include "letters/letters_private.h"
 #include "util/util.h"
-
-/* Those without a constraint that the extension creates (sql/10_catalog.sql). */
-static const char *const our_indexes[] = {"dead_letter_entry_state_stage_idx", "dead_letter_entry_xid_idx"};
 
 typedef struct OwnRow
 {
@@ -102,17 +98,7 @@ is_plain(Relation rel)
 static bool
 is_our_index(Relation rel, Oid index)
 {
-	char *name;
-
-	if (index == OutboxPrimaryKeyIndex(rel))
-		return true;
-	name = get_rel_name(index);
-	for (int i = 0; name != NULL && i < lengthof(our_indexes); i++)
-	{
-		if (strcmp(name, our_indexes[i]) == 0)
-			return true;
-	}
-	return false;
+	return index == OutboxPrimaryKeyIndex(rel) || OutboxIsIndexOfScript(index);
 }
 
 static void
